@@ -1,0 +1,123 @@
+"""Instruct work that writes: letter case, templates, dates, polite wording and redaction."""
+
+from __future__ import annotations
+
+import random
+
+from router_model.tasks.prompt import Problem, Task
+from router_model.tasks.words import ADJECTIVES, CITIES, DAYS, DOCUMENTS, DOMAINS, ITEMS, MONTHS, NAMES
+
+
+def build_case(rng: random.Random, level: int) -> Problem:
+    words = [rng.choice(rng.choice((ADJECTIVES, ITEMS))) for _ in range(1 + level)]
+    style = rng.choice(("upper", "title"))
+    text = " ".join(words)
+    answer = text.upper() if style == "upper" else text.title()
+    slots = {
+        "text": text,
+        "style": {"upper": "upper case", "title": "title case"}[style],
+        "verb": {"upper": "uppercase", "title": "titlecase"}[style],
+        "adverb": {"upper": "with all letters large", "title": "with each first letter large"}[style],
+    }
+    return Problem(slots, f"The words are {text}\nIn {slots['style']}: {answer}", answer, f"case {style} {text}")
+
+
+def build_fill(rng: random.Random, level: int) -> Problem:
+    name, item, day, city = rng.choice(NAMES), rng.choice(ITEMS), rng.choice(DAYS), rng.choice(CITIES)
+    templates = (
+        ("Dear [name], your [item] is ready.", ("name", "item")),
+        ("Hello [name], the [item] ships on [day].", ("name", "item", "day")),
+        ("[name], please collect the [item] in [city] on [day].", ("name", "item", "city", "day")),
+    )
+    template, keys = templates[level - 1]
+    values = {"name": name, "item": item, "day": day, "city": city}
+    answer = template
+    for key in keys:
+        answer = answer.replace(f"[{key}]", values[key])
+    pairs = [f"{key} = {values[key]}" for key in rng.sample(keys, len(keys))]
+    slots = {"template": template, "pairs": ", ".join(pairs), "lines": "\n".join(pairs)}
+    return Problem(slots, "\n".join(f"[{key}] is {values[key]}" for key in keys) + f"\n{answer}", answer, f"fill {template} {values}")
+
+
+def build_date(rng: random.Random, level: int) -> Problem:
+    month, day, year = rng.randint(1, 12), rng.randint(1, 28), 2000 + rng.randint(0, 40)
+    iso, long = f"{year}-{month:02d}-{day:02d}", f"{day} {MONTHS[month - 1]} {year}"
+    source, answer, wanted = (iso, long, "long form") if level == 1 else (long, iso, "ISO form")
+    slots = {"date": source, "form": wanted, "name": rng.choice(NAMES)}
+    thought = f"The date is {source}\nyear {year}, month {MONTHS[month - 1]}, which is {month:02d}, day {day:02d}\nIn {wanted}: {answer}"
+    return Problem(slots, thought, answer, f"date {level} {iso}")
+
+
+_REQUESTS = (
+    ("gimme the {doc} by {day}", "Please send the {doc} by {day}."),
+    ("need that {doc} on {day}", "Could you provide the {doc} on {day}?"),
+    ("where's the {doc} for {name}", "Could you tell me where the {doc} for {name} is?"),
+    ("fix the {doc} before {day}", "Please correct the {doc} before {day}."),
+    ("tell {name} to check the {doc}", "Please ask {name} to check the {doc}."),
+    ("{name} wants the {doc} asap", "{name} would like the {doc} soon."),
+)
+
+
+def build_polite(rng: random.Random, level: int) -> Problem:
+    pairs = []
+    for rude, kind in rng.sample(_REQUESTS, level):
+        values = {"doc": rng.choice(DOCUMENTS), "day": rng.choice(DAYS), "name": rng.choice(NAMES)}
+        pairs.append((rude.format(**values), kind.format(**values)))
+    text, answer = "; ".join(rude for rude, _ in pairs), " ".join(kind for _, kind in pairs)
+    thought = "\n".join(f"{rude} becomes {kind}" for rude, kind in pairs)
+    return Problem({"text": text}, thought, answer, f"polite {text}")
+
+
+def build_redact(rng: random.Random, level: int) -> Problem:
+    sentences, hidden, found = [], [], []
+    for name in rng.sample(NAMES, level):
+        mail, kind = f"{name.lower()}@{rng.choice(DOMAINS)}", rng.randrange(3)
+        open_text = (f"Write to {mail} about the {rng.choice(ITEMS)}.", f"{name} uses {mail} at work.", f"Send a copy to {mail} on {rng.choice(DAYS)}.")[kind]
+        sentences.append(open_text)
+        hidden.append(open_text.replace(mail, "[EMAIL]"))
+        found.append(mail)
+    answer = " ".join(hidden)
+    return Problem({"text": " ".join(sentences)}, f"Found {', '.join(found)}\n{answer}", answer, f"redact {sentences}")
+
+
+CASE = Task(
+    "case", "instruct", 4, build_case, (
+        "Write this in {style}: {text}", "Convert to {style}: {text}", "{text}\nRewrite in {style}.", "Please {verb} the following: {text}",
+        "Text: {text}\nStyle: {style}", "Put {text} in {style}.", "Rewrite {adverb}: {text}", "{verb}: {text}",
+        "Our headline is {text}. Give it in {style}.", "Change the letters of {text} to {style}.", "I need this {adverb}: {text}",
+        "Apply {style} to the words {text}",
+    ),
+)
+FILL = Task(
+    "fill", "instruct", 3, build_fill, (
+        "Fill in the template.\nTemplate: {template}\nValues: {pairs}", "{template}\nReplace the brackets: {pairs}", "Complete this letter with {pairs}: {template}",
+        "Template: {template}\n{lines}\nWrite the finished text.", "Use {pairs} to fill: {template}", "Mail merge.\n{lines}\nText: {template}",
+        "Insert the values.\n{lines}\n{template}", "Given {pairs}, complete the sentence {template}", "Form letter: {template}\nData: {pairs}\nResult?",
+        "Here is a text with gaps: {template}\nThe gaps are {pairs}. Write it out.", "Substitute {pairs} into {template}",
+        "Render this template with the data.\n{template}\n{lines}",
+    ),
+)
+DATE = Task(
+    "date", "instruct", 2, build_date, (
+        "Write the date {date} in {form}.", "Convert {date} to {form}.", "{date}\nRewrite in {form}.", "Date: {date}. Wanted: {form}.",
+        "Please give {date} in {form}.", "Reformat this date ({form}): {date}", "{name} was born on {date}. Give that date in {form}.",
+        "The form asks for the {form} of {date}.", "Change {date} into {form}.", "Our database needs {form}. Input: {date}",
+        "How is {date} written in {form}?", "Normalize the date {date} to {form}.",
+    ),
+)
+POLITE = Task(
+    "polite", "instruct", 2, build_polite, (
+        "Make this polite: {text}", "Rewrite politely: {text}", "{text}\nSay this in a friendly, formal way.", "Rephrase for a customer: {text}",
+        "Turn this note into a polite sentence: {text}", "Formal version of: {text}", "Improve the tone: {text}", "This is too rude: {text}\nRewrite it.",
+        "Please polish: {text}", "How would you write this to your boss? {text}", "Office style, please: {text}", "Edit for courtesy.\n{text}",
+    ),
+)
+REDACT = Task(
+    "redact", "instruct", 3, build_redact, (
+        "Redact the email addresses: {text}", "Hide all emails in this text. {text}", "{text}\nReplace every address by [EMAIL].",
+        "Remove personal data (emails): {text}", "Mask the mail addresses.\n{text}", "Anonymize: {text}", "Privacy filter, emails only: {text}",
+        "Rewrite without the addresses, use [EMAIL]: {text}", "Blank out each email in: {text}", "Make this safe to share: {text}",
+        "Text: {text}\nTask: redact emails", "Put [EMAIL] where an address stands. {text}",
+    ),
+)
+TASKS = (CASE, FILL, DATE, POLITE, REDACT)
