@@ -1,0 +1,57 @@
+# Every target does its own set-up: Python 3.11 or newer, make and pip are enough.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done || echo python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+.NOTPARALLEL:
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo ## Real prompts through gateway and engine, one table of what each policy bought (ARGS="--quick", "--keep")
+	@$(RUN) -m gateway.demo $(ARGS)
+
+test: $(VENV)/.dev ## Every test that CI runs (ARGS="tests/helm -k schema" for some of them)
+	@$(RUN) -m tests.vllm_env
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## Style, types and the direction of imports
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev ## Put the code into the style that lint asks for
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(VENV)/.dev ## Mixed load through the gateway: thinking tokens per second, TTFT, goodput (ARGS="--users 16 --seconds 30")
+	@$(RUN) -m loadtests $(ARGS)
+
+clean: ## Remove the environments, caches and build output
+	rm -rf $(VENV) .venv-vllm build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp per extra, renewed when pyproject.toml changes.
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	@echo "installing Thinkgate into $(VENV) (under a minute on most machines)"
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	@echo "installing Thinkgate and its development tools into $(VENV) (a minute or two)"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+# Some distributions ship Python without ensurepip: there pip of the machine installs pip into the environment.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	    f"Thinkgate needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null && $(PYTHON) -m venv $(VENV) || { \
+	    $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --quiet --python $(RUN) install pip; }
+	@touch $@
