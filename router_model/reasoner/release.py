@@ -40,10 +40,15 @@ def _worker(rank: int, workers: int, port: int, out: Path, start: Path | None, s
     reasoner = Reasoner(Shape(tokenizer.get_vocab_size()))
     if start is not None:
         load_weights(reasoner, start)
-    train_stage(reasoner, tokenizer, stage, _say)
+    folder = out / (stage.model if start is not None else "base")
+
+    def report(text: str) -> None:
+        _say(text)
+        save_folder(reasoner, tokenizer, stage.model, folder)
+
+    train_stage(reasoner, tokenizer, stage, report)
     if rank == 0:
-        name = stage.model if start is not None else "base"
-        save_folder(reasoner, tokenizer, stage.model, out / name)
+        save_folder(reasoner, tokenizer, stage.model, folder)
 
 
 def run_stage(out: Path, start: Path | None, stage: Stage, workers: int = 1, port: int = 29511, seed: int = 0) -> None:
