@@ -49,7 +49,7 @@ def is_ready(environment: Path = ENVIRONMENT) -> bool:
 
 
 def ensure(environment: Path = ENVIRONMENT) -> Path:
-    """Make the environment unless it is there; returns its folder. RuntimeError, CalledProcessError: it cannot be made."""
+    """Make the environment unless it is there; returns its folder. RuntimeError, CalledProcessError: it cannot be."""
     reason = why_not_here()
     if reason:
         raise RuntimeError(reason)
