@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from tests.helm import tool
+from tests.helm.chart import Chart
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    reason = tool.why_not_here()
+    if reason:
+        pytest.skip(reason)
+    return tool.ensure()
+
+
+@pytest.fixture
+def chart(helm: Path, tmp_path: Path) -> Chart:
+    return Chart(helm, tmp_path)
