@@ -15,7 +15,7 @@ from tests.helm.chart import Chart, Refused
 # The oldest and the newest Kubernetes that the chart promises to run on.
 KUBERNETES = ("1.30", "1.37")
 # TOML with everything that could be mangled on its way through values, template and YAML.
-AWKWARD = 'title = "\'{{ .Values.image.repository }}\' \\u00e9 é \\t"\n\n[a."b # c"]\n  text = """\n---\na: b\n"""\n\n\n'
+AWKWARD = (
     'title = "\'{{ .Values.image.repository }}\' \\u00e9 é \\t"\n\n[a."b # c"]\n  text = """\n---\nkind: Pod\n"""\n\n\n'
 )
 
@@ -24,9 +24,7 @@ VALUES: dict[str, dict[str, Any] | None] = {
     "scaled out": {"replicas": 5, "secret": "backend-keys", "service": {"type": "LoadBalancer", "port": 8443}},
     "kept records": {"records": {"claim": "thinkgate-records"}},
     "no replicas": {"replicas": 0, "resources": {"requests": None, "limits": {"memory": "0.5Gi", "cpu": 2}}},
-    "private image": {
-        "image": {"repository": "r.example:5000/gate", "tag": "1.2-rc.1", "pullSecrets": ["a", "b"]}
-    },
+    "private image": {"image": {"repository": "r.example:5000/gate", "tag": "1.2-rc.1", "pullSecrets": ["a", "b"]}},
     "scraped": {"podAnnotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8000"}},
     "awkward configuration": {"config": AWKWARD},
 }
