@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +87,12 @@ class Backend:
         lines = self.http.get("/metrics").text.splitlines()
         (value,) = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(f"{name}{{") and f'"{MODEL}"' in line]
         return float(value)
+
+    def until(self, holds: Callable[[], bool], within_s: float) -> None:
+        """Ask until `holds`; each asking is a request, so nothing else paces it."""
+        deadline = time.monotonic() + within_s
+        while not holds():
+            assert time.monotonic() < deadline, f"it did not hold within {within_s} s"
 
 
 def _chat(messages: Any, fields: Json) -> Json:

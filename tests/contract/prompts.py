@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from router_model.tasks import Prompt, generate
+from tests.contract.backend import MODEL, Backend
 
 SUM: list[dict[str, Any]] = [{"role": "user", "content": "What is 12 + 35?"}]
 NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -27,3 +28,9 @@ def long_thought() -> list[dict[str, Any]]:
 def tool_prompts() -> tuple[Prompt, ...]:
     """Prompts that a tool call answers."""
     return tuple(p for p in prompts() if p.tools and p.verifier == "tool")
+
+
+def token_id(backend: Backend, token: str) -> int:
+    """The id of a text that is one token."""
+    (number,) = backend.ask("/tokenize", {"model": MODEL, "prompt": token})["tokens"]
+    return int(number)

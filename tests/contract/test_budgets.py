@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.backend import MODEL, Backend
-from tests.contract.prompts import NO_THINKING, SUM, long_thought, prompts
+from tests.contract.prompts import NO_THINKING, SUM, long_thought, prompts, token_id
 
 ALLOWANCE = 40
 
@@ -30,8 +30,8 @@ def test_no_budget_at_all_ends_the_thought_at_once(backend: Backend) -> None:
     assert _reasoning_tokens(answer) == 0
     assert answer["choices"][0]["message"]["reasoning"] is None
     assert answer["choices"][0]["message"]["content"].strip()
-    marks = [backend.ask("/tokenize", {"model": MODEL, "prompt": "<think></think>"})["tokens"]]
-    assert answer["choices"][0]["token_ids"][:2] == marks[0]
+    marks = [token_id(backend, mark) for mark in ("<think>", "</think>")]
+    assert answer["choices"][0]["token_ids"][:2] == marks
 
 
 @pytest.mark.parametrize("budget", [-1, None, 2000])
@@ -57,9 +57,17 @@ def test_thoughts_already_in_a_prompt_count(backend: Backend) -> None:
     started = backend.chat(long_thought(), max_tokens=6, return_token_ids=True)
     ids = started["prompt_token_ids"] + started["choices"][0]["token_ids"]
     resumed = backend.complete(ids, thinking_token_budget=12, max_tokens=ALLOWANCE, return_token_ids=True)
-    (closing,) = backend.ask("/tokenize", {"model": MODEL, "prompt": "</think>"})["tokens"]
+    closing = token_id(backend, "</think>")
     # Five of the six tokens came after <think>: seven are left.
     assert resumed["choices"][0]["token_ids"].index(closing) == 7
+
+
+def test_what_the_prompt_says_after_the_opening_mark_counts(backend: Backend) -> None:
+    """Templates that open the thought for the model end in <think> and a newline, which is one token of the budget."""
+    prompt = backend.ask("/tokenize", {"model": MODEL, "messages": long_thought()})["tokens"]
+    opened = [*prompt, token_id(backend, "<think>"), token_id(backend, "\n")]
+    answer = backend.complete(opened, thinking_token_budget=6, max_tokens=ALLOWANCE, return_token_ids=True)
+    assert answer["choices"][0]["token_ids"].index(token_id(backend, "</think>")) == 5
 
 
 async def test_many_budgets_at_once_are_all_exact(backend: Backend) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.backend import MODEL, Backend
-from tests.contract.prompts import NO_THINKING, SUM, long_thought
+from tests.contract.prompts import NO_THINKING, SUM, long_thought, token_id
 
 
 def test_the_fields_of_an_answer(backend: Backend) -> None:
@@ -51,7 +51,7 @@ def test_a_thought_is_apart_from_its_answer(backend: Backend) -> None:
     assert message["content"].strip()
     for mark in ("<think>", "</think>", "<|im_end|>"):
         assert mark not in message["reasoning"] + message["content"]
-    opening, closing = (_id(backend, mark) for mark in ("<think>", "</think>"))
+    opening, closing = (token_id(backend, mark) for mark in ("<think>", "</think>"))
     assert ids[0] == opening
     assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == ids.index(closing) - 1
     assert answer["usage"]["completion_tokens"] == len(ids)
@@ -110,9 +110,10 @@ def test_a_limit_within_the_thought_leaves_no_content(backend: Backend, field: s
 
 
 def test_without_a_limit_the_context_is_the_limit(backend: Backend) -> None:
-    """A banned end of turn shows it."""
-    end = _id(backend, "<|im_end|>")
-    answer = backend.chat(SUM, logit_bias={str(end): -100}, **NO_THINKING)
+    """A long prompt and a banned end of turn show it."""
+    end = token_id(backend, "<|im_end|>")
+    prompt = [{"role": "user", "content": "1" * 1900}]
+    answer = backend.chat(prompt, logit_bias={str(end): -100}, **NO_THINKING)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["total_tokens"] == 2048
 
@@ -129,8 +130,3 @@ def test_text_in_parts_is_text(backend: Backend) -> None:
 
 def test_unknown_fields_are_ignored(backend: Backend) -> None:
     assert backend.chat(SUM, max_tokens=4, user="u", a_field_of_tomorrow=1, **NO_THINKING)["choices"]
-
-
-def _id(backend: Backend, token: str) -> int:
-    (number,) = backend.ask("/tokenize", {"model": MODEL, "prompt": token})["tokens"]
-    return int(number)

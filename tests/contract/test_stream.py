@@ -89,11 +89,13 @@ def test_logprobs_in_a_stream(backend: Backend) -> None:
 
 
 def test_several_answers_in_one_stream(backend: Backend) -> None:
-    chunks = backend.chat_chunks(SUM, n=2, max_tokens=6, **NO_THINKING)
+    sampling = {"n": 2, "temperature": 1, "seed": 7, "max_tokens": 6, **NO_THINKING}
+    chunks = backend.chat_chunks(SUM, **sampling)
     assert {choice["index"] for chunk in chunks for choice in chunk["choices"]} == {0, 1}
     finished = [c["index"] for chunk in chunks for c in chunk["choices"] if c["finish_reason"]]
     assert sorted(finished) == [0, 1]
-    assert _text(chunks, "content", 0) == _text(chunks, "content", 1)
+    plain = backend.chat(SUM, **sampling)["choices"]
+    assert [_text(chunks, "content", i) for i in (0, 1)] == [choice["message"]["content"] for choice in plain]
 
 
 def test_the_sdk_reads_a_stream(backend: Backend) -> None:
