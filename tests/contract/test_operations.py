@@ -35,7 +35,7 @@ def test_health(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_metrics_have_vllms_names_and_labels(backend: Backend, name: str) -> None:
+def test_metrics_have_the_names_and_labels_of_the_dialect(backend: Backend, name: str) -> None:
     backend.chat(SUM, max_tokens=2)
     lines = [line for line in backend.http.get("/metrics").text.splitlines() if line.startswith(f"vllm:{name}{{")]
     assert any(f'model_name="{MODEL}"' in line and 'engine="' in line for line in lines)

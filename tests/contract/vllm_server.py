@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from tests.vllm_env import ENVIRONMENT, ensure
 READY_WITHIN_S = 300.0
 STOPPED_WITHIN_S = 30.0
 LOG_TAIL = 4000
+PR_SET_PDEATHSIG = 1
 
 
 class VllmServer:
@@ -35,6 +37,7 @@ class VllmServer:
             self._process = subprocess.Popen(
                 self._command(), env=self._variables(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )  # fmt: skip
 
     def wait(self) -> None:
@@ -88,6 +91,11 @@ class VllmServer:
 
     def _tail(self) -> str:
         return self._log.read_text("utf-8", "replace")[-LOG_TAIL:]
+
+
+def _end_with_parent() -> None:
+    """Linux: a SIGTERM as soon as the process that started this one is gone, even if that one was killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
