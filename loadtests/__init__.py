@@ -1,0 +1,1 @@
+"""Load on the gateway: one locust scenario of mixed traffic, and what it reports that locust does not."""
