@@ -29,11 +29,22 @@ from router_model.tasks import verify
 class MixedLoad:
     """State of one run: requests still to be sent, and what became of the others."""
 
-    def __init__(self, asks: Iterator[Ask]) -> None:
+    def __init__(self, asks: Iterator[Ask], summary: Path | None) -> None:
         self.asks = asks
+        self.summary = summary
         self.open = 0
         self.samples: list[Sample] = []
-        self.started = time.perf_counter()
+        self.started = self.ended = time.perf_counter()
+
+    def stop(self, **_: Any) -> None:
+        self.ended = time.perf_counter()
+
+    def report(self, **_: Any) -> None:
+        """The table, and the same figures as JSON where a file was named."""
+        summary = summarise(self.samples, self.ended - self.started)
+        print(f"\n{table(summary)}\n", flush=True)
+        if self.summary is not None:
+            self.summary.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
 
 
 class MixedUser(FastHttpUser):
@@ -136,13 +147,8 @@ def _start(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     if options is None or not is_loopback(environment.host or ""):
         sys.exit(f"only a gateway on this machine is loaded, and {environment.host!r} is not one")
-    MixedUser.load = MixedLoad(mixed(options.models.split(","), options.seed, options.requests))
-
-
-@events.test_stop.add_listener
-def _stop(environment: Environment, **_: Any) -> None:
-    load, options = MixedUser.load, environment.parsed_options
-    summary = summarise(load.samples, time.perf_counter() - load.started)
-    print(f"\n{table(summary)}\n", flush=True)
-    if options is not None and options.summary:
-        Path(options.summary).write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+    asks = mixed(options.models.split(","), options.seed, options.requests)
+    MixedUser.load = load = MixedLoad(asks, Path(options.summary) if options.summary else None)
+    environment.events.test_stop.add_listener(load.stop)
+    # Only then has locust printed its own tables.
+    environment.events.quit.add_listener(load.report)

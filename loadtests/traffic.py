@@ -24,8 +24,8 @@ class Ask:
 
     @property
     def name(self) -> str:
-        """How locust groups it."""
-        return f"{self.prompt.kind} {self.effort}{' stream' if self.stream else ''}"
+        """How locust groups it; the report tells the efforts apart."""
+        return f"{self.prompt.kind}, {'streamed' if self.stream else 'plain'}"
 
 
 def mixed(models: Sequence[str], seed: int, n: int) -> Iterator[Ask]:

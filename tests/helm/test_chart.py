@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
 from gateway import __version__
+from gateway.settings import Records
 from tests.helm.chart import Chart, Refused
 
+THINKGATE = Path(sys.executable).with_name("thinkgate")
 # The oldest and the newest Kubernetes that the chart promises to run on.
 KUBERNETES = ("1.30", "1.37")
 # TOML with everything that could be mangled on its way through values, template and YAML.
@@ -25,7 +30,7 @@ VALUES: dict[str, dict[str, Any] | None] = {
     "kept records": {"records": {"claim": "thinkgate-records"}},
     "no replicas": {"replicas": 0, "resources": {"requests": None, "limits": {"memory": "0.5Gi", "cpu": 2}}},
     "private image": {"image": {"repository": "r.example:5000/gate", "tag": "1.2-rc.1", "pullSecrets": ["a", "b"]}},
-    "scraped": {"podAnnotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8000"}},
+    "scraped": {"podAnnotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}},
     "awkward configuration": {"config": AWKWARD},
 }
 every_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
@@ -103,6 +108,21 @@ def test_the_configuration_arrives_unchanged_where_the_gateway_reads_it(chart: C
     assert tomllib.loads(AWKWARD)
     mount = next(m for m in container(manifests)["volumeMounts"] if m["name"] == "config")
     assert f"{mount['mountPath']}/thinkgate.toml" in container(manifests)["command"]
+
+
+def test_the_default_configuration_is_one_the_gateway_takes(chart: Chart, tmp_path: Path) -> None:
+    file = tmp_path / "thinkgate.toml"
+    file.write_text(chart.render()["ConfigMap"]["data"]["thinkgate.toml"], "utf-8")
+    done = subprocess.run([THINKGATE, "check", file], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "qwen3" in done.stdout
+
+
+def test_records_land_on_the_volume_by_default(chart: Chart) -> None:
+    gateway = container(chart.render())
+    mount = next(m for m in gateway["volumeMounts"] if m["name"] == "records")
+    assert not Records().path.is_absolute()
+    assert mount["mountPath"] == gateway["workingDir"]
 
 
 def test_a_changed_configuration_starts_new_pods(chart: Chart) -> None:
