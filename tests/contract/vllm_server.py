@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -18,7 +17,6 @@ from tests.vllm_env import ENVIRONMENT, ensure
 READY_WITHIN_S = 300.0
 STOPPED_WITHIN_S = 30.0
 LOG_TAIL = 4000
-PR_SET_PDEATHSIG = 1
 
 
 class VllmServer:
@@ -28,6 +26,7 @@ class VllmServer:
         self._folder, self._name, self._log, self._environment = folder, name, log, environment
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._leash: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -37,8 +36,8 @@ class VllmServer:
             self._process = subprocess.Popen(
                 self._command(), env=self._variables(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
             )  # fmt: skip
+        self._leash = _leash(self._process.pid)
 
     def wait(self) -> None:
         """Return once /health answers 200. Raises RuntimeError, with the end of the log, if that never happens."""
@@ -59,7 +58,9 @@ class VllmServer:
         with suppress(ProcessLookupError):  # all of it has ended by itself
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._process = None
+        if self._leash is not None:
+            self._leash.communicate()
+        self._process = self._leash = None
 
     def _command(self) -> list[str]:
         return [
@@ -93,9 +94,10 @@ class VllmServer:
         return self._log.read_text("utf-8", "replace")[-LOG_TAIL:]
 
 
-def _end_with_parent() -> None:
-    """Linux: a SIGTERM as soon as the process that started this one is gone, even if that one was killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _leash(group: int) -> subprocess.Popen[bytes]:
+    """A shell that kills the process group once its input ends: that is when this process is gone, even if killed."""
+    command = ["sh", "-c", f"read _; kill -s KILL -- -{group} 2>/dev/null || true"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def free_port() -> int:
