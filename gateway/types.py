@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "load"]
 BackendKind = Literal["merged", "split"]
+JsonObject = Mapping[str, Any]
+Headers = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,69 @@ UNLIMITED = Effort(think=True, budget=None)
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """How one kind of model is told to think: a row of data.
+
+    `off` and `on` are body fields merged into the request to switch thinking; None: the family has no such switch.
+    `hybrid` says whether one deployment can do both; if not, the deployment itself is the switch.
+    `budget_field` is the top-level body field that takes a budget in tokens; None: a budget cannot be told.
+    `own_fields` are the effort fields of the client that the row replaces; a family without any passes them through.
+    """
+
+    name: str
+    about: str
+    hybrid: bool
+    off: JsonObject | None = field(default_factory=dict)
+    on: JsonObject | None = field(default_factory=dict)
+    budget_field: str | None = None
+    own_fields: tuple[str, ...] = ()
+
+    @property
+    def passes_through(self) -> bool:
+        return not self.own_fields
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One served model. Base URLs end in the API version (`/v1`); times in seconds, prices in dollars per token."""
+
+    name: str
+    urls: tuple[str, ...]
+    model: str
+    family: Family
+    max_context: int | None = None
+    ttft_s: float = 0.2
+    tpot_s: float = 0.02
+    input_price: float = 0.0
+    output_price: float = 0.0
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 600.0
+    api_key: str | None = field(default=None, repr=False)
+    router_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Where each effort goes: `none` without thinking, `think` with it. The same deployment twice is a merged backend.
+
+    `efforts` are those on offer, weakest first; `models` are the deployments' names in the router's outcome data.
+    """
+
+    name: str
+    none: Deployment | None
+    think: Deployment | None
+    efforts: tuple[Effort, ...]
+    weight: float = 1.0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(d.router_name for d in (self.none, self.think) if d is not None))
+
+    def deployment_for(self, effort: Effort) -> Deployment | None:
+        return self.think if effort.think else self.none
+
+
+@dataclass(frozen=True, slots=True)
 class EffortForecast:
     """What one effort would bring and cost: P(correct) in [0,1], tokens in tokens, seconds in seconds."""
 
@@ -41,10 +106,14 @@ class EffortForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The forecasts of one request, one per effort on offer, and the version of the router that made them."""
+    """The forecasts of one request, one per effort on offer, weakest first, and the version of the router behind them.
+
+    `price_at` turns a dial position in [0,1] into the price of a token: the router knows how steep its forecasts are.
+    """
 
     router: str
     efforts: tuple[EffortForecast, ...]
+    price_at: Callable[[float], float] = field(default=lambda dial: 0.0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +122,39 @@ class Prices:
 
     token: float = 0.0
     second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the arm's deployments are: requests in flight from this gateway."""
+
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as the pipeline sees it, whatever dialect it came in.
+
+    `body` is in Chat Completions form and is never changed. `requested` is the effort the client named (None: decide
+    for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
+    one. `limit` is the client's limit on all completion tokens, `size` the request's bytes, `unit` what an experiment
+    assigns.
+    """
+
+    request_id: str
+    dialect: str
+    model: str
+    body: dict[str, Any]
+    stream: bool = False
+    wants_usage: bool = False
+    requested: Effort | None = None
+    asked: str = "auto"
+    ceiling: Effort | None = None
+    dial: float | None = None
+    limit: int | None = None
+    size: int = 0
+    unit: str = ""
+    forwarded: Headers = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +169,19 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What goes out: the deployment, the effort it can legally be told, the body, and what could not be said.
+
+    `applied` is None where the family cannot be told an effort: the backend then does as it likes.
+    """
+
+    deployment: Deployment
+    applied: Effort | None
+    body: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What the backend really spent, in tokens. None: the backend did not say."""
 
@@ -75,19 +190,66 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
-JsonObject = Mapping[str, Any]
-Headers = Mapping[str, str]
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request, finished or failed. Field names are the columns of the table; no prompt or answer text.
+
+    `requested`, `decided` and `applied` are budgets in words (`auto`, `none`, a number, `unlimited`); times in seconds
+    unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees.
+    """
+
+    id: str
+    request_id: str
+    time: float
+    dialect: str
+    status: int
+    model: str | None = None
+    arm: str | None = None
+    deployment: str | None = None
+    requested: str | None = None
+    decided: str | None = None
+    applied: str | None = None
+    used: int | None = None
+    budget: int | None = None
+    reason: str | None = None
+    propensity: float | None = None
+    price_token: float | None = None
+    price_second: float | None = None
+    forecast: str | None = None
+    router: str | None = None
+    unit: str | None = None
+    notes: str | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    ttft: float | None = None
+    latency: float | None = None
+    decision_ms: float | None = None
+    streamed: bool = False
+    finish_reason: str | None = None
+    client_gone: bool = False
+
+
 __all__ = [
     "NO_THINKING",
     "UNLIMITED",
+    "Arm",
     "BackendKind",
+    "Call",
     "Decision",
+    "Deployment",
     "Effort",
     "EffortForecast",
+    "Family",
     "Forecast",
     "Headers",
     "JsonObject",
+    "Load",
+    "Plan",
     "Prices",
     "Reason",
+    "Record",
     "Usage",
 ]

@@ -1,0 +1,1 @@
+"""The edge: one file per dialect, translated onto the one pipeline."""

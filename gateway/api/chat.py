@@ -1,0 +1,94 @@
+"""`POST /v1/chat/completions`: the dialect that the backends speak too, so most of it passes untouched."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gateway.api import checks, wire
+from gateway.api.effort_fields import read_dial, read_effort
+from gateway.catalogue import Catalogue
+from gateway.exchange import Exchange
+from gateway.families.limits import LIMIT_FIELDS
+from gateway.pipeline import Pipeline
+from gateway.types import Call, Headers
+
+
+class ChatCompletions:
+    """An ASGI endpoint, so that a client that hangs up cancels the backend at once, plain and streamed."""
+
+    def __init__(self, pipeline: Pipeline, catalogue: Catalogue, max_body_bytes: int) -> None:
+        self._pipeline = pipeline
+        self._catalogue = catalogue
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        headers = wire.read_headers(scope)
+        exchange = self._pipeline.begin("chat", wire.request_id(headers))
+        task = asyncio.current_task()
+        assert task is not None, "ASGI servers run each request in a task"
+        try:
+            await self._answer(headers, exchange, task, receive, send)
+        except wire.HungUp:
+            self._pipeline.hang_up(exchange)
+        except asyncio.CancelledError:
+            self._pipeline.hang_up(exchange)
+            if not exchange.client_gone:
+                raise  # the server is shutting down
+            task.uncancel()
+
+    async def _answer(
+        self, headers: Headers, exchange: Exchange, task: asyncio.Task[Any], receive: wire.Receive, send: wire.Send
+    ) -> None:
+        try:
+            raw = await wire.read_body(receive, self._max_body_bytes)
+            watcher = asyncio.create_task(wire.cancel_on_hang_up(receive, task, exchange))
+            try:
+                body = checks.json_object(raw)
+                exchange.model = str(body.get("model"))[:100]
+                exchange.call = call = read_call(body, len(raw), exchange.request_id, headers, self._catalogue)
+                answer = await self._pipeline.answer(exchange, call)
+                await wire.send_answer(send, exchange, answer)
+            finally:
+                watcher.cancel()
+        except (wire.HungUp, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            await wire.send_error(send, self._pipeline.fail(exchange, error), exchange.headers())
+
+
+def read_call(body: dict[str, Any], size: int, request_id: str, headers: Headers, catalogue: Catalogue) -> Call:
+    """A checked call. Only the fields that the gateway reads are checked; the rest is the backend's to judge."""
+    model = catalogue.find(checks.text(body, "model"))
+    checks.messages(body)
+    checks.objects(body, "tools")
+    stream = bool(checks.boolean(body, "stream"))
+    options = checks.table(body, "stream_options")
+    asked = read_effort(body, model.levels)
+    limits = [checks.integer(body, name, 1, checks.MOST_TOKENS) for name in LIMIT_FIELDS]
+    return Call(
+        request_id=request_id,
+        dialect="chat",
+        model=model.name,
+        body=body,
+        stream=stream,
+        wants_usage=bool(checks.boolean(options, "include_usage", "stream_options.include_usage")),
+        requested=asked.requested,
+        asked=asked.word,
+        ceiling=asked.ceiling,
+        dial=read_dial(body, model.name, model.policy.has_dial),
+        limit=min((limit for limit in limits if limit is not None), default=None),
+        size=size,
+        unit=_unit(body) or request_id,
+        forwarded=wire.forwarded(headers, request_id),
+    )
+
+
+def _unit(body: dict[str, Any]) -> str | None:
+    """What an experiment assigns: the conversation, else the user."""
+    metadata = body.get("metadata")
+    conversation = metadata.get("conversation_id") if isinstance(metadata, dict) else None
+    for unit in (conversation, body.get("safety_identifier"), body.get("user")):
+        if isinstance(unit, str) and unit:
+            return unit
+    return None

@@ -1,0 +1,124 @@
+"""Checks of single request fields, with errors that say which field, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+# No real thought or answer is longer; a number beyond this is a slip.
+MOST_THINKING = 1_000_000
+MOST_TOKENS = 2**31 - 1
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """The body as an object. InvalidRequest: it is no UTF-8, no JSON or no object."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
+    if not isinstance(body, dict):
+        raise InvalidRequest("The request body must be a JSON object.", code="invalid_type")
+    return body
+
+
+def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:
+    return InvalidRequest(f"{param} must be {expected}, not {_kind(value)}.", param=param, code="invalid_type")
+
+
+def wrong_value(param: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"{param} {message}", param=param)
+
+
+def text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if value is None or value == "":
+        raise InvalidRequest(f"{name} is required.", param=name, code="missing_required_parameter")
+    if not isinstance(value, str):
+        raise wrong_type(name, "a string", value)
+    return value
+
+
+def boolean(body: dict[str, Any], name: str, param: str | None = None) -> bool | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise wrong_type(param or name, "true or false", value)
+    return value
+
+
+def integer(body: dict[str, Any], name: str, lowest: int, highest: int, also: str = "") -> int | None:
+    """A whole number in the range, or None if the field is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if type(value) is not int:
+        raise wrong_type(name, "a whole number", value)
+    if not lowest <= value <= highest:
+        raise wrong_value(name, f"must be between {lowest} and {highest}{also}, not {str(value)[:40]}.")
+    return value
+
+
+def table(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object; empty if the field is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise wrong_type(name, "an object", value)
+    return value
+
+
+def messages(body: dict[str, Any]) -> None:
+    """A conversation that is not empty, of objects with a role and readable content."""
+    value = body.get("messages")
+    if value is None:
+        raise InvalidRequest("messages is required.", param="messages", code="missing_required_parameter")
+    if not isinstance(value, list):
+        raise wrong_type("messages", "a list", value)
+    if not value:
+        raise InvalidRequest("messages must hold at least one message.", param="messages", code="empty_array")
+    for index, message in enumerate(value):
+        _message(message, f"messages[{index}]")
+
+
+def objects(body: dict[str, Any], name: str) -> None:
+    """A list of objects, or absent."""
+    value = body.get(name)
+    if value is None:
+        return
+    if not isinstance(value, list):
+        raise wrong_type(name, "a list", value)
+    for index, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise wrong_type(f"{name}[{index}]", "an object", item)
+
+
+def _message(message: Any, param: str) -> None:
+    if not isinstance(message, dict):
+        raise wrong_type(param, "an object", message)
+    role = message.get("role")
+    if not isinstance(role, str):
+        if role is None:
+            raise InvalidRequest(f"{param}.role is required.", param=f"{param}.role", code="missing_required_parameter")
+        raise wrong_type(f"{param}.role", "a string", role)
+    content = message.get("content")
+    if content is not None and not isinstance(content, str):
+        if not isinstance(content, list):
+            raise wrong_type(f"{param}.content", "a string or a list of parts", content)
+        for index, part in enumerate(content):
+            if not isinstance(part, dict):
+                raise wrong_type(f"{param}.content[{index}]", "an object", part)
+
+
+def _kind(value: Any) -> str:
+    names = {
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), "null")

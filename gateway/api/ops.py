@@ -1,0 +1,38 @@
+"""For operators: `/health` (the process lives), `/ready` (the backends answer), `/metrics` (Prometheus)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.metrics import Metrics
+from gateway.records import Records
+from gateway.types import Deployment
+from gateway.upstream import Upstream
+
+
+def router(deployments: Mapping[str, Deployment], upstream: Upstream, metrics: Metrics, records: Records) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/ready")
+    async def ready() -> Response:
+        faults = await asyncio.gather(*(upstream.answers(deployment) for deployment in deployments.values()))
+        states: dict[str, Any] = {name: fault or "ok" for name, fault in zip(deployments, faults, strict=True)}
+        up = not any(faults)
+        return JSONResponse({"status": "ready" if up else "not ready", "deployments": states}, 200 if up else 503)
+
+    @routes.get("/metrics")
+    async def prometheus() -> Response:
+        metrics.lost.set(records.lost)
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return routes

@@ -1,0 +1,93 @@
+"""ASGI in and out: what every dialect needs of a request, and how answers leave."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from gateway.errors import BodyTooLarge, GatewayError
+from gateway.exchange import Exchange, new_id
+from gateway.pipeline import Answer
+from gateway.types import Headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+_TRACE_HEADERS = ("traceparent", "tracestate")
+
+
+class HungUp(Exception):
+    """The client left before its request was complete."""
+
+
+def read_headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def request_id(headers: Headers) -> str:
+    """The client's own id if it is sane, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else f"req-{new_id()}"
+
+
+def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
+    """The headers that go on to the backend. The client's credentials are for the gateway and do not."""
+    return {"x-request-id": request_id} | {name: headers[name] for name in _TRACE_HEADERS if name in headers}
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body. BodyTooLarge beyond the limit, in bytes; HungUp if the client leaves."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def cancel_on_hang_up(receive: Receive, task: asyncio.Task[Any], exchange: Exchange) -> None:
+    """Wait for the client to leave; if its answer is not complete then, cancel the task that makes it."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    if not exchange.closed:
+        exchange.client_gone = True
+        task.cancel()
+
+
+async def send_answer(send: Send, exchange: Exchange, answer: Answer) -> None:
+    """A whole answer, or a stream whose first events are there already."""
+    if answer.rest is None:
+        await send_json(send, 200, answer.first, exchange.headers())
+        return
+    headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **exchange.headers()}
+    await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+    await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+    async for events in answer.rest:
+        await send({"type": "http.response.body", "body": events, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def send_error(send: Send, error: GatewayError, headers: Headers) -> None:
+    await send_json(send, error.status, error.body(), {**headers, **error.headers})
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    await send({"type": "http.response.start", "status": status, "headers": _encoded(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]

@@ -1,0 +1,97 @@
+"""The one builder: parts out of settings, the application out of parts. Importing this does nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from gateway import __version__, build
+from gateway.api import models, ops, wire
+from gateway.api.chat import ChatCompletions
+from gateway.catalogue import Catalogue
+from gateway.errors import GatewayError, InternalError, NotFound
+from gateway.metrics import Metrics
+from gateway.pace import Paces, paces
+from gateway.pipeline import Pipeline
+from gateway.records import Records
+from gateway.settings import Settings
+from gateway.types import Deployment
+from gateway.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that lives as long as the application."""
+
+    settings: Settings
+    deployments: Mapping[str, Deployment]
+    paces: Paces
+    catalogue: Catalogue
+    upstream: Upstream
+    records: Records
+    metrics: Metrics
+
+
+def make_parts(settings: Settings) -> Parts:
+    """Build and connect. ConfigError: the settings ask for something that cannot be."""
+    deployments = build.deployments(settings)
+    speeds = paces(deployments.values())
+    return Parts(
+        settings=settings,
+        deployments=deployments,
+        paces=speeds,
+        catalogue=build.catalogue(settings, deployments, speeds),
+        upstream=Upstream(deployments),
+        records=Records(settings.records.path),
+        metrics=Metrics(),
+    )
+
+
+def create_app(parts: Parts) -> FastAPI:
+    server = parts.settings.server
+    pipeline = Pipeline(
+        parts.catalogue, parts.upstream, parts.paces, parts.records, parts.metrics, server.router_deadline_s
+    )
+    chat = ChatCompletions(pipeline, parts.catalogue, server.max_body_bytes)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        parts.records.start()
+        await parts.upstream.open()
+        try:
+            yield
+        finally:
+            await parts.upstream.close()
+            parts.records.stop()
+
+    app = FastAPI(title="Thinkgate", version=__version__, lifespan=lifespan)
+    app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
+    app.include_router(models.router(parts.catalogue, int(time.time())))
+    app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics, parts.records))
+    app.add_exception_handler(GatewayError, _tell)
+    app.add_exception_handler(HTTPException, _tell_route)
+    app.add_exception_handler(Exception, _tell_bug)
+    return app
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)
+    headers = {"x-request-id": wire.request_id(request.headers), **error.headers}
+    return Response(error.body(), error.status, headers, media_type="application/json")
+
+
+async def _tell_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known = NotFound(error.status_code, f"{request.method} {request.url.path[:200]}: {error.detail}.")
+    known.headers = dict(error.headers or {})
+    return await _tell(request, known)
+
+
+async def _tell_bug(request: Request, error: Exception) -> Response:
+    return await _tell(request, InternalError())

@@ -1,0 +1,173 @@
+"""From settings to parts: deployments, arms, policies and routers, with every fault found in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway import policies, settings
+from gateway.catalogue import Catalogue, Model, levels_with
+from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
+from gateway.efforts import from_budget, size
+from gateway.errors import ConfigError, suggestion
+from gateway.families.limits import AnswerLimits
+from gateway.families.rows import FAMILIES
+from gateway.pace import Paces
+from gateway.types import Arm, Deployment, Effort
+
+if TYPE_CHECKING:
+    from gateway.effort_router import Predictor
+
+PER_MILLION = 1e-6
+S = TypeVar("S")
+P = TypeVar("P")
+
+# The routers that are no artifacts. Any other name is that of an artifact, or its path.
+ROUTERS: Mapping[str, Callable[[Paces], EffortRouter]] = {
+    "none": lambda paces: NoRouter(),
+    "constant": ConstantRouter,
+}
+
+
+def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
+    """ConfigError: an unknown family, a URL that is none, a key that is not in the environment."""
+    return _each(chosen.deployments, "deployments", _deployment)
+
+
+def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces: Paces) -> Catalogue:
+    """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact."""
+    predictors: dict[str, EffortRouter] = {}
+
+    def build(name: str, model: settings.Model) -> Model:
+        levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
+        resolve = _resolver(levels)
+        if model.router not in predictors:
+            predictors[model.router] = _router(model.router, paces)
+        return Model(
+            name=name,
+            arms=_arms(model, known, resolve),
+            policy=policies.make(model.policy, resolve),
+            router=predictors[model.router],
+            answer=AnswerLimits(model.answer_allowance, model.max_answer_tokens),
+            levels=levels,
+        )
+
+    return Catalogue(_each(chosen.models, "models", build))
+
+
+def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> dict[str, P]:
+    """Build every entry of a table; all their faults in one ConfigError."""
+    built: dict[str, P] = {}
+    faults: list[str] = []
+    for name, entry in table.items():
+        try:
+            built[name] = build(name, entry)
+        except ConfigError as error:
+            faults += [f"{where}.{name}.{fault}" for fault in error.faults]
+    if faults:
+        raise ConfigError(faults)
+    return built
+
+
+def _deployment(name: str, given: settings.Deployment) -> Deployment:
+    family = FAMILIES.get(given.family)
+    if family is None:
+        raise ConfigError([f"family: {given.family!r} is unknown.{suggestion(given.family, FAMILIES)}"])
+    model = given.model or name
+    return Deployment(
+        name=name,
+        urls=tuple(_url(url) for url in given.url),
+        model=model,
+        family=family,
+        max_context=given.max_context,
+        ttft_s=given.ttft_s,
+        tpot_s=given.tpot_s,
+        input_price=given.input_price * PER_MILLION,
+        output_price=given.output_price * PER_MILLION,
+        connect_timeout_s=given.connect_timeout_s,
+        read_timeout_s=given.read_timeout_s,
+        api_key=settings.api_key(given),
+        router_name=given.router_name or model,
+    )
+
+
+def _url(url: str) -> str:
+    """A base URL that ends in an API version, as the official SDKs want it; `/v1` is added where there is no path."""
+    scheme, _, rest = url.rstrip("/").partition("://")
+    if scheme not in ("http", "https") or not rest:
+        raise ConfigError([f"url: {url!r} is no http or https URL"])
+    return f"{scheme}://{rest}" if "/" in rest else f"{scheme}://{rest}/v1"
+
+
+def _budget(value: int | str) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _resolver(levels: Mapping[str, Effort]) -> policies.Resolve:
+    def resolve(name: str | int) -> Effort:
+        if isinstance(name, int):
+            return from_budget(name)
+        if name not in levels and name != "unlimited":
+            raise ConfigError([f"policy: {name!r} is no effort.{suggestion(name, [*levels, 'unlimited'])}"])
+        return levels.get(name) or from_budget(None)
+
+    return resolve
+
+
+def _arms(model: settings.Model, known: Mapping[str, Deployment], resolve: policies.Resolve) -> tuple[Arm, ...]:
+    if model.arms:
+        return tuple(_arm(name, arm, arm.weight, model, known, resolve) for name, arm in model.arms.items())
+    name = "merged" if model.deployment else "split"
+    return (_arm(name, model, 1.0, model, known, resolve),)
+
+
+def _arm(
+    name: str,
+    backends: settings.Model | settings.ArmSettings,
+    weight: float,
+    model: settings.Model,
+    known: Mapping[str, Deployment],
+    resolve: policies.Resolve,
+) -> Arm:
+    """An arm with the efforts it can serve. ConfigError: it names no deployment, or one that cannot do its part."""
+    none = _named(backends.deployment or backends.none, known)
+    think = _named(backends.deployment or backends.think, known)
+    if backends.deployment and none is not None and not none.family.hybrid:
+        raise ConfigError([f"deployment: family {none.family.name} has no switch: name `none` and `think` instead"])
+    offered = {resolve(budget) for budget in _offered(model)}
+    efforts = [effort for effort in offered if (think if effort.think else none) is not None]
+    if not efforts:
+        raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])
+    return Arm(name, none, think, tuple(sorted(efforts, key=size)), weight)
+
+
+def _offered(model: settings.Model) -> list[str | int]:
+    """What the policy may choose of its own accord."""
+    policy = model.policy
+    if policy.kind == "fixed":
+        return [policy.effort]
+    return ["none", *policy.budgets, policy.floor, policy.ceiling, policy.default_effort]
+
+
+def _named(name: str | None, known: Mapping[str, Deployment]) -> Deployment | None:
+    if name is None:
+        return None
+    if name not in known:
+        raise ConfigError([f"deployment {name!r} is not among [deployments].{suggestion(name, known)}"])
+    return known[name]
+
+
+def _router(name: str, paces: Paces) -> EffortRouter:
+    make = ROUTERS.get(name)
+    return make(paces) if make else PredictorRouter(_predictor(name), paces)
+
+
+def _predictor(name: str) -> Predictor:
+    # Only a gateway that has a learned router pays for importing one.
+    from router_model import predict
+
+    try:
+        loaded: Predictor = predict.load(name)
+    except predict.ArtifactError as error:
+        raise ConfigError([f"router: {error}"]) from error
+    return loaded

@@ -1,0 +1,44 @@
+"""The public models as the pipeline uses them: each with its arms, its policy and its router."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway.effort_router import EffortRouter
+from gateway.efforts import LEVELS
+from gateway.errors import UnknownModel
+from gateway.families.limits import AnswerLimits
+from gateway.policies import Policy
+from gateway.types import Arm, Effort
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A public name. `levels` are the named efforts with this model's budgets."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    policy: Policy
+    router: EffortRouter
+    answer: AnswerLimits
+    levels: Mapping[str, Effort]
+
+
+def levels_with(overrides: Mapping[str, Effort]) -> dict[str, Effort]:
+    return {**LEVELS, **overrides}
+
+
+class Catalogue:
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = dict(models)
+
+    def find(self, name: str) -> Model:
+        """UnknownModel names the nearest one that exists."""
+        model = self._models.get(name)
+        if model is None:
+            raise UnknownModel(name, self._models)
+        return model
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())

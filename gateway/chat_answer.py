@@ -1,0 +1,42 @@
+"""A whole chat completion on its way through: the model gets its public name, usage and finish reason are noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.errors import BackendFailed, BackendRefused, error_fields
+from gateway.types import Usage
+
+
+def read_answer(raw: bytes, public_model: str) -> tuple[bytes, Usage, str | None]:
+    """The body for the client, what was spent, and why it ended. BackendFailed: it is no chat completion."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BackendFailed("The backend's answer is not valid JSON.") from error
+    if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+        fields = error_fields(raw)
+        if fields is not None:
+            raise BackendRefused(502, {}, fields)
+        raise BackendFailed("The backend's answer is no chat completion.")
+    reasons = [choice.get("finish_reason") for choice in body["choices"] if isinstance(choice, dict)]
+    usage = read_usage(body.get("usage"))
+    if body.get("model") != public_model:
+        body["model"] = public_model
+        raw = orjson.dumps(body)
+    return raw, usage, next((str(reason) for reason in reasons if reason), None)
+
+
+def read_usage(usage: Any) -> Usage:
+    """Token counts out of a `usage` object; a count that is missing or no whole number is None."""
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("completion_tokens_details")
+    reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(reasoning))
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,103 @@
+"""`thinkgate check`: what a configuration will do, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway import build, settings
+from gateway.catalogue import Model
+from gateway.effort_router import PredictorRouter
+from gateway.efforts import size, words
+from gateway.pace import paces
+from gateway.settings import Settings
+from gateway.types import Arm, Deployment, Effort
+
+
+def explain(chosen: Settings) -> Iterator[str]:
+    """Lines for people. ConfigError: the configuration cannot be used."""
+    deployments = build.deployments(chosen)
+    catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
+    yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
+    for deployment in deployments.values():
+        yield from _deployment(deployment)
+    for model in catalogue:
+        yield from _model(model, chosen.models[model.name])
+
+
+def _deployment(deployment: Deployment) -> Iterator[str]:
+    family = deployment.family
+    yield ""
+    yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
+    yield f"  Family {family.name}, {family.about}."
+
+
+def _model(model: Model, given: settings.Model) -> Iterator[str]:
+    yield ""
+    yield f"Model {model.name}:"
+    for arm in model.arms:
+        yield f"  {_backend(arm, len(model.arms) > 1, sum(a.weight for a in model.arms))}"
+        for effort in arm.efforts:
+            deployment = arm.deployment_for(effort)
+            assert deployment is not None, "an arm offers only efforts it has a deployment for"
+            yield f"    {words(effort):>9}: {_how(effort, deployment)}"
+    yield f"  Levels that clients may name: {_levels(model.levels)}."
+    yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
+    yield f"  Router: {_router(model)}"
+    yield f"  A client's token limit covers thought and answer; {model.answer.allowance} of it are kept for the answer."
+    if model.answer.maximum is not None:
+        yield f"  Without a limit, an answer may take {model.answer.maximum} tokens beside its thinking budget."
+
+
+def _backend(arm: Arm, experiment: bool, total: float) -> str:
+    share = f"Arm {arm.name} ({arm.weight / total:.0%} of units): " if experiment else ""
+    if arm.none is arm.think and arm.none is not None:
+        return f"{share}merged: deployment {arm.none.name} serves every effort."
+    sides = [(arm.none, "answers without thinking"), (arm.think, "thinks")]
+    return f"{share}split: " + ", ".join(f"{d.name} {does}" if d else f"nothing {does}" for d, does in sides) + "."
+
+
+def _how(effort: Effort, deployment: Deployment) -> str:
+    """How the effort is told, on the wire."""
+    family = deployment.family
+    if family.passes_through:
+        return f"to {deployment.name} with the client's own fields: the effort is not enforced"
+    fields = (family.on if effort.think else family.off) or {}
+    told = [f"{key} {_inline(value)}" for key, value in fields.items()]
+    if effort.think and effort.budget is not None and family.budget_field is not None:
+        told.append(f"{family.budget_field} {effort.budget}")
+    return f"to {deployment.name} with {' and '.join(told)}" if told else f"to {deployment.name} as it is"
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {str(inner).lower()}" for key, inner in value.items()) + "}"
+    return str(value)
+
+
+def _levels(levels: Mapping[str, Effort]) -> str:
+    ordered = sorted(levels.items(), key=lambda item: size(item[1]))
+    return ", ".join(name if name == words(effort) else f"{name} = {words(effort)}" for name, effort in ordered)
+
+
+def _policy(policy: settings.PolicySettings) -> str:
+    if policy.kind == "fixed":
+        return f"every request gets {policy.effort}, whatever the client asks."
+    bounds = f"never below {policy.floor} nor above {policy.ceiling}"
+    if policy.kind == "client":
+        return f"the client decides, {bounds}; {policy.default_effort} if it does not say."
+    lowest, highest = policy.dial_bounds
+    return (
+        f"the router decides at dial {policy.dial:g} (0 cheapest, 1 best; clients may move it within {lowest:g} and "
+        f"{highest:g}), {bounds}; a level that a client names is honoured; {policy.default_effort} if the router fails."
+    )
+
+
+def _router(model: Model) -> str:
+    router = model.router
+    unknown = [arm for arm in model.arms if isinstance(router, PredictorRouter) and not router.knows(arm)]
+    if router.version == "none":
+        return "none: there is never a forecast."
+    if unknown:
+        names = ", ".join(name for arm in unknown for name in arm.models)
+        return f"{router.version}, which knows nothing about {names}: the default effort is applied."
+    return f"{router.version}."

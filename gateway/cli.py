@@ -1,0 +1,85 @@
+"""The command line. Each command imports what it needs, so that none pays for the others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.errors import ConfigError
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _Commands(click.Group):
+    """Faults of the configuration are told in one line each, and exit with status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for fault in error.faults:
+                click.echo(f"thinkgate: {fault}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="thinkgate")
+def main() -> None:
+    """An OpenAI-compatible gateway that decides, request by request, how hard a model should think."""
+
+
+@main.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="A TOML file; without one, the embedded engine is served."
+)
+@click.option("--host", help="Overrides the configuration; 127.0.0.1 without one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Overrides the configuration; 8080 without one, 0: any free."
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the port.")
+@click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
+def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
+    """Run the gateway."""
+    from gateway import serve as server
+    from gateway import settings
+
+    if config is None:
+        defaults = settings.Server()
+        server.serve_embedded(
+            records or settings.Records().path, host or defaults.host, defaults.port if port is None else port, workers
+        )
+        return
+    server.serve(settings.override(settings.load(config), host=host, port=port, records=records), workers)
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path))
+def check(config: Path) -> None:
+    """Validate a configuration and say what each model, effort and family will do."""
+    from gateway import check as checker
+    from gateway import settings
+
+    for line in list(checker.explain(settings.load(config))):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="0: any free port.")
+@click.option("--stop-with-parent", is_flag=True, hidden=True)
+def engine(host: str, port: int, stop_with_parent: bool) -> None:
+    """Run the embedded backend alone, in vLLM's dialect."""
+    from gateway import engine_process
+    from gateway.embedded import server
+    from gateway.ports import free_port
+
+    if stop_with_parent:
+        engine_process.stop_with_parent()
+    server.run(host, port or free_port(host))
+
+
+if __name__ == "__main__":
+    main()

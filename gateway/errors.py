@@ -1,0 +1,146 @@
+"""The error tree. Every error carries what a client needs: status, type, param, code and a sentence.
+
+GatewayError
+├── InvalidRequest          400  the client can mend it
+│   ├── UnknownModel        404
+│   └── BodyTooLarge        413
+├── NotFound                404, 405  no such route
+├── BackendRefused          the backend's own status and words, kept
+├── BackendFailed           502
+│   ├── BackendUnreachable  502  nothing reached the backend
+│   ├── BackendTimeout      504
+│   └── StreamCut           502  died after the first byte; told in the stream
+└── InternalError           500
+ConfigError                      start-up only: one line per fault
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import orjson
+
+from gateway.types import Headers
+
+
+class GatewayError(Exception):
+    """`headers` go to the client with the answer; `message` is for people and names no internals."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.code
+        self.headers: Headers = {}
+
+    def body(self) -> bytes:
+        return orjson.dumps({"error": self.fields()})
+
+    def fields(self) -> dict[str, Any]:
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class UnknownModel(InvalidRequest):
+    status = 404
+    code = "model_not_found"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"The model {name[:100]!r} does not exist.{suggestion(name, known)}", param="model")
+
+
+class BodyTooLarge(InvalidRequest):
+    status = 413
+    code = "request_too_large"
+
+
+class NotFound(GatewayError):
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message, code=None if status == 404 else "method_not_allowed")
+        self.status = status
+
+
+class BackendRefused(GatewayError):
+    """The backend answered with an error: its status, headers that matter and fields, as they were."""
+
+    def __init__(self, status: int, headers: Headers, fields: dict[str, Any]) -> None:
+        super().__init__(str(fields.get("message")), param=fields.get("param"))
+        self.status = status
+        self.headers = headers
+        self.type = str(fields.get("type") or ("invalid_request_error" if status < 500 else "server_error"))
+        self._fields = fields
+        code = fields.get("code")
+        self.code = None if code is None else str(code)
+
+    def fields(self) -> dict[str, Any]:
+        return {"type": self.type, "param": None, "code": None, **self._fields}
+
+
+class BackendFailed(GatewayError):
+    status = 502
+    code = "backend_error"
+
+
+class BackendUnreachable(BackendFailed):
+    code = "backend_unreachable"
+
+
+class BackendTimeout(BackendFailed):
+    status = 504
+    code = "backend_timeout"
+
+
+class StreamCut(BackendFailed):
+    code = "stream_cut"
+
+
+class InternalError(GatewayError):
+    """Something here is broken. The client learns no more than that; the log holds the traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("The gateway failed to handle this request.")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `faults` has one clear line for each thing wrong."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:
+    """The fields of an OpenAI-shaped error, also in the older form without the outer `error`; None if it is neither."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    fields = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(fields, str):
+        fields = {"message": fields}
+    if not isinstance(fields, dict) or not isinstance(fields.get("message"), str):
+        return None
+    return {key: value for key, value in fields.items() if key != "object"}
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the nearest valid name, else the list of valid names, else nothing."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""

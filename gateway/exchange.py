@@ -1,0 +1,143 @@
+"""One request from its first byte to its record: the facts gathered on the way."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from gateway.efforts import LEVELS, level_of, words
+from gateway.errors import GatewayError
+from gateway.pace import Measured
+from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, Plan, Record, Usage
+
+log = logging.getLogger("thinkgate")
+
+
+def new_id() -> str:
+    """Sorts by time, unique across workers and restarts."""
+    return f"{time.time_ns():016x}{secrets.token_hex(6)}"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Filled step by step by the pipeline; a step that was not reached leaves its facts None.
+
+    `status` is the one the client got, or of the error that its stream ended in, or 499 for a client that hung up;
+    times are of the monotonic clock, in seconds, but for `at`.
+    """
+
+    id: str
+    request_id: str
+    dialect: str
+    at: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.perf_counter)
+    status: int = 200
+    model: str | None = None
+    call: Call | None = None
+    levels: Mapping[str, Effort] = field(default_factory=lambda: LEVELS)
+    arm: Arm | None = None
+    unit: str | None = None
+    decision: Decision | None = None
+    router: str | None = None
+    decision_s: float | None = None
+    plan: Plan | None = None
+    error: GatewayError | None = None
+    usage: Usage = field(default_factory=Usage)
+    sent: float | None = None
+    first_token: float | None = None
+    finish_reason: str | None = None
+    client_gone: bool = False
+    closed: bool = False
+
+    def headers(self) -> Headers:
+        """What every answer tells the client, as far as it is known."""
+        headers = {"x-request-id": self.request_id}
+        if self.plan is not None:
+            applied = self.plan.applied
+            headers["x-thinkgate-effort"] = level_of(applied, self.levels) if applied else "unknown"
+            if applied is not None:
+                headers["x-thinkgate-budget"] = "unlimited" if applied.budget is None else str(applied.budget)
+            if self.plan.notes:
+                headers["x-thinkgate-note"] = "; ".join(self.plan.notes)
+        if self.decision is not None:
+            headers["x-thinkgate-reason"] = self.decision.reason
+        if self.arm is not None:
+            headers["x-thinkgate-arm"] = self.arm.name
+        if self.router is not None:
+            headers["x-thinkgate-router"] = self.router
+        return headers
+
+    def measured(self) -> Measured | None:
+        """How fast the backend was; None unless it gave a complete answer."""
+        if self.sent is None or self.error is not None or self.client_gone:
+            return None
+        ttft = self.first_token - self.sent if self.first_token else None
+        return Measured(ttft, time.perf_counter() - self.sent, self.usage.completion_tokens or 0)
+
+    def record(self) -> Record:
+        """The one row of this request."""
+        now = time.perf_counter()
+        call, decision, plan, usage = self.call, self.decision, self.plan, self.usage
+        applied = plan.applied if plan else None
+        return Record(
+            id=self.id,
+            request_id=self.request_id,
+            time=self.at,
+            dialect=self.dialect,
+            status=self.status,
+            model=call.model if call else self.model,
+            arm=self.arm.name if self.arm else None,
+            deployment=plan.deployment.name if plan else None,
+            requested=call.asked if call else None,
+            decided=words(decision.effort) if decision else None,
+            applied=words(applied) if applied else None,
+            used=usage.reasoning_tokens,
+            budget=applied.budget if applied else None,
+            reason=decision.reason if decision else None,
+            propensity=decision.propensity if decision else None,
+            price_token=decision.prices.token if decision else None,
+            price_second=decision.prices.second if decision else None,
+            forecast=_compact(decision.forecast) if decision and decision.forecast else None,
+            router=self.router,
+            unit=self.unit,
+            notes="; ".join(plan.notes) if plan and plan.notes else None,
+            error_type=self.error.type if self.error else None,
+            error_code=self.error.code if self.error else None,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            ttft=self.first_token - self.started if self.first_token else None,
+            latency=now - self.started,
+            decision_ms=self.decision_s * 1000 if self.decision_s is not None else None,
+            streamed=call.stream if call else False,
+            finish_reason=self.finish_reason,
+            client_gone=self.client_gone,
+        )
+
+
+def _compact(forecast: Forecast) -> str:
+    """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds."""
+    rows = [
+        [
+            words(f.effort),
+            round(f.p_correct, 4),
+            round(f.thinking_tokens, 1),
+            round(f.answer_tokens, 1),
+            round(f.seconds, 3),
+        ]
+        for f in forecast.efforts
+    ]
+    return orjson.dumps(rows).decode()
+
+
+def log_failure(exchange: Exchange, error: Exception) -> None:
+    """Client errors are the client's; a backend's is worth a line; ours need the traceback."""
+    if not isinstance(error, GatewayError):
+        log.error("request %s failed inside the gateway", exchange.request_id, exc_info=error)
+    elif error.status >= 500:
+        log.warning("request %s: %s (%s)", exchange.request_id, error.message, error.code)

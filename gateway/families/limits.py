@@ -1,0 +1,47 @@
+"""The client's token limit and the thought: the limit is kept, and the thought never eats the answer's share of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import efforts
+from gateway.types import NO_THINKING, Effort
+
+# Both mean "all completion tokens, thinking included"; the second is the newer name.
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """Tokens kept for the answer inside the client's limit, and the longest answer when the client set no limit."""
+
+    allowance: int
+    maximum: int | None = None
+
+
+def fit(effort: Effort, limit: int | None, answer: AnswerLimits, notes: list[str]) -> Effort:
+    """The effort that leaves the answer its allowance; no thinking where there is no room for any."""
+    if limit is None or not effort.think:
+        return effort
+    room = limit - answer.allowance
+    if room <= 0:
+        notes.append(f"no room to think: of {limit} tokens the answer keeps {answer.allowance}")
+        return NO_THINKING
+    if efforts.size(effort) <= room:
+        return effort
+    if effort.budget is not None:
+        notes.append(
+            f"budget cut from {effort.budget} to {room}: of {limit} tokens the answer keeps {answer.allowance}"
+        )
+    return Effort(True, room)
+
+
+def write(body: dict[str, Any], applied: Effort | None, limit: int | None, answer: AnswerLimits) -> None:
+    """Put the limit into the body under the client's own name for it; without one, budget plus the longest answer."""
+    if limit is not None:
+        for name in LIMIT_FIELDS:
+            if body.get(name) is not None:
+                body[name] = limit
+    elif answer.maximum is not None and applied is not None and applied.budget is not None:
+        body["max_tokens"] = applied.budget + answer.maximum

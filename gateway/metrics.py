@@ -1,0 +1,65 @@
+"""What Prometheus sees. Each set has a registry of its own, so that one process can hold several gateways."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway.types import Record
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+TOKENS = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "thinkgate_requests",
+            "Requests, by public model, arm, status and reason for the effort.",
+            ("model", "arm", "status", "reason"),
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "thinkgate_tokens",
+            "Tokens as the backends report them; kind is prompt, reasoning or answer.",
+            ("model", "kind"),
+            registry=registry,
+        )
+        self.thinking = Histogram(
+            "thinkgate_thinking_tokens", "Thinking tokens per request.", ("model",), buckets=TOKENS, registry=registry
+        )
+        self.latency = Histogram(
+            "thinkgate_latency_seconds", "Whole requests.", ("model",), buckets=SECONDS, registry=registry
+        )
+        self.ttft = Histogram(
+            "thinkgate_ttft_seconds", "Time to first token of streams.", ("model",), buckets=SECONDS, registry=registry
+        )
+        self.decision = Histogram(
+            "thinkgate_decision_milliseconds",
+            "From parsed request to decision.",
+            buckets=MILLISECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("thinkgate_in_flight", "Requests being answered now.", registry=registry)
+        self.lost = Gauge("thinkgate_records_lost", "Records that could not be written.", registry=registry)
+
+    def observe(self, record: Record) -> None:
+        """Count one finished request. An unknown model name is not a label: clients could make any number of them."""
+        model = record.model if record.arm else "unknown"
+        self.requests.labels(model, record.arm or "", str(record.status), record.reason or "").inc()
+        self.latency.labels(model).observe(record.latency or 0.0)
+        if record.decision_ms is not None:
+            self.decision.observe(record.decision_ms)
+        if record.ttft is not None:
+            self.ttft.labels(model).observe(record.ttft)
+        if record.prompt_tokens is not None:
+            self.tokens.labels(model, "prompt").inc(record.prompt_tokens)
+        if record.completion_tokens is not None:
+            thought = record.reasoning_tokens or 0
+            self.tokens.labels(model, "reasoning").inc(thought)
+            self.tokens.labels(model, "answer").inc(max(record.completion_tokens - thought, 0))
+            self.thinking.labels(model).observe(thought)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

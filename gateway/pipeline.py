@@ -1,0 +1,132 @@
+"""The path of one request: assign an arm, forecast, decide, compile, send, record. This file orchestrates, no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gateway import effort_router
+from gateway.catalogue import Catalogue
+from gateway.chat_answer import read_answer
+from gateway.chat_stream import DONE, ChatStream
+from gateway.errors import GatewayError, InternalError
+from gateway.exchange import Exchange, log_failure, new_id
+from gateway.experiments import assignment
+from gateway.families.compiler import compile_plan
+from gateway.metrics import Metrics
+from gateway.pace import Paces
+from gateway.records import Records
+from gateway.types import Arm, Call, Load
+from gateway.upstream import Reply, Upstream
+
+HUNG_UP = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client gets: all of it in `first`, or the first events of a stream and the `rest`."""
+
+    first: bytes
+    rest: AsyncIterator[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    catalogue: Catalogue
+    upstream: Upstream
+    paces: Paces
+    records: Records
+    metrics: Metrics
+    router_deadline_s: float
+
+    def begin(self, dialect: str, request_id: str) -> Exchange:
+        """Every exchange that begins must end in `close`, `fail` or `hang_up`: that is its one record."""
+        self.metrics.in_flight.inc()
+        return Exchange(new_id(), request_id, dialect)
+
+    async def answer(self, exchange: Exchange, call: Call) -> Answer:
+        """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
+        model = self.catalogue.find(call.model)
+        begun = time.perf_counter()
+        exchange.levels = model.levels
+        exchange.arm = arm = assignment.assign(call.unit, model.name, model.arms)
+        exchange.unit = assignment.unit_hash(call.unit)
+        exchange.router = model.router.version
+        wanted = model.policy.wants_forecast(call)
+        forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
+        exchange.decision = decision = model.policy.decide(call, forecast, self._load(arm))
+        exchange.plan = plan = compile_plan(call, decision.effort, arm, model.answer)
+        exchange.sent = time.perf_counter()
+        exchange.decision_s = exchange.sent - begun
+        self.paces[plan.deployment.name].began()
+        reply = await self.upstream.post(plan.deployment, plan.body, call.forwarded)
+        return await (self._stream if call.stream else self._plain)(exchange, call, reply)
+
+    async def _plain(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
+        try:
+            raw = await reply.read()
+        finally:
+            reply.close()
+        body, exchange.usage, exchange.finish_reason = read_answer(raw, call.model)
+        self.close(exchange)
+        return Answer(body)
+
+    async def _stream(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
+        events = self._events(exchange, call, reply)
+        return Answer(await anext(events), events)
+
+    async def _events(self, exchange: Exchange, call: Call, reply: Reply) -> AsyncIterator[bytes]:
+        """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
+        assert exchange.plan is not None, "there is a plan before there is a reply"
+        stream = ChatStream(exchange.plan.deployment.model, call.model, not call.wants_usage)
+        chunks = reply.chunks()
+        begun = False
+        try:
+            async for events in stream.through(chunks):
+                if exchange.first_token is None and stream.saw_token:
+                    exchange.first_token = time.perf_counter()
+                if events:
+                    begun = True
+                    yield events
+            exchange.usage, exchange.finish_reason = stream.usage, stream.finish_reason
+            self.close(exchange)
+            yield DONE
+            await reply.drain(chunks)
+        except Exception as error:
+            if not begun:
+                raise
+            exchange.usage = stream.usage
+            yield b"data: " + self.fail(exchange, error).body() + b"\n\n"
+        finally:
+            reply.close()
+
+    def fail(self, exchange: Exchange, error: Exception) -> GatewayError:
+        """End an exchange with an error; returns the one that the client may see."""
+        seen = error if isinstance(error, GatewayError) else InternalError()
+        exchange.error, exchange.status = seen, seen.status
+        log_failure(exchange, error)
+        self.close(exchange)
+        return seen
+
+    def hang_up(self, exchange: Exchange) -> None:
+        """End an exchange whose client has gone; one that was complete already stays so."""
+        if not exchange.closed:
+            exchange.client_gone, exchange.status = True, HUNG_UP
+            self.close(exchange)
+
+    def close(self, exchange: Exchange) -> None:
+        """Write the one record; called before the last byte goes to the client, and never twice to any effect."""
+        if exchange.closed:
+            return
+        exchange.closed = True
+        self.metrics.in_flight.dec()
+        record = exchange.record()
+        self.records.write(record)
+        self.metrics.observe(record)
+        if exchange.plan is not None:
+            self.paces[exchange.plan.deployment.name].finished(exchange.measured())
+
+    def _load(self, arm: Arm) -> Load:
+        names = {d.name for d in (arm.none, arm.think) if d is not None}
+        return Load(sum(self.paces[name].in_flight for name in names))

@@ -1,0 +1,136 @@
+"""Policies: who sets the prices, and the bounds. Pure: the same call, forecast and load give the same decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from gateway.efforts import clamp, size
+from gateway.settings import ClientSettings, DialSettings, FixedSettings, PolicySettings
+from gateway.types import NO_THINKING, UNLIMITED, Call, Decision, Effort, EffortForecast, Forecast, Load, Prices
+
+FREE = Prices()
+Resolve = Callable[[str | int], Effort]
+
+
+class Policy(Protocol):
+    has_dial: ClassVar[bool]
+    """Whether a client may send a dial position."""
+
+    def wants_forecast(self, call: Call) -> bool:
+        """Whether a forecast could change the decision; the router is not asked in vain."""
+        ...
+
+    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+        """One effort and why. `forecast` is None when none was wanted or the router failed. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The weakest and the strongest effort that an operator allows, and the one for want of anything better."""
+
+    floor: Effort = NO_THINKING
+    ceiling: Effort = UNLIMITED
+    default: Effort = NO_THINKING
+
+    def within(self, effort: Effort, call: Call) -> Effort:
+        """The nearest effort that operator and client both allow."""
+        bounded = clamp(effort, self.floor, self.ceiling)
+        return bounded if call.ceiling is None else min(bounded, call.ceiling, key=size)
+
+    def honour(self, requested: Effort, call: Call) -> Decision:
+        """What the client named, within the bounds."""
+        effort = self.within(requested, call)
+        return Decision(effort, "client" if effort == requested else "policy", 1.0, FREE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """One effort for everybody, whatever the client asks."""
+
+    effort: Effort
+    has_dial: ClassVar[bool] = False
+
+    def wants_forecast(self, call: Call) -> bool:
+        return False
+
+    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+        return Decision(self.effort, "policy", 1.0, FREE)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client decides; a client that does not gets the default."""
+
+    bounds: Bounds
+    has_dial: ClassVar[bool] = False
+
+    def wants_forecast(self, call: Call) -> bool:
+        return False
+
+    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+        if call.requested is not None:
+            return self.bounds.honour(call.requested, call)
+        return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, FREE)
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """One number from cheapest (0) to best (1) sets the price of a token; the best effort at that price is chosen."""
+
+    bounds: Bounds
+    dial: float
+    lowest: float = 0.0
+    highest: float = 1.0
+    price_of_waiting: float = 0.0
+    has_dial: ClassVar[bool] = True
+
+    def wants_forecast(self, call: Call) -> bool:
+        return call.requested is None
+
+    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+        if call.requested is not None:
+            return self.bounds.honour(call.requested, call)
+        if forecast is None:
+            return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
+        dial = self.dial if call.dial is None else call.dial
+        prices = Prices(forecast.price_at(min(max(dial, self.lowest), self.highest)), self.price_of_waiting)
+        allowed = [f for f in forecast.efforts if self.bounds.within(f.effort, call) == f.effort]
+        if not allowed:
+            return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
+        # max() keeps the first of equals: at equal worth the weaker effort wins.
+        best = max(allowed, key=lambda f: worth(f, prices))
+        return Decision(best.effort, "router", 1.0, prices, forecast)
+
+
+def worth(forecast: EffortForecast, prices: Prices) -> float:
+    """The one decision rule: P(correct) minus what tokens and waiting cost."""
+    tokens = forecast.thinking_tokens + forecast.answer_tokens
+    return forecast.p_correct - prices.token * tokens - prices.second * forecast.seconds
+
+
+def _fixed(settings: FixedSettings, resolve: Resolve) -> Policy:
+    return Fixed(resolve(settings.effort))
+
+
+def _bounds(settings: ClientSettings | DialSettings, resolve: Resolve) -> Bounds:
+    return Bounds(resolve(settings.floor), resolve(settings.ceiling), resolve(settings.default_effort))
+
+
+def _client(settings: ClientSettings, resolve: Resolve) -> Policy:
+    return Client(_bounds(settings, resolve))
+
+
+def _dial(settings: DialSettings, resolve: Resolve) -> Policy:
+    lowest, highest = settings.dial_bounds
+    return Dial(_bounds(settings, resolve), settings.dial, lowest, highest, settings.price_of_waiting)
+
+
+# One row per policy: how it is made of its settings. `resolve` turns an effort's name in the configuration into one.
+POLICIES: Mapping[str, Callable[..., Policy]] = {"fixed": _fixed, "client": _client, "dial": _dial}
+
+
+def make(settings: PolicySettings, resolve: Resolve) -> Policy:
+    return POLICIES[settings.kind](settings, resolve)

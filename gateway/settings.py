@@ -1,0 +1,239 @@
+"""Every knob, typed, in one TOML file. An unknown key stops the start-up with the nearest valid name."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from gateway.errors import ConfigError, suggestion
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+Tokens = Annotated[int, Field(ge=0, le=1_000_000)]
+EffortName = str | Tokens
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Strict):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    router_deadline_s: Annotated[float, Field(gt=0)] = 0.05
+    """A forecast that takes longer is not waited for."""
+
+
+class Records(Strict):
+    path: Path = Path("thinkgate.db")
+    """The SQLite database; the spool lies beside it, in `<path>.spool/`."""
+
+
+class Deployment(Strict):
+    """One served model."""
+
+    url: Annotated[list[str], BeforeValidator(_one_or_more), Field(min_length=1)]
+    model: str | None = None
+    """The name that the backend knows it by; the deployment's own name if left out."""
+    family: str
+    max_context: Annotated[int, Field(ge=1)] | None = None
+    ttft_s: Annotated[float, Field(ge=0)] = 0.2
+    tpot_s: Annotated[float, Field(ge=0)] = 0.02
+    """Time to first token and per further token, in seconds, until measured."""
+    input_price: Annotated[float, Field(ge=0)] = 0.0
+    output_price: Annotated[float, Field(ge=0)] = 0.0
+    """Dollars per million tokens."""
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
+    read_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    api_key_env: str | None = None
+    """The environment variable that holds the backend's key."""
+    router_name: str | None = None
+    """The model's name in the router's outcome data; `model` if left out."""
+
+
+class FixedSettings(Strict):
+    kind: Literal["fixed"]
+    effort: EffortName
+    budgets: list[EffortName] = []
+
+
+class ClientSettings(Strict):
+    kind: Literal["client"] = "client"
+    default_effort: EffortName = "none"
+    floor: EffortName = "none"
+    ceiling: EffortName = "max"
+    budgets: list[EffortName] = []
+
+
+class DialSettings(Strict):
+    kind: Literal["dial"]
+    dial: Unit = 0.5
+    dial_bounds: tuple[Unit, Unit] = (0.0, 1.0)
+    """How far a client may move the dial."""
+    price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
+    """What a second is worth, in units of P(correct)."""
+    default_effort: EffortName = "low"
+    """Applied when there is no forecast."""
+    floor: EffortName = "none"
+    ceiling: EffortName = "max"
+    budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]
+    """The thinking budgets to choose from."""
+
+
+PolicySettings = Annotated[FixedSettings | ClientSettings | DialSettings, Field(discriminator="kind")]
+
+
+class Backends(Strict):
+    """Where each effort goes: `deployment` for all of them (merged), or `none` and `think` apart (split)."""
+
+    deployment: str | None = None
+    none: str | None = None
+    think: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Backends:
+        if bool(self.deployment) == bool(self.none or self.think):
+            raise ValueError("name either `deployment` (merged) or `none` and `think` (split)")
+        return self
+
+
+class ArmSettings(Backends):
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Model(Strict):
+    """A public name: backends and a policy. Several models may share deployments under different policies."""
+
+    deployment: str | None = None
+    none: str | None = None
+    think: str | None = None
+    arms: dict[str, ArmSettings] = {}
+    """An experiment: several backends, shared out by weight. Stands instead of the three above."""
+    policy: PolicySettings = ClientSettings()
+    router: str = "none"
+    """`none`, `constant`, or a router artifact by name or path."""
+    levels: dict[str, Tokens | Literal["unlimited"]] = {}
+    answer_allowance: Annotated[int, Field(ge=0)] = 256
+    """Tokens of the client's limit that thinking may not touch."""
+    max_answer_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The longest answer when the client sets no limit; left to the backend if left out."""
+
+    @model_validator(mode="after")
+    def _backends(self) -> Model:
+        named = bool(self.deployment or self.none or self.think)
+        if named == bool(self.arms):
+            raise ValueError("name `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
+        if named:
+            Backends(deployment=self.deployment, none=self.none, think=self.think)
+        return self
+
+
+class Settings(Strict):
+    server: Server = Server()
+    records: Records = Records()
+    deployments: Annotated[dict[str, Deployment], Field(min_length=1)]
+    models: Annotated[dict[str, Model], Field(min_length=1)]
+
+
+def load(path: Path) -> Settings:
+    """Read a TOML file. ConfigError: it is missing, no TOML, or says something the gateway does not know."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or error}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
+    return parse(table)
+
+
+def override(
+    settings: Settings, *, host: str | None = None, port: int | None = None, records: Path | None = None
+) -> Settings:
+    """The same settings with what the command line said instead."""
+    server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(
+        update={
+            "server": settings.server.model_copy(update=server),
+            "records": settings.records.model_copy(update={} if records is None else {"path": records}),
+        }
+    )
+
+
+def parse(table: dict[str, Any]) -> Settings:
+    """Check a table. ConfigError names every fault: where it is, what is wrong, and the nearest valid name."""
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError([_fault(dict(item), table) for item in error.errors()]) from error
+
+
+def api_key(deployment: Deployment) -> str | None:
+    """The backend's key out of the environment. ConfigError: the variable is not set."""
+    if deployment.api_key_env is None:
+        return None
+    try:
+        return os.environ[deployment.api_key_env]
+    except KeyError:
+        raise ConfigError([f"api_key_env: the environment variable {deployment.api_key_env} is not set"]) from None
+
+
+def _fault(error: dict[str, Any], table: dict[str, Any]) -> str:
+    location = [part for part in error["loc"] if part not in ("str", "int", "constrained-int")]
+    where = _dotted(location, table)
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        return f"{where}: unknown key.{suggestion(str(location[-1]), known)}"
+    if error["type"] == "missing":
+        return f"{where}: is required"
+    if error["type"] == "union_tag_invalid":
+        return f"{where}.kind: {error['ctx']['tag']!r} is no policy.{suggestion(error['ctx']['tag'], _kinds())}"
+    if error["type"] == "union_tag_not_found":
+        return f"{where}.kind: is required, one of {', '.join(_kinds())}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _kinds() -> list[str]:
+    return [_kind(option) for option in _policy_options()]
+
+
+def _policy_options() -> tuple[type[BaseModel], ...]:
+    options: tuple[type[BaseModel], ...] = get_args(get_args(PolicySettings)[0])
+    return options
+
+
+def _kind(option: type[BaseModel]) -> str:
+    return str(get_args(option.model_fields["kind"].annotation)[0])
+
+
+def _dotted(location: list[Any], table: dict[str, Any]) -> str:
+    """`models.tiny.policy.dial`, without the tag that pydantic puts after a union."""
+    parts: list[str] = []
+    for part in location:
+        if parts and parts[-1] == "policy" and part in _kinds():
+            continue
+        parts.append(f"[{part}]" if isinstance(part, int) else str(part))
+    return ".".join(parts).replace(".[", "[") or "the file"
+
+
+def _fields_at(location: list[Any]) -> list[str]:
+    """The valid keys at a place in the file, read from the settings classes themselves."""
+    cls: type[Any] = Settings
+    tables = {"server": Server, "records": Records, "deployments": Deployment, "models": Model, "arms": ArmSettings}
+    policies = {_kind(option): option for option in _policy_options()}
+    for part in location:
+        if part in tables:
+            cls = tables[part]
+        elif cls is Model and part == "policy":
+            cls = BaseModel
+        elif cls is BaseModel and part in policies:
+            cls = policies[part]
+    return list(cls.model_fields)

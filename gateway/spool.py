@@ -1,0 +1,87 @@
+"""Where finished records are safe at once: one line, one write, appended to a file.
+
+What is written survives the death of the process. Each process appends to a segment of its own and holds a lock on it,
+so that after a crash any other process can tell the orphans from the files in use, and import them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger("thinkgate")
+
+
+class Spool:
+    """`append` may be called from any thread and does no more than one write(2)."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._path, self._fd = self._segment()
+        self._size = 0
+        self.lost = 0
+
+    def append(self, line: bytes) -> None:
+        """One record. A full disk loses it, loudly and countably; it never fails the request."""
+        data = line + b"\n"
+        with self._lock:
+            try:
+                written = os.write(self._fd, data)
+            except OSError as error:
+                log.error("a record is lost: %s", error)
+                written = 0
+            self._size += written
+            if written != len(data):
+                self.lost += 1
+
+    def rotate(self) -> Path | None:
+        """Start a new segment; returns the full one, which is the caller's to import and remove. None: nothing new."""
+        with self._lock:
+            if not self._size:
+                return None
+            full, fd = self._path, self._fd
+            self._path, self._fd = self._segment()
+            self._size = 0
+        os.close(fd)
+        return full
+
+    def orphans(self) -> Iterator[Path]:
+        """Segments of processes that have died."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            if path == self._path:
+                continue
+            try:
+                fd = os.open(path, os.O_RDWR)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield path
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Give up the segment; an empty one is removed."""
+        with self._lock:
+            if not self._size:
+                self._path.unlink(missing_ok=True)
+            os.close(self._fd)
+
+    def _segment(self) -> tuple[Path, int]:
+        path = self._folder / f"{time.time_ns():016x}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
+        unlocked = path.with_suffix(".new")
+        fd = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        # It gets its name only now: whoever looks for orphans never sees a segment of ours without its lock.
+        unlocked.rename(path)
+        return path, fd

@@ -1,0 +1,81 @@
+"""A gateway in this process, on a free port, in a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import uvicorn
+
+from gateway.app import create_app, make_parts
+from gateway.settings import parse
+
+
+class RunningGateway:
+    """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there."""
+
+    def __init__(self, table: dict[str, Any], folder: Path) -> None:
+        self.database = folder / "records.db"
+        table = {"records": {"path": self.database}, **table}
+        self.parts = make_parts(parse(table))
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(self.parts), port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+            )
+        )
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._started = threading.Event()
+
+    def __enter__(self) -> RunningGateway:
+        self._thread.start()
+        assert self._started.wait(20), "the gateway did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the gateway did not stop"
+
+    def records(self) -> list[dict[str, Any]]:
+        """All rows, oldest first."""
+        self.stop()
+        database = sqlite3.connect(self.database)
+        database.row_factory = sqlite3.Row
+        rows = [dict(row) for row in database.execute("SELECT * FROM records ORDER BY id")]
+        database.close()
+        return rows
+
+    def sdk(self, **options: Any) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
+
+    def async_sdk(self, **options: Any) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
+
+    def post(self, body: Any, **options: Any) -> httpx.Response:
+        """A chat completion without the SDK: a dict as JSON, bytes as they are."""
+        content = {"content": body} if isinstance(body, bytes) else {"json": body}
+        return httpx.post(f"{self.url}/v1/chat/completions", **content, **options, timeout=20)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=20)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        serving = asyncio.create_task(self._server.serve())
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if self._server.started:
+            port = self._server.servers[0].sockets[0].getsockname()[1]
+            self.url = f"http://127.0.0.1:{port}"
+            self._started.set()
+        await serving
