@@ -23,7 +23,7 @@ from router_model.reasoner.template import ModelName
 from router_model.reasoner.tokenizer import train_tokenizer
 from router_model.reasoner.train import Stage, train_stage
 
-BASE_DRAWS, BRANCH_DRAWS = 180_000, 140_000
+BASE_DRAWS, BRANCH_DRAWS = 100_000, 60_000
 
 
 def _say(text: str) -> None:
@@ -54,7 +54,9 @@ def _worker(rank: int, workers: int, port: int, out: Path, start: Path | None, s
 def run_stage(out: Path, start: Path | None, stage: Stage, workers: int = 1, port: int = 29511, seed: int = 0) -> None:
     """Run one stage in `workers` processes of one thread each."""
     context = get_context("spawn")
-    processes = [context.Process(target=_worker, args=(r, workers, port, out, start, stage, seed)) for r in range(workers)]
+    processes = [
+        context.Process(target=_worker, args=(r, workers, port, out, start, stage, seed)) for r in range(workers)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -72,7 +74,13 @@ def run_stage(out: Path, start: Path | None, stage: Stage, workers: int = 1, por
 @click.option("--branch-draws", default=BRANCH_DRAWS, show_default=True)
 @click.option("--model", "models", multiple=True, type=click.Choice(get_args(ModelName)), help="Only these branches.")
 def main(
-    out: Path, seed: int, base: Path | None, workers: int, base_draws: int, branch_draws: int, models: tuple[ModelName, ...]
+    out: Path,
+    seed: int,
+    base: Path | None,
+    workers: int,
+    base_draws: int,
+    branch_draws: int,
+    models: tuple[ModelName, ...],
 ) -> None:
     """Train tokenizer, base and branches into OUT."""
     out.mkdir(parents=True, exist_ok=True)

@@ -92,6 +92,8 @@ def compile_template(source: str) -> Template:
     return environment.from_string(source)
 
 
-def render(template: Template, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None, **options: Any) -> str:
+def render(
+    template: Template, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None, **options: Any
+) -> str:
     """The prompt text up to where the assistant speaks."""
     return template.render(messages=messages, tools=tools, add_generation_prompt=True, **options)

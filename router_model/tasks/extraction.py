@@ -1,4 +1,4 @@
-"""Instruct work that reads: a field of a record, a label for a ticket, a price in a list, a record as JSON."""
+"""Instruct work that reads: a field of a record, a label for a ticket, a record as JSON."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ def build_extract(rng: random.Random, level: int) -> Problem:
     keys = rng.sample(list(record), min(2 + level, len(record)))
     wanted = rng.choice(keys)
     sentences = {
-        "name": "The customer is {name}.", "email": "Mail goes to {email}.", "city": "They live in {city}.",
-        "order": "The order number is {order}.", "item": "They bought a {item}.",
+        "name": "The customer is {name}.",
+        "email": "Mail goes to {email}.",
+        "city": "They live in {city}.",
+        "order": "The order number is {order}.",
+        "item": "They bought a {item}.",
     }
     slots = {
         "text": " ".join(sentences[key].format(**record) for key in keys),
@@ -34,14 +37,39 @@ def build_extract(rng: random.Random, level: int) -> Problem:
         "field": wanted,
     }
     value = record[wanted]
-    return Problem(slots, f"The text gives the {wanted}: {value}\nOnly the {wanted} is wanted, so the answer is {value}", value, f"extract {sorted(record.items())} {keys} {wanted}")
+    return Problem(
+        slots,
+        f"The text gives the {wanted}: {value}\nOnly the {wanted} is wanted, so the answer is {value}",
+        value,
+        f"extract {sorted(record.items())} {keys} {wanted}",
+    )
 
 
 _SYMPTOMS = {
-    "billing": ("I was charged twice for the {item}", "the invoice for my {item} is wrong", "please refund the {item}", "the price of the {item} on my card is too high"),
-    "shipping": ("the parcel with the {item} is late", "my {item} was delivered to the wrong door", "where is the courier with my {item}", "tracking for the {item} has stopped"),
-    "technical": ("the {item} does not start", "the app shows an error when I use the {item}", "the {item} crashes after the update", "I cannot connect the {item}"),
-    "account": ("I forgot my password and need the {item} manual", "please close my profile, the {item} was my last order", "my login fails when I order the {item}", "change the address in my profile before the {item} ships"),
+    "billing": (
+        "I was charged twice for the {item}",
+        "the invoice for my {item} is wrong",
+        "please refund the {item}",
+        "the price of the {item} on my card is too high",
+    ),
+    "shipping": (
+        "the parcel with the {item} is late",
+        "my {item} was delivered to the wrong door",
+        "where is the courier with my {item}",
+        "tracking for the {item} has stopped",
+    ),
+    "technical": (
+        "the {item} does not start",
+        "the app shows an error when I use the {item}",
+        "the {item} crashes after the update",
+        "I cannot connect the {item}",
+    ),
+    "account": (
+        "I forgot my password and need the {item} manual",
+        "please close my profile, the {item} was my last order",
+        "my login fails when I order the {item}",
+        "change the address in my profile before the {item} ships",
+    ),
 }
 
 
@@ -49,24 +77,25 @@ def build_classify(rng: random.Random, level: int) -> Problem:
     label = rng.choice(list(_SYMPTOMS))
     item, name = rng.choice(ITEMS), rng.choice(NAMES)
     complaint = rng.choice(_SYMPTOMS[label]).format(item=item)
-    padding = rng.sample(("I have been a customer for years", "thank you for your help", "I am writing from my phone", "please answer soon"), level - 1)
+    padding = rng.sample(
+        (
+            "I have been a customer for years",
+            "thank you for your help",
+            "I am writing from my phone",
+            "please answer soon",
+        ),
+        level - 1,
+    )
     sentences = [complaint, *padding]
     rng.shuffle(sentences)
     ticket = f"Hello, {', and '.join(sentences)}. Regards, {name}"
     slots = {"ticket": ticket, "labels": ", ".join(rng.sample(list(_SYMPTOMS), 4))}
-    return Problem(slots, f"The ticket says: {complaint}\nThat is about {label}, so the label is {label}", label, f"classify {ticket}")
-
-
-def build_lookup(rng: random.Random, level: int) -> Problem:
-    items = rng.sample(ITEMS, 2 + level)
-    prices = {item: str(rng.randint(10, 99)) for item in items}
-    wanted = rng.choice(items)
-    slots = {
-        "list": "\n".join(f"- {item}: {price}" for item, price in prices.items()),
-        "inline": ", ".join(f"a {item}: {price}" for item, price in prices.items()),
-        "item": wanted,
-    }
-    return Problem(slots, f"The line is a {wanted}: {prices[wanted]}\nSo the price is {prices[wanted]}", prices[wanted], f"lookup {prices} {wanted}")
+    return Problem(
+        slots,
+        f"The ticket says: {complaint}\nThat is about {label}, so the label is {label}",
+        label,
+        f"classify {ticket}",
+    )
 
 
 def build_tojson(rng: random.Random, level: int) -> Problem:
@@ -78,40 +107,71 @@ def build_tojson(rng: random.Random, level: int) -> Problem:
         "pairs": ", ".join(f"{key}: {value}" for key, value in chosen.items()),
         "semi": "; ".join(f"{key}: {value}" for key, value in chosen.items()),
     }
-    thought = f"There are {len(keys)} keys: {', '.join(keys)}\n" + "\n".join(f"{key}: {value}" for key, value in chosen.items())
+    thought = f"There are {len(keys)} keys: {', '.join(keys)}\n" + "\n".join(
+        f"{key}: {value}" for key, value in chosen.items()
+    )
     return Problem(slots, thought, json.dumps(chosen), f"tojson {chosen}")
 
 
 EXTRACT = Task(
-    "extract", "instruct", 3, build_extract, (
-        "Extract the {field} from this text: {text}", "{text} What is the {field}?", "Read the record and give the {field}.\n{lines}",
-        "Which {field} is mentioned? {text}", "Field wanted: {field}\n{lines}", "Give me only the {field}: {text}",
-        "From the message below, copy the {field}.\n{text}", "Record:\n{lines}\n{field}?", "Please find the {field} in: {text}",
-        "Pull out the {field}.\n{lines}", "Our CRM needs the {field}. Source: {text}", "What {field} does the note contain? {text}",
+    "extract",
+    "instruct",
+    3,
+    build_extract,
+    (
+        "Extract the {field} from this text: {text}",
+        "{text} What is the {field}?",
+        "Read the record and give the {field}.\n{lines}",
+        "Which {field} is mentioned? {text}",
+        "Field wanted: {field}\n{lines}",
+        "Give me only the {field}: {text}",
+        "From the message below, copy the {field}.\n{text}",
+        "Record:\n{lines}\n{field}?",
+        "Please find the {field} in: {text}",
+        "Pull out the {field}.\n{lines}",
+        "Our CRM needs the {field}. Source: {text}",
+        "What {field} does the note contain? {text}",
     ),
 )
 CLASSIFY = Task(
-    "classify", "instruct", 3, build_classify, (
-        "Label this ticket as one of {labels}: {ticket}", "Classify the message ({labels}).\n{ticket}", "{ticket}\nWhich queue: {labels}?",
-        "Choose one label from {labels} for: {ticket}", "Support mail: {ticket}\nCategory ({labels}):", "Route this ticket. Options: {labels}.\n{ticket}",
-        "What is this about, {labels}? {ticket}", "Assign a category out of {labels}.\nText: {ticket}", "Ticket: {ticket}\nPick a label: {labels}.",
-        "Triage: {ticket} Labels are {labels}.", "Tag the text with one of {labels}. {ticket}", "Sort this mail into {labels}:\n{ticket}",
+    "classify",
+    "instruct",
+    3,
+    build_classify,
+    (
+        "Label this ticket as one of {labels}: {ticket}",
+        "Classify the message ({labels}).\n{ticket}",
+        "{ticket}\nWhich queue: {labels}?",
+        "Choose one label from {labels} for: {ticket}",
+        "Support mail: {ticket}\nCategory ({labels}):",
+        "Route this ticket. Options: {labels}.\n{ticket}",
+        "What is this about, {labels}? {ticket}",
+        "Assign a category out of {labels}.\nText: {ticket}",
+        "Ticket: {ticket}\nPick a label: {labels}.",
+        "Triage: {ticket} Labels are {labels}.",
+        "Tag the text with one of {labels}. {ticket}",
+        "Sort this mail into {labels}:\n{ticket}",
     ),
 )
-LOOKUP = Task(
-    "lookup", "instruct", 4, build_lookup, (
-        "Price list:\n{list}\nWhat does a {item} cost?", "{inline}. How much is a {item}?", "Catalogue:\n{list}\nPrice of a {item}?",
-        "Look up a {item} in this list.\n{list}", "Given {inline}, what is the price of a {item}?", "How expensive is a {item}?\n{list}",
-        "I want a {item}. Prices: {inline}. What will I pay?", "Table:\n{list}\nValue for a {item}:", "Find the price of a {item}: {inline}",
-        "Menu:\n{list}\nA guest orders a {item}. Cost?", "In the list {inline}, which number belongs to a {item}?", "Rates: {inline}. Rate for a {item}?",
-    ), "number",
-)
 TOJSON = Task(
-    "tojson", "instruct", 4, build_tojson, (
-        "Turn this into JSON:\n{lines}", "Write as a JSON object: {pairs}", "Convert to JSON.\n{lines}", "{pairs}\nReturn these as JSON.",
-        "JSON please: {semi}", "Encode the record as JSON:\n{lines}", "Make a JSON object with these fields: {pairs}",
-        "Format as JSON: {semi}", "Our API wants JSON. Data:\n{lines}", "Serialize {pairs} to JSON.", "Give the following as JSON, same keys: {semi}",
+    "tojson",
+    "instruct",
+    4,
+    build_tojson,
+    (
+        "Turn this into JSON:\n{lines}",
+        "Write as a JSON object: {pairs}",
+        "Convert to JSON.\n{lines}",
+        "{pairs}\nReturn these as JSON.",
+        "JSON please: {semi}",
+        "Encode the record as JSON:\n{lines}",
+        "Make a JSON object with these fields: {pairs}",
+        "Format as JSON: {semi}",
+        "Our API wants JSON. Data:\n{lines}",
+        "Serialize {pairs} to JSON.",
+        "Give the following as JSON, same keys: {semi}",
         "Produce one JSON object from\n{lines}",
-    ), "json",
+    ),
+    "json",
 )
-TASKS = (EXTRACT, CLASSIFY, LOOKUP, TOJSON)
+TASKS = (EXTRACT, CLASSIFY, TOJSON)

@@ -36,7 +36,12 @@ def build_fill(rng: random.Random, level: int) -> Problem:
         answer = answer.replace(f"[{key}]", values[key])
     pairs = [f"{key} = {values[key]}" for key in rng.sample(keys, len(keys))]
     slots = {"template": template, "pairs": ", ".join(pairs), "lines": "\n".join(pairs)}
-    return Problem(slots, "\n".join(f"[{key}] is {values[key]}" for key in keys) + f"\n{answer}", answer, f"fill {template} {values}")
+    return Problem(
+        slots,
+        "\n".join(f"[{key}] is {values[key]}" for key in keys) + f"\n{answer}",
+        answer,
+        f"fill {template} {values}",
+    )
 
 
 def build_date(rng: random.Random, level: int) -> Problem:
@@ -72,7 +77,11 @@ def build_redact(rng: random.Random, level: int) -> Problem:
     sentences, hidden, found = [], [], []
     for name in rng.sample(NAMES, level):
         mail, kind = f"{name.lower()}@{rng.choice(DOMAINS)}", rng.randrange(3)
-        open_text = (f"Write to {mail} about the {rng.choice(ITEMS)}.", f"{name} uses {mail} at work.", f"Send a copy to {mail} on {rng.choice(DAYS)}.")[kind]
+        open_text = (
+            f"Write to {mail} about the {rng.choice(ITEMS)}.",
+            f"{name} uses {mail} at work.",
+            f"Send a copy to {mail} on {rng.choice(DAYS)}.",
+        )[kind]
         sentences.append(open_text)
         hidden.append(open_text.replace(mail, "[EMAIL]"))
         found.append(mail)
@@ -81,43 +90,103 @@ def build_redact(rng: random.Random, level: int) -> Problem:
 
 
 CASE = Task(
-    "case", "instruct", 4, build_case, (
-        "Write this in {style}: {text}", "Convert to {style}: {text}", "{text}\nRewrite in {style}.", "Please {verb} the following: {text}",
-        "Text: {text}\nStyle: {style}", "Put {text} in {style}.", "Rewrite {adverb}: {text}", "{verb}: {text}",
-        "Our headline is {text}. Give it in {style}.", "Change the letters of {text} to {style}.", "I need this {adverb}: {text}",
+    "case",
+    "instruct",
+    4,
+    build_case,
+    (
+        "Write this in {style}: {text}",
+        "Convert to {style}: {text}",
+        "{text}\nRewrite in {style}.",
+        "Please {verb} the following: {text}",
+        "Text: {text}\nStyle: {style}",
+        "Put {text} in {style}.",
+        "Rewrite {adverb}: {text}",
+        "{verb}: {text}",
+        "Our headline is {text}. Give it in {style}.",
+        "Change the letters of {text} to {style}.",
+        "I need this {adverb}: {text}",
         "Apply {style} to the words {text}",
     ),
 )
 FILL = Task(
-    "fill", "instruct", 3, build_fill, (
-        "Fill in the template.\nTemplate: {template}\nValues: {pairs}", "{template}\nReplace the brackets: {pairs}", "Complete this letter with {pairs}: {template}",
-        "Template: {template}\n{lines}\nWrite the finished text.", "Use {pairs} to fill: {template}", "Mail merge.\n{lines}\nText: {template}",
-        "Insert the values.\n{lines}\n{template}", "Given {pairs}, complete the sentence {template}", "Form letter: {template}\nData: {pairs}\nResult?",
-        "Here is a text with gaps: {template}\nThe gaps are {pairs}. Write it out.", "Substitute {pairs} into {template}",
+    "fill",
+    "instruct",
+    3,
+    build_fill,
+    (
+        "Fill in the template.\nTemplate: {template}\nValues: {pairs}",
+        "{template}\nReplace the brackets: {pairs}",
+        "Complete this letter with {pairs}: {template}",
+        "Template: {template}\n{lines}\nWrite the finished text.",
+        "Use {pairs} to fill: {template}",
+        "Mail merge.\n{lines}\nText: {template}",
+        "Insert the values.\n{lines}\n{template}",
+        "Given {pairs}, complete the sentence {template}",
+        "Form letter: {template}\nData: {pairs}\nResult?",
+        "Here is a text with gaps: {template}\nThe gaps are {pairs}. Write it out.",
+        "Substitute {pairs} into {template}",
         "Render this template with the data.\n{template}\n{lines}",
     ),
 )
 DATE = Task(
-    "date", "instruct", 2, build_date, (
-        "Write the date {date} in {form}.", "Convert {date} to {form}.", "{date}\nRewrite in {form}.", "Date: {date}. Wanted: {form}.",
-        "Please give {date} in {form}.", "Reformat this date ({form}): {date}", "{name} was born on {date}. Give that date in {form}.",
-        "The form asks for the {form} of {date}.", "Change {date} into {form}.", "Our database needs {form}. Input: {date}",
-        "How is {date} written in {form}?", "Normalize the date {date} to {form}.",
+    "date",
+    "instruct",
+    2,
+    build_date,
+    (
+        "Write the date {date} in {form}.",
+        "Convert {date} to {form}.",
+        "{date}\nRewrite in {form}.",
+        "Date: {date}. Wanted: {form}.",
+        "Please give {date} in {form}.",
+        "Reformat this date ({form}): {date}",
+        "{name} was born on {date}. Give that date in {form}.",
+        "The form asks for the {form} of {date}.",
+        "Change {date} into {form}.",
+        "Our database needs {form}. Input: {date}",
+        "How is {date} written in {form}?",
+        "Normalize the date {date} to {form}.",
     ),
 )
 POLITE = Task(
-    "polite", "instruct", 2, build_polite, (
-        "Make this polite: {text}", "Rewrite politely: {text}", "{text}\nSay this in a friendly, formal way.", "Rephrase for a customer: {text}",
-        "Turn this note into a polite sentence: {text}", "Formal version of: {text}", "Improve the tone: {text}", "This is too rude: {text}\nRewrite it.",
-        "Please polish: {text}", "How would you write this to your boss? {text}", "Office style, please: {text}", "Edit for courtesy.\n{text}",
+    "polite",
+    "instruct",
+    2,
+    build_polite,
+    (
+        "Make this polite: {text}",
+        "Rewrite politely: {text}",
+        "{text}\nSay this in a friendly, formal way.",
+        "Rephrase for a customer: {text}",
+        "Turn this note into a polite sentence: {text}",
+        "Formal version of: {text}",
+        "Improve the tone: {text}",
+        "This is too rude: {text}\nRewrite it.",
+        "Please polish: {text}",
+        "How would you write this to your boss? {text}",
+        "Office style, please: {text}",
+        "Edit for courtesy.\n{text}",
     ),
 )
 REDACT = Task(
-    "redact", "instruct", 3, build_redact, (
-        "Redact the email addresses: {text}", "Hide all emails in this text. {text}", "{text}\nReplace every address by [EMAIL].",
-        "Remove personal data (emails): {text}", "Mask the mail addresses.\n{text}", "Anonymize: {text}", "Privacy filter, emails only: {text}",
-        "Rewrite without the addresses, use [EMAIL]: {text}", "Blank out each email in: {text}", "Make this safe to share: {text}",
-        "Text: {text}\nTask: redact emails", "Put [EMAIL] where an address stands. {text}",
+    "redact",
+    "instruct",
+    3,
+    build_redact,
+    (
+        "Redact the email addresses: {text}",
+        "Hide all emails in this text. {text}",
+        "{text}\nReplace every address by [EMAIL].",
+        "Remove personal data (emails): {text}",
+        "Mask the mail addresses.\n{text}",
+        "Anonymize: {text}",
+        "Privacy filter, emails only: {text}",
+        "Rewrite without the addresses, use [EMAIL]: {text}",
+        "Blank out each email in: {text}",
+        "Make this safe to share: {text}",
+        "Text: {text}\nTask: redact emails",
+        "Put [EMAIL] where an address stands. {text}",
     ),
 )
 TASKS = (CASE, FILL, DATE, POLITE, REDACT)

@@ -1,11 +1,11 @@
-"""Reasoning over states: programs, shuffled cups, truth values, chains of managers, tallies and walks on a grid."""
+"""Reasoning over states: programs, truth values, tallies and walks on a grid."""
 
 from __future__ import annotations
 
 import random
 
 from router_model.tasks.prompt import Problem, Task
-from router_model.tasks.words import LETTERS, NAMES
+from router_model.tasks.words import LETTERS
 
 
 def build_trace(rng: random.Random, level: int) -> Problem:
@@ -26,24 +26,6 @@ def build_trace(rng: random.Random, level: int) -> Problem:
     return Problem(slots, "\n".join(lines), str(state[target]), f"trace {program}")
 
 
-def build_cups(rng: random.Random, level: int) -> Problem:
-    place = start = rng.choice("ABC")
-    swaps, lines = [], []
-    for _ in range(level):
-        one, two = rng.sample("ABC", 2)
-        after = two if place == one else one if place == two else place
-        lines.append(f"{place}, {one} and {two} -> {after}")
-        place = after
-        swaps.append((one, two))
-    slots = {
-        "start": start,
-        "swaps": ", ".join(f"{a} and {b}" for a, b in swaps),
-        "lines": "\n".join(f"{i}. swap {a} and {b}" for i, (a, b) in enumerate(swaps, 1)),
-        "arrows": "; ".join(f"{a}<->{b}" for a, b in swaps),
-    }
-    return Problem(slots, "\n".join(lines), place, f"cups {start} {swaps}")
-
-
 def build_boolean(rng: random.Random, level: int) -> Problem:
     value = rng.random() < 0.5
     parts, lines = [str(value)], []
@@ -57,21 +39,6 @@ def build_boolean(rng: random.Random, level: int) -> Problem:
     return Problem(slots, "\n".join(lines), str(value), f"boolean {parts}")
 
 
-def build_hops(rng: random.Random, level: int) -> Problem:
-    people = rng.sample(NAMES, level + rng.randint(2, 3))
-    facts = list(zip(people, people[1:], strict=False))
-    order = rng.sample(facts, len(facts))
-    chain = facts[:level]
-    slots = {
-        "facts": " ".join(f"{a} reports to {b}." for a, b in order),
-        "list": "\n".join(f"{a} -> {b}" for a, b in order),
-        "bosses": " ".join(f"The boss of {a} is {b}." for a, b in order),
-        "first": people[0],
-        "n": str(level),
-    }
-    return Problem(slots, "\n".join(f"- {a} -> {b}" for a, b in chain), people[level], f"hops {order} {level}")
-
-
 def build_count(rng: random.Random, level: int) -> Problem:
     letters = rng.sample(LETTERS, 3)
     items = [rng.choice(letters) for _ in range(2 + 2 * level)]
@@ -79,7 +46,12 @@ def build_count(rng: random.Random, level: int) -> Problem:
     for item in items:
         found += item == wanted
         lines.append(f"- {item} {wanted} {'yes' if item == wanted else 'no'} {found}")
-    slots = {"wanted": wanted, "items": " ".join(items), "commas": ", ".join(items), "lines": "\n".join(f"- {i}" for i in items)}
+    slots = {
+        "wanted": wanted,
+        "items": " ".join(items),
+        "commas": ", ".join(items),
+        "lines": "\n".join(f"- {i}" for i in items),
+    }
     return Problem(slots, "\n".join(lines), str(found), f"count {wanted} {items}")
 
 
@@ -109,61 +81,85 @@ def build_walk(rng: random.Random, level: int) -> Problem:
 
 
 TRACE = Task(
-    "trace", "reasoning", 8, build_trace, (
-        "What is {var} after this program?\n{code}", "Run this code:\n{code}\nWhat is the value of {var}?", "{inline}. What is {var}?",
-        "Trace the program and give {var}.\n{code}", "Given the code\n{code}\nprint({var}) shows?", "Execute: {inline}. Value of {var}?",
-        "Step through:\n{code}\nFinal {var}?", "A script does {inline}. At the end {var} equals?",
-        "Here are some assignments.\n{code}\nWhich number does {var} hold at the end?", "Interpret this: {inline}; return {var}",
-        "What does {var} hold once these lines have run?\n{code}", "Simulate\n{code}\nand report {var}.",
-    ), "number",
-)
-CUPS = Task(
-    "cups", "reasoning", 10, build_cups, (
-        "A ball is under cup {start} of A, B, C. Swap the cups {swaps}. Where is the ball?",
-        "Three cups A, B, C; the ball starts at {start}.\n{lines}\nWhich cup has the ball?", "Ball at {start}. Swaps: {arrows}. Ball at?",
-        "Shell game: the pea is under {start}. The cups {swaps} trade places, in this order. Where is the pea?",
-        "The coin is in box {start}. Boxes exchanged: {swaps}. Which box holds the coin now?",
-        "Follow the ball. It begins under {start}.\n{lines}\nName the cup.", "Cups A B C, prize in {start}, moves {arrows}. Where is the prize?",
-        "The key lies in drawer {start}. Contents swapped between drawers: {swaps}. Which drawer has the key?",
-        "Start: {start}\n{lines}\nEnd:", "A card is at position {start}. These positions are swapped: {arrows}. Final position of the card?",
-        "Someone hides a ring under cup {start} and swaps {swaps}. Under which cup is the ring?",
-        "Keep your eye on {start}. Swaps in order: {swaps}. Where did it go?",
+    "trace",
+    "reasoning",
+    8,
+    build_trace,
+    (
+        "What is {var} after this program?\n{code}",
+        "Run this code:\n{code}\nWhat is the value of {var}?",
+        "{inline}. What is {var}?",
+        "Trace the program and give {var}.\n{code}",
+        "Given the code\n{code}\nprint({var}) shows?",
+        "Execute: {inline}. Value of {var}?",
+        "Step through:\n{code}\nFinal {var}?",
+        "A script does {inline}. At the end {var} equals?",
+        "Here are some assignments.\n{code}\nWhich number does {var} hold at the end?",
+        "Interpret this: {inline}; return {var}",
+        "What does {var} hold once these lines have run?\n{code}",
+        "Simulate\n{code}\nand report {var}.",
     ),
+    "number",
 )
 BOOLEAN = Task(
-    "boolean", "reasoning", 8, build_boolean, (
-        "Evaluate from left to right: {expr}", "What is {expr}, read from left to right?", "True or False: {expr} (left to right)",
-        "Start with {start}. Apply:\n{rest}\nResult?", "Logic, left to right: {steps}. Final value?",
-        "Reduce this expression from the left: {expr}", "Without precedence, {expr} is?", "Compute the truth value, step by step: {steps}",
-        "A flag is {start}. Then:\n{rest}\nWhat is the flag?", "{expr} - evaluate strictly left to right.",
-        "Give the value of {expr} when evaluated in order.", "A circuit computes {steps}. Output?",
-    ),
-)
-HOPS = Task(
-    "hops", "reasoning", 6, build_hops, (
-        "{facts} Start at {first} and go up {n} levels. Who is it?", "Reporting lines:\n{list}\nWho is {n} steps above {first}?",
-        "{bosses} Go up {n} times from {first}. Name?", "Follow the arrows {n} times from {first}.\n{list}\nWhere do you end?",
-        "{facts} Who do you reach from {first} after {n} steps?", "Chain of command:\n{list}\nStart: {first}. Steps: {n}. End?",
-        "{bosses} Starting with {first}, who is {n} bosses up?", "Org chart: {facts} Climb {n} from {first}. Who is there?",
-        "Links:\n{list}\nFrom {first}, follow {n} links. Result?", "{facts} {n} levels above {first} sits who?",
-        "{bosses} Who is the boss {n} levels above {first}?", "Walk {n} arrows from {first} in\n{list}\nLast name reached?",
+    "boolean",
+    "reasoning",
+    8,
+    build_boolean,
+    (
+        "Evaluate from left to right: {expr}",
+        "What is {expr}, read from left to right?",
+        "True or False: {expr} (left to right)",
+        "Start with {start}. Apply:\n{rest}\nResult?",
+        "Logic, left to right: {steps}. Final value?",
+        "Reduce this expression from the left: {expr}",
+        "Without precedence, {expr} is?",
+        "Compute the truth value, step by step: {steps}",
+        "A flag is {start}. Then:\n{rest}\nWhat is the flag?",
+        "{expr} - evaluate strictly left to right.",
+        "Give the value of {expr} when evaluated in order.",
+        "A circuit computes {steps}. Output?",
     ),
 )
 COUNT = Task(
-    "count", "reasoning", 9, build_count, (
-        "How many times does {wanted} occur in: {items}?", "Count the letter {wanted} in {commas}.", "Items:\n{lines}\nHow many are {wanted}?",
-        "In the list {commas}, how often does {wanted} appear?", "Tally of {wanted} in {items}?", "Number of {wanted} here: {items}",
-        "Votes: {commas}. How many votes for {wanted}?", "Count {wanted}: {items}", "How many entries equal {wanted}?\n{lines}",
-        "{items} - how many {wanted}?", "Find the number of times {wanted} shows up in {commas}.", "The log shows {items}. Occurrences of {wanted}?",
-    ), "number",
+    "count",
+    "reasoning",
+    7,
+    build_count,
+    (
+        "How many times does {wanted} occur in: {items}?",
+        "Count the letter {wanted} in {commas}.",
+        "Items:\n{lines}\nHow many are {wanted}?",
+        "In the list {commas}, how often does {wanted} appear?",
+        "Tally of {wanted} in {items}?",
+        "Number of {wanted} here: {items}",
+        "Votes: {commas}. How many votes for {wanted}?",
+        "Count {wanted}: {items}",
+        "How many entries equal {wanted}?\n{lines}",
+        "{items} - how many {wanted}?",
+        "Find the number of times {wanted} shows up in {commas}.",
+        "The log shows {items}. Occurrences of {wanted}?",
+    ),
+    "number",
 )
 WALK = Task(
-    "walk", "reasoning", 8, build_walk, (
-        "You stand at {start} on a grid. Go {moves}. Where are you?", "Start: {start}. Moves: {moves}. End?",
-        "A robot at {start} goes {then}. Its position?", "From {start}:\n{lines}\nFinal coordinates?", "Position {start}, path {moves}. New position?",
-        "A courier starts at {start} and drives {then}. Where does the tour end?", "On the map you are at {start}.\n{lines}\nWhere do you arrive?",
-        "Grid walk from {start}: {moves}. Give x,y.", "The drone hovers over {start}. It flies {then}. Coordinates now?",
-        "Begin at {start}, then {moves}. Give the last point.", "A ship leaves {start}.\n{lines}\nAt which point is it?", "Token on {start} moves {then}. Square?",
+    "walk",
+    "reasoning",
+    8,
+    build_walk,
+    (
+        "You stand at {start} on a grid. Go {moves}. Where are you?",
+        "Start: {start}. Moves: {moves}. End?",
+        "A robot at {start} goes {then}. Its position?",
+        "From {start}:\n{lines}\nFinal coordinates?",
+        "Position {start}, path {moves}. New position?",
+        "A courier starts at {start} and drives {then}. Where does the tour end?",
+        "On the map you are at {start}.\n{lines}\nWhere do you arrive?",
+        "Grid walk from {start}: {moves}. Give x,y.",
+        "The drone hovers over {start}. It flies {then}. Coordinates now?",
+        "Begin at {start}, then {moves}. Give the last point.",
+        "A ship leaves {start}.\n{lines}\nAt which point is it?",
+        "Token on {start} moves {then}. Square?",
     ),
 )
-TASKS = (TRACE, CUPS, BOOLEAN, HOPS, COUNT, WALK)
+TASKS = (TRACE, BOOLEAN, COUNT, WALK)

@@ -13,20 +13,48 @@ from router_model.tasks import arithmetic, extraction, rewriting, simulation, to
 from router_model.tasks.prompt import Kind, Problem, Prompt, Task
 
 FAMILIES: dict[str, Task] = {
-    task.name: task
-    for module in (arithmetic, simulation, extraction, rewriting, tool_use)
-    for task in module.TASKS
+    task.name: task for module in (arithmetic, simulation, extraction, rewriting, tool_use) for task in module.TASKS
 }
 # Families that the reasoner knows and no router may train on: they judge whether a router generalises.
-ROUTER_NEW_FAMILIES = frozenset({"hops", "walk", "date", "redact"})
+ROUTER_NEW_FAMILIES = frozenset({"walk", "mul", "date", "redact"})
 # So few problems exist here that holding some out would only remove facts; overlap with training is possible and said so.
-_SMALL = frozenset({("add", 1), ("sub", 1), ("mul", 1), ("cups", 1), ("dial", 1), ("boolean", 1), ("boolean", 2)})
+_SMALL = frozenset({("add", 1), ("sub", 1), ("mul", 1), ("dial", 1), ("boolean", 1), ("boolean", 2)})
 
-_OPENERS = ("", "", "", "", "Please help: ", "Quick one: ", "Hi! ", "Next task. ", "Question: ", "For my notes: ", "Hello, ", "One more: ")
-_CLOSERS = ("", "", "", "", " Answer only.", " Just the result.", " No explanation.", " Thanks!", " Keep it short.", "\nReply with the answer.")
+_OPENERS = (
+    "",
+    "",
+    "",
+    "",
+    "Please help: ",
+    "Quick one: ",
+    "Hi! ",
+    "Next task. ",
+    "Question: ",
+    "For my notes: ",
+    "Hello, ",
+    "One more: ",
+)
+_CLOSERS = (
+    "",
+    "",
+    "",
+    "",
+    " Answer only.",
+    " Just the result.",
+    " No explanation.",
+    " Thanks!",
+    " Keep it short.",
+    "\nReply with the answer.",
+)
 _SYSTEMS = (
-    "You are a helpful assistant.", "You answer briefly.", "You work in a support team.", "Be precise.", "You are a careful clerk.",
-    "Answer with the result and nothing else.", "You are part of a batch job.", "You are an assistant in an office.",
+    "You are a helpful assistant.",
+    "You answer briefly.",
+    "You work in a support team.",
+    "Be precise.",
+    "You are a careful clerk.",
+    "Answer with the result and nothing else.",
+    "You are part of a batch job.",
+    "You are an assistant in an office.",
 )
 _ACKNOWLEDGEMENTS = ("Noted.", "Understood.", "Ready.", "Go ahead.")
 _REMEMBER = ("Remember this:\n", "Here is the data.\n", "First the facts.\n", "I will ask about this next.\n")
@@ -58,14 +86,18 @@ def _messages(task: Task, problem: Problem, wording: str, form: str, rng: random
         context, question = wording.rsplit("\n", 1)
         messages.append({"role": "user", "content": rng.choice(_REMEMBER) + context.format(**problem.slots)})
         messages.append({"role": "assistant", "content": rng.choice(_ACKNOWLEDGEMENTS)})
-        messages.append({"role": "user", "content": opener + question.format(**problem.slots) + _joined(question, closer)})
+        messages.append(
+            {"role": "user", "content": opener + question.format(**problem.slots) + _joined(question, closer)}
+        )
     else:
         if form == "history":
             earlier = rng.choice([t for t in FAMILIES.values() if t.tools is None])
             old = earlier.build(rng, 1)
             messages.append({"role": "user", "content": rng.choice(earlier.phrasings).format(**old.slots)})
             messages.append({"role": "assistant", "content": old.answer})
-        messages.append({"role": "user", "content": opener + wording.format(**problem.slots) + _joined(wording, closer)})
+        messages.append(
+            {"role": "user", "content": opener + wording.format(**problem.slots) + _joined(wording, closer)}
+        )
     messages.extend(dict(message) for message in problem.after)
     return messages
 
@@ -76,7 +108,9 @@ def _form(wording: str, task: Task, rng: random.Random) -> str:
     return "context" if "\n" in wording and rng.random() < 0.2 else "single"
 
 
-def draw(rng: random.Random, task: Task, level: int, split: Split = "any", phrasings: Sequence[int] | None = None) -> Prompt:
+def draw(
+    rng: random.Random, task: Task, level: int, split: Split = "any", phrasings: Sequence[int] | None = None
+) -> Prompt:
     """One prompt of a task at a level. `phrasings` restricts the core wordings by index; `split` the problems."""
     while True:
         problem = task.build(rng, level)

@@ -33,16 +33,26 @@ def build_tool_call(rng: random.Random, level: int) -> Problem:
     name = rng.choice(list(_TOOLS))
     argument, _ = _TOOLS[name]
     value = {
-        "city": rng.choice(CITIES), "item": rng.choice(ITEMS), "order": "".join(rng.choices("123456789", k=4)), "name": rng.choice(NAMES),
+        "city": rng.choice(CITIES),
+        "item": rng.choice(ITEMS),
+        "order": "".join(rng.choices("123456789", k=4)),
+        "name": rng.choice(NAMES),
     }[argument]
     others = rng.sample([tool for tool in _TOOLS if tool != name], level)
     need = {
-        "get_weather": f"the weather in {value}", "get_price": f"the price of the {value}",
-        "get_order": f"the status of order {value}", "find_person": f"the phone number of {value}",
+        "get_weather": f"the weather in {value}",
+        "get_price": f"the price of the {value}",
+        "get_order": f"the status of order {value}",
+        "find_person": f"the phone number of {value}",
     }[name]
     slots = {"need": need, "tools": " ".join(rng.sample([name, *others], 1 + level)), "user": rng.choice(NAMES)}
     call = json.dumps({"name": name, "arguments": {argument: value}})
-    return Problem(slots, f"Wanted is {need}\nThe tool is {name} with {argument} {value}", f"<tool_call>\n{call}\n</tool_call>", f"tool {need} {slots['tools']}")
+    return Problem(
+        slots,
+        f"Wanted is {need}\nThe tool is {name} with {argument} {value}",
+        f"<tool_call>\n{call}\n</tool_call>",
+        f"tool {need} {slots['tools']}",
+    )
 
 
 def build_tool_result(rng: random.Random, level: int) -> Problem:
@@ -57,7 +67,11 @@ def build_tool_result(rng: random.Random, level: int) -> Problem:
     }[call["name"]]
     function = {"name": call["name"], "arguments": json.dumps(call["arguments"])}
     after = (
-        {"role": "assistant", "content": "", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        },
         {"role": "tool", "tool_call_id": "call_1", "content": result},
     )
     answer = sentence.format(result=result, value=value)
@@ -65,8 +79,18 @@ def build_tool_result(rng: random.Random, level: int) -> Problem:
 
 
 _ASK = (
-        "Tell me {need}.", "What is {need}?", "I need {need}.", "Please look up {need}.", "Can you check {need}?", "{user} asks for {need}.",
-        "Find out {need}.", "Get {need} for {user}.", "Could you fetch {need}?", "{need}, please", "Do you know {need}?", "Look for {need} now.",
+    "Tell me {need}.",
+    "What is {need}?",
+    "I need {need}.",
+    "Please look up {need}.",
+    "Can you check {need}?",
+    "{user} asks for {need}.",
+    "Find out {need}.",
+    "Get {need} for {user}.",
+    "Could you fetch {need}?",
+    "{need}, please",
+    "Do you know {need}?",
+    "Look for {need} now.",
 )
 TOOL_CALL = Task("tool", "instruct", 2, build_tool_call, _ASK, "tool", offered_tools)
 TOOL_RESULT = Task("tool_result", "instruct", 2, build_tool_result, _ASK, "text", offered_tools)

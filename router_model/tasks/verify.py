@@ -38,7 +38,11 @@ def _called(tool_calls: Sequence[Any] | None, content: str) -> list[dict[str, An
     calls: list[dict[str, Any]] = []
     for call in tool_calls or ():
         function = call["function"] if isinstance(call, Mapping) else call.function
-        name, arguments = (function["name"], function["arguments"]) if isinstance(function, Mapping) else (function.name, function.arguments)
+        name, arguments = (
+            (function["name"], function["arguments"])
+            if isinstance(function, Mapping)
+            else (function.name, function.arguments)
+        )
         calls.append({"name": name, "arguments": _parsed(arguments)})
     if not calls:
         calls = [parsed for text in _TOOL_CALL.findall(content) if isinstance(parsed := _parsed(text), dict)]

@@ -1,0 +1,223 @@
+"""`thinkgate collect`: every task over every effort of every deployment, verified, as an outcome table.
+
+Sends to the deployments themselves, in their family's words, as the gateway would. Finished rows go to `<out>.partial` one by
+one, so that an interrupted run resumes where it stopped; the Parquet table is written at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+
+from gateway import build, settings
+from gateway.errors import ConfigError, GatewayError
+from gateway.families.compiler import compile_plan
+from gateway.pace import paces
+from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort
+from gateway.upstream import Upstream
+from router_model.tasks import Prompt, verify
+
+# What a no-think answer tells about itself besides its text: the columns that a probe learns from.
+_PROBE = {"logprobs": True, "top_logprobs": 2}
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One effort of one deployment, as an arm would serve it."""
+
+    arm: Arm
+    deployment: Deployment
+    effort: Effort
+
+    @property
+    def mode(self) -> str:
+        if not self.effort.think:
+            return "nothink"
+        return "think" if self.effort.budget is None else "budget"
+
+    @property
+    def key(self) -> str:
+        return f"{self.deployment.router_name}/{self.mode}/{self.effort.budget if self.effort.think else ''}"
+
+
+def targets(chosen: settings.Settings, deployments: Mapping[str, Deployment]) -> list[Target]:
+    """Every distinct (deployment, effort) of the configuration's models, weakest effort first."""
+    found: dict[str, Target] = {}
+    for model in build.catalogue(chosen, deployments, paces(deployments.values())):
+        for arm in model.arms:
+            for effort in arm.efforts:
+                deployment = arm.deployment_for(effort)
+                if deployment is not None:
+                    target = Target(arm, deployment, effort)
+                    found.setdefault(target.key, target)
+    return list(found.values())
+
+
+def run(config: Path | None, tasks: Path, out: Path, concurrency: int = 16, engine_url: str | None = None) -> int:
+    """Collect and write `out`; returns the number of rows.
+
+    ConfigError: the configuration or the tasks cannot be read. Rows whose request failed three times are left out, and
+    said so; running again tries them again.
+    """
+    from router_model.tasks import read_jsonl
+
+    chosen = settings.load(config) if config is not None else _embedded(engine_url, out)
+    try:
+        prompts = read_jsonl(tasks)
+    except (OSError, ValueError) as error:
+        raise ConfigError([str(error)]) from error
+    deployments = build.deployments(chosen)
+    done = _finished(_partial(out))
+    jobs = [
+        (target, prompt)
+        for target in targets(chosen, deployments)
+        for prompt in prompts
+        if (target.key, prompt.id) not in done
+    ]
+    with _partial(out).open("a", encoding="utf-8") as file:
+        failed = asyncio.run(_collect(deployments, jobs, file, concurrency))
+    rows = list(_rows(_partial(out)))
+    _write_table(rows, out)
+    if failed:
+        raise ConfigError([f"{failed} of {len(jobs)} requests failed and are missing in {out}: run again to retry them"])
+    _partial(out).unlink()
+    return len(rows)
+
+
+def _embedded(engine_url: str | None, out: Path) -> settings.Settings:
+    from gateway.defaults import embedded_settings
+
+    if engine_url is None:
+        raise ConfigError(["a configuration or an engine's URL is needed"])
+    return embedded_settings(engine_url, out.with_suffix(".db"))
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(out.name + ".partial")
+
+
+def _finished(partial: Path) -> set[tuple[str, str]]:
+    return {(row["key"], row["prompt_id"]) for row in _rows(partial)}
+
+
+def _rows(partial: Path) -> Iterator[dict[str, Any]]:
+    """Rows of an earlier run; a last line cut short by its end is left out."""
+    if not partial.exists():
+        return
+    for line in partial.read_bytes().splitlines():
+        try:
+            yield orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+
+
+async def _collect(
+    deployments: dict[str, Deployment], jobs: Sequence[tuple[Target, Prompt]], file: TextIO, concurrency: int
+) -> int:
+    """Run the jobs, a bounded number at once; returns how many failed."""
+    from tqdm import tqdm
+
+    upstream, failed, queue = Upstream(deployments), 0, iter(jobs)
+    await upstream.open()
+    with tqdm(total=len(jobs), unit=" answers", disable=None) as progress:
+
+        async def worker() -> None:
+            nonlocal failed
+            for target, prompt in queue:
+                row = await _answer(upstream, target, prompt)
+                failed += row is None
+                if row is not None:
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()
+                progress.update()
+
+        try:
+            await asyncio.gather(*(worker() for _ in range(concurrency)))
+        finally:
+            await upstream.close()
+    return failed
+
+
+async def _answer(upstream: Upstream, target: Target, prompt: Prompt) -> dict[str, Any] | None:
+    body: dict[str, Any] = {"model": target.deployment.model, "messages": prompt.messages, "temperature": 0}
+    if prompt.tools:
+        body["tools"] = prompt.tools
+    if target.effort == NO_THINKING:
+        body.update(_PROBE)
+    call = Call(request_id=prompt.id, dialect="chat", model=target.deployment.model, body=body)
+    plan = compile_plan(call, target.effort, target.arm, build.AnswerLimits(0))
+    for _ in range(_ATTEMPTS):
+        started = time.perf_counter()
+        try:
+            reply = await upstream.post(plan.deployment, plan.body, {})
+            try:
+                answer = orjson.loads(await reply.read())
+            finally:
+                reply.close()
+        except GatewayError:
+            continue
+        return _row(target, prompt, answer, time.perf_counter() - started)
+    return None
+
+
+def _row(target: Target, prompt: Prompt, answer: dict[str, Any], latency: float) -> dict[str, Any]:
+    choice, usage = answer["choices"][0], answer.get("usage") or {}
+    message = choice["message"]
+    details = usage.get("completion_tokens_details") or {}
+    thinking = details.get("reasoning_tokens") if target.effort.think else 0
+    return {
+        "key": target.key,
+        "dataset": f"tiny-suite/{prompt.family}",
+        "prompt_id": prompt.id,
+        "prompt": json.dumps(prompt.messages),
+        "tools": json.dumps(prompt.tools) if prompt.tools else None,
+        "family": target.deployment.family.name,
+        "model": target.deployment.router_name,
+        "mode": target.mode,
+        "budget": target.effort.budget if target.effort.think else None,
+        "correct": verify(prompt, message.get("content"), message.get("tool_calls")),
+        "n_samples": 1,
+        "completion_tokens": usage.get("completion_tokens"),
+        "thinking_tokens": thinking,
+        "latency_s": latency,
+        "task": prompt.family,
+        "kind": prompt.kind,
+        "level": prompt.level,
+        "phrasing": prompt.phrasing,
+        "form": prompt.form,
+        "split": prompt.split,
+        **_probe(choice),
+    }
+
+
+def _probe(choice: dict[str, Any]) -> dict[str, Any]:
+    """Length, mean and least log-probability of the answer, and the margin of its first token (nats)."""
+    tokens = (choice.get("logprobs") or {}).get("content") or []
+    if not tokens:
+        return dict.fromkeys(("probe_tokens", "probe_mean", "probe_min", "probe_first_margin", "probe_truncated"))
+    chosen = [token["logprob"] for token in tokens]
+    first = sorted((top["logprob"] for top in tokens[0]["top_logprobs"]), reverse=True)
+    return {
+        "probe_tokens": len(chosen),
+        "probe_mean": math.fsum(chosen) / len(chosen),
+        "probe_min": min(chosen),
+        "probe_first_margin": first[0] - first[1] if len(first) > 1 else None,
+        "probe_truncated": choice.get("finish_reason") == "length",
+    }
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([{k: v for k, v in row.items() if k != "key"} for row in rows])
+    pq.write_table(table, out)

@@ -1,0 +1,155 @@
+"""`make demo`: real prompts through the official SDK, and a table of what each policy bought.
+
+Starts `thinkgate serve` without a configuration (which starts the embedded engine), sends every prompt once per policy and
+backend over HTTP, judges the answers with the suite's verifiers and prints one table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openai
+from tqdm import tqdm
+
+from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, Prompt, generate, verify
+
+SEED = 2026
+CONCURRENCY = 16
+BACKENDS = {"merged": "tiny", "split": "tiny-split"}
+BUDGETS = (16, 32, 64, 128)
+DIALS = (0.3, 0.5, 0.7)
+# Always-think's accuracy minus a policy's may not exceed this, in points, for the policy to count as "as good".
+CLOSE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A row of the table: its name and what the client sends to get it."""
+
+    name: str
+    ask: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request brought: score in [0,1], tokens, wall-clock seconds seen by the client."""
+
+    request_id: str
+    score: float
+    thinking_tokens: int
+    total_tokens: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; the JSON output holds these fields."""
+
+    name: str
+    backend: str
+    prompts: int
+    accuracy: float
+    accuracy_ci95: float
+    thinking_tokens: float
+    total_tokens: float
+    latency_p50_s: float
+    latency_p95_s: float
+    decision_ms_p99: float
+
+
+def policies(quick: bool) -> list[Policy]:
+    """Never, always, fixed budgets and dial positions, in the words a client uses for them."""
+    budgets = BUDGETS[1:3] if quick else BUDGETS
+    return [
+        Policy("never", {"reasoning_effort": "none"}),
+        *(Policy(f"budget-{n}", {"extra_body": {"thinking_token_budget": n}}) for n in budgets),
+        Policy("always", {"reasoning_effort": "max"}),
+        *(Policy(f"dial-{x}", {"extra_body": {"thinkgate": {"dial": x}}}) for x in DIALS),
+    ]
+
+
+def traffic(n: int) -> list[Prompt]:
+    """Half instruct work, half reasoning, levels uniform; problems new to the models, wordings new to the router."""
+    known = [name for name in FAMILIES if name not in ROUTER_NEW_FAMILIES]
+    return list(generate(SEED, n, split="held-out", families=known, new_phrasings=True))
+
+
+async def _ask(client: openai.AsyncOpenAI, model: str, policy: Policy, prompt: Prompt, request_id: str) -> Answer:
+    started = time.perf_counter()
+    extra: dict[str, Any] = {"tools": prompt.tools} if prompt.tools else {}
+    completion = await client.chat.completions.create(
+        model=model,
+        messages=prompt.messages,  # type: ignore[arg-type]
+        temperature=0,
+        extra_headers={"x-request-id": request_id},
+        **extra,
+        **policy.ask,
+    )
+    latency = time.perf_counter() - started
+    message, usage = completion.choices[0].message, completion.usage
+    details = usage.completion_tokens_details if usage else None
+    return Answer(
+        request_id,
+        verify(prompt, message.content, message.tool_calls),
+        (details.reasoning_tokens or 0) if details else 0,
+        usage.completion_tokens if usage else 0,
+        latency,
+    )
+
+
+async def _run_policy(
+    client: openai.AsyncOpenAI, backend: str, policy: Policy, prompts: Sequence[Prompt], progress: tqdm[Any]
+) -> list[Answer]:
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(index: int, prompt: Prompt) -> Answer:
+        async with gate:
+            answer = await _ask(client, BACKENDS[backend], policy, prompt, f"demo-{backend}-{policy.name}-{index}")
+            progress.update()
+            return answer
+
+    return await asyncio.gather(*(one(i, prompt) for i, prompt in enumerate(prompts)))
+
+
+def _decision_times(database: Path) -> dict[str, float]:
+    """Milliseconds from parsed request to decision, by request id, out of the gateway's own records."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return dict(connection.execute("SELECT request_id, decision_ms FROM records").fetchall())
+
+
+def _row(policy: Policy, backend: str, answers: Sequence[Answer], decisions: Mapping[str, float]) -> Row:
+    scores = np.array([answer.score for answer in answers])
+    latencies = np.array([answer.latency_s for answer in answers])
+    return Row(
+        name=policy.name,
+        backend=backend,
+        prompts=len(answers),
+        accuracy=float(scores.mean()),
+        accuracy_ci95=float(1.96 * scores.std() / len(scores) ** 0.5),
+        thinking_tokens=float(np.mean([answer.thinking_tokens for answer in answers])),
+        total_tokens=float(np.mean([answer.total_tokens for answer in answers])),
+        latency_p50_s=float(np.quantile(latencies, 0.5)),
+        latency_p95_s=float(np.quantile(latencies, 0.95)),
+        decision_ms_p99=float(np.quantile([decisions[answer.request_id] for answer in answers], 0.99)),
+    )
+
+
+async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, Policy], list[Answer]]:
+    """Every policy on both backends, one after the other so that each row meets the same load."""
+    chosen = policies(quick)
+    total = len(prompts) * len(chosen) * len(BACKENDS)
+    results: dict[tuple[str, Policy], list[Answer]] = {}
+    with tqdm(total=total, unit=" requests", disable=None, leave=False) as progress:
+        async with openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=120) as client:
+            for backend in BACKENDS:
+                for policy in chosen:
+                    progress.set_description(f"{backend} {policy.name}")
+                    results[backend, policy] = await _run_policy(client, backend, policy, prompts, progress)
+    return results
