@@ -14,16 +14,18 @@ import httpx
 from openai import AsyncOpenAI, OpenAI
 
 MODEL = "tiny"
+THINKING_MODEL = "tiny-thinking"
 TIMEOUT_S = 120.0
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Backend:
-    """`name` is `embedded` or `vllm`; `url` ends without a slash and without /v1."""
+    """`name` is `embedded` or `vllm`; `url` ends without a slash and without /v1; `model` is what requests ask for."""
 
     name: str
     url: str
+    model: str = MODEL
 
     @cached_property
     def http(self) -> httpx.Client:
@@ -54,19 +56,19 @@ class Backend:
 
     def chat(self, messages: list[Json], **fields: Any) -> Json:
         """A greedy chat completion of `messages`."""
-        return self.ask("/v1/chat/completions", _chat(messages, fields))
+        return self.ask("/v1/chat/completions", self._chat(messages, fields))
 
     def refuse(self, messages: Any, **fields: Any) -> httpx.Response:
         """The answer to a chat completion that may be refused."""
-        return self.post("/v1/chat/completions", _chat(messages, fields))
+        return self.post("/v1/chat/completions", self._chat(messages, fields))
 
     def complete(self, prompt: Any, **fields: Any) -> Json:
         """A greedy completion of a text or of token ids."""
-        return self.ask("/v1/completions", {"model": MODEL, "prompt": prompt, "temperature": 0, **fields})
+        return self.ask("/v1/completions", {"model": self.model, "prompt": prompt, "temperature": 0, **fields})
 
     def chat_chunks(self, messages: list[Json], **fields: Any) -> list[Json]:
         """Every chunk of a streamed chat completion; the stream must end with [DONE]."""
-        return self.chunks("/v1/chat/completions", _chat(messages, {**fields, "stream": True}))
+        return self.chunks("/v1/chat/completions", self._chat(messages, {**fields, "stream": True}))
 
     def chunks(self, path: str, body: Json) -> list[Json]:
         with self.streaming(path, body) as events:
@@ -83,9 +85,11 @@ class Backend:
             yield (line.removeprefix("data: ") for line in answer.iter_lines() if line)
 
     def gauge(self, name: str) -> float:
-        """The value of a metric of `MODEL` without further labels that matter, such as vllm:num_requests_running."""
+        """The value of a metric of the model without further labels that matter, such as vllm:num_requests_running."""
         lines = self.http.get("/metrics").text.splitlines()
-        (value,) = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(f"{name}{{") and f'"{MODEL}"' in line]
+        (value,) = [
+            line.rsplit(" ", 1)[1] for line in lines if line.startswith(f"{name}{{") and f'"{self.model}"' in line
+        ]
         return float(value)
 
     def until(self, holds: Callable[[], bool], within_s: float) -> None:
@@ -94,6 +98,5 @@ class Backend:
         while not holds():
             assert time.monotonic() < deadline, f"it did not hold within {within_s} s"
 
-
-def _chat(messages: Any, fields: Json) -> Json:
-    return {"model": MODEL, "messages": messages, "temperature": 0, **fields}
+    def _chat(self, messages: Any, fields: Json) -> Json:
+        return {"model": self.model, "messages": messages, "temperature": 0, **fields}

@@ -1,7 +1,8 @@
-"""Both engines, started once: the embedded one from the product, and a real vLLM that serves the same weights.
+"""Both engines, started once: the embedded one from the product, and a real vLLM for each model that tests need of it.
 
 vLLM needs half a minute to start, so it starts as soon as pytest knows that a test needs it, and those tests run last.
-THINKGATE_TEST_VLLM names the URL of a vLLM that is running already, serving the same model in the same way.
+THINKGATE_TEST_VLLM names vLLMs that are running already and serve the same weights, as `tiny=http://...` with spaces
+between them.
 """
 
 from __future__ import annotations
@@ -14,66 +15,93 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.contract.backend import MODEL, Backend
+from tests.contract.backend import MODEL, THINKING_MODEL, Backend
 from tests.contract.vllm_server import VllmServer
 from tests.vllm_env import ROOT, is_ready, why_not_here
 
 WEIGHTS = ROOT / "gateway" / "embedded" / "weights"
-RUNNING = os.environ.get("THINKGATE_TEST_VLLM")
-SERVER = pytest.StashKey[VllmServer]()
+RUNNING = dict(pair.split("=", 1) for pair in os.environ.get("THINKGATE_TEST_VLLM", "").split())
+FIXTURES = {MODEL: ("backend", "vllm_backend"), THINKING_MODEL: ("thinking_backend", "vllm_thinking_backend")}
+SERVERS = pytest.StashKey[dict[str, VllmServer]]()
 
 
-def _needs_vllm(item: pytest.Item) -> bool:
-    chosen = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
-    return chosen == "vllm" or "vllm_backend" in getattr(item, "fixturenames", ())
+def _needs_vllm(item: pytest.Item, model: str) -> bool:
+    """Whether a test asks for the fixture of a served model: by name, or as one of its two backends."""
+    chosen, own = FIXTURES[model]
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get(chosen) == "vllm" or own in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_needs_vllm)
+    items.sort(key=lambda item: any(_needs_vllm(item, model) for model in FIXTURES))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    wanted = any(map(_needs_vllm, session.items)) and not session.config.option.collectonly
-    if wanted and not RUNNING and not why_not_here() and is_ready():
-        _start(session.config)
+    """Start in the background what will be needed; where the environment is yet to be made, the fixture does that."""
+    if session.config.option.collectonly or why_not_here() or not is_ready():
+        return
+    for model in FIXTURES:
+        if model not in RUNNING and any(_needs_vllm(item, model) for item in session.items):
+            _server(session.config, model)
 
 
-def _start(config: pytest.Config) -> VllmServer:
-    log = Path(mkdtemp(prefix="thinkgate-vllm-")) / "vllm.log"
-    server = VllmServer(WEIGHTS / MODEL, MODEL, log)
-    config.add_cleanup(server.stop)
-    server.start()
-    config.stash[SERVER] = server
-    return server
+def _server(config: pytest.Config, model: str) -> VllmServer:
+    servers = config.stash.setdefault(SERVERS, {})
+    if model not in servers:
+        server = VllmServer(WEIGHTS / model, model, Path(mkdtemp(prefix="thinkgate-vllm-")) / "vllm.log")
+        config.add_cleanup(server.stop)
+        server.start()
+        servers[model] = server
+    return servers[model]
 
 
-@pytest.fixture(scope="session")
-def embedded_backend(engine: str) -> Iterator[Backend]:
-    backend = Backend("embedded", engine)
+def _vllm(config: pytest.Config, model: str) -> Iterator[Backend]:
+    reason = why_not_here()
+    if model not in RUNNING and reason:
+        pytest.skip(reason)
+    if model not in RUNNING:
+        _server(config, model).wait()
+    backend = Backend("vllm", RUNNING.get(model) or _server(config, model).url, model)
     yield backend
     backend.close()
 
 
 @pytest.fixture(scope="session")
 def vllm_backend(pytestconfig: pytest.Config) -> Iterator[Backend]:
-    reason = why_not_here()
-    if RUNNING is None and reason:
-        pytest.skip(reason)
-    backend = Backend("vllm", RUNNING or _ready_url(pytestconfig))
+    yield from _vllm(pytestconfig, MODEL)
+
+
+@pytest.fixture(scope="session")
+def vllm_thinking_backend(pytestconfig: pytest.Config) -> Iterator[Backend]:
+    yield from _vllm(pytestconfig, THINKING_MODEL)
+
+
+@pytest.fixture(scope="session")
+def embedded_backend(engine: str) -> Iterator[Backend]:
+    backend = Backend("embedded", engine, MODEL)
     yield backend
     backend.close()
 
 
-def _ready_url(config: pytest.Config) -> str:
-    server = config.stash.get(SERVER, None) or _start(config)
-    server.wait()
-    return server.url
+@pytest.fixture(scope="session")
+def embedded_thinking_backend(engine: str) -> Iterator[Backend]:
+    backend = Backend("embedded", engine, THINKING_MODEL)
+    yield backend
+    backend.close()
 
 
 @pytest.fixture(scope="session", params=["embedded", "vllm"])
 def backend(request: pytest.FixtureRequest) -> Backend:
+    """The merged model, on one engine and then on the other."""
     chosen: Backend = request.getfixturevalue(f"{request.param}_backend")
+    return chosen
+
+
+@pytest.fixture(scope="session", params=["embedded", "vllm"])
+def thinking_backend(request: pytest.FixtureRequest) -> Backend:
+    """The thinking half of the split pair, whose template opens the thought itself."""
+    chosen: Backend = request.getfixturevalue(f"{request.param}_thinking_backend")
     return chosen
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.ports import free_port
 from tests.vllm_env import ENVIRONMENT, ensure
 
 READY_WITHIN_S = 300.0
@@ -98,12 +98,6 @@ def _leash(group: int) -> subprocess.Popen[bytes]:
     """A shell that kills the process group once its input ends: that is when this process is gone, even if killed."""
     command = ["sh", "-c", f"read _; kill -s KILL -- -{group} 2>/dev/null || true"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
