@@ -1,0 +1,121 @@
+"""Grows `Trees` on outcome matrices with holes: gradient boosting with one tree per round for all outputs.
+
+Each round projects the gradients of all outputs on a few random directions, grows a small tree on those, and then gives each leaf
+its own Newton step for every output (the "sketched" boosting of many-output problems): the cost of a round hardly depends on
+how many efforts there are, and efforts with few rows borrow the splits of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeRegressor
+
+from router_model.trees import F32, Trees
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Boosting:
+    """How the trees are grown. `token_weight`: what token outputs count in the choice of splits beside correctness."""
+
+    rounds: int = 250
+    rate: float = 0.08
+    leaves: int = 16
+    least_rows: int = 8
+    features_share: float = 0.15
+    rows_share: float = 0.7
+    directions: int = 4
+    shrink: float = 3.0
+    token_weight: float = 0.3
+    seed: int = 7
+
+
+def sigmoid(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
+
+
+def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting) -> Trees:
+    """Trees with outputs [logits of `correct` | `tokens`]. `x` [rows, features]; NaN in a target: unknown, teaches nothing."""
+    rng = np.random.default_rng(how.seed)
+    targets = _Targets(correct, tokens, how)
+    scores = np.tile(targets.base, (len(x), 1))
+    grown: list[tuple[DecisionTreeRegressor, Matrix]] = []
+    for _ in range(how.rounds):
+        slope, curve = targets.gradients(scores)
+        sketch = (slope * targets.weight) @ rng.normal(size=(slope.shape[1], how.directions))
+        rows = np.flatnonzero(rng.random(len(x)) < how.rows_share)
+        tree = DecisionTreeRegressor(
+            max_leaf_nodes=how.leaves,
+            min_samples_leaf=how.least_rows,
+            max_features=how.features_share,
+            random_state=int(rng.integers(1 << 31)),
+        ).fit(x[rows], sketch[rows])
+        at = tree.tree_.apply(x)
+        values = _leaf_values(at[rows], slope[rows], curve[rows], tree.tree_.node_count, targets.ridge, how)
+        scores += values[at]
+        grown.append((tree, values))
+    return _flatten(grown, targets.base)
+
+
+class _Targets:
+    """Targets of both kinds side by side, with their masks, scales and starting points."""
+
+    def __init__(self, correct: Matrix, tokens: Matrix, how: Boosting) -> None:
+        self.n_correct = correct.shape[1]
+        self.known = ~np.isnan(np.hstack([correct, tokens]))
+        self.values = np.nan_to_num(np.hstack([correct, tokens]))
+        count = np.maximum(self.known.sum(0), 1)
+        mean = self.values.sum(0) / count
+        spread = np.sqrt((np.square(self.values - mean) * self.known).sum(0) / count) + 0.1
+        rate = np.clip(mean[: self.n_correct], 0.01, 0.99)
+        self.base = np.concatenate([np.log(rate / (1 - rate)), mean[self.n_correct :]])
+        self.weight = np.concatenate([np.ones(self.n_correct), how.token_weight / spread[self.n_correct :]])
+        # A leaf's step is shrunk as if it held this much more curvature without any slope.
+        self.ridge = how.shrink * np.concatenate([np.full(self.n_correct, 0.25), np.ones(tokens.shape[1])])
+
+    def gradients(self, scores: Matrix) -> tuple[Matrix, Matrix]:
+        p = sigmoid(scores[:, : self.n_correct])
+        slope = np.hstack([self.values[:, : self.n_correct] - p, self.values[:, self.n_correct :] - scores[:, self.n_correct :]])
+        curve = np.hstack([p * (1 - p), np.ones((len(scores), scores.shape[1] - self.n_correct))])
+        return slope * self.known, curve * self.known
+
+
+def _leaf_values(at: NDArray[np.int64], slope: Matrix, curve: Matrix, nodes: int, ridge: Matrix, how: Boosting) -> Matrix:
+    order = np.argsort(at, kind="stable")
+    leaves, first = np.unique(at[order], return_index=True)
+    values = np.zeros((nodes, slope.shape[1]))
+    steps = np.add.reduceat(slope[order], first) / (np.add.reduceat(curve[order], first) + ridge)
+    values[leaves] = how.rate * np.clip(steps, -4, 4)
+    return values
+
+
+def _flatten(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix) -> Trees:
+    roots, features, thresholds, lefts, rights, leaf_rows, leaf_values = [], [], [], [], [], [], []
+    nodes = leaves = depth = 0
+    for fitted, values in grown:
+        tree = fitted.tree_
+        is_leaf = tree.children_left < 0
+        own = np.arange(tree.node_count)
+        roots.append(nodes)
+        features.append(np.where(is_leaf, 0, tree.feature))
+        thresholds.append(tree.threshold)
+        lefts.append(np.where(is_leaf, own, tree.children_left) + nodes)
+        rights.append(np.where(is_leaf, own, tree.children_right) + nodes)
+        leaf_rows.append(np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaves, 0))
+        leaf_values.append(values[is_leaf])
+        nodes, leaves, depth = nodes + tree.node_count, leaves + int(is_leaf.sum()), max(depth, tree.max_depth)
+    return Trees(
+        roots=np.array(roots, np.int32),
+        feature=np.concatenate(features).astype(np.int32),
+        threshold=np.concatenate(thresholds).astype(np.float32),
+        left=np.concatenate(lefts).astype(np.int32),
+        right=np.concatenate(rights).astype(np.int32),
+        leaf=np.concatenate(leaf_rows).astype(np.int32),
+        values=np.concatenate(leaf_values).astype(np.float16).astype(np.float32),
+        base=base.astype(np.float32),
+        depth=depth,
+    )

@@ -1,0 +1,150 @@
+"""How a router is judged: exact definitions on arrays. All pure; NaN where a measure is undefined."""
+
+from __future__ import annotations
+
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+
+
+def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[F64, F64]:
+    """Mean quality when ever more prompts go to the strong arm, highest score first: (x, quality), from none to all.
+
+    `x` is the share of strong calls, or with `cost` [prompts] the mean cost added by them. Prompts of equal score go together, and the curve
+    is linear between: equal scores are a random order.
+    """
+    order, ends = _groups(score)
+    gain = np.cumsum((strong - weak)[order])[ends]
+    spent = np.cumsum(np.ones(len(score)) if cost is None else cost[order])[ends]
+    n = len(score)
+    return np.append(0.0, spent / n), np.append(0.0, gain / n) + weak.mean()
+
+
+def _groups(score: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    return order, ends
+
+
+def area(x: F64, quality: F64) -> float:
+    """(area under the curve - weak) / (strong - weak), x scaled to its whole span: APGR for calls, token APGR for tokens.
+
+    Random order is .5 by construction. NaN if strong is no better than weak or costs no more.
+    """
+    span, gap = x[-1] - x[0], quality[-1] - quality[0]
+    if span <= 0 or gap <= 0:
+        return float("nan")
+    return float((np.trapezoid(quality, x) / span - quality[0]) / gap)
+
+
+def apgr(score: F64, weak: F64, strong: F64) -> float:
+    """Average performance gap recovered over the share of strong calls."""
+    return area(*curve(score, weak, strong))
+
+
+def token_apgr(score: F64, weak: F64, strong: F64, cost: F64) -> float:
+    """The same with mean tokens on the axis; `cost` [prompts]: tokens of the strong arm beyond the weak one's."""
+    return area(*curve(score, weak, strong, cost))
+
+
+def bootstrap(
+    score: F64, weak: F64, strong: F64, cost: F64 | None = None, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of the area, prompts drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    order, ends = _groups(score)
+    n, gain = len(score), (strong - weak)[order]
+    spent = np.ones(n) if cost is None else cost[order]
+    areas = []
+    for _ in range(draws):
+        times = np.bincount(rng.integers(0, n, n), minlength=n)
+        y = np.append(0.0, np.cumsum(times * gain)[ends])
+        areas.append(area(np.append(0.0, np.cumsum(times * spent)[ends]), y))
+    low, high = np.nanpercentile(areas, [2.5, 97.5]) if not np.isnan(areas).all() else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def recovered(router: float, oracle: float, random: float = 0.5) -> float:
+    """The share of the oracle's area over random mixing that the router recovers."""
+    return (router - random) / (oracle - random) if oracle > random else float("nan")
+
+
+def cpt(score: F64, weak: F64, strong: F64, share: float) -> float:
+    """CPT: the least share of strong calls at which `share` of the performance gap is recovered, linear in between."""
+    x, quality = curve(score, weak, strong)
+    wanted = quality[0] + share * (quality[-1] - quality[0])
+    if quality[-1] <= quality[0]:
+        return float("nan")
+    reached = np.flatnonzero(quality >= wanted - 1e-12)
+    k = int(reached[0])
+    if k == 0:
+        return 0.0
+    part = (wanted - quality[k - 1]) / (quality[k] - quality[k - 1])
+    return float(x[k - 1] + part * (x[k] - x[k - 1]))
+
+
+def ece(confidence: F64, correct: F64, bins: int = 15) -> float:
+    """Expected calibration error over equal-width bins."""
+    return float(sum(n / len(confidence) * abs(c - a) for n, c, a in reliability(confidence, correct, bins)))
+
+
+def reliability(confidence: F64, correct: F64, bins: int = 15) -> list[tuple[int, float, float]]:
+    """Per filled bin: how many, mean confidence, mean correctness."""
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        (int(np.sum(index == b)), float(confidence[index == b].mean()), float(correct[index == b].mean()))
+        for b in range(bins)
+        if np.any(index == b)
+    ]
+
+
+def brier(confidence: F64, correct: F64) -> float:
+    """Mean squared error of a probability."""
+    return float(np.mean(np.square(confidence - correct)))
+
+
+def auc(score: F64, label: NDArray[np.bool_]) -> float:
+    """Probability that a positive outranks a negative, ties counting half. NaN with one class only."""
+    positives = int(label.sum())
+    negatives = len(label) - positives
+    if not positives or not negatives:
+        return float("nan")
+    values, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    assert len(values)
+    return float((ranks[label].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def upper_hull(x: F64, y: F64) -> tuple[F64, F64]:
+    """The non-decreasing concave hull over points: what mixing between them can reach. Sorted by x."""
+    hull: list[tuple[float, float]] = []
+    for px, py in sorted(zip(x.tolist(), y.tolist(), strict=True)):
+        if hull and py <= hull[-1][1]:
+            continue
+        if hull and px == hull[-1][0]:
+            hull.pop()
+        while len(hull) > 1 and _below(hull[-2], hull[-1], (px, py)):
+            hull.pop()
+        hull.append((px, py))
+    points = np.array(hull)
+    return points[:, 0], points[:, 1]
+
+
+def _below(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    return (b[1] - a[1]) * (c[0] - a[0]) <= (c[1] - a[1]) * (b[0] - a[0])
+
+
+def capped_area(x: F64, quality: F64, low: tuple[float, float], high: tuple[float, float]) -> float:
+    """Token APGR of a curve between two anchors (x, quality): the curve is cut at the anchors' x and joined to them."""
+    span, gap = high[0] - low[0], high[1] - low[1]
+    if span <= 0 or gap <= 0:
+        return float("nan")
+    inside = (x > low[0]) & (x < high[0])
+    order = np.argsort(x[inside], kind="stable")
+    xs = np.concatenate([[low[0]], x[inside][order], [high[0]]])
+    ys = np.concatenate([[low[1]], quality[inside][order], [high[1]]])
+    return area(xs, ys)
+
+

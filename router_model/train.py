@@ -1,0 +1,286 @@
+"""Trains a router artifact on outcome tables: features, boosted trees, calibration and dial, all judged by cross-validation.
+
+Folds keep the prompts of a phrasing (or, without that column, of a question stem) together, so calibration and dial describe
+prompts worded in ways the router has not met. Seeds are fixed: the same tables give the same artifact.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.decomposition import TruncatedSVD
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from router_model import artifact as artifacts
+from router_model import card, metrics, outcomes
+from router_model.artifact import Artifact, Dial, Head
+from router_model.boosting import Boosting, grow
+from router_model.features import BUCKETS, Features, featurize
+from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
+from router_model.predict import Predictor, inputs
+from router_model.trees import F32, Trees
+
+Matrix = NDArray[np.float64]
+# Fewer prompts than this teach a head nothing that would hold on others.
+LEAST_PROMPTS = 50
+DIAL_PROMPTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to train. `directions`: how many numbers the hashed n-grams become; `least_uses`: n-grams of fewer prompts are dropped."""
+
+    boosting: Boosting = Boosting()
+    directions: int = 24
+    least_uses: int = 4
+    folds: int = 4
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    bucket_rows: NDArray[np.int32]
+    projection: F32
+    trees: Trees
+
+
+def run(
+    data: Sequence[Path],
+    out: Path,
+    *,
+    models: Sequence[str] = (),
+    generic: bool = False,
+    settings: Settings | None = None,
+    say: Callable[[str], None] = print,
+) -> Artifact:
+    """Train on tables and write the artifact to `out`. Raises OutcomeError.
+
+    `models` keeps only these models' heads; `generic` adds heads of model `*`, the mean over all models of a table.
+    """
+    started = time.perf_counter()
+    table = outcomes.read(data)
+    kept = trainable(table, say)
+    if generic:
+        kept = with_generic(kept)
+    if models:
+        kept = kept.columns([arm for arm in kept.arms if arm.model in models])
+    artifact = train(kept, out.name, settings or Settings(), say)
+    text = card.text(artifact, [Path(p).name for p in data])
+    artifacts.save(artifact, out, text)
+    say(card.summary(artifact))
+    say(f"Wrote {out} ({artifact.version}) in {time.perf_counter() - started:.0f} s")
+    return artifact
+
+
+def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
+    """The rows and arms to train on; says what is left out and why. Raises OutcomeError if nothing useful remains."""
+    test = np.array([prompt.test for prompt in table.prompts])
+    if test.any():
+        say(f"Left out {int(test.sum())} prompts marked router_split=test")
+        table = table.rows(~test)
+    few, named = [], []
+    for arm, count in zip(table.arms, (~np.isnan(table.correct)).sum(axis=0), strict=True):
+        if arm.mode.startswith("effort-"):
+            named.append(arm)
+        elif count < LEAST_PROMPTS:
+            few.append(arm)
+    if named:
+        say(f"Left out {len(named)} arms with a named effort: they have no budget in tokens")
+    if few:
+        say(f"Left out {len(few)} arms with fewer than {LEAST_PROMPTS} prompts: {', '.join(arm.name for arm in few[:8])}")
+    arms = [arm for arm in table.arms if arm not in few and arm not in named]
+    if len({arm.think for arm in arms}) < 2 and len(arms) < 2:
+        raise OutcomeError(f"one arm only: there is nothing to choose between (need {LEAST_PROMPTS} prompts for each of two efforts)")
+    table = table.columns(arms)
+    return table.rows((~np.isnan(table.correct)).any(axis=1))
+
+
+def with_generic(table: Outcomes) -> Outcomes:
+    """The table with two more arms: model `*` without and with thinking, the mean over the models that ran a prompt."""
+    blocks = {"correct": [table.correct], "completion": [table.completion], "thinking": [table.thinking]}
+    arms = list(table.arms)
+    for mode in ("nothink", "think"):
+        columns = [j for j, arm in enumerate(table.arms) if arm.mode == mode]
+        if not columns:
+            continue
+        arms.append(Arm(outcomes.GENERIC, mode))
+        for name, block in blocks.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                block.append(np.nanmean(getattr(table, name)[:, columns], axis=1, keepdims=True))
+    return Outcomes(table.prompts, tuple(arms), *(np.hstack(block) for block in blocks.values()))
+
+
+def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], None]) -> Artifact:
+    """The artifact of a table; everything in it but the final trees comes from cross-validation."""
+    heads = tuple(Head(arm.model, arm.think, arm.budget) for arm in table.arms)
+    features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
+    tokens = _token_targets(table)
+    say(f"Training on {len(table)} prompts, {len(heads)} efforts")
+    unseen, fold_of = _cross_validate(features, table, tokens, settings, say)
+    calibration, scale = _calibrate(unseen, table.correct, tokens)
+    final = _fit(features, table.correct, tokens, settings)
+    draft = Artifact(
+        version="",
+        heads=heads,
+        trees=final.trees,
+        bucket_rows=final.bucket_rows,
+        projection=final.projection,
+        calibration=calibration,
+        token_scale=scale,
+        dial=Dial(*(np.zeros((0, len(heads)), np.float32) for _ in range(3))),
+        seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
+        about={},
+    )
+    p, thinking, answer = _finished(Predictor(draft), unseen)
+    about = _about(table, p, thinking + answer, fold_of, settings)
+    dial = _dial(p, thinking + answer, table, settings.seed)
+    version = artifacts.version_of(name, _numbers(draft, dial), heads)
+    return replace(draft, version=version, dial=dial, about=about)
+
+
+def stem_of(prompt: PromptRow) -> str:
+    """What makes two prompts the same question: all their text, whatever its case and punctuation."""
+    return outcomes.stem("\n".join(str(message.get("content")) for message in prompt.messages))
+
+
+def _numbers(draft: Artifact, dial: Dial) -> dict[str, NDArray[Any]]:
+    return {"values": draft.trees.values, "threshold": draft.trees.threshold, "calibration": draft.calibration, "dial": dial.p_correct}
+
+
+def _token_targets(table: Outcomes) -> Matrix:
+    """log(1 + tokens) [prompts, 2 x heads]: thinking, then answer. Where the split is unknown, all of a think row's
+    completion counts as thinking and its answer is unknown."""
+    thinking, completion = table.thinking.copy(), table.completion
+    thinks = np.array([arm.think for arm in table.arms])
+    unsplit = np.isnan(thinking) & ~np.isnan(completion)
+    answer = np.where(unsplit, np.nan, completion - thinking)
+    thinking = np.where(unsplit, completion, thinking)
+    thinking[:, ~thinks] = 0.0
+    return np.log1p(np.maximum(np.hstack([thinking, answer]), 0.0))
+
+
+def _cross_validate(
+    features: Sequence[Features], table: Outcomes, tokens: Matrix, settings: Settings, say: Callable[[str], None]
+) -> tuple[Matrix, NDArray[np.int64]]:
+    """Raw outputs [prompts, 3 x heads] for every prompt by trees that saw no prompt of its group, and the folds."""
+    groups = np.unique([prompt.group for prompt in table.prompts], return_inverse=True)[1]
+    folds = min(settings.folds, int(groups.max()) + 1)
+    if folds < 2:
+        raise OutcomeError("all prompts belong to one phrasing; cross-validation needs at least two")
+    outputs = np.zeros((len(table), 3 * len(table.arms)))
+    fold_of = np.zeros(len(table), np.int64)
+    splits = GroupKFold(folds, shuffle=True, random_state=settings.seed).split(groups, groups=groups)
+    for k, (train_rows, test_rows) in enumerate(splits):
+        fit = _fit([features[i] for i in train_rows], table.correct[train_rows], tokens[train_rows], settings)
+        rows = [inputs(features[i], fit.bucket_rows, fit.projection) for i in test_rows]
+        outputs[test_rows] = fit.trees.score_all(np.stack(rows))
+        fold_of[test_rows] = k
+        say(f"  fold {k + 1} of {folds} done")
+    return outputs, fold_of
+
+
+def _fit(features: Sequence[Features], correct: Matrix, tokens: Matrix, settings: Settings) -> _Fit:
+    bucket_rows, projection = project(features, settings)
+    x = np.stack([inputs(f, bucket_rows, projection) for f in features])
+    return _Fit(bucket_rows, projection, grow(x, correct, tokens, settings.boosting))
+
+
+def project(features: Sequence[Features], settings: Settings) -> tuple[NDArray[np.int32], F32]:
+    """The directions of most variance among the hashed n-grams that enough prompts share."""
+    uses = np.bincount(np.concatenate([f.buckets for f in features]), minlength=BUCKETS)
+    kept = np.flatnonzero(uses >= settings.least_uses)
+    bucket_rows = np.full(BUCKETS, -1, np.int32)
+    bucket_rows[kept] = np.arange(len(kept))
+    directions = min(settings.directions, len(kept) - 1, len(features) - 1)
+    if directions < 1:
+        return bucket_rows, np.zeros((len(kept), 1), np.float32)
+    matrix = _matrix(features)[:, kept]
+    found = TruncatedSVD(directions, random_state=settings.seed).fit(matrix)
+    return bucket_rows, found.components_.T.astype(np.float16).astype(np.float32)
+
+
+def _matrix(features: Sequence[Features]) -> sp.csr_matrix:
+    ends = np.cumsum([0, *(len(f.buckets) for f in features)])
+    values = np.concatenate([f.weights for f in features])
+    return sp.csr_matrix((values, np.concatenate([f.buckets for f in features]), ends), shape=(len(features), BUCKETS))
+
+
+def _calibrate(outputs: Matrix, correct: Matrix, tokens: Matrix) -> tuple[F32, F32]:
+    """Per head: slope and offset of the logit, and the factors that make mean forecast tokens equal to mean real ones."""
+    n = correct.shape[1]
+    calibration = np.tile(np.array([1.0, 0.0], np.float32), (n, 1))
+    scale = np.ones((n, 2), np.float32)
+    for j in range(n):
+        known = ~np.isnan(correct[:, j])
+        calibration[j] = _platt(outputs[known, j], correct[known, j])
+        for k, column in ((0, n + j), (1, 2 * n + j)):
+            known = ~np.isnan(tokens[:, column - n])
+            forecast = np.expm1(np.clip(outputs[known, column], 0, 14)).sum()
+            if forecast > 0:
+                scale[j, k] = np.clip(np.expm1(tokens[known, column - n]).sum() / forecast, 0.5, 3.0)
+    return calibration, scale
+
+
+def _platt(logit: Matrix, correct: Matrix) -> tuple[float, float]:
+    if correct.min() == correct.max():
+        return 1.0, 0.0
+    x = np.concatenate([logit, logit])[:, None]
+    label = np.repeat([1, 0], len(logit))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = LogisticRegression(C=10.0).fit(x, label, sample_weight=np.concatenate([correct, 1 - correct]))
+    return float(np.clip(fitted.coef_[0, 0], 0.2, 3.0)), float(fitted.intercept_[0])
+
+
+def _finished(predictor: Predictor, outputs: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    parts = [predictor.finish(row) for row in outputs]
+    p, thinking, answer = (np.stack(part) for part in zip(*parts, strict=True))
+    return p, thinking, answer
+
+
+def _dial(p: Matrix, forecast: Matrix, table: Outcomes, seed: int) -> Dial:
+    rows = np.random.default_rng(seed).permutation(len(p))[:DIAL_PROMPTS]
+    tokens = np.where(np.isnan(table.completion), forecast, table.completion)
+    return Dial(*(part[rows].astype(np.float16).astype(np.float32) for part in (p, forecast, tokens)))
+
+
+def _about(table: Outcomes, p: Matrix, forecast: Matrix, fold_of: NDArray[np.int64], settings: Settings) -> dict[str, Any]:
+    """Figures of the cross-validation, per head, and where the data came from."""
+    rows = []
+    for j, arm in enumerate(table.arms):
+        known = ~np.isnan(table.correct[:, j])
+        real, said = table.correct[known, j], p[known, j]
+        spent = table.completion[known, j]
+        rows.append({
+            "head": arm.name,
+            "prompts": int(known.sum()),
+            "accuracy": round(float(real.mean()), 4),
+            "auc": _rounded(metrics.auc(said, real >= 0.5)),
+            "ece": _rounded(metrics.ece(said, real)),
+            "brier": _rounded(metrics.brier(said, real)),
+            "tokens": _rounded(float(np.mean(spent[~np.isnan(spent)])) if (~np.isnan(spent)).any() else float("nan"), 1),
+            "tokens_forecast": _rounded(float(forecast[known, j].mean()), 1),
+        })  # fmt: skip
+    return {
+        "prompts": len(table),
+        "datasets": sorted({prompt.dataset for prompt in table.prompts}),
+        "groups": len({prompt.group for prompt in table.prompts}),
+        "folds": int(fold_of.max()) + 1,
+        "trees": settings.boosting.rounds,
+        "cross_validated": rows,
+    }
+
+
+def _rounded(value: float, digits: int = 4) -> float | None:
+    return None if np.isnan(value) else round(value, digits)
