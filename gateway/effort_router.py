@@ -99,7 +99,7 @@ class ConstantRouter:
 
     @staticmethod
     def _price_at(dial: float) -> float:
-        return float(10 ** (-2 - 4 * dial)) if dial < 1 else 0.0
+        return float(10 ** (-1 - 5 * dial)) if dial < 1 else 0.0
 
 
 # Two heads of an artifact and the share of the second: a budget between two that the router was trained on.

@@ -1,0 +1,69 @@
+"""Gateways for tests: in front of a scripted backend, for what a real model cannot be asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.running import RunningGateway
+from tests.gateway.scripted import MODEL, ScriptedBackend
+
+Start = Callable[[dict[str, Any]], RunningGateway]
+
+
+@pytest.fixture
+def backend() -> Iterator[ScriptedBackend]:
+    with ScriptedBackend() as running:
+        yield running
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a gateway from a settings table; stopped after the test."""
+    with ExitStack() as stack:
+        yield lambda table: stack.enter_context(RunningGateway(table, tmp_path))
+
+
+@pytest.fixture
+def scripted_gateway(backend: ScriptedBackend, start: Start) -> RunningGateway:
+    return start(table(backend.url))
+
+
+def table(url: str) -> dict[str, Any]:
+    """Models over one backend: a merged one per policy, a split pair, and one that passes everything through."""
+
+    def deployment(family: str, model: str = MODEL) -> dict[str, Any]:
+        return {"url": url, "model": model, "family": family}
+
+    dial = {"kind": "dial", "budgets": [16, 64, 256], "default_effort": "low"}
+    levels = {"low": 32, "medium": 64, "high": 128}
+    return {
+        "deployments": {
+            "hybrid": deployment("qwen3"),
+            "instruct": deployment("qwen3-2507", "an-instruct-model"),
+            "thinking": deployment("qwen3-2507", "a-thinking-model"),
+            "other": deployment("plain"),
+        },
+        "models": {
+            "merged": {"deployment": "hybrid", "router": "constant", "policy": dial, "levels": levels},
+            "split": {
+                "none": "instruct",
+                "think": "thinking",
+                "router": "constant",
+                "policy": dial,
+                "levels": levels,
+            },
+            "unrouted": {"deployment": "hybrid", "policy": dial, "levels": levels},
+            "bounded": {
+                "deployment": "hybrid",
+                "policy": {"kind": "client", "floor": "low", "ceiling": "high", "default_effort": "medium"},
+                "levels": levels,
+            },
+            "fixed": {"deployment": "hybrid", "policy": {"kind": "fixed", "effort": 100}},
+            "plain": {"deployment": "other"},
+        },
+    }
