@@ -1,0 +1,129 @@
+"""The HTTP side of the engine: vLLM's routes, errors and streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.embedded import VERSION
+from gateway.embedded.chat import Chat
+from gateway.embedded.completions import Completion
+from gateway.embedded.engine import Engine
+from gateway.embedded.errors import Failed, RequestError
+from gateway.embedded.listing import detokenized, models_page, tokenized
+from gateway.embedded.protocol import parse_json
+
+Job = Chat | Completion
+DONE = b"data: [DONE]\n\n"
+HUNG_UP = 499
+
+
+def create_app(engine: Engine) -> FastAPI:
+    """The routes over `engine`, which lives as long as the application."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        engine.stop()
+
+    app = FastAPI(title="Thinkgate's embedded engine", lifespan=lifespan, openapi_url=None)
+    app.add_exception_handler(RequestError, _refuse)
+    app.add_exception_handler(Exception, _fail)
+    _add_generation(app, engine)
+    _add_pages(app, engine)
+    return app
+
+
+def _add_generation(app: FastAPI, engine: Engine) -> None:
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        return await _answer(request, lambda body, name: Chat(engine, body, name))
+
+    @app.post("/v1/completions")
+    async def completions(request: Request) -> Response:
+        return await _answer(request, lambda body, name: Completion(engine, body, name))
+
+
+def _add_pages(app: FastAPI, engine: Engine) -> None:
+    @app.get("/v1/models")
+    async def models() -> Response:
+        return _json(models_page(engine.models.values()))
+
+    @app.get("/health")
+    @app.get("/ping")
+    async def health() -> Response:
+        return Response(status_code=200 if engine.healthy else 503)
+
+    @app.get("/version")
+    async def version() -> Response:
+        return _json({"version": VERSION})
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(engine.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post("/tokenize")
+    async def tokenize(request: Request) -> Response:
+        return _json(tokenized(engine, parse_json(await request.body())))
+
+    @app.post("/detokenize")
+    async def detokenize(request: Request) -> Response:
+        return _json(detokenized(engine, parse_json(await request.body())))
+
+
+async def _answer(request: Request, accept: Callable[[dict[str, Any], str | None], Job]) -> Response:
+    job = accept(parse_json(await request.body()), request.headers.get("x-request-id"))
+    if job.streamed:
+        return StreamingResponse(_events(job), media_type="text/event-stream")
+    try:
+        body = await _unless_hung_up(request, job.plain())
+    finally:
+        job.generation.close()
+    return Response(status_code=HUNG_UP) if body is None else _json(body)
+
+
+async def _events(job: Job) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in job.chunks():
+            yield b"data: " + orjson.dumps(chunk) + b"\n\n"
+        yield DONE
+    finally:
+        job.generation.close()
+
+
+async def _unless_hung_up(request: Request, work: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The result of `work`, or None as soon as the client is gone."""
+    working = asyncio.ensure_future(work)
+    listening = asyncio.ensure_future(_hang_up(request))
+    try:
+        await asyncio.wait({working, listening}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        listening.cancel()
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, "application/json")
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return _json(error.body(), error.status, dict(error.headers))
+
+
+async def _fail(_: Request, error: Exception) -> Response:
+    return _json(Failed("Internal server error").body(), 500)

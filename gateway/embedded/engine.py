@@ -1,0 +1,129 @@
+"""Models, scheduler and metrics as one thing that an event loop can ask for answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gateway.embedded.answer import Answer, Output
+from gateway.embedded.errors import Failed, QueueFull, UnknownModel
+from gateway.embedded.metrics import Metrics
+from gateway.embedded.sampling import SamplingParams
+from gateway.embedded.scheduler import Outputs, Scheduler
+from gateway.embedded.served import Served
+
+Piece = tuple[int, Output]
+
+
+class Engine:
+    """Start it in the event loop that uses it."""
+
+    def __init__(self, models: Mapping[str, Served], max_queue: int, failed: Callable[[], None]) -> None:
+        """`failed` is called in the event loop when decoding breaks down: nothing will be answered from then on."""
+        self.models, self._failed = models, failed
+        self.metrics = Metrics(list(models))
+        batches = {name: served.batch for name, served in models.items()}
+        self._scheduler = Scheduler(batches, max_queue, self._deliver, self._break)
+        for name, served in models.items():
+            self._watch(name, served)
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        self._scheduler.stop()
+
+    @property
+    def healthy(self) -> bool:
+        return self._scheduler.alive
+
+    def model(self, name: str | None) -> Served:
+        """By its name; the first one for none. Raises UnknownModel."""
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise UnknownModel(name, list(self.models))
+        return self.models[name]
+
+    def generate(
+        self, served: Served, prompts: Sequence[Sequence[int]], params: SamplingParams, n: int, streamed: bool
+    ) -> Generation:
+        """`n` answers to every prompt, numbered in that order. Raises QueueFull."""
+        if not self.healthy:
+            raise Failed("The engine has stopped decoding.")
+        generation = Generation(self.metrics, served.name)
+        copies = [(prompt, copy) for prompt in prompts for copy in range(n)]
+        answers = [
+            Answer(
+                prompt,
+                params if params.seed is None else replace(params, seed=params.seed + copy),
+                served.marks,
+                served.tokenizer,
+                served.config.vocab_size,
+                served.context,
+                generation.receiver(index),
+                streamed,
+            )
+            for index, (prompt, copy) in enumerate(copies)
+        ]
+        generation.answers = answers
+        try:
+            self._scheduler.submit(served.name, answers)
+        except QueueFull:
+            self.metrics.rejected(served.name)
+            raise
+        return generation
+
+    def _watch(self, name: str, served: Served) -> None:
+        scheduler = self._scheduler
+        self.metrics.watch(name, lambda: scheduler.running(name), lambda: scheduler.waiting(name), served.batch.places)
+
+    def _deliver(self, outputs: Outputs) -> None:
+        self._loop.call_soon_threadsafe(_hand_over, outputs)
+
+    def _break(self) -> None:
+        self._loop.call_soon_threadsafe(self._failed)
+
+
+class Generation:
+    """The answers to one request, as they come. Close it, and what is not finished is given up."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._metrics, self._model = metrics, model
+        self._pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        self._unfinished: set[int] = set()
+        self.answers: list[Answer] = []
+
+    def receiver(self, index: int) -> Callable[[Output], None]:
+        self._unfinished.add(index)
+
+        def receive(output: Output) -> None:
+            if index not in self._unfinished:
+                return
+            if output.finish:
+                self._unfinished.discard(index)
+                self._metrics.finished(self._model, self.answers[index], output.finish)
+            self._pieces.put_nowait((index, output))
+
+        return receive
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """Every output with the number of its answer, until all answers are complete."""
+        left = len(self.answers)
+        while left:
+            piece = await self._pieces.get()
+            left -= piece[1].finish is not None
+            yield piece
+
+    def close(self) -> None:
+        for index in self._unfinished:
+            self.answers[index].cancelled = True
+            self._metrics.finished(self._model, self.answers[index], "abort")
+        self._unfinished.clear()
+
+
+def _hand_over(outputs: Outputs) -> None:
+    for answer, output in outputs:
+        answer.receive(output)

@@ -1,0 +1,82 @@
+"""The models of one engine: what is loaded, under which name, and how its output is to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.embedded.answer import Marks
+from gateway.embedded.batch import Batch
+from gateway.embedded.chat_template import ChatTemplate
+from gateway.embedded.decoder import Decoder
+from gateway.embedded.model import ModelConfig, ModelError, check_folder, read_config, read_json, read_weights
+from gateway.embedded.tokenizer import Tokenizer
+
+WEIGHTS = Path(__file__).parent / "weights"
+# The folders that are served, each under its own name, and whether its output is searched for thoughts: what
+# `--reasoning-parser qwen3` is to vLLM. An Instruct model is served without.
+REASONING = {"tiny": True, "tiny-instruct": False, "tiny-thinking": True}
+THINK = ("<think>", "</think>")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One model. `defaults` are the sampling parameters of its generation_config.json."""
+
+    name: str
+    folder: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    marks: Marks
+    defaults: Mapping[str, Any]
+    batch: Batch
+
+    @property
+    def reasons(self) -> bool:
+        return self.marks.think is not None
+
+    @property
+    def context(self) -> int:
+        """The most tokens of a prompt and its answer together."""
+        return self.config.max_position_embeddings
+
+
+def load_all(weights: Path, max_batch: int) -> dict[str, Served]:
+    """Every model of REASONING that is in `weights`. Raises ModelError when one is broken, or none is there."""
+    present = [name for name in REASONING if (weights / name).is_dir()]
+    if not present:
+        raise ModelError(f"no weights in {weights}: expected the folders {', '.join(REASONING)}")
+    return {name: load(name, weights / name, max_batch) for name in present}
+
+
+def load(name: str, folder: Path, max_batch: int) -> Served:
+    """Raises ModelError for a folder that cannot be served."""
+    check_folder(folder)
+    config, tokenizer = read_config(folder), Tokenizer(folder)
+    generation = read_json(folder / "generation_config.json")
+    decoder = Decoder(config, read_weights(folder, config), max_batch)
+    marks = Marks(_eos(generation, folder), _think(tokenizer, folder) if REASONING.get(name, True) else None)
+    return Served(name, folder, config, tokenizer, ChatTemplate(folder), marks, _defaults(generation), Batch(decoder))
+
+
+def _defaults(generation: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("repetition_penalty", "temperature", "top_k", "top_p", "min_p", "max_new_tokens")
+    return {name: generation[name] for name in known if generation.get(name) is not None}
+
+
+def _eos(generation: Mapping[str, Any], folder: Path) -> frozenset[int]:
+    eos = generation.get("eos_token_id")
+    ids: Sequence[int] = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    if not ids:
+        raise ModelError(f"{folder / 'generation_config.json'}: eos_token_id is missing")
+    return frozenset(ids)
+
+
+def _think(tokenizer: Tokenizer, folder: Path) -> tuple[int, int]:
+    start, end = (tokenizer.id_of(token) for token in THINK)
+    if start is None or end is None:
+        raise ModelError(f"{folder / 'tokenizer.json'}: no tokens {' and '.join(THINK)}")
+    return start, end
