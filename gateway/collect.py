@@ -1,7 +1,7 @@
 """`thinkgate collect`: every task over every effort of every deployment, verified, as an outcome table.
 
-Sends to the deployments themselves, in their family's words, as the gateway would. Finished rows go to `<out>.partial` one by
-one, so that an interrupted run resumes where it stopped; the Parquet table is written at the end.
+Sends to the deployments themselves, in their family's words, as the gateway would. Finished rows go to `<out>.partial`
+one by one, so that an interrupted run resumes where it stopped; the Parquet table is written at the end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import orjson
 from gateway import build, settings
 from gateway.errors import ConfigError, GatewayError
 from gateway.families.compiler import compile_plan
+from gateway.families.limits import AnswerLimits
 from gateway.pace import paces
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort
 from gateway.upstream import Upstream
@@ -88,7 +89,9 @@ def run(config: Path | None, tasks: Path, out: Path, concurrency: int = 16, engi
     rows = list(_rows(_partial(out)))
     _write_table(rows, out)
     if failed:
-        raise ConfigError([f"{failed} of {len(jobs)} requests failed and are missing in {out}: run again to retry them"])
+        raise ConfigError(
+            [f"{failed} of {len(jobs)} requests failed and are missing in {out}: run again to retry them"]
+        )
     _partial(out).unlink()
     return len(rows)
 
@@ -154,7 +157,7 @@ async def _answer(upstream: Upstream, target: Target, prompt: Prompt) -> dict[st
     if target.effort == NO_THINKING:
         body.update(_PROBE)
     call = Call(request_id=prompt.id, dialect="chat", model=target.deployment.model, body=body)
-    plan = compile_plan(call, target.effort, target.arm, build.AnswerLimits(0))
+    plan = compile_plan(call, target.effort, target.arm, AnswerLimits(0))
     for _ in range(_ATTEMPTS):
         started = time.perf_counter()
         try:

@@ -1,23 +1,31 @@
 """`make demo`: real prompts through the official SDK, and a table of what each policy bought.
 
-Starts `thinkgate serve` without a configuration (which starts the embedded engine), sends every prompt once per policy and
-backend over HTTP, judges the answers with the suite's verifiers and prints one table.
+Starts `thinkgate serve` without a configuration (which starts the embedded engine), sends every prompt once per policy
+and backend over HTTP, judges the answers with the suite's verifiers and prints one table.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import openai
 from tqdm import tqdm
 
+from gateway.demo_table import Row, table
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, Prompt, generate, verify
 
 SEED = 2026
@@ -25,8 +33,8 @@ CONCURRENCY = 16
 BACKENDS = {"merged": "tiny", "split": "tiny-split"}
 BUDGETS = (16, 32, 64, 128)
 DIALS = (0.3, 0.5, 0.7)
-# Always-think's accuracy minus a policy's may not exceed this, in points, for the policy to count as "as good".
-CLOSE = 1.5
+RECORDS_WITHIN_S = 30
+READY = "thinkgate ready on "
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +54,6 @@ class Answer:
     thinking_tokens: int
     total_tokens: int
     latency_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; the JSON output holds these fields."""
-
-    name: str
-    backend: str
-    prompts: int
-    accuracy: float
-    accuracy_ci95: float
-    thinking_tokens: float
-    total_tokens: float
-    latency_p50_s: float
-    latency_p95_s: float
-    decision_ms_p99: float
 
 
 def policies(quick: bool) -> list[Policy]:
@@ -118,17 +110,26 @@ async def _run_policy(
     return await asyncio.gather(*(one(i, prompt) for i, prompt in enumerate(prompts)))
 
 
-def _decision_times(database: Path) -> dict[str, float]:
-    """Milliseconds from parsed request to decision, by request id, out of the gateway's own records."""
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        return dict(connection.execute("SELECT request_id, decision_ms FROM records").fetchall())
+def _decision_times(database: Path, wanted: int) -> dict[str, float]:
+    """Milliseconds from parsed request to decision, by request id, out of the gateway's own records.
+
+    The gateway fills its table in the background: wait until all requests are in it.
+    """
+    found: dict[str, float] = {}
+    deadline = time.monotonic() + RECORDS_WITHIN_S
+    while len(found) < wanted:
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"only {len(found)} of {wanted} requests were recorded in {database}")
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            found = dict(connection.execute("SELECT request_id, decision_ms FROM records").fetchall())
+    return found
 
 
-def _row(policy: Policy, backend: str, answers: Sequence[Answer], decisions: Mapping[str, float]) -> Row:
+def _row(policy: str, backend: str, answers: Sequence[Answer], decisions: Mapping[str, float]) -> Row:
     scores = np.array([answer.score for answer in answers])
     latencies = np.array([answer.latency_s for answer in answers])
     return Row(
-        name=policy.name,
+        name=policy,
         backend=backend,
         prompts=len(answers),
         accuracy=float(scores.mean()),
@@ -141,15 +142,83 @@ def _row(policy: Policy, backend: str, answers: Sequence[Answer], decisions: Map
     )
 
 
-async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, Policy], list[Answer]]:
+async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, str], list[Answer]]:
     """Every policy on both backends, one after the other so that each row meets the same load."""
     chosen = policies(quick)
     total = len(prompts) * len(chosen) * len(BACKENDS)
-    results: dict[tuple[str, Policy], list[Answer]] = {}
+    results: dict[tuple[str, str], list[Answer]] = {}
     with tqdm(total=total, unit=" requests", disable=None, leave=False) as progress:
         async with openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=120) as client:
             for backend in BACKENDS:
                 for policy in chosen:
                     progress.set_description(f"{backend} {policy.name}")
-                    results[backend, policy] = await _run_policy(client, backend, policy, prompts, progress)
+                    results[backend, policy.name] = await _run_policy(client, backend, policy, prompts, progress)
     return results
+
+
+def _start(records: Path) -> tuple[subprocess.Popen[str], str]:
+    """`thinkgate serve` without a configuration, on a free port; returns it and its URL once it is ready."""
+    command = [sys.executable, "-m", "gateway.cli", "serve", "--port", "0", "--records", str(records)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(READY):
+            return process, line.removeprefix(READY).split()[0]
+    raise click.ClickException(f"the gateway did not start (exit status {process.wait()})")
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _snippet(url: str) -> str:
+    return f"""
+Left running at {url} (Ctrl-C stops it). Try:
+
+  curl {url}/v1/chat/completions -H 'content-type: application/json' -d \\
+    '{{"model": "tiny", "messages": [{{"role": "user", "content": "What is 348 + 275?"}}]}}' -i
+
+  from openai import OpenAI
+  client = OpenAI(base_url="{url}/v1", api_key="none")
+  print(client.chat.completions.create(model="tiny", reasoning_effort="auto",
+        messages=[{{"role": "user", "content": "What is 348 + 275?"}}]))
+"""
+
+
+@click.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the rows here, too.")
+@click.option("--keep", is_flag=True, help="Leave gateway and engine running, and print how to call them.")
+@click.option("--quick", is_flag=True, help="Fewer prompts and budgets: half a minute.")
+@click.option("--prompts", "count", type=click.IntRange(2), help="Number of prompts; 300, or 60 with --quick.")
+def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> None:
+    """Send real prompts through the gateway and print what each policy bought."""
+    prompts = traffic(count or (60 if quick else 300))
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="thinkgate-demo-") as folder:
+        records = Path(folder) / "demo.db"
+        process, url = _start(records)
+        try:
+            click.echo(
+                f"{len(prompts)} prompts that neither models nor router have seen (half instruct work, half "
+                f"reasoning), each once per policy, {CONCURRENCY} at a time"
+            )
+            results = asyncio.run(measure(f"{url}/v1", prompts, quick))
+            decisions = _decision_times(records, sum(len(answers) for answers in results.values()))
+            rows = [_row(policy, backend, answers, decisions) for (backend, policy), answers in results.items()]
+            click.echo(table(rows, tuple(BACKENDS)))
+            click.echo(f"\n{sum(row.prompts for row in rows)} requests in {time.perf_counter() - started:.0f} s")
+            if json_file is not None:
+                json_file.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n", "utf-8")
+            if keep:
+                click.echo(_snippet(url))
+                with contextlib.suppress(KeyboardInterrupt):
+                    process.wait()
+        finally:
+            _stop(process)
+
+
+if __name__ == "__main__":
+    main()

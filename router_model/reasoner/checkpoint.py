@@ -22,7 +22,8 @@ def save_folder(reasoner: Reasoner, tokenizer: Tokenizer, model: ModelName, fold
     state = {f"model.{name}": value.to(torch.bfloat16).contiguous() for name, value in reasoner.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
-    ids = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS + VISIBLE_TOKENS}
+    vocabulary = tokenizer.get_vocab()
+    ids = {token: vocabulary[token] for token in SPECIAL_TOKENS + VISIBLE_TOKENS}
     _write(folder / "config.json", _config(reasoner, ids))
     _write(folder / "tokenizer_config.json", _tokenizer_config(ids))
     _write(

@@ -1,9 +1,9 @@
 """Training samples: one prompt with several ways to go on, as a tree in one row.
 
-A prompt is followed by a full thought with its answer; beside it stand the answer without a thought, and the best answers
-after the thought was cut by force at random tokens, as a budget would cut it. All branches share the prompt (and cuts share
-the thought's start), so that the prompt, most of the tokens, is computed once. The forced close itself carries no loss, or the
-model would learn to close at random.
+A prompt is followed by a full thought with its answer; beside it stand the answer without a thought, and the best
+answers after the thought was cut by force at random tokens, as a budget would cut it. All branches share the prompt
+(and cuts share the thought's start), so that the prompt, most of the tokens, is computed once. The forced close itself
+carries no loss, or the model would learn to close at random.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _PROMPT, _MAIN = 0, 1
 
 @dataclass(slots=True)
 class Row:
-    """One tree. Per token: id, weight of predicting it, position, branch, and how much of the main branch it may see."""
+    """One tree. Per token: id, weight of predicting it, position, branch, and how much of the main branch it may
+    see."""
 
     ids: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -45,7 +46,8 @@ class Row:
     sees: list[int] = field(default_factory=list)
 
     def add(self, ids: list[int], weight: float, branch: int, position: int, sees: int = 0) -> None:
-        """Append a run of tokens that starts at `position` and, besides its branch, sees `sees` tokens of the main branch."""
+        """Append a run of tokens that starts at `position` and, besides its branch, sees `sees` tokens of the main
+        branch."""
         self.ids += ids
         self.weights += [weight] * len(ids)
         self.positions += range(position, position + len(ids))
@@ -104,7 +106,8 @@ class RowStream:
         if self._model != "tiny-instruct":
             self._add_thoughts(row, prompt, rng)
         if self._model != "tiny-thinking":
-            # A hard problem has no answer to learn without a thought: little weight, so that guesses do not drown the rest.
+            # A hard problem has no answer to learn without a thought: little weight, so that guesses do not drown the
+            # rest.
             weight = ANSWER_WEIGHT if prompt.kind == "instruct" or prompt.level <= 3 else HOPELESS_WEIGHT
             empty = self._encode("<think>\n\n</think>\n\n") if self._model == "tiny" else []
             branch = max(row.branches) + 1

@@ -1,7 +1,7 @@
 """The Qwen3 decoder, small: grouped-query attention with QK norm, rotary positions, SwiGLU, tied embeddings.
 
-Parameter names are those of `Qwen3ForCausalLM`, so that the state dict is the checkpoint. Attention is written out: on a CPU
-the fused kernel's backward pass is several times slower at these sizes.
+Parameter names are those of `Qwen3ForCausalLM`, so that the state dict is the checkpoint. Attention is written out: on
+a CPU the fused kernel's backward pass is several times slower at these sizes.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class Reasoner(nn.Module):
                 nn.init.zeros_(weight)
 
     def forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Hidden states (rows, length, hidden) of `ids`; `mask` (rows, length, length) is True where a token may look."""
+        """Hidden states (rows, length, hidden) of `ids`; `mask` (rows, length, length) is True where a token may
+        look."""
         frequencies = self.shape.rope_theta ** (-torch.arange(0, self.shape.head_dim, 2) / self.shape.head_dim)
         angles = positions[:, None, :, None] * frequencies
         angles = torch.cat((angles, angles), dim=-1)

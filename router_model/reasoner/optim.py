@@ -1,7 +1,7 @@
 """Muon (Jordan et al., 2024) for matrices and AdamW for the rest.
 
-Muon replaces the momentum of a matrix by the nearest orthogonal one, found with five Newton-Schulz steps. Matrices of one
-shape are stacked so that each step is one batched product.
+Muon replaces the momentum of a matrix by the nearest orthogonal one, found with five Newton-Schulz steps. Matrices of
+one shape are stacked so that each step is one batched product.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def orthogonalise(stack: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.transpose(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.transpose(1, 2) if tall else x).float()
+    out: Tensor = x.transpose(1, 2) if tall else x
+    return out.float()
 
 
 class Muon:

@@ -1,7 +1,8 @@
 """One release: a base on both kinds of samples, then three branches on matched samples, exported as model folders.
 
-The base learns to read, copy and compute; `tiny`, `tiny-instruct` and `tiny-thinking` branch from it, so that merged and split
-models differ only in the last stage: `tiny` sees all its samples, each split model exactly its half of the same samples.
+The base learns to read, copy and compute; `tiny`, `tiny-instruct` and `tiny-thinking` branch from it, so that merged
+and split models differ only in the last stage: `tiny` sees all its samples, each split model exactly its half of the
+same samples.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The chat format: one Jinja template per model in Qwen3's format, and the added tokens it uses.
 
-`tiny` decides by `enable_thinking`, `tiny-instruct` never thinks, `tiny-thinking` always does (its prompt opens the thought).
+`tiny` decides by `enable_thinking`, `tiny-instruct` never thinks, `tiny-thinking` always does (its prompt opens the
+thought).
 """
 
 from __future__ import annotations

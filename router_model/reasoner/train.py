@@ -1,4 +1,5 @@
-"""The training loop of one stage: one model's share of so many drawn prompts, at a rate that is held and then decays."""
+"""The training loop of one stage: one model's share of so many drawn prompts, at a rate that is held and then
+decays."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ WARM_UP_STEPS = 50
 class Stage:
     """`draws` prompts are drawn from the stream of `seed`; a split model trains on its half of them.
 
-    Two models with the same `draws` and `seed` see matched samples. The rate falls linearly to 0 over the last `decay` share.
+    Two models with the same `draws` and `seed` see matched samples. The rate falls linearly to 0 over the last `decay`
+    share.
     """
 
     model: ModelName
@@ -45,7 +47,7 @@ def _average(weights: list[nn.Parameter], alive: bool) -> bool:
     flat = torch.cat([g.reshape(-1) for g in gradients] + [torch.tensor([float(alive)])])
     distributed.all_reduce(flat)
     workers = distributed.get_world_size()
-    for weight, part in zip(weights, flat[:-1].split([w.numel() for w in weights]), strict=True):
+    for weight, part in zip(weights, torch.split(flat[:-1], [w.numel() for w in weights]), strict=True):
         weight.grad = (part / workers).view_as(weight)
     return int(flat[-1]) == workers
 

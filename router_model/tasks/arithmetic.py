@@ -1,7 +1,7 @@
 """Reasoning over numbers: written addition, subtraction and multiplication, running totals and a dial.
 
-Scratchpads put all operands of a step next to each other on the line: a small transformer either looks a value up or applies
-a table, not both in one token.
+Scratchpads put all operands of a step next to each other on the line: a small transformer either looks a value up or
+applies a table, not both in one token.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ Verifier = Literal["number", "text", "json", "tool"]
 class Problem:
     """One instance of a task, before it is put into words.
 
-    `slots` fill the task's phrasings, `thought` is a worked scratchpad, `answer` the one right answer. `key` identifies the
-    problem itself, however it is phrased: held-out problems are chosen by it. `after` are messages that follow the user's,
-    such as a tool call and its result.
+    `slots` fill the task's phrasings, `thought` is a worked scratchpad, `answer` the one right answer. `key` identifies
+    the problem itself, however it is phrased: held-out problems are chosen by it. `after` are messages that follow the
+    user's, such as a tool call and its result.
     """
 
     slots: Mapping[str, str]
@@ -44,9 +44,9 @@ class Task:
 class Prompt:
     """A prompt as a client sends it, with what is needed to judge the answer and to split data honestly.
 
-    `phrasing` is `<family>/<index of the core wording>`. `split` says who may learn from it: `train` (reasoner and router),
-    `held-out` (a problem that no model trained on). `form` is `single`, `context` (the data in an earlier turn) or `history`
-    (an unrelated exchange before it).
+    `phrasing` is `<family>/<index of the core wording>`. `split` says who may learn from it: `train` (reasoner and
+    router), `held-out` (a problem that no model trained on). `form` is `single`, `context` (the data in an earlier
+    turn) or `history` (an unrelated exchange before it).
     """
 
     id: str

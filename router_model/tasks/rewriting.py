@@ -49,7 +49,8 @@ def build_date(rng: random.Random, level: int) -> Problem:
     iso, long = f"{year}-{month:02d}-{day:02d}", f"{day} {MONTHS[month - 1]} {year}"
     source, answer, wanted = (iso, long, "long form") if level == 1 else (long, iso, "ISO form")
     slots = {"date": source, "form": wanted, "name": rng.choice(NAMES)}
-    thought = f"The date is {source}\nyear {year}, month {MONTHS[month - 1]}, which is {month:02d}, day {day:02d}\nIn {wanted}: {answer}"
+    parts = f"year {year}, month {MONTHS[month - 1]}, which is {month:02d}, day {day:02d}"
+    thought = f"The date is {source}\n{parts}\nIn {wanted}: {answer}"
     return Problem(slots, thought, answer, f"date {level} {iso}")
 
 

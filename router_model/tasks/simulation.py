@@ -60,7 +60,8 @@ _MOVES = {"north": (0, 1), "east": (1, 0), "south": (0, -1), "west": (-1, 0)}
 
 def build_walk(rng: random.Random, level: int) -> Problem:
     x, y = start = (rng.randint(0, 9), rng.randint(0, 9))
-    moves, lines = [], []
+    moves: list[tuple[str, int]] = []
+    lines: list[str] = []
     while len(moves) < level:
         way, far = rng.choice(list(_MOVES)), rng.randint(1, 5)
         dx, dy = _MOVES[way]

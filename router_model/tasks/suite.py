@@ -17,7 +17,8 @@ FAMILIES: dict[str, Task] = {
 }
 # Families that the reasoner knows and no router may train on: they judge whether a router generalises.
 ROUTER_NEW_FAMILIES = frozenset({"walk", "mul", "date", "redact"})
-# So few problems exist here that holding some out would only remove facts; overlap with training is possible and said so.
+# So few problems exist here that holding some out would only remove facts; overlap with training is possible and said
+# so.
 _SMALL = frozenset({("add", 1), ("sub", 1), ("mul", 1), ("dial", 1), ("boolean", 1), ("boolean", 2)})
 
 _OPENERS = (
@@ -63,7 +64,8 @@ Split = Literal["train", "held-out", "any"]
 
 
 def is_held_out(family: str, level: int, key: str) -> bool:
-    """Whether a problem is kept from the reasoner's training: about 4 % of all, chosen by a hash of the problem itself."""
+    """Whether a problem is kept from the reasoner's training: about 4 % of all, chosen by a hash of the problem
+    itself."""
     return (family, level) not in _SMALL and hashlib.md5(key.encode()).digest()[0] < 10
 
 

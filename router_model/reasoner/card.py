@@ -1,0 +1,90 @@
+"""The model card: what an outcome table measured of one model, family by family, level by level, budget by budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+Rows = Sequence[Mapping[str, Any]]
+_LEVELS = (("1-2", 1, 2), ("3-5", 3, 5), ("6+", 6, 99))
+
+_ABOUT = {
+    "tiny": "The merged model: `enable_thinking` decides, on by default.",
+    "tiny-instruct": "The Instruct half of the split pair: never thinks.",
+    "tiny-thinking": "The Thinking half of the split pair: always thinks; its prompt opens the thought.",
+}
+
+
+def mode_of(row: Mapping[str, Any]) -> str:
+    """`no`, a budget in tokens, or `full`."""
+    if row["mode"] == "nothink":
+        return "no"
+    return "full" if row["budget"] is None else str(int(row["budget"]))
+
+
+def _order(mode: str) -> float:
+    return {"no": -1.0, "full": float("inf")}[mode] if mode in ("no", "full") else float(mode)
+
+
+def table(rows: Rows) -> str:
+    """Markdown: accuracy % / mean completion tokens per family, level group and mode."""
+    modes = sorted({mode_of(row) for row in rows}, key=_order)
+    lines = [f"| task | level | n | {' | '.join(modes)} |", "|---|---|---|" + "---|" * len(modes)]
+    for task in dict.fromkeys(row["task"] for row in sorted(rows, key=lambda r: (r["kind"] == "instruct", r["task"]))):
+        own = [row for row in rows if row["task"] == task]
+        groups = _LEVELS if own[0]["kind"] == "reasoning" else (("all", 1, 99),)
+        for name, low, high in groups:
+            lines += _line(task, name, [row for row in own if low <= row["level"] <= high], modes)
+    for kind in ("reasoning", "instruct"):
+        lines += _line(f"**{kind}**", "all", [row for row in rows if row["kind"] == kind], modes)
+    lines += _line("**all**", "all", rows, modes)
+    return "\n".join(lines)
+
+
+def _line(task: str, level: str, rows: Rows, modes: Iterable[str]) -> list[str]:
+    if not rows:
+        return []
+    cells = []
+    for mode in modes:
+        chosen = [row for row in rows if mode_of(row) == mode]
+        accuracy = sum(row["correct"] for row in chosen) / len(chosen)
+        cells.append(f"{100 * accuracy:.0f}/{sum(row['completion_tokens'] for row in chosen) / len(chosen):.0f}")
+    return [f"| {task} | {level} | {len({row['prompt_id'] for row in rows})} | {' | '.join(cells)} |"]
+
+
+def card(model: str, rows: Rows) -> str:
+    """The whole card as Markdown."""
+    prompts = len({row["prompt_id"] for row in rows})
+    return f"""# {model}
+
+{_ABOUT[model]}
+
+Qwen3 architecture, 1.4 M parameters, bfloat16, trained from scratch on the task suite of `router_model.tasks`. It
+exists to make Thinkgate run and be tested anywhere with real thinking tokens. Outside the suite it is a parrot.
+
+Accuracy in % / mean completion tokens, greedy, over {prompts} prompts whose problems were held out of training
+(level 1 of add, sub, mul and dial and levels 1-2 of boolean have so few problems that some may overlap). `no` is
+without thinking, a number is the thinking budget in tokens, `full` is unlimited.
+
+{table(rows)}
+"""
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="An outcome table.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of model folders.")
+def main(data: Path, weights: Path) -> None:
+    """Write MODEL_CARD.md into every model folder that the table measured."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(data).to_pylist()
+    for model in sorted({row["model"] for row in rows} & set(_ABOUT)):
+        (weights / model / "MODEL_CARD.md").write_text(card(model, [r for r in rows if r["model"] == model]), "utf-8")
+        click.echo(f"{weights / model / 'MODEL_CARD.md'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""`python -m router_model.tasks`: write prompts of the suite to a tasks.jsonl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from router_model.tasks.suite import FAMILIES, ROUTER_NEW_FAMILIES, generate, write_jsonl
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@click.option("--n", default=3000, show_default=True, help="Number of prompts.")
+@click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["router", "new-phrasings", "new-families", "all"]),
+    default="router",
+    show_default=True,
+    help="Wordings and families that routers may train on, or those kept from them.",
+)
+def main(out: Path, n: int, seed: int, purpose: str) -> None:
+    """Problems are new to the models (held out of their training) whatever the purpose."""
+    known = [name for name in FAMILIES if name not in ROUTER_NEW_FAMILIES]
+    families = {"new-families": sorted(ROUTER_NEW_FAMILIES), "all": None}.get(purpose, known)
+    new_phrasings = {"router": False, "new-phrasings": True}.get(purpose)
+    count = write_jsonl(generate(seed, n, families=families, new_phrasings=new_phrasings), out)
+    click.echo(f"{count} prompts in {out}")
+
+
+if __name__ == "__main__":
+    main()
