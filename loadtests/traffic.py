@@ -12,6 +12,9 @@ from router_model.tasks import Prompt, generate
 # None leaves the field out, which means the same as "auto". Most clients let the gateway decide.
 EFFORTS: tuple[str | None, ...] = (None, "auto", "auto", "none", "low", "medium", "high")
 
+# Room for the longest thought and answer of the suite; a model that loops is cut here.
+MAX_TOKENS = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -36,7 +39,7 @@ def mixed(models: Sequence[str], seed: int, n: int) -> Iterator[Ask]:
 
 
 def _ask(prompt: Prompt, model: str, effort: str | None, stream: bool) -> Ask:
-    body: dict[str, Any] = {"model": model, "messages": prompt.messages, "temperature": 0}
+    body: dict[str, Any] = {"model": model, "messages": prompt.messages, "temperature": 0, "max_tokens": MAX_TOKENS}
     if prompt.tools:
         body["tools"] = prompt.tools
     if effort is not None:
