@@ -148,10 +148,11 @@ def _check_support(request: Generation, served: Served) -> None:
 def _max_tokens(served: Served, prompt: int, name: str, limit: int | None) -> int:
     room = served.context - prompt
     if prompt > served.context:
+        least = "at least " if prompt == served.context + 1 else ""  # no more of a text are counted
         raise BadRequest(
-            f"This model's maximum context length is {served.context} tokens. However, your prompt contains {prompt} "
-            "input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the "
-            "input prompt.",
+            f"This model's maximum context length is {served.context} tokens. However, your prompt contains {least}"
+            f"{prompt} input tokens, which exceeds this limit even without any output tokens. Please reduce the length "
+            "of the input prompt.",
             "input_tokens",
             prompt,
         )

@@ -33,7 +33,10 @@ class Completion:
         longest = max(map(len, self._prompts))
         params = sampling_params(request, self._served, longest, ("max_tokens", request.max_tokens))
         self._n = 1 if request.n is None else request.n
-        self._head = {"id": f"cmpl-{request_id or request.request_id or token_hex(8)}", "object": "text_completion"}
+        self._head: Json = {
+            "id": f"cmpl-{request_id or request.request_id or token_hex(8)}",
+            "object": "text_completion",
+        }
         self._head |= {"created": int(time.time()), "model": self._served.name}
         self.streamed = bool(request.stream)
         self.generation: Generation = engine.generate(self._served, self._prompts, params, self._n, self.streamed)
@@ -63,7 +66,7 @@ class Completion:
         async for index, output in self.generation.pieces():
             first = spent[index] == 0
             spent[index] += len(output.ids)
-            chunk = self._head | {"choices": [self._delta(index, output, first, written[index])]}
+            chunk: Json = {**self._head, "choices": [self._delta(index, output, first, written[index])]}
             written[index] += len(output.text)
             if wants_usage and options and options.continuous_usage_stats:
                 chunk["usage"] = streamed_usage(len(self._prompts[index // self._n]), spent[index], None)
@@ -118,8 +121,10 @@ def _prompts(served: Served, request: CompletionRequest) -> list[list[int]]:
     given = request.prompt
     if isinstance(given, str):
         return [text_prompt(served, given)]
-    several = [given] if given and isinstance(given[0], int) else given
-    prompts = [text_prompt(served, one) if isinstance(one, str) else list(one) for one in several]
+    prompts = [text_prompt(served, one) for one in given if isinstance(one, str)]
+    prompts += [one for one in given if isinstance(one, list)]
+    ids = [one for one in given if isinstance(one, int)]
+    prompts += [ids] if ids else []
     for number in (number for prompt in prompts for number in prompt):
         if number >= served.config.vocab_size:
             raise BadRequest(f"Token id {number} is out of vocabulary")

@@ -1,6 +1,7 @@
 """The Qwen3 forward pass in NumPy: one prompt at a time to fill the cache, then all rows one token at a time.
 
-Rows are kept dense (0 … n-1), so every step works on plain slices of the cache; a row that leaves is replaced by the last.
+Rows are kept dense (0 … n-1), so every step works on plain slices of the cache; the last row takes the place of one
+that leaves.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Decoder:
             mixed = self._attend_prompt(index, queries, end, hidden_from_future)
             states = _feed_forward(layer, states + mixed @ layer.out, self._config.rms_norm_eps)
         last: Array = _normed(states[-1:], self._config.rms_norm_eps)
-        return (last @ self._weights.head)[0]
+        logits: Array = (last @ self._weights.head)[0]
+        return logits
 
     def admit(self, length: int) -> int:
         """Copy the first `length` tokens of the staging row into a new row; returns the row."""
@@ -135,7 +137,8 @@ def _normed(states: Array, eps: float) -> Array:
     """RMS norm over the last axis, without its scale (which is folded into what follows)."""
     squares = np.einsum("...i,...i->...", states, states)
     scale = np.float32(1.0) / np.sqrt(squares / np.float32(states.shape[-1]) + np.float32(eps))
-    return states * scale[..., None]
+    normed: Array = states * scale[..., None]
+    return normed
 
 
 def _feed_forward(layer: Layer, states: Array, eps: float) -> Array:

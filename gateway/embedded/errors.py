@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 MOST_DETAILS = 10
 
@@ -13,7 +13,7 @@ class RequestError(Exception):
 
     status = 400
     kind = "BadRequestError"
-    headers: Mapping[str, str] = {}
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class UnknownModel(RequestError):
 class QueueFull(RequestError):
     status = 429
     kind = "TooManyRequestsError"
-    headers = {"retry-after": "1"}
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
 
     def __init__(self, model: str, waiting: int) -> None:
         super().__init__(f"The queue of `{model}` is full: {waiting} requests are waiting. Try again in a second.")

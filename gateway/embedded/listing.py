@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.embedded.engine import Engine
 from gateway.embedded.errors import BadRequest, Invalid
-from gateway.embedded.prompts import chat_prompt
+from gateway.embedded.prompts import chat_prompt, tokens
 from gateway.embedded.protocol import DetokenizeRequest, TokenizeRequest, parse
 from gateway.embedded.served import Served
 
@@ -27,7 +27,7 @@ def tokenized(engine: Engine, body: Json) -> Json:
     if request.messages is not None:
         ids = chat_prompt(served, request, request.messages)
     elif request.prompt is not None:
-        ids = served.tokenizer.encode(request.prompt)
+        ids = tokens(served, request.prompt)
     else:
         missing = [{"type": "missing", "loc": (name,), "msg": "Field required", "input": body} for name in
                    ("prompt", "messages")]  # fmt: skip

@@ -37,7 +37,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One decoder layer. Matrices are (in, out); the norms before them are folded in, as are those that share an input."""
+    """One decoder layer. Matrices are (in, out); those that share an input are one; norms before them are folded in."""
 
     qkv: Array  # (hidden, (heads + 2 kv_heads) * head_dim)
     qk_norm: Array  # (heads + kv_heads, head_dim); the queries' rows carry the attention scale as well

@@ -10,8 +10,6 @@ from gateway.embedded.errors import BadRequest, Invalid
 from gateway.embedded.protocol import ChatRequest, Message, TokenizeRequest, Tool
 from gateway.embedded.served import Served
 
-# No token of the tiny models is longer; it bounds how much of an endless prompt is tokenised only to refuse it.
-LONGEST_TOKEN = 64
 TEXT_FIELDS = {"text": "text", "input_text": "text", "refusal": "refusal", "thinking": "thinking"}
 
 
@@ -36,10 +34,15 @@ def chat_prompt(served: Served, request: ChatRequest | TokenizeRequest, messages
 
 def text_prompt(served: Served, text: str) -> list[int]:
     """The tokens of a text; of one that is too long only as many as show that it is. Raises BadRequest."""
-    try:
-        return served.tokenizer.encode(text[: (served.context + 1) * LONGEST_TOKEN])[: served.context + 1]
-    except UnicodeEncodeError as error:
-        raise BadRequest(f"The prompt is not valid Unicode: {error.reason}") from error
+    most = served.context + 1
+    return tokens(served, text[: most * served.tokenizer.longest])[:most]
+
+
+def tokens(served: Served, text: str) -> list[int]:
+    """The tokens of a text. Raises BadRequest for one that is not Unicode."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadRequest("The prompt is not valid Unicode: it has half a surrogate pair")
+    return served.tokenizer.encode(text)
 
 
 def template_kwargs(request: ChatRequest | TokenizeRequest) -> dict[str, Any]:

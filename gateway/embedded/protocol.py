@@ -168,7 +168,7 @@ def parse_json(content: bytes) -> dict[str, Any]:
         problem = {"type": "json_invalid", "loc": (error.pos,), "msg": "JSON decode error", "input": {}}
         raise Invalid([problem | {"ctx": {"error": error.msg}}]) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        problem = {"type": "json_invalid", "loc": (), "msg": "There was an error parsing the body", "input": None}
+        problem = {"type": "json_invalid", "loc": (), "msg": "There was an error parsing the body"}
         raise Invalid([problem | {"ctx": {"error": str(error)}}]) from error
     if not isinstance(body, dict):
         message = "Input should be a valid dictionary or object to extract fields from"

@@ -69,7 +69,7 @@ def overlap(text: str, mark: str) -> int:
 
 
 def is_thinking(prompt: Sequence[int], tokenizer: Tokenizer, enabled: bool) -> bool:
-    """Whether what follows `prompt` is a thought: one is open in its last turn, or none is there and one is expected."""
+    """Whether what follows `prompt` is a thought: one is open in its last turn, or one is still expected."""
     start, end = tokenizer.id_of(OPEN), tokenizer.id_of(CLOSE)
     for token in reversed(prompt):
         if token == end:

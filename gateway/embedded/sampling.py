@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.embedded.model import Array
 
 GREEDY_BELOW = 1e-5
+Logits = npt.NDArray[np.float64]
 MINUS_INFINITY = np.float32(-np.inf)
 
 
@@ -114,7 +116,7 @@ class Sampler:
         return logits
 
 
-def _truncated(logits: np.ndarray, params: SamplingParams) -> np.ndarray:  # type: ignore[type-arg]
+def _truncated(logits: Logits, params: SamplingParams) -> Logits:
     """Logits with everything that min_p, top_k and top_p leave out at minus infinity."""
     if params.min_p > 0:
         logits = np.where(logits < logits.max() + np.log(params.min_p), -np.inf, logits)

@@ -1,4 +1,4 @@
-"""Text to token ids and back. Decoding is done by bytes, one token at a time, since answers come one token at a time."""
+"""Text to token ids and back. Decoding is done by bytes, one token at a time, as answers come."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ class Tokenizer:
             number: plain.get(number) or bytes(table[character] for character in token)
             for token, number in self._inner.get_vocab().items()
         }
+        self.longest = max(map(len, self._bytes.values()))  # bytes of the longest token
 
     def encode(self, text: str) -> list[int]:
         return list(self._inner.encode(text, add_special_tokens=False).ids)
-
-    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        return [self.encode(text) for text in texts]
 
     def id_of(self, token: str) -> int | None:
         """The id of a token by its exact text; None when there is no such token."""

@@ -47,7 +47,7 @@ def _call(block: dict[str, Any]) -> Call:
 
 @dataclass(slots=True)
 class _Open:
-    """A call of which not all may be there yet; `sent` is how much of its arguments the client has, None: no name yet."""
+    """A call that may go on. `sent`: how much of its arguments the client has; None: not even the name."""
 
     text: str = ""
     sent: int | None = None
