@@ -43,9 +43,12 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
         resolve = _resolver(levels)
         if model.router not in predictors:
             predictors[model.router] = _router(model.router, paces)
+        arms = _arms(model, known, resolve)
+        for arm in arms:
+            predictors[model.router].knows(arm)
         return Model(
             name=name,
-            arms=_arms(model, known, resolve),
+            arms=arms,
             policy=policies.make(model.policy, resolve),
             router=predictors[model.router],
             answer=AnswerLimits(model.answer_allowance, model.max_answer_tokens),

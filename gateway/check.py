@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from gateway import build, settings
 from gateway.catalogue import Model
-from gateway.effort_router import PredictorRouter
 from gateway.efforts import size, words
 from gateway.pace import paces
 from gateway.settings import Settings
@@ -94,7 +93,7 @@ def _policy(policy: settings.PolicySettings) -> str:
 
 def _router(model: Model) -> str:
     router = model.router
-    unknown = [arm for arm in model.arms if isinstance(router, PredictorRouter) and not router.knows(arm)]
+    unknown = [arm for arm in model.arms if not router.knows(arm)]
     if router.version == "none":
         return "none: there is never a forecast."
     if unknown:

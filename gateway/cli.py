@@ -69,16 +69,52 @@ def check(config: Path) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="0: any free port.")
-@click.option("--stop-with-parent", is_flag=True, hidden=True)
-def engine(host: str, port: int, stop_with_parent: bool) -> None:
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of the model folders.")
+@click.option("--max-batch", type=click.IntRange(1), default=32, show_default=True, help="Answers at once, per model.")
+@click.option("--max-queue", type=click.IntRange(0), default=256, show_default=True, help="Waiting, per model.")
+@click.option("--stop-with-parent", is_flag=True, help="End when standard input ends.")
+def engine(host: str, port: int, weights: Path | None, max_batch: int, max_queue: int, stop_with_parent: bool) -> None:
     """Run the embedded backend alone, in vLLM's dialect."""
     from gateway import engine_process
     from gateway.embedded import server
-    from gateway.ports import free_port
 
     if stop_with_parent:
         engine_process.stop_with_parent()
-    server.run(host, port or free_port(host))
+    server.run(host, port, weights, max_batch, max_queue)
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file; else the embedded engine is asked.")
+@click.option("--tasks", type=FILE, required=True, help="JSON lines: prompts with their verifiers.")
+@click.option("--out", type=NEW_FILE, required=True, help="The outcome table, Parquet.")
+@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
+def collect(config: Path | None, tasks: Path, out: Path, concurrency: int) -> None:
+    """Run tasks over every effort of every deployment and verify the answers. Started again, it goes on."""
+    from gateway import collect as collector
+    from gateway.engine_process import EngineProcess
+
+    if config is not None:
+        rows = collector.run(config, tasks, out, concurrency)
+    else:
+        with EngineProcess() as embedded:
+            rows = collector.run(None, tasks, out, concurrency, embedded.url())
+    click.echo(f"{rows} outcomes in {out}")
+
+
+@main.command()
+@click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The artifact's folder.")
+@click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
+@click.option("--generic", is_flag=True, help="Also learn what holds for any model.")
+def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: bool) -> None:
+    """Train a router artifact on outcome tables."""
+    from router_model import train as trainer
+    from router_model.outcomes import OutcomeError
+
+    try:
+        trainer.run(data, out, models=models, generic=generic, say=click.echo)
+    except OutcomeError as error:
+        raise ConfigError([str(error)]) from error
 
 
 if __name__ == "__main__":

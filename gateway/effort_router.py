@@ -21,6 +21,10 @@ INLINE_BYTES = 32_768
 class EffortRouter(Protocol):
     version: str
 
+    def knows(self, arm: Arm) -> bool:
+        """Whether it can say anything about an arm. Asked at start-up, so that no request pays for getting ready."""
+        ...
+
     async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         """One forecast per effort of the arm that the router knows; None if it knows none. May raise or be slow."""
         ...
@@ -74,6 +78,9 @@ class NoRouter:
 
     version = "none"
 
+    def knows(self, arm: Arm) -> bool:
+        return False
+
     async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return None
 
@@ -88,6 +95,9 @@ class ConstantRouter:
 
     def __init__(self, paces: Paces) -> None:
         self._paces = paces
+
+    def knows(self, arm: Arm) -> bool:
+        return True
 
     async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return Forecast(self.version, tuple(self._one(effort, arm) for effort in arm.efforts), self._price_at)
@@ -104,6 +114,8 @@ class ConstantRouter:
 
 # Two heads of an artifact and the share of the second: a budget between two that the router was trained on.
 Mix = tuple[Any, Any, float]
+# Heads of this model are means over all models of a table: for deployments that the artifact does not know by name.
+ANY_MODEL = "*"
 
 
 class PredictorRouter:
@@ -113,34 +125,31 @@ class PredictorRouter:
         self.version = predictor.version
         self._predictor = predictor
         self._paces = paces
-        self._mixes: dict[tuple[tuple[str, ...], tuple[Effort, ...]], dict[Effort, Mix]] = {}
+        self._known: dict[Arm, tuple[dict[Effort, Mix], tuple[str, ...]]] = {}
+
+    def knows(self, arm: Arm) -> bool:
+        mixes = known_efforts(arm, self._predictor.heads)
+        models = tuple(dict.fromkeys(head.model for low, high, _ in mixes.values() for head in (low, high)))
+        self._known[arm] = mixes, models
+        if mixes:
+            self._predictor.price_for_dial(0.5, models)
+        return bool(mixes)
 
     async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        mixes = self._known(arm)
+        mixes, models = self._known[arm]
         if not mixes:
             return None
         messages, tools = call.body["messages"], call.body.get("tools")
         score: Callable[..., list[Any]] = self._predictor.forecast
         if call.size <= INLINE_BYTES:
-            rows = score(messages, tools, arm.models)
+            rows = score(messages, tools, models)
         else:
-            rows = await asyncio.to_thread(score, messages, tools, arm.models)
+            rows = await asyncio.to_thread(score, messages, tools, models)
         by_head = {row.head: row for row in rows}
         efforts = tuple(
             self._blend(effort, by_head[low], by_head[high], share, arm) for effort, (low, high, share) in mixes.items()
         )
-        return Forecast(self.version, efforts, lambda dial: self._predictor.price_for_dial(dial, arm.models))
-
-    def knows(self, arm: Arm) -> bool:
-        """Whether the artifact was trained on any effort of the arm's models."""
-        return bool(self._known(arm))
-
-    def _known(self, arm: Arm) -> dict[Effort, Mix]:
-        """Worked out once per arm: an arm's deployments and efforts never change."""
-        key = arm.models, arm.efforts
-        if key not in self._mixes:
-            self._mixes[key] = known_efforts(arm, self._predictor.heads)
-        return self._mixes[key]
+        return Forecast(self.version, efforts, lambda dial: self._predictor.price_for_dial(dial, models))
 
     def _blend(self, effort: Effort, low: HeadForecast, high: HeadForecast, share: float, arm: Arm) -> EffortForecast:
         p = low.p_correct + share * (high.p_correct - low.p_correct)
@@ -154,7 +163,10 @@ def known_efforts(arm: Arm, heads: Sequence[Any]) -> dict[Effort, Mix]:
     mixes: dict[Effort, Mix] = {}
     for effort in arm.efforts:
         deployment = arm.deployment_for(effort)
-        known = [h for h in heads if deployment and h.model == deployment.router_name and h.think == effort.think]
+        assert deployment is not None, "an arm offers only efforts it has a deployment for"
+        fitting = [head for head in heads if head.think == effort.think]
+        own = [head for head in fitting if head.model == deployment.router_name]
+        known = own or [head for head in fitting if head.model == ANY_MODEL]
         if known:
             mixes[effort] = _mix(effort, sorted(known, key=_budget))
     return mixes

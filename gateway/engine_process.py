@@ -63,7 +63,7 @@ def stop_with_parent() -> None:
     """In the engine: end this process when standard input closes."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(0, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import threading
 from pathlib import Path
@@ -16,6 +17,19 @@ from gateway.app import create_app, make_parts
 from gateway.settings import parse
 
 
+class _Server(uvicorn.Server):
+    """Tells when it listens, and where."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.port = self.servers[0].sockets[0].getsockname()[1]
+        self.listening.set()
+
+
 class RunningGateway:
     """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there."""
 
@@ -23,17 +37,16 @@ class RunningGateway:
         self.database = folder / "records.db"
         table = {"records": {"path": self.database}, **table}
         self.parts = make_parts(parse(table))
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(self.parts), port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=5
-            )
+        config = uvicorn.Config(
+            create_app(self.parts), port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=5
         )
+        self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._started = threading.Event()
 
     def __enter__(self) -> RunningGateway:
         self._thread.start()
-        assert self._started.wait(20), "the gateway did not start"
+        assert self._server.listening.wait(20), "the gateway did not start"
+        self.url = f"http://127.0.0.1:{self._server.port}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,14 +81,4 @@ class RunningGateway:
         return httpx.get(self.url + path, timeout=20)
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        serving = asyncio.create_task(self._server.serve())
-        while not self._server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        if self._server.started:
-            port = self._server.servers[0].sockets[0].getsockname()[1]
-            self.url = f"http://127.0.0.1:{port}"
-            self._started.set()
-        await serving
+        asyncio.run(self._server.serve())

@@ -1,4 +1,4 @@
-"""Everything a client can get wrong: a clear error, nothing reaches the backend, the process lives on, one record each."""
+"""What a client can get wrong: a clear error, nothing reaches the backend, the process lives on, one record each."""
 
 from __future__ import annotations
 
