@@ -124,7 +124,9 @@ def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
         for name, array in arrays.items():
             body = io.BytesIO()
             np.lib.format.write_array(body, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), body.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), body.getvalue(), zipfile.ZIP_DEFLATED
+            )
     return buffer.getvalue()
 
 
@@ -146,7 +148,9 @@ def folder_of(path_or_name: str | Path) -> Path:
     if len(path.parts) == 1 and (shipped / "artifact.json").is_file():
         return shipped
     names = sorted(p.parent.name for p in SHIPPED.glob("*/artifact.json"))
-    raise ArtifactError(f"no router artifact at {path_or_name} (no artifact.json); shipped by name: {', '.join(names) or 'none'}")
+    raise ArtifactError(
+        f"no router artifact at {path_or_name} (no artifact.json); shipped by name: {', '.join(names) or 'none'}"
+    )
 
 
 def load(path_or_name: str | Path) -> Artifact:
@@ -169,9 +173,13 @@ def _header(folder: Path) -> dict[str, Any]:
     if found != FORMAT:
         newer = isinstance(found, int) and found > FORMAT
         advice = "a newer Thinkgate wrote it, upgrade to use it" if newer else "train it again"
-        raise ArtifactError(f"router artifact {folder} has format {found}, this version reads format {FORMAT}: {advice}")
+        raise ArtifactError(
+            f"router artifact {folder} has format {found}, this version reads format {FORMAT}: {advice}"
+        )
     if header.get("features") != _features():
-        raise ArtifactError(f"router artifact {folder} was trained on other prompt features ({header.get('features')}): train it again")
+        raise ArtifactError(
+            f"router artifact {folder} was trained on other prompt features ({header.get('features')}): train it again"
+        )
     return header  # type: ignore[no-any-return]
 
 
@@ -181,7 +189,9 @@ def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]
     except OSError as error:
         raise ArtifactError(f"router artifact {folder}: weights.npz cannot be read ({error.strerror})") from None
     if hashlib.sha256(data).hexdigest() != header.get("weights_sha256"):
-        raise ArtifactError(f"router artifact {folder} is corrupt or truncated: weights.npz does not match its checksum")
+        raise ArtifactError(
+            f"router artifact {folder} is corrupt or truncated: weights.npz does not match its checksum"
+        )
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

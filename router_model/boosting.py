@@ -79,12 +79,16 @@ class _Targets:
 
     def gradients(self, scores: Matrix) -> tuple[Matrix, Matrix]:
         p = sigmoid(scores[:, : self.n_correct])
-        slope = np.hstack([self.values[:, : self.n_correct] - p, self.values[:, self.n_correct :] - scores[:, self.n_correct :]])
+        slope = np.hstack(
+            [self.values[:, : self.n_correct] - p, self.values[:, self.n_correct :] - scores[:, self.n_correct :]]
+        )
         curve = np.hstack([p * (1 - p), np.ones((len(scores), scores.shape[1] - self.n_correct))])
         return slope * self.known, curve * self.known
 
 
-def _leaf_values(at: NDArray[np.int64], slope: Matrix, curve: Matrix, nodes: int, ridge: Matrix, how: Boosting) -> Matrix:
+def _leaf_values(
+    at: NDArray[np.int64], slope: Matrix, curve: Matrix, nodes: int, ridge: Matrix, how: Boosting
+) -> Matrix:
     order = np.argsort(at, kind="stable")
     leaves, first = np.unique(at[order], return_index=True)
     values = np.zeros((nodes, slope.shape[1]))

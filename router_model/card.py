@@ -9,9 +9,14 @@ from router_model.artifact import Artifact
 
 def summary(artifact: Artifact) -> str:
     """The cross-validated figures as a table for a terminal."""
-    lines = [f"{'effort':34s} {'prompts':>8s} {'accuracy':>9s} {'AUC':>6s} {'ECE':>6s} {'Brier':>6s} {'tokens':>8s} {'forecast':>9s}"]
+    lines = [
+        f"{'effort':34s} {'prompts':>8s} {'accuracy':>9s} {'AUC':>6s} {'ECE':>6s} {'Brier':>6s} {'tokens':>8s} {'forecast':>9s}"
+    ]
     for row in artifact.about["cross_validated"]:
-        cells = [_cell(row[key], digits) for key, digits in (("accuracy", 3), ("auc", 3), ("ece", 3), ("brier", 3), ("tokens", 1))]
+        cells = [
+            _cell(row[key], digits)
+            for key, digits in (("accuracy", 3), ("auc", 3), ("ece", 3), ("brier", 3), ("tokens", 1))
+        ]
         forecast = _cell(row["tokens_forecast"], 1)
         lines.append(
             f"{row['head'][:34]:34s} {row['prompts']:>8d} {cells[0]:>9s} {cells[1]:>6s} {cells[2]:>6s} {cells[3]:>6s} {cells[4]:>8s} {forecast:>9s}"

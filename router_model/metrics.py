@@ -146,5 +146,3 @@ def capped_area(x: F64, quality: F64, low: tuple[float, float], high: tuple[floa
     xs = np.concatenate([[low[0]], x[inside][order], [high[0]]])
     ys = np.concatenate([[low[1]], quality[inside][order], [high[1]]])
     return area(xs, ys)
-
-

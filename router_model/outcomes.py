@@ -1,8 +1,8 @@
 """Outcome tables: which effort of which model was right on which prompt, and what it cost. Reading, checking, pairing.
 
 A table is Parquet, one row per prompt x model x effort, with the columns of `COLUMNS`. Further columns are kept where they mean
-something here: `tools` (JSON list: the tools the request offered), `phrasing` (prompts of one phrasing never end up on both sides
-of a cross-validation), `router_split` (`test`: never trained on).
+something here: `tools` (JSON list: the tools the request offered), `task` (else the data set is the task), `phrasing` (prompts of one
+phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COLUMNS = (
     "n_samples", "completion_tokens", "thinking_tokens", "latency_s",
 )  # fmt: skip
 _NEVER_NULL = ("dataset", "prompt_id", "prompt", "model", "mode", "correct")
-_TEXT_EXTRAS = ("tools", "phrasing", "router_split")
+_TEXT_EXTRAS = ("tools", "task", "phrasing", "router_split")
 _MODE = re.compile(r"nothink|think|budget|effort-\w+")
 GENERIC = "*"
 
@@ -55,20 +55,18 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """One prompt: the request as a client would send it, and the names it is grouped by."""
+    """One prompt: the request as a client would send it, and the names it is grouped by.
+
+    `task` names the kind of work, for the baseline that sees nothing else; `group` the phrasing or the question's stem.
+    """
 
     key: str
     dataset: str
-    family: str
+    task: str
     group: str
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None = None
     test: bool = False
-
-    @property
-    def task(self) -> str:
-        """The name of the task, which the task-name-only baseline may see."""
-        return f"{self.dataset}/{self.family}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,9 @@ class Outcomes:
                 return arm
         model = name.rsplit("/", 1)[0]
         near = sorted(a.name for a in self.arms if a.model == model) or sorted({a.model for a in self.arms})
-        raise OutcomeError(f"no arm {name!r} in the data; there are: {', '.join(near[:12])}{' …' if len(near) > 12 else ''}")
+        raise OutcomeError(
+            f"no arm {name!r} in the data; there are: {', '.join(near[:12])}{' …' if len(near) > 12 else ''}"
+        )
 
     def pair(self, no_think: str | None, think: str | None) -> tuple[Arm, Arm]:
         """The two arms to route between. Without names: the only model that was run both ways."""
@@ -124,7 +124,9 @@ class Outcomes:
             return self.arm(no_think), self.arm(think)
         if no_think or think:
             raise OutcomeError("give both --no-think and --think, or neither")
-        modes = {model: {a.mode for a in self.arms if a.model == model} for model in sorted({a.model for a in self.arms})}
+        modes = {
+            model: {a.mode for a in self.arms if a.model == model} for model in sorted({a.model for a in self.arms})
+        }
         both = [model for model, has in modes.items() if {"nothink", "think"} <= has]
         if len(both) == 1:
             return Arm(both[0], "nothink"), Arm(both[0], "think")
@@ -178,13 +180,29 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
         elif texts[key] != row["prompt"]:
             raise OutcomeError(f"prompt {row['prompt_id']} of {row['dataset']} stands for two different texts")
         if (key, arm) in cells:
-            raise OutcomeError(f"two rows for prompt {row['prompt_id']} of {row['dataset']} and {arm.name}; merge them first")
+            raise OutcomeError(
+                f"two rows for prompt {row['prompt_id']} of {row['dataset']} and {arm.name}; merge them first"
+            )
         cells[key, arm] = row
-    return _matrices(prompts, cells)
+    return _matrices(_named_tasks(prompts, rows), cells)
+
+
+def _named_tasks(prompts: dict[str, PromptRow], rows: Sequence[Mapping[str, Any]]) -> dict[str, PromptRow]:
+    """Where `family` is a property of the prompt (not of the model, of which there are several), it names the task."""
+    families: dict[str, set[str]] = {}
+    models: set[str] = set()
+    for row in rows:
+        families.setdefault(f"{row['dataset']}\n{row['prompt_id']}", set()).add(row["family"] or "")
+        models.add(row["model"])
+    if len(models) < 2 or any(row.get("task") for row in rows) or any(len(names) > 1 for names in families.values()):
+        return prompts
+    return {k: replace(p, task=f"{p.task}/{min(families[k])}") for k, p in prompts.items()}
 
 
 def _matrices(prompts: Mapping[str, PromptRow], cells: Mapping[tuple[str, Arm], Mapping[str, Any]]) -> Outcomes:
-    arms = sorted({arm for _, arm in cells}, key=lambda a: (a.model, a.think, a.mode != "budget", a.budget or 0, a.mode))
+    arms = sorted(
+        {arm for _, arm in cells}, key=lambda a: (a.model, a.think, a.mode != "budget", a.budget or 0, a.mode)
+    )
     row_of, column_of = {key: i for i, key in enumerate(prompts)}, {arm: j for j, arm in enumerate(arms)}
     correct, completion, thinking = (np.full((len(prompts), len(arms)), np.nan) for _ in range(3))
     for (key, arm), row in cells.items():
@@ -212,7 +230,7 @@ def _prompt(key: str, row: Mapping[str, Any]) -> PromptRow:
     return PromptRow(
         key=key,
         dataset=row["dataset"],
-        family=row["family"] or "",
+        task=row.get("task") or row["dataset"],
         group=str(group),
         messages=messages,
         tools=json.loads(tools) if tools else None,

@@ -76,12 +76,16 @@ class Predictor:
         outputs = self.artifact.trees.score(row).astype(np.float64)
         return self.finish(outputs)
 
-    def finish(self, outputs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def finish(
+        self, outputs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """From the trees' raw outputs [3 x heads] to what `score` returns: calibrated, scaled, monotone over budgets."""
         n = len(self.heads)
         slope, offset = self.artifact.calibration.T
         p = 1.0 / (1.0 + np.exp(-np.clip(outputs[:n] * slope + offset, -30, 30)))
-        tokens = np.clip(np.expm1(np.clip(outputs[n:], 0, 14)).reshape(2, n) * self.artifact.token_scale.T, 0, _MOST_TOKENS)
+        tokens = np.clip(
+            np.expm1(np.clip(outputs[n:], 0, 14)).reshape(2, n) * self.artifact.token_scale.T, 0, _MOST_TOKENS
+        )
         thinking = np.minimum(tokens[0], self._budgets)
         for ladder in self._ladders:
             p[ladder] = _monotone(p[ladder])
@@ -100,7 +104,9 @@ class Predictor:
             saved = self.artifact.dial
             if not columns or not len(saved.tokens):
                 return dial.DialTable(np.array([1.0]), np.array([dial.PROHIBITIVE])).price(x)
-            self._dials[key] = dial.table(saved.p_correct[:, columns], saved.forecast[:, columns], saved.tokens[:, columns])
+            self._dials[key] = dial.table(
+                saved.p_correct[:, columns], saved.forecast[:, columns], saved.tokens[:, columns]
+            )
         return self._dials[key].price(x)
 
 
@@ -110,7 +116,9 @@ def _ladders(heads: Sequence[Head]) -> list[list[int]]:
     for model in dict.fromkeys(head.model for head in heads):
         members = [i for i, head in enumerate(heads) if head.model == model and head.think]
         if len(members) > 1:
-            ladders.append(sorted(members, key=lambda i: np.inf if heads[i].budget is None else float(heads[i].budget or 0)))
+            ladders.append(
+                sorted(members, key=lambda i: np.inf if heads[i].budget is None else float(heads[i].budget or 0))
+            )
     return ladders
 
 

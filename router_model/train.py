@@ -97,10 +97,14 @@ def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
     if named:
         say(f"Left out {len(named)} arms with a named effort: they have no budget in tokens")
     if few:
-        say(f"Left out {len(few)} arms with fewer than {LEAST_PROMPTS} prompts: {', '.join(arm.name for arm in few[:8])}")
+        say(
+            f"Left out {len(few)} arms with fewer than {LEAST_PROMPTS} prompts: {', '.join(arm.name for arm in few[:8])}"
+        )
     arms = [arm for arm in table.arms if arm not in few and arm not in named]
     if len({arm.think for arm in arms}) < 2 and len(arms) < 2:
-        raise OutcomeError(f"one arm only: there is nothing to choose between (need {LEAST_PROMPTS} prompts for each of two efforts)")
+        raise OutcomeError(
+            f"one arm only: there is nothing to choose between (need {LEAST_PROMPTS} prompts for each of two efforts)"
+        )
     table = table.columns(arms)
     return table.rows((~np.isnan(table.correct)).any(axis=1))
 
@@ -155,7 +159,12 @@ def stem_of(prompt: PromptRow) -> str:
 
 
 def _numbers(draft: Artifact, dial: Dial) -> dict[str, NDArray[Any]]:
-    return {"values": draft.trees.values, "threshold": draft.trees.threshold, "calibration": draft.calibration, "dial": dial.p_correct}
+    return {
+        "values": draft.trees.values,
+        "threshold": draft.trees.threshold,
+        "calibration": draft.calibration,
+        "dial": dial.p_correct,
+    }
 
 
 def _token_targets(table: Outcomes) -> Matrix:
@@ -255,7 +264,9 @@ def _dial(p: Matrix, forecast: Matrix, table: Outcomes, seed: int) -> Dial:
     return Dial(*(part[rows].astype(np.float16).astype(np.float32) for part in (p, forecast, tokens)))
 
 
-def _about(table: Outcomes, p: Matrix, forecast: Matrix, fold_of: NDArray[np.int64], settings: Settings) -> dict[str, Any]:
+def _about(
+    table: Outcomes, p: Matrix, forecast: Matrix, fold_of: NDArray[np.int64], settings: Settings
+) -> dict[str, Any]:
     """Figures of the cross-validation, per head, and where the data came from."""
     rows = []
     for j, arm in enumerate(table.arms):
