@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -30,16 +28,12 @@ def run(
     weights: Path | None = None,
     max_batch: int = 32,
     max_queue: int = 256,
-    until_stdin_closes: bool = False,
 ) -> None:
     """Serve until a signal says stop. Port 0 takes a free one; the line READY + URL on stdout says which.
 
-    `max_batch` answers per model are written at once, `max_queue` more may wait. With `until_stdin_closes` the engine
-    ends when its standard input does: a pipe from the process that started it closes however that process dies. Exits
-    with 1 and one line on stderr when it cannot start.
+    `max_batch` answers per model are written at once, `max_queue` more may wait. Exits with 1 and one line on stderr
+    when it cannot start.
     """
-    if until_stdin_closes:
-        threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     try:
         _serve(host, port, weights, max_batch, max_queue)
     except CannotStart as error:
@@ -81,12 +75,6 @@ def _serve(host: str, port: int, weights: Path | None, max_batch: int, max_queue
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()
     server.run(sockets=[listening])
-
-
-def _end_with_stdin() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _listen(host: str, port: int) -> socket.socket:
