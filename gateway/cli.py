@@ -117,5 +117,33 @@ def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: b
         raise ConfigError([str(error)]) from error
 
 
+@main.command()
+@click.option("--router", required=True, metavar="DIR|NAME", help="An artifact; `tiny` and `prior` ship.")
+@click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
+@click.option("--no-think", metavar="MODEL/MODE", help="The cheap arm, out of a table of many.")
+@click.option("--think", metavar="MODEL/MODE", help="The dear arm, out of a table of many.")
+@click.option("--json", "json_file", type=NEW_FILE, help="Write the figures here too.")
+@click.option("--html", "html_file", type=NEW_FILE, help="Write a page with the frontier, and a PNG beside it.")
+def evaluate(
+    router: str,
+    data: tuple[Path, ...],
+    no_think: str | None,
+    think: str | None,
+    json_file: Path | None,
+    html_file: Path | None,
+) -> None:
+    """Judge a router on outcome tables, against the mandatory baselines."""
+    from router_model import evaluate as evaluator
+    from router_model.artifact import ArtifactError
+    from router_model.outcomes import OutcomeError
+
+    try:
+        evaluator.run(
+            router, data, no_think=no_think, think=think, json_file=json_file, html_file=html_file, say=click.echo
+        )
+    except (OutcomeError, ArtifactError) as error:
+        raise ConfigError([str(error)]) from error
+
+
 if __name__ == "__main__":
     main()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.errors import ConfigError, suggestion
+from gateway.errors import ConfigError
+from gateway.settings_faults import faults
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Tokens = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -172,7 +173,7 @@ def parse(table: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
-        raise ConfigError([_fault(dict(item), table) for item in error.errors()]) from error
+        raise ConfigError(faults(error, Settings)) from error
 
 
 def api_key(deployment: Deployment) -> str | None:
@@ -183,57 +184,3 @@ def api_key(deployment: Deployment) -> str | None:
         return os.environ[deployment.api_key_env]
     except KeyError:
         raise ConfigError([f"api_key_env: the environment variable {deployment.api_key_env} is not set"]) from None
-
-
-def _fault(error: dict[str, Any], table: dict[str, Any]) -> str:
-    location = [part for part in error["loc"] if part not in ("str", "int", "constrained-int")]
-    where = _dotted(location, table)
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(location[:-1])
-        return f"{where}: unknown key.{suggestion(str(location[-1]), known)}"
-    if error["type"] == "missing":
-        return f"{where}: is required"
-    if error["type"] == "union_tag_invalid":
-        return f"{where}.kind: {error['ctx']['tag']!r} is no policy.{suggestion(error['ctx']['tag'], _kinds())}"
-    if error["type"] == "union_tag_not_found":
-        return f"{where}.kind: is required, one of {', '.join(_kinds())}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}"
-
-
-def _kinds() -> list[str]:
-    return [_kind(option) for option in _policy_options()]
-
-
-def _policy_options() -> tuple[type[BaseModel], ...]:
-    options: tuple[type[BaseModel], ...] = get_args(get_args(PolicySettings)[0])
-    return options
-
-
-def _kind(option: type[BaseModel]) -> str:
-    return str(get_args(option.model_fields["kind"].annotation)[0])
-
-
-def _dotted(location: list[Any], table: dict[str, Any]) -> str:
-    """`models.tiny.policy.dial`, without the tag that pydantic puts after a union."""
-    parts: list[str] = []
-    for part in location:
-        if parts and parts[-1] == "policy" and part in _kinds():
-            continue
-        parts.append(f"[{part}]" if isinstance(part, int) else str(part))
-    return ".".join(parts).replace(".[", "[") or "the file"
-
-
-def _fields_at(location: list[Any]) -> list[str]:
-    """The valid keys at a place in the file, read from the settings classes themselves."""
-    cls: type[Any] = Settings
-    tables = {"server": Server, "records": Records, "deployments": Deployment, "models": Model, "arms": ArmSettings}
-    policies = {_kind(option): option for option in _policy_options()}
-    for part in location:
-        if part in tables:
-            cls = tables[part]
-        elif cls is Model and part == "policy":
-            cls = BaseModel
-        elif cls is BaseModel and part in policies:
-            cls = policies[part]
-    return list(cls.model_fields)

@@ -53,9 +53,9 @@ class Family:
         return not self.own_fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Deployment:
-    """One served model. Base URLs end in the API version (`/v1`); times in seconds, prices in dollars per token."""
+    """One served model, one object for each: compared and hashed by identity. Base URLs end in the API version (`/v1`); times in seconds, prices in dollars per token."""
 
     name: str
     urls: tuple[str, ...]
@@ -72,9 +72,11 @@ class Deployment:
     router_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Arm:
     """Where each effort goes: `none` without thinking, `think` with it. The same deployment twice is a merged backend.
+
+    One object for each arm: compared and hashed by identity.
 
     `efforts` are those on offer, weakest first; `models` are the deployments' names in the router's outcome data.
     """

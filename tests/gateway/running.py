@@ -13,7 +13,7 @@ import httpx
 import openai
 import uvicorn
 
-from gateway.app import create_app, make_parts
+from gateway.app import Parts, create_app, make_parts
 from gateway.settings import parse
 
 
@@ -34,9 +34,18 @@ class RunningGateway:
     """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there."""
 
     def __init__(self, table: dict[str, Any], folder: Path) -> None:
-        self.database = folder / "records.db"
-        table = {"records": {"path": self.database}, **table}
-        self.parts = make_parts(parse(table))
+        self._set_up(make_parts(parse({"records": {"path": folder / "records.db"}, **table})))
+
+    @classmethod
+    def of(cls, parts: Parts) -> RunningGateway:
+        """From parts that a test has changed."""
+        gateway = cls.__new__(cls)
+        gateway._set_up(parts)
+        return gateway
+
+    def _set_up(self, parts: Parts) -> None:
+        self.parts = parts
+        self.database = parts.settings.records.path
         config = uvicorn.Config(
             create_app(self.parts), port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=5
         )

@@ -1,0 +1,142 @@
+"""Routers: what they forecast, and what happens when they fail or are late."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import make_parts
+from gateway.catalogue import Catalogue
+from gateway.effort_router import ConstantRouter, PredictorRouter
+from gateway.families.rows import FAMILIES
+from gateway.pace import Pace
+from gateway.settings import parse
+from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Effort, Forecast
+from tests.gateway.conftest import table
+from tests.gateway.running import RunningGateway
+from tests.gateway.scripted import ScriptedBackend
+
+ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
+DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", FAMILIES["qwen3"], router_name="m")
+EFFORTS = (NO_THINKING, Effort(True, 16), Effort(True, 32), Effort(True, 64), UNLIMITED)
+ARM = Arm("merged", DEPLOYMENT, DEPLOYMENT, EFFORTS)
+CALL = Call("id", "chat", "m", {"messages": [{"role": "user", "content": "hi"}]})
+PACES = {"d": Pace(ttft_s=1.0, tpot_s=0.1)}
+
+
+@dataclass(frozen=True)
+class Head:
+    model: str
+    think: bool
+    budget: int | None
+
+
+@dataclass(frozen=True)
+class HeadForecast:
+    head: Head
+    p_correct: float
+    thinking_tokens: float
+    answer_tokens: float
+
+
+class Predictor:
+    """Knows the efforts none, 16, 64 and unlimited of each model; P(correct) and tokens are easy to check by hand."""
+
+    version = "by-hand-1"
+
+    def __init__(self, *models: str) -> None:
+        budgets = [(False, 0, 0.4, 0.0), (True, 16, 0.6, 16.0), (True, 64, 0.8, 40.0), (True, None, 0.9, 100.0)]
+        self._rows = [HeadForecast(Head(m, think, b), p, t, 10.0) for m in models for think, b, p, t in budgets]
+        self.heads = tuple(row.head for row in self._rows)
+
+    def forecast(self, messages: Any, tools: Any = None, models: Collection[str] | None = None) -> list[HeadForecast]:
+        return [row for row in self._rows if models is None or row.head.model in models]
+
+    def price_for_dial(self, x: float, models: Collection[str]) -> float:
+        assert set(models) <= {head.model for head in self.heads}
+        return 0.01 * (1 - x)
+
+
+async def test_a_learned_router_scores_the_efforts_on_offer() -> None:
+    router = PredictorRouter(Predictor("other", "m"), PACES)
+    assert router.knows(ARM)
+    forecast = await router.forecast(CALL, ARM)
+    assert forecast is not None and forecast.router == "by-hand-1"
+    assert [f.effort for f in forecast.efforts] == list(EFFORTS)
+    # 32 lies half-way between 16 and 64 on a logarithmic scale.
+    assert [f.p_correct for f in forecast.efforts] == pytest.approx([0.4, 0.6, 0.7, 0.8, 0.9])
+    assert [f.thinking_tokens for f in forecast.efforts] == pytest.approx([0, 16, 28, 40, 100])
+    assert [f.seconds for f in forecast.efforts] == pytest.approx([2.0, 3.6, 4.8, 6.0, 12.0])
+    assert forecast.price_at(0.5) == 0.005
+
+
+async def test_a_model_that_the_artifact_does_not_know_is_scored_as_any_model() -> None:
+    general = PredictorRouter(Predictor("*"), PACES)
+    assert general.knows(ARM) and await general.forecast(CALL, ARM) is not None
+    particular = PredictorRouter(Predictor("other"), PACES)
+    assert not particular.knows(ARM) and await particular.forecast(CALL, ARM) is None
+
+
+async def test_a_long_prompt_is_scored_off_the_event_loop() -> None:
+    router = PredictorRouter(Predictor("m"), PACES)
+    router.knows(ARM)
+    assert await router.forecast(replace(CALL, size=1_000_000), ARM) == await router.forecast(CALL, ARM)
+
+
+async def test_the_constant_router_says_the_same_of_every_prompt() -> None:
+    router = ConstantRouter(PACES)
+    forecast = await router.forecast(CALL, ARM)
+    assert forecast == await router.forecast(replace(CALL, body={"messages": []}), ARM)
+    assert forecast is not None
+    assert all(math.isfinite(f.seconds) and 0 <= f.p_correct <= 1 for f in forecast.efforts)
+
+
+class FailingRouter:
+    version = "failing"
+
+    def knows(self, arm: Arm) -> bool:
+        return True
+
+    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+        raise RuntimeError("no luck today")
+
+
+class LateRouter(FailingRouter):
+    version = "late"
+
+    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("router", [FailingRouter(), LateRouter()], ids=lambda router: router.version)
+def test_a_router_that_fails_or_is_late_is_no_error(
+    backend: ScriptedBackend, tmp_path: Path, router: FailingRouter
+) -> None:
+    parts = make_parts(parse({**table(backend.url), "records": {"path": tmp_path / "records.db"}}))
+    model = replace(parts.catalogue.find("merged"), router=router)
+    parts = replace(parts, catalogue=Catalogue({"merged": model}))
+    with RunningGateway.of(parts) as gateway:
+        answer = gateway.post(ASK)
+        rows = gateway.records()
+    assert answer.status_code == 200
+    assert answer.headers["x-thinkgate-reason"] == "fallback"
+    assert answer.headers["x-thinkgate-router"] == router.version
+    assert backend.last["thinking_token_budget"] == 32
+    assert (rows[0]["reason"], rows[0]["forecast"], rows[0]["status"]) == ("fallback", None, 200)
+
+
+def test_paces_follow_what_is_measured(backend: ScriptedBackend, tmp_path: Path) -> None:
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"] |= {"ttft_s": 100.0, "tpot_s": 100.0}
+    with RunningGateway(settings, tmp_path) as gateway:
+        pace = gateway.parts.paces["hybrid"]
+        gateway.post({**ASK, "stream": True})
+        gateway.stop()
+    assert pace.ttft_s == pytest.approx(90, abs=0.5) and pace.tpot_s == pytest.approx(90, abs=0.5)
+    assert pace.in_flight == 0
