@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
+import sys
 import threading
 import urllib.request
 from pathlib import Path
@@ -25,6 +27,7 @@ KEEPALIVE_S = 75
 
 def serve(settings: Settings, workers: int = 1) -> None:
     """Serve until told to stop. ConfigError: the port cannot be had, or the settings cannot be built."""
+    _exit_on_signals()
     parts = make_parts(settings)
     listener = _listen(settings.server.host, settings.server.port)
     host, port = listener.getsockname()[:2]
@@ -38,6 +41,7 @@ def serve(settings: Settings, workers: int = 1) -> None:
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
     """Start the embedded engine on a free port and serve its models. The engine stops with us."""
+    _exit_on_signals()
     # Before the engine is started: a port in use is to be told at once.
     _listen(host, port).close()
     with EngineProcess() as engine:
@@ -48,7 +52,14 @@ def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> Non
         serve(embedded_settings(url, records, host=host, port=port), workers)
 
 
+def _exit_on_signals() -> None:
+    """SIGTERM and SIGINT end this process in good order, also before and after the server handles them itself."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
 def _worker(settings: str, listener: socket.socket) -> None:
+    _exit_on_signals()
     uvicorn.Server(_config(create_app(make_parts(Settings.model_validate_json(settings))))).run(sockets=[listener])
 
 

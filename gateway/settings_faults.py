@@ -37,7 +37,7 @@ def _line(error: dict[str, Any], root: type[BaseModel]) -> str:
 
 
 def _dotted(location: Location, root: type[BaseModel]) -> str:
-    """`models.tiny.policy.dial`: the path in the file, without what pydantic adds to tell the options of a union apart."""
+    """`models.tiny.policy.dial`: the path in the file, without the tags that tell the options of a union apart."""
     parts = [f"[{part}]" if isinstance(part, int) else part for part in _walk(location, root)[1]]
     return ".".join(parts).replace(".[", "[") or "the file"
 

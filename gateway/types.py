@@ -55,7 +55,10 @@ class Family:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deployment:
-    """One served model, one object for each: compared and hashed by identity. Base URLs end in the API version (`/v1`); times in seconds, prices in dollars per token."""
+    """One served model. Base URLs end in the API version (`/v1`); times in seconds, prices in dollars per token.
+
+    One object for each deployment: compared and hashed by identity.
+    """
 
     name: str
     urls: tuple[str, ...]

@@ -152,7 +152,7 @@ def test_an_arm_of_one_deployment_offers_only_its_efforts() -> None:
 def test_a_key_that_is_not_in_the_environment_is_said() -> None:
     deployment = {"url": "http://x", "family": "qwen3", "api_key_env": "THINKGATE_TEST_NO_SUCH_KEY"}
     table = {"deployments": {"d": deployment}, "models": {"m": {"deployment": "d"}}}
-    with pytest.raises(ConfigError, match="deployments.d.api_key_env: the environment variable THINKGATE_TEST_NO"):
+    with pytest.raises(ConfigError, match=r"deployments\.d\.api_key_env: the environment variable THINKGATE_TEST_NO"):
         list(explain(parse(table)))
 
 

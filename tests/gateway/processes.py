@@ -1,0 +1,56 @@
+"""`thinkgate serve` as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+READY = "thinkgate ready on "
+
+
+class Process:
+    """Started on entering; `url` returns when it is ready; killed on leaving if it still runs."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path) -> None:
+        command = [sys.executable, "-W", "error", "-m", "gateway.cli", "serve", *map(str, arguments)]
+        self._errors = (cwd / "stderr.txt").open("w+", encoding="utf-8")
+        self.popen = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def url(self) -> str:
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            if line.startswith(READY):
+                return line.removeprefix(READY).split()[0]
+        raise AssertionError(f"the gateway ended with {self.popen.wait()}: {self.errors()}")
+
+    def errors(self) -> str:
+        """What it has said on its error output."""
+        self._errors.flush()
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit status."""
+        self.popen.send_signal(number)
+        return self.popen.wait(20)
+
+    def __exit__(self, *_: object) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        assert self.popen.stdout is not None
+        self.popen.stdout.close()
+        self._errors.close()

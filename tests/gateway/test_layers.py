@@ -1,0 +1,23 @@
+"""Imports point one way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+
+def test_imports_point_one_way() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LINT], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_gateway_starts_without_the_learning_side_s_heavy_parts() -> None:
+    heavy = ["torch", "transformers", "sklearn", "pyarrow", "matplotlib", "openai", "tqdm"]
+    code = f"import sys, gateway.serve, router_model.predict; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
