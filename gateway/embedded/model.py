@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,24 +32,6 @@ class ModelConfig:
     rope_theta: float
     rms_norm_eps: float
     max_position_embeddings: int
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One decoder layer. Matrices are (in, out); those that share an input are one; norms before them are folded in."""
-
-    qkv: Array  # (hidden, (heads + 2 kv_heads) * head_dim)
-    qk_norm: Array  # (heads + kv_heads, head_dim); the queries' rows carry the attention scale as well
-    out: Array  # (heads * head_dim, hidden)
-    gate_up: Array  # (hidden, 2 * intermediate)
-    down: Array  # (intermediate, hidden)
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    embedding: Array  # (vocab, hidden)
-    layers: tuple[Layer, ...]
-    head: Array  # (hidden, vocab), with the last norm folded in
 
 
 def check_folder(folder: Path) -> None:
@@ -83,17 +64,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(folder: Path, config: ModelConfig) -> Weights:
-    """Raises ModelError when the file is broken or its tensors do not fit the configuration."""
+def read_weights(folder: Path) -> dict[str, Array]:
+    """All tensors of the model as float32. Raises ModelError when the file is broken."""
     path = folder / "model.safetensors"
     try:
-        tensors = read_safetensors(path)
-        layers = tuple(_layer(tensors, index, config) for index in range(config.num_hidden_layers))
-        embedding = tensors["model.embed_tokens.weight"]
-        head = tensors.get("lm_head.weight", embedding)
-        return Weights(embedding, layers, _fold(tensors["model.norm.weight"], head))
+        return read_safetensors(path)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(f"{path}: not a readable safetensors file: {error}") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Array]:
@@ -116,31 +93,3 @@ def _tensor(data: bytes, entry: dict[str, Any]) -> Array:
     else:
         raise ValueError(f"tensors of type {entry['dtype']} are not supported")
     return values.reshape(entry["shape"])
-
-
-def _layer(tensors: dict[str, Array], index: int, config: ModelConfig) -> Layer:
-    def get(name: str) -> Array:
-        return tensors[f"model.layers.{index}.{name}.weight"]
-
-    before_attention, before_mlp = get("input_layernorm"), get("post_attention_layernorm")
-    qkv = np.concatenate([get(f"self_attn.{name}_proj") for name in "qkv"])
-    gate_up = np.concatenate([get("mlp.gate_proj"), get("mlp.up_proj")])
-    scale = 1.0 / math.sqrt(config.head_dim)
-    queries = np.repeat(get("self_attn.q_norm")[None] * scale, config.num_attention_heads, axis=0)
-    keys = np.repeat(get("self_attn.k_norm")[None], config.num_key_value_heads, axis=0)
-    return Layer(
-        qkv=_fold(before_attention, qkv),
-        qk_norm=np.concatenate([queries, keys]).astype(np.float32),
-        out=_transposed(get("self_attn.o_proj")),
-        gate_up=_fold(before_mlp, gate_up),
-        down=_transposed(get("mlp.down_proj")),
-    )
-
-
-def _fold(norm: Array, matrix: Array) -> Array:
-    """`matrix` (out, in) as (in, out), taking over the scale of the norm before it."""
-    return np.ascontiguousarray((matrix * norm).T)
-
-
-def _transposed(matrix: Array) -> Array:
-    return np.ascontiguousarray(matrix.T)

@@ -11,6 +11,7 @@ from gateway.embedded.answer import Marks
 from gateway.embedded.batch import Batch
 from gateway.embedded.chat_template import ChatTemplate
 from gateway.embedded.decoder import Decoder
+from gateway.embedded.graph import decoder_model
 from gateway.embedded.model import ModelConfig, ModelError, check_folder, read_config, read_json, read_weights
 from gateway.embedded.tokenizer import Tokenizer
 
@@ -57,9 +58,18 @@ def load(name: str, folder: Path, max_batch: int) -> Served:
     check_folder(folder)
     config, tokenizer = read_config(folder), Tokenizer(folder)
     generation = read_json(folder / "generation_config.json")
-    decoder = Decoder(config, read_weights(folder, config), max_batch)
+    decoder = _decoder(config, folder, max_batch)
     marks = Marks(_eos(generation, folder), _think(tokenizer, folder) if REASONING.get(name, True) else None)
     return Served(name, folder, config, tokenizer, ChatTemplate(folder), marks, _defaults(generation), Batch(decoder))
+
+
+def _decoder(config: ModelConfig, folder: Path, max_batch: int) -> Decoder:
+    try:
+        return Decoder(config, decoder_model(config, read_weights(folder)), max_batch)
+    except KeyError as error:
+        raise ModelError(f"{folder / 'model.safetensors'}: {error.args[0]} is missing") from error
+    except ValueError as error:
+        raise ModelError(f"{folder / 'model.safetensors'}: does not fit config.json: {error}") from error
 
 
 def _defaults(generation: Mapping[str, Any]) -> dict[str, Any]:
