@@ -28,7 +28,10 @@ class ArtifactError(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Head:
-    """One effort of one model that the router forecasts. `budget` None: unlimited (think) or not applicable (no think)."""
+    """One effort of one model that the router forecasts.
+
+    `budget` None: unlimited (think) or not applicable (no think).
+    """
 
     model: str
     think: bool
@@ -56,9 +59,9 @@ class Dial:
 class Artifact:
     """Everything a predictor needs.
 
-    `bucket_rows` [BUCKETS] names the row of `projection` [rows, k] of a hashed n-gram, -1 for none. `calibration` [heads, 2] is
-    slope and offset of the logit, `token_scale` [heads, 2] corrects mean thinking and answer tokens. `seen` are the sorted
-    hashes of the prompts it was trained on.
+    `bucket_rows` [BUCKETS] names the row of `projection` [rows, k] of a hashed n-gram, -1 for none. `calibration`
+    [heads, 2] is slope and offset of the logit, `token_scale` [heads, 2] corrects mean thinking and answer tokens.
+    `seen` are the sorted hashes of the prompts it was trained on.
     """
 
     version: str

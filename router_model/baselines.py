@@ -22,7 +22,8 @@ ABOUT = {
     "length": "longer prompts (characters of all messages) first; nothing is learned",
     "best_fixed": "one effort for all, the most accurate; for areas, chance mixing of the best fixed efforts",
     "dataset": "mean gain of the task's other prompts (5 folds): all that the task's name can tell",
-    "ceiling": "gain regressed (5 folds) on how the models outside the pair did on the same prompt: difficulty without this pair's luck",
+    "ceiling": "gain regressed (5 folds) on how the models outside the pair did on the same prompt: "
+    "difficulty without this pair's luck",
     "oracle": "this pair's own outcomes, luck included: no router can reach it",
 }
 
@@ -36,7 +37,7 @@ class Scores:
 
 
 def scores(table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Scores | None]:
-    """All baselines that are a ranking, for prompts where both arms are known; None: it cannot be computed from this table."""
+    """All baselines that are a ranking, for prompts where both arms are known; None: this table cannot tell."""
     w, s = table.arms.index(weak), table.arms.index(strong)
     gain = table.correct[:, s] - table.correct[:, w]
     cost = table.completion[:, s] - table.completion[:, w]
@@ -83,7 +84,7 @@ def _cross_fitted_mean(values: F64, tasks: NDArray[np.int64], folds: NDArray[np.
 def _ceiling(
     table: Outcomes, gain: F64, cost: F64 | None, folds: NDArray[np.int64], pair: tuple[Arm, Arm]
 ) -> Scores | None:
-    """What difficulty alone can tell: regress the gain on the mean success of the other models, without and with thinking."""
+    """What difficulty alone can tell: the gain, regressed on the mean success of the models outside the pair."""
     others = [j for j, arm in enumerate(table.arms) if arm.model not in {pair[0].model, pair[1].model}]
     views = [_mean_over(table, [j for j in others if table.arms[j].think == think]) for think in (False, True)]
     views.append(_mean_over(table, others))

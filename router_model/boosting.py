@@ -1,8 +1,8 @@
 """Grows `Trees` on outcome matrices with holes: gradient boosting with one tree per round for all outputs.
 
-Each round projects the gradients of all outputs on a few random directions, grows a small tree on those, and then gives each leaf
-its own Newton step for every output (the "sketched" boosting of many-output problems): the cost of a round hardly depends on
-how many efforts there are, and efforts with few rows borrow the splits of the others.
+Each round projects the gradients of all outputs on a few random directions, grows a small tree on those, and then gives
+each leaf its own Newton step for every output (the "sketched" boosting of many-output problems): the cost of a round
+hardly depends on how many efforts there are, and efforts with few rows borrow the splits of the others.
 """
 
 from __future__ import annotations
@@ -35,11 +35,14 @@ class Boosting:
 
 
 def sigmoid(x: NDArray[np.floating]) -> NDArray[np.floating]:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30, 30))))
 
 
 def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting) -> Trees:
-    """Trees with outputs [logits of `correct` | `tokens`]. `x` [rows, features]; NaN in a target: unknown, teaches nothing."""
+    """Trees with outputs [logits of `correct` | `tokens`].
+
+    `x` [rows, features]; NaN in a target: unknown, teaches nothing.
+    """
     rng = np.random.default_rng(how.seed)
     targets = _Targets(correct, tokens, how)
     scores = np.tile(targets.base, (len(x), 1))

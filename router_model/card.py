@@ -6,26 +6,21 @@ from collections.abc import Sequence
 
 from router_model.artifact import Artifact
 
+_FIGURES = (("accuracy", 3), ("auc", 3), ("ece", 3), ("brier", 3), ("tokens", 1), ("tokens_forecast", 1))
+_TITLES = ("accuracy", "AUC", "ECE", "Brier", "tokens", "forecast")
+
 
 def summary(artifact: Artifact) -> str:
     """The cross-validated figures as a table for a terminal."""
-    lines = [
-        f"{'effort':34s} {'prompts':>8s} {'accuracy':>9s} {'AUC':>6s} {'ECE':>6s} {'Brier':>6s} {'tokens':>8s} {'forecast':>9s}"
-    ]
+    lines = [f"{'effort':34s}{'prompts':>9s}" + "".join(f"{title:>10s}" for title in _TITLES)]
     for row in artifact.about["cross_validated"]:
-        cells = [
-            _cell(row[key], digits)
-            for key, digits in (("accuracy", 3), ("auc", 3), ("ece", 3), ("brier", 3), ("tokens", 1))
-        ]
-        forecast = _cell(row["tokens_forecast"], 1)
-        lines.append(
-            f"{row['head'][:34]:34s} {row['prompts']:>8d} {cells[0]:>9s} {cells[1]:>6s} {cells[2]:>6s} {cells[3]:>6s} {cells[4]:>8s} {forecast:>9s}"
-        )
+        cells = "".join(f"{_cell(row[key], digits):>10s}" for key, digits in _FIGURES)
+        lines.append(f"{row['head'][:34]:34s}{row['prompts']:>9d}{cells}")
     return "\n".join(lines)
 
 
 def _cell(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def text(artifact: Artifact, files: Sequence[str], notes: str = "") -> str:
@@ -33,23 +28,27 @@ def text(artifact: Artifact, files: Sequence[str], notes: str = "") -> str:
     about = artifact.about
     shown = about["datasets"]
     datasets = ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+    directions = artifact.projection.shape[1]
     return f"""# Router artifact `{artifact.version}`
 
 Forecasts, from the text of a request alone, P(correct), thinking tokens and answer tokens for each effort below.
 
 ## Data
-{", ".join(files)}: {about["prompts"]} prompts in {about["groups"]} phrasings or questions of {len(shown)} data sets ({datasets}).
+{", ".join(files)}: {about["prompts"]} prompts in {about["groups"]} phrasings or questions of {len(shown)} data sets
+({datasets}).
 {notes}
 ## Model
-{about["trees"]} boosted trees with one value per effort in each leaf, over structural counts of the request and {artifact.projection.shape[1]}
-directions of its hashed n-grams; calibrated per effort, non-decreasing over thinking budgets.
+{about["trees"]} boosted trees with one value per effort in each leaf, over structural counts of the request and
+{directions} directions of its hashed n-grams; calibrated per effort, non-decreasing over thinking budgets.
 
 ## Figures
-{about["folds"]}-fold cross-validation; no fold shares a phrasing (or, without that column, a question) with its training data.
+{about["folds"]}-fold cross-validation; no fold shares a phrasing (or, without that column, a question) with its
+training data.
 
 ```
 {summary(artifact)}
 ```
 
-Not shown to hold for kinds of work that are not in the data: text says which kind of task a prompt is, and little about kinds never seen.
+Not shown to hold for kinds of work that are not in the data: text says which kind of task a prompt is, and little about
+kinds never seen.
 """

@@ -16,13 +16,16 @@ _PRICES = np.geomspace(1.0, 1e-7, 141)
 
 @dataclass(frozen=True, slots=True)
 class DialTable:
-    """`shares` (rising): how far mean tokens lie between never and always thinking; `prices` (falling): what a token then costs."""
+    """What a token costs at each share of the tokens between never and always thinking.
+
+    `shares` rise, `prices` fall.
+    """
 
     shares: F64
     prices: F64
 
     def price(self, x: float) -> float:
-        """The price of a token at dial position `x` in [0,1]; 0 at 1, and wherever even a price of 0 buys no more tokens."""
+        """The price of a token at dial position `x` in [0,1]: 0 at 1, and wherever even free tokens buy no more."""
         if x <= 0:
             return PROHIBITIVE
         if x >= 1 or x > self.shares[-1]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import baselines, metrics, outcomes, predict, report
-from router_model.artifact import Head
+from router_model import baselines, frontier, matching, metrics, outcomes, predict, report
+from router_model.frontier import Forecasts
 from router_model.outcomes import Arm, OutcomeError, Outcomes
 from router_model.predict import Predictor
 from router_model.train import stem_of
 
 F64 = NDArray[np.float64]
-DIALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-PRICES = np.concatenate([[np.inf], np.geomspace(1.0, 1e-7, 141), [0.0]])
 TIMED_PROMPTS = 500
-LEAST_WITH_TOKENS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Forecasts:
-    """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer."""
-
-    p: F64
-    tokens: F64
-    decision_ms: F64
 
 
 def run(
@@ -60,14 +47,14 @@ def run(
 
 
 def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Any]:
-    """All figures for routing between two arms, and over the budgets of the strong arm's model where the table has them."""
+    """All figures for routing between two arms, and over the thinking budgets that the table has."""
     w, s = table.arms.index(weak), table.arms.index(strong)
     both = ~np.isnan(table.correct[:, w]) & ~np.isnan(table.correct[:, s])
     if not both.any():
         raise OutcomeError(f"no prompt was run with both {weak.name} and {strong.name}")
     table = table.rows(both)
     efforts, notes = _efforts(table, weak, strong)
-    heads, said = match_heads(predictor.heads, efforts)
+    heads, said = matching.match_heads(predictor.heads, efforts)
     notes += said
     seen = _seen(predictor, table)
     if seen:
@@ -86,7 +73,7 @@ def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> d
         "decision_ms_p50": float(np.quantile(forecasts.decision_ms, 0.5)),
         "decision_ms_p99": float(np.quantile(forecasts.decision_ms, 0.99)),
     }
-    result |= _frontier_figures(chosen, forecasts, predictor, heads, result)
+    result |= frontier.figures(chosen, forecasts, predictor, heads, result)
     return result
 
 
@@ -102,44 +89,6 @@ def _efforts(table: Outcomes, weak: Arm, strong: Arm) -> tuple[list[Arm], list[s
         if arm not in full
     ]
     return [weak, *full, strong], notes
-
-
-def match_heads(heads: Sequence[Head], efforts: Sequence[Arm]) -> tuple[list[list[int]], list[str]]:
-    """For each effort the heads to average, and a note wherever they are not exactly that effort's.
-
-    In turn: the effort's own head, the same model's nearest budget, the generic head, all heads that think alike.
-    """
-    matched, notes = [], []
-    for arm in efforts:
-        found, how = _nearest(heads, arm)
-        if how:
-            notes.append(f"the router has no head for {arm.name}; forecast by {how}")
-        matched.append(found)
-    return matched, notes
-
-
-def _nearest(heads: Sequence[Head], arm: Arm) -> tuple[list[int], str]:
-    wanted = float("inf") if arm.budget is None else float(arm.budget)
-    alike = [i for i, h in enumerate(heads) if h.think == arm.think]
-    own = [i for i in alike if heads[i].model == arm.model]
-    if own:
-        best = min(own, key=lambda i: _distance(heads[i], wanted))
-        exact = heads[best].budget == arm.budget and not arm.mode.startswith("effort-")
-        return [best], "" if exact else f"{heads[best].name}"
-    generic = [i for i in alike if heads[i].model == outcomes.GENERIC]
-    if generic:
-        best = min(generic, key=lambda i: _distance(heads[i], wanted))
-        return [best], f"the generic head {heads[best].name}"
-    if alike:
-        nearest = min(_distance(heads[i], wanted) for i in alike)
-        group = [i for i in alike if _distance(heads[i], wanted) == nearest]
-        return group, f"the mean of {', '.join(heads[i].name for i in group[:4])}"
-    return list(range(len(heads))), "the mean of all its heads, none of which thinks alike: worthless"
-
-
-def _distance(head: Head, wanted: float) -> float:
-    own = float("inf") if head.budget is None else float(head.budget)
-    return 0.0 if own == wanted else abs(np.log1p(min(own, 1e9)) - np.log1p(min(wanted, 1e9)))
 
 
 def _seen(predictor: Predictor, table: Outcomes) -> int:
@@ -174,20 +123,25 @@ def _pair_figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts)
     extra = forecasts.tokens[:, -1] - forecasts.tokens[:, 0]
     own = baselines.Scores(gain, baselines.per_token(gain, extra))
     ranked: dict[str, baselines.Scores | None] = {"router": own, **baselines.scores(table, weak, strong)}
-    if not priced.all() and priced.sum() >= LEAST_WITH_TOKENS:
+    if not priced.all() and priced.sum() >= frontier.LEAST_WITH_TOKENS:
         partly = baselines.scores(table.rows(priced), weak, strong)
     else:
         partly = {}
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, score in ranked.items():
         if score is None:
-            rows[name] = None
+            rows[name] = {"apgr": None, "token_apgr": None, "missing": "no other models ran these prompts"}
             continue
         row = _call_figures(score.calls, low, high, with_interval=name in ("router", "length"))
         by_token = _token_scores(name, score, partly, priced)
         row |= _token_figures(by_token, low[priced], high[priced], cost[priced], with_interval=name == "router")
         rows[name] = row
-    random = {"apgr": 0.5, "token_apgr": 0.5 if priced.sum() >= LEAST_WITH_TOKENS else None, "cpt50": 0.5, "cpt80": 0.8}
+    random = {
+        "apgr": 0.5,
+        "token_apgr": 0.5 if priced.sum() >= frontier.LEAST_WITH_TOKENS else None,
+        "cpt50": 0.5,
+        "cpt80": 0.8,
+    }
     best = max((low.mean(), weak.name), (high.mean(), strong.name))
     rows |= {
         "random": random,
@@ -195,13 +149,12 @@ def _pair_figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts)
     }
     _add_recovered(rows)
     router = rows.pop("router")
-    about = {name: {"about": baselines.ABOUT[name]} for name in baselines.ABOUT}
     return {
         "accuracy_no_think": float(low.mean()),
         "accuracy_think": float(high.mean()),
         "prompts_with_tokens": int(priced.sum()),
-        **(router or {}),
-        "baselines": {name: None if rows[name] is None else rows[name] | about[name] for name in baselines.ABOUT},
+        **router,
+        "baselines": {name: rows[name] | {"about": about} for name, about in baselines.ABOUT.items()},
     }
 
 
@@ -211,7 +164,7 @@ def _token_scores(
     if name in partly:
         found = partly[name]
         return found.tokens if found else None
-    if priced.sum() < LEAST_WITH_TOKENS or score.tokens is None:
+    if priced.sum() < frontier.LEAST_WITH_TOKENS or score.tokens is None:
         return None
     return score.tokens[priced]
 
@@ -232,11 +185,11 @@ def _token_figures(score: F64 | None, low: F64, high: F64, cost: F64, with_inter
     return row
 
 
-def _add_recovered(rows: dict[str, dict[str, Any] | None]) -> None:
+def _add_recovered(rows: dict[str, dict[str, Any]]) -> None:
     """`recovered_area` on the axis of calls and, where tokens are known, of tokens."""
-    oracle = rows["oracle"] or {}
+    oracle = rows["oracle"]
     for row in rows.values():
-        if row is None:
+        if row["apgr"] is None:
             continue
         row["recovered_area"] = metrics.recovered(row["apgr"], oracle["apgr"])
         if row.get("token_apgr") is not None and oracle.get("token_apgr") is not None:
@@ -262,87 +215,6 @@ def _calibration(chosen: Outcomes, forecasts: Forecasts) -> dict[str, Any]:
         "efforts": per_effort,
         "reliability": metrics.reliability(said, real),
     }
-
-
-def _frontier_figures(
-    chosen: Outcomes, forecasts: Forecasts, predictor: Predictor, heads: Sequence[Sequence[int]], so_far: dict[str, Any]
-) -> dict[str, Any]:
-    """What prices and dial positions buy over all efforts, where the tokens of every effort are known."""
-    priced = ~np.isnan(chosen.completion).any(axis=1)
-    if priced.sum() < LEAST_WITH_TOKENS:
-        so_far["notes"].append("token counts are unknown for this pair: no frontier in tokens, figures per call only")
-        return {"fixed": None, "dial": None, "frontier": None}
-    if not priced.all():
-        so_far["notes"].append(
-            f"token counts are known for {int(priced.sum())} of {len(chosen)} prompts: token figures use those"
-        )
-    known = chosen.rows(priced)
-    p, tokens = forecasts.p[priced], forecasts.tokens[priced]
-    fixed = [report.Point(arm.name, *_bought(known, np.full(len(known), j))) for j, arm in enumerate(known.arms)]
-    sweep = [report.Point(f"price {price:.3g}", *_bought(known, choose(p, tokens, price))) for price in PRICES]
-    models = {predictor.heads[i].model for group in heads for i in group}
-    dial = [
-        report.Point(f"dial-{x:g}", *_bought(known, choose(p, tokens, predictor.price_for_dial(x, models))))
-        for x in DIALS
-    ]
-    oracle = [report.Point("", *_bought(known, choose(known.correct, known.completion, price))) for price in PRICES]
-    low, high = fixed[0].at, fixed[-1].at
-    hull = metrics.upper_hull(*(np.array([getattr(point, k) for point in fixed]) for k in ("tokens", "accuracy")))
-    figures = {
-        "fixed": [point.row() for point in fixed],
-        "dial": [
-            point.row() | {"over_random": _over_random(point, low, high), "over_fixed": _over(point, hull)}
-            for point in dial
-        ],
-        "frontier": [point.row() for point in sweep],
-        "oracle_frontier": [point.row() for point in oracle],
-        "token_apgr_efforts": _area(sweep, low, high),
-        "thinking_share_at_minus_1_5_points": _least_share(sweep, fixed[-1], 0.015),
-        "thinking_share_at_minus_1_point": _least_share(sweep, fixed[-1], 0.01),
-    }
-    so_far["baselines"]["best_fixed"]["token_apgr"] = metrics.capped_area(*hull, low, high)
-    so_far["baselines"]["oracle"]["token_apgr_efforts"] = _area(oracle, low, high)
-    return figures
-
-
-def choose(p: F64, tokens: F64, price: float) -> NDArray[np.int64]:
-    """The decision rule on rows of efforts, cheapest first: the effort of most P(correct) - price * tokens."""
-    if np.isinf(price):
-        cheapest: NDArray[np.int64] = np.argmin(tokens, axis=1)
-        return cheapest
-    best: NDArray[np.int64] = np.argmax(p - price * tokens, axis=1)
-    return best
-
-
-def _bought(known: Outcomes, choice: NDArray[np.int64]) -> tuple[float, float, float | None]:
-    rows = np.arange(len(known))
-    thinking = known.thinking[rows, choice]
-    mean_thinking = None if np.isnan(known.thinking).any() else float(thinking.mean())
-    return float(known.correct[rows, choice].mean()), float(known.completion[rows, choice].mean()), mean_thinking
-
-
-def _over_random(point: report.Point, low: tuple[float, float], high: tuple[float, float]) -> float:
-    """Accuracy above random mixing of never and always at the same mean tokens."""
-    share = (point.tokens - low[0]) / (high[0] - low[0]) if high[0] > low[0] else 0.0
-    return point.accuracy - (low[1] + share * (high[1] - low[1]))
-
-
-def _over(point: report.Point, hull: tuple[F64, F64]) -> float:
-    return point.accuracy - float(np.interp(point.tokens, *hull))
-
-
-def _area(points: Sequence[report.Point], low: tuple[float, float], high: tuple[float, float]) -> float:
-    return metrics.capped_area(np.array([p.tokens for p in points]), np.array([p.accuracy for p in points]), low, high)
-
-
-def _least_share(points: Sequence[report.Point], always: report.Point, loss: float) -> float | None:
-    """The least share of always-think's thinking tokens (all tokens, if unknown) at which accuracy is within `loss` of it."""
-    good = [p for p in points if p.accuracy >= always.accuracy - loss]
-    if not good:
-        return None
-    if always.thinking is None:
-        return min(p.tokens for p in good) / always.tokens
-    return min((p.thinking or 0.0) for p in good) / max(always.thinking, 1e-9)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """What a request looks like to the router: hashed n-grams of its words and a row of structural counts. NumPy only.
 
-Everything is computed on the UTF-8 bytes with whole-array operations, so the cost is a few dozen array passes whatever the
-text, and the hashes do not depend on the process. Digits count as one symbol in n-grams ("47" and "91" are the same word), so
-n-grams say *which kind of work* this is; how much of it there is, the structural counts say.
+Everything is computed on the UTF-8 bytes with whole-array operations, so the cost is a few dozen array passes whatever
+the text, and the hashes do not depend on the process. Digits count as one symbol in n-grams ("47" and "91" are the same
+word), so n-grams say *which kind of work* this is; how much of it there is, the structural counts say.
 """
 
 from __future__ import annotations
@@ -49,37 +49,35 @@ def _folded_bytes() -> NDArray[np.uint8]:
     return table
 
 
+def _nesting() -> NDArray[np.int32]:
+    table = np.zeros(256, np.int32)
+    for opening, closing in (b"()", b"[]", b"{}"):
+        table[opening], table[closing] = 1, -1
+    return table
+
+
 _CLASSES = _byte_classes()
 _FOLDED = _folded_bytes()
+_NESTING = _nesting()
 _COUNTED = b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`\n"
+_COUNTED_INDEX = np.frombuffer(_COUNTED, np.uint8)
 _COUNTED_NAMES = tuple(f"count {chr(byte)!r}" for byte in _COUNTED)
 _TEXT_NAMES = (
-    "chars",
-    "words",
-    "lines",
-    "longest line",
-    "letters",
-    "digits",
-    "numbers",
-    "longest number",
-    "second number",
-    "shortest number",
-    "long numbers",
-    "capitalised",
-    "single capitals",
-    "distinct words",
-    "top word",
-    "second word",
-    "third word",
-    "top number",
-    "list lines",
+    *("bytes", "words", "non-ascii"),
+    *("lines", "longest line", "blank lines", "list lines"),
+    *("digits", "numbers", "longest number", "second number", "shortest number", "long numbers", "top number"),
+    *(
+        "letters",
+        "capitalised",
+        "single capitals",
+        "mean word",
+        "longest word",
+        "top word",
+        "second word",
+        "third word",
+    ),
+    *("distinct words", "top pair", "repeated pairs"),
     "bracket depth",
-    "non-ascii",
-    "mean word",
-    "longest word",
-    "blank lines",
-    "top pair",
-    "repeated pairs",
     *_COUNTED_NAMES,
 )
 _REQUEST_NAMES = (
@@ -98,7 +96,10 @@ DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`dense`: float32 [len(DENSE_NAMES)], log(1 + count). `buckets`, `weights`: the hashed n-grams, L2 norm 1 (empty if no text)."""
+    """`dense`: float32 [len(DENSE_NAMES)], log(1 + count).
+
+    `buckets`, `weights`: the hashed n-grams, L2 norm 1 (empty if no text).
+    """
 
     dense: F32
     buckets: NDArray[np.int64]
@@ -177,28 +178,27 @@ class _Words:
     def __init__(self, text: bytes) -> None:
         self.raw = np.frombuffer(text, np.uint8)
         self.classes = _CLASSES[self.raw]
-        filled = self.classes != _SPACE
         changes = np.empty(len(self.raw), bool)
         changes[:1] = True
         np.not_equal(self.classes[1:], self.classes[:-1], out=changes[1:])
         changes |= self.classes == _PUNCTUATION
         starts = np.flatnonzero(changes)
-        ends = np.append(starts[1:], len(self.raw))
-        keep = filled[starts]
-        self.starts, self.lengths = starts[keep], (ends - starts)[keep]
+        lengths = np.diff(starts, append=len(self.raw))
+        keep = self.classes[starts] != _SPACE
+        self.starts, self.lengths = starts[keep], lengths[keep]
         self.kinds = self.classes[self.starts]
-        self.folded = _FOLDED[self.raw]
-        self.hashes = self._hash(starts, keep)
+        self.folded = _FOLDED[self.raw].astype(np.uint64)
+        self.hashes = self._hash(starts, lengths)[keep]
 
-    def _hash(self, starts: NDArray[np.int64], keep: NDArray[np.bool_]) -> U64:
+    def _hash(self, starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> U64:
         if not len(starts):
             return np.zeros(0, np.uint64)
-        index = np.arange(len(self.raw)) - np.repeat(starts, np.diff(np.append(starts, len(self.raw))))
-        values = (self.folded.astype(np.uint64) + np.uint64(1)) * _POWERS[index % _LONGEST_WORD]
-        return np.add.reduceat(values, starts)[keep]
+        index = np.arange(len(self.raw)) - np.repeat(starts, lengths)
+        values = (self.folded + np.uint64(1)) * _POWERS[index & (_LONGEST_WORD - 1)]
+        return np.add.reduceat(values, starts)
 
     def grams(self, seed: int) -> list[U64]:
-        """Hashes of words, pairs and triples of words, and of four characters in a row; `seed` keeps the views apart."""
+        """Hashes of words, of pairs and triples of words, and of four characters in a row; `seed` tells views apart."""
         salt = np.uint64(seed * int(_MIX) % 2**64)
         words = self.hashes * _BASE + salt
         pairs = words[:-1] * _MIX + self.hashes[1:] + np.uint64(1)
@@ -206,66 +206,74 @@ class _Words:
         return [words, pairs, triples, self._characters(4) + salt]
 
     def _characters(self, n: int) -> U64:
-        folded = self.folded.astype(np.uint64)
-        size = max(len(folded) - n + 1, 0)
+        size = max(len(self.folded) - n + 1, 0)
         out = np.zeros(size, np.uint64)
         for k in range(n):
-            out = out * _BASE + folded[k : k + size]
+            out = out * _BASE + self.folded[k : k + size]
         return out * _MIX + np.uint64(3)
 
     def counts(self) -> NDArray[np.float64]:
         """The structural counts, in the order of `_TEXT_NAMES`."""
-        raw = self.raw
         if not len(self.starts):
             return np.zeros(len(_TEXT_NAMES))
-        by_byte = np.bincount(raw, minlength=256)
-        by_class = np.bincount(self.classes, minlength=4)
-        numbers = np.sort(self.lengths[self.kinds == _DIGIT])[::-1]
-        letters = self.kinds == _LETTER
-        capital = letters & (raw[self.starts] >= 65) & (raw[self.starts] <= 90)
-        lengths = self.lengths[letters]
-        repeats = _top(self.hashes[letters], 3)
-        # Numbers are compared by their real digits, not by the folded hash.
-        values = _top(self._number_values(), 1)
-        pairs = self.hashes[:-1] * _MIX + self.hashes[1:]
-        unique_pairs = len(np.unique(pairs))
-        breaks = np.flatnonzero(raw == 10)
-        line_starts = np.append(0, breaks + 1)
-        line_lengths = np.diff(np.append(line_starts, len(raw) + 1)) - 1
-        first = raw[np.minimum(line_starts, len(raw) - 1)]
-        listed = (first == 45) | (first == 42) | ((first >= 48) & (first <= 57))
-        opened = np.cumsum(np.isin(raw, _OPENING).astype(np.int64) - np.isin(raw, _CLOSING))
-        return np.concatenate([
-            [
-                len(raw), len(self.starts), len(line_starts), line_lengths.max(), by_class[_LETTER], by_class[_DIGIT], len(numbers),
-                numbers[0] if len(numbers) else 0, numbers[1] if len(numbers) > 1 else 0, numbers[-1] if len(numbers) else 0,
-                np.count_nonzero(numbers > 2), np.count_nonzero(capital), np.count_nonzero(capital & (self.lengths == 1)),
-                len(np.unique(self.hashes)), *repeats, *values, np.count_nonzero(listed), max(int(opened.max()), 0),
-                np.count_nonzero(raw > 127), lengths.mean() if len(lengths) else 0, lengths.max() if len(lengths) else 0,
-                np.count_nonzero(line_lengths == 0), _top(pairs, 1)[0], len(pairs) - unique_pairs,
-            ],
-            by_byte[_COUNTED_INDEX],
-        ])  # fmt: skip
+        by_byte = np.bincount(self.raw, minlength=256)
+        sizes = (len(self.raw), len(self.starts), np.count_nonzero(self.raw > 127))
+        own = [*sizes, *self._lines(), *self._numbers(), *self._letters(), *self._repeats(), self._depth()]
+        return np.concatenate([own, by_byte[_COUNTED_INDEX]])
 
-    def _number_values(self) -> U64:
+    def _lines(self) -> list[float]:
+        starts = np.append(0, np.flatnonzero(self.raw == 10) + 1)
+        lengths = np.diff(starts, append=len(self.raw) + 1) - 1
+        first = self.raw[np.minimum(starts, len(self.raw) - 1)]
+        listed = (first == 45) | (first == 42) | (_CLASSES[first] == _DIGIT)
+        return [len(starts), lengths.max(), np.count_nonzero(lengths == 0), np.count_nonzero(listed & (lengths > 0))]
+
+    def _numbers(self) -> list[float]:
         digits = self.kinds == _DIGIT
-        starts, lengths = self.starts[digits], self.lengths[digits]
+        lengths = np.sort(self.lengths[digits])
+        if not len(lengths):
+            return [0.0] * 7
+        second = lengths[-2] if len(lengths) > 1 else 0
+        # Numbers are compared by their digits, not by the folded hash, in which all digits are alike.
+        most = _runs(self._values(self.starts[digits], self.lengths[digits])).max()
+        return [lengths.sum(), len(lengths), lengths[-1], second, lengths[0], np.count_nonzero(lengths > 2), most]
+
+    def _values(self, starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> U64:
         out = np.zeros(len(starts), np.uint64)
-        for k in range(min(int(lengths.max(initial=0)), 12)):
+        for k in range(min(int(lengths.max()), 12)):
             inside = lengths > k
             out[inside] = out[inside] * _BASE + self.raw[starts[inside] + k].astype(np.uint64)
         return out
 
+    def _letters(self) -> list[float]:
+        letters = self.kinds == _LETTER
+        first = self.raw[self.starts]
+        capital = letters & (first >= 65) & (first <= 90)
+        lengths = self.lengths[letters]
+        top = np.sort(_runs(self.hashes[letters]))[::-1][:3].tolist()
+        return [
+            lengths.sum(),
+            np.count_nonzero(capital),
+            np.count_nonzero(capital & (self.lengths == 1)),
+            lengths.mean() if len(lengths) else 0.0,
+            lengths.max(initial=0),
+            *top,
+            *[0] * (3 - len(top)),
+        ]
 
-_OPENING = np.frombuffer(b"([{", np.uint8)
-_CLOSING = np.frombuffer(b")]}", np.uint8)
-_COUNTED_INDEX = np.frombuffer(_COUNTED, np.uint8)
+    def _repeats(self) -> list[float]:
+        pairs = _runs(self.hashes[:-1] * _MIX + self.hashes[1:])
+        return [len(_runs(self.hashes)), pairs.max(initial=0), pairs.sum() - len(pairs)]
+
+    def _depth(self) -> float:
+        return max(int(np.cumsum(_NESTING[self.raw]).max()), 0)
 
 
-def _top(values: U64, n: int) -> list[int]:
-    """The counts of the `n` most frequent values, 0 where there are fewer."""
-    counts = np.sort(np.unique(values, return_counts=True)[1])[::-1][:n].tolist()
-    return [*counts, *[0] * (n - len(counts))]
+def _runs(values: U64) -> NDArray[np.intp]:
+    """How often each distinct value occurs."""
+    ordered = np.sort(values)
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    return np.diff(starts, append=len(ordered))
 
 
 def _bag(hashes: U64) -> tuple[NDArray[np.int64], F32]:

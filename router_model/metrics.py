@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +11,8 @@ F64 = NDArray[np.float64]
 def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[F64, F64]:
     """Mean quality when ever more prompts go to the strong arm, highest score first: (x, quality), from none to all.
 
-    `x` is the share of strong calls, or with `cost` [prompts] the mean cost added by them. Prompts of equal score go together, and the curve
-    is linear between: equal scores are a random order.
+    `x` is the share of strong calls, or with `cost` [prompts] the mean cost added by them. Prompts of equal score go
+    together, and the curve is linear between: equal scores are a random order.
     """
     order, ends = _groups(score)
     gain = np.cumsum((strong - weak)[order])[ends]
@@ -24,12 +23,13 @@ def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[
 
 def _groups(score: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    ordered = score[order]
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(score) - 1)
     return order, ends
 
 
 def area(x: F64, quality: F64) -> float:
-    """(area under the curve - weak) / (strong - weak), x scaled to its whole span: APGR for calls, token APGR for tokens.
+    """(area under the curve - weak) / (strong - weak), x scaled to its span: APGR for calls, token APGR for tokens.
 
     Random order is .5 by construction. NaN if strong is no better than weak or costs no more.
     """

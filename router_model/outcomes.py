@@ -1,8 +1,9 @@
 """Outcome tables: which effort of which model was right on which prompt, and what it cost. Reading, checking, pairing.
 
-A table is Parquet, one row per prompt x model x effort, with the columns of `COLUMNS`. Further columns are kept where they mean
-something here: `tools` (JSON list: the tools the request offered), `task` (else the data set is the task), `phrasing` (prompts of one
-phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on).
+A table is Parquet, one row per prompt x model x effort, with the columns of `COLUMNS`. Further columns are kept where
+they mean something here: `tools` (JSON list: the tools the request offered), `task` (else the data set is the task),
+`phrasing` (prompts of one phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never
+trained on).
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Outcomes:
         )
 
     def arm(self, name: str) -> Arm:
-        """The arm called MODEL/MODE (`tiny/nothink`, `tiny/budget-64`). Raises OutcomeError with the names there are."""
+        """The arm called MODEL/MODE (`tiny/nothink`, `tiny/budget-64`). Raises OutcomeError naming those there are."""
         for arm in self.arms:
             if arm.name == name:
                 return arm
@@ -131,9 +132,8 @@ class Outcomes:
         if len(both) == 1:
             return Arm(both[0], "nothink"), Arm(both[0], "think")
         if not any("nothink" in has for has in modes.values()) or all(has == {"nothink"} for has in modes.values()):
-            raise OutcomeError(
-                f"one arm only: the data has no {'think' if any('nothink' in h for h in modes.values()) else 'nothink'} rows to compare with"
-            )
+            lacking = "think" if any("nothink" in has for has in modes.values()) else "nothink"
+            raise OutcomeError(f"one arm only: the data has no {lacking} rows to compare with")
         which = f"{', '.join(both[:6])} were all run both ways" if both else "no model was run both ways"
         raise OutcomeError(f"{which}; choose a pair with --no-think MODEL/MODE --think MODEL/MODE")
 

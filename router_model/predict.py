@@ -1,4 +1,7 @@
-"""Forecasts for one request from a router artifact. Needs NumPy and nothing else: this is what the running gateway imports."""
+"""Forecasts for one request from a router artifact.
+
+Needs NumPy and nothing else: this is what the running gateway imports.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,7 @@ class Predictor:
     def finish(
         self, outputs: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """From the trees' raw outputs [3 x heads] to what `score` returns: calibrated, scaled, monotone over budgets."""
+        """From the trees' raw outputs [3 x heads] to what `score` returns: calibrated, scaled, monotone."""
         n = len(self.heads)
         slope, offset = self.artifact.calibration.T
         p = 1.0 / (1.0 + np.exp(-np.clip(outputs[:n] * slope + offset, -30, 30)))
@@ -95,8 +98,8 @@ class Predictor:
     def price_for_dial(self, x: float, models: Collection[str]) -> float:
         """The price of a token, in P(correct), at dial position `x` for the efforts of these models.
 
-        1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training traffic
-        lie that far between never and always thinking.
+        1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
+        traffic lie that far between never and always thinking.
         """
         key = frozenset(models)
         if key not in self._dials:

@@ -6,27 +6,8 @@ import base64
 import html
 import io
 import math
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What a policy bought: mean accuracy, mean completion tokens, mean thinking tokens (None: unknown)."""
-
-    name: str
-    accuracy: float
-    tokens: float
-    thinking: float | None
-
-    @property
-    def at(self) -> tuple[float, float]:
-        return self.tokens, self.accuracy
-
-    def row(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 _COLUMNS = (
     ("apgr", "APGR"),
@@ -40,15 +21,16 @@ _COLUMNS = (
 def text(result: dict[str, Any]) -> str:
     """The whole evaluation as lines for a terminal."""
     lines = [
-        f"{result['router']} on {result['prompts']} prompts: {result['no_think']} ({_percent(result['accuracy_no_think'])}) "
-        f"-> {result['think']} ({_percent(result['accuracy_think'])})",
+        f"{result['router']} on {result['prompts']} prompts: {result['no_think']} "
+        f"({_percent(result['accuracy_no_think'])}) -> {result['think']} ({_percent(result['accuracy_think'])})",
         *(f"note: {note}" for note in result["notes"]),
         "",
         f"{'':12s}" + "".join(f"{title:>12s}" for _, title in _COLUMNS),
         *(_ranking_line(name, row) for name, row in _rankings(result)),
         f"APGR 95 % interval {_interval(result['apgr_ci'])}"
         + (f", token APGR {_interval(result['token_apgr_ci'])}" if "token_apgr_ci" in result else ""),
-        f"ECE {_number(result['ece'])}   Brier {_number(result['brier'])}   AUC of no-think right {_number(result['auc'])}   "
+        f"ECE {_number(result['ece'])}   Brier {_number(result['brier'])}   "
+        f"AUC of no-think right {_number(result['auc'])}   "
         f"decision p50 {result['decision_ms_p50']:.2f} ms, p99 {result['decision_ms_p99']:.2f} ms (CPU)",
     ]
     if result["dial"]:
@@ -56,20 +38,20 @@ def text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _rankings(result: dict[str, Any]) -> list[tuple[str, dict[str, Any] | None]]:
+def _rankings(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [("router", result), *result["baselines"].items()]
 
 
-def _ranking_line(name: str, row: dict[str, Any] | None) -> str:
-    if row is None:
-        return f"{name:12s}{'not computable from this table: no other models on these prompts':>12s}"
+def _ranking_line(name: str, row: dict[str, Any]) -> str:
+    if "missing" in row:
+        return f"{name:12s}    {row['missing']}"
     return f"{name:12s}" + "".join(f"{_number(row.get(key)):>12s}" for key, _ in _COLUMNS)
 
 
 def _frontier_lines(result: dict[str, Any]) -> list[str]:
     lines = [f"{'':24s}{'accuracy':>10s}{'thinking':>10s}{'tokens':>10s}{'over random':>13s}{'over fixed':>12s}"]
     for point in (*result["fixed"], *result["dial"]):
-        thinking = "–" if point["thinking"] is None else f"{point['thinking']:.1f}"
+        thinking = "-" if point["thinking"] is None else f"{point['thinking']:.1f}"
         over = "".join(f"{_points(point[k]):>{w}s}" for k, w in (("over_random", 13), ("over_fixed", 12)) if k in point)
         lines.append(
             f"{point['name'][:24]:24s}{_percent(point['accuracy']):>10s}{thinking:>10s}{point['tokens']:>10.1f}{over}"
@@ -77,7 +59,8 @@ def _frontier_lines(result: dict[str, Any]) -> list[str]:
     share = result["thinking_share_at_minus_1_5_points"]
     if share is not None:
         lines.append(
-            f"Within 1.5 points of {result['think']} at {_percent(share)} of its thinking tokens (best price in hindsight)"
+            f"Within 1.5 points of {result['think']} at {_percent(share)} of its "
+            f"{'thinking ' if result['fixed'][-1]['thinking'] else ''}tokens (best price in hindsight)"
         )
     return lines
 
@@ -91,7 +74,7 @@ def _points(value: float) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _interval(value: list[float]) -> str:
@@ -103,13 +86,12 @@ def write_html(result: dict[str, Any], path: Path) -> None:
     image = figure(result)
     path.with_suffix(".png").write_bytes(image)
     encoded = base64.b64encode(image).decode()
-    about = "".join(
-        f"<li><b>{name}</b>: {html.escape(row['about'])}</li>" for name, row in result["baselines"].items() if row
-    )
+    about = "".join(f"<li><b>{name}</b>: {html.escape(row['about'])}</li>" for name, row in result["baselines"].items())
     title = html.escape(f"{result['router']}: {result['no_think']} or {result['think']}?")
     path.write_text(
         f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:15px/1.5 system-ui;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}}pre{{overflow-x:auto}}img{{max-width:100%}}</style>
+<style>body{{font:15px/1.5 system-ui;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}}
+pre{{overflow-x:auto}}img{{max-width:100%}}</style>
 <h1>{title}</h1><img alt="frontier and reliability" src="data:image/png;base64,{encoded}">
 <pre>{html.escape(text(result))}</pre><h2>The baselines</h2><ul>{about}</ul></html>
 """,
@@ -147,7 +129,7 @@ def _draw_frontier(axes: Any, result: dict[str, Any]) -> None:
 
 
 def _draw_areas(axes: Any, result: dict[str, Any]) -> None:
-    rows = [(name, row["apgr"]) for name, row in _rankings(result) if row and row.get("apgr") is not None]
+    rows = [(name, row["apgr"]) for name, row in _rankings(result) if row["apgr"] is not None]
     axes.barh([name for name, _ in rows], [0 if math.isnan(value) else value for _, value in rows], color="tab:blue")
     axes.axvline(0.5, color="k", linestyle=":")
     axes.set(xlabel="APGR", title="Ranking by gain (token counts unknown)")

@@ -1,7 +1,7 @@
-"""Trains a router artifact on outcome tables: features, boosted trees, calibration and dial, all judged by cross-validation.
+"""Trains a router artifact on outcome tables: features, boosted trees, calibration and dial, by cross-validation.
 
-Folds keep the prompts of a phrasing (or, without that column, of a question stem) together, so calibration and dial describe
-prompts worded in ways the router has not met. Seeds are fixed: the same tables give the same artifact.
+Folds keep the prompts of a phrasing (or, without that column, of a question stem) together, so calibration and dial
+describe prompts worded in ways the router has not met. Seeds are fixed: the same tables give the same artifact.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.decomposition import TruncatedSVD
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from router_model import artifact as artifacts
-from router_model import card, metrics, outcomes
+from router_model import calibration, card, metrics, outcomes
 from router_model.artifact import Artifact, Dial, Head
 from router_model.boosting import Boosting, grow
 from router_model.features import BUCKETS, Features, featurize
@@ -38,9 +36,12 @@ DIAL_PROMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train. `directions`: how many numbers the hashed n-grams become; `least_uses`: n-grams of fewer prompts are dropped."""
+    """How to train.
 
-    boosting: Boosting = Boosting()
+    `directions`: how many numbers the hashed n-grams become; `least_uses`: n-grams of fewer prompts are dropped.
+    """
+
+    boosting: Boosting = field(default_factory=Boosting)
     directions: int = 24
     least_uses: int = 4
     folds: int = 4
@@ -97,16 +98,15 @@ def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
     if named:
         say(f"Left out {len(named)} arms with a named effort: they have no budget in tokens")
     if few:
-        say(
-            f"Left out {len(few)} arms with fewer than {LEAST_PROMPTS} prompts: {', '.join(arm.name for arm in few[:8])}"
-        )
+        names = ", ".join(arm.name for arm in few[:8])
+        say(f"Left out {len(few)} arms with fewer than {LEAST_PROMPTS} prompts: {names}")
     arms = [arm for arm in table.arms if arm not in few and arm not in named]
     if len({arm.think for arm in arms}) < 2 and len(arms) < 2:
         raise OutcomeError(
             f"one arm only: there is nothing to choose between (need {LEAST_PROMPTS} prompts for each of two efforts)"
         )
     table = table.columns(arms)
-    return table.rows((~np.isnan(table.correct)).any(axis=1))
+    return table.rows(np.asarray((~np.isnan(table.correct)).any(axis=1)))
 
 
 def with_generic(table: Outcomes) -> Outcomes:
@@ -132,7 +132,7 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
     tokens = _token_targets(table)
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
     unseen, fold_of = _cross_validate(features, table, tokens, settings, say)
-    calibration, scale = _calibrate(unseen, table.correct, tokens)
+    slopes, scale = calibration.calibrate(unseen, table.correct, tokens)
     final = _fit(features, table.correct, tokens, settings)
     draft = Artifact(
         version="",
@@ -140,7 +140,7 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
         trees=final.trees,
         bucket_rows=final.bucket_rows,
         projection=final.projection,
-        calibration=calibration,
+        calibration=slopes,
         token_scale=scale,
         dial=Dial(*(np.zeros((0, len(heads)), np.float32) for _ in range(3))),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
@@ -176,7 +176,7 @@ def _token_targets(table: Outcomes) -> Matrix:
     answer = np.where(unsplit, np.nan, completion - thinking)
     thinking = np.where(unsplit, completion, thinking)
     thinking[:, ~thinks] = 0.0
-    return np.log1p(np.maximum(np.hstack([thinking, answer]), 0.0))
+    return np.asarray(np.log1p(np.maximum(np.hstack([thinking, answer]), 0.0)))
 
 
 def _cross_validate(
@@ -225,33 +225,6 @@ def _matrix(features: Sequence[Features]) -> sp.csr_matrix:
     return sp.csr_matrix((values, np.concatenate([f.buckets for f in features]), ends), shape=(len(features), BUCKETS))
 
 
-def _calibrate(outputs: Matrix, correct: Matrix, tokens: Matrix) -> tuple[F32, F32]:
-    """Per head: slope and offset of the logit, and the factors that make mean forecast tokens equal to mean real ones."""
-    n = correct.shape[1]
-    calibration = np.tile(np.array([1.0, 0.0], np.float32), (n, 1))
-    scale = np.ones((n, 2), np.float32)
-    for j in range(n):
-        known = ~np.isnan(correct[:, j])
-        calibration[j] = _platt(outputs[known, j], correct[known, j])
-        for k, column in ((0, n + j), (1, 2 * n + j)):
-            known = ~np.isnan(tokens[:, column - n])
-            forecast = np.expm1(np.clip(outputs[known, column], 0, 14)).sum()
-            if forecast > 0:
-                scale[j, k] = np.clip(np.expm1(tokens[known, column - n]).sum() / forecast, 0.5, 3.0)
-    return calibration, scale
-
-
-def _platt(logit: Matrix, correct: Matrix) -> tuple[float, float]:
-    if correct.min() == correct.max():
-        return 1.0, 0.0
-    x = np.concatenate([logit, logit])[:, None]
-    label = np.repeat([1, 0], len(logit))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=10.0).fit(x, label, sample_weight=np.concatenate([correct, 1 - correct]))
-    return float(np.clip(fitted.coef_[0, 0], 0.2, 3.0)), float(fitted.intercept_[0])
-
-
 def _finished(predictor: Predictor, outputs: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     parts = [predictor.finish(row) for row in outputs]
     p, thinking, answer = (np.stack(part) for part in zip(*parts, strict=True))
@@ -272,17 +245,19 @@ def _about(
     for j, arm in enumerate(table.arms):
         known = ~np.isnan(table.correct[:, j])
         real, said = table.correct[known, j], p[known, j]
-        spent = table.completion[known, j]
-        rows.append({
-            "head": arm.name,
-            "prompts": int(known.sum()),
-            "accuracy": round(float(real.mean()), 4),
-            "auc": _rounded(metrics.auc(said, real >= 0.5)),
-            "ece": _rounded(metrics.ece(said, real)),
-            "brier": _rounded(metrics.brier(said, real)),
-            "tokens": _rounded(float(np.mean(spent[~np.isnan(spent)])) if (~np.isnan(spent)).any() else float("nan"), 1),
-            "tokens_forecast": _rounded(float(forecast[known, j].mean()), 1),
-        })  # fmt: skip
+        spent = table.completion[known & ~np.isnan(table.completion[:, j]), j]
+        rows.append(
+            {
+                "head": arm.name,
+                "prompts": int(known.sum()),
+                "accuracy": round(float(real.mean()), 4),
+                "auc": _rounded(metrics.auc(said, real >= 0.5)),
+                "ece": _rounded(metrics.ece(said, real)),
+                "brier": _rounded(metrics.brier(said, real)),
+                "tokens": _rounded(float(np.mean(spent)) if len(spent) else float("nan"), 1),
+                "tokens_forecast": _rounded(float(forecast[known, j].mean()), 1),
+            }
+        )
     return {
         "prompts": len(table),
         "datasets": sorted({prompt.dataset for prompt in table.prompts}),

@@ -1,4 +1,4 @@
-"""Boosted trees whose leaves hold one value for every output: one walk down the trees scores all efforts of all models."""
+"""Boosted trees whose leaves hold one value for every output: one walk scores all efforts of all models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ I32 = NDArray[np.int32]
 class Trees:
     """All trees in flat arrays. A node sends x left if x[feature] <= threshold; a leaf is its own child on both sides.
 
-    `roots` [trees]; `feature`, `threshold`, `left`, `right`, `leaf` [nodes] (`leaf`: row of `values`); `values` [leaves, outputs];
-    `base` [outputs]; `depth` the deepest leaf.
+    `roots` [trees]; `feature`, `threshold`, `left`, `right`, `leaf` [nodes] (`leaf`: row of `values`); `values`
+    [leaves, outputs]; `base` [outputs]; `depth` the deepest leaf.
     """
 
     roots: I32

@@ -1,0 +1,114 @@
+"""Outcome tables: what is read, and what is refused with one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from router_model import outcomes, train
+from router_model.outcomes import OutcomeError
+from tests.router_model import tables
+
+
+def refused(rows: list[dict[str, Any]], tmp_path: Path) -> str:
+    with pytest.raises(OutcomeError) as caught:
+        outcomes.read([tables.write(rows, tmp_path / "t.parquet")])
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_matrices_have_a_hole_where_an_arm_was_not_run(tmp_path: Path) -> None:
+    rows = tables.rows(n=3)[1:]
+    table = outcomes.read([tables.write(rows, tmp_path / "t.parquet")])
+    assert [arm.name for arm in table.arms] == [
+        "m/nothink", "m/budget-8", "m/budget-16", "m/budget-32", "m/budget-64", "m/think",
+    ]  # fmt: skip
+    assert np.isnan(table.correct[0, 0]) and not np.isnan(table.correct[1:]).any()
+    assert table.prompts[0].group.startswith("sum/")
+
+
+def test_messages_and_tools_are_read() -> None:
+    messages = [{"role": "system", "content": "Hi"}, {"role": "user", "content": "[1, 2] sorted?"}]
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    row = tables.row("d", "1", json.dumps(messages), "m", "nothink", None, 1.0, 0) | {"tools": json.dumps(tools)}
+    prompt = outcomes.from_rows([row]).prompts[0]
+    assert prompt.messages == messages and prompt.tools == tools
+    plain = outcomes.messages_of("[1, 2] sorted?")
+    assert plain == [{"role": "user", "content": "[1, 2] sorted?"}]
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    rows = [{k: v for k, v in row.items() if k not in ("mode", "correct")} for row in tables.rows(n=2)]
+    assert "missing columns mode, correct" in refused(rows, tmp_path)
+
+
+def test_nulls_are_counted(tmp_path: Path) -> None:
+    rows = tables.rows(n=4)
+    rows[0]["correct"] = None
+    assert "column correct has 1 nulls" in refused(rows, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mode": "ponder"}, "unknown mode 'ponder'"),
+        ({"correct": 1.5}, "correct must lie in [0, 1]"),
+        ({"mode": "budget", "budget": None}, "needs a budget in tokens"),
+        ({"prompt": "another text"}, "two different texts"),
+        ({"mode": "think"}, "two rows for prompt"),
+    ],
+)
+def test_wrong_rows_are_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    rows = tables.rows(n=1)
+    rows[1] |= change
+    assert message in refused(rows, tmp_path)
+
+
+def test_not_parquet_and_not_there(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_text("hello")
+    with pytest.raises(OutcomeError, match="not a readable Parquet file"):
+        outcomes.read([tmp_path / "t.parquet"])
+    with pytest.raises(OutcomeError, match="no such file"):
+        outcomes.read([tmp_path / "u.parquet"])
+
+
+def test_pairs() -> None:
+    table = outcomes.from_rows(tables.rows(n=2, models=("m", "n")))
+    weak, strong = table.pair("m/nothink", "n/budget-64")
+    assert (weak.name, strong.name) == ("m/nothink", "n/budget-64")
+    with pytest.raises(OutcomeError, match="m, n were all run both ways; choose a pair"):
+        table.pair(None, None)
+    with pytest.raises(OutcomeError, match=r"no arm 'm/thinks' in the data; there are: m/budget-16"):
+        table.pair("m/nothink", "m/thinks")
+    with pytest.raises(OutcomeError, match="give both"):
+        table.pair("m/nothink", None)
+    assert outcomes.from_rows(tables.rows(n=2)).pair(None, None)[1].name == "m/think"
+
+
+def test_one_arm_only_is_refused() -> None:
+    table = outcomes.from_rows([row for row in tables.rows(n=60) if row["mode"] == "nothink"])
+    with pytest.raises(OutcomeError, match="one arm only: the data has no think rows"):
+        table.pair(None, None)
+    with pytest.raises(OutcomeError, match="one arm only"):
+        train.trainable(table, lambda line: None)
+
+
+def test_the_same_question_is_one_group() -> None:
+    assert outcomes.stem("What is  2+2?") == outcomes.stem("what is 2 + 2") != outcomes.stem("what is 2 + 3")
+
+
+def test_test_rows_and_small_arms_are_left_out_of_training() -> None:
+    rows = tables.rows(n=100)
+    for row in rows:
+        row["router_split"] = "test" if row["prompt_id"] < "0-3" else "train"
+    rows = [row for row in rows if row["budget"] != 8 or row["prompt_id"] > "0-9"]
+    said: list[str] = []
+    table = train.trainable(outcomes.from_rows(rows), said.append)
+    assert not any(prompt.test for prompt in table.prompts)
+    assert "m/budget-8" not in {arm.name for arm in table.arms}
+    assert any("router_split=test" in line for line in said) and any("m/budget-8" in line for line in said)
