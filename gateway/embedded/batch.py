@@ -31,7 +31,6 @@ class Batch:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self.places = decoder.max_rows
         self.waiting: deque[Answer] = deque()
         self.running: list[Answer] = []  # in the order of the decoder's rows
         self._reading: Answer | None = None

@@ -14,7 +14,7 @@ from gateway.embedded.choice import Choice
 from gateway.embedded.engine import Engine, Generation
 from gateway.embedded.logprobs import chat_logprobs
 from gateway.embedded.prompts import chat_prompt
-from gateway.embedded.protocol import ChatRequest, parse
+from gateway.embedded.protocol import ChatRequest, NamedTool, parse
 from gateway.embedded.usage import streamed_usage, usage
 
 Json = dict[str, Any]
@@ -88,11 +88,16 @@ class Chat:
             "index": index,
             "message": {"role": self._role(), **message},
             "logprobs": None if hidden else self._logprobs(output),
-            "finish_reason": "tool_calls" if calls else output.finish,
+            "finish_reason": self._finish(output, calls),
             "stop_reason": output.stop_reason,
             "token_ids": list(output.ids) if self._request.return_token_ids and not hidden else None,
             "routed_experts": None,
         }
+
+    def _finish(self, output: Output, called: bool) -> str | None:
+        """A call by the model's own choice, or of a tool of its choice, is a reason to finish; a named one is not."""
+        named = isinstance(self._request.tool_choice, NamedTool)
+        return "tool_calls" if called and not named else output.finish
 
     def _delta(self, index: int, choice: Choice, output: Output) -> Json | None:
         """One choice of a chunk; None when there is nothing to tell."""
@@ -103,7 +108,7 @@ class Chat:
             return None
         shown: Json = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None}
         if output.finish:
-            shown["finish_reason"] = "tool_calls" if choice.called and output.finish == "stop" else output.finish
+            shown["finish_reason"] = self._finish(output, choice.called and output.finish == "stop")
             shown["stop_reason"] = output.stop_reason
         shown["token_ids"] = list(output.ids) if shows_ids else None
         return shown

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.embedded.errors import BadRequest
+from gateway.embedded.output_format import grammar_of
+from gateway.embedded.prompts import thinking_enabled
 from gateway.embedded.protocol import ChatRequest, Generation
 from gateway.embedded.sampling import GREEDY_BELOW, SamplingParams
 from gateway.embedded.served import Served
@@ -24,7 +26,7 @@ DEFAULTS: Mapping[str, float] = {
 }
 # Features of vLLM that are not here. Ignoring them would give an answer that looks right and is not.
 UNSUPPORTED = (
-    "structured_outputs", "use_beam_search", "prompt_logprobs", "logprob_token_ids", "truncate_prompt_tokens",
+    "use_beam_search", "prompt_logprobs", "logprob_token_ids", "truncate_prompt_tokens",
     "repetition_detection",
 )  # fmt: skip
 
@@ -86,10 +88,17 @@ def sampling_params(request: Generation, served: Served, prompt: int, limit: tup
         bad_words=tuple(tuple(served.tokenizer.encode(word)) for word in request.bad_words),
         logprobs=_logprobs(request, served),
         thinking_token_budget=request.thinking_token_budget,
+        grammar=grammar_of(request, served.grammars),
+        grammar_after_thought=not isinstance(request, ChatRequest) or _thinks(request),
     )
     _check_ranges(params, request)
     _check_ids(params, served)
     return params
+
+
+def _thinks(request: ChatRequest) -> bool:
+    """Whether a thought is awaited: as in vLLM, one that nobody wants to see is not."""
+    return request.include_reasoning and thinking_enabled(request)
 
 
 def _check_stream(body: Mapping[str, Any]) -> None:
@@ -133,11 +142,6 @@ def _check_support(request: Generation, served: Served) -> None:
     for name in UNSUPPORTED:
         if getattr(request, name):
             raise BadRequest(f"`{name}` is not supported by the embedded engine", name)
-    if request.response_format and request.response_format.type != "text":
-        message = f"response_format {request.response_format.type} is not supported by the embedded engine"
-        raise BadRequest(message, "response_format")
-    if isinstance(request, ChatRequest) and request.tool_choice not in (None, "none", "auto"):
-        raise BadRequest("Only the tool choices `auto` and `none` are supported by the embedded engine", "tool_choice")
     if isinstance(request, ChatRequest) and request.echo:
         raise BadRequest("`echo` of chats is not supported by the embedded engine", "echo")
     if request.thinking_token_budget is not None and not served.reasons:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.embedded.answer import Output
+from gateway.embedded.output_format import forces_call
 from gateway.embedded.prompts import thinking_enabled
 from gateway.embedded.protocol import ChatRequest
 from gateway.embedded.reasoning_parser import ReasoningCounter, ReasoningParser, is_thinking
@@ -39,7 +40,8 @@ class Choice:
         first, rest = self._parser.push(output.text), self._parser.finish()
         reasoning, text = first.reasoning + rest.reasoning, first.content + rest.content
         content, calls = parse_calls(text) if self._calls else (text, [])
-        message: Json = {"content": content or None}
+        forced = forces_call(self._request)
+        message: Json = {"content": (content if calls else None) or "" if forced else content or None}
         message |= {"refusal": None, "annotations": None, "audio": None, "function_call": None}
         if calls:
             message["tool_calls"] = [call.shown() for call in calls[: self._most_calls()]]
@@ -60,6 +62,7 @@ class Choice:
             content += self._calls.finish() if output.finish else ""
             calls = [call for call in calls if (most := self._most_calls()) is None or call["index"] < most]
         delta: Json = {"reasoning": reasoning} if reasoning and self._request.include_reasoning else {}
+        content = "" if forces_call(self._request) else content
         if content or calls:
             delta["content"] = content or None
         if calls:

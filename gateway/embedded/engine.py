@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.embedded.answer import Answer, Output
+from gateway.embedded.batch import Batch
 from gateway.embedded.errors import Failed, QueueFull, UnknownModel
 from gateway.embedded.metrics import Metrics
 from gateway.embedded.sampling import SamplingParams
@@ -23,7 +24,7 @@ class Engine:
         """`failed` is called in the event loop when decoding breaks down: nothing will be answered from then on."""
         self.models, self._failed = models, failed
         self.metrics = Metrics(list(models))
-        batches = {name: served.batch for name, served in models.items()}
+        batches = {name: Batch(served.decoder) for name, served in models.items()}
         self._scheduler = Scheduler(batches, max_queue, self._deliver, self._break)
         for name, served in models.items():
             self._watch(name, served)
@@ -56,16 +57,7 @@ class Engine:
         generation = Generation(self.metrics, served.name)
         copies = [(prompt, copy) for prompt in prompts for copy in range(n)]
         answers = [
-            Answer(
-                prompt,
-                params if params.seed is None else replace(params, seed=params.seed + copy),
-                served.marks,
-                served.tokenizer,
-                served.config.vocab_size,
-                served.context,
-                generation.receiver(index),
-                streamed,
-            )
+            Answer(served, prompt, _seeded(params, copy), generation.receiver(index), streamed)
             for index, (prompt, copy) in enumerate(copies)
         ]
         generation.answers = answers
@@ -78,7 +70,9 @@ class Engine:
 
     def _watch(self, name: str, served: Served) -> None:
         scheduler = self._scheduler
-        self.metrics.watch(name, lambda: scheduler.running(name), lambda: scheduler.waiting(name), served.batch.places)
+        self.metrics.watch(
+            name, lambda: scheduler.running(name), lambda: scheduler.waiting(name), served.decoder.max_rows
+        )
 
     def _deliver(self, outputs: Outputs) -> None:
         self._loop.call_soon_threadsafe(_hand_over, outputs)
@@ -122,6 +116,11 @@ class Generation:
             self.answers[index].cancelled = True
             self._metrics.finished(self._model, self.answers[index], "abort")
         self._unfinished.clear()
+
+
+def _seeded(params: SamplingParams, copy: int) -> SamplingParams:
+    """Copies of one request differ by their seeds."""
+    return params if params.seed is None else replace(params, seed=params.seed + copy)
 
 
 def _hand_over(outputs: Outputs) -> None:

@@ -39,6 +39,8 @@ class SamplingParams:
     bad_words: tuple[tuple[int, ...], ...] = ()
     logprobs: int | None = None
     thinking_token_budget: int | None = None
+    grammar: str | None = None
+    grammar_after_thought: bool = True  # else it holds from the first token on
 
     @property
     def greedy(self) -> bool:

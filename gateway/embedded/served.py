@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.embedded.answer import Marks
-from gateway.embedded.batch import Batch
 from gateway.embedded.chat_template import ChatTemplate
+from gateway.embedded.constraint import Grammars
 from gateway.embedded.decoder import Decoder
 from gateway.embedded.graph import decoder_model
 from gateway.embedded.model import ModelConfig, ModelError, check_folder, read_config, read_json, read_weights
@@ -23,6 +22,14 @@ THINK = ("<think>", "</think>")
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """Tokens with a meaning. `think` holds the ids of <think> and </think>; None: a model that does not think."""
+
+    eos: frozenset[int]
+    think: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """One model. `defaults` are the sampling parameters of its generation_config.json."""
 
@@ -33,7 +40,8 @@ class Served:
     template: ChatTemplate
     marks: Marks
     defaults: Mapping[str, Any]
-    batch: Batch
+    grammars: Grammars
+    decoder: Decoder
 
     @property
     def reasons(self) -> bool:
@@ -60,7 +68,9 @@ def load(name: str, folder: Path, max_batch: int) -> Served:
     generation = read_json(folder / "generation_config.json")
     decoder = _decoder(config, folder, max_batch)
     marks = Marks(_eos(generation, folder), _think(tokenizer, folder) if REASONING.get(name, True) else None)
-    return Served(name, folder, config, tokenizer, ChatTemplate(folder), marks, _defaults(generation), Batch(decoder))
+    grammars = Grammars(tokenizer.content, config.vocab_size, sorted(marks.eos))
+    template, defaults = ChatTemplate(folder), _defaults(generation)
+    return Served(name, folder, config, tokenizer, template, marks, defaults, grammars, decoder)
 
 
 def _decoder(config: ModelConfig, folder: Path, max_batch: int) -> Decoder:

@@ -19,11 +19,11 @@ class Tokenizer:
     def __init__(self, folder: Path) -> None:
         path = folder / "tokenizer.json"
         try:
-            content = path.read_text("utf-8")
-            self._inner = HfTokenizer.from_str(content)
+            self.content = path.read_text("utf-8")
+            self._inner = HfTokenizer.from_str(self.content)
         except Exception as error:  # the tokenizers library raises plain Exception
             raise ModelError(f"{path}: {error}") from error
-        added = json.loads(content)["added_tokens"]
+        added = json.loads(self.content)["added_tokens"]
         self.special_ids = frozenset(int(token["id"]) for token in added if token["special"])
         plain = {int(token["id"]): token["content"].encode() for token in added}
         table = _byte_of_character()
