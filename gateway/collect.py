@@ -77,6 +77,7 @@ def run(config: Path | None, tasks: Path, out: Path, concurrency: int = 16, engi
     except (OSError, ValueError) as error:
         raise ConfigError([str(error)]) from error
     deployments = build.deployments(chosen)
+    _mend(_partial(out))
     done = _finished(_partial(out))
     jobs = [
         (target, prompt)
@@ -108,19 +109,20 @@ def _partial(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
+def _mend(partial: Path) -> None:
+    """Cut off a last line that an interruption left unfinished: the next row must start on a line of its own."""
+    if partial.exists():
+        data = partial.read_bytes()
+        partial.write_bytes(data[: data.rfind(b"\n") + 1])
+
+
 def _finished(partial: Path) -> set[tuple[str, str]]:
     return {(row["key"], row["prompt_id"]) for row in _rows(partial)}
 
 
 def _rows(partial: Path) -> Iterator[dict[str, Any]]:
-    """Rows of an earlier run; a last line cut short by its end is left out."""
-    if not partial.exists():
-        return
-    for line in partial.read_bytes().splitlines():
-        try:
-            yield orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
+    if partial.exists():
+        yield from map(orjson.loads, partial.read_bytes().splitlines())
 
 
 async def _collect(
