@@ -93,10 +93,17 @@ async def _answer(request: Request, accept: Callable[[dict[str, Any], str | None
 async def _events(job: Job) -> AsyncIterator[bytes]:
     try:
         async for chunk in job.chunks():
-            yield b"data: " + orjson.dumps(chunk) + b"\n\n"
+            yield _event(chunk)
+        yield DONE
+    except RequestError as error:  # too late for a status
+        yield _event(error.body())
         yield DONE
     finally:
         job.generation.close()
+
+
+def _event(content: Any) -> bytes:
+    return b"data: " + orjson.dumps(content) + b"\n\n"
 
 
 async def _unless_hung_up(request: Request, work: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:

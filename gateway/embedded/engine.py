@@ -69,10 +69,8 @@ class Engine:
         return generation
 
     def _watch(self, name: str, served: Served) -> None:
-        scheduler = self._scheduler
-        self.metrics.watch(
-            name, lambda: scheduler.running(name), lambda: scheduler.waiting(name), served.decoder.max_rows
-        )
+        running, waiting = self._scheduler.running, self._scheduler.waiting
+        self.metrics.watch(name, lambda: running(name), lambda: waiting(name), served.decoder.max_rows)
 
     def _deliver(self, outputs: Outputs) -> None:
         self._loop.call_soon_threadsafe(_hand_over, outputs)
@@ -109,6 +107,8 @@ class Generation:
         while left:
             piece = await self._pieces.get()
             left -= piece[1].finish is not None
+            if piece[1].finish == "error":
+                raise Failed("The grammar leaves no token to go on with.")
             yield piece
 
     def close(self) -> None:
