@@ -16,6 +16,7 @@ from gateway.api import models, ops, wire
 from gateway.api.chat import ChatCompletions
 from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError, InternalError, NotFound
+from gateway.exchange import Ids
 from gateway.metrics import Metrics
 from gateway.pace import Paces, paces
 from gateway.pipeline import Pipeline
@@ -55,8 +56,9 @@ def make_parts(settings: Settings) -> Parts:
 
 def create_app(parts: Parts) -> FastAPI:
     server = parts.settings.server
+    ids = Ids()
     pipeline = Pipeline(
-        parts.catalogue, parts.upstream, parts.paces, parts.records, parts.metrics, server.router_deadline_s
+        parts.catalogue, parts.upstream, parts.paces, parts.records, parts.metrics, server.router_deadline_s, ids
     )
     chat = ChatCompletions(pipeline, parts.catalogue, server.max_body_bytes)
 
@@ -82,7 +84,8 @@ def create_app(parts: Parts) -> FastAPI:
 
 async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    headers = {"x-request-id": wire.request_id(request.headers), **error.headers}
+    given = wire.given_id(request.headers)
+    headers = {**({"x-request-id": given} if given else {}), **error.headers}
     return Response(error.body(), error.status, headers, media_type="application/json")
 
 

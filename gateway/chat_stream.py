@@ -7,7 +7,6 @@ client did not ask for, and notices the first token, the finish reason, the usag
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -37,17 +36,10 @@ class ChatStream:
         self.done = False
         self.error: GatewayError | None = None
 
-    async def through(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Feed chunks until the end mark. Raises the error that the answer ended in, after what came before it."""
-        async for chunk in chunks:
-            yield self.feed(chunk)
-            if self.error:
-                raise self.error
-            if self.done:
-                return
-        self.end()
-        if self.error:
-            raise self.error
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be fed."""
+        return self.done or self.error is not None
 
     def feed(self, chunk: bytes) -> bytes:
         """What may be forwarded now; never the end mark, which waits until the record is written."""
@@ -56,7 +48,7 @@ class ChatStream:
         data, self._rest = data[:cut], data[cut:]
         if len(self._rest) > MAX_EVENT_BYTES:
             self.error = BackendFailed("The backend sent an event that is too large.")
-        if not data or self.done or self.error:
+        if not data or self.ended:
             return b""
         if not self.saw_token:
             self.saw_token = _TOKEN.search(data) is not None
@@ -64,16 +56,18 @@ class ChatStream:
             data = self._rename.sub(lambda _: self._model, data)
         return data if _NOTABLE.search(data) is None else self._read(data)
 
-    def end(self) -> None:
-        """The backend closed the stream in good order: without an end mark or a finish reason that is an error too."""
-        if not self.done and self.error is None and (self.finish_reason is None or self._rest.strip()):
+    def finish(self) -> None:
+        """No more chunks come. Raises the error that the answer ended in; no finish reason or half an event is one."""
+        if not self.ended and (self.finish_reason is None or self._rest.strip()):
             self.error = BackendFailed("The backend ended its stream without finishing the answer.", code="stream_cut")
+        if self.error is not None:
+            raise self.error
 
     def _read(self, data: bytes) -> bytes:
         """Go through a block of events one by one."""
         forward: list[bytes] = []
         for event in _EVENT_END.split(data):
-            if not event.strip() or self.done or self.error:
+            if not event.strip() or self.ended:
                 continue
             if self._passes(event):
                 forward.append(event + b"\n\n")

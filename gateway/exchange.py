@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import time
@@ -18,9 +19,15 @@ from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, Plan, 
 log = logging.getLogger("thinkgate")
 
 
-def new_id() -> str:
-    """Sorts by time, unique across workers and restarts."""
-    return f"{time.time_ns():016x}{secrets.token_hex(6)}"
+class Ids:
+    """Ids that sort by time and are unique across workers and restarts."""
+
+    def __init__(self) -> None:
+        self._process = secrets.token_hex(4)
+        self._count = itertools.count()
+
+    def new(self) -> str:
+        return f"{time.time_ns():016x}{self._process}{next(self._count) & 0xFFFF:04x}"
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from gateway.catalogue import Catalogue
 from gateway.chat_answer import read_answer
 from gateway.chat_stream import DONE, ChatStream
 from gateway.errors import GatewayError, InternalError
-from gateway.exchange import Exchange, log_failure, new_id
+from gateway.exchange import Exchange, Ids, log_failure
 from gateway.experiments import assignment
 from gateway.families.compiler import compile_plan
 from gateway.metrics import Metrics
@@ -39,11 +39,16 @@ class Pipeline:
     records: Records
     metrics: Metrics
     router_deadline_s: float
+    ids: Ids
 
-    def begin(self, dialect: str, request_id: str) -> Exchange:
-        """Every exchange that begins must end in `close`, `fail` or `hang_up`: that is its one record."""
+    def begin(self, dialect: str, given_id: str | None) -> Exchange:
+        """Every exchange that begins must end in `close`, `fail` or `hang_up`: that is its one record.
+
+        `given_id` is the client's own id for the request.
+        """
         self.metrics.in_flight.inc()
-        return Exchange(new_id(), request_id, dialect)
+        id = self.ids.new()
+        return Exchange(id, given_id or f"req-{id}", dialect)
 
     async def answer(self, exchange: Exchange, call: Call) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
@@ -83,12 +88,16 @@ class Pipeline:
         chunks = reply.chunks()
         begun = False
         try:
-            async for events in stream.through(chunks):
+            async for chunk in chunks:
+                events = stream.feed(chunk)
                 if exchange.first_token is None and stream.saw_token:
                     exchange.first_token = time.perf_counter()
                 if events:
                     begun = True
                     yield events
+                if stream.ended:
+                    break
+            stream.finish()
             exchange.usage, exchange.finish_reason = stream.usage, stream.finish_reason
             self.close(exchange)
             yield DONE

@@ -1,1 +1,1 @@
-"""The learning side of Thinkgate: tasks, outcomes, training, evaluation and the artifact that the gateway scores with."""
+"""The learning side of Thinkgate: tasks, outcomes, training, evaluation and the artifact the gateway scores with."""

@@ -24,7 +24,7 @@ class ChatCompletions:
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = wire.read_headers(scope)
-        exchange = self._pipeline.begin("chat", wire.request_id(headers))
+        exchange = self._pipeline.begin("chat", wire.given_id(headers))
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
         try:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.errors import BodyTooLarge, GatewayError
-from gateway.exchange import Exchange, new_id
+from gateway.exchange import Exchange
 from gateway.pipeline import Answer
 from gateway.types import Headers
 
@@ -29,10 +29,10 @@ def read_headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-def request_id(headers: Headers) -> str:
-    """The client's own id if it is sane, else a new one."""
+def given_id(headers: Headers) -> str | None:
+    """The client's own request id, if it sent a sane one."""
     given = headers.get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else f"req-{new_id()}"
+    return given if _SANE_ID.fullmatch(given) else None
 
 
 def forwarded(headers: Headers, request_id: str) -> dict[str, str]:

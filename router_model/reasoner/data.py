@@ -24,12 +24,14 @@ from router_model.tasks import FAMILIES, Prompt, draw
 REASONING_SHARE = 0.62
 EASIER_SHARE = 0.4
 CUTS = 3
-THOUGHT_WEIGHT, ANSWER_WEIGHT, CUT_WEIGHT, HOPELESS_WEIGHT = 1.0, 4.0, 1.5, 0.5
+ANSWER_WEIGHT, CUT_WEIGHT, HOPELESS_WEIGHT = 4.0, 1.5, 0.5
+# A thought about instruct work drafts the answer: a word copied wrongly there is wrong in the answer, too.
+THOUGHT_WEIGHTS = {"reasoning": 1.0, "instruct": 3.0}
 MAX_TOKENS = 640
 # What a server forces is the bare tag; the other is what a model or a two-phase client may write.
 _CLOSES = (("</think>", 0.6), ("\n</think>", 0.4))
 # Drawn more often than their kind's other families: they need more samples than a table of digits does.
-_SHARES = {"count": 2.0, "chain": 1.6, "polite": 1.6, "case": 1.4, "redact": 1.3}
+_SHARES = {"count": 1.8, "chain": 1.4, "polite": 1.8, "case": 1.6, "redact": 1.4}
 _PADDING = -1
 _PROMPT, _MAIN = 0, 1
 
@@ -120,7 +122,7 @@ class RowStream:
         opened = self._model == "tiny-thinking"
         thought = self._encode(("" if opened else "<think>\n") + prompt.thought)
         answer = self._encode(f"\n\n{prompt.answer}<|im_end|>")
-        row.add(thought + self._encode("\n</think>"), THOUGHT_WEIGHT, _MAIN, begin)
+        row.add(thought + self._encode("\n</think>"), THOUGHT_WEIGHTS[prompt.kind], _MAIN, begin)
         row.add(answer, ANSWER_WEIGHT, _MAIN, len(row.ids))
         for branch in range(_MAIN + 1, _MAIN + 1 + CUTS):
             kept = rng.randint(0 if opened else 1, len(thought))

@@ -49,7 +49,7 @@ def _average(weights: list[nn.Parameter], alive: bool) -> bool:
     workers = distributed.get_world_size()
     for weight, part in zip(weights, torch.split(flat[:-1], [w.numel() for w in weights]), strict=True):
         weight.grad = (part / workers).view_as(weight)
-    return int(flat[-1]) == workers
+    return bool(flat[-1].item() == workers)
 
 
 def train_stage(reasoner: Reasoner, tokenizer: Tokenizer, stage: Stage, report: Callable[[str], None]) -> None:

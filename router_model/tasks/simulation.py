@@ -40,9 +40,13 @@ def build_boolean(rng: random.Random, level: int) -> Problem:
 
 
 def build_count(rng: random.Random, level: int) -> Problem:
-    letters = rng.sample(LETTERS, 3)
-    items = [rng.choice(letters) for _ in range(2 + 2 * level)]
-    wanted, found, lines = letters[0], 0, []
+    n = 2 + 2 * level
+    # Other letters come once and lie between the wanted ones: a small transformer keeps its place in the list by them.
+    wanted, *others = rng.sample(LETTERS, 1 + n)
+    places = rng.randint(0, n // 2)
+    chosen = {place + i for i, place in enumerate(sorted(rng.sample(range(n - places + 1), places)))}
+    items = [wanted if i in chosen else others[i] for i in range(n)]
+    found, lines = 0, []
     for item in items:
         found += item == wanted
         lines.append(f"- {item} {wanted} {'yes' if item == wanted else 'no'} {found}")

@@ -43,8 +43,9 @@ async def _spent(gateway: RunningGateway, budgets: list[int]) -> list[int]:
                 )
             assert answer.choices[0].message.content, "the answer was starved by the thought"
             assert answer.usage is not None
-            assert answer.usage.completion_tokens_details is not None
-            return answer.usage.completion_tokens_details.reasoning_tokens or 0
+            details = answer.usage.completion_tokens_details
+            # A deployment without a reasoning parser, as an Instruct model's is, has no such details.
+            return (details.reasoning_tokens or 0) if details else 0
 
         return list(await asyncio.gather(*(ask(number, budget) for number, budget in enumerate(budgets))))
 

@@ -28,7 +28,7 @@ def test_the_interval_is_shared_by_weight(u: float, expected: str) -> None:
 
 def test_positions_fill_the_half_open_interval_evenly() -> None:
     positions = [position(f"unit-{i}", "salt") for i in range(4000)]
-    assert 0 <= min(positions) and max(positions) < 1
+    assert min(positions) >= 0 and max(positions) < 1
     assert abs(sum(positions) / 4000 - 0.5) < 0.02
     shares = [sum(assign(f"unit-{i}", "salt", ARMS).name == name for i in range(4000)) / 4000 for name in "abc"]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_every_effort_is_collected_once_even_after_an_interruption(engine: str, 
 
     # What an interruption leaves: some rows, the last one cut short.
     partial = tmp_path / "outcomes.parquet.partial"
-    kept = '{"key": "tiny/nothink/", "prompt_id": "%s", "model": "kept"}\n' % rows[0]["prompt_id"]
+    kept = json.dumps({"key": "tiny/nothink/", "prompt_id": rows[0]["prompt_id"], "model": "kept"}) + "\n"
     partial.write_text(kept + '{"key": "tiny/noth', "utf-8")
     assert collect(config, tasks, out).returncode == 0
     again = pq.read_table(out).to_pylist()
