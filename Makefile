@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench reasoner router clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -33,6 +33,30 @@ format: $(VENV)/.dev ## Put the code into the style that lint asks for
 bench: $(VENV)/.dev ## Mixed load through the gateway: thinking tokens per second, TTFT, goodput (ARGS="--users 16 --seconds 30")
 	@$(RUN) -m loadtests $(ARGS)
 
+# Prompts, seeds and folders of what ships; `make reasoner router` makes all of it anew.
+REASONER := runs/reasoner
+ROUTER := runs/router
+HELD_OUT ?= 3900
+ROUTER_PROMPTS ?= 6000
+
+reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and measure them (about 75 minutes of one core)
+	$(RUN) -m router_model.reasoner --out $(REASONER) $(ARGS)
+	$(RUN) -m router_model.tasks --for all --n $(HELD_OUT) --seed 9 --out $(REASONER)/held-out.jsonl
+	$(VENV)/bin/thinkgate collect --weights $(REASONER) --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/outcomes.parquet
+	$(RUN) -m router_model.reasoner.card --data $(REASONER)/outcomes.parquet --weights $(REASONER)
+
+router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router on them and judge it on new phrasings
+	mkdir -p $(ROUTER)
+	$(RUN) -m router_model.tasks --for router --n $(ROUTER_PROMPTS) --seed 1 --out $(ROUTER)/train.jsonl
+	$(RUN) -m router_model.tasks --for new-phrasings --n 1500 --seed 2 --out $(ROUTER)/new-phrasings.jsonl
+	$(RUN) -m router_model.tasks --for new-families --n 1500 --seed 3 --out $(ROUTER)/new-families.jsonl
+	for name in train new-phrasings new-families; do \
+	    $(VENV)/bin/thinkgate collect --tasks $(ROUTER)/$$name.jsonl --out $(ROUTER)/$$name.parquet || exit 1; done
+	$(VENV)/bin/thinkgate train --data $(ROUTER)/train.parquet --out $(ROUTER)/tiny
+	for name in new-phrasings new-families; do for pair in "tiny tiny" "tiny-instruct tiny-thinking"; do set -- $$pair; \
+	    $(VENV)/bin/thinkgate evaluate --router $(ROUTER)/tiny --data $(ROUTER)/$$name.parquet \
+	        --no-think $$1/nothink --think $$2/think --html $(ROUTER)/$$name-$$2.html || exit 1; done; done
+
 clean: ## Remove the environments, caches and build output
 	rm -rf $(VENV) .venv-vllm build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -47,6 +71,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "installing Thinkgate and its development tools into $(VENV) (a minute or two)"
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.train: pyproject.toml | $(VENV)/.made
+	@echo "installing Thinkgate with PyTorch into $(VENV) (a few minutes)"
+	@$(PIP) --editable '.[demo,train]'
+	@touch $@
 
 # Some distributions ship Python without ensurepip: there pip of the machine installs pip into the environment.
 $(VENV)/.made:

@@ -88,15 +88,18 @@ def engine(host: str, port: int, weights: Path | None, max_batch: int, max_queue
 @click.option("--tasks", type=FILE, required=True, help="JSON lines: prompts with their verifiers.")
 @click.option("--out", type=NEW_FILE, required=True, help="The outcome table, Parquet.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
-def collect(config: Path | None, tasks: Path, out: Path, concurrency: int) -> None:
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of the embedded engine's model folders.")
+def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None) -> None:
     """Run tasks over every effort of every deployment and verify the answers. Started again, it goes on."""
     from gateway import collect as collector
     from gateway.engine_process import EngineProcess
 
     if config is not None:
+        if weights is not None:
+            raise ConfigError(["--weights is for the embedded engine: leave --config out"])
         rows = collector.run(config, tasks, out, concurrency)
     else:
-        with EngineProcess() as embedded:
+        with EngineProcess(weights=weights) as embedded:
             rows = collector.run(None, tasks, out, concurrency, embedded.url())
     click.echo(f"{rows} outcomes in {out}")
 

@@ -9,7 +9,7 @@ from gateway.settings import Settings, parse
 
 # The embedded reasoner thinks in tens of tokens where large models think in thousands.
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
-BUDGETS = [16, 32, 64, 128, 256]
+BUDGETS = [8, 16, 32, 64, 128, 256]
 ROUTER = "constant"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -26,8 +27,11 @@ class EngineProcess:
     closes and the engine stops.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, weights: Path | None = None) -> None:
+        """`weights` is a folder of model folders; the ones that ship if None."""
         command = [sys.executable, "-m", "gateway.cli", "engine", "--host", host, "--port", str(port)]
+        if weights is not None:
+            command += ["--weights", str(weights)]
         self._process = subprocess.Popen(
             [*command, "--stop-with-parent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

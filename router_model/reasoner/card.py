@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from router_model.reasoner import compare
+from router_model.reasoner.modes import mode_of, order
+
 Rows = Sequence[Mapping[str, Any]]
 _LEVELS = (("1-2", 1, 2), ("3-5", 3, 5), ("6+", 6, 99))
 
@@ -18,20 +21,9 @@ _ABOUT = {
 }
 
 
-def mode_of(row: Mapping[str, Any]) -> str:
-    """`no`, a budget in tokens, or `full`."""
-    if row["mode"] == "nothink":
-        return "no"
-    return "full" if row["budget"] is None else str(int(row["budget"]))
-
-
-def _order(mode: str) -> float:
-    return {"no": -1.0, "full": float("inf")}[mode] if mode in ("no", "full") else float(mode)
-
-
 def table(rows: Rows) -> str:
     """Markdown: accuracy % / mean completion tokens per family, level group and mode."""
-    modes = sorted({mode_of(row) for row in rows}, key=_order)
+    modes = sorted({mode_of(row) for row in rows}, key=order)
     lines = [f"| task | level | n | {' | '.join(modes)} |", "|---|---|---|" + "---|" * len(modes)]
     for task in dict.fromkeys(row["task"] for row in sorted(rows, key=lambda r: (r["kind"] == "instruct", r["task"]))):
         own = [row for row in rows if row["task"] == task]
@@ -73,17 +65,41 @@ without thinking, a number is the thinking budget in tokens, `full` is unlimited
 """
 
 
+def comparison(releases: Sequence[Rows]) -> str:
+    """The section on merged against split."""
+    return f"""
+## Merged against split
+
+One shared base; then, for each seed, a branch per model on matched samples: `tiny` learns from all of them, each half
+of the pair from exactly its share of the same ones. Same prompts, paired; ± is a 95 % interval over prompts, and the
+difference between seeds shows what training alone moves.
+
+{compare.table(releases)}
+"""
+
+
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="An outcome table.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    required=True,
+    help="Outcome tables, one for each seed; the first is of the weights.",
+)
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of model folders.")
-def main(data: Path, weights: Path) -> None:
-    """Write MODEL_CARD.md into every model folder that the table measured."""
+def main(data: tuple[Path, ...], weights: Path) -> None:
+    """Write MODEL_CARD.md into every model folder that the first table measured."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(data).to_pylist()
+    releases = [pq.read_table(path).to_pylist() for path in data]
+    rows = releases[0]
     for model in sorted({row["model"] for row in rows} & set(_ABOUT)):
-        (weights / model / "MODEL_CARD.md").write_text(card(model, [r for r in rows if r["model"] == model]), "utf-8")
-        click.echo(f"{weights / model / 'MODEL_CARD.md'}")
+        text = card(model, [row for row in rows if row["model"] == model])
+        if model == compare.MERGED:
+            text += comparison(releases)
+        path = weights / model / "MODEL_CARD.md"
+        path.write_text(text, "utf-8")
+        click.echo(path)
 
 
 if __name__ == "__main__":

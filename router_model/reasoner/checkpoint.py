@@ -19,7 +19,8 @@ _END, _TURN_END = "<|endoftext|>", "<|im_end|>"
 def save_folder(reasoner: Reasoner, tokenizer: Tokenizer, model: ModelName, folder: Path) -> None:
     """Write config, bfloat16 weights, tokenizer, chat template and generation defaults."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {f"model.{name}": value.to(torch.bfloat16).contiguous() for name, value in reasoner.state_dict().items()}
+    weights = reasoner.state_dict().items()
+    state = {f"model.{name}": value.to("cpu", torch.bfloat16).contiguous() for name, value in weights}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
     vocabulary = tokenizer.get_vocab()

@@ -131,11 +131,12 @@ class Reasoner(nn.Module):
     def forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """Hidden states (rows, length, hidden) of `ids`; `mask` (rows, length, length) is True where a token may
         look."""
-        frequencies = self.shape.rope_theta ** (-torch.arange(0, self.shape.head_dim, 2) / self.shape.head_dim)
+        steps = torch.arange(0, self.shape.head_dim, 2, device=ids.device)
+        frequencies = self.shape.rope_theta ** (-steps / self.shape.head_dim)
         angles = positions[:, None, :, None] * frequencies
         angles = torch.cat((angles, angles), dim=-1)
         cos, sin = angles.cos().bfloat16(), angles.sin().bfloat16()
-        bias = torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill_(~mask, float("-inf"))[:, None]
+        bias = torch.zeros_like(mask, dtype=torch.bfloat16).masked_fill_(~mask, float("-inf"))[:, None]
         x = self.embed_tokens(ids).bfloat16()
         for layer in self.layers:
             x = layer(x, cos, sin, bias)
@@ -144,8 +145,11 @@ class Reasoner(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean weighted cross entropy. Only supervised positions reach the vocabulary: most of a prompt does not."""
-        ids, weights = torch.from_numpy(batch.ids), torch.from_numpy(batch.weights)
-        hidden = self(ids[:, :-1], torch.from_numpy(batch.positions)[:, :-1], torch.from_numpy(batch.mask)[:, :-1, :-1])
+        device = self.embed_tokens.weight.device
+        ids, weights, positions, mask = (
+            torch.from_numpy(array).to(device) for array in (batch.ids, batch.weights, batch.positions, batch.mask)
+        )
+        hidden = self(ids[:, :-1], positions[:, :-1], mask[:, :-1, :-1])
         targets, target_weights = ids[:, 1:].reshape(-1), weights[:, 1:].reshape(-1)
         chosen = target_weights.nonzero().squeeze(1)
         logits = functional.linear(hidden.reshape(-1, hidden.shape[-1])[chosen], self.embed_tokens.weight.bfloat16())

@@ -35,7 +35,9 @@ class Muon:
             self._groups[weight.shape].append(weight)
         self._momentum = momentum
         self._weight_decay = weight_decay
-        self._buffers = {shape: torch.zeros(len(group), *shape) for shape, group in self._groups.items()}
+        self._buffers = {
+            shape: torch.zeros(len(group), *shape, device=group[0].device) for shape, group in self._groups.items()
+        }
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:

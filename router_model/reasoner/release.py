@@ -38,7 +38,9 @@ def _worker(rank: int, workers: int, port: int, out: Path, start: Path | None, s
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
         distributed.init_process_group("gloo", rank=rank, world_size=workers)
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
-    reasoner = Reasoner(Shape(tokenizer.get_vocab_size()))
+    # Workers share a CPU's cores; a single one takes the GPU if there is one.
+    device = "cuda" if workers == 1 and torch.cuda.is_available() else "cpu"
+    reasoner = Reasoner(Shape(tokenizer.get_vocab_size())).to(device)
     if start is not None:
         load_weights(reasoner, start)
     folder = out / (stage.model if start is not None else "base")
