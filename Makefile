@@ -36,8 +36,9 @@ bench: $(VENV)/.dev ## Mixed load through the gateway: thinking tokens per secon
 # Prompts, seeds and folders of what ships; `make reasoner router` makes all of it anew.
 REASONER := runs/reasoner
 ROUTER := runs/router
-HELD_OUT ?= 3900
-ROUTER_PROMPTS ?= 6000
+HELD_OUT ?= 2400
+ROUTER_PROMPTS ?= 4000
+JUDGED_PROMPTS ?= 1000
 
 reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and measure them (about 75 minutes of one core)
 	$(RUN) -m router_model.reasoner --out $(REASONER) $(ARGS)
@@ -48,8 +49,8 @@ reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and me
 router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router on them and judge it on new phrasings
 	mkdir -p $(ROUTER)
 	$(RUN) -m router_model.tasks --for router --n $(ROUTER_PROMPTS) --seed 1 --out $(ROUTER)/train.jsonl
-	$(RUN) -m router_model.tasks --for new-phrasings --n 1500 --seed 2 --out $(ROUTER)/new-phrasings.jsonl
-	$(RUN) -m router_model.tasks --for new-families --n 1500 --seed 3 --out $(ROUTER)/new-families.jsonl
+	$(RUN) -m router_model.tasks --for new-phrasings --n $(JUDGED_PROMPTS) --seed 2 --out $(ROUTER)/new-phrasings.jsonl
+	$(RUN) -m router_model.tasks --for new-families --n $(JUDGED_PROMPTS) --seed 3 --out $(ROUTER)/new-families.jsonl
 	for name in train new-phrasings new-families; do \
 	    $(VENV)/bin/thinkgate collect --tasks $(ROUTER)/$$name.jsonl --out $(ROUTER)/$$name.parquet || exit 1; done
 	$(VENV)/bin/thinkgate train --data $(ROUTER)/train.parquet --out $(ROUTER)/tiny

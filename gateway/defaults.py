@@ -10,7 +10,7 @@ from gateway.settings import Settings, parse
 # The embedded reasoner thinks in tens of tokens where large models think in thousands.
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 BUDGETS = [8, 16, 32, 64, 128, 256]
-ROUTER = "constant"
+ROUTER = "tiny"
 
 
 def embedded_settings(engine_url: str, records: Path, **server: Any) -> Settings:
@@ -19,7 +19,7 @@ def embedded_settings(engine_url: str, records: Path, **server: Any) -> Settings
     def deployment(family: str) -> dict[str, Any]:
         return {"url": engine_url, "family": family, "max_context": 2048, "ttft_s": 0.02, "tpot_s": 0.002}
 
-    policy = {"kind": "dial", "dial": 0.5, "default_effort": "medium", "budgets": BUDGETS}
+    policy = {"kind": "dial", "dial": 0.65, "default_effort": "medium", "budgets": BUDGETS}
     model = {"policy": policy, "router": ROUTER, "levels": LEVELS, "answer_allowance": 64}
     return parse(
         {

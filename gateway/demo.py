@@ -32,7 +32,7 @@ SEED = 2026
 CONCURRENCY = 16
 BACKENDS = {"merged": "tiny", "split": "tiny-split"}
 BUDGETS = (16, 32, 64, 128)
-DIALS = (0.2, 0.4, 0.6)
+DIALS = (0.3, 0.5, 0.65)
 RECORDS_WITHIN_S = 30
 READY = "thinkgate ready on "
 
