@@ -43,14 +43,15 @@ def make_parts(settings: Settings) -> Parts:
     """Build and connect. ConfigError: the settings ask for something that cannot be."""
     deployments = build.deployments(settings)
     speeds = paces(deployments.values())
+    metrics = Metrics()
     return Parts(
         settings=settings,
         deployments=deployments,
         paces=speeds,
         catalogue=build.catalogue(settings, deployments, speeds),
-        upstream=Upstream(deployments),
+        upstream=Upstream(deployments, lambda name: metrics.retries.labels(name).inc()),
         records=Records(settings.records.path),
-        metrics=Metrics(),
+        metrics=metrics,
     )
 
 

@@ -89,6 +89,7 @@ def _deployment(name: str, given: settings.Deployment) -> Deployment:
         output_price=given.output_price * PER_MILLION,
         connect_timeout_s=given.connect_timeout_s,
         read_timeout_s=given.read_timeout_s,
+        retries=given.retries,
         api_key=settings.api_key(given),
         router_name=given.router_name or model,
     )

@@ -163,7 +163,7 @@ async def _answer(upstream: Upstream, target: Target, prompt: Prompt) -> dict[st
     for _ in range(_ATTEMPTS):
         started = time.perf_counter()
         try:
-            reply = await upstream.post(plan.deployment, plan.body, {})
+            reply = await upstream.post(plan, call)
             try:
                 answer = orjson.loads(await reply.read())
             finally:

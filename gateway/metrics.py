@@ -42,6 +42,9 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge("thinkgate_in_flight", "Requests being answered now.", registry=registry)
+        self.retries = Counter(
+            "thinkgate_upstream_retries", "Requests passed on to another replica.", ("deployment",), registry=registry
+        )
         self.lost = Gauge("thinkgate_records_lost", "Records that could not be written.", registry=registry)
 
     def observe(self, record: Record) -> None:

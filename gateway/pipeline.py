@@ -65,7 +65,7 @@ class Pipeline:
         exchange.sent = time.perf_counter()
         exchange.decision_s = exchange.sent - begun
         self.paces[plan.deployment.name].began()
-        reply = await self.upstream.post(plan.deployment, plan.body, call.forwarded)
+        reply = await self.upstream.post(plan, call)
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
     async def _plain(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:

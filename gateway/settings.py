@@ -54,6 +54,8 @@ class Deployment(Strict):
     """Dollars per million tokens."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     read_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    retries: Annotated[int, Field(ge=0, le=8)] = 1
+    """How many other replicas are asked when one cannot answer; none where the client itself is trying again."""
     api_key_env: str | None = None
     """The environment variable that holds the backend's key."""
     router_name: str | None = None

@@ -71,6 +71,7 @@ class Deployment:
     output_price: float = 0.0
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 600.0
+    retries: int = 1
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""
 
@@ -143,7 +144,7 @@ class Call:
     `body` is in Chat Completions form and is never changed. `requested` is the effort the client named (None: decide
     for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
     one. `limit` is the client's limit on all completion tokens, `size` the request's bytes, `unit` what an experiment
-    assigns.
+    assigns, `tries` how often the client has tried before.
     """
 
     request_id: str
@@ -159,6 +160,7 @@ class Call:
     limit: int | None = None
     size: int = 0
     unit: str = ""
+    tries: int = 0
     forwarded: Headers = field(default_factory=dict)
 
 
@@ -177,13 +179,15 @@ class Decision:
 class Plan:
     """What goes out: the deployment, the effort it can legally be told, the body, and what could not be said.
 
-    `applied` is None where the family cannot be told an effort: the backend then does as it likes.
+    `applied` is None where the family cannot be told an effort: the backend then does as it likes. `tokens` is the work
+    it is for the backend, prompt and answer, as far as can be told beforehand.
     """
 
     deployment: Deployment
     applied: Effort | None
     body: dict[str, Any]
     notes: tuple[str, ...] = ()
+    tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""The way to the backends: one POST, its status awaited, every failure turned into one of our errors."""
+"""The way to the backends: one POST, its status awaited, every failure turned into one of our errors.
+
+A replica that cannot answer is passed over for another one, before the first byte and never after it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from itertools import cycle
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import aiohttp
 import orjson
@@ -17,10 +18,12 @@ from gateway.errors import (
     BackendRefused,
     BackendTimeout,
     BackendUnreachable,
+    GatewayError,
     StreamCut,
     error_fields,
 )
-from gateway.types import Deployment, Headers
+from gateway.replicas import Replica, Replicas
+from gateway.types import Call, Deployment, Headers, Plan
 
 # Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
 KEEPALIVE_S = 4.0
@@ -28,19 +31,24 @@ KEEPALIVE_S = 4.0
 KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 DRAIN_S = 0.2
 MAX_ERROR_BYTES = 65_536
+TOO_MANY = 429
+TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
+PREFIX_CHARACTERS = 512
 
 
 class Reply:
     """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn) -> None:
         self._response = response
         self._deployment = deployment
+        self._turn = turn
 
     async def read(self) -> bytes:
         try:
             return await self._response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._turn.failed()
             raise _failure(error, self._deployment) from error
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -49,6 +57,7 @@ class Reply:
             async for chunk in self._response.content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._turn.failed()
             raise _cut(error, self._deployment) from error
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
@@ -60,6 +69,7 @@ class Reply:
 
     def close(self) -> None:
         """A body read to its end gives the connection back; anything else drops it."""
+        self._turn.end()
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -69,7 +79,9 @@ class Reply:
 class Upstream:
     """The connection pool. `open` and `close` belong to the application's life."""
 
-    def __init__(self, deployments: dict[str, Deployment]) -> None:
+    def __init__(self, deployments: Mapping[str, Deployment], retried: Callable[[str], None] = lambda _: None) -> None:
+        """`retried` is told a deployment's name for each request that another of its replicas is asked."""
+        self._retried = retried
         self._routes = {name: _Route(deployment) for name, deployment in deployments.items()}
         self._session: aiohttp.ClientSession | None = None
 
@@ -86,39 +98,70 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, deployment: Deployment, body: dict[str, Any], headers: Headers) -> Reply:
-        """Send a chat completion. BackendRefused for every status but 200; BackendFailed if there was none."""
-        route = self._routes[deployment.name]
-        data = orjson.dumps(body)
-        try:
-            response = await self._post_once(route, data, headers)
-        except aiohttp.ServerDisconnectedError:
-            # An idle connection that the backend had just dropped: nothing was answered, so try once on a new one.
-            response = await self._send(route, data, headers)
-        if response.status == 200:
-            return Reply(response, deployment)
-        raise await _refusal(response)
+    async def post(self, plan: Plan, call: Call) -> Reply:
+        """Send a chat completion; another replica is asked when one cannot answer and nothing has been answered yet.
 
-    async def _post_once(self, route: _Route, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
-        assert self._session is not None, "open() comes first"
+        BackendRefused for every status but 200; BackendFailed if there was none.
+        """
+        route = self._routes[plan.deployment.name]
+        data = orjson.dumps(plan.body)
+        conversation = _conversation(call) if len(route.replicas.all) > 1 else ""
+        # A client that tries again by itself gets one try each time: two layers of retries would multiply.
+        left = 0 if call.tries else plan.deployment.retries
+        tried: list[Replica] = []
+        while (replica := route.replicas.pick(conversation, tried)) is not None:
+            tried.append(replica)
+            try:
+                return await self._ask(route, replica, data, call.forwarded, plan.tokens)
+            except GatewayError as error:
+                last = error
+                if not left or not _elsewhere(error):
+                    break
+            left -= 1
+            self._retried(route.deployment.name)
+        raise last
+
+    def replicas(self, deployment: str) -> Replicas:
+        return self._routes[deployment].replicas
+
+    async def _ask(self, route: _Route, replica: Replica, data: bytes, headers: Headers, tokens: float) -> Reply:
+        """One try at one replica, which learns how it went."""
+        turn = _Turn(route.replicas, replica, tokens)
         try:
-            return await self._session.post(
-                next(route.urls),
-                data=data,
-                headers={**route.headers, **headers},
-                timeout=route.timeout,
-                allow_redirects=False,
-            )
-        except aiohttp.ServerDisconnectedError:
+            response = await self._send(route, replica, data, headers)
+            if response.status != 200:
+                raise await _refusal(response)
+        except GatewayError as error:
+            turn.refused(error)
+            turn.end()
             raise
+        except BaseException:
+            turn.end()
+            raise
+        replica.succeeded()
+        return Reply(response, route.deployment, turn)
+
+    async def _send(self, route: _Route, replica: Replica, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+        try:
+            try:
+                return await self._send_once(route, replica, data, headers)
+            except aiohttp.ServerDisconnectedError:
+                # An idle connection that the backend had just dropped: nothing was answered, so once more on a new one.
+                return await self._send_once(route, replica, data, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _failure(error, route.deployment) from error
 
-    async def _send(self, route: _Route, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
-        try:
-            return await self._post_once(route, data, headers)
-        except aiohttp.ServerDisconnectedError as error:
-            raise _failure(error, route.deployment) from error
+    async def _send_once(
+        self, route: _Route, replica: Replica, data: bytes, headers: Headers
+    ) -> aiohttp.ClientResponse:
+        assert self._session is not None, "open() comes first"
+        return await self._session.post(
+            route.urls[replica.url],
+            data=data,
+            headers={**route.headers, **headers},
+            timeout=route.timeout,
+            allow_redirects=False,
+        )
 
     async def answers(self, deployment: Deployment, timeout_s: float = 2.0) -> str | None:
         """None if some replica of the deployment lists its models; else why not, in words."""
@@ -142,11 +185,68 @@ class _Route:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
-        self.urls = cycle([URL(f"{url}/chat/completions") for url in deployment.urls])
+        self.replicas = Replicas(deployment.urls)
+        self.urls = {url: URL(f"{url}/chat/completions") for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
         self.timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=deployment.connect_timeout_s, sock_read=deployment.read_timeout_s
         )
+
+
+class _Turn:
+    """One request at one replica, from being sent to being let go."""
+
+    def __init__(self, replicas: Replicas, replica: Replica, tokens: float) -> None:
+        self._replicas = replicas
+        self._replica = replica
+        self._tokens = tokens
+        self._ended = False
+        replica.began(tokens)
+
+    def refused(self, error: GatewayError) -> None:
+        """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
+        if not _elsewhere(error):
+            return
+        wait = _seconds(error.headers)
+        if wait is not None and isinstance(error, BackendRefused):
+            self._replica.busy(wait, self._replicas.clock())
+        elif error.status != TOO_MANY:
+            self.failed()
+
+    def failed(self) -> None:
+        self._replica.failed(self._replicas.clock())
+
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._replica.ended(self._tokens)
+
+
+def _conversation(call: Call) -> str:
+    """What a conversation keeps from turn to turn, and what its prefix in a cache begins with."""
+    parts: list[str] = []
+    for message in call.body["messages"]:
+        parts.append(str(message.get("content"))[:PREFIX_CHARACTERS])
+        if message["role"] == "user":
+            break
+    return "\n".join(parts)
+
+
+def _elsewhere(error: GatewayError) -> bool:
+    """Whether another replica might do better. Not after a wait for an answer: the first one may still be at it."""
+    if isinstance(error, BackendRefused):
+        return error.status in TRY_ELSEWHERE and error.headers.get("x-should-retry") != "false"
+    return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout)
+
+
+def _seconds(headers: Headers) -> float | None:
+    """What Retry-After asks for, in seconds; None if it is not there, or a date."""
+    try:
+        if "retry-after-ms" in headers:
+            return float(headers["retry-after-ms"]) / 1000
+        return float(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> BackendRefused:

@@ -80,6 +80,7 @@ def read_call(body: dict[str, Any], size: int, request_id: str, headers: Headers
         limit=min((limit for limit in limits if limit is not None), default=None),
         size=size,
         unit=_unit(body) or request_id,
+        tries=wire.tries_before(headers),
         forwarded=wire.forwarded(headers, request_id),
     )
 

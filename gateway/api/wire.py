@@ -35,6 +35,12 @@ def given_id(headers: Headers) -> str | None:
     return given if _SANE_ID.fullmatch(given) else None
 
 
+def tries_before(headers: Headers) -> int:
+    """How often the client's SDK says that it has tried this request before."""
+    count = headers.get("x-stainless-retry-count", "")
+    return int(count) if count.isascii() and count.isdecimal() and len(count) < 4 else 0
+
+
 def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
     """The headers that go on to the backend. The client's credentials are for the gateway and do not."""
     return {"x-request-id": request_id} | {name: headers[name] for name in _TRACE_HEADERS if name in headers}

@@ -9,6 +9,10 @@ from gateway import efforts
 from gateway.families import limits
 from gateway.types import UNLIMITED, Arm, Call, Effort, Family, JsonObject, Plan
 
+BYTES_PER_TOKEN = 4
+# What an unlimited thought counts as, in tokens.
+LONG_THOUGHT = 4096
+
 
 def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLimits) -> Plan:
     """The request for one deployment of the arm. Changes only model, effort, limits and usage reporting."""
@@ -26,7 +30,12 @@ def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLim
     limits.write(body, applied, call.limit, answer)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    return Plan(deployment, applied, body, tuple(notes))
+    return Plan(deployment, applied, body, tuple(notes), _work(call, effort))
+
+
+def _work(call: Call, effort: Effort) -> float:
+    """Tokens of the prompt and at most of the thought; what an answer takes is alike wherever it is written."""
+    return call.size / BYTES_PER_TOKEN + min(efforts.size(effort), LONG_THOUGHT)
 
 
 def _nearest(effort: Effort, arm: Arm, notes: list[str]) -> Effort:

@@ -1,0 +1,209 @@
+"""Replicas: affinity, load, breaks and half-open tries, on a clock that the test turns; then through the front door."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from gateway.ports import free_port
+from gateway.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
+from tests.gateway.conftest import Start, table
+from tests.gateway.scripted import Connection, ScriptedBackend, obedient
+
+URLS = ("http://a/v1", "http://b/v1", "http://c/v1")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def replicas(clock: Clock) -> Replicas:
+    return Replicas(URLS, clock)
+
+
+def picked(replicas: Replicas, conversation: str = "x", tried: tuple[Replica, ...] = ()) -> Replica:
+    replica = replicas.pick(conversation, tried)
+    assert replica is not None
+    return replica
+
+
+def test_a_conversation_keeps_its_replica_and_conversations_spread(replicas: Replicas) -> None:
+    counts = Counter(picked(replicas, f"talk {i}").url for i in range(600))
+    assert all(picked(replicas, "talk 7") is picked(replicas, "talk 7") for _ in range(5))
+    assert min(counts.values()) > 150
+
+
+def test_when_a_replica_goes_only_its_conversations_move(clock: Clock) -> None:
+    three, two = Replicas(URLS, clock), Replicas(URLS[:2], clock)
+    for i in range(200):
+        before, after = picked(three, f"talk {i}").url, picked(two, f"talk {i}").url
+        assert before in (after, URLS[2])
+
+
+def test_a_conversation_leaves_a_replica_that_is_far_busier(replicas: Replicas) -> None:
+    own = picked(replicas)
+    own.began(MORE_TOKENS)
+    assert picked(replicas) is own
+    own.began(1)
+    other = picked(replicas)
+    assert other is not own
+    own.ended(1)
+    assert picked(replicas) is own
+
+
+def test_failures_in_a_row_open_the_circuit_and_one_request_tries_it(replicas: Replicas, clock: Clock) -> None:
+    own = picked(replicas)
+    for _ in range(FAILURES - 1):
+        own.failed(clock.now)
+    assert picked(replicas) is own
+    own.succeeded()
+    for _ in range(FAILURES):
+        own.failed(clock.now)
+    assert picked(replicas) is not own
+    clock.now += FIRST_BREAK_S
+    assert picked(replicas) is own
+    own.began(1)
+    assert picked(replicas) is not own, "one request at a time while half open"
+    own.failed(clock.now)
+    own.ended(1)
+    clock.now += FIRST_BREAK_S
+    assert picked(replicas) is not own, "the next break is longer"
+    clock.now += FIRST_BREAK_S
+    own.began(1)
+    own.succeeded()
+    assert picked(replicas) is own
+
+
+def test_breaks_do_not_grow_without_end(clock: Clock) -> None:
+    replica = Replica("http://a/v1")
+    for _ in range(500):
+        replica.failed(clock.now)
+    assert replica.wait_until() == clock.now + LONGEST_BREAK_S
+
+
+def test_a_busy_replica_is_asked_again_when_it_said_so(replicas: Replicas, clock: Clock) -> None:
+    own = picked(replicas)
+    own.busy(7, clock.now)
+    assert picked(replicas) is not own
+    clock.now += 7
+    assert picked(replicas) is own
+
+
+def test_where_all_are_in_a_break_the_first_to_come_back_is_asked(replicas: Replicas, clock: Clock) -> None:
+    for wait, replica in zip((9, 3, 5), replicas.all, strict=True):
+        replica.busy(wait, clock.now)
+    assert picked(replicas) is replicas.all[1]
+    assert replicas.pick("x", (replicas.all[1],)) is None
+
+
+def _several(backends: list[str], **fields: Any) -> dict[str, Any]:
+    settings = table(backends[0])
+    settings["deployments"]["hybrid"] |= {"url": backends, **fields}
+    return settings
+
+
+def _ask(number: int) -> dict[str, Any]:
+    return {"model": "merged", "messages": [{"role": "user", "content": f"hi {number}"}], "reasoning_effort": "low"}
+
+
+def _refusal(status: int, **headers: str) -> Any:
+    async def refuse(connection: Connection) -> None:
+        await connection.answer(status, json.dumps({"error": {"message": "no", "code": "busy"}}).encode(), headers)
+
+    return refuse
+
+
+async def _reset(connection: Connection) -> None:
+    connection.cut()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", [_refusal(429), _refusal(500), _refusal(502), _refusal(503), _refusal(504), _reset])
+def test_another_replica_answers_what_one_cannot(start: Start, fault: Any, stream: bool) -> None:
+    with ScriptedBackend(fault) as bad, ScriptedBackend() as good:
+        gateway = start(_several([bad.url, good.url]))
+        answers = [gateway.post({**_ask(number), "stream": stream}) for number in range(12)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert 0 < len(bad.requests) < 12 and len(good.requests) == 12
+        assert len(gateway.records()) == 12
+
+
+def test_a_replica_that_is_gone_is_soon_not_asked_at_all(start: Start) -> None:
+    with ScriptedBackend() as good:
+        gateway = start(_several([f"http://127.0.0.1:{free_port()}/v1", good.url]))
+        assert {gateway.post(_ask(number)).status_code for number in range(30)} == {200}
+        assert "thinkgate_upstream_retries_total" in gateway.get("/metrics").text
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 413, 422])
+def test_what_the_client_must_mend_is_not_tried_twice(start: Start, status: int) -> None:
+    with ExitStack() as stack:
+        both = [stack.enter_context(ScriptedBackend(_refusal(status))) for _ in range(2)]
+        gateway = start(_several([backend.url for backend in both]))
+        assert gateway.post(_ask(0)).status_code == status
+        assert sum(len(backend.requests) for backend in both) == 1
+
+
+@pytest.mark.parametrize(
+    ("client", "backend"), [({"x-stainless-retry-count": "1"}, {}), ({}, {"x-should-retry": "false"})]
+)
+def test_two_layers_of_retries_do_not_multiply(start: Start, client: dict[str, str], backend: dict[str, str]) -> None:
+    with ExitStack() as stack:
+        both = [stack.enter_context(ScriptedBackend(_refusal(503, **backend))) for _ in range(2)]
+        gateway = start(_several([replica.url for replica in both]))
+        assert gateway.post(_ask(0), headers=client).status_code == 503
+        assert sum(len(replica.requests) for replica in both) == 1
+
+
+def test_retry_after_is_obeyed_and_kept(start: Start) -> None:
+    with ScriptedBackend(_refusal(429, **{"retry-after": "30"})) as first, ScriptedBackend() as second:
+        gateway = start(_several([first.url, second.url]))
+        assert {gateway.post(_ask(number)).status_code for number in range(12)} == {200}
+        assert len(first.requests) == 1, "it said not to come back for half a minute"
+        second.script = first.script
+        answer = gateway.post(_ask(0))
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+
+
+def test_retries_can_be_switched_off(start: Start) -> None:
+    with ExitStack() as stack:
+        both = [stack.enter_context(ScriptedBackend(_refusal(503))) for _ in range(2)]
+        gateway = start(_several([replica.url for replica in both], retries=0))
+        assert gateway.post(_ask(0)).status_code == 503
+        assert sum(len(replica.requests) for replica in both) == 1
+
+
+def test_nothing_is_retried_after_the_first_byte(start: Start) -> None:
+    async def cut_short(connection: Connection) -> None:
+        await connection.begin_stream()
+        await connection.chunk(b'data: {"choices":[{"index":0,"delta":{"content":"fo"}}]}\n\n')
+        connection.cut()
+
+    with ExitStack() as stack:
+        both = [stack.enter_context(ScriptedBackend(cut_short)) for _ in range(2)]
+        gateway = start(_several([replica.url for replica in both]))
+        assert '"error"' in gateway.post({**_ask(0), "stream": True}).text
+        assert sum(len(replica.requests) for replica in both) == 1
+
+
+def test_finished_requests_leave_no_work_behind(start: Start) -> None:
+    with ScriptedBackend() as first, ScriptedBackend(obedient) as second:
+        gateway = start(_several([first.url, second.url]))
+        for number in range(10):
+            gateway.post({**_ask(number), "stream": number % 2 == 0})
+        replicas = gateway.parts.upstream.replicas("hybrid").all
+        assert [replica.outstanding for replica in replicas] == [0.0, 0.0]
