@@ -76,7 +76,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="Thinkgate", version=__version__, lifespan=lifespan)
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(models.router(parts.catalogue, int(time.time())))
-    app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics, parts.records))
+    app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics))
     app.add_exception_handler(GatewayError, _tell)
     app.add_exception_handler(HTTPException, _tell_route)
     app.add_exception_handler(Exception, _tell_bug)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.types import Record
 
+# The client library's own name for where processes count together; set before a worker imports it.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TOKENS = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
@@ -41,11 +46,15 @@ class Metrics:
             buckets=MILLISECONDS,
             registry=registry,
         )
-        self.in_flight = Gauge("thinkgate_in_flight", "Requests being answered now.", registry=registry)
+        self.in_flight = Gauge(
+            "thinkgate_in_flight", "Requests being answered now.", registry=registry, multiprocess_mode="livesum"
+        )
         self.retries = Counter(
             "thinkgate_upstream_retries", "Requests passed on to another replica.", ("deployment",), registry=registry
         )
-        self.lost = Gauge("thinkgate_records_lost", "Records that could not be written.", registry=registry)
+        self.lost = Gauge(
+            "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
+        )
 
     def observe(self, record: Record) -> None:
         """Count one finished request. An unknown model name is not a label: clients could make any number of them."""
@@ -65,4 +74,9 @@ class Metrics:
             self.thinking.labels(model).observe(thought)
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        """Of this process, or of all workers together where there are several."""
+        registry = self.registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

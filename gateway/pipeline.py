@@ -133,6 +133,8 @@ class Pipeline:
         record = exchange.record()
         self.records.write(record)
         self.metrics.observe(record)
+        if self.records.lost:
+            self.metrics.lost.set(self.records.lost)
         if exchange.plan is not None:
             self.paces[exchange.plan.deployment.name].finished(exchange.measured())
 

@@ -10,6 +10,11 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from tempfile import TemporaryDirectory
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from gateway.metrics import SHARED_FOLDER
 
 Target = Callable[[str, socket.socket], None]
 
@@ -17,8 +22,15 @@ Target = Callable[[str, socket.socket], None]
 def run_workers(target: Target, settings: str, listener: socket.socket, count: int) -> None:
     """Run `target(settings, listener)` in `count` processes until SIGTERM or SIGINT; a worker that dies is replaced.
 
-    The workers watch a pipe that only this process writes to: when it dies, however suddenly, they stop.
+    The workers watch a pipe that only this process writes to: when it dies, however suddenly, they stop. They count
+    into files of one folder, so that each of them can tell the metrics of all.
     """
+    with TemporaryDirectory(prefix="thinkgate-metrics-") as folder:
+        os.environ[SHARED_FOLDER] = folder
+        _run(target, settings, listener, count, folder)
+
+
+def _run(target: Target, settings: str, listener: socket.socket, count: int, folder: str) -> None:
     context = multiprocessing.get_context("spawn")
     watched, held = context.Pipe(duplex=False)
     woken, wake = context.Pipe(duplex=False)
@@ -41,6 +53,8 @@ def run_workers(target: Target, settings: str, listener: socket.socket, count: i
     while not stopping.is_set():
         wait([woken, *(worker.sentinel for worker in workers)])
         if not stopping.is_set():
+            for dead in (worker for worker in workers if not worker.is_alive()):
+                mark_process_dead(dead.pid, folder)  # type: ignore[no-untyped-call]
             workers = [worker if worker.is_alive() else start() for worker in workers]
     for worker in workers:
         worker.terminate()

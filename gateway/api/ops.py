@@ -11,12 +11,11 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.metrics import Metrics
-from gateway.records import Records
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 
 
-def router(deployments: Mapping[str, Deployment], upstream: Upstream, metrics: Metrics, records: Records) -> APIRouter:
+def router(deployments: Mapping[str, Deployment], upstream: Upstream, metrics: Metrics) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/health")
@@ -32,7 +31,6 @@ def router(deployments: Mapping[str, Deployment], upstream: Upstream, metrics: M
 
     @routes.get("/metrics")
     async def prometheus() -> Response:
-        metrics.lost.set(records.lost)
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return routes

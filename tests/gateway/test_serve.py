@@ -109,6 +109,12 @@ def test_workers_share_the_port_and_each_request_has_one_record(config: Path) ->
         for number in range(30):
             answer = httpx.post(f"{url}/v1/chat/completions", json=ASK, headers={"x-request-id": str(number)})
             assert answer.status_code == 200
+        # Whichever worker answers, it tells the metrics of both.
+        for _ in range(6):
+            lines = httpx.get(f"{url}/metrics").text.splitlines()
+            counted = [line.rsplit(" ", 1)[1] for line in lines if line.startswith("thinkgate_requests_total{")]
+            assert sum(map(float, counted)) == 30
+            assert "thinkgate_in_flight 0.0" in lines
         assert gateway.stop() == 0, gateway.errors()
     assert sorted(map(int, recorded(config.parent / "thinkgate.db"))) == list(range(30))
 
