@@ -21,7 +21,7 @@ PAIRS = {"merged": ("tiny", "tiny"), "split": ("tiny-instruct", "tiny-thinking")
 async def _scores(url: str, model: str, fields: dict[str, Any], prompts: list[Prompt]) -> dict[str, float]:
     """Mean score by kind of work."""
     slots = asyncio.Semaphore(IN_FLIGHT)
-    async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
 
         async def ask(prompt: Prompt) -> float:
             extra: dict[str, Any] = {"tools": prompt.tools} if prompt.tools else {}
