@@ -13,26 +13,14 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from gateway.errors import (
-    BackendFailed,
-    BackendRefused,
-    BackendTimeout,
-    BackendUnreachable,
-    GatewayError,
-    StreamCut,
-    error_fields,
-)
+from gateway import faults
+from gateway.errors import BackendRefused, BackendTimeout, GatewayError, StreamCut
 from gateway.replicas import Replica, Replicas
 from gateway.types import Call, Deployment, Headers, Plan
 
 # Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
 KEEPALIVE_S = 4.0
-# What a client may need of a refusal besides its body.
-KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 DRAIN_S = 0.2
-MAX_ERROR_BYTES = 65_536
-TOO_MANY = 429
-TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
 PREFIX_CHARACTERS = 512
 
 
@@ -49,7 +37,7 @@ class Reply:
             return await self._response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
-            raise _failure(error, self._deployment) from error
+            raise faults.failure(error, self._deployment) from error
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
@@ -58,7 +46,7 @@ class Reply:
                 yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
-            raise _cut(error, self._deployment) from error
+            raise faults.cut(error, self._deployment) from error
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
         """Read what follows the answer's end, so that the connection can be used again; a moment, no longer."""
@@ -115,7 +103,7 @@ class Upstream:
                 return await self._ask(route, replica, data, call.forwarded, plan.tokens)
             except GatewayError as error:
                 last = error
-                if not left or not _elsewhere(error):
+                if not left or not faults.elsewhere(error):
                     break
             left -= 1
             self._retried(route.deployment.name)
@@ -130,7 +118,7 @@ class Upstream:
         try:
             response = await self._send(route, replica, data, headers)
             if response.status != 200:
-                raise await _refusal(response)
+                raise await faults.refusal(response)
         except GatewayError as error:
             turn.refused(error)
             turn.end()
@@ -149,7 +137,7 @@ class Upstream:
                 # An idle connection that the backend had just dropped: nothing was answered, so once more on a new one.
                 return await self._send_once(route, replica, data, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failure(error, route.deployment) from error
+            raise faults.failure(error, route.deployment) from error
 
     async def _send_once(
         self, route: _Route, replica: Replica, data: bytes, headers: Headers
@@ -176,7 +164,7 @@ class Upstream:
                         return None
                     why = f"status {response.status}"
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                why = _failure(error, deployment).message
+                why = faults.failure(error, deployment).message
         return why
 
 
@@ -205,12 +193,12 @@ class _Turn:
 
     def refused(self, error: GatewayError) -> None:
         """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
-        if not _elsewhere(error):
+        if not faults.elsewhere(error):
             return
-        wait = _seconds(error.headers)
+        wait = faults.wait_s(error.headers)
         if wait is not None and isinstance(error, BackendRefused):
             self._replica.busy(wait, self._replicas.clock())
-        elif error.status != TOO_MANY:
+        elif error.status != faults.TOO_MANY:
             self.failed()
 
     def failed(self) -> None:
@@ -230,49 +218,3 @@ def _conversation(call: Call) -> str:
         if message["role"] == "user":
             break
     return "\n".join(parts)
-
-
-def _elsewhere(error: GatewayError) -> bool:
-    """Whether another replica might do better. Not after a wait for an answer: the first one may still be at it."""
-    if isinstance(error, BackendRefused):
-        return error.status in TRY_ELSEWHERE and error.headers.get("x-should-retry") != "false"
-    return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout)
-
-
-def _seconds(headers: Headers) -> float | None:
-    """What Retry-After asks for, in seconds; None if it is not there, or a date."""
-    try:
-        if "retry-after-ms" in headers:
-            return float(headers["retry-after-ms"]) / 1000
-        return float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> BackendRefused:
-    """The backend's refusal with its status, its fields and the headers that matter."""
-    kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    try:
-        raw = await response.content.read(MAX_ERROR_BYTES)
-    except (aiohttp.ClientError, TimeoutError):
-        raw = b""
-    finally:
-        response.close()
-    status = response.status if 400 <= response.status < 600 else 502
-    return BackendRefused(status, kept, error_fields(raw) or {"message": f"The backend answered {response.status}."})
-
-
-def _failure(error: BaseException, deployment: Deployment) -> BackendFailed:
-    """Before the first byte: nothing of an answer has been seen."""
-    name = deployment.name
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return BackendUnreachable(f"The backend {name} cannot be reached.")
-    if isinstance(error, TimeoutError):
-        return BackendTimeout(f"The backend {name} did not answer in time.")
-    return BackendFailed(f"The backend {name} broke off before it answered.")
-
-
-def _cut(error: BaseException, deployment: Deployment) -> BackendFailed:
-    if isinstance(error, TimeoutError):
-        return BackendTimeout(f"The backend {deployment.name} stopped sending.")
-    return StreamCut(f"The backend {deployment.name} broke off in the middle of its answer.")

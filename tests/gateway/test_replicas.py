@@ -179,6 +179,14 @@ def test_retry_after_is_obeyed_and_kept(start: Start) -> None:
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
 
 
+@pytest.mark.parametrize("word", ["nan", "inf", "-3", "Wed, 21 Oct 2026 07:28:00 GMT", "soon", "1e999"])
+def test_a_retry_after_that_is_no_number_of_seconds_shuts_nobody_out(start: Start, word: str) -> None:
+    with ScriptedBackend(_refusal(429, **{"retry-after": word})) as first, ScriptedBackend() as second:
+        gateway = start(_several([first.url, second.url]))
+        assert {gateway.post(_ask(number)).status_code for number in range(12)} == {200}
+        assert len(first.requests) > 1
+
+
 def test_retries_can_be_switched_off(start: Start) -> None:
     with ExitStack() as stack:
         both = [stack.enter_context(ScriptedBackend(_refusal(503))) for _ in range(2)]

@@ -1,0 +1,69 @@
+"""What went wrong at a backend, as one of our errors, and whether another replica might do better."""
+
+from __future__ import annotations
+
+import math
+
+import aiohttp
+
+from gateway.errors import (
+    BackendFailed,
+    BackendRefused,
+    BackendTimeout,
+    BackendUnreachable,
+    GatewayError,
+    StreamCut,
+    error_fields,
+)
+from gateway.types import Deployment, Headers
+
+# What a client may need of a refusal besides its body.
+KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
+MAX_ERROR_BYTES = 65_536
+TOO_MANY = 429
+TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
+
+
+def elsewhere(error: GatewayError) -> bool:
+    """Whether another replica might do better. Not after a wait for an answer: the first one may still be at it."""
+    if isinstance(error, BackendRefused):
+        return error.status in TRY_ELSEWHERE and error.headers.get("x-should-retry") != "false"
+    return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout)
+
+
+def wait_s(headers: Headers) -> float | None:
+    """What Retry-After asks for, in seconds; None if it is not there, or no number: a date, say."""
+    try:
+        seconds = float(headers["retry-after"]) if "retry-after" in headers else float(headers["retry-after-ms"]) / 1000
+    except (KeyError, ValueError):
+        return None
+    return seconds if 0 <= seconds < math.inf else None
+
+
+async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
+    """The backend's refusal with its status, its fields and the headers that matter."""
+    kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    try:
+        raw = await response.content.read(MAX_ERROR_BYTES)
+    except (aiohttp.ClientError, TimeoutError):
+        raw = b""
+    finally:
+        response.close()
+    status = response.status if 400 <= response.status < 600 else 502
+    return BackendRefused(status, kept, error_fields(raw) or {"message": f"The backend answered {response.status}."})
+
+
+def failure(error: BaseException, deployment: Deployment) -> BackendFailed:
+    """Before the first byte: nothing of an answer has been seen."""
+    name = deployment.name
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return BackendUnreachable(f"The backend {name} cannot be reached.")
+    if isinstance(error, TimeoutError):
+        return BackendTimeout(f"The backend {name} did not answer in time.")
+    return BackendFailed(f"The backend {name} broke off before it answered.")
+
+
+def cut(error: BaseException, deployment: Deployment) -> BackendFailed:
+    if isinstance(error, TimeoutError):
+        return BackendTimeout(f"The backend {deployment.name} stopped sending.")
+    return StreamCut(f"The backend {deployment.name} broke off in the middle of its answer.")
