@@ -121,7 +121,7 @@ def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: b
 
 
 @main.command()
-@click.option("--router", required=True, metavar="DIR|NAME", help="An artifact; `tiny` and `prior` ship.")
+@click.option("--router", required=True, metavar="DIR|NAME", help="An artifact by folder or name; `tiny` ships.")
 @click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
 @click.option("--no-think", metavar="MODEL/MODE", help="The cheap arm, out of a table of many.")
 @click.option("--think", metavar="MODEL/MODE", help="The dear arm, out of a table of many.")

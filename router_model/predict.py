@@ -36,7 +36,7 @@ class HeadForecast:
 
 
 def load(path_or_name: str | Path) -> Predictor:
-    """The predictor of an artifact folder, or of one that ships (`tiny`, `prior`). Raises ArtifactError."""
+    """The predictor of an artifact folder, or of one that ships (`tiny`). Raises ArtifactError."""
     return Predictor(artifacts.load(path_or_name))
 
 
