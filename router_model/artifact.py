@@ -205,6 +205,8 @@ def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]
 def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> Artifact:
     heads = tuple(Head(str(h["model"]), bool(h["think"]), h["budget"]) for h in header["heads"])
     parts = {name: weights[f"tree_{name}"] for name in _TREE_ARRAYS}
+    # In the machine's own integers, which index arrays without being converted at every step.
+    parts |= {name: parts[name].astype(np.intp) for name in ("roots", "feature", "left", "right", "leaf")}
     parts["values"] = parts["values"].astype(np.float32)
     outputs = 3 * len(heads)
     if parts["values"].shape[1:] != (outputs,) or parts["base"].shape != (outputs,):

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 FEATURES_VERSION = 1
 BUCKETS = 1 << 14
+# So few hashes are sorted faster than all buckets are counted.
+FEW = 1500
 # Longer texts keep their two ends: the time of a decision must not grow without bound.
 LONGEST = 65_536
 
@@ -91,6 +93,7 @@ _REQUEST_NAMES = (
     "ends with tool",
     "parts",
 )
+_NO_COUNTS = np.zeros(len(_TEXT_NAMES))
 DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
 
 
@@ -109,16 +112,15 @@ class Features:
 def featurize(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Features:
     """Features of a whole request. Never raises on odd content: what is not text is counted or left out."""
     last, rest, system, request = _views(messages, tools or ())
-    last_words, rest_words = _Words(last), _Words(rest)
-    dense = np.log1p(np.concatenate([last_words.counts(), rest_words.counts(), request])).astype(np.float32)
-    hashes = [
-        *last_words.grams(seed=1),
-        *rest_words.grams(seed=2),
-        *_Words(system).grams(seed=3)[:1],
-        *_Words(_tool_text(tools or ())).grams(seed=4)[:1],
-    ]
-    buckets, weights = _bag(np.concatenate(hashes))
-    return Features(dense, buckets, weights)
+    dense, hashes = [], [np.zeros(0, np.uint64)]
+    for seed, text in enumerate((last, rest), 1):
+        words = _Words(text) if text else None
+        dense.append(words.counts() if words else _NO_COUNTS)
+        hashes += words.grams(seed) if words else []
+    for seed, text in enumerate((system, _tool_text(tools or ())), 3):
+        hashes += _Words(text).grams(seed)[:1] if text else []
+    buckets, weights = bag(np.concatenate(hashes))
+    return Features(np.log1p(np.concatenate([*dense, request])).astype(np.float32), buckets, weights)
 
 
 def _views(
@@ -182,8 +184,8 @@ class _Words:
         changes[:1] = True
         np.not_equal(self.classes[1:], self.classes[:-1], out=changes[1:])
         changes |= self.classes == _PUNCTUATION
-        starts = np.flatnonzero(changes)
-        lengths = np.diff(starts, append=len(self.raw))
+        starts = changes.nonzero()[0]
+        lengths = _lengths(starts, len(self.raw))
         keep = self.classes[starts] != _SPACE
         self.starts, self.lengths = starts[keep], lengths[keep]
         self.kinds = self.classes[self.starts]
@@ -215,15 +217,18 @@ class _Words:
     def counts(self) -> NDArray[np.float64]:
         """The structural counts, in the order of `_TEXT_NAMES`."""
         if not len(self.starts):
-            return np.zeros(len(_TEXT_NAMES))
+            return _NO_COUNTS
         by_byte = np.bincount(self.raw, minlength=256)
         sizes = (len(self.raw), len(self.starts), np.count_nonzero(self.raw > 127))
         own = [*sizes, *self._lines(), *self._numbers(), *self._letters(), *self._repeats(), self._depth()]
         return np.concatenate([own, by_byte[_COUNTED_INDEX]])
 
     def _lines(self) -> list[float]:
-        starts = np.append(0, np.flatnonzero(self.raw == 10) + 1)
-        lengths = np.diff(starts, append=len(self.raw) + 1) - 1
+        breaks = (self.raw == 10).nonzero()[0]
+        starts = np.empty(len(breaks) + 1, np.intp)
+        starts[0] = 0
+        np.add(breaks, 1, out=starts[1:])
+        lengths = _lengths(starts, len(self.raw) + 1) - 1
         first = self.raw[np.minimum(starts, len(self.raw) - 1)]
         listed = (first == 45) | (first == 42) | (_CLASSES[first] == _DIGIT)
         return [len(starts), lengths.max(), np.count_nonzero(lengths == 0), np.count_nonzero(listed & (lengths > 0))]
@@ -269,17 +274,38 @@ class _Words:
         return max(int(np.cumsum(_NESTING[self.raw]).max()), 0)
 
 
+def _lengths(starts: NDArray[np.intp], end: int) -> NDArray[np.intp]:
+    """The lengths of runs that begin at `starts`, the last one ending at `end`."""
+    ends = np.empty_like(starts)
+    ends[:-1] = starts[1:]
+    ends[-1:] = end
+    return ends - starts
+
+
+def _starts(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Where runs of equal values begin."""
+    new = np.empty(len(values), bool)
+    new[:1] = True
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    return new.nonzero()[0]
+
+
 def _runs(values: U64) -> NDArray[np.intp]:
     """How often each distinct value occurs."""
-    ordered = np.sort(values)
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
-    return np.diff(starts, append=len(ordered))
+    return _lengths(_starts(np.sort(values)), len(values))
 
 
-def _bag(hashes: U64) -> tuple[NDArray[np.int64], F32]:
+def bag(hashes: U64) -> tuple[NDArray[np.int64], F32]:
+    """Buckets, rising, and their weights: log(1 + count), L2 norm 1."""
     index = ((hashes ^ (hashes >> np.uint64(29))) * _MIX >> _SHIFT).astype(np.int64)
-    counts = np.bincount(index, minlength=BUCKETS)
-    buckets = np.flatnonzero(counts)
-    weights = np.log1p(counts[buckets])
+    if len(index) < FEW:
+        index.sort()
+        starts = _starts(index)
+        buckets, counts = index[starts], _lengths(starts, len(index))
+    else:
+        table = np.bincount(index, minlength=BUCKETS)
+        buckets = np.flatnonzero(table)
+        counts = table[buckets]
+    weights = np.log1p(counts)
     norm = float(np.sqrt(np.square(weights).sum())) or 1.0
     return buckets, (weights / norm).astype(np.float32)

@@ -66,10 +66,10 @@ class Predictor:
         models: Collection[str] | None = None,
     ) -> list[HeadForecast]:
         """One forecast per head of these models (all models if None), in the order of `heads`."""
-        p, thinking, answer = self.score(featurize(messages, tools))
+        columns = (column.tolist() for column in self.score(featurize(messages, tools)))
         return [
-            HeadForecast(head, float(p[i]), float(thinking[i]), float(answer[i]))
-            for i, head in enumerate(self.heads)
+            HeadForecast(head, p, thinking, answer)
+            for head, p, thinking, answer in zip(self.heads, *columns, strict=True)
             if models is None or head.model in models
         ]
 

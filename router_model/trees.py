@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
+Index = NDArray[np.int32] | NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +19,23 @@ class Trees:
     [leaves, outputs]; `base` [outputs]; `depth` the deepest leaf.
     """
 
-    roots: I32
-    feature: I32
+    roots: Index
+    feature: Index
     threshold: F32
-    left: I32
-    right: I32
-    leaf: I32
+    left: Index
+    right: Index
+    leaf: Index
     values: F32
     base: F32
     depth: int
 
     def score(self, x: F32) -> F32:
         """The outputs [outputs] of one feature row."""
+        # All nodes decide at once, then all trees follow: a few long array passes cost less than many short ones.
+        child = np.where(x[self.feature] <= self.threshold, self.left, self.right)
         at = self.roots
         for _ in range(self.depth):
-            at = np.where(x[self.feature[at]] <= self.threshold[at], self.left[at], self.right[at])
+            at = child[at]
         total: F32 = self.values[self.leaf[at]].sum(axis=0, dtype=np.float32)
         return self.base + total
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model.features import DENSE_NAMES, featurize
+from router_model.features import BUCKETS, DENSE_NAMES, FEW, bag, featurize
 
 TOOL = {"type": "function", "function": {"name": "get_price", "description": "Price of an item"}}
 
@@ -93,3 +93,19 @@ def test_hashes_do_not_depend_on_the_process() -> None:
         for seed in ("1", "2")
     }
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, FEW - 1, FEW, FEW + 1])
+def test_few_and_many_hashes_make_the_same_bag(size: int) -> None:
+    hashes = np.random.default_rng(size).integers(0, 2**63, size, np.uint64)
+    hashes[size // 2 :] = hashes[: size - size // 2]
+    buckets, weights = bag(hashes)
+    # Adding hashes that are all one bucket takes the other way; the first bag must be found in it, less that bucket.
+    padding = np.full(FEW, hashes[0] if size else 7, np.uint64)
+    more, heavier = bag(np.concatenate([hashes, padding]))
+    assert set(buckets) <= set(more) and len(set(more) - set(buckets)) <= 1
+    assert (np.diff(buckets) > 0).all() and ((buckets >= 0) & (buckets < BUCKETS)).all()
+    if len(buckets) > 2:
+        others = np.isin(more, buckets[1:]) & (more != more[heavier.argmax()])
+        same = weights[np.isin(buckets, more[others])]
+        assert np.allclose(same / same[0], heavier[others] / heavier[others][0], rtol=1e-5)
