@@ -19,6 +19,7 @@ from router_model.trees import F32, Trees
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "artifacts"
+_INDEX_ARRAYS = ("roots", "feature", "left", "right", "leaf")
 _TREE_ARRAYS = ("roots", "feature", "threshold", "left", "right", "leaf", "values", "base")
 
 
@@ -106,6 +107,7 @@ def _features() -> dict[str, int]:
 
 def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {f"tree_{name}": getattr(artifact.trees, name) for name in _TREE_ARRAYS}
+    arrays |= {f"tree_{name}": arrays[f"tree_{name}"].astype(np.int32) for name in _INDEX_ARRAYS}
     arrays["tree_values"] = artifact.trees.values.astype(np.float16)
     arrays |= {
         "bucket_rows": artifact.bucket_rows.astype(np.int16),
@@ -206,7 +208,7 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
     heads = tuple(Head(str(h["model"]), bool(h["think"]), h["budget"]) for h in header["heads"])
     parts = {name: weights[f"tree_{name}"] for name in _TREE_ARRAYS}
     # In the machine's own integers, which index arrays without being converted at every step.
-    parts |= {name: parts[name].astype(np.intp) for name in ("roots", "feature", "left", "right", "leaf")}
+    parts |= {name: parts[name].astype(np.intp) for name in _INDEX_ARRAYS}
     parts["values"] = parts["values"].astype(np.float32)
     outputs = 3 * len(heads)
     if parts["values"].shape[1:] != (outputs,) or parts["base"].shape != (outputs,):

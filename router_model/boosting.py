@@ -116,12 +116,12 @@ def _flatten(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix) ->
         leaf_values.append(values[is_leaf])
         nodes, leaves, depth = nodes + tree.node_count, leaves + int(is_leaf.sum()), max(depth, tree.max_depth)
     return Trees(
-        roots=np.array(roots, np.int32),
-        feature=np.concatenate(features).astype(np.int32),
+        roots=np.array(roots, np.intp),
+        feature=np.concatenate(features).astype(np.intp),
         threshold=np.concatenate(thresholds).astype(np.float32),
-        left=np.concatenate(lefts).astype(np.int32),
-        right=np.concatenate(rights).astype(np.int32),
-        leaf=np.concatenate(leaf_rows).astype(np.int32),
+        left=np.concatenate(lefts).astype(np.intp),
+        right=np.concatenate(rights).astype(np.intp),
+        leaf=np.concatenate(leaf_rows).astype(np.intp),
         values=np.concatenate(leaf_values).astype(np.float16).astype(np.float32),
         base=base.astype(np.float32),
         depth=depth,

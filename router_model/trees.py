@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
-Index = NDArray[np.int32] | NDArray[np.intp]
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
