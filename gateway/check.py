@@ -28,6 +28,19 @@ def _deployment(deployment: Deployment) -> Iterator[str]:
     yield ""
     yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
     yield f"  Family {family.name}, {family.about}."
+    yield f"  Time limits: {_limits(deployment)}."
+    if len(deployment.urls) > 1:
+        yield f"  Of its {len(deployment.urls)} replicas, {deployment.retries} more may be asked when one cannot answer."
+
+
+def _limits(deployment: Deployment) -> str:
+    limits = (
+        (deployment.connect_timeout_s, "to connect"),
+        (deployment.first_token_timeout_s, "for the first piece of a stream"),
+        (deployment.read_timeout_s, "for any piece of an answer"),
+        (deployment.total_timeout_s, "in all"),
+    )
+    return ", ".join(f"{seconds:g} s {what}" for seconds, what in limits if seconds is not None)
 
 
 def _model(model: Model, given: settings.Model) -> Iterator[str]:

@@ -53,7 +53,12 @@ class Deployment(Strict):
     output_price: Annotated[float, Field(ge=0)] = 0.0
     """Dollars per million tokens."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
+    first_token_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    """How long the first piece of a stream may take; as long as any other if left out."""
     read_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long a plain answer, or the next piece of a stream, may take."""
+    total_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    """How long a whole answer may take, however steadily it comes; without end if left out."""
     retries: Annotated[int, Field(ge=0, le=8)] = 1
     """How many other replicas are asked when one cannot answer; none where the client itself is trying again."""
     api_key_env: str | None = None

@@ -70,7 +70,9 @@ class Deployment:
     input_price: float = 0.0
     output_price: float = 0.0
     connect_timeout_s: float = 5.0
+    first_token_timeout_s: float | None = None
     read_timeout_s: float = 600.0
+    total_timeout_s: float | None = None
     retries: int = 1
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""

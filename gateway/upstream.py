@@ -41,8 +41,13 @@ class Reply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
+        content = self._response.content
         try:
-            async for chunk in self._response.content.iter_any():
+            async with asyncio.timeout(self._deployment.first_token_timeout_s):
+                first = await content.readany()
+            if first:
+                yield first
+            async for chunk in content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
@@ -177,7 +182,9 @@ class _Route:
         self.urls = {url: URL(f"{url}/chat/completions") for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
         self.timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=deployment.connect_timeout_s, sock_read=deployment.read_timeout_s
+            total=deployment.total_timeout_s,
+            sock_connect=deployment.connect_timeout_s,
+            sock_read=deployment.read_timeout_s,
         )
 
 

@@ -22,6 +22,8 @@ family = "qwen3"
 
 [deployments.instruct]
 url = ["http://gpu-2:8000", "http://gpu-3:8000"]
+first_token_timeout_s = 30
+total_timeout_s = 900
 family = "qwen3-2507"
 
 [deployments.thinking]
@@ -67,6 +69,9 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
     for line in (
         "Deployment hybrid: model 'Qwen/Qwen3-8B' at http://gpu-1:8000/v1.",
         "Deployment instruct: model 'instruct' at http://gpu-2:8000/v1, http://gpu-3:8000/v1.",
+        "Time limits: 5 s to connect, 600 s for any piece of an answer.",
+        "5 s to connect, 30 s for the first piece of a stream, 600 s for any piece of an answer, 900 s in all.",
+        "Of its 2 replicas, 1 more may be asked when one cannot answer.",
         "merged: deployment hybrid serves every effort.",
         "none: to hybrid with chat_template_kwargs {enable_thinking: false}",
         "512: to hybrid with chat_template_kwargs {enable_thinking: true} and thinking_token_budget 512",

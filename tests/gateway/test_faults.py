@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -202,6 +203,48 @@ def test_a_backend_that_hangs_is_given_up(backend: ScriptedBackend, start: Start
     answer = gateway.post({**ASK, "stream": True})
     assert answer.status_code == (200 if begun else 504)
     assert '"code":"backend_timeout"' in answer.text
+    (row,) = gateway.records()
+    assert (row["status"], row["error_code"]) == (504, "backend_timeout")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_first_piece_of_a_stream_has_a_limit_of_its_own(
+    backend: ScriptedBackend, start: Start, begun: bool
+) -> None:
+    async def silent(connection: Connection) -> None:
+        await connection.begin_stream()
+        if begun:
+            await connection.event(delta(content="fo"))
+            await asyncio.sleep(0.4)
+            await connection.event(delta("stop"))
+            await connection.event("[DONE]")
+            await connection.end_stream()
+        await connection.hung_up()
+
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"]["first_token_timeout_s"] = 0.2
+    backend.script = silent
+    gateway = start(settings)
+    assert gateway.post({**ASK, "stream": True}).status_code == (200 if begun else 504)
+    (row,) = gateway.records()
+    assert row["error_code"] == (None if begun else "backend_timeout")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_steady_drip_ends_when_its_time_is_over(backend: ScriptedBackend, start: Start, stream: bool) -> None:
+    async def drip(connection: Connection) -> None:
+        await connection.begin_stream()
+        for _ in range(1000):
+            await connection.event(delta(content="x"))
+            await asyncio.sleep(0.02)
+
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"]["total_timeout_s"] = 0.3
+    backend.script = drip
+    gateway = start(settings)
+    answer = gateway.post({**ASK, "stream": stream})
+    assert '"code":"backend_timeout"' in answer.text
+    assert answer.status_code == (200 if stream else 504)
     (row,) = gateway.records()
     assert (row["status"], row["error_code"]) == (504, "backend_timeout")
 
