@@ -29,8 +29,9 @@ def _deployment(deployment: Deployment) -> Iterator[str]:
     yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
     yield f"  Family {family.name}, {family.about}."
     yield f"  Time limits: {_limits(deployment)}."
-    if len(deployment.urls) > 1:
-        yield f"  Of its {len(deployment.urls)} replicas, {deployment.retries} more may be asked when one cannot answer."
+    replicas = len(deployment.urls)
+    if replicas > 1:
+        yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."
 
 
 def _limits(deployment: Deployment) -> str:
