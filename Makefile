@@ -30,8 +30,9 @@ format: $(VENV)/.dev ## Put the code into the style that lint asks for
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(VENV)/.dev ## Mixed load through the gateway: thinking tokens per second, TTFT, goodput (ARGS="--users 16 --seconds 30")
+bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then CPU per request beside a bare proxy (ARGS="--users 16 --seconds 30")
 	@$(RUN) -m loadtests $(ARGS)
+	@$(RUN) -m loadtests.peers
 
 # Prompts, seeds and folders of what ships; `make reasoner router` makes all of it anew.
 REASONER := runs/reasoner
