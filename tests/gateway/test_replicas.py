@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections import Counter
 from contextlib import ExitStack
 from typing import Any
@@ -215,3 +217,26 @@ def test_finished_requests_leave_no_work_behind(start: Start) -> None:
             gateway.post({**_ask(number), "stream": number % 2 == 0})
         replicas = gateway.parts.upstream.replicas("hybrid").all
         assert [replica.outstanding for replica in replicas] == [0.0, 0.0]
+
+
+def test_a_client_that_leaves_takes_its_work_along(start: Start) -> None:
+    arrived, gone = threading.Semaphore(0), threading.Semaphore(0)
+
+    async def endless(connection: Connection) -> None:
+        await connection.begin_stream()
+        arrived.release()
+        await connection.hung_up()
+        gone.release()
+
+    with ScriptedBackend(endless) as first, ScriptedBackend(endless) as second:
+        gateway = start(_several([first.url, second.url]))
+        body = json.dumps({**_ask(0), "stream": True}).encode()
+        host, port = gateway.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            client.sendall(head.encode() + body)
+            assert arrived.acquire(timeout=10)
+        assert gone.acquire(timeout=10)
+        (row,) = gateway.records()
+        assert row["status"] == 499
+        assert [replica.outstanding for replica in gateway.parts.upstream.replicas("hybrid").all] == [0.0, 0.0]
