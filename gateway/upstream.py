@@ -2,7 +2,8 @@
 
 A replica that cannot answer is passed over for another one, before the first byte and never after it.
 
-By aiohttp, which was measured: a plain answer takes it 0.09 ms of CPU and a stream of 14 chunks 0.28, httpx 0.96 and 2.14.
+By aiohttp, which was measured: a plain answer takes it 0.09 ms of CPU and a stream of 14 chunks 0.28; httpx takes
+0.96 and 2.14.
 """
 
 from __future__ import annotations
