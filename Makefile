@@ -7,11 +7,11 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench reasoner router clean
+.PHONY: help demo test lint format bench reasoner second-seed router clean
 .NOTPARALLEL:
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## Real prompts through gateway and engine, one table of what each policy bought (ARGS="--quick", "--keep")
 	@$(RUN) -m gateway.demo $(ARGS)
@@ -34,7 +34,7 @@ bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then CPU per
 	@$(RUN) -m loadtests $(ARGS)
 	@$(RUN) -m loadtests.peers
 
-# Prompts, seeds and folders of what ships; `make reasoner router` makes all of it anew.
+# Prompts, seeds and folders of what ships; `make reasoner second-seed` and `make router` make all of it anew.
 REASONER := runs/reasoner
 ROUTER := runs/router
 HELD_OUT ?= 2400
@@ -47,7 +47,12 @@ reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and me
 	$(VENV)/bin/thinkgate collect --weights $(REASONER) --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/outcomes.parquet
 	$(RUN) -m router_model.reasoner.card --data $(REASONER)/outcomes.parquet --weights $(REASONER)
 
-router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router on them and judge it on new phrasings
+second-seed: $(VENV)/.train ## After `make reasoner`: a second seed of its branches, and the card that compares both
+	$(RUN) -m router_model.reasoner --out $(REASONER)/seed-1 --seed 1 --base $(REASONER)/base $(ARGS)
+	$(VENV)/bin/thinkgate collect --weights $(REASONER)/seed-1 --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/seed-1.parquet
+	$(RUN) -m router_model.reasoner.card --data $(REASONER)/outcomes.parquet --data $(REASONER)/seed-1.parquet --weights $(REASONER)
+
+router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router, judge it on new phrasings and new families
 	mkdir -p $(ROUTER)
 	$(RUN) -m router_model.tasks --for router --n $(ROUTER_PROMPTS) --seed 1 --out $(ROUTER)/train.jsonl
 	$(RUN) -m router_model.tasks --for new-phrasings --n $(JUDGED_PROMPTS) --seed 2 --out $(ROUTER)/new-phrasings.jsonl

@@ -74,6 +74,7 @@ def create_app(parts: Parts) -> FastAPI:
             parts.records.stop()
 
     app = FastAPI(title="Thinkgate", version=__version__, lifespan=lifespan)
+    app.state.ids = ids
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(models.router(parts.catalogue, int(time.time())))
     app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics))
@@ -85,8 +86,7 @@ def create_app(parts: Parts) -> FastAPI:
 
 async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    given = wire.given_id(request.headers)
-    headers = {**({"x-request-id": given} if given else {}), **error.headers}
+    headers = {"x-request-id": wire.given_id(request.headers) or request.app.state.ids.for_client(), **error.headers}
     return Response(error.body(), error.status, headers, media_type="application/json")
 
 

@@ -29,6 +29,10 @@ class Ids:
     def new(self) -> str:
         return f"{time.time_ns():016x}{self._process}{next(self._count) & 0xFFFF:04x}"
 
+    def for_client(self) -> str:
+        """A request id for a client that sent none, where there is no record to share it with."""
+        return f"req-{self.new()}"
+
 
 @dataclass(slots=True)
 class Exchange:

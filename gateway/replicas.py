@@ -36,30 +36,36 @@ class Replica:
         """Whether it may be asked."""
         return now >= self._wait_until and not self._probing
 
-    def began(self, tokens: float) -> None:
+    def began(self, tokens: float) -> bool:
+        """A request goes to it. True: after a break, the one that goes ahead while others wait for what comes of it."""
         self.outstanding += tokens
-        # After a break one request goes ahead; the others wait for what becomes of it.
-        self._probing = self._failures >= FAILURES
+        probe = self._failures >= FAILURES
+        self._probing = self._probing or probe
+        return probe
 
-    def ended(self, tokens: float) -> None:
-        """The request is over, however it went."""
-        self.outstanding = max(self.outstanding - tokens, 0.0)
+    def answering(self) -> None:
+        """The request that went ahead is being answered: the next may follow."""
         self._probing = False
+
+    def ended(self, tokens: float, probe: bool) -> None:
+        """A request is over, however it went; `probe` is what `began` said of it."""
+        self.outstanding = max(self.outstanding - tokens, 0.0)
+        if probe:
+            self._probing = False
 
     def succeeded(self) -> None:
+        """It gave a whole answer."""
         self._failures = self._breaks = 0
-        self._probing = False
 
     def failed(self, now: float) -> None:
+        """It broke off or stayed silent. During a break such requests are from before it, and lengthen nothing."""
         self._failures += 1
-        self._probing = False
-        if self._failures >= FAILURES:
+        if self._failures >= FAILURES and now >= self._wait_until:
             self._wait_until = now + min(FIRST_BREAK_S * 2**self._breaks, LONGEST_BREAK_S)
             self._breaks = min(self._breaks + 1, 16)
 
     def busy(self, seconds: float, now: float) -> None:
         """It is alive and asked not to be asked for so long."""
-        self._probing = False
         self._wait_until = max(self._wait_until, now + min(seconds, LONGEST_BREAK_S))
 
     def wait_until(self) -> float:
@@ -91,4 +97,4 @@ class Replicas:
 
 def _rank(conversation: str, url: str) -> bytes:
     """Rendezvous hashing: when a replica goes, only its own conversations move."""
-    return blake2b(conversation.encode("utf-8", "surrogatepass"), digest_size=8, key=url.encode()[-64:]).digest()
+    return blake2b(f"{url} {conversation}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

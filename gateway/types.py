@@ -182,7 +182,7 @@ class Plan:
     """What goes out: the deployment, the effort it can legally be told, the body, and what could not be said.
 
     `applied` is None where the family cannot be told an effort: the backend then does as it likes. `tokens` is the work
-    it is for the backend, prompt and answer, as far as can be told beforehand.
+    it is for the backend, prompt and thought, as far as can be told beforehand.
     """
 
     deployment: Deployment

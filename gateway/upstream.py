@@ -24,7 +24,7 @@ from gateway.types import Call, Deployment, Headers, Plan
 # Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
 KEEPALIVE_S = 4.0
 DRAIN_S = 0.2
-PREFIX_CHARACTERS = 512
+PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 
 
 class Reply:
@@ -37,10 +37,12 @@ class Reply:
 
     async def read(self) -> bytes:
         try:
-            return await self._response.read()
+            body = await self._response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
             raise faults.failure(error, self._deployment) from error
+        self._turn.succeeded()
+        return body
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
@@ -48,10 +50,12 @@ class Reply:
         try:
             async with asyncio.timeout(self._deployment.first_token_timeout_s):
                 first = await content.readany()
+            self._turn.answering()
             if first:
                 yield first
             async for chunk in content.iter_any():
                 yield chunk
+            self._turn.succeeded()
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
             raise faults.cut(error, self._deployment) from error
@@ -103,18 +107,18 @@ class Upstream:
         data = orjson.dumps(plan.body)
         conversation = _conversation(call) if len(route.replicas.all) > 1 else ""
         # A client that tries again by itself gets one try each time: two layers of retries would multiply.
-        left = 0 if call.tries else plan.deployment.retries
+        retries = 0 if call.tries else plan.deployment.retries
         tried: list[Replica] = []
         while (replica := route.replicas.pick(conversation, tried)) is not None:
+            if tried:
+                self._retried(route.deployment.name)
             tried.append(replica)
             try:
                 return await self._ask(route, replica, data, call.forwarded, plan.tokens)
             except GatewayError as error:
                 last = error
-                if not left or not faults.elsewhere(error):
+                if len(tried) > retries or not faults.elsewhere(error):
                     break
-            left -= 1
-            self._retried(route.deployment.name)
         raise last
 
     def replicas(self, deployment: str) -> Replicas:
@@ -134,7 +138,6 @@ class Upstream:
         except BaseException:
             turn.end()
             raise
-        replica.succeeded()
         return Reply(response, route.deployment, turn)
 
     async def _send(self, route: _Route, replica: Replica, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
@@ -199,10 +202,12 @@ class _Turn:
         self._replica = replica
         self._tokens = tokens
         self._ended = False
-        replica.began(tokens)
+        self._probe = replica.began(tokens)
 
     def refused(self, error: GatewayError) -> None:
         """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
+        if isinstance(error, BackendTimeout):
+            self.failed()
         if not faults.elsewhere(error):
             return
         wait = faults.wait_s(error.headers)
@@ -211,20 +216,30 @@ class _Turn:
         elif error.status != faults.TOO_MANY:
             self.failed()
 
+    def answering(self) -> None:
+        if self._probe:
+            self._replica.answering()
+
+    def succeeded(self) -> None:
+        self._replica.succeeded()
+
     def failed(self) -> None:
         self._replica.failed(self._replicas.clock())
 
     def end(self) -> None:
         if not self._ended:
             self._ended = True
-            self._replica.ended(self._tokens)
+            self._replica.ended(self._tokens, self._probe)
 
 
 def _conversation(call: Call) -> str:
     """What a conversation keeps from turn to turn, and what its prefix in a cache begins with."""
     parts: list[str] = []
     for message in call.body["messages"]:
-        parts.append(str(message.get("content"))[:PREFIX_CHARACTERS])
+        content = message.get("content")
+        # Of parts only the texts count: an image may be megabytes.
+        texts = content if isinstance(content, list) else [{"text": content}]
+        parts += [str(part.get("text") or "")[:PREFIX_CHARACTERS] for part in texts[:PREFIX_PARTS]]
         if message["role"] == "user":
             break
     return "\n".join(parts)

@@ -32,9 +32,8 @@ def main(requests: int, rounds: int, file: Path | None) -> None:
     with ExitStack() as stack:
         backend = stack.enter_context(Upstream())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinkgate-peers-")))
-        floor, ours = proxy.floor(backend.url), proxy.thinkgate(backend.url, folder)
-        stack.callback(floor.stop)
-        stack.callback(ours.stop)
+        floor = stack.enter_context(proxy.floor(backend.url))
+        ours = stack.enter_context(proxy.thinkgate(backend.url, folder))
         cases = [
             Case(FLOOR, floor, {"model": "m", "messages": MESSAGES}),
             Case("thinkgate, effort named by the client", ours, {"model": "named", "messages": MESSAGES}),

@@ -47,7 +47,7 @@ class Case:
 
 
 class Proxy:
-    """Started on making; `cpu_s` and `rss_mib` are of the whole process, all threads."""
+    """Started on making, stopped on leaving; `cpu_s` and `rss_mib` are of the whole process, all threads."""
 
     def __init__(self, arguments: list[str], port: int, cwd: Path) -> None:
         self.port = port
@@ -55,15 +55,19 @@ class Proxy:
         deadline = time.monotonic() + PATIENCE_S
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
+                self._process.kill()
                 raise RuntimeError(f"{' '.join(arguments)} did not start")
             time.sleep(0.05)
 
-    def stop(self) -> None:
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait()
 
     def cpu_s(self) -> float:
-        """Nanoseconds on a core, as the scheduler counts them, thread by thread."""
+        """Seconds on a core, as the scheduler counts them (in nanoseconds), thread by thread."""
         tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 

@@ -166,5 +166,6 @@ def test_metrics_count_requests_and_thinking_tokens(scripted_gateway: RunningGat
 def test_unknown_routes_answer_in_openai_s_shape(scripted_gateway: RunningGateway) -> None:
     missing = scripted_gateway.get("/v1/nothing")
     assert missing.status_code == 404 and missing.json()["error"]["code"] == "not_found"
+    assert missing.headers["x-request-id"].startswith("req-")
     wrong = scripted_gateway.get("/v1/chat/completions")
     assert wrong.status_code == 405 and wrong.json()["error"]["type"] == "invalid_request_error"

@@ -14,6 +14,7 @@ import pytest
 from gateway.ports import free_port
 from gateway.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
 from tests.gateway.conftest import Start, table
+from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 
 URLS = ("http://a/v1", "http://b/v1", "http://c/v1")
@@ -63,7 +64,7 @@ def test_a_conversation_leaves_a_replica_that_is_far_busier(replicas: Replicas) 
     own.began(1)
     other = picked(replicas)
     assert other is not own
-    own.ended(1)
+    own.ended(1, probe=False)
     assert picked(replicas) is own
 
 
@@ -78,23 +79,35 @@ def test_failures_in_a_row_open_the_circuit_and_one_request_tries_it(replicas: R
     assert picked(replicas) is not own
     clock.now += FIRST_BREAK_S
     assert picked(replicas) is own
-    own.began(1)
+    assert own.began(1)
     assert picked(replicas) is not own, "one request at a time while half open"
+    own.ended(1, probe=False)
+    assert picked(replicas) is not own, "an older request that ends says nothing of it"
     own.failed(clock.now)
-    own.ended(1)
+    own.ended(1, probe=True)
     clock.now += FIRST_BREAK_S
     assert picked(replicas) is not own, "the next break is longer"
     clock.now += FIRST_BREAK_S
-    own.began(1)
+    assert own.began(1)
+    own.answering()
+    assert picked(replicas) is own, "the next may follow"
     own.succeeded()
-    assert picked(replicas) is own
+    assert not own.began(1)
 
 
 def test_breaks_do_not_grow_without_end(clock: Clock) -> None:
     replica = Replica("http://a/v1")
     for _ in range(500):
+        clock.now = max(clock.now, replica.wait_until())
         replica.failed(clock.now)
     assert replica.wait_until() == clock.now + LONGEST_BREAK_S
+
+
+def test_requests_that_fail_together_make_one_break(clock: Clock) -> None:
+    replica = Replica("http://a/v1")
+    for _ in range(50):
+        replica.failed(clock.now)
+    assert replica.wait_until() == clock.now + FIRST_BREAK_S
 
 
 def test_a_busy_replica_is_asked_again_when_it_said_so(replicas: Replicas, clock: Clock) -> None:
@@ -148,7 +161,42 @@ def test_a_replica_that_is_gone_is_soon_not_asked_at_all(start: Start) -> None:
     with ScriptedBackend() as good:
         gateway = start(_several([f"http://127.0.0.1:{free_port()}/v1", good.url]))
         assert {gateway.post(_ask(number)).status_code for number in range(30)} == {200}
-        assert "thinkgate_upstream_retries_total" in gateway.get("/metrics").text
+        assert 0 < _retries(gateway) < 10
+
+
+def _retries(gateway: RunningGateway) -> float:
+    lines = gateway.get("/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("thinkgate_upstream_retries_total{"))
+
+
+def test_a_single_replica_is_not_asked_again(start: Start) -> None:
+    with ScriptedBackend(_refusal(503)) as only:
+        gateway = start(_several([only.url]))
+        assert gateway.post(_ask(0)).status_code == 503
+        assert len(only.requests) == 1 and _retries(gateway) == 0
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_replica_that_stays_silent_is_soon_not_asked(start: Start, begun: bool) -> None:
+    async def silent(connection: Connection) -> None:
+        if begun:
+            await connection.begin_stream()
+        await connection.hung_up()
+
+    with ScriptedBackend(silent) as bad, ScriptedBackend() as good:
+        gateway = start(_several([bad.url, good.url], read_timeout_s=0.1))
+        statuses = [gateway.post({**_ask(number), "stream": True}).status_code for number in range(24)]
+        assert statuses.count(504) == len(bad.requests) < 8
+        assert statuses.count(200) == len(good.requests)
+
+
+def test_images_do_not_burden_the_choice(start: Start) -> None:
+    parts = [{"type": "image_url", "image_url": {"url": "data:x"}}, {"type": "text", "text": "what is this?"}]
+    with ScriptedBackend() as first, ScriptedBackend() as second:
+        gateway = start(_several([first.url, second.url]))
+        for _ in range(4):
+            assert gateway.post({**_ask(0), "messages": [{"role": "user", "content": parts}]}).status_code == 200
+        assert sorted((len(first.requests), len(second.requests))) == [0, 4]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 413, 422])
