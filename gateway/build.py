@@ -91,6 +91,8 @@ def _deployment(name: str, given: settings.Deployment) -> Deployment:
         first_token_timeout_s=given.first_token_timeout_s,
         read_timeout_s=given.read_timeout_s,
         total_timeout_s=given.total_timeout_s,
+        max_answer_bytes=given.max_answer_bytes,
+        max_event_bytes=given.max_event_bytes,
         retries=given.retries,
         api_key=settings.api_key(given),
         router_name=given.router_name or model,

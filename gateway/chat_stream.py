@@ -1,7 +1,8 @@
-"""A chat completion stream on its way through: whole events pass as bytes, and only what matters is parsed.
+"""A chat completion stream on its way through: every event is parsed once, and its bytes pass unless they must change.
 
 Fed with chunks of any size, it gives back what the client may see now. It renames the model, hides usage that the
-client did not ask for, and notices the first token, the finish reason, the usage, an error and the end.
+client did not ask for, and notices the first token, the finish reason, the usage, an error and the end. An event that
+is broken never reaches the client: it ends the stream in an error.
 """
 
 from __future__ import annotations
@@ -11,25 +12,22 @@ from typing import Any
 
 import orjson
 
-from gateway.chat_answer import read_usage
-from gateway.errors import BackendFailed, BackendRefused, GatewayError, error_fields
+from gateway.chat_answer import MOST_CHARACTERS, Renamed, read_usage
+from gateway.errors import BackendFailed, BackendRefused, GatewayError, fields_of
 from gateway.types import Usage
 
 DONE = b"data: [DONE]\n\n"
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-# Quotes inside JSON strings are escaped, so none of these can match inside a model's own text.
-_NOTABLE = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|\[DONE\]')
-_TOKEN = re.compile(rb'"(?:content|reasoning|reasoning_content)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[')
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
+_TOKEN_FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "refusal")
 
 
 class ChatStream:
-    def __init__(self, backend_model: str, public_model: str, hide_usage: bool) -> None:
-        name = orjson.dumps(backend_model)
-        self._rename = re.compile(rb'"model"\s*:\s*' + re.escape(name)) if backend_model != public_model else None
-        self._model = b'"model":' + orjson.dumps(public_model)
+    def __init__(self, public_model: str, hide_usage: bool, max_event_bytes: int) -> None:
+        self._renamed = Renamed(public_model)
         self._hide_usage = hide_usage
-        self._rest = b""
+        self._max_event_bytes = max_event_bytes
+        self._rest = bytearray()
         self.usage = Usage()
         self.finish_reason: str | None = None
         self.saw_token = False
@@ -43,69 +41,109 @@ class ChatStream:
 
     def feed(self, chunk: bytes) -> bytes:
         """What may be forwarded now; never the end mark, which waits until the record is written."""
-        data = self._rest + chunk if self._rest else chunk
-        cut = len(data) if data.endswith(b"\n\n") else _last_end(data)
-        data, self._rest = data[:cut], data[cut:]
-        if len(self._rest) > MAX_EVENT_BYTES:
-            self.error = BackendFailed("The backend sent an event that is too large.")
-        if not data or self.ended:
+        if self.ended:
             return b""
-        if not self.saw_token:
-            self.saw_token = _TOKEN.search(data) is not None
-        if self._rename is not None:
-            data = self._rename.sub(lambda _: self._model, data)
-        return data if _NOTABLE.search(data) is None else self._read(data)
+        events = self._read(self._complete(chunk))
+        if len(self._rest) > self._max_event_bytes and not self.ended:
+            self.error = BackendFailed("The backend sent an event that is too large.")
+            self._rest.clear()
+        return events
 
     def finish(self) -> None:
         """No more chunks come. Raises the error that the answer ended in; no finish reason or half an event is one."""
-        if not self.ended and (self.finish_reason is None or self._rest.strip()):
+        # A last end mark may lack its empty line.
+        if not self.ended and self._rest.strip() != DONE.strip() and (self.finish_reason is None or self._rest.strip()):
             self.error = BackendFailed("The backend ended its stream without finishing the answer.", code="stream_cut")
         if self.error is not None:
             raise self.error
 
+    def _complete(self, chunk: bytes) -> bytes:
+        """The events that are complete now. What was searched before is not searched again."""
+        rest = self._rest
+        if not rest:
+            cut = len(chunk) if chunk.endswith(b"\n\n") else _last_end(chunk, 0)
+            if cut < len(chunk):
+                rest += chunk[cut:]
+            return chunk[:cut]
+        searched = max(len(rest) - _LONGEST_END + 1, 0)
+        rest += chunk
+        cut = _last_end(rest, searched)
+        if not cut:
+            return b""
+        data = bytes(rest[:cut])
+        del rest[:cut]
+        return data
+
     def _read(self, data: bytes) -> bytes:
-        """Go through a block of events one by one."""
-        forward: list[bytes] = []
+        """Go through a block of complete events."""
+        if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2 and b"\r" not in data:
+            return self._json(data[6:], data)  # one event of one line, as nearly all are
+        forward = []
         for event in _EVENT_END.split(data):
-            if not event.strip() or self.ended:
-                continue
-            if self._passes(event):
-                forward.append(event + b"\n\n")
+            event = event.strip(b"\r\n")
+            if event and not self.ended:
+                forward.append(self._event(event))
         return b"".join(forward)
 
-    def _passes(self, event: bytes) -> bool:
-        """Learn from one event; whether the client may see it."""
-        payload = b"\n".join(line[5:].lstrip() for line in event.splitlines() if line.startswith(b"data:"))
+    def _event(self, event: bytes) -> bytes:
+        payload = b"\n".join(line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:"))
         if payload == b"[DONE]":
             self.done = True
-            return False
-        if not payload or _NOTABLE.search(payload) is None:
-            return True
+            return b""
+        if _is_text(event):
+            return self._json(payload, event + b"\n\n") if payload else event + b"\n\n"
+        self.error = BackendFailed("The backend sent an event that is not valid UTF-8.")
+        return b""
+
+    def _json(self, payload: bytes, event: bytes) -> bytes:
+        """What the client may see of an event with this payload."""
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
             self.error = BackendFailed("The backend sent an event that is not valid JSON.")
-            return False
-        return not isinstance(chunk, dict) or self._learn(chunk, payload)
+            return b""
+        if not isinstance(chunk, dict):
+            self.error = BackendFailed("The backend sent an event that is no chat completion.")
+            return b""
+        return self._learn(chunk, event)
 
-    def _learn(self, chunk: dict[str, Any], payload: bytes) -> bool:
+    def _learn(self, chunk: dict[str, Any], event: bytes) -> bytes:
         if chunk.get("error"):
-            fields = error_fields(payload) or {"message": "The backend failed while answering."}
+            fields = fields_of(chunk) or {"message": "The backend failed while answering."}
             code = fields.get("code")
             status = code if isinstance(code, int) and 400 <= code < 600 else 502
             self.error = BackendRefused(status, {}, fields)
-            return False
-        choices = chunk.get("choices") or []
-        for choice in choices:
-            if isinstance(choice, dict):
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        if isinstance(chunk.get("usage"), dict):
-            self.usage = read_usage(chunk["usage"])
-            return bool(choices) or not self._hide_usage
-        return True
+            return b""
+        choices = chunk.get("choices")
+        if isinstance(choices, list):
+            for choice in choices:
+                if isinstance(choice, dict):
+                    self._choice(choice)
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self.usage = read_usage(usage)
+            if self._hide_usage and not choices:
+                return b""
+        return self._renamed.event(chunk, event)
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        reason = choice.get("finish_reason")
+        if reason:
+            self.finish_reason = str(reason)[:MOST_CHARACTERS]
+        if not self.saw_token:
+            delta = choice.get("delta")
+            self.saw_token = isinstance(delta, dict) and any(map(delta.get, _TOKEN_FIELDS))
 
 
-def _last_end(data: bytes) -> int:
-    """Where the last complete event of a block ends; 0 if none is complete."""
-    lf, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
-    return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
+def _last_end(data: bytes | bytearray, start: int) -> int:
+    """Where the last complete event of a block ends, looking from `start` on; 0 if none is complete."""
+    lf, crlf = data.rfind(b"\n\n", start), data.rfind(b"\n\r\n", start)
+    return max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
+
+
+def _is_text(event: bytes) -> bool:
+    try:
+        event.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -24,6 +24,9 @@ import orjson
 
 from gateway.types import Headers
 
+# Characters of a backend's own words for an error that go into the record; the client gets all of them.
+MOST_RECORDED = 100
+
 
 class GatewayError(Exception):
     """`headers` go to the client with the answer; `message` is for people and names no internals."""
@@ -78,13 +81,15 @@ class BackendRefused(GatewayError):
     """The backend answered with an error: its status, headers that matter and fields, as they were."""
 
     def __init__(self, status: int, headers: Headers, fields: dict[str, Any]) -> None:
-        super().__init__(str(fields.get("message")), param=fields.get("param"))
+        param = fields.get("param")
+        super().__init__(str(fields.get("message")), param=None if param is None else str(param)[:MOST_RECORDED])
         self.status = status
         self.headers = headers
-        self.type = str(fields.get("type") or ("invalid_request_error" if status < 500 else "server_error"))
+        kind = fields.get("type") or ("invalid_request_error" if status < 500 else "server_error")
+        self.type = str(kind)[:MOST_RECORDED]
         self._fields = fields
         code = fields.get("code")
-        self.code = None if code is None else str(code)
+        self.code = None if code is None else str(code)[:MOST_RECORDED]
 
     def fields(self) -> dict[str, Any]:
         return {"type": self.type, "param": None, "code": None, **self._fields}
@@ -126,15 +131,25 @@ class ConfigError(Exception):
 def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:
     """The fields of an OpenAI-shaped error, also in the older form without the outer `error`; None if it is neither."""
     try:
-        body = orjson.loads(raw)
+        return fields_of(orjson.loads(raw))
     except orjson.JSONDecodeError:
         return None
+
+
+def fields_of(body: Any) -> dict[str, Any] | None:
+    """The same for a body that has been read."""
     fields = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(fields, str):
         fields = {"message": fields}
     if not isinstance(fields, dict) or not isinstance(fields.get("message"), str):
         return None
-    return {key: value for key, value in fields.items() if key != "object"}
+    fields = {key: value for key, value in fields.items() if key != "object"}
+    try:
+        orjson.dumps(fields)
+    except orjson.JSONEncodeError:
+        # Nested more deeply than can be written again.
+        return {key: value for key, value in fields.items() if isinstance(value, str | int | float | None)}
+    return fields
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

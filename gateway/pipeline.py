@@ -84,7 +84,7 @@ class Pipeline:
     async def _events(self, exchange: Exchange, call: Call, reply: Reply) -> AsyncIterator[bytes]:
         """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
         assert exchange.plan is not None, "there is a plan before there is a reply"
-        stream = ChatStream(exchange.plan.deployment.model, call.model, not call.wants_usage)
+        stream = ChatStream(call.model, not call.wants_usage, exchange.plan.deployment.max_event_bytes)
         chunks = reply.chunks()
         begun = False
         try:

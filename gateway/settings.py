@@ -59,6 +59,10 @@ class Deployment(Strict):
     """How long a plain answer, or the next piece of a stream, may take."""
     total_timeout_s: Annotated[float, Field(gt=0)] | None = None
     """How long a whole answer may take, however steadily it comes; without end if left out."""
+    max_answer_bytes: Annotated[int, Field(ge=1024)] = 128 * 1024 * 1024
+    """The largest plain answer that is taken from the backend."""
+    max_event_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
+    """The largest single event of a stream."""
     retries: Annotated[int, Field(ge=0, le=8)] = 1
     """How many other replicas are asked when one cannot answer; none where the client itself is trying again."""
     api_key_env: str | None = None

@@ -73,6 +73,8 @@ class Deployment:
     first_token_timeout_s: float | None = None
     read_timeout_s: float = 600.0
     total_timeout_s: float | None = None
+    max_answer_bytes: int = 128 * 1024 * 1024
+    max_event_bytes: int = 16 * 1024 * 1024
     retries: int = 1
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import aiohttp
 import orjson
 from yarl import URL
 
 from gateway import faults
-from gateway.errors import BackendRefused, BackendTimeout, GatewayError, StreamCut
+from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
 from gateway.replicas import Replica, Replicas
 from gateway.types import Call, Deployment, Headers, Plan
 
@@ -36,13 +37,21 @@ class Reply:
         self._turn = turn
 
     async def read(self) -> bytes:
+        """The whole body. BackendFailed: it breaks off, stops, or is larger than is taken."""
+        content, limit = self._response.content, self._deployment.max_answer_bytes
+        parts: list[bytes] = []
+        size = 0
         try:
-            body = await self._response.read()
+            while part := await content.readany():
+                size += len(part)
+                if size > limit:
+                    raise BackendFailed(f"The answer of the backend {self._deployment.name} is too large.")
+                parts.append(part)
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
             raise faults.failure(error, self._deployment) from error
         self._turn.succeeded()
-        return body
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
@@ -76,6 +85,17 @@ class Reply:
             self._response.close()
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Never uses a connection again on which the backend spoke unasked: the next client would get those words."""
+
+    async def _get(self, *of: Any) -> Any:
+        while (connection := await super()._get(*of)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
 class Upstream:
     """The connection pool. `open` and `close` belong to the application's life."""
 
@@ -86,7 +106,7 @@ class Upstream:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30)
+        connector = _Connector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -189,7 +209,7 @@ class _Route:
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
         self.timeout = aiohttp.ClientTimeout(
             total=deployment.total_timeout_s,
-            sock_connect=deployment.connect_timeout_s,
+            connect=deployment.connect_timeout_s,  # with the look-up of its name
             sock_read=deployment.read_timeout_s,
         )
 
