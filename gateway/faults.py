@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import aiohttp
 
@@ -19,6 +20,7 @@ from gateway.types import Deployment, Headers
 
 # What a client may need of a refusal besides its body.
 KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
+_SANE_VALUE = re.compile(r"[\x20-\x7e]{1,200}")
 MAX_ERROR_BYTES = 65_536
 TOO_MANY = 429
 TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
@@ -42,7 +44,8 @@ def wait_s(headers: Headers) -> float | None:
 
 async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
     """The backend's refusal with its status, its fields and the headers that matter."""
-    kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    given = ((name, response.headers.get(name, "")) for name in KEPT_HEADERS)
+    kept = {name: value for name, value in given if _SANE_VALUE.fullmatch(value)}
     try:
         raw = await response.content.read(MAX_ERROR_BYTES)
     except (aiohttp.ClientError, TimeoutError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from gateway import effort_router
@@ -28,7 +28,7 @@ class Answer:
     """What the client gets: all of it in `first`, or the first events of a stream and the `rest`."""
 
     first: bytes
-    rest: AsyncIterator[bytes] | None = None
+    rest: AsyncGenerator[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Pipeline:
         events = self._events(exchange, call, reply)
         return Answer(await anext(events), events)
 
-    async def _events(self, exchange: Exchange, call: Call, reply: Reply) -> AsyncIterator[bytes]:
+    async def _events(self, exchange: Exchange, call: Call, reply: Reply) -> AsyncGenerator[bytes]:
         """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
         assert exchange.plan is not None, "there is a plan before there is a reply"
         stream = ChatStream(call.model, not call.wants_usage, exchange.plan.deployment.max_event_bytes)

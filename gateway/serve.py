@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app, make_parts
+from gateway.connections import client_connection
 from gateway.defaults import embedded_settings
 from gateway.engine_process import EngineFailed, EngineProcess
 from gateway.errors import ConfigError
@@ -33,7 +34,7 @@ def serve(settings: Settings, workers: int = 1) -> None:
     host, port = listener.getsockname()[:2]
     ready = f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})"
     if workers == 1:
-        _Server(_config(create_app(parts)), ready).run(sockets=[listener])
+        _Server(server_config(create_app(parts), settings), ready).run(sockets=[listener])
         return
     threading.Thread(target=_announce, args=(f"http://{host}:{port}/health", ready), daemon=True).start()
     run_workers(_worker, settings.model_dump_json(), listener, workers)
@@ -60,15 +61,16 @@ def _exit_on_signals() -> None:
 
 def _worker(settings: str, listener: socket.socket) -> None:
     _exit_on_signals()
-    uvicorn.Server(_config(create_app(make_parts(Settings.model_validate_json(settings))))).run(sockets=[listener])
+    chosen = Settings.model_validate_json(settings)
+    uvicorn.Server(server_config(create_app(make_parts(chosen)), chosen)).run(sockets=[listener])
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         access_log=False,  # the records say more
         log_level="warning",
-        http="httptools",
+        http=client_connection(settings.server.write_timeout_s),
         ws="none",
         lifespan="on",
         server_header=False,

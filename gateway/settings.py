@@ -31,6 +31,8 @@ class Server(Strict):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     router_deadline_s: Annotated[float, Field(gt=0)] = 0.05
     """A forecast that takes longer is not waited for."""
+    write_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """How long a client may take to accept 64 KiB of an answer; then it is cut off, and the backend is let go."""
 
 
 class Records(Strict):

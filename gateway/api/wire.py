@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from typing import Any
 
 from gateway.errors import BodyTooLarge, GatewayError
@@ -78,10 +79,11 @@ async def send_answer(send: Send, exchange: Exchange, answer: Answer) -> None:
         await send_json(send, 200, answer.first, exchange.headers())
         return
     headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **exchange.headers()}
-    await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
-    await send({"type": "http.response.body", "body": answer.first, "more_body": True})
-    async for events in answer.rest:
-        await send({"type": "http.response.body", "body": events, "more_body": True})
+    async with aclosing(answer.rest):  # the backend is let go at once, wherever this stops
+        await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+        await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+        async for events in answer.rest:
+            await send({"type": "http.response.body", "body": events, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -14,6 +14,7 @@ import openai
 import uvicorn
 
 from gateway.app import Parts, create_app, make_parts
+from gateway.serve import server_config
 from gateway.settings import parse
 
 
@@ -46,9 +47,9 @@ class RunningGateway:
     def _set_up(self, parts: Parts) -> None:
         self.parts = parts
         self.database = parts.settings.records.path
-        config = uvicorn.Config(
-            create_app(self.parts), port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=5
-        )
+        config = server_config(create_app(self.parts), parts.settings)
+        config.port = 0
+        config.timeout_graceful_shutdown = 5
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
 

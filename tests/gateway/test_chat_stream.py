@@ -82,7 +82,7 @@ def test_how_a_stream_is_cut_into_pieces_changes_nothing(pieces: list[bytes], hi
 @QUICK
 @given(st.lists(st.binary(max_size=64), max_size=20))
 def test_no_bytes_raise_anything_else(chunks: list[bytes]) -> None:
-    seen, stream = fed(*chunks)
+    seen, _ = fed(*chunks)
     seen.decode()
     for event in seen.split(b"\n\n"):
         for line in event.splitlines():
@@ -100,7 +100,7 @@ ANYTHING = st.recursive(
 @QUICK
 @given(ANYTHING)
 def test_no_json_raises_anything_else(value: Any) -> None:
-    seen, stream = fed(sse({"choices": value, "usage": value, "model": value}), sse({"error": value}), sse(value))
+    _, stream = fed(sse({"choices": value, "usage": value, "model": value}), sse({"error": value}), sse(value))
     ending(stream)
 
 
