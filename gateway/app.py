@@ -22,6 +22,7 @@ from gateway.pace import Paces, paces
 from gateway.pipeline import Pipeline
 from gateway.records import Records
 from gateway.settings import Settings
+from gateway.stopping import Stopping
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 
@@ -37,6 +38,7 @@ class Parts:
     upstream: Upstream
     records: Records
     metrics: Metrics
+    stopping: Stopping
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -52,6 +54,7 @@ def make_parts(settings: Settings) -> Parts:
         upstream=Upstream(deployments, lambda name: metrics.retries.labels(name).inc()),
         records=Records(settings.records.path),
         metrics=metrics,
+        stopping=Stopping(),
     )
 
 
@@ -61,7 +64,7 @@ def create_app(parts: Parts) -> FastAPI:
     pipeline = Pipeline(
         parts.catalogue, parts.upstream, parts.paces, parts.records, parts.metrics, server.router_deadline_s, ids
     )
-    chat = ChatCompletions(pipeline, parts.catalogue, server.max_body_bytes)
+    chat = ChatCompletions(pipeline, parts.catalogue, server)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -77,7 +80,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.ids = ids
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(models.router(parts.catalogue, int(time.time())))
-    app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics))
+    app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics, parts.stopping))
     app.add_exception_handler(GatewayError, _tell)
     app.add_exception_handler(HTTPException, _tell_route)
     app.add_exception_handler(Exception, _tell_bug)

@@ -52,7 +52,8 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
             records or settings.Records().path, host or defaults.host, defaults.port if port is None else port, workers
         )
         return
-    server.serve(settings.override(settings.load(config), host=host, port=port, records=records), workers)
+    path = config
+    server.serve(lambda: settings.override(settings.load(path), host=host, port=port, records=records), workers)
 
 
 @main.command()

@@ -3,13 +3,17 @@
 GatewayError
 ├── InvalidRequest          400  the client can mend it
 │   ├── UnknownModel        404
-│   └── BodyTooLarge        413
+│   ├── BodyTooLarge        413
+│   ├── HeadTooLarge        431
+│   ├── TooSlow             408  the request did not arrive in time
+│   └── BadHttp             400  it is no request at all
 ├── NotFound                404, 405  no such route
 ├── BackendRefused          the backend's own status and words, kept
 ├── BackendFailed           502
 │   ├── BackendUnreachable  502  nothing reached the backend
 │   ├── BackendTimeout      504
 │   └── StreamCut           502  died after the first byte; told in the stream
+├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
 └── InternalError           500
 ConfigError                      start-up only: one line per fault
 """
@@ -68,6 +72,20 @@ class BodyTooLarge(InvalidRequest):
     code = "request_too_large"
 
 
+class HeadTooLarge(InvalidRequest):
+    status = 431
+    code = "headers_too_large"
+
+
+class TooSlow(InvalidRequest):
+    status = 408
+    code = "request_timeout"
+
+
+class BadHttp(InvalidRequest):
+    code = "invalid_http"
+
+
 class NotFound(GatewayError):
     type = "invalid_request_error"
     code = "not_found"
@@ -111,6 +129,14 @@ class BackendTimeout(BackendFailed):
 
 class StreamCut(BackendFailed):
     code = "stream_cut"
+
+
+class ShuttingDown(GatewayError):
+    status = 503
+    code = "shutting_down"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is stopping, and this answer was not complete in time.")
 
 
 class InternalError(GatewayError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from gateway import effort_router
 from gateway.catalogue import Catalogue
 from gateway.chat_answer import read_answer
 from gateway.chat_stream import DONE, ChatStream
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
 from gateway.experiments import assignment
 from gateway.families.compiler import compile_plan
@@ -102,16 +103,18 @@ class Pipeline:
             self.close(exchange)
             yield DONE
             await reply.drain(chunks)
-        except Exception as error:
-            if not begun:
+        except (Exception, asyncio.CancelledError) as error:
+            if not begun or exchange.client_gone:
                 raise
             exchange.usage = stream.usage
             yield b"data: " + self.fail(exchange, error).body() + b"\n\n"
         finally:
             reply.close()
 
-    def fail(self, exchange: Exchange, error: Exception) -> GatewayError:
+    def fail(self, exchange: Exchange, error: Exception | asyncio.CancelledError) -> GatewayError:
         """End an exchange with an error; returns the one that the client may see."""
+        if isinstance(error, asyncio.CancelledError):
+            error = ShuttingDown()
         seen = error if isinstance(error, GatewayError) else InternalError()
         exchange.error, exchange.status = seen, seen.status
         log_failure(exchange, error)

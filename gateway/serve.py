@@ -6,51 +6,61 @@ import errno
 import signal
 import socket
 import sys
-import threading
-import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
-from fastapi import FastAPI
-
+from gateway import build
 from gateway.app import create_app, make_parts
-from gateway.connections import client_connection
 from gateway.defaults import embedded_settings
 from gateway.engine_process import EngineFailed, EngineProcess
 from gateway.errors import ConfigError
+from gateway.pace import paces
+from gateway.server import BACKLOG, Server
 from gateway.settings import Settings
-from gateway.workers import run_workers
+from gateway.workers import Workers
 
-BACKLOG = 2048
-# Connections that idle for less than a load balancer's usual 60 s are kept: closing them first is its part.
-KEEPALIVE_S = 75
+Load = Callable[[], Settings]
 
 
-def serve(settings: Settings, workers: int = 1) -> None:
-    """Serve until told to stop. ConfigError: the port cannot be had, or the settings cannot be built."""
+def serve(load: Load, workers: int = 1) -> None:
+    """Serve until told to stop; `load` is called again on SIGHUP, where there are several workers.
+
+    ConfigError: the port cannot be had, or the settings cannot be built.
+    """
     _exit_on_signals()
-    parts = make_parts(settings)
-    listener = _listen(settings.server.host, settings.server.port)
+    settings = load()
+    _validate(settings)
+    listener = _listen(settings.server.host, settings.server.port, settings.server.reuse_port)
     host, port = listener.getsockname()[:2]
-    ready = f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})"
-    if workers == 1:
-        _Server(server_config(create_app(parts), settings), ready).run(sockets=[listener])
-        return
-    threading.Thread(target=_announce, args=(f"http://{host}:{port}/health", ready), daemon=True).start()
-    run_workers(_worker, settings.model_dump_json(), listener, workers)
+
+    def ready() -> None:
+        print(f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})", flush=True)
+
+    def again() -> str:
+        changed = load()
+        _validate(changed)
+        if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
+            raise ConfigError(["server: host and port cannot change while it runs: start it again"])
+        return changed.model_dump_json()
+
+    with listener:
+        if workers == 1:
+            _run(settings, listener, ready)
+        else:
+            Workers(_worker, settings.model_dump_json(), listener, workers, again, ready).run()
 
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
     """Start the embedded engine on a free port and serve its models. The engine stops with us."""
     _exit_on_signals()
     # Before the engine is started: a port in use is to be told at once.
-    _listen(host, port).close()
+    _listen(host, port, reuse=False).close()
     with EngineProcess() as engine:
         try:
             url = engine.url()
         except EngineFailed as error:
             raise ConfigError([str(error)]) from error
-        serve(embedded_settings(url, records, host=host, port=port), workers)
+        serve(lambda: embedded_settings(url, records, host=host, port=port), workers)
 
 
 def _exit_on_signals() -> None:
@@ -59,49 +69,28 @@ def _exit_on_signals() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-def _worker(settings: str, listener: socket.socket) -> None:
+def _validate(settings: Settings) -> None:
+    """ConfigError: the settings cannot be built."""
+    deployments = build.deployments(settings)
+    build.catalogue(settings, deployments, paces(deployments.values()))
+
+
+def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -> None:
     _exit_on_signals()
-    chosen = Settings.model_validate_json(settings)
-    uvicorn.Server(server_config(create_app(make_parts(chosen)), chosen)).run(sockets=[listener])
+    _run(Settings.model_validate_json(settings), listener, ready)
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        access_log=False,  # the records say more
-        log_level="warning",
-        http=client_connection(settings.server.write_timeout_s),
-        ws="none",
-        lifespan="on",
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEPALIVE_S,
-    )
+def _run(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    parts = make_parts(settings)
+    Server(create_app(parts), settings.server, parts.stopping, ready).run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Says so when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            print(self._ready, flush=True)
-
-
-def _announce(health: str, ready: str) -> None:
-    """The listener is open already, so this returns when the first worker answers."""
-    with urllib.request.urlopen(health, timeout=60):
-        print(ready, flush=True)
-
-
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, reuse: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)

@@ -33,6 +33,20 @@ class Server(Strict):
     """A forecast that takes longer is not waited for."""
     write_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """How long a client may take to accept 64 KiB of an answer; then it is cut off, and the backend is let go."""
+    max_header_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
+    max_headers: Annotated[int, Field(ge=8)] = 100
+    max_messages: Annotated[int, Field(ge=1)] = 10_000
+    max_depth: Annotated[int, Field(ge=8, le=200)] = 64
+    """How deep the JSON of a request may nest."""
+    header_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    body_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """How long the headers of a request may take to arrive, and then its body."""
+    keepalive_s: Annotated[float, Field(gt=0)] = 75.0
+    """How long a connection may idle: longer than a load balancer's usual 60 s, for closing first is its part."""
+    drain_s: Annotated[float, Field(ge=0)] = 110.0
+    """How long running answers may go on after the gateway was told to stop."""
+    reuse_port: bool = False
+    """Whether another gateway may listen on the same port: the next release, before this one is stopped."""
 
 
 class Records(Strict):

@@ -1,4 +1,4 @@
-"""Several gateway processes behind one listening socket."""
+"""Several gateway processes behind one listening socket, which is never closed while one of them is replaced."""
 
 from __future__ import annotations
 
@@ -6,68 +6,194 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from gateway.errors import ConfigError
 from gateway.metrics import SHARED_FOLDER
 
-Target = Callable[[str, socket.socket], None]
+# A worker: it serves on the socket with the settings, and calls the third when it does.
+Target = Callable[[str, socket.socket, Callable[[], None]], None]
+# How long to wait before a worker is replaced that died before it served: doubled each time, up to the longest.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 
 
-def run_workers(target: Target, settings: str, listener: socket.socket, count: int) -> None:
-    """Run `target(settings, listener)` in `count` processes until SIGTERM or SIGINT; a worker that dies is replaced.
+@dataclass(slots=True, eq=False)
+class Worker:
+    """`generation` counts configurations; `says` brings one message when it serves."""
+
+    generation: int
+    process: BaseProcess
+    says: Connection
+    serves: bool = False
+
+
+class Workers:
+    """`count` processes that run `target(settings, listener, ready)` until SIGTERM or SIGINT.
+
+    One that dies is replaced. On SIGHUP `reload` gives new settings, and each worker is replaced by one that has them:
+    the old one is told to stop only when the new one serves. Settings that are wrong, or that no worker can start with,
+    change nothing. `ready` is called once, when all serve.
 
     The workers watch a pipe that only this process writes to: when it dies, however suddenly, they stop. They count
     into files of one folder, so that each of them can tell the metrics of all.
     """
-    with TemporaryDirectory(prefix="thinkgate-metrics-") as folder:
-        os.environ[SHARED_FOLDER] = folder
-        _run(target, settings, listener, count, folder)
+
+    def __init__(
+        self,
+        target: Target,
+        settings: str,
+        listener: socket.socket,
+        count: int,
+        reload: Callable[[], str],
+        ready: Callable[[], None],
+    ) -> None:
+        self._target = target
+        self._settings = settings
+        self._listener = listener
+        self._count = count
+        self._reload = reload
+        self._ready: Callable[[], None] | None = ready
+        self._generation = 0
+        self._proven: tuple[int, str] | None = None
+        self._workers: list[Worker] = []
+        self._leaving: list[Worker] = []
+        self._pause_s = 0.0
+        self._not_before = 0.0
+
+    def run(self) -> None:
+        """ConfigError: the workers cannot even start with the first settings."""
+        context = multiprocessing.get_context("spawn")
+        woken, wake = context.Pipe(duplex=False)
+        watched, held = context.Pipe(duplex=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda got, _: wake.send_bytes(bytes([got])))
+
+        def start() -> Worker:
+            says, tell = context.Pipe(duplex=False)
+            arguments = (self._target, self._settings, self._listener, watched, tell)
+            process = context.Process(target=_work, args=arguments)
+            process.start()
+            tell.close()
+            return Worker(self._generation, process, says)
+
+        with TemporaryDirectory(prefix="thinkgate-metrics-") as folder, woken, wake, watched, held:
+            os.environ[SHARED_FOLDER] = folder
+            try:
+                self._fill(start)
+                while self._take(woken, folder):
+                    self._fill(start)
+                    self._renew(start)
+            finally:
+                everyone = [*self._workers, *self._leaving]
+                for worker in everyone:
+                    worker.process.terminate()
+                for worker in everyone:
+                    worker.process.join()
+                    worker.says.close()
+
+    def _take(self, woken: Connection, folder: str) -> bool:
+        """Wait for something to happen and take note of it; False: it is time to stop."""
+        everyone = [*self._workers, *self._leaving]
+        news = [worker.says for worker in self._workers if not worker.serves]
+        missing = len(self._workers) < self._count
+        timeout_s = max(self._not_before - time.monotonic(), 0.0) if missing else None
+        happened = wait([woken, *(worker.process.sentinel for worker in everyone), *news], timeout_s)
+        for worker in self._workers:
+            if worker.says in happened and _spoke(worker):
+                self._now_serves(worker)
+        for worker in everyone:
+            if not worker.process.is_alive():
+                self._gone(worker, folder)
+        if woken not in happened:
+            return True
+        hang_up = woken.recv_bytes()[0] == signal.SIGHUP
+        if hang_up:
+            self._new_settings()
+        return hang_up
+
+    def _fill(self, start: Callable[[], Worker]) -> None:
+        while len(self._workers) < self._count and time.monotonic() >= self._not_before:
+            self._workers.append(start())
+
+    def _renew(self, start: Callable[[], Worker]) -> None:
+        """Once all serve, the next worker with old settings gets a successor; it goes when that one serves."""
+        if not all(worker.serves for worker in self._workers):
+            return
+        if len(self._workers) > self._count:
+            oldest = min(self._workers, key=lambda worker: worker.generation)
+            self._workers.remove(oldest)
+            self._leaving.append(oldest)
+            oldest.process.terminate()
+        if any(worker.generation < self._generation for worker in self._workers):
+            self._workers.append(start())
+
+    def _now_serves(self, worker: Worker) -> None:
+        worker.serves = True
+        self._pause_s = self._not_before = 0.0
+        if worker.generation == self._generation:
+            self._proven = self._generation, self._settings
+        if self._ready is not None and all(each.serves for each in self._workers):
+            self._ready()
+            self._ready = None
+
+    def _gone(self, worker: Worker, folder: str) -> None:
+        mark_process_dead(worker.process.pid, folder)  # type: ignore[no-untyped-call]
+        worker.says.close()
+        worker.process.join()
+        if worker in self._leaving:
+            self._leaving.remove(worker)
+            return
+        self._workers.remove(worker)
+        if worker.serves:
+            return
+        if self._proven is None:
+            raise ConfigError([f"a worker ended with status {worker.process.exitcode} before it served"])
+        if worker.generation > self._proven[0]:
+            _say("no worker can start with the new configuration: the old one stays")
+            self._generation, self._settings = self._proven
+            return
+        self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+        self._not_before = time.monotonic() + self._pause_s
+
+    def _new_settings(self) -> None:
+        try:
+            self._settings = self._reload()
+        except ConfigError as error:
+            for fault in error.faults:
+                _say(fault)
+            _say("the old configuration stays")
+            return
+        self._generation += 1
 
 
-def _run(target: Target, settings: str, listener: socket.socket, count: int, folder: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    watched, held = context.Pipe(duplex=False)
-    woken, wake = context.Pipe(duplex=False)
-
-    def start() -> BaseProcess:
-        process = context.Process(target=_work, args=(target, settings, listener, watched))
-        process.start()
-        return process
-
-    stopping = threading.Event()
-
-    def stop(*_: object) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            wake.send_bytes(b"stop")
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    workers = [start() for _ in range(count)]
-    while not stopping.is_set():
-        wait([woken, *(worker.sentinel for worker in workers)])
-        if not stopping.is_set():
-            for dead in (worker for worker in workers if not worker.is_alive()):
-                mark_process_dead(dead.pid, folder)  # type: ignore[no-untyped-call]
-            workers = [worker if worker.is_alive() else start() for worker in workers]
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join()
-    for end in (watched, held, woken, wake):
-        end.close()
+def _spoke(worker: Worker) -> bool:
+    """Whether it says that it serves; one that died says nothing more."""
+    try:
+        worker.says.recv_bytes()
+    except EOFError:
+        return False
+    return True
 
 
-def _work(target: Target, settings: str, listener: socket.socket, watched: Connection) -> None:
+def _say(line: str) -> None:
+    print(f"thinkgate: {line}", file=sys.stderr, flush=True)
+
+
+def _work(target: Target, settings: str, listener: socket.socket, watched: Connection, tell: Connection) -> None:
     def stop_with_parent() -> None:
         wait([watched])
         os.kill(os.getpid(), signal.SIGTERM)
 
+    # It goes to the whole terminal; only the first process acts on it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=stop_with_parent, name="stop-with-parent", daemon=True).start()
-    target(settings, listener)
+    target(settings, listener, lambda: tell.send_bytes(b"serves"))

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway.api import checks, wire
+from gateway.api import checks, json_object, wire
 from gateway.api.effort_fields import read_dial, read_effort
 from gateway.catalogue import Catalogue
 from gateway.exchange import Exchange
 from gateway.families.limits import LIMIT_FIELDS
 from gateway.pipeline import Pipeline
+from gateway.settings import Server
 from gateway.types import Call, Headers
 
 
 class ChatCompletions:
     """An ASGI endpoint, so that a client that hangs up cancels the backend at once, plain and streamed."""
 
-    def __init__(self, pipeline: Pipeline, catalogue: Catalogue, max_body_bytes: int) -> None:
+    def __init__(self, pipeline: Pipeline, catalogue: Catalogue, limits: Server) -> None:
         self._pipeline = pipeline
         self._catalogue = catalogue
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = wire.read_headers(scope)
@@ -28,25 +29,34 @@ class ChatCompletions:
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
         try:
-            await self._answer(headers, exchange, task, receive, send)
+            await self._answer(scope, headers, exchange, task, receive, send)
         except wire.HungUp:
             self._pipeline.hang_up(exchange)
-        except asyncio.CancelledError:
-            self._pipeline.hang_up(exchange)
-            if not exchange.client_gone:
-                raise  # the server is shutting down
+        except asyncio.CancelledError as error:
             task.uncancel()
+            if exchange.client_gone:
+                self._pipeline.hang_up(exchange)
+            elif not exchange.closed:  # the server stops, and has waited long enough
+                await wire.send_error(send, self._pipeline.fail(exchange, error), exchange.headers())
 
     async def _answer(
-        self, headers: Headers, exchange: Exchange, task: asyncio.Task[Any], receive: wire.Receive, send: wire.Send
+        self,
+        scope: wire.Scope,
+        headers: Headers,
+        exchange: Exchange,
+        task: asyncio.Task[Any],
+        receive: wire.Receive,
+        send: wire.Send,
     ) -> None:
         try:
-            raw = await wire.read_body(receive, self._max_body_bytes)
+            raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
             watcher = asyncio.create_task(wire.cancel_on_hang_up(receive, task, exchange))
             try:
-                body = checks.json_object(raw)
+                body = json_object.read(raw, self._limits.max_depth)
                 exchange.model = str(body.get("model"))[:100]
-                exchange.call = call = read_call(body, len(raw), exchange.request_id, headers, self._catalogue)
+                exchange.call = call = read_call(
+                    body, len(raw), exchange.request_id, headers, self._catalogue, self._limits.max_messages
+                )
                 answer = await self._pipeline.answer(exchange, call)
                 await wire.send_answer(send, exchange, answer)
             finally:
@@ -57,10 +67,12 @@ class ChatCompletions:
             await wire.send_error(send, self._pipeline.fail(exchange, error), exchange.headers())
 
 
-def read_call(body: dict[str, Any], size: int, request_id: str, headers: Headers, catalogue: Catalogue) -> Call:
+def read_call(
+    body: dict[str, Any], size: int, request_id: str, headers: Headers, catalogue: Catalogue, max_messages: int
+) -> Call:
     """A checked call. Only the fields that the gateway reads are checked; the rest is the backend's to judge."""
     model = catalogue.find(checks.text(body, "model"))
-    checks.messages(body)
+    checks.messages(body, max_messages)
     checks.objects(body, "tools")
     stream = bool(checks.boolean(body, "stream"))
     options = checks.table(body, "stream_options")

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from gateway.errors import InvalidRequest
 
 # No real thought or answer is longer; a number beyond this is a slip.
 MOST_THINKING = 1_000_000
 MOST_TOKENS = 2**31 - 1
-
-
-def json_object(raw: bytes) -> dict[str, Any]:
-    """The body as an object. InvalidRequest: it is no UTF-8, no JSON or no object."""
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
-    if not isinstance(body, dict):
-        raise InvalidRequest("The request body must be a JSON object.", code="invalid_type")
-    return body
 
 
 def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:
@@ -70,8 +57,8 @@ def table(body: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def messages(body: dict[str, Any]) -> None:
-    """A conversation that is not empty, of objects with a role and readable content."""
+def messages(body: dict[str, Any], most: int) -> None:
+    """A conversation that is not empty nor longer than `most`, of objects with a role and readable content."""
     value = body.get("messages")
     if value is None:
         raise InvalidRequest("messages is required.", param="messages", code="missing_required_parameter")
@@ -79,6 +66,10 @@ def messages(body: dict[str, Any]) -> None:
         raise wrong_type("messages", "a list", value)
     if not value:
         raise InvalidRequest("messages must hold at least one message.", param="messages", code="empty_array")
+    if len(value) > most:
+        raise InvalidRequest(
+            f"messages may hold at most {most}, not {len(value)}.", param="messages", code="array_too_long"
+        )
     for index, message in enumerate(value):
         _message(message, f"messages[{index}]")
 

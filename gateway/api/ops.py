@@ -11,11 +11,14 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.metrics import Metrics
+from gateway.stopping import Stopping
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 
 
-def router(deployments: Mapping[str, Deployment], upstream: Upstream, metrics: Metrics) -> APIRouter:
+def router(
+    deployments: Mapping[str, Deployment], upstream: Upstream, metrics: Metrics, stopping: Stopping
+) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/health")
@@ -24,6 +27,8 @@ def router(deployments: Mapping[str, Deployment], upstream: Upstream, metrics: M
 
     @routes.get("/ready")
     async def ready() -> Response:
+        if stopping.begun:
+            return JSONResponse({"status": "stopping"}, 503)
         faults = await asyncio.gather(*(upstream.answers(deployment) for deployment in deployments.values()))
         states: dict[str, Any] = {name: fault or "ok" for name, fault in zip(deployments, faults, strict=True)}
         up = not any(faults)

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
-from gateway.errors import BodyTooLarge, GatewayError
+from gateway.connection import TOO_SLOW
+from gateway.errors import BodyTooLarge, GatewayError, TooSlow
 from gateway.exchange import Exchange
 from gateway.pipeline import Answer
 from gateway.types import Headers
@@ -47,8 +48,8 @@ def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
     return {"x-request-id": request_id} | {name: headers[name] for name in _TRACE_HEADERS if name in headers}
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body. BodyTooLarge beyond the limit, in bytes; HungUp if the client leaves."""
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. BodyTooLarge beyond the limit, in bytes; TooSlow if it is late; HungUp if the client leaves."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -56,6 +57,8 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         if message["type"] == "http.disconnect":
             raise HungUp
         part = message.get("body", b"")
+        if not part and TOO_SLOW in scope:
+            raise TooSlow("The request body did not arrive in time.")
         size += len(part)
         if size > limit:
             raise BodyTooLarge(f"The request body is larger than {limit} bytes.")

@@ -11,24 +11,10 @@ from typing import Any
 
 import httpx
 import openai
-import uvicorn
 
 from gateway.app import Parts, create_app, make_parts
-from gateway.serve import server_config
+from gateway.server import Server
 from gateway.settings import parse
-
-
-class _Server(uvicorn.Server):
-    """Tells when it listens, and where."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.port = self.servers[0].sockets[0].getsockname()[1]
-        self.listening.set()
 
 
 class RunningGateway:
@@ -47,16 +33,15 @@ class RunningGateway:
     def _set_up(self, parts: Parts) -> None:
         self.parts = parts
         self.database = parts.settings.records.path
-        config = server_config(create_app(self.parts), parts.settings)
-        config.port = 0
-        config.timeout_graceful_shutdown = 5
-        self._server = _Server(config)
+        self._listening = threading.Event()
+        self._server = Server(create_app(parts), parts.settings.server, parts.stopping, self._listening.set)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> RunningGateway:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread.start()
-        assert self._server.listening.wait(20), "the gateway did not start"
-        self.url = f"http://127.0.0.1:{self._server.port}"
+        assert self._listening.wait(20), "the gateway did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,4 +76,4 @@ class RunningGateway:
         return httpx.get(self.url + path, timeout=20)
 
     def _run(self) -> None:
-        asyncio.run(self._server.serve())
+        asyncio.run(self._server.serve([self._listener]))

@@ -1,0 +1,175 @@
+"""One connection of a client, within limits: how large and how late the head of a request may be, how late its body,
+and how long the client may take nothing of an answer. uvicorn has no end to any of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.errors import BadHttp, GatewayError, HeadTooLarge, TooSlow
+from gateway.settings import Server
+
+# How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
+# the client would never read why.
+LINGER_S = 2.0
+# In the scope of a request whose body is too late.
+TOO_SLOW = "thinkgate.body_too_slow"
+
+
+class Connection(HttpToolsProtocol):
+    """`leave` asks it to end politely."""
+
+    def __init__(self, limits: Server, **given: Any) -> None:
+        super().__init__(**given)
+        self._limits = limits
+        self._piece = 0
+        self._received = 0
+        self._in_head = False
+        self._in_body = False
+        self._refused: GatewayError | None = None
+        self._leaving = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm(self._limits.header_timeout_s, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self._disarm_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused is not None:
+            return
+        self._piece = len(data)
+        self._received += self._piece
+        super().data_received(data)
+        if self._in_head and self._refused is None:
+            if self._received > self._limits.max_header_bytes:
+                self._refuse(self._too_large())
+            elif self._timer is None:
+                self._arm(self._limits.header_timeout_s, self._too_slow)
+        elif self._in_body and self._timer is None and self._refused is None:
+            self._arm(self._limits.body_timeout_s, self._body_too_slow)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._disarm()
+        if len(self.headers) > self._limits.max_headers or self._head_bytes() > self._limits.max_header_bytes:
+            self._refused = self._too_large()
+            raise self._refused  # the parser stops, and `send_400_response` is called
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._received = 0
+        self._in_body = False
+        self._disarm()
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            # Answered before its end was here, which stopped the server's own clock of an idle connection.
+            self._arm(self.timeout_keep_alive, self.transport.close)
+
+    def on_response_complete(self) -> None:
+        unread = self.cycle.more_body
+        super().on_response_complete()
+        if unread:
+            self._arm(LINGER_S, self.transport.close)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._limits.write_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._disarm_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the client sent cannot be taken for a request: it is told why, in OpenAI's shape."""
+        self._refuse(self._refused or BadHttp("The request is not valid HTTP."))
+
+    def leave(self, grace_s: float) -> None:
+        """End once the answer under way is complete; if there is none, in `grace_s`, should no request come."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self.timeout_keep_alive = grace_s  # type: ignore[assignment]
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(grace_s, self.timeout_keep_alive_handler)
+        elif self.cycle is None and not self._in_head:
+            self._arm(grace_s, self._too_slow)
+        elif self.cycle is not None and not self.cycle.response_started:
+            # Where headers are out already, the client thinks that it may send again: it idles first, as above.
+            self.cycle.keep_alive = False
+
+    def _head_bytes(self) -> int:
+        """At most how long the head is; counted only where it might be too long."""
+        if self._received + self._piece <= self._limits.max_header_bytes:
+            return self._received
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _too_large(self) -> GatewayError:
+        most = self._limits
+        return HeadTooLarge(
+            f"The headers are more than {most.max_headers} or larger than {most.max_header_bytes} bytes."
+        )
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        if self._in_head:
+            self._refuse(TooSlow(f"The headers took longer than {self._limits.header_timeout_s:g} s."))
+        else:
+            self.transport.close()
+
+    def _body_too_slow(self) -> None:
+        """Tell whoever reads the body, and end the connection if that brings no answer."""
+        self.cycle.scope[TOO_SLOW] = True  # type: ignore[literal-required]
+        self.cycle.message_event.set()
+        self._arm(LINGER_S, self.transport.close)
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer outside of any request, read no more, and close."""
+        self._refused = error
+        self.flow.resume_reading()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an answer to an earlier request is under way: it must not be mixed with this one
+            return
+        body = error.body()
+        head = (
+            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self._arm(LINGER_S, self.transport.close)
+
+    def _arm(self, seconds: float, then: Callable[[], object]) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, then)
+
+    def _disarm_writing(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def limited(limits: Server) -> type[asyncio.Protocol]:
+    """What makes a connection."""
+    return partial(Connection, limits)  # type: ignore[return-value]

@@ -1,0 +1,104 @@
+"""The server of one process: accepts until it is told to stop, then lets what runs finish and parts politely.
+
+A connection that idles is not cut the moment the stop comes, for its client may just be sending: it gets a grace in
+which one more request is answered, with `connection: close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.connection import limited
+from gateway.settings import Server as ServerSettings
+from gateway.stopping import Stopping
+
+BACKLOG = 2048
+IDLE_GRACE_S = 1.0
+TICK_S = 0.05
+CLOSE = (b"connection", b"close")
+
+
+class Server(uvicorn.Server):
+    """`ready` is called when it accepts; `stopping` says so from the moment that it is told to stop."""
+
+    def __init__(self, app: FastAPI, settings: ServerSettings, stopping: Stopping, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                access_log=False,  # the records say more
+                log_level="error",  # a stranger's broken HTTP is not worth a line
+                http=limited(settings),
+                ws="none",
+                lifespan="on",
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=settings.keepalive_s,  # type: ignore[arg-type]
+            )
+        )
+        self._drain_s = settings.drain_s
+        self._stopping = stopping
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.begun = True
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, finish what runs within `drain_s`, cut what is left."""
+        self._stopping.begun = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._drain_s
+        state = self.server_state
+        state.default_headers = [*state.default_headers, CLOSE]
+        await self._stop_accepting(sockets or [])
+        while (state.connections or state.tasks) and loop.time() < deadline and not self.force_exit:
+            for connection in state.connections:
+                connection.leave(IDLE_GRACE_S)  # type: ignore[union-attr]
+            await asyncio.sleep(TICK_S)
+        tasks = list(state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(state.connections):
+            connection.transport.close()
+        await self.lifespan.shutdown()
+
+    async def _stop_accepting(self, listeners: list[socket.socket]) -> None:
+        """Close the listeners. Whoever has connected but was not accepted yet is taken along and not reset."""
+        held = [listener.dup() for listener in listeners]
+        for server in self.servers:
+            server.close()
+        # The loop lets go of a listener in its next round.
+        await asyncio.sleep(TICK_S)
+        for listener in listeners:
+            listener.close()
+        accepted = [connection for listener in held for connection in _accept_all(listener)]
+        for connection in accepted:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    """Everyone who waits to be accepted; then the listener is closed at once."""
+    listener.setblocking(False)
+    accepted: list[socket.socket] = []
+    with listener, contextlib.suppress(BlockingIOError):
+        while True:
+            accepted.append(listener.accept()[0])
+    return accepted

@@ -1,0 +1,249 @@
+"""Replacing gateways under load: not one request fails, whichever way the new one comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from gateway.ports import free_port
+from tests.gateway.processes import Process
+from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, obedient
+
+ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
+PATIENCE_S = 60
+
+
+def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path:
+    knobs = "".join(f"server.{key} = {value}\n" for key, value in server.items())
+    path.write_text(
+        f'{knobs}deployments.dep = {{ url = "{url}", model = "{MODEL}", family = "qwen3" }}\n'
+        f'models.{name} = {{ deployment = "dep", policy = {{ kind = "client", default_effort = "low" }} }}\n',
+        "utf-8",
+    )
+    return path
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does in its own time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.02)
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def workers(pid: int) -> set[int]:
+    """The processes that serve, without the helper of `multiprocessing` that tracks shared memory."""
+    return {child for child in children(pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()}
+
+
+class Load:
+    """Clients that ask without a pause and never try again: half over kept connections, half over new ones."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/v1/chat/completions"
+        self.answered = 0
+        self.failed: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(self._client(number) for number in range(8)))
+
+    async def _client(self, number: int) -> None:
+        connector = aiohttp.TCPConnector(force_close=number % 2 == 0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            while not self._stop.is_set():
+                stream = number % 4 > 1
+                try:
+                    async with session.post(self._url, json={**ASK, "stream": stream}) as answer:
+                        text = await answer.text()
+                        whole = answer.status == 200 and (text.endswith("data: [DONE]\n\n") if stream else True)
+                        if not whole:
+                            self.failed.append(f"{answer.status} {text[-200:]}")
+                except aiohttp.ClientError as error:
+                    self.failed.append(repr(error))
+                self.answered += 1
+
+    def more(self, requests: int = 50) -> None:
+        """Returns when so many more were answered."""
+        goal = self.answered + requests
+        until(lambda: self.answered >= goal)
+
+
+@contextmanager
+def load(url: str) -> Iterator[Load]:
+    running = Load(url)
+    running._thread.start()
+    try:
+        yield running
+    finally:
+        running._stop.set()
+        running._thread.join()
+
+
+def test_workers_are_replaced_under_load(backend: ScriptedBackend, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "thinkgate.toml", backend.url)
+    with Process("--config", config, "--port", "0", "--workers", "2", cwd=tmp_path) as gateway:
+        url = gateway.url()
+        with load(url) as clients:
+            clients.more()
+            for _ in range(2):
+                old = workers(gateway.popen.pid)
+                assert len(old) == 2
+                gateway.popen.send_signal(signal.SIGHUP)
+                until(lambda old=old: len(now := workers(gateway.popen.pid)) == 2 and not now & old)
+                clients.more()
+        assert clients.failed == []
+        assert gateway.stop() == 0 and gateway.errors() == ""
+
+
+def test_a_new_configuration_is_served_and_a_wrong_one_changes_nothing(
+    backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path / "thinkgate.toml", backend.url)
+    with Process("--config", config, "--port", "0", "--workers", "2", cwd=tmp_path) as gateway:
+        url = gateway.url()
+
+        def models() -> set[str]:
+            return {model["id"] for _ in range(4) for model in httpx.get(f"{url}/v1/models").json()["data"]}
+
+        write_config(config, backend.url, "pub", keepalive_ss=1)
+        gateway.popen.send_signal(signal.SIGHUP)
+        until(lambda: "the old configuration stays" in gateway.errors())
+        assert "server.keepalive_ss: unknown key. Did you mean 'keepalive_s'?" in gateway.errors()
+        assert models() == {"pub"}
+        write_config(config, backend.url, "changed")
+        gateway.popen.send_signal(signal.SIGHUP)
+        until(lambda: models() == {"changed"})
+        assert gateway.stop() == 0
+
+
+def test_a_killed_worker_is_replaced_and_the_port_stays_open(backend: ScriptedBackend, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "thinkgate.toml", backend.url)
+    with Process("--config", config, "--port", "0", "--workers", "2", cwd=tmp_path) as gateway:
+        url = gateway.url()
+        (first, second) = workers(gateway.popen.pid)
+        os.kill(first, signal.SIGKILL)
+        while first in workers(gateway.popen.pid):
+            assert httpx.get(f"{url}/health").status_code == 200
+        until(lambda: len(workers(gateway.popen.pid)) == 2)
+        assert second in workers(gateway.popen.pid)
+        assert httpx.post(f"{url}/v1/chat/completions", json=ASK).status_code == 200
+        assert gateway.stop() == 0
+
+
+def test_a_single_gateway_hands_its_port_to_the_next_under_load(backend: ScriptedBackend, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "thinkgate.toml", backend.url, reuse_port="true")
+    arguments = ("--config", config, "--port", str(free_port()))
+    gateways = [Process(*arguments, cwd=tmp_path)]
+    try:
+        with load(gateways[0].url()) as clients:
+            clients.more()
+            for _ in range(2):
+                gateways.append(Process(*arguments, cwd=tmp_path))
+                gateways[-1].url()
+                assert gateways[-2].stop() == 0
+                clients.more()
+        assert clients.failed == []
+    finally:
+        for gateway in gateways:
+            gateway.__exit__()
+
+
+def test_a_port_is_shared_only_if_both_say_so(backend: ScriptedBackend, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "thinkgate.toml", backend.url)
+    with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
+        port = gateway.url().rsplit(":", 1)[1]
+        config = write_config(tmp_path / "other.toml", backend.url, reuse_port="true")
+        with Process("--config", config, "--port", port, cwd=tmp_path) as other:
+            assert other.popen.wait(PATIENCE_S) == 1
+            assert "is in use" in other.errors()
+
+
+def test_what_runs_is_finished_and_ready_says_so_at_once(backend: ScriptedBackend, tmp_path: Path) -> None:
+    going, finish = threading.Event(), threading.Event()
+
+    async def slow(connection: Connection) -> None:
+        if not connection.request.body.get("stream"):
+            await obedient(connection)
+            return
+        await connection.begin_stream()
+        await connection.event(delta(content="a"))
+        going.set()
+        await asyncio.to_thread(finish.wait)
+        await connection.event(delta("stop"))
+        await connection.event("[DONE]")
+        await connection.end_stream()
+
+    backend.script = slow
+    config = write_config(tmp_path / "thinkgate.toml", backend.url)
+    with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
+        url = gateway.url()
+        with httpx.Client(base_url=url) as idle, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+            assert idle.get("/ready").status_code == 200
+            with client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as answer:
+                assert going.wait(PATIENCE_S)
+                gateway.popen.send_signal(signal.SIGTERM)
+                until(lambda: not accepts(url))
+                # The connection was idle when the signal came: one more request is answered, the last.
+                told = idle.get("/ready")
+                assert (told.status_code, told.json()["status"]) == (503, "stopping")
+                assert told.headers["connection"] == "close"
+                finish.set()
+                assert answer.read().endswith(b"data: [DONE]\n\n")
+        assert gateway.popen.wait(PATIENCE_S) == 0
+
+
+def accepts(url: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_takes_longer_than_the_drain_ends_in_an_error(
+    backend: ScriptedBackend, tmp_path: Path, stream: bool
+) -> None:
+    going = threading.Event()
+
+    async def silent(connection: Connection) -> None:
+        if stream:
+            await connection.begin_stream()
+            await connection.event(delta(content="a"))
+        going.set()
+        await connection.hung_up()
+
+    backend.script = silent
+    config = write_config(tmp_path / "thinkgate.toml", backend.url, drain_s=0.3)
+    with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
+        url = gateway.url()
+        told: list[httpx.Response] = []
+
+        def ask() -> None:
+            told.append(httpx.post(f"{url}/v1/chat/completions", json={**ASK, "stream": stream}, timeout=PATIENCE_S))
+
+        client = threading.Thread(target=ask)
+        client.start()
+        assert going.wait(PATIENCE_S)
+        assert gateway.stop() == 0
+        client.join()
+    assert told[0].status_code == (200 if stream else 503)
+    assert '"code":"shutting_down"' in told[0].text and "[DONE]" not in told[0].text
