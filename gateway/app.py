@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gateway import __version__, build
+from gateway.access.door import Door
 from gateway.api import models, ops, wire
 from gateway.api.chat import ChatCompletions
 from gateway.catalogue import Catalogue
@@ -39,6 +40,7 @@ class Parts:
     records: Records
     metrics: Metrics
     stopping: Stopping
+    door: Door
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -55,6 +57,7 @@ def make_parts(settings: Settings) -> Parts:
         records=Records(settings.records.path),
         metrics=metrics,
         stopping=Stopping(),
+        door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
     )
 
 
@@ -64,7 +67,7 @@ def create_app(parts: Parts) -> FastAPI:
     pipeline = Pipeline(
         parts.catalogue, parts.upstream, parts.paces, parts.records, parts.metrics, server.router_deadline_s, ids
     )
-    chat = ChatCompletions(pipeline, parts.catalogue, server)
+    chat = ChatCompletions(parts.door, pipeline, parts.catalogue, server)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,12 +78,15 @@ def create_app(parts: Parts) -> FastAPI:
         finally:
             await parts.upstream.close()
             parts.records.stop()
+            parts.door.close()
 
     app = FastAPI(title="Thinkgate", version=__version__, lifespan=lifespan)
     app.state.ids = ids
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
-    app.include_router(models.router(parts.catalogue, int(time.time())))
-    app.include_router(ops.router(parts.deployments, parts.upstream, parts.metrics, parts.stopping))
+    app.include_router(models.router(parts.door, parts.catalogue, int(time.time())))
+    app.include_router(ops.router(parts.deployments, parts.upstream, parts.stopping))
+    if server.metrics:
+        app.include_router(ops.metrics_router(parts.metrics))
     app.add_exception_handler(GatewayError, _tell)
     app.add_exception_handler(HTTPException, _tell_route)
     app.add_exception_handler(Exception, _tell_bug)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway import policies, settings
+from gateway.access.counters import Counters
+from gateway.access.door import Door, KeyedDoor, OpenDoor
+from gateway.access.keys import Keys
 from gateway.catalogue import Catalogue, Model, levels_with
 from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
 from gateway.efforts import from_budget, size
@@ -58,6 +62,16 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
     return Catalogue(_each(chosen.models, "models", build))
 
 
+def keys(access: settings.Access) -> Keys:
+    """ConfigError: the database or the counters beside it cannot be used."""
+    return Keys(access.path, Counters(Path(f"{access.path}.usage")))
+
+
+def door(access: settings.Access, refused: Callable[[str], None]) -> Door:
+    """`refused` is told why, in one word, of every client without a valid key. ConfigError: as for `keys`."""
+    return KeyedDoor(keys(access), access.longest_thought, refused) if access.required else OpenDoor()
+
+
 def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> dict[str, P]:
     """Build every entry of a table; all their faults in one ConfigError."""
     built: dict[str, P] = {}
@@ -94,7 +108,7 @@ def _deployment(name: str, given: settings.Deployment) -> Deployment:
         max_answer_bytes=given.max_answer_bytes,
         max_event_bytes=given.max_event_bytes,
         retries=given.retries,
-        api_key=settings.api_key(given),
+        api_key=settings.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
     )
 

@@ -6,7 +6,12 @@ GatewayError
 │   ├── BodyTooLarge        413
 │   ├── HeadTooLarge        431
 │   ├── TooSlow             408  the request did not arrive in time
-│   └── BadHttp             400  it is no request at all
+│   ├── BadHttp             400  it is no request at all
+│   ├── InvalidKey          401  no key, or none that opens anything
+│   ├── NotAllowed          403  a model or an effort that the key may not use
+│   ├── UnknownKey          404  to operators: no key has this id
+│   └── KeyNotLive          409  to operators: it is expired or revoked
+├── QuotaExceeded           429  the key's own limit, with the time until there is more
 ├── NotFound                404, 405  no such route
 ├── BackendRefused          the backend's own status and words, kept
 ├── BackendFailed           502
@@ -14,12 +19,14 @@ GatewayError
 │   ├── BackendTimeout      504
 │   └── StreamCut           502  died after the first byte; told in the stream
 ├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
+├── AccessUnavailable       503  keys cannot be checked
 └── InternalError           500
 ConfigError                      start-up only: one line per fault
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -30,6 +37,8 @@ from gateway.types import Headers
 
 # Characters of a backend's own words for an error that go into the record; the client gets all of them.
 MOST_RECORDED = 100
+# The longest wait that the official SDKs do of their own accord; after a longer one it is for a person to try again.
+WORTH_WAITING_S = 60
 
 
 class GatewayError(Exception):
@@ -86,6 +95,44 @@ class BadHttp(InvalidRequest):
     code = "invalid_http"
 
 
+class InvalidKey(InvalidRequest):
+    status = 401
+    code = "invalid_api_key"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"www-authenticate": "Bearer"}
+
+
+class NotAllowed(InvalidRequest):
+    status = 403
+
+
+class UnknownKey(InvalidRequest):
+    status = 404
+    code = "key_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"There is no key {id[:40]!r}.", param="id")
+
+
+class KeyNotLive(InvalidRequest):
+    status = 409
+    code = "key_not_live"
+
+
+class QuotaExceeded(GatewayError):
+    """`kind` is what ran out, as OpenAI names it in `type`; there is more of it in `wait_s` seconds."""
+
+    status = 429
+
+    def __init__(self, kind: str, code: str, message: str, wait_s: float) -> None:
+        super().__init__(message, code=code)
+        self.type = kind
+        waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
+        self.headers = {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
+
+
 class NotFound(GatewayError):
     type = "invalid_request_error"
     code = "not_found"
@@ -137,6 +184,11 @@ class ShuttingDown(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The gateway is stopping, and this answer was not complete in time.")
+
+
+class AccessUnavailable(GatewayError):
+    status = 503
+    code = "access_unavailable"
 
 
 class InternalError(GatewayError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from gateway.access.visitor import ANYBODY, Visitor
 from gateway.efforts import LEVELS, level_of, words
 from gateway.errors import GatewayError
 from gateway.pace import Measured
@@ -45,6 +46,7 @@ class Exchange:
     id: str
     request_id: str
     dialect: str
+    visitor: Visitor = ANYBODY
     at: float = field(default_factory=time.time)
     started: float = field(default_factory=time.perf_counter)
     status: int = 200
@@ -67,7 +69,7 @@ class Exchange:
 
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""
-        headers = {"x-request-id": self.request_id}
+        headers = {"x-request-id": self.request_id, **self.visitor.headers()}
         if self.plan is not None:
             applied = self.plan.applied
             headers["x-thinkgate-effort"] = level_of(applied, self.levels) if applied else "unknown"
@@ -82,6 +84,18 @@ class Exchange:
         if self.router is not None:
             headers["x-thinkgate-router"] = self.router
         return headers
+
+    def settle(self) -> None:
+        """Tell the visitor what was used. A backend that refused or failed at once has used nothing."""
+        ran = self.sent is not None and (self.error is None or self.first_token is not None)
+        self.visitor.settle(self.usage, ran)
+
+    def _cost(self) -> float | None:
+        """Dollars; None where the backend did not tell the tokens."""
+        usage = self.usage
+        if self.plan is None or usage.completion_tokens is None:
+            return None
+        return self.plan.deployment.cost(usage.prompt_tokens or 0, usage.completion_tokens)
 
     def measured(self) -> Measured | None:
         """How fast the backend was; None unless it gave a complete answer."""
@@ -128,6 +142,8 @@ class Exchange:
             streamed=call.stream if call else False,
             finish_reason=self.finish_reason,
             client_gone=self.client_gone,
+            key=self.visitor.key,
+            cost=self._cost(),
         )
 
 

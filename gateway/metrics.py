@@ -52,6 +52,12 @@ class Metrics:
         self.retries = Counter(
             "thinkgate_upstream_retries", "Requests passed on to another replica.", ("deployment",), registry=registry
         )
+        self.refused = Counter(
+            "thinkgate_refused",
+            "Requests without a key that is valid; why is missing, malformed, unknown, expired or revoked.",
+            ("why",),
+            registry=registry,
+        )
         self.lost = Gauge(
             "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
         )

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from gateway import effort_router
-from gateway.catalogue import Catalogue
+from gateway.access.visitor import Visitor
+from gateway.catalogue import Catalogue, Model
 from gateway.chat_answer import read_answer
 from gateway.chat_stream import DONE, ChatStream
 from gateway.errors import GatewayError, InternalError, ShuttingDown
@@ -18,7 +19,7 @@ from gateway.families.compiler import compile_plan
 from gateway.metrics import Metrics
 from gateway.pace import Paces
 from gateway.records import Records
-from gateway.types import Arm, Call, Load
+from gateway.types import Arm, Call, Forecast, Load, Plan
 from gateway.upstream import Reply, Upstream
 
 HUNG_UP = 499
@@ -42,14 +43,14 @@ class Pipeline:
     router_deadline_s: float
     ids: Ids
 
-    def begin(self, dialect: str, given_id: str | None) -> Exchange:
+    def begin(self, dialect: str, given_id: str | None, visitor: Visitor) -> Exchange:
         """Every exchange that begins must end in `close`, `fail` or `hang_up`: that is its one record.
 
         `given_id` is the client's own id for the request.
         """
         self.metrics.in_flight.inc()
         id = self.ids.new()
-        return Exchange(id, given_id or f"req-{id}", dialect)
+        return Exchange(id, given_id or f"req-{id}", dialect, visitor)
 
     async def answer(self, exchange: Exchange, call: Call) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
@@ -61,13 +62,22 @@ class Pipeline:
         exchange.router = model.router.version
         wanted = model.policy.wants_forecast(call)
         forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
-        exchange.decision = decision = model.policy.decide(call, forecast, self._load(arm))
-        exchange.plan = plan = compile_plan(call, decision.effort, arm, model.answer)
+        plan = self._decide(exchange, call, model, arm, forecast)
         exchange.sent = time.perf_counter()
         exchange.decision_s = exchange.sent - begun
         self.paces[plan.deployment.name].began()
         reply = await self.upstream.post(plan, call)
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
+
+    def _decide(self, exchange: Exchange, call: Call, model: Model, arm: Arm, forecast: Forecast | None) -> Plan:
+        """What to send, within what the visitor may and still has: that is set aside before anything is sent."""
+        while True:
+            bounded = exchange.visitor.bound(call, model.levels, arm)
+            exchange.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
+            plan = compile_plan(bounded, decision.effort, arm, model.answer)
+            if exchange.visitor.take(bounded, plan):
+                exchange.plan = plan
+                return plan
 
     async def _plain(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
         try:
@@ -132,6 +142,7 @@ class Pipeline:
         if exchange.closed:
             return
         exchange.closed = True
+        exchange.settle()
         self.metrics.in_flight.dec()
         record = exchange.record()
         self.records.write(record)

@@ -73,6 +73,7 @@ def _validate(settings: Settings) -> None:
     """ConfigError: the settings cannot be built."""
     deployments = build.deployments(settings)
     build.catalogue(settings, deployments, paces(deployments.values()))
+    build.door(settings.access, lambda why: None).close()
 
 
 def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -> None:

@@ -47,11 +47,33 @@ class Server(Strict):
     """How long running answers may go on after the gateway was told to stop."""
     reuse_port: bool = False
     """Whether another gateway may listen on the same port: the next release, before this one is stopped."""
+    metrics: bool = True
+    """Whether /metrics is on this port too, for anybody who reaches it; with [admin], it is on that one anyway."""
 
 
 class Records(Strict):
     path: Path = Path("thinkgate.db")
     """The SQLite database; the spool lies beside it, in `<path>.spool/`."""
+
+
+class Access(Strict):
+    """API keys. Nobody needs one unless they are `required`."""
+
+    required: bool = False
+    path: Path = Path("thinkgate-keys.db")
+    """The SQLite database of the keys; what they have used is counted beside it, in `<path>.usage`."""
+    longest_thought: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
+    """What an unlimited thought may take, in tokens, when its key has a quota of them."""
+
+
+class Admin(Strict):
+    """A second port, for operators: keys, their usage, and metrics."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)]
+    key_env: str | None = None
+    key_file: Path | None = None
+    """Where the operators' own key is: an environment variable or a file."""
 
 
 class Deployment(Strict):
@@ -82,7 +104,8 @@ class Deployment(Strict):
     retries: Annotated[int, Field(ge=0, le=8)] = 1
     """How many other replicas are asked when one cannot answer; none where the client itself is trying again."""
     api_key_env: str | None = None
-    """The environment variable that holds the backend's key."""
+    api_key_file: Path | None = None
+    """Where the backend's key is, if it wants one: an environment variable or a file."""
     router_name: str | None = None
     """The model's name in the router's outcome data; `model` if left out."""
 
@@ -167,6 +190,8 @@ class Model(Strict):
 class Settings(Strict):
     server: Server = Server()
     records: Records = Records()
+    access: Access = Access()
+    admin: Admin | None = None
     deployments: Annotated[dict[str, Deployment], Field(min_length=1)]
     models: Annotated[dict[str, Model], Field(min_length=1)]
 
@@ -203,11 +228,29 @@ def parse(table: dict[str, Any]) -> Settings:
         raise ConfigError(faults(error, Settings)) from error
 
 
-def api_key(deployment: Deployment) -> str | None:
-    """The backend's key out of the environment. ConfigError: the variable is not set."""
-    if deployment.api_key_env is None:
+def secret(env: str | None, file: Path | None, where: str) -> str | None:
+    """What an environment variable or a file holds, without the space around it; None if neither is named.
+
+    ConfigError: both are named, or the one that is cannot be read or is empty. `where` begins the names of the keys.
+    """
+    if env is not None and file is not None:
+        raise ConfigError([f"{where}_env, {where}_file: name one of them"])
+    if env is not None:
+        name, found = f"{where}_env: the environment variable {env}", os.environ.get(env)
+        if found is None:
+            raise ConfigError([f"{name} is not set"])
+    elif file is not None:
+        name = f"{where}_file: {file}"
+        try:
+            found = file.read_text("utf-8")
+        except OSError as error:
+            raise ConfigError([f"{name}: {error.strerror or error}"]) from error
+        except UnicodeDecodeError:
+            raise ConfigError([f"{name} is not text"]) from None
+    else:
         return None
-    try:
-        return os.environ[deployment.api_key_env]
-    except KeyError:
-        raise ConfigError([f"api_key_env: the environment variable {deployment.api_key_env} is not set"]) from None
+    if not found.strip():
+        raise ConfigError([f"{name} is empty"])
+    if not found.strip().isascii() or not found.strip().isprintable():
+        raise ConfigError([f"{name} holds what cannot be sent in a header"])
+    return found.strip()

@@ -79,6 +79,10 @@ class Deployment:
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""
 
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars."""
+        return prompt_tokens * self.input_price + completion_tokens * self.output_price
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arm:
@@ -147,7 +151,8 @@ class Call:
 
     `body` is in Chat Completions form and is never changed. `requested` is the effort the client named (None: decide
     for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
-    one. `limit` is the client's limit on all completion tokens, `size` the request's bytes, `unit` what an experiment
+    one. `most` is the most that its key allows, whatever the policy says, `note` what the client is to know of that.
+    `limit` is the client's limit on all completion tokens, `size` the request's bytes, `unit` what an experiment
     assigns, `tries` how often the client has tried before.
     """
 
@@ -160,6 +165,8 @@ class Call:
     requested: Effort | None = None
     asked: str = "auto"
     ceiling: Effort | None = None
+    most: Effort | None = None
+    note: str = ""
     dial: float | None = None
     limit: int | None = None
     size: int = 0
@@ -208,7 +215,8 @@ class Record:
     """One request, finished or failed. Field names are the columns of the table; no prompt or answer text.
 
     `requested`, `decided` and `applied` are budgets in words (`auto`, `none`, a number, `unlimited`); times in seconds
-    unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees.
+    unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees, `key` the id of the
+    client's API key; `cost` is in dollars.
     """
 
     id: str
@@ -243,6 +251,8 @@ class Record:
     streamed: bool = False
     finish_reason: str | None = None
     client_gone: bool = False
+    key: str | None = None
+    cost: float | None = None
 
 
 __all__ = [

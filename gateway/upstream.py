@@ -190,7 +190,9 @@ class Upstream:
         for url in deployment.urls:
             try:
                 timeout = aiohttp.ClientTimeout(total=timeout_s)
-                async with self._session.get(f"{url}/models", headers=route.headers, timeout=timeout) as response:
+                async with self._session.get(
+                    f"{url}/models", headers=route.headers, timeout=timeout, allow_redirects=False
+                ) as response:
                     if response.status == 200:
                         return None
                     why = f"status {response.status}"

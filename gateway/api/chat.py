@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from gateway.access.door import Door
 from gateway.api import checks, json_object, wire
 from gateway.api.effort_fields import read_dial, read_effort
 from gateway.catalogue import Catalogue
+from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.families.limits import LIMIT_FIELDS
 from gateway.pipeline import Pipeline
@@ -18,14 +20,22 @@ from gateway.types import Call, Headers
 class ChatCompletions:
     """An ASGI endpoint, so that a client that hangs up cancels the backend at once, plain and streamed."""
 
-    def __init__(self, pipeline: Pipeline, catalogue: Catalogue, limits: Server) -> None:
+    def __init__(self, door: Door, pipeline: Pipeline, catalogue: Catalogue, limits: Server) -> None:
+        self._door = door
         self._pipeline = pipeline
         self._catalogue = catalogue
         self._limits = limits
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = wire.read_headers(scope)
-        exchange = self._pipeline.begin("chat", wire.given_id(headers))
+        try:
+            # Before the body is read, and without a record: strangers cost nothing and fill no disk.
+            visitor = self._door.enter(headers)
+        except GatewayError as error:
+            id = wire.given_id(headers) or self._pipeline.ids.for_client()
+            await wire.send_error(send, error, {"x-request-id": id})
+            return
+        exchange = self._pipeline.begin("chat", wire.given_id(headers), visitor)
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
         try:
@@ -54,6 +64,7 @@ class ChatCompletions:
             try:
                 body = json_object.read(raw, self._limits.max_depth)
                 exchange.model = str(body.get("model"))[:100]
+                exchange.visitor.check_model(checks.text(body, "model"))
                 exchange.call = call = read_call(
                     body, len(raw), exchange.request_id, headers, self._catalogue, self._limits.max_messages
                 )

@@ -16,9 +16,7 @@ from gateway.types import Deployment
 from gateway.upstream import Upstream
 
 
-def router(
-    deployments: Mapping[str, Deployment], upstream: Upstream, metrics: Metrics, stopping: Stopping
-) -> APIRouter:
+def router(deployments: Mapping[str, Deployment], upstream: Upstream, stopping: Stopping) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/health")
@@ -33,6 +31,12 @@ def router(
         states: dict[str, Any] = {name: fault or "ok" for name, fault in zip(deployments, faults, strict=True)}
         up = not any(faults)
         return JSONResponse({"status": "ready" if up else "not ready", "deployments": states}, 200 if up else 503)
+
+    return routes
+
+
+def metrics_router(metrics: Metrics) -> APIRouter:
+    routes = APIRouter()
 
     @routes.get("/metrics")
     async def prometheus() -> Response:

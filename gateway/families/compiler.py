@@ -16,8 +16,8 @@ LONG_THOUGHT = 4096
 
 def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLimits) -> Plan:
     """The request for one deployment of the arm. Changes only model, effort, limits and usage reporting."""
-    notes: list[str] = []
-    effort = limits.fit(decided, call.limit, answer, notes)
+    notes: list[str] = [call.note] if call.note else []
+    effort = limits.fit(_bounded(decided, call, notes), call.limit, answer, notes)
     deployment = arm.deployment_for(effort)
     if deployment is None:
         effort = _nearest(effort, arm, notes)
@@ -36,6 +36,14 @@ def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLim
 def _work(call: Call, effort: Effort) -> float:
     """Tokens of the prompt and at most of the thought; what an answer takes is alike wherever it is written."""
     return call.size / BYTES_PER_TOKEN + min(efforts.size(effort), LONG_THOUGHT)
+
+
+def _bounded(decided: Effort, call: Call, notes: list[str]) -> Effort:
+    """What the client's key allows of it: also a policy that asks nobody does not exceed that."""
+    if call.most is None or efforts.size(decided) <= efforts.size(call.most):
+        return decided
+    notes.append(f"the key allows no more than {efforts.words(call.most)}: {efforts.words(decided)} was decided")
+    return call.most
 
 
 def _nearest(effort: Effort, arm: Arm, notes: list[str]) -> Effort:

@@ -118,6 +118,16 @@ async def obedient(connection: Connection) -> None:
         await connection.end_stream()
 
 
+async def thorough(connection: Connection) -> None:
+    """A plain answer that has thought for as long as it was allowed to."""
+    body = connection.request.body
+    switched_on = (body.get("chat_template_kwargs") or {}).get("enable_thinking", True)
+    thought = body.get("thinking_token_budget", 5000) if switched_on else 0
+    details = {"reasoning_tokens": thought}
+    usage = {"prompt_tokens": 7, "completion_tokens": thought + 4, "completion_tokens_details": details}
+    await connection.answer(200, json.dumps({**ANSWER, "usage": usage}).encode())
+
+
 @dataclass
 class ScriptedBackend:
     """`script` is run for each request and may be replaced at any time; `requests` holds what came in."""

@@ -1,0 +1,97 @@
+"""Where clients come in: with a key, or, where none is asked for, without."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.access import keys
+from gateway.access.holder import Holder
+from gateway.access.key import Key
+from gateway.access.keys import Keys
+from gateway.access.secret import digest, key_id
+from gateway.access.visitor import ANYBODY, Visitor
+from gateway.errors import AccessUnavailable, InvalidKey
+from gateway.types import Headers
+
+log = logging.getLogger("thinkgate")
+_SCHEME = "bearer "
+
+
+class Door(Protocol):
+    def enter(self, headers: Headers) -> Visitor:
+        """Who sent these headers. InvalidKey: nobody who may come in. Header names are in small letters."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class OpenDoor:
+    def enter(self, headers: Headers) -> Visitor:
+        return ANYBODY
+
+    def close(self) -> None:
+        pass
+
+
+class KeyedDoor:
+    """Remembers the keys that were shown, until any key is changed by anybody: then all are looked up again."""
+
+    def __init__(self, keys: Keys, longest_thought: int, refused: Callable[[str], None] = lambda why: None) -> None:
+        """`refused` is told why, in one word, of everybody who is not let in. ConfigError: the keys cannot be read."""
+        self._database = keys.open()
+        self._counters = keys.counters
+        self._longest_thought = longest_thought
+        self._refused = refused
+        self._clock = keys.clock
+        self._known: dict[str, Key] = {}
+        self._version = -1
+
+    def enter(self, headers: Headers) -> Visitor:
+        shown = _shown(headers)
+        if not shown:
+            raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
+        id = key_id(shown)
+        if id is None:
+            raise self._no("malformed", "The API key is not one of this gateway's: they begin with `tg-`.")
+        key = self._find(id)
+        now = self._clock()
+        if key is None or not key.opened_by(digest(shown), now):
+            raise self._no("unknown", "The API key is not valid.")
+        state = key.state(now)
+        if state != "live":
+            raise self._no(state, f"The API key is {state}.")
+        return Holder(key, self._counters, self._clock, self._longest_thought)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _find(self, id: str) -> Key | None:
+        version = self._counters.version()
+        if version != self._version:
+            self._known.clear()
+            self._version = version
+        key = self._known.get(id)
+        if key is None:
+            try:
+                key = keys.find(self._database, id)
+            except sqlite3.Error as error:
+                log.error("keys cannot be read: %s", error)
+                raise AccessUnavailable("The gateway cannot check API keys now.") from error
+            if key is not None:
+                self._known[id] = key
+        return key
+
+    def _no(self, why: str, message: str) -> InvalidKey:
+        self._refused(why)
+        return InvalidKey(message)
+
+
+def _shown(headers: Headers) -> str:
+    """The secret, as OpenAI's clients send it or as Anthropic's do; empty if there is none."""
+    authorization = headers.get("authorization", "")
+    if authorization[: len(_SCHEME)].lower() == _SCHEME:
+        return authorization[len(_SCHEME) :].strip()
+    return headers.get("x-api-key", "")

@@ -1,0 +1,171 @@
+"""The holder of a key, for one request: bounded by the key's limits, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway import efforts
+from gateway.access import quota
+from gateway.access.counters import Counters
+from gateway.access.counts import Counts
+from gateway.access.key import Clock, Key
+from gateway.access.limits import Limits
+from gateway.errors import NotAllowed
+from gateway.types import UNLIMITED, Arm, Call, Effort, Headers, Plan, Usage
+
+BYTES_PER_TOKEN = 4
+# What an answer counts as until it is there, in tokens, when the client set no limit.
+USUAL_ANSWER = 256
+
+
+class Holder:
+    """A request counts in the windows in which it began, however long it takes."""
+
+    __slots__ = ("_clock", "_counters", "_counts", "_held", "_key", "_longest", "_plan", "_tokens", "key")
+
+    def __init__(self, key: Key, counters: Counters, clock: Clock, longest_thought: int) -> None:
+        """`longest_thought`: what an unlimited thought is, in tokens, where the key has a quota of them."""
+        self.key = key.id
+        self._key = key
+        self._counters = counters
+        self._clock = clock
+        self._longest = longest_thought
+        self._counts: Counts | None = None
+        self._plan: Plan | None = None
+        self._held = 0
+        self._tokens = (0, 0)
+
+    def may_use(self, model: str) -> bool:
+        return self._limits.models is None or model in self._limits.models
+
+    def check_model(self, model: str) -> None:
+        if not self.may_use(model):
+            names = ", ".join(self._limits.models or ())
+            said = f"This key may not use the model {model[:100]!r}. It may use: {names}."
+            raise NotAllowed(said, param="model", code="model_not_allowed")
+
+    def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
+        most = self._ceiling(levels)
+        if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
+            names = ", ".join(name for name, level in levels.items() if efforts.size(level) <= efforts.size(most))
+            said = f"This key may think {efforts.words(most)} tokens at most, not {call.asked}. It may use: {names}."
+            raise NotAllowed(said, param="reasoning_effort", code="effort_not_allowed")
+        note = ""
+        if call.requested is None or call.requested == UNLIMITED:
+            left, note = self._left(call, arm)
+            if left is not None:
+                most = left if most is None else min(most, left, key=efforts.size)
+        if most is None:
+            return call
+        ceiling = most if call.ceiling is None else min(most, call.ceiling, key=efforts.size)
+        return replace(call, ceiling=ceiling, most=most, note=note)
+
+    def take(self, call: Call, plan: Plan) -> bool:
+        now = self._clock()
+        with self._counters.change(self._key.slot, now) as counts:
+            self._counts = counts
+            quota.check_others(self._limits, counts, now)
+            need, flexible = self._thought(call, plan)
+            window = quota.thinking(self._limits, counts, now)
+            if window is not None and need > window.left:
+                if flexible and window.left:
+                    need = int(window.left)
+                elif _within(plan.applied, call.most):
+                    return False
+                else:
+                    raise quota.no_thinking_left(window, need)
+            self._plan, self._held = plan, need
+            prompt = call.size // BYTES_PER_TOKEN
+            self._tokens = prompt, need + USUAL_ANSWER if call.limit is None else call.limit
+            counts.requests += 1
+            counts.all_requests += 1
+            counts.last_used = now
+            counts.hour_held += need
+            counts.day_held += need
+            counts.tokens += sum(self._tokens)
+            dollars = plan.deployment.cost(*self._tokens)
+            counts.day_dollars += dollars
+            counts.month_dollars += dollars
+        return True
+
+    def settle(self, usage: Usage, ran: bool) -> None:
+        if self._plan is None or self._counts is None:
+            return  # nothing was set aside
+        plan, then = self._plan, self._counts
+        prompt, completion, thought = self._used(usage, ran)
+        tokens = prompt + completion - sum(self._tokens)
+        dollars = plan.deployment.cost(prompt, completion)
+        more = dollars - plan.deployment.cost(*self._tokens)
+        with self._counters.change(self._key.slot, self._clock()) as counts:
+            self._counts = counts
+            if counts.minute == then.minute:
+                counts.tokens += tokens
+            if counts.hour == then.hour:
+                counts.hour_held -= self._held
+                counts.hour_used += thought
+            if counts.day == then.day:
+                counts.day_held -= self._held
+                counts.day_used += thought
+                counts.day_dollars += more
+            if counts.month == then.month:
+                counts.month_dollars += more
+            counts.all_prompt += prompt
+            counts.all_completion += completion
+            counts.all_thinking += thought
+            counts.all_dollars += dollars
+
+    def headers(self) -> Headers:
+        return {} if self._counts is None else quota.headers(self._limits, self._counts, self._clock())
+
+    @property
+    def _limits(self) -> Limits:
+        return self._key.limits
+
+    def _ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
+        ceiling = self._limits.ceiling
+        if ceiling is None:
+            return None
+        return levels[ceiling] if isinstance(ceiling, str) else efforts.from_budget(ceiling)
+
+    def _left(self, call: Call, arm: Arm) -> tuple[Effort | None, str]:
+        """The most that the quota leaves for an effort that is not a number, and what the client is to know of it."""
+        limits = self._limits
+        if limits.thinking_per_hour is None and limits.thinking_per_day is None:
+            return None, ""
+        now = self._clock()
+        self._counts = counts = self._counters.read(self._key.slot, now)
+        window = quota.thinking(limits, counts, now)
+        assert window is not None, "there is a quota"
+        left = int(window.left)
+        if call.requested is not None and not left:
+            raise quota.no_thinking_left(window, 1)
+        wanted = arm.efforts[-1] if call.requested is None else call.requested
+        note = ""
+        if left < min(efforts.size(wanted), self._longest):
+            note = f"the key has {left} thinking tokens left for this {window.name}"
+        elif call.requested is not None:
+            note = f"for this key, unlimited is {self._longest} thinking tokens"
+        return efforts.from_budget(min(left, self._longest)), note
+
+    def _thought(self, call: Call, plan: Plan) -> tuple[int, bool]:
+        """How many tokens the thought may take, and whether that is a guess: then less will do, if there is any."""
+        applied = plan.applied
+        if applied is None and call.requested is not None and not call.requested.think:
+            return 0, True
+        budget = applied.budget if applied is not None else None
+        need = self._longest if budget is None else budget
+        return (need if call.limit is None else min(need, call.limit)), budget is None
+
+    def _used(self, usage: Usage, ran: bool) -> tuple[int, int, int]:
+        """Prompt, completion and thinking tokens to be charged."""
+        if usage.completion_tokens is None:
+            return (*self._tokens, self._held) if ran else (0, 0, 0)
+        thought = usage.reasoning_tokens
+        if thought is None:
+            thought = min(usage.completion_tokens, self._held)
+        return usage.prompt_tokens or 0, usage.completion_tokens, thought
+
+
+def _within(applied: Effort | None, most: Effort | None) -> bool:
+    return applied is not None and most is not None and efforts.size(applied) <= efforts.size(most)

@@ -1,0 +1,93 @@
+"""How much of a key's limits is left, when there is more, and how answers say so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gateway.access import windows
+from gateway.access.counts import Counts
+from gateway.access.limits import Limits
+from gateway.errors import QuotaExceeded
+from gateway.types import Headers
+
+RATE, QUOTA = "rate_limit_exceeded", "insufficient_quota"
+# Running requests give back soon what they do not use; when, nobody knows.
+SOON_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One limit: how much it allows, what is gone, of that what running requests may give back, seconds to its end."""
+
+    name: str
+    limit: float
+    gone: float
+    held: float
+    reset_s: float
+
+    @property
+    def left(self) -> float:
+        return max(self.limit - self.gone, 0)
+
+
+def thinking(limits: Limits, counts: Counts, now: float) -> Window | None:
+    """The thinking quota with the least left; None if there is none."""
+    hour = day = None
+    if limits.thinking_per_hour is not None:
+        gone = counts.hour_used + counts.hour_held
+        hour = Window("hour", limits.thinking_per_hour, gone, counts.hour_held, windows.left(now, windows.HOUR))
+    if limits.thinking_per_day is not None:
+        gone = counts.day_used + counts.day_held
+        day = Window("day", limits.thinking_per_day, gone, counts.day_held, windows.left(now, windows.DAY))
+    # Where as little is left in both, the one that lasts longer decides.
+    return hour if day is None or (hour is not None and hour.left < day.left) else day
+
+
+def no_thinking_left(window: Window, need: int) -> QuotaExceeded:
+    """A request needs more thinking than is left."""
+    limit, left = int(window.limit), int(window.left)
+    said = f"This request may take {need} thinking tokens; of {limit} per {window.name}, {left} are left"
+    if need > limit:
+        return QuotaExceeded("insufficient_quota", QUOTA, f"{said}: it is more than the key ever has.", window.reset_s)
+    if need <= window.left + window.held:
+        return QuotaExceeded("tokens", RATE, f"{said} while other requests of the key are running.", SOON_S)
+    return QuotaExceeded("insufficient_quota", QUOTA, f"{said}. Name a smaller effort, or none.", window.reset_s)
+
+
+def check_others(limits: Limits, counts: Counts, now: float) -> None:
+    """QuotaExceeded: one of the other limits is reached. The request that reaches it is the last one."""
+    if limits.requests_per_minute is not None and counts.requests >= limits.requests_per_minute:
+        said = f"The key's limit of {limits.requests_per_minute} requests per minute is reached."
+        raise QuotaExceeded("requests", RATE, said, windows.left(now, windows.MINUTE))
+    if limits.tokens_per_minute is not None and counts.tokens >= limits.tokens_per_minute:
+        said = f"The key's limit of {limits.tokens_per_minute} tokens per minute is reached."
+        raise QuotaExceeded("tokens", RATE, said, windows.left(now, windows.MINUTE))
+    for limit, spent, name in (
+        (limits.dollars_per_month, counts.month_dollars, "month"),
+        (limits.dollars_per_day, counts.day_dollars, "day"),
+    ):
+        if limit is not None and spent >= limit:
+            wait = windows.left_of_month(now) if name == "month" else windows.left(now, windows.DAY)
+            said = f"The key's limit of {limit:g} dollars per {name} is reached."
+            raise QuotaExceeded("insufficient_quota", QUOTA, said, wait)
+
+
+def headers(limits: Limits, counts: Counts, now: float) -> Headers:
+    """What is left, in the headers that OpenAI's API has, and for thinking in our own."""
+    told: dict[str, str] = {}
+    reset = f"{math.ceil(windows.left(now, windows.MINUTE))}s"
+    for name, limit, gone in (
+        ("requests", limits.requests_per_minute, counts.requests),
+        ("tokens", limits.tokens_per_minute, counts.tokens),
+    ):
+        if limit is not None:
+            told[f"x-ratelimit-limit-{name}"] = str(limit)
+            told[f"x-ratelimit-remaining-{name}"] = str(max(limit - gone, 0))
+            told[f"x-ratelimit-reset-{name}"] = reset
+    window = thinking(limits, counts, now)
+    if window is not None:
+        told["x-thinkgate-limit-thinking"] = str(int(window.limit))
+        told["x-thinkgate-remaining-thinking"] = str(int(window.left))
+        told["x-thinkgate-reset-thinking"] = f"{math.ceil(window.reset_s)}s"
+    return told

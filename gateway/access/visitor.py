@@ -1,0 +1,74 @@
+"""Who a request comes from, as far as it matters: what they may ask, and what they still have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.types import Arm, Call, Effort, Headers, Plan, Usage
+
+
+class Visitor(Protocol):
+    """One for each request."""
+
+    @property
+    def key(self) -> str | None:
+        """The key's id, for the record."""
+        ...
+
+    def may_use(self, model: str) -> bool:
+        """Whether this public model is theirs to use, or to know of."""
+        ...
+
+    def check_model(self, model: str) -> None:
+        """NotAllowed: it is not theirs."""
+        ...
+
+    def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
+        """The call with the most thinking that they may have now. NotAllowed: they named more than they ever may."""
+        ...
+
+    def take(self, call: Call, plan: Plan) -> bool:
+        """Set aside what a bounded call may cost. QuotaExceeded: that is not left.
+
+        False: it was left when the call was bounded and another worker took it since; bound it again.
+        """
+        ...
+
+    def settle(self, usage: Usage, ran: bool) -> None:
+        """Once, at the end: what was used stands instead of what was set aside.
+
+        `ran`: tokens may have been spent of which the backend did not tell; then what was set aside is what was used.
+        """
+        ...
+
+    def headers(self) -> Headers:
+        """What answers say about their limits."""
+        ...
+
+
+class Anybody:
+    """Where no keys are asked for."""
+
+    key = None
+
+    def may_use(self, model: str) -> bool:
+        return True
+
+    def check_model(self, model: str) -> None:
+        pass
+
+    def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
+        return call
+
+    def take(self, call: Call, plan: Plan) -> bool:
+        return True
+
+    def settle(self, usage: Usage, ran: bool) -> None:
+        pass
+
+    def headers(self) -> Headers:
+        return {}
+
+
+ANYBODY = Anybody()

@@ -1,0 +1,60 @@
+"""A gateway that asks for keys, with a clock that a test can turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import openai
+
+from gateway import build
+from gateway.access.door import KeyedDoor
+from gateway.access.keys import Keys
+from gateway.access.limits import parse as limits
+from gateway.app import make_parts
+from gateway.settings import parse
+from tests.gateway.running import RunningGateway
+
+# The first second of a minute, an hour and a day, and of no month.
+NOON = 20_000 * 86_400.0
+
+
+@dataclass
+class Clock:
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class KeyedGateway(RunningGateway):
+    """`keys` is the store of its keys, as the operator's commands see it."""
+
+    keys: Keys
+
+    def __init__(self, table: dict[str, Any], folder: Path, clock: Clock) -> None:
+        settings = parse(
+            {
+                "records": {"path": folder / "records.db"},
+                **table,
+                "access": {"required": True, "path": folder / "keys.db", "longest_thought": 1000},
+            }
+        )
+        self.keys = replace(build.keys(settings.access), clock=clock)
+        parts = make_parts(settings)
+        parts.door.close()
+        door = KeyedDoor(
+            self.keys, settings.access.longest_thought, lambda why: parts.metrics.refused.labels(why).inc()
+        )
+        self._set_up(replace(parts, door=door))
+
+    def key(self, expires: float | None = None, **given: Any) -> str:
+        """The secret of a new key with these limits."""
+        return self.keys.create("a test's", limits(given), expires)[1]
+
+    def client(self, secret: str) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0)
+
+    def async_client(self, secret: str) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0)
