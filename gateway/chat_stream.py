@@ -51,8 +51,9 @@ class ChatStream:
 
     def finish(self) -> None:
         """No more chunks come. Raises the error that the answer ended in; no finish reason or half an event is one."""
-        # A last end mark may lack its empty line.
-        if not self.ended and self._rest.strip() != DONE.strip() and (self.finish_reason is None or self._rest.strip()):
+        # An end mark alone proves nothing: proxies set one even where their own backend broke off.
+        half = not self.done and self._rest.strip() not in (b"", DONE.strip())
+        if self.error is None and (self.finish_reason is None or half):
             self.error = BackendFailed("The backend ended its stream without finishing the answer.", code="stream_cut")
         if self.error is not None:
             raise self.error

@@ -14,6 +14,7 @@ import orjson
 from gateway.access.visitor import ANYBODY, Visitor
 from gateway.efforts import LEVELS, level_of, words
 from gateway.errors import GatewayError
+from gateway.faults import OWN_ID
 from gateway.pace import Measured
 from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, Plan, Record, Usage
 
@@ -61,6 +62,7 @@ class Exchange:
     plan: Plan | None = None
     error: GatewayError | None = None
     usage: Usage = field(default_factory=Usage)
+    upstream_id: str | None = None
     sent: float | None = None
     first_token: float | None = None
     finish_reason: str | None = None
@@ -83,6 +85,8 @@ class Exchange:
             headers["x-thinkgate-arm"] = self.arm.name
         if self.router is not None:
             headers["x-thinkgate-router"] = self.router
+        if self.upstream_id is not None:
+            headers[OWN_ID] = self.upstream_id
         return headers
 
     def settle(self) -> None:
@@ -167,4 +171,6 @@ def log_failure(exchange: Exchange, error: Exception) -> None:
     if not isinstance(error, GatewayError):
         log.error("request %s failed inside the gateway", exchange.request_id, exc_info=error)
     elif error.status >= 500:
-        log.warning("request %s: %s (%s)", exchange.request_id, error.message, error.code)
+        backends = error.headers.get(OWN_ID, exchange.upstream_id)
+        its = f"; the backend's id for it: {backends}" if backends else ""
+        log.warning("request %s: %s (%s)%s", exchange.request_id, error.message, error.code, its)

@@ -20,6 +20,8 @@ from gateway.types import Deployment, Headers
 
 # What a client may need of a refusal besides its body.
 KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
+# How a client is told the backend's own id for its request.
+OWN_ID = "x-upstream-request-id"
 _SANE_VALUE = re.compile(r"[\x20-\x7e]{1,200}")
 MAX_ERROR_BYTES = 65_536
 TOO_MANY = 429
@@ -42,10 +44,21 @@ def wait_s(headers: Headers) -> float | None:
     return seconds if 0 <= seconds < math.inf else None
 
 
+def own_id(response: aiohttp.ClientResponse) -> str | None:
+    """The backend's own id for the request, for whoever asks its operator; None if it has none or echoes ours."""
+    given = response.headers.get("x-request-id") or response.headers.get("request-id")
+    if given is None or given == response.request_info.headers.get("x-request-id") or not _SANE_VALUE.fullmatch(given):
+        return None
+    return given
+
+
 async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
     """The backend's refusal with its status, its fields and the headers that matter."""
     given = ((name, response.headers.get(name, "")) for name in KEPT_HEADERS)
     kept = {name: value for name, value in given if _SANE_VALUE.fullmatch(value)}
+    backends = own_id(response)
+    if backends is not None:
+        kept[OWN_ID] = backends
     try:
         raw = await response.content.read(MAX_ERROR_BYTES)
     except (aiohttp.ClientError, TimeoutError):

@@ -67,6 +67,7 @@ class Pipeline:
         exchange.decision_s = exchange.sent - begun
         self.paces[plan.deployment.name].began()
         reply = await self.upstream.post(plan, call)
+        exchange.upstream_id = reply.own_id
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
     def _decide(self, exchange: Exchange, call: Call, model: Model, arm: Arm, forecast: Forecast | None) -> Plan:

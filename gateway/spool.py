@@ -35,12 +35,15 @@ class Spool:
         with self._lock:
             try:
                 written = os.write(self._fd, data)
+                if written == len(data):
+                    self._size += written
+                    return
+                os.ftruncate(self._fd, self._size)  # a torn line would spoil the next one
+                why = f"the disk took {written} of its {len(data)} bytes"
             except OSError as error:
-                log.error("a record is lost: %s", error)
-                written = 0
-            self._size += written
-            if written != len(data):
-                self.lost += 1
+                why = str(error)
+            self.lost += 1
+        log.error("a record is lost: %s", why)
 
     def rotate(self) -> Path | None:
         """Start a new segment; returns the full one, which is the caller's to import and remove. None: nothing new."""

@@ -36,6 +36,11 @@ class Reply:
         self._deployment = deployment
         self._turn = turn
 
+    @property
+    def own_id(self) -> str | None:
+        """The backend's own id for the request."""
+        return faults.own_id(self._response)
+
     async def read(self) -> bytes:
         """The whole body. BackendFailed: it breaks off, stops, or is larger than is taken."""
         content, limit = self._response.content, self._deployment.max_answer_bytes

@@ -6,8 +6,9 @@ import asyncio
 import socket
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import openai
@@ -15,6 +16,8 @@ import openai
 from gateway.app import Parts, create_app, make_parts
 from gateway.server import Server
 from gateway.settings import parse
+
+T = TypeVar("T")
 
 
 class RunningGateway:
@@ -61,6 +64,14 @@ class RunningGateway:
         database.close()
         return rows
 
+    def inside(self, look: Callable[[], T]) -> T:
+        """Call something in the gateway's own loop, where nothing else runs meanwhile."""
+
+        async def run() -> T:
+            return look()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(20)
+
     def sdk(self, **options: Any) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
 
@@ -76,4 +87,8 @@ class RunningGateway:
         return httpx.get(self.url + path, timeout=20)
 
     def _run(self) -> None:
-        asyncio.run(self._server.serve([self._listener]))
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve([self._listener])
