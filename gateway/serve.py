@@ -88,7 +88,8 @@ def _run(settings: Settings, listener: socket.socket, ready: Callable[[], None])
 
 def _listen(host: str, port: int, reuse: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # The protocol is named, as asyncio would else let small answers wait for each other.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -41,7 +41,9 @@ class RunningGateway:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> RunningGateway:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        # Told its protocol, as asyncio would else let small answers wait for each other.
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._listener.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread.start()
         assert self._listening.wait(20), "the gateway did not start"

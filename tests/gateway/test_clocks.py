@@ -16,7 +16,16 @@ from gateway.records import Records
 from gateway.types import Record
 
 SOURCES = Path(gateway.__file__).parent
-WAITING = ("api/chat.py", "api/wire.py", "connections.py", "pipeline.py", "replicas.py", "upstream.py", "workers.py")
+WAITING = (
+    "api/chat.py",
+    "api/wire.py",
+    "connection.py",
+    "server.py",
+    "pipeline.py",
+    "replicas.py",
+    "upstream.py",
+    "workers.py",
+)
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now"}
 
 
