@@ -1,98 +1,120 @@
-"""`python -m loadtests.peers`: rounds of the same requests through each proxy in turn, and one table."""
+"""`python -m loadtests.peers`: ours, its floor and its rivals side by side in one run, as tables and as JSON.
+
+What is measured, for each in front of the same upstream that answers at once:
+CPU time per plain request and per stream of 14 chunks; latency beyond the direct way, one request at a time and 50 at
+once, each taking the backend 50 to 150 ms; how many streams of 5 chunks a second it holds; memory; and what it loses on
+the way. Rivals are measured if they are installed: `--install` does that, each into a folder of its own.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
 
-from loadtests.peers import client, proxy
-from loadtests.peers.proxy import MESSAGES, Case
-from loadtests.peers.upstream import CHUNKS, Upstream
+from loadtests.peers import bars as promised
+from loadtests.peers import report
+from loadtests.peers.cases import OURS, Case, left_out, start
+from loadtests.peers.fidelity import check
+from loadtests.peers.install import install
+from loadtests.peers.measure import Size, measure, row
+from loadtests.peers.rivals import RIVALS
+from loadtests.peers.upstream import Upstream
+from loadtests.processes import ROOT, need_proc
 
-WARM_UP = 50
-FLOOR = "floor: FastAPI + aiohttp"
+NAMES = [rival.name for rival in RIVALS]
 
 
 @click.command()
+@click.option(
+    "--install", "installs", is_flag=True, help="First install the rivals that are not there (1.3 GB in all)."
+)
+@click.option("--folder", type=click.Path(path_type=Path), default=ROOT / ".peers", help="Where rivals are installed.")
+@click.option("--only", "names", multiple=True, type=click.Choice(NAMES), help="Only these rivals; may be repeated.")
+@click.option("--no-rivals", is_flag=True, help="Only the floor and ours.")
 @click.option("--requests", default=600, show_default=True, help="Plain requests per round; a third as many streams.")
 @click.option("--rounds", default=5, show_default=True)
+@click.option("--stream-seconds", default=6.0, show_default=True, help="Seconds per step of streams; 0: no streams.")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here, too.")
-def main(requests: int, rounds: int, file: Path | None) -> None:
-    """CPU time, latency and memory of proxies in front of a backend that answers at once."""
-    if not sys.platform.startswith("linux"):
-        raise click.ClickException("the CPU time of other processes is read from /proc, which only Linux has")
+@click.option("--strict", is_flag=True, help="Exit with 1 if a bar is missed.")
+def main(
+    installs: bool,
+    folder: Path,
+    names: tuple[str, ...],
+    no_rivals: bool,
+    requests: int,
+    rounds: int,
+    stream_seconds: float,
+    file: Path | None,
+    strict: bool,
+) -> None:
+    """CPU time, latency, streams, memory and fidelity of proxies in front of a backend that answers at once."""
+    need_proc()
+    chosen: list[str] | None = list(names) if names or no_rivals else None
+    if installs:
+        for rival in RIVALS:
+            if chosen is None or rival.name in chosen:
+                install(rival, folder, _say)
     with ExitStack() as stack:
-        backend = stack.enter_context(Upstream())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinkgate-peers-")))
-        floor = stack.enter_context(proxy.floor(backend.url))
-        ours = stack.enter_context(proxy.thinkgate(backend.url, folder))
-        cases = [
-            Case(FLOOR, floor, {"model": "m", "messages": MESSAGES}),
-            Case("thinkgate, effort named by the client", ours, {"model": "named", "messages": MESSAGES}),
-            Case("thinkgate, learned decision", ours, {"model": "dial", "messages": MESSAGES}),
-        ]
-        rows = _measure(cases, requests, rounds)
-    click.echo(_table(rows))
+        upstream = stack.enter_context(Upstream())
+        own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinkgate-peers-")))
+        cases = start(stack, upstream, own, folder, chosen)
+        missing = left_out(cases, folder, chosen)
+        found = measure(cases, Size(requests, rounds, stream_seconds), _say)
+        rows = [row(case, found) for case in cases]
+        fidelity = _fidelity(cases, upstream)
+    judged = promised.bars(found, {row["name"]: row for row in rows}, fidelity)
+    _print(rows, fidelity, judged, missing)
     if file is not None:
-        file.write_text(json.dumps({"rows": rows}, indent=2) + "\n", "utf-8")
+        figures = {
+            "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
+            "rounds": {
+                name: {"cpu_ms_request": one.cpu_request, "cpu_ms_stream": one.cpu_stream}
+                for name, one in found.items()
+            },
+            "rows": rows,
+            "fidelity": fidelity,
+            "bars": [asdict(bar) for bar in judged],
+            "left_out": missing,
+        }
+        file.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    if strict and any(bar.kept is False for bar in judged):
+        sys.exit(1)
 
 
-def _measure(cases: Sequence[Case], requests: int, rounds: int) -> list[dict[str, Any]]:
-    """Cases take turns within a round, so that all meet the same machine; medians over rounds."""
-    found: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
-    for _ in range(rounds):
-        for case in cases:
-            plain_cpu, plain = _run(case, requests, stream=False)
-            stream_cpu, _ = _run(case, max(requests // 3, 1), stream=True)
-            ordered = sorted(plain)
-            found[case.name].append(
-                {
-                    "cpu_ms_request": plain_cpu,
-                    "cpu_ms_stream": stream_cpu,
-                    "p50_ms": 1000 * ordered[len(ordered) // 2],
-                    "p99_ms": 1000 * ordered[int(0.99 * len(ordered))],
-                    "rss_mib": case.proxy.rss_mib(),
-                }
-            )
-    rows: list[dict[str, Any]] = [
-        {"name": name, **{field: median(run[field] for run in runs) for field in runs[0]}}
-        for name, runs in found.items()
-    ]
-    for row in rows:
-        for kind in ("request", "stream"):
-            row[f"{kind}_over_floor"] = row[f"cpu_ms_{kind}"] / rows[0][f"cpu_ms_{kind}"]
-    return rows
+def _fidelity(cases: list[Case], upstream: Upstream) -> dict[str, dict[str, Any]]:
+    """By row, then by proxy."""
+    by_case = {}
+    for case in cases:
+        if case.faithful is not None:
+            _say(f"fidelity of {case.name}")
+            by_case[case.name] = check(case.faithful, upstream)
+    return {name: {case: asdict(rows[name]) for case, rows in by_case.items()} for name in by_case[OURS]}
 
 
-def _run(case: Case, n: int, stream: bool) -> tuple[float, Sequence[float]]:
-    """CPU milliseconds per request, and the seconds that each took."""
-    body = case.body | {"stream": stream}
-    client.ask(case.proxy.port, body, WARM_UP)
-    before = case.proxy.cpu_s()
-    seconds = client.ask(case.proxy.port, body, n)
-    return 1000 * (case.proxy.cpu_s() - before) / n, seconds
+def _print(rows: list[dict[str, Any]], fidelity: dict[str, Any], judged: list[Any], missing: dict[str, str]) -> None:
+    click.echo(
+        "\nCPU per request and per stream of 14 chunks (median of rounds); latency added to direct, one at a time"
+    )
+    click.echo(
+        "and 50 at once; streams held at 5 chunks/s (most tried: 1000) and how late their chunks come; RSS in MiB"
+    )
+    for line in (*report.costs(rows), "", *report.fidelity(fidelity), "", *report.judged(judged)):
+        click.echo(line)
+    for name, why in missing.items():
+        click.echo(f"LEFT OUT: {name}: {why}")
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    stream = f"per {CHUNKS}-chunk stream"
-    lines = [
-        f"{'CPU ms':<40}{'per request':>13}{'x floor':>9}{stream:>21}{'x floor':>9}"
-        f"{'p50 ms':>8}{'p99 ms':>8}{'RSS MiB':>9}"
-    ]
-    lines += [
-        f"{row['name']:<40}{row['cpu_ms_request']:>13.3f}{row['request_over_floor']:>9.2f}{row['cpu_ms_stream']:>21.3f}"
-        f"{row['stream_over_floor']:>9.2f}{row['p50_ms']:>8.2f}{row['p99_ms']:>8.2f}{row['rss_mib']:>9.0f}"
-        for row in rows
-    ]
-    return "\n".join(lines)
+def _say(what: str) -> None:
+    click.echo(f"  {what}", err=True)
 
 
 if __name__ == "__main__":

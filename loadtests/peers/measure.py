@@ -1,0 +1,140 @@
+"""What each case costs: CPU time and latency in rounds, streams held, memory. Cases take turns within a round.
+
+CPU time is that of the proxy's whole process tree by the scheduler's clock; the figure is the median over rounds, and
+the ratio to another case is the median of the ratios within the rounds, so that both met the same machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from loadtests.many import Held, hold, largest, latencies, run
+from loadtests.peers import client
+from loadtests.peers.cases import DIRECT, Case
+from loadtests.report import quantile
+
+WARM_UP = 50
+IN_FLIGHT = 50
+STEPS = (100, 250, 500, 1000)
+BEAT_S = 0.2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is asked: plain requests per case and round, a third as many streams; seconds per step of streams."""
+
+    requests: int
+    rounds: int
+    stream_s: float
+
+
+@dataclass
+class Measured:
+    """Figures of one case, one per round. CPU in ms per request; latencies in ms, alone and `IN_FLIGHT` at once."""
+
+    cpu_request: list[float] = field(default_factory=list)
+    cpu_stream: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+    at_once: list[float] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    held: list[Held] = field(default_factory=list)
+    rss_idle: float = 0.0
+    rss_after: float = 0.0
+
+
+def measure(cases: Sequence[Case], size: Size, say: Callable[[str], None]) -> dict[str, Measured]:
+    found = {case.name: Measured() for case in cases}
+    for case in cases:
+        found[case.name].rss_idle = _rss(case)
+    for round in range(size.rounds):
+        say(f"round {round + 1} of {size.rounds}")
+        for case in cases:
+            _round(case, found[case.name], size, seed=round)
+    for case in cases:
+        say(f"streams through {case.name}")
+        _streams(case, found[case.name], size.stream_s)
+        found[case.name].rss_after = _rss(case)
+    return found
+
+
+def row(case: Case, found: dict[str, Measured]) -> dict[str, Any]:
+    """The figures of a case; what is added is added to the direct way's own latency."""
+    mine, direct = found[case.name], found[DIRECT]
+    added = {
+        f"added_{name}_p{round(100 * q)}_ms": _at(q, getattr(mine, name)) - _at(q, getattr(direct, name))
+        for name in ("alone", "at_once")
+        for q in (0.5, 0.99)
+    }
+    last = mine.held[-1] if mine.held else None
+    return {
+        "name": case.name,
+        "about": case.about,
+        "cpu_ms_request": median(mine.cpu_request),
+        "cpu_ms_request_min": min(mine.cpu_request),
+        "cpu_ms_stream": median(mine.cpu_stream),
+        "cpu_ms_stream_min": min(mine.cpu_stream),
+        "p50_ms": _at(0.5, mine.alone),
+        "p99_ms": _at(0.99, mine.alone),
+        **added,
+        "streams": largest(mine.held, BEAT_S),
+        "streams_tried": last.streams if last else 0,
+        "chunk_late_p99_ms": last.late_ms(0.99) if last else None,
+        "stream_errors": dict(last.errors) if last else {},
+        "errors_at_once": dict(mine.errors),
+        "rss_idle_mib": mine.rss_idle,
+        "rss_after_mib": mine.rss_after,
+    }
+
+
+def ratio(found: dict[str, Measured], kind: str, mine: str, other: str) -> float:
+    """Ours by theirs, the median of the rounds; `kind` is `cpu_request` or `cpu_stream`."""
+    pairs = zip(getattr(found[mine], kind), getattr(found[other], kind), strict=True)
+    return median(ours / theirs for ours, theirs in pairs)
+
+
+def _at(q: float, values: Sequence[float]) -> float:
+    found = quantile(values, q)
+    assert found is not None, "every case is measured"
+    return found
+
+
+def _rss(case: Case) -> float:
+    return case.process.rss_mib() if case.process else 0.0
+
+
+def _round(case: Case, mine: Measured, size: Size, seed: int) -> None:
+    cpu, seconds = _sequence(case, size.requests, stream=False)
+    mine.cpu_request.append(cpu)
+    mine.alone += [1000 * value for value in seconds]
+    mine.cpu_stream.append(_sequence(case, max(size.requests // 3, 1), stream=True)[0])
+    beyond, errors = run(latencies(case.target, IN_FLIGHT, max(size.requests, IN_FLIGHT), seed))
+    mine.errors += errors
+    mine.at_once += [1000 * value for value in beyond]
+
+
+def _sequence(case: Case, n: int, stream: bool) -> tuple[float, Sequence[float]]:
+    """CPU milliseconds per request of `n`, one after the other, and the seconds that each took."""
+    request = case.target.request(case.target.body(stream=stream))
+    client.ask(case.target.port, request, WARM_UP)
+    before = _cpu(case)
+    seconds = client.ask(case.target.port, request, n)
+    return 1000 * (_cpu(case) - before) / n, seconds
+
+
+def _cpu(case: Case) -> float:
+    return case.process.cpu_s() if case.process else 0.0
+
+
+def _streams(case: Case, mine: Measured, seconds: float) -> None:
+    """More and more streams at once, until they are not held any more."""
+    for streams in STEPS:
+        if not seconds:
+            return
+        held = run(hold(case.target, streams, seconds, BEAT_S, life_s=(seconds, seconds)))
+        mine.held.append(held)
+        if not largest([held], BEAT_S):
+            return

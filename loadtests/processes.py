@@ -1,0 +1,135 @@
+"""A process under test: how to start it, and what it and its children have used, read from /proc (Linux only)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+MIB = 1 << 20
+
+
+class NotStarted(RuntimeError):
+    """It ended, or did not answer in time; the message has the last lines it said."""
+
+
+class Process:
+    """Started on making, stopped with all its children on leaving."""
+
+    def __init__(
+        self, command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] | None = None, name: str = "it"
+    ) -> None:
+        """Runs in `folder`, where `NAME.log` takes what it says."""
+        self.name = name
+        self._log = folder / f"{name}.log"
+        # The package may be a checkout that is not installed.
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with self._log.open("wb") as log:
+            self._popen = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": path, **(env or {})},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that its children end with it
+            )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._popen.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def said(self) -> str:
+        """All that it has said."""
+        return self._log.read_text("utf-8", "replace")
+
+    def wait_until(self, ready: Any, patience_s: float) -> None:
+        """Until `ready()` is true. NotStarted: it ended, or took longer than `patience_s`."""
+        deadline = time.monotonic() + patience_s
+        while not ready():
+            ended = self._popen.poll()
+            if ended is not None or time.monotonic() > deadline:
+                why = f"did not answer within {patience_s:.0f} s" if ended is None else f"ended with {ended}"
+                raise NotStarted(f"{self.name} {why}: {self.said().strip()[-400:]}")
+            time.sleep(0.05)
+
+    def tree(self) -> list[int]:
+        """The process and all its descendants that live."""
+        found = [self._popen.pid]
+        for pid in found:
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    found += [int(child) for child in (task / "children").read_text().split()]
+        return found
+
+    def cpu_s(self) -> float:
+        """Seconds on a core, to the nanosecond, as the scheduler counts them; threads that have ended count too."""
+        return sum(_cpu_s(pid) for pid in self.tree())
+
+    def rss_mib(self) -> float:
+        return sum(_status(pid, "VmRSS:") for pid in self.tree()) / 1024
+
+    def files(self) -> int:
+        """Open file descriptors."""
+        count = 0
+        for pid in self.tree():
+            with contextlib.suppress(OSError):
+                count += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return count
+
+
+def need_proc() -> None:
+    """Exit with a sentence where there is no /proc."""
+    if not sys.platform.startswith("linux"):
+        sys.exit("what other processes use is read from /proc, which only Linux has")
+
+
+def post(url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, timeout: float = 30) -> int:
+    """The status of one request; 0 if there was no answer."""
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            answer.read()
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, ValueError):
+        return 0
+
+
+def _cpu_s(pid: int) -> float:
+    # How Linux numbers the CPU clock of another process (clock_getcpuclockid of the C library).
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def _status(pid: int, key: str) -> int:
+    """A figure of /proc/PID/status in KiB; 0 for a process that has just ended."""
+    try:
+        return int(Path(f"/proc/{pid}/status").read_text().split(key)[1].split()[0])
+    except (OSError, IndexError):
+        return 0
