@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench reasoner second-seed router clean
+.PHONY: help demo test lint format bench peers reasoner second-seed router clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -30,9 +30,12 @@ format: $(VENV)/.dev ## Put the code into the style that lint asks for
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then CPU per request beside a bare proxy (ARGS="--users 16 --seconds 30")
-	@$(RUN) -m loadtests $(ARGS)
-	@$(RUN) -m loadtests.peers
+bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then cost and fidelity beside what is installed (ARGS="--users 16 --seconds 30")
+	@$(RUN) -m loadtests mixed $(ARGS)
+	@$(RUN) -m loadtests peers --rounds 3 --requests 300 --stream-seconds 2
+
+peers: $(VENV)/.dev ## Install other gateways into .peers/ (1.3 GB) and measure all side by side (ARGS="--only litellm --json FILE")
+	@$(RUN) -m loadtests peers --install $(ARGS)
 
 # Prompts, seeds and folders of what ships; `make reasoner second-seed` and `make router` make all of it anew.
 REASONER := runs/reasoner
@@ -65,7 +68,7 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 	        --no-think $$1/nothink --think $$2/think --html $(ROUTER)/$$name-$$2.html || exit 1; done; done
 
 clean: ## Remove the environments, caches and build output
-	rm -rf $(VENV) .venv-vllm build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-vllm .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp per extra, renewed when pyproject.toml changes.

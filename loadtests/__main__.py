@@ -1,79 +1,123 @@
-"""`python -m loadtests`: a gateway with its embedded engine on free ports, or one named by --host, under mixed load."""
+"""`python -m loadtests SCENARIO`: a gateway with its embedded engine on free ports, or one named by --host, under load.
+
+Scenarios, each with real thinking tokens and answers that are judged: `mixed` (everything in turn), `chat` (turns with
+time to think), `batch` (extraction, no thinking), `agent` (loops of tool calls), `burst`, `slow-reader`, `hang-ups`.
+Reported: right answers per second (goodput), thinking tokens, time to the first token, between tokens and in all.
+With `--steps` users are added until it stops paying, with `--soak` memory, files and records are watched meanwhile.
+Beside them: `streams`, `million` and `peers`, against a scripted backend that costs next to nothing.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from gateway.ports import free_port
+from loadtests import million, streams
+from loadtests.gateway import Embedded
+from loadtests.peers import __main__ as peers
+from loadtests.soak import Soak
 
-SCENARIO = Path(__file__).with_name("mixed.py")
-
-
-@click.command()
-@click.option("--host", help="Base URL of a running gateway on this machine; without it, one is started.")
-@click.option("--users", default=16, show_default=True, help="Requests in flight.")
-@click.option("--seconds", default=20, show_default=True, help="How long at most.")
-@click.option("--requests", default=10_000, show_default=True, help="How many requests at most.")
-@click.option("--models", default="tiny,tiny-split", show_default=True, help="Models to ask, with commas.")
-@click.option("--seed", default=1, show_default=True, help="The same seed asks the same.")
-@click.option("--json", "summary", default="", help="File for the summary as JSON.")
-def main(host: str | None, users: int, seconds: int, requests: int, models: str, seed: int, summary: str) -> None:
-    """Mixed traffic through the gateway: thinking tokens per second, time to first token, right answers per second."""
-    locust = [
-        sys.executable,
-        "-m",
-        "locust",
-        "-f",
-        str(SCENARIO),
-        "--headless",
-        "--only-summary",
-        "--loglevel",
-        "WARNING",
-    ]
-    bounds = ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s", "--stop-timeout", "30s"]
-    traffic = ["--requests", str(requests), "--models", models, "--seed", str(seed), "--summary", summary]
-    if host:
-        sys.exit(subprocess.run([*locust, *bounds, *traffic, "--host", host], check=False).returncode)
-    with _gateway() as url:
-        sys.exit(subprocess.run([*locust, *bounds, *traffic, "--host", url], check=False).returncode)
+HERE = Path(__file__).parent
+USERS = {
+    "mixed": "MixedUser",
+    "chat": "ChatUser",
+    "batch": "BatchUser",
+    "agent": "AgentUser",
+    "burst": "BurstUser",
+    "slow-reader": "SlowReader",
+    "hang-ups": "HangUpUser",
+}
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@contextmanager
-def _gateway() -> Iterator[str]:
-    """A gateway of its own, with records in a temporary folder; gives its base URL."""
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gateway.cli", "serve", "--port", url.rsplit(":", 1)[1]]
-    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, cwd=folder) as process:
-        try:
-            _wait(url, process)
-            yield url
-        finally:
-            process.terminate()
+class _Scenarios(click.Group):
+    """Without a name it is `mixed`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first = args[0] if args else "--"
+        return super().parse_args(ctx, ["mixed", *args] if first.startswith("-") and first != "--help" else args)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    """Until the gateway is ready. ClickException: it ended, or took too long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise click.ClickException(f"the gateway ended with exit code {process.returncode} before it was ready")
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise click.ClickException(f"the gateway was not ready after {seconds:.0f} s")
+@click.group(cls=_Scenarios, help=__doc__)
+def main() -> None:
+    pass
 
+
+def _scenario(name: str) -> click.Command:
+    @click.command(name, help=f"Load of the kind `{name}` through the gateway; `python -m loadtests --help` says more.")
+    @click.option("--host", help="Base URL of a running gateway on this machine; without it, one is started.")
+    @click.option("--users", default=16, show_default=True, help="How many at once.")
+    @click.option("--seconds", default=20, show_default=True, help="How long at most.")
+    @click.option("--requests", default=10_000_000, show_default=True, help="How many requests at most.")
+    @click.option("--models", default="tiny,tiny-split", show_default=True, help="Models to ask, with commas.")
+    @click.option("--seed", default=1, show_default=True, help="The same seed asks the same.")
+    @click.option("--steps", help="Users, step by step, with commas, instead of --users: `4,8,16,32` finds the knee.")
+    @click.option("--step-seconds", default=10.0, show_default=True, help="How long each step lasts.")
+    @click.option("--ttft-limit", type=float, help="Seconds; without it, four times the first step's p95.")
+    @click.option("--soak", is_flag=True, help="Watch memory, open files and records of the gateway meanwhile.")
+    @click.option("--json", "summary", type=FILE, help="File for the summary as JSON.")
+    @click.option("--plot", type=FILE, help="File for a picture, PNG.")
+    def command(
+        host: str | None,
+        users: int,
+        seconds: int,
+        requests: int,
+        models: str,
+        seed: int,
+        steps: str | None,
+        step_seconds: float,
+        ttft_limit: float | None,
+        soak: bool,
+        summary: Path | None,
+        plot: Path | None,
+    ) -> None:
+        if soak and (host or steps):
+            raise click.UsageError("--soak watches a gateway that it starts itself, under a load that stays the same")
+        traffic = ["--requests", str(requests), "--models", models, "--seed", str(seed), *_files(summary, plot, soak)]
+        if steps:
+            stairs = ["--steps", steps, "--step-seconds", str(step_seconds)]
+            limit = ["--ttft-limit", str(ttft_limit)] if ttft_limit is not None else []
+            arguments = ["-f", str(HERE / "stepfile.py"), USERS[name], *stairs, *limit, *traffic]
+        else:
+            bounds = ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s"]
+            arguments = ["-f", str(HERE / "locustfile.py"), USERS[name], *bounds, *traffic]
+        with ExitStack() as stack:
+            if host:
+                sys.exit(_locust(arguments, host))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinkgate-load-")))
+            gateway = stack.enter_context(Embedded(folder))
+            if not soak:
+                sys.exit(_locust(arguments, gateway.url))
+            with Soak(gateway, seconds) as watched:
+                status = _locust(arguments, gateway.url)
+            click.echo(watched.report(summary, plot))
+            sys.exit(status)
+
+    return command
+
+
+def _files(summary: Path | None, plot: Path | None, soak: bool) -> list[str]:
+    """A soak draws its own picture."""
+    picture = plot.resolve() if plot and not soak else ""
+    return ["--summary", str(summary.resolve() if summary else ""), "--plot", str(picture)]
+
+
+def _locust(arguments: list[str], host: str) -> int:
+    quiet = ["--headless", "--only-summary", "--loglevel", "WARNING", "--stop-timeout", "30s"]
+    command = [sys.executable, "-m", "locust", *arguments, *quiet, "--host", host]
+    return subprocess.run(command, check=False).returncode
+
+
+for _name in USERS:
+    main.add_command(_scenario(_name))
+main.add_command(streams.main, "streams")
+main.add_command(million.main, "million")
+main.add_command(peers.main, "peers")
 
 if __name__ == "__main__":
     main()

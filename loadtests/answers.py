@@ -22,6 +22,21 @@ class Answer:
     completion_tokens: int = 0
     first_token_s: float | None = None
     first_answer_s: float | None = None
+    last_token_s: float | None = None
+    longest_gap_s: float | None = None
+
+    @property
+    def token_gap_s(self) -> float | None:
+        """Seconds between tokens on average, by the engine's count of them; None for fewer than two, or no stream."""
+        if self.first_token_s is None or self.last_token_s is None or self.completion_tokens < 2:
+            return None
+        return (self.last_token_s - self.first_token_s) / (self.completion_tokens - 1)
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """As it goes into the history of a conversation."""
+        calls = [{"id": f"call_{i + 1}", "type": "function", **call} for i, call in enumerate(self.tool_calls)]
+        return {"role": "assistant", "content": self.content, **({"tool_calls": calls} if calls else {})}
 
 
 def from_body(body: bytes) -> Answer:
@@ -52,8 +67,12 @@ def from_events(events: Iterable[tuple[float, bytes]]) -> Answer:
 
 def _add(answer: Answer, delta: dict[str, Any], seconds: float) -> None:
     said = delta.get("content") or delta.get("tool_calls")
-    if answer.first_token_s is None and (said or delta.get("reasoning")):
-        answer.first_token_s = seconds
+    if said or delta.get("reasoning"):
+        if answer.first_token_s is None:
+            answer.first_token_s = seconds
+        else:
+            answer.longest_gap_s = max(answer.longest_gap_s or 0.0, seconds - (answer.last_token_s or 0.0))
+        answer.last_token_s = seconds
     if answer.first_answer_s is None and said:
         answer.first_answer_s = seconds
     answer.content += delta.get("content") or ""

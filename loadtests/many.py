@@ -35,14 +35,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def latencies(target: Target, connections: int, n: int, seed: int = 1) -> tuple[list[float], Counter[str]]:
     """Seconds beyond the backend's own time, of `n` requests with `connections` always in flight; and the errors.
 
-    Each asks the backend to take 50 to 150 ms, so that requests do not march in step.
+    Each asks the backend to take 50 to 150 ms, and the first ones begin apart, so that they do not march in step.
     """
     rng = random.Random(seed)
+    starts = [rng.uniform(0, 0.2) for _ in range(connections)]
     waits = [rng.uniform(0.05, 0.15) for _ in range(n)]
     beyond: list[float] = []
     errors: Counter[str] = Counter()
 
-    async def one() -> None:
+    async def one(start: float) -> None:
+        await asyncio.sleep(start)
         connection: Connection | None = None
         while waits:
             wait = round(waits.pop(), 4)
@@ -61,7 +63,7 @@ async def latencies(target: Target, connections: int, n: int, seed: int = 1) -> 
         if connection is not None:
             connection.close()
 
-    await asyncio.gather(*(one() for _ in range(connections)))
+    await asyncio.gather(*(one(start) for start in starts))
     return beyond, errors
 
 

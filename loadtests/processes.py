@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ class Process:
     ) -> None:
         """Runs in `folder`, where `NAME.log` takes what it says."""
         self.name = name
+        self._children = True
         self._log = folder / f"{name}.log"
         # The package may be a checkout that is not installed.
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -73,10 +75,16 @@ class Process:
                 raise NotStarted(f"{self.name} {why}: {self.said().strip()[-400:]}")
             time.sleep(0.05)
 
+    def alone(self) -> Process:
+        """The same process; only that its children do not count."""
+        twin = copy.copy(self)
+        twin._children = False
+        return twin
+
     def tree(self) -> list[int]:
-        """The process and all its descendants that live."""
+        """The process and all its descendants that live; itself only, if it stands alone."""
         found = [self._popen.pid]
-        for pid in found:
+        for pid in found if self._children else []:
             with contextlib.suppress(OSError):
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     found += [int(child) for child in (task / "children").read_text().split()]

@@ -13,7 +13,8 @@ from typing import Any
 class Sample:
     """One request. `applied` is the effort the gateway says it applied; `error` is None for a whole answer.
 
-    Times are in seconds; those of first tokens are None for plain requests.
+    Times are in seconds; those of tokens are None for plain requests. `at` is when it ended, since the load began,
+    `users` how many there were then, `left` whether its user hung up on purpose.
     """
 
     kind: str
@@ -26,6 +27,11 @@ class Sample:
     completion_tokens: int = 0
     first_token_s: float | None = None
     first_answer_s: float | None = None
+    token_gap_s: float | None = None
+    longest_gap_s: float | None = None
+    at: float = 0.0
+    users: int = 0
+    left: bool = False
 
 
 def quantile(values: Sequence[float], q: float) -> float | None:
@@ -36,11 +42,14 @@ def quantile(values: Sequence[float], q: float) -> float | None:
 def summarise(samples: Sequence[Sample], seconds: float) -> dict[str, Any]:
     """Totals and rates over `seconds` of load, and one row per kind of work and effort asked for."""
     groups: dict[tuple[str, str], list[Sample]] = {}
+    hung_up = sum(sample.left for sample in samples)
+    samples = [sample for sample in samples if not sample.left]
     for sample in samples:
         groups.setdefault((sample.kind, sample.effort), []).append(sample)
     whole = [sample for sample in samples if sample.error is None]
     return {
         "seconds": seconds,
+        "hung_up": hung_up,
         "requests_per_s": len(whole) / seconds,
         "right_answers_per_s": sum(sample.score for sample in whole) / seconds,
         "thinking_tokens_per_s": sum(sample.thinking_tokens for sample in whole) / seconds,
@@ -55,6 +64,8 @@ def _row(samples: Sequence[Sample]) -> dict[str, Any]:
     whole = [sample for sample in samples if sample.error is None]
     seconds = [sample.seconds for sample in whole]
     first_tokens = [sample.first_token_s for sample in whole if sample.first_token_s is not None]
+    gaps = [sample.token_gap_s for sample in whole if sample.token_gap_s is not None]
+    longest = [sample.longest_gap_s for sample in whole if sample.longest_gap_s is not None]
     first_answers = [sample.first_answer_s for sample in whole if sample.first_answer_s is not None]
     return {
         "requests": len(samples),
@@ -64,6 +75,9 @@ def _row(samples: Sequence[Sample]) -> dict[str, Any]:
         "completion_tokens": _mean([sample.completion_tokens for sample in whole]),
         "ttft_p50_s": quantile(first_tokens, 0.5),
         "ttft_p95_s": quantile(first_tokens, 0.95),
+        "token_gap_p50_s": quantile(gaps, 0.5),
+        "token_gap_p95_s": quantile(gaps, 0.95),
+        "longest_gap_p95_s": quantile(longest, 0.95),
         "first_answer_p50_s": quantile(first_answers, 0.5),
         "latency_p50_s": quantile(seconds, 0.5),
         "latency_p95_s": quantile(seconds, 0.95),
@@ -84,6 +98,8 @@ _COLUMNS = (
     ("tokens", "completion_tokens", ".1f", 1),
     ("TTFT p50 ms", "ttft_p50_s", ".0f", 1000),
     ("p95", "ttft_p95_s", ".0f", 1000),
+    ("token p50 ms", "token_gap_p50_s", ".1f", 1000),
+    ("p95", "token_gap_p95_s", ".1f", 1000),
     ("latency p50 ms", "latency_p50_s", ".0f", 1000),
     ("p95", "latency_p95_s", ".0f", 1000),
 )
@@ -99,6 +115,8 @@ def table(summary: dict[str, Any]) -> str:
         f"{summary['thinking_tokens_per_s']:.0f} thinking tokens of {summary['completion_tokens_per_s']:.0f} tokens "
         f"per second, over {summary['seconds']:.1f} s"
     )
+    if summary["hung_up"]:
+        rates += f"; {summary['hung_up']} hung up on purpose"
     errors = [f"{count} times: {error}" for error, count in summary["errors"].items()]
     return "\n".join([head, "-" * len(head), *lines, "", rates, *errors])
 

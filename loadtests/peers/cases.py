@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.ports import free_port
-from loadtests.ours import thinkgate
+from loadtests.gateway import thinkgate
 from loadtests.peers.install import NotInstalled, version
 from loadtests.peers.rivals import RIVALS, Place, Rival
 from loadtests.peers.target import Target

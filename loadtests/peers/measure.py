@@ -25,7 +25,10 @@ BEAT_S = 0.2
 
 @dataclass(frozen=True)
 class Size:
-    """How much is asked: plain requests per case and round, a third as many streams; seconds per step of streams."""
+    """How much is asked of each case in a round: plain requests one by one, a third as many streams, and as many
+
+    requests again, `IN_FLIGHT` at once. Seconds for each step of streams; 0 leaves them out.
+    """
 
     requests: int
     rounds: int
@@ -111,7 +114,7 @@ def _round(case: Case, mine: Measured, size: Size, seed: int) -> None:
     mine.cpu_request.append(cpu)
     mine.alone += [1000 * value for value in seconds]
     mine.cpu_stream.append(_sequence(case, max(size.requests // 3, 1), stream=True)[0])
-    beyond, errors = run(latencies(case.target, IN_FLIGHT, max(size.requests, IN_FLIGHT), seed))
+    beyond, errors = run(latencies(case.target, IN_FLIGHT, size.requests, seed))
     mine.errors += errors
     mine.at_once += [1000 * value for value in beyond]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from loadtests.answers import Broken, from_body, from_events
 from loadtests.report import Sample, quantile, summarise, table
-from loadtests.traffic import EFFORTS, mixed
+from loadtests.traffic import AGENT_TURNS, EFFORTS, Ask, Session, agent, batch, chat, mixed
+from router_model.tasks import verify
 
 USAGE = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}}
 
@@ -25,19 +27,47 @@ def delta(**fields: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": fields}]}
 
 
+def asks(sessions: Iterator[Session], n: int) -> list[Ask]:
+    return [turn for session in islice(sessions, n) for turn in session.turns]
+
+
 def test_traffic_is_the_same_for_the_same_seed_and_mixed() -> None:
-    asks = list(mixed(["a", "b"], seed=3, n=300))
-    assert [ask.body for ask in asks] == [ask.body for ask in mixed(["a", "b"], seed=3, n=300)]
-    assert {ask.prompt.kind for ask in asks} == {"instruct", "reasoning"}
-    assert {ask.body["model"] for ask in asks} == {"a", "b"}
-    assert {ask.body.get("reasoning_effort") for ask in asks} == set(EFFORTS)
-    assert 100 < sum(ask.stream for ask in asks) < 200
-    assert all(ask.body.get("stream_options") == {"include_usage": True} for ask in asks if ask.stream)
-    assert any(ask.body.get("tools") for ask in asks)
+    drawn = asks(mixed(["a", "b"], seed=3), 300)
+    bodies = [ask.body() for ask in drawn]
+    assert bodies == [ask.body() for ask in asks(mixed(["a", "b"], seed=3), 300)]
+    assert {ask.prompt.kind for ask in drawn} == {"instruct", "reasoning"}
+    assert {body["model"] for body in bodies} == {"a", "b"}
+    assert {body.get("reasoning_effort") for body in bodies} == set(EFFORTS)
+    assert 100 < sum(ask.stream for ask in drawn) < 200
+    assert all(body.get("stream_options") == {"include_usage": True} for body in bodies if body.get("stream"))
+    assert any(body.get("tools") for body in bodies)
 
 
-def test_traffic_is_drawn_as_it_is_sent() -> None:
-    assert len(list(islice(mixed(["a"], seed=1, n=10**9), 5))) == 5
+def test_a_batch_is_plain_and_does_not_think() -> None:
+    bodies = [ask.body() for ask in asks(batch(["a"], seed=1), 50)]
+    assert {body["reasoning_effort"] for body in bodies} == {"none"}
+    assert not any(body.get("stream") for body in bodies)
+
+
+def test_a_chat_has_turns_under_one_name() -> None:
+    for session in islice(chat(["a"], seed=1), 20):
+        assert len(session.turns) > 1
+        assert {turn.fields["metadata"]["conversation_id"] for turn in session.turns} == {session.id}
+        later = [message["role"] for turn in session.turns[1:] for message in turn.messages]
+        assert "system" not in later
+
+
+def test_an_agent_calls_and_puts_results_into_words_over_one_history() -> None:
+    (session,) = islice(agent(["a"], seed=1), 1)
+    assert [turn.name for turn in session.turns] == ["call", "result"] * (AGENT_TURNS // 2)
+    history: list[Any] = []
+    for turn in session.turns:
+        roles = [message["role"] for message in turn.body(history)["messages"]]
+        assert roles[-1] == ("user" if turn.name == "call" else "tool")
+        expected = turn.expected
+        assert verify(turn.prompt, expected["content"], expected.get("tool_calls")) == 1.0
+        history += [*turn.messages, expected]
+    assert roles.count("tool") == AGENT_TURNS // 2
 
 
 def test_a_plain_answer_is_read() -> None:
@@ -58,6 +88,8 @@ def test_a_streamed_answer_is_read_and_timed() -> None:
     answer = from_events(parts)
     assert (answer.content, answer.completion_tokens, answer.thinking_tokens) == ("12", 9, 7)
     assert (answer.first_token_s, answer.first_answer_s) == (1.0, 2.0)
+    assert (answer.last_token_s, answer.longest_gap_s) == (3.0, 1.0)
+    assert answer.token_gap_s == 2.0 / 8
 
 
 def test_streamed_tool_calls_are_put_together() -> None:
@@ -113,6 +145,14 @@ def test_the_summary_counts_only_whole_answers() -> None:
     assert "1 times: 502: backend gone" in text
     assert len({len(line) for line in text.splitlines()[:5]}) == 1
     assert json.loads(json.dumps(summary)) == summary
+
+
+def test_those_who_hung_up_on_purpose_are_counted_apart() -> None:
+    left = Sample("reasoning", "auto", "unknown", 0.1, left=True)
+    whole = Sample("reasoning", "auto", "low", 1.0, score=1.0)
+    summary = summarise([left, whole], seconds=1.0)
+    assert (summary["hung_up"], summary["total"]["requests"], summary["requests_per_s"]) == (1, 1, 1.0)
+    assert "1 hung up on purpose" in table(summary)
 
 
 def test_no_answers_are_a_summary_too() -> None:

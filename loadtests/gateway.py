@@ -1,4 +1,4 @@
-"""A Thinkgate of our own to load: `thinkgate serve` in front of the scripted upstream, with its records in a folder."""
+"""A Thinkgate to load: `thinkgate serve`, in front of the scripted upstream or with its embedded engine."""
 
 from __future__ import annotations
 
@@ -44,6 +44,32 @@ def thinkgate(backend: str, folder: Path, workers: int = 1) -> tuple[Process, in
     except BaseException:
         process.__exit__()
         raise
+    return process, _port(process)
+
+
+class Embedded:
+    """A gateway that serves the models in the package by its own engine. `url` and `records` are there on entering."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.records = folder / "thinkgate.db"
+
+    def __enter__(self) -> Embedded:
+        command = [sys.executable, "-m", "gateway.cli", "serve", "--port", "0", "--records", self.records]
+        self.process = Process(command, self._folder, name="thinkgate")
+        try:
+            self.process.wait_until(lambda: _READY.search(self.process.said()), PATIENCE_S)
+        except BaseException:
+            self.process.__exit__()
+            raise
+        self.url = f"http://127.0.0.1:{_port(self.process)}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.__exit__()
+
+
+def _port(process: Process) -> int:
     found = _READY.search(process.said())
-    assert found is not None
-    return process, int(found.group(1))
+    assert found is not None, "only a process that has said so is asked"
+    return int(found.group(1))

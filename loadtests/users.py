@@ -1,0 +1,224 @@
+"""The users of each scenario. All ask, read the whole answer, and judge it; they differ in pace, and in patience."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import urlsplit
+
+import gevent
+from locust import FastHttpUser, constant, task
+from locust.exception import StopUser
+
+from loadtests import traffic
+from loadtests.answers import Answer, Broken, from_body, from_events
+from loadtests.load import Load
+from loadtests.report import Sample
+from loadtests.traffic import Ask, Traffic
+from router_model.tasks import verify
+
+BURST_EVERY_S = 3.0
+BURST = 4
+READ_PAUSE_S = 0.05
+STAYS = 0.3
+MOST_PATIENCE_S = 0.4
+THINK_S = 0.5
+
+
+class Asker(FastHttpUser):
+    """Plays session after session without a pause, so the number of users is the number of requests in flight."""
+
+    abstract = True
+    wait_time = constant(0)
+    network_timeout = 120.0
+    load: ClassVar[Load]
+    traffic: ClassVar[Traffic]
+
+    @task
+    def play(self) -> None:
+        session = self.load.session()
+        if session is None:
+            self._leave()
+        history: list[Mapping[str, Any]] = []
+        for index, turn in enumerate(session.turns):
+            if index:
+                self.pause()
+            if not self.load.take():
+                self._leave()
+            answer = self._ask(turn, turn.body(history))
+            if answer is None:
+                return
+            history += [*turn.messages, self._said(turn, answer)]
+
+    def pause(self) -> None:
+        """Between the turns of a session."""
+
+    def _said(self, turn: Ask, answer: Answer) -> Mapping[str, Any]:
+        return answer.message
+
+    def _leave(self) -> NoReturn:
+        """The last one out ends the run."""
+        if self.load.open == 0 and self.environment.runner is not None:
+            self.environment.runner.quit()
+        raise StopUser()
+
+    def _ask(self, turn: Ask, body: dict[str, Any]) -> Answer | None:
+        """None if there was no whole answer."""
+        self.load.open += 1
+        try:
+            return self._send(turn, body)
+        finally:
+            self.load.open -= 1
+
+    def _send(self, turn: Ask, body: dict[str, Any]) -> Answer | None:
+        # Compressed events would arrive in lumps and spoil the time to the first token.
+        headers = {"Accept-Encoding": "identity"}
+        name = f"{turn.name}, {'streamed' if turn.stream else 'plain'}"
+        options: dict[str, Any] = {"headers": headers, "stream": turn.stream, "name": name}
+        started = time.perf_counter()
+        with self.client.post("/v1/chat/completions", json=body, catch_response=True, **options) as response:
+            answer, error = Answer(), None
+            try:
+                answer = self._read(response, turn.stream, started)
+            except (Broken, OSError, ValueError, LookupError) as fault:
+                error = str(fault) or type(fault).__name__
+            seconds = time.perf_counter() - started
+            # locust's own clock stops at the headers of a stream.
+            response.request_meta["response_time"] = seconds * 1000
+            self._note(turn, answer, error, seconds, response.headers or {})
+            if error is None:
+                response.success()
+            else:
+                response.failure(error)
+        return answer if error is None else None
+
+    def _read(self, response: Any, stream: bool, started: float) -> Answer:
+        """Raises Broken with the status and the server's own words for everything but a whole answer."""
+        if response.status_code != 200:
+            raise Broken(f"{response.status_code or 'no answer'}: {_message(response)}")
+        return from_events(self._events(response, started)) if stream else from_body(response.content)
+
+    def _events(self, response: Any, started: float) -> Iterator[tuple[float, bytes]]:
+        while event := bytes(response.stream.readline(b"\n\n")):
+            yield time.perf_counter() - started, event
+
+    def _note(self, turn: Ask, answer: Answer, error: str | None, seconds: float, headers: Mapping[str, str]) -> None:
+        runner = self.environment.runner
+        sample = Sample(
+            kind=turn.name,
+            effort=turn.effort,
+            applied=headers.get("x-thinkgate-effort") or "unknown",
+            seconds=seconds,
+            error=error,
+            score=verify(turn.prompt, answer.content, answer.tool_calls) if error is None else 0.0,
+            thinking_tokens=answer.thinking_tokens,
+            completion_tokens=answer.completion_tokens,
+            first_token_s=answer.first_token_s,
+            first_answer_s=answer.first_answer_s,
+            token_gap_s=answer.token_gap_s,
+            longest_gap_s=answer.longest_gap_s,
+            at=self.load.at(),
+            users=runner.user_count if runner is not None else 0,
+        )
+        self.load.samples.append(sample)
+
+
+class MixedUser(Asker):
+    """One request after the other, of every kind."""
+
+    traffic = staticmethod(traffic.mixed)
+
+
+class ChatUser(Asker):
+    """Conversations of two to four turns, with time to think between them."""
+
+    traffic = staticmethod(traffic.chat)
+
+    _seeds = itertools.count()
+
+    def on_start(self) -> None:
+        self._rng = random.Random(next(self._seeds))
+
+    def pause(self) -> None:
+        gevent.sleep(min(self._rng.expovariate(1 / THINK_S), 5 * THINK_S))
+
+
+class BatchUser(Asker):
+    """Extraction without thinking, plain, as fast as it goes."""
+
+    traffic = staticmethod(traffic.batch)
+
+
+class AgentUser(Asker):
+    """A loop of tool calls and their results; a loop whose model slips goes on as if it had not."""
+
+    traffic = staticmethod(traffic.agent)
+
+    def _said(self, turn: Ask, answer: Answer) -> Mapping[str, Any]:
+        right = verify(turn.prompt, answer.content, answer.tool_calls)
+        return answer.message if right else turn.expected
+
+
+class BurstUser(Asker):
+    """All users at once, a few requests each, on a common beat; silence between."""
+
+    traffic = staticmethod(traffic.streamed)
+
+    def wait_time(self) -> float:
+        self._sent = getattr(self, "_sent", 0) + 1
+        return 0.0 if self._sent % BURST else BURST_EVERY_S - self.load.at() % BURST_EVERY_S
+
+
+class SlowReader(Asker):
+    """Reads an event, waits, reads the next: its answers take many times longer than the model does."""
+
+    traffic = staticmethod(traffic.streamed)
+
+    def _events(self, response: Any, started: float) -> Iterator[tuple[float, bytes]]:
+        for event in super()._events(response, started):
+            yield event
+            gevent.sleep(READ_PAUSE_S)
+
+
+class HangUpUser(Asker):
+    """Most of them hang up before their answer is whole, plain and streamed; who stays must get it all the same."""
+
+    traffic = staticmethod(traffic.mixed)
+
+    def _send(self, turn: Ask, body: dict[str, Any]) -> Answer | None:
+        rng = random.Random(turn.prompt.id)
+        if rng.random() < STAYS:
+            return super()._send(turn, body)
+        patience = rng.uniform(0, MOST_PATIENCE_S)
+        error = _ask_and_leave(self.host or "", body, patience)
+        sample = Sample(turn.name, turn.effort, "unknown", patience, error, at=self.load.at(), left=error is None)
+        self.load.samples.append(sample)
+        fault = None if error is None else Broken(error)
+        fire: Callable[..., None] = self.environment.events.request.fire
+        fire(request_type="POST", name="hung up", response_time=1000 * patience, response_length=0, exception=fault)
+        return None
+
+
+def _ask_and_leave(host: str, body: Mapping[str, Any], patience_s: float) -> str | None:
+    """Send a request, wait for `patience_s`, hang up without reading; an error if nobody listened."""
+    where, data = urlsplit(host), json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {where.netloc}\r\ncontent-type: application/json\r\n"
+    try:
+        with socket.create_connection((where.hostname or "", where.port or 80), timeout=10) as connection:
+            connection.sendall(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
+            gevent.sleep(patience_s)
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def _message(response: Any) -> str:
+    try:
+        return str(json.loads(response.text)["error"]["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(response.error or response.text)[:200]
