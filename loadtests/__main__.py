@@ -1,10 +1,9 @@
 """`python -m loadtests SCENARIO`: a gateway with its embedded engine on free ports, or one named by --host, under load.
 
-Scenarios, each with real thinking tokens and answers that are judged: `mixed` (everything in turn), `chat` (turns with
-time to think), `batch` (extraction, no thinking), `agent` (loops of tool calls), `burst`, `slow-reader`, `hang-ups`.
-Reported: right answers per second (goodput), thinking tokens, time to the first token, between tokens and in all.
-With `--steps` users are added until it stops paying, with `--soak` memory, files and records are watched meanwhile.
-Beside them: `streams`, `million` and `peers`, against a scripted backend that costs next to nothing.
+Scenarios spend real thinking tokens, and their answers are judged. Reported: right answers per second (goodput),
+thinking tokens, time to the first token, between tokens and in all. With `--steps` users are added until it stops
+paying, with `--soak` memory, open files and records are watched meanwhile. Beside the scenarios: `streams`, `million`
+and `peers`, against a scripted backend that costs next to nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +22,15 @@ from loadtests.peers import __main__ as peers
 from loadtests.soak import Soak
 
 HERE = Path(__file__).parent
-USERS = {
-    "mixed": "MixedUser",
-    "chat": "ChatUser",
-    "batch": "BatchUser",
-    "agent": "AgentUser",
-    "burst": "BurstUser",
-    "slow-reader": "SlowReader",
-    "hang-ups": "HangUpUser",
+# The class in users.py, and what it does.
+SCENARIOS = {
+    "mixed": ("MixedUser", "Instruct work and reasoning in turn, at every effort, half of it streamed."),
+    "chat": ("ChatUser", "Conversations of two to four turns, streamed, with time to think between them."),
+    "batch": ("BatchUser", "Extraction and rewriting, plain, without thinking, as fast as it goes."),
+    "agent": ("AgentUser", "Loops of ten turns: a tool called, its result put into words, all in one history."),
+    "burst": ("BurstUser", "All users at once, four requests each, every three seconds."),
+    "slow-reader": ("SlowReader", "Clients that take an event, wait, and take the next."),
+    "hang-ups": ("HangUpUser", "Most clients hang up before their answer is whole; who stays must be served."),
 }
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -48,8 +48,8 @@ def main() -> None:
     pass
 
 
-def _scenario(name: str) -> click.Command:
-    @click.command(name, help=f"Load of the kind `{name}` through the gateway; `python -m loadtests --help` says more.")
+def _scenario(name: str, user: str, about: str) -> click.Command:
+    @click.command(name, help=about, short_help=about)
     @click.option("--host", help="Base URL of a running gateway on this machine; without it, one is started.")
     @click.option("--users", default=16, show_default=True, help="How many at once.")
     @click.option("--seconds", default=20, show_default=True, help="How long at most.")
@@ -82,10 +82,10 @@ def _scenario(name: str) -> click.Command:
         if steps:
             stairs = ["--steps", steps, "--step-seconds", str(step_seconds)]
             limit = ["--ttft-limit", str(ttft_limit)] if ttft_limit is not None else []
-            arguments = ["-f", str(HERE / "stepfile.py"), USERS[name], *stairs, *limit, *traffic]
+            arguments = ["-f", str(HERE / "stepfile.py"), user, *stairs, *limit, *traffic]
         else:
             bounds = ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s"]
-            arguments = ["-f", str(HERE / "locustfile.py"), USERS[name], *bounds, *traffic]
+            arguments = ["-f", str(HERE / "locustfile.py"), user, *bounds, *traffic]
         with ExitStack() as stack:
             if host:
                 sys.exit(_locust(arguments, host))
@@ -113,8 +113,8 @@ def _locust(arguments: list[str], host: str) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-for _name in USERS:
-    main.add_command(_scenario(_name))
+for _name, (_user, _about) in SCENARIOS.items():
+    main.add_command(_scenario(_name, _user, _about))
 main.add_command(streams.main, "streams")
 main.add_command(million.main, "million")
 main.add_command(peers.main, "peers")

@@ -256,8 +256,10 @@ def _refused(status: int) -> Callable[[Probe], Row]:
     def row(probe: Probe) -> Row:
         got, seen = probe.ask(f"#status={status}")
         kept = got.headers.get("retry-after") == str(RETRY_AFTER_S)
-        right = got.status == status and len(seen) == 1 and kept
-        return Row(right, f"{got.status}, {len(seen)}, {'yes' if kept else 'no'}")
+        # Who tries again must have waited as long as it was told to.
+        early = any(later.at - one.at < 0.95 * RETRY_AFTER_S for one, later in itertools.pairwise(seen))
+        words = f"{got.status}, {len(seen)}{' too early' if early else ''}, {'yes' if kept else 'no'}"
+        return Row(got.status == status and kept and not early, words)
 
     return row
 

@@ -28,7 +28,7 @@ USAGE = {
     "completion_tokens_details": {"reasoning_tokens": 40},
 }
 ERROR = {"message": "as you wish", "type": "a_type", "param": "a_param", "code": "a_code"}
-RETRY_AFTER_S = 7
+RETRY_AFTER_S = 2
 _ORDER = re.compile(rb"#([a-z]+)=([A-Za-z0-9.-]+)")
 _SIZE = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream" *: *true')
