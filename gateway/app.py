@@ -54,11 +54,21 @@ def make_parts(settings: Settings) -> Parts:
         paces=speeds,
         catalogue=build.catalogue(settings, deployments, speeds),
         upstream=Upstream(deployments, lambda name: metrics.retries.labels(name).inc()),
-        records=Records(settings.records.path),
+        records=Records(settings.records.path, metrics.settle),
         metrics=metrics,
         stopping=Stopping(),
         door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
     )
+
+
+class _App(FastAPI):
+    """FastAPI, with a way past its layers for the routes that carry the traffic: they cost a tenth of a request."""
+
+    direct: Mapping[tuple[str, str], wire.App]
+
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        direct = self.direct.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        await (direct or super().__call__)(scope, receive, send)
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -80,8 +90,9 @@ def create_app(parts: Parts) -> FastAPI:
             parts.records.stop()
             parts.door.close()
 
-    app = FastAPI(title="Thinkgate", version=__version__, lifespan=lifespan)
+    app = _App(title="Thinkgate", version=__version__, lifespan=lifespan)
     app.state.ids = ids
+    app.direct = {("POST", "/v1/chat/completions"): chat}
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(models.router(parts.door, parts.catalogue, int(time.time())))
     app.include_router(ops.router(parts.deployments, parts.upstream, parts.stopping))

@@ -1,8 +1,12 @@
-"""What Prometheus sees. Each set has a registry of its own, so that one process can hold several gateways."""
+"""What Prometheus sees. Each set has a registry of its own, so that one process can hold several gateways.
+
+A request only leaves its record here; counting is done in the background and before each scrape.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -18,6 +22,8 @@ MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
 
 class Metrics:
     def __init__(self) -> None:
+        self.active = 0
+        self._finished: deque[Record] = deque()
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "thinkgate_requests",
@@ -62,8 +68,25 @@ class Metrics:
             "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
         )
 
-    def observe(self, record: Record) -> None:
-        """Count one finished request. An unknown model name is not a label: clients could make any number of them."""
+    def began(self) -> None:
+        self.active += 1
+
+    def finished(self, record: Record) -> None:
+        self.active -= 1
+        self._finished.append(record)
+
+    def settle(self) -> None:
+        """Count what has finished since the last time. Any thread may call it, several at once too."""
+        while self._finished:
+            try:
+                record = self._finished.popleft()
+            except IndexError:
+                break  # another thread took the last one
+            self._count(record)
+        self.in_flight.set(self.active)
+
+    def _count(self, record: Record) -> None:
+        """One finished request. An unknown model name is not a label: clients could make any number of them."""
         model = record.model if record.arm else "unknown"
         self.requests.labels(model, record.arm or "", str(record.status), record.reason or "").inc()
         self.latency.labels(model).observe(record.latency or 0.0)
@@ -81,6 +104,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Of this process, or of all workers together where there are several."""
+        self.settle()
         registry = self.registry
         if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()

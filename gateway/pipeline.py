@@ -48,7 +48,7 @@ class Pipeline:
 
         `given_id` is the client's own id for the request.
         """
-        self.metrics.in_flight.inc()
+        self.metrics.began()
         id = self.ids.new()
         return Exchange(id, given_id or f"req-{id}", dialect, visitor)
 
@@ -144,10 +144,9 @@ class Pipeline:
             return
         exchange.closed = True
         exchange.settle()
-        self.metrics.in_flight.dec()
         record = exchange.record()
         self.records.write(record)
-        self.metrics.observe(record)
+        self.metrics.finished(record)
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
         if exchange.plan is not None:

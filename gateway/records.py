@@ -6,29 +6,26 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import Field, fields
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import get_type_hints
 
 import orjson
 
-from gateway.spool import Spool
+from gateway.spool import Row, Spool
 from gateway.types import Record
 
 log = logging.getLogger("thinkgate")
 
 IMPORT_EVERY_S = 0.2
-COLUMNS = tuple(field.name for field in fields(Record))
-_TYPES = {"int | None": "INTEGER", "int": "INTEGER", "bool": "INTEGER", "float": "REAL", "float | None": "REAL"}
+COLUMNS = Record._fields
+_TYPES = {int: "INTEGER", int | None: "INTEGER", bool: "INTEGER", float: "REAL", float | None: "REAL"}
 
 
-def _column(field: Field[Any]) -> str:
-    return f"{field.name} {_TYPES.get(str(field.type), 'TEXT')}" + (" PRIMARY KEY" if field.name == "id" else "")
-
-
-def _schema() -> str:
-    return f"CREATE TABLE IF NOT EXISTS records ({', '.join(_column(field) for field in fields(Record))})"
+def _columns() -> dict[str, str]:
+    """Each column's name and definition."""
+    kinds = {name: _TYPES.get(kind, "TEXT") for name, kind in get_type_hints(Record).items()}
+    return {name: f"{name} {kind}" + (" PRIMARY KEY" if name == "id" else "") for name, kind in kinds.items()}
 
 
 class Records:
@@ -37,10 +34,11 @@ class Records:
     Call `start` before the first write and `stop` after the last. A record imported twice is one row: ids are unique.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, besides: Callable[[], None] = lambda: None) -> None:
+        """`besides` is done in the background, too, each time that records are looked for."""
         self._path = path
+        self._besides = besides
         self._spool = Spool(Path(f"{path}.spool"))
-        self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
 
@@ -53,47 +51,42 @@ class Records:
         self._thread.start()
 
     def write(self, record: Record) -> None:
-        self._spool.append(orjson.dumps(record))
-        self._wake.set()
+        self._spool.append(orjson.dumps(dict(zip(COLUMNS, record, strict=True))), record)
 
     def stop(self) -> None:
         """Import what is left and let go of the files."""
         self._stopping.set()
-        self._wake.set()
         if self._thread.ident is not None:
             self._thread.join()
         self._spool.close()
 
     def _run(self) -> None:
-        """First the records of those who died, then our own as they come."""
-        self._attempt(self._spool.orphans())
-        while not self._stopping.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            self._attempt(self._full())
-            self._stopping.wait(IMPORT_EVERY_S)
-        self._attempt(self._full())
+        """First the records of those who died, then our own as they come.
 
-    def _full(self) -> Iterator[Path]:
+        It looks for them by itself: to wake it would cost every request a system call and a fight for the interpreter.
+        """
+        for segment in self._spool.orphans():
+            self._import(segment)
+        while not self._stopping.wait(IMPORT_EVERY_S):
+            self._import_own()
+            self._besides()
+        self._import_own()
+
+    def _import_own(self) -> None:
         full = self._spool.rotate()
         if full is not None:
-            yield full
+            self._import(*full)
 
-    def _attempt(self, segments: Iterator[Path]) -> None:
-        """Import segments; one that cannot be imported now stays where it is, for the next start."""
-        for segment in segments:
-            try:
-                self._import(segment)
-            except FileNotFoundError:
-                continue  # another process, just started, took it for an orphan and imported it
-            except (sqlite3.Error, OSError) as error:
-                log.error("records stay in %s: %s", segment, error)
-
-    def _import(self, segment: Path) -> None:
-        rows = list(_rows(segment))
-        with contextlib.closing(connect(self._path)) as database, database:
-            insert(database, rows)
-        segment.unlink(missing_ok=True)
+    def _import(self, segment: Path, rows: Iterable[Row] | None = None) -> None:
+        """A segment's rows, read from it if not given. One that cannot be imported now stays for the next start."""
+        try:
+            with contextlib.closing(connect(self._path)) as database, database:
+                database.executemany(INSERT, _rows(segment) if rows is None else rows)
+            segment.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return  # another process, just started, took it for an orphan and imported it
+        except (sqlite3.Error, OSError) as error:
+            log.error("records stay in %s: %s", segment, error)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -102,23 +95,21 @@ def connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=30)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=NORMAL")
-    database.execute(_schema())
+    columns = _columns()
+    database.execute(f"CREATE TABLE IF NOT EXISTS records ({', '.join(columns.values())})")
     present = {row[1] for row in database.execute("PRAGMA table_info(records)")}
-    for field in fields(Record):
-        if field.name not in present:
-            database.execute(f"ALTER TABLE records ADD COLUMN {_column(field)}")
+    for name, definition in columns.items():
+        if name not in present:
+            database.execute(f"ALTER TABLE records ADD COLUMN {definition}")
     database.execute("CREATE INDEX IF NOT EXISTS records_request_id ON records (request_id)")
     database.execute("CREATE INDEX IF NOT EXISTS records_time ON records (time)")
     return database
 
 
-def insert(database: sqlite3.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    marks = ", ".join("?" * len(COLUMNS))
-    values = ([row.get(name) for name in COLUMNS] for row in rows)
-    database.executemany(f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES ({marks})", values)
+INSERT = f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
-def _rows(segment: Path) -> Iterator[dict[str, Any]]:
+def _rows(segment: Path) -> Iterator[Row]:
     """The records of a segment. A line cut short by a full disk or a power failure was never acknowledged: skipped."""
     for line in segment.read_bytes().splitlines():
         try:
@@ -127,4 +118,4 @@ def _rows(segment: Path) -> Iterator[dict[str, Any]]:
             log.warning("skipped a damaged record in %s", segment)
             continue
         if isinstance(row, dict) and row.get("id"):
-            yield row
+            yield [row.get(name) for name in COLUMNS]

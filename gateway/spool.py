@@ -12,10 +12,13 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger("thinkgate")
+
+Row = Sequence[Any]
 
 
 class Spool:
@@ -27,16 +30,19 @@ class Spool:
         self._lock = threading.Lock()
         self._path, self._fd = self._segment()
         self._size = 0
+        # What the segment holds, too, so that only what the dead left is ever read back from a file.
+        self._rows: list[Row] = []
         self.lost = 0
 
-    def append(self, line: bytes) -> None:
-        """One record. A full disk loses it, loudly and countably; it never fails the request."""
+    def append(self, line: bytes, row: Row) -> None:
+        """One record, as a line and as a row. A full disk loses it, loudly and countably; it never fails a request."""
         data = line + b"\n"
         with self._lock:
             try:
                 written = os.write(self._fd, data)
                 if written == len(data):
                     self._size += written
+                    self._rows.append(row)
                     return
                 os.ftruncate(self._fd, self._size)  # a torn line would spoil the next one
                 why = f"the disk took {written} of its {len(data)} bytes"
@@ -45,16 +51,16 @@ class Spool:
             self.lost += 1
         log.error("a record is lost: %s", why)
 
-    def rotate(self) -> Path | None:
-        """Start a new segment; returns the full one, which is the caller's to import and remove. None: nothing new."""
+    def rotate(self) -> tuple[Path, list[Row]] | None:
+        """Start a new segment; the full one and its rows are the caller's to import and remove. None: nothing new."""
         with self._lock:
             if not self._size:
                 return None
-            full, fd = self._path, self._fd
+            full, fd, rows = self._path, self._fd, self._rows
             self._path, self._fd = self._segment()
-            self._size = 0
+            self._size, self._rows = 0, []
         os.close(fd)
-        return full
+        return full, rows
 
     def orphans(self) -> Iterator[Path]:
         """Segments of processes that have died."""

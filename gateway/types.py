@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "load"]
 BackendKind = Literal["merged", "split"]
@@ -210,8 +210,7 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One request, finished or failed. Field names are the columns of the table; no prompt or answer text.
 
     `requested`, `decided` and `applied` are budgets in words (`auto`, `none`, a number, `unlimited`); times in seconds

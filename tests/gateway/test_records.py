@@ -6,7 +6,6 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def write(path: Path, *names: str) -> None:
     records = Records(path)
     records.start()
     for name in names:
-        records.write(replace(RECORD, id=name))
+        records.write(RECORD._replace(id=name))
     records.stop()
 
 
@@ -60,7 +59,7 @@ def test_a_record_is_safe_before_write_returns(tmp_path: Path) -> None:
 def test_what_a_dead_process_left_is_imported_once(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     write(path, "a")
-    lines = [orjson.dumps(replace(RECORD, id=name)) for name in ("a", "b", "c")]
+    lines = [orjson.dumps(RECORD._replace(id=name)._asdict()) for name in ("a", "b", "c")]
     orphan = Path(f"{path}.spool") / "orphan.jsonl"
     # "a" was imported already, "b" came twice, and the last line was cut short by a full disk.
     orphan.write_bytes(b"\n".join([*lines[:2], lines[1], b'"no record"', lines[2][:40]]))
@@ -72,7 +71,7 @@ def test_what_a_dead_process_left_is_imported_once(tmp_path: Path) -> None:
 def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     living = Records(path)
-    living.write(replace(RECORD, id="living"))
+    living.write(RECORD._replace(id="living"))
     write(path, "other")
     assert ids(path) == ["other"]
     living.start()

@@ -109,14 +109,20 @@ def test_workers_share_the_port_and_each_request_has_one_record(config: Path) ->
         for number in range(30):
             answer = httpx.post(f"{url}/v1/chat/completions", json=ASK, headers={"x-request-id": str(number)})
             assert answer.status_code == 200
-        # Whichever worker answers, it tells the metrics of both.
+        # Whichever worker answers, it tells the metrics of both; the other one's are counted a moment later.
+        deadline = time.monotonic() + 30
+        while _counted(url) != 30:
+            assert time.monotonic() < deadline
         for _ in range(6):
-            lines = httpx.get(f"{url}/metrics").text.splitlines()
-            counted = [line.rsplit(" ", 1)[1] for line in lines if line.startswith("thinkgate_requests_total{")]
-            assert sum(map(float, counted)) == 30
-            assert "thinkgate_in_flight 0.0" in lines
+            assert _counted(url) == 30
+        assert "thinkgate_in_flight 0.0" in httpx.get(f"{url}/metrics").text.splitlines()
         assert gateway.stop() == 0, gateway.errors()
     assert sorted(map(int, recorded(config.parent / "thinkgate.db"))) == list(range(30))
+
+
+def _counted(url: str) -> float:
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("thinkgate_requests_total{"))
 
 
 def _alive(url: str) -> bool:
