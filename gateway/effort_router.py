@@ -6,16 +6,20 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from gateway.efforts import size
-from gateway.pace import Paces
+from gateway.pace import Pace, Paces
 from gateway.types import Arm, Call, Effort, EffortForecast, Forecast
 
 log = logging.getLogger("thinkgate")
 
 # Above this many bytes of request a forecast leaves the event loop: other requests must not wait for it.
 INLINE_BYTES = 32_768
+# Positions of the dial whose prices are kept: operators set few, clients may send any.
+DIALS = 256
 
 
 class EffortRouter(Protocol):
@@ -38,27 +42,32 @@ class Head(Protocol):
     budget: int | None
 
 
-class HeadForecast(Protocol):
-    head: Any
-    p_correct: float
-    thinking_tokens: float
-    answer_tokens: float
+class Scores(Protocol):
+    """Per head: P(correct), expected thinking and answer tokens."""
+
+    @property
+    def p_correct(self) -> Sequence[float]: ...
+    @property
+    def thinking_tokens(self) -> Sequence[float]: ...
+    @property
+    def answer_tokens(self) -> Sequence[float]: ...
 
 
 class Predictor(Protocol):
     """What the gateway needs of a router artifact."""
 
     version: str
-    heads: tuple[Any, ...]
+
+    @property
+    def heads(self) -> Sequence[Any]: ...
+
+    def restricted(self, models: Collection[str]) -> Predictor: ...
 
     def forecast(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        models: Collection[str] | None = None,
-    ) -> list[Any]: ...
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> Scores: ...
 
-    def price_for_dial(self, x: float, models: Collection[str]) -> float: ...
+    def price_for_dial(self, x: float) -> float: ...
 
 
 async def ask(router: EffortRouter, call: Call, arm: Arm, deadline_s: float) -> Forecast | None:
@@ -105,7 +114,9 @@ class ConstantRouter:
     def _one(self, effort: Effort, arm: Arm) -> EffortForecast:
         budget = min(size(effort), 1e5)
         p = 0.5 + 0.45 * (1 - math.exp(-budget / 64))
-        return _forecast(effort, p, budget / 2, 50.0, arm, self._paces)
+        deployment = arm.deployment_for(effort)
+        assert deployment is not None, "an arm offers only efforts it has a deployment for"
+        return EffortForecast(effort, p, budget / 2, 50.0, self._paces[deployment.name].seconds(budget / 2 + 50.0))
 
     @staticmethod
     def _price_at(dial: float) -> float:
@@ -118,6 +129,18 @@ Mix = tuple[Any, Any, float]
 ANY_MODEL = "*"
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an artifact knows of an arm: its heads for the arm's models, and which of them to mix for each effort.
+
+    `mixes`: effort, the indices of two heads and the share of the second, the pace of the effort's deployment.
+    """
+
+    predictor: Predictor
+    mixes: tuple[tuple[Effort, int, int, float, Pace], ...]
+    price_at: Callable[[float], float]
+
+
 class PredictorRouter:
     """A learned router: an artifact's predictor, scored in this process."""
 
@@ -125,37 +148,43 @@ class PredictorRouter:
         self.version = predictor.version
         self._predictor = predictor
         self._paces = paces
-        self._known: dict[Arm, tuple[dict[Effort, Mix], tuple[str, ...]]] = {}
+        self._known: dict[Arm, _Known] = {}
 
     def knows(self, arm: Arm) -> bool:
         mixes = known_efforts(arm, self._predictor.heads)
-        models = tuple(dict.fromkeys(head.model for low, high, _ in mixes.values() for head in (low, high)))
-        self._known[arm] = mixes, models
-        if mixes:
-            self._predictor.price_for_dial(0.5, models)
-        return bool(mixes)
+        if not mixes:
+            return False
+        own = self._predictor.restricted({head.model for low, high, _ in mixes.values() for head in (low, high)})
+        at = {head: i for i, head in enumerate(own.heads)}
+        self._known[arm] = _Known(
+            own,
+            tuple((e, at[low], at[high], share, self._pace(arm, e)) for e, (low, high, share) in mixes.items()),
+            lru_cache(DIALS)(own.price_for_dial),
+        )
+        return True
 
     async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        mixes, models = self._known[arm]
-        if not mixes:
+        known = self._known.get(arm)
+        if known is None:
             return None
         messages, tools = call.body["messages"], call.body.get("tools")
-        score: Callable[..., list[Any]] = self._predictor.forecast
         if call.size <= INLINE_BYTES:
-            rows = score(messages, tools, models)
+            scores = known.predictor.forecast(messages, tools)
         else:
-            rows = await asyncio.to_thread(score, messages, tools, models)
-        by_head = {row.head: row for row in rows}
-        efforts = tuple(
-            self._blend(effort, by_head[low], by_head[high], share, arm) for effort, (low, high, share) in mixes.items()
-        )
-        return Forecast(self.version, efforts, lambda dial: self._predictor.price_for_dial(dial, models))
+            scores = await asyncio.to_thread(known.predictor.forecast, messages, tools)
+        p, thinking, answer = scores.p_correct, scores.thinking_tokens, scores.answer_tokens
+        efforts = []
+        for effort, low, high, share, pace in known.mixes:
+            thought = min(thinking[low] + share * (thinking[high] - thinking[low]), size(effort))
+            said = answer[low] + share * (answer[high] - answer[low])
+            right = p[low] + share * (p[high] - p[low])
+            efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
+        return Forecast(self.version, tuple(efforts), known.price_at)
 
-    def _blend(self, effort: Effort, low: HeadForecast, high: HeadForecast, share: float, arm: Arm) -> EffortForecast:
-        p = low.p_correct + share * (high.p_correct - low.p_correct)
-        thinking = low.thinking_tokens + share * (high.thinking_tokens - low.thinking_tokens)
-        answer = low.answer_tokens + share * (high.answer_tokens - low.answer_tokens)
-        return _forecast(effort, p, min(thinking, size(effort)), answer, arm, self._paces)
+    def _pace(self, arm: Arm, effort: Effort) -> Pace:
+        deployment = arm.deployment_for(effort)
+        assert deployment is not None, "an arm offers only efforts it has a deployment for"
+        return self._paces[deployment.name]
 
 
 def known_efforts(arm: Arm, heads: Sequence[Any]) -> dict[Effort, Mix]:
@@ -189,9 +218,3 @@ def _mix(effort: Effort, heads: list[Any]) -> Mix:
         return (low, low, 0.0) if not math.isinf(wanted) else (high, high, 0.0)
     share = math.log(wanted / _budget(low)) / math.log(_budget(high) / _budget(low))
     return low, high, share
-
-
-def _forecast(effort: Effort, p: float, thinking: float, answer: float, arm: Arm, paces: Paces) -> EffortForecast:
-    deployment = arm.deployment_for(effort)
-    assert deployment is not None, "an arm offers only efforts it has a deployment for"
-    return EffortForecast(effort, p, thinking, answer, paces[deployment.name].seconds(thinking + answer))

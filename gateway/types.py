@@ -107,8 +107,7 @@ class Arm:
         return self.think if effort.think else self.none
 
 
-@dataclass(frozen=True, slots=True)
-class EffortForecast:
+class EffortForecast(NamedTuple):
     """What one effort would bring and cost: P(correct) in [0,1], tokens in tokens, seconds in seconds."""
 
     effort: Effort

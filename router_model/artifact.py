@@ -6,21 +6,20 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.features import BUCKETS, DENSE_NAMES, FEATURES_VERSION
+from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.trees import F32, Trees
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).parent / "artifacts"
-_INDEX_ARRAYS = ("roots", "feature", "left", "right", "leaf")
-_TREE_ARRAYS = ("roots", "feature", "threshold", "left", "right", "leaf", "values", "base")
+_TREE_ARRAYS = ("feature", "threshold", "mask", "values", "base")
 
 
 class ArtifactError(ValueError):
@@ -60,21 +59,35 @@ class Dial:
 class Artifact:
     """Everything a predictor needs.
 
-    `bucket_rows` [BUCKETS] names the row of `projection` [rows, k] of a hashed n-gram, -1 for none. `calibration`
-    [heads, 2] is slope and offset of the logit, `token_scale` [heads, 2] corrects mean thinking and answer tokens.
+    `vocabulary` names the row of `projection` [terms, k] of each term. `calibration` [heads, 2] is slope and offset of
+    the logit, `token_scale` [heads, 2] corrects mean thinking and answer tokens.
     `seen` are the sorted hashes of the prompts it was trained on.
     """
 
     version: str
     heads: tuple[Head, ...]
     trees: Trees
-    bucket_rows: NDArray[np.int32]
+    vocabulary: Mapping[bytes, int]
     projection: F32
     calibration: F32
     token_scale: F32
     dial: Dial
     seen: NDArray[np.uint64]
     about: Mapping[str, Any]
+
+    def restricted(self, heads: Sequence[int]) -> Artifact:
+        """Only these heads. ValueError: none."""
+        if not heads:
+            raise ValueError("an artifact has at least one head")
+        outputs = np.concatenate([np.array(heads) + part * len(self.heads) for part in range(3)])
+        return replace(
+            self,
+            heads=tuple(self.heads[i] for i in heads),
+            trees=self.trees.restricted(outputs),
+            calibration=self.calibration[heads],
+            token_scale=self.token_scale[heads],
+            dial=Dial(self.dial.p_correct[:, heads], self.dial.forecast[:, heads], self.dial.tokens[:, heads]),
+        )
 
 
 def fingerprint(text: str) -> np.uint64:
@@ -92,7 +105,6 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "version": artifact.version,
         "features": _features(),
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
-        "depth": artifact.trees.depth,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
     }
@@ -102,15 +114,16 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
 
 
 def _features() -> dict[str, int]:
-    return {"version": FEATURES_VERSION, "buckets": BUCKETS, "dense": len(DENSE_NAMES)}
+    return {"version": FEATURES_VERSION, "dense": len(DENSE_NAMES)}
 
 
 def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {f"tree_{name}": getattr(artifact.trees, name) for name in _TREE_ARRAYS}
-    arrays |= {f"tree_{name}": arrays[f"tree_{name}"].astype(np.int32) for name in _INDEX_ARRAYS}
+    arrays["tree_feature"] = artifact.trees.feature.astype(np.int32)
     arrays["tree_values"] = artifact.trees.values.astype(np.float16)
     arrays |= {
-        "bucket_rows": artifact.bucket_rows.astype(np.int16),
+        # Terms hold no line break: all space in them has become one blank.
+        "vocabulary": np.frombuffer(b"\n".join(artifact.vocabulary), np.uint8),
         "projection": artifact.projection.astype(np.float16),
         "calibration": artifact.calibration,
         "token_scale": artifact.token_scale,
@@ -204,20 +217,28 @@ def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]
         raise ArtifactError(f"router artifact {folder} is corrupt: {error}") from None
 
 
+def inputs_of(projection: NDArray[Any]) -> int:
+    """How many numbers the trees read."""
+    return len(DENSE_NAMES) + int(projection.shape[1])
+
+
 def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> Artifact:
     heads = tuple(Head(str(h["model"]), bool(h["think"]), h["budget"]) for h in header["heads"])
     parts = {name: weights[f"tree_{name}"] for name in _TREE_ARRAYS}
     # In the machine's own integers, which index arrays without being converted at every step.
-    parts |= {name: parts[name].astype(np.intp) for name in _INDEX_ARRAYS}
+    parts["feature"] = parts["feature"].astype(np.intp)
     parts["values"] = parts["values"].astype(np.float32)
     outputs = 3 * len(heads)
-    if parts["values"].shape[1:] != (outputs,) or parts["base"].shape != (outputs,):
-        raise ValueError(f"{len(heads)} heads need {outputs} outputs, the trees have {parts['values'].shape[1:]}")
+    if parts["values"].shape[2:] != (outputs,) or parts["base"].shape != (outputs,):
+        raise ValueError(f"{len(heads)} heads need {outputs} outputs, the trees have {parts['values'].shape[2:]}")
+    terms = weights["vocabulary"].tobytes().split(b"\n") if weights["vocabulary"].size else []
+    if len(terms) != len(weights["projection"]) or parts["feature"].max() >= inputs_of(weights["projection"]):
+        raise ValueError("terms, projection and trees do not fit together")
     return Artifact(
         version=str(header["version"]),
         heads=heads,
-        trees=Trees(**parts, depth=int(header["depth"])),
-        bucket_rows=weights["bucket_rows"].astype(np.int32),
+        trees=Trees(**parts),
+        vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
         calibration=weights["calibration"],
         token_scale=weights["token_scale"],

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
-from router_model.trees import F32, Trees
+from router_model.trees import ALL, F32, MOST_LEAVES, Trees
 
 Matrix = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ Matrix = NDArray[np.float64]
 class Boosting:
     """How the trees are grown. `token_weight`: what token outputs count in the choice of splits beside correctness."""
 
-    rounds: int = 250
-    rate: float = 0.08
+    rounds: int = 150
+    rate: float = 0.13
     leaves: int = 16
     least_rows: int = 8
     features_share: float = 0.15
@@ -39,10 +39,12 @@ def sigmoid(x: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting) -> Trees:
-    """Trees with outputs [logits of `correct` | `tokens`].
+    """Trees with outputs [logits of `correct` | `tokens`]. ValueError: more leaves than `Trees` can tell apart.
 
     `x` [rows, features]; NaN in a target: unknown, teaches nothing.
     """
+    if not 2 <= how.leaves <= MOST_LEAVES:
+        raise ValueError(f"trees have 2 to {MOST_LEAVES} leaves, not {how.leaves}")
     rng = np.random.default_rng(how.seed)
     targets = _Targets(correct, tokens, how)
     scores = np.tile(targets.base, (len(x), 1))
@@ -61,7 +63,7 @@ def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting) -> Trees:
         values = _leaf_values(at[rows], slope[rows], curve[rows], tree.tree_.node_count, targets.ridge, how)
         scores += values[at]
         grown.append((tree, values))
-    return _flatten(grown, targets.base)
+    return _side_by_side(grown, targets.base, how.leaves)
 
 
 class _Targets:
@@ -100,29 +102,37 @@ def _leaf_values(
     return values
 
 
-def _flatten(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix) -> Trees:
-    roots, features, thresholds, lefts, rights, leaf_rows, leaf_values = [], [], [], [], [], [], []
-    nodes = leaves = depth = 0
-    for fitted, values in grown:
+def _side_by_side(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix, leaves: int) -> Trees:
+    """The grown trees in the arrays that `Trees` scores by."""
+    shape = max(leaves - 1, 1), len(grown)
+    feature, threshold = np.zeros(shape, np.intp), np.full(shape, np.inf, np.float32)
+    mask = np.full(shape, ALL, np.uint32)
+    values = np.zeros((len(grown), leaves, len(base)), np.float32)
+    for t, (fitted, of_nodes) in enumerate(grown):
         tree = fitted.tree_
-        is_leaf = tree.children_left < 0
-        own = np.arange(tree.node_count)
-        roots.append(nodes)
-        features.append(np.where(is_leaf, 0, tree.feature))
-        thresholds.append(tree.threshold)
-        lefts.append(np.where(is_leaf, own, tree.children_left) + nodes)
-        rights.append(np.where(is_leaf, own, tree.children_right) + nodes)
-        leaf_rows.append(np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaves, 0))
-        leaf_values.append(values[is_leaf])
-        nodes, leaves, depth = nodes + tree.node_count, leaves + int(is_leaf.sum()), max(depth, tree.max_depth)
-    return Trees(
-        roots=np.array(roots, np.intp),
-        feature=np.concatenate(features).astype(np.intp),
-        threshold=np.concatenate(thresholds).astype(np.float32),
-        left=np.concatenate(lefts).astype(np.intp),
-        right=np.concatenate(rights).astype(np.intp),
-        leaf=np.concatenate(leaf_rows).astype(np.intp),
-        values=np.concatenate(leaf_values).astype(np.float16).astype(np.float32),
-        base=base.astype(np.float32),
-        depth=depth,
-    )
+        order, reached = _from_the_left(tree.children_left, tree.children_right)
+        values[t, : len(order)] = of_nodes[order].astype(np.float16)
+        splits = np.flatnonzero(tree.children_left >= 0)
+        for s, node in enumerate(splits):
+            feature[s, t], threshold[s, t] = tree.feature[node], tree.threshold[node]
+            first, last = reached[tree.children_left[node]]
+            mask[s, t] = ALL & ~np.uint32((1 << last) - (1 << first))
+    return Trees(feature, threshold, mask, values, base.astype(np.float32))
+
+
+def _from_the_left(left: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[list[int], dict[int, tuple[int, int]]]:
+    """The leaves of a tree in order, and for each node the range of them that it reaches."""
+    order: list[int] = []
+    reached: dict[int, tuple[int, int]] = {}
+
+    def visit(node: int) -> None:
+        first = len(order)
+        if left[node] < 0:
+            order.append(node)
+        else:
+            visit(left[node])
+            visit(right[node])
+        reached[node] = first, len(order)
+
+    visit(0)
+    return order, reached

@@ -39,7 +39,7 @@ Forecasts, from the text of a request alone, P(correct), thinking tokens and ans
 {notes}
 ## Model
 {about["trees"]} boosted trees with one value per effort in each leaf, over structural counts of the request and
-{directions} directions of its hashed n-grams; calibrated per effort, non-decreasing over thinking budgets.
+{directions} directions of its terms; calibrated per effort, non-decreasing over thinking budgets.
 
 ## Figures
 {about["folds"]}-fold cross-validation; no fold shares a phrasing (or, without that column, a question) with its

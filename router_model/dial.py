@@ -36,7 +36,12 @@ class DialTable:
 
 
 def table(p_correct: NDArray[np.floating], forecast: NDArray[np.floating], tokens: NDArray[np.floating]) -> DialTable:
-    """The dial of a set of efforts; all [prompts, efforts], cheapest and dearest found by mean real tokens."""
+    """The dial of a set of efforts; all [prompts, efforts], cheapest and dearest found by mean real tokens.
+
+    Where nothing can be told apart, any position but the top buys only the cheapest.
+    """
+    if not len(tokens):
+        return DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
     means = tokens.mean(axis=0, dtype=np.float64)
     span = means.max() - means.min()
     rows = np.arange(len(tokens))

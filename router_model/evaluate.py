@@ -103,11 +103,11 @@ def forecast_all(predictor: Predictor, table: Outcomes, heads: Sequence[Sequence
     times = []
     for i, prompt in enumerate(table.prompts):
         started = time.thread_time()
-        rows = predictor.forecast(prompt.messages, prompt.tools)
+        scores = predictor.forecast(prompt.messages, prompt.tools)
         if i < TIMED_PROMPTS:
             times.append((time.thread_time() - started) * 1000)
-        p[i] = [row.p_correct for row in rows]
-        tokens[i] = [row.thinking_tokens + row.answer_tokens for row in rows]
+        p[i] = scores.p_correct
+        tokens[i] = np.add(scores.thinking_tokens, scores.answer_tokens)
     mean_p = np.stack([p[:, list(group)].mean(axis=1) for group in heads], axis=1)
     mean_tokens = np.stack([tokens[:, list(group)].mean(axis=1) for group in heads], axis=1)
     return Forecasts(mean_p, mean_tokens, np.array(times))

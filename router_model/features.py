@@ -1,138 +1,104 @@
-"""What a request looks like to the router: hashed n-grams of its words and a row of structural counts. NumPy only.
+"""What a request looks like to the router: the terms in it, and a row of structural counts.
 
-Everything is computed on the UTF-8 bytes with whole-array operations, so the cost is a few dozen array passes whatever
-the text, and the hashes do not depend on the process. Digits count as one symbol in n-grams ("47" and "91" are the same
-word), so n-grams say *which kind of work* this is; how much of it there is, the structural counts say.
+Digits count as one symbol in terms ("47" and "91" are the same word), so terms say *which kind of work* this is; how
+much of it there is, the structural counts say. All passes over the text are by the interpreter's built-in types:
+on the short texts that most requests are, they cost a fraction of what array operations cost to begin.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise, repeat
+from math import log1p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FEATURES_VERSION = 1
-BUCKETS = 1 << 14
-# So few hashes are sorted faster than all buckets are counted.
-FEW = 1500
+FEATURES_VERSION = 2
 # Longer texts keep their two ends: the time of a decision must not grow without bound.
-LONGEST = 65_536
+LONGEST = 16_384
 
-U64 = NDArray[np.uint64]
 F32 = NDArray[np.float32]
 
-_BASE = np.uint64(0x100000001B3)
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(64 - 14)
-_LONGEST_WORD = 32
-_POWERS = np.cumprod(np.concatenate([[np.uint64(1)], np.full(_LONGEST_WORD - 1, _BASE)]), dtype=np.uint64)
-_SPACE, _PUNCTUATION, _LETTER, _DIGIT = 0, 1, 2, 3
+
+def _table(*ranges: tuple[int, int, bytes], rest: bytes = b"") -> bytes:
+    """A translation of bytes: each range (first, last, what becomes of it), all others to `rest`, or as they are."""
+    table = bytearray(rest * 256 or range(256))
+    for first, last, becomes in ranges:
+        size = last + 1 - first
+        table[first : last + 1] = becomes * (size // len(becomes))
+    return bytes(table)
 
 
-def _byte_classes() -> NDArray[np.uint8]:
-    classes = np.full(256, _PUNCTUATION, np.uint8)
-    classes[[9, 10, 11, 12, 13, 32]] = _SPACE
-    classes[128:] = _LETTER
-    for byte in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_":
-        classes[byte] = _LETTER
-    classes[48:58] = _DIGIT
-    return classes
-
-
-def _folded_bytes() -> NDArray[np.uint8]:
-    table = np.arange(256, dtype=np.uint8)
-    table[65:91] += 32
-    table[48:58] = 48
-    table[[9, 11, 12, 13]] = 32
-    return table
-
-
-def _nesting() -> NDArray[np.int32]:
-    table = np.zeros(256, np.int32)
-    for opening, closing in (b"()", b"[]", b"{}"):
-        table[opening], table[closing] = 1, -1
-    return table
-
-
-_CLASSES = _byte_classes()
-_FOLDED = _folded_bytes()
-_NESTING = _nesting()
-_COUNTED = b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`\n"
-_COUNTED_INDEX = np.frombuffer(_COUNTED, np.uint8)
-_COUNTED_NAMES = tuple(f"count {chr(byte)!r}" for byte in _COUNTED)
+_LOWER = bytes(range(97, 123))
+_FOLDED = _table((65, 90, _LOWER), (48, 57, b"0"), (9, 13, b" "))
+_LETTERS = _table((65, 90, _LOWER), (97, 122, _LOWER), (95, 95, b"_"), (128, 255, bytes(range(128, 256))), rest=b" ")
+_CASES = _table((65, 90, b"A"), (97, 122, b"a"), (95, 95, b"a"), (128, 255, b"a"), rest=b" ")
+_DIGITS = _table((48, 57, b"0123456789"), rest=b" ")
+_ASCII = bytes(range(128))
+_TOKEN = re.compile(rb"0+|[a-z_\x80-\xff]+|[^ 0a-z_\x80-\xff]")
+_LISTED = re.compile(rb"^[-*0-9]", re.MULTILINE)
+_BRACKET = re.compile(rb"[()\[\]{}]")
+_NESTING = {bracket: 1 if bracket in b"([{" else -1 for bracket in (b"(", b")", b"[", b"]", b"{", b"}")}
+_COUNTED = tuple(bytes([byte]) for byte in b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`")
 _TEXT_NAMES = (
     *("bytes", "words", "non-ascii"),
     *("lines", "longest line", "blank lines", "list lines"),
     *("digits", "numbers", "longest number", "second number", "shortest number", "long numbers", "top number"),
-    *(
-        "letters",
-        "capitalised",
-        "single capitals",
-        "mean word",
-        "longest word",
-        "top word",
-        "second word",
-        "third word",
-    ),
+    *("letters", "capitalised", "single capitals", "mean word", "longest word"),
+    *("top word", "second word", "third word"),
     *("distinct words", "top pair", "repeated pairs"),
     "bracket depth",
-    *_COUNTED_NAMES,
+    *(f"count {mark.decode()!r}" for mark in _COUNTED),
 )
 _REQUEST_NAMES = (
-    "messages",
-    "user turns",
-    "system",
-    "system chars",
-    "tools",
-    "tool results",
-    "tool calls",
-    "ends with tool",
-    "parts",
+    *("messages", "user turns", "system", "system chars"),
+    *("tools", "tool results", "tool calls", "ends with tool", "parts"),
 )
-_NO_COUNTS = np.zeros(len(_TEXT_NAMES))
+_NOTHING = [0.0] * len(_TEXT_NAMES)
 DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`dense`: float32 [len(DENSE_NAMES)], log(1 + count).
+    """`dense`: log(1 + count) of each of DENSE_NAMES; `terms`: the distinct terms, those of other views marked."""
 
-    `buckets`, `weights`: the hashed n-grams, L2 norm 1 (empty if no text).
-    """
-
-    dense: F32
-    buckets: NDArray[np.int64]
-    weights: F32
+    dense: list[float]
+    terms: set[bytes]
 
 
 def featurize(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Features:
     """Features of a whole request. Never raises on odd content: what is not text is counted or left out."""
     last, rest, system, request = _views(messages, tools or ())
-    dense, hashes = [], [np.zeros(0, np.uint64)]
-    for seed, text in enumerate((last, rest), 1):
-        words = _Words(text) if text else None
-        dense.append(words.counts() if words else _NO_COUNTS)
-        hashes += words.grams(seed) if words else []
-    for seed, text in enumerate((system, _tool_text(tools or ())), 3):
-        hashes += _Words(text).grams(seed)[:1] if text else []
-    buckets, weights = bag(np.concatenate(hashes))
-    return Features(np.log1p(np.concatenate([*dense, request])).astype(np.float32), buckets, weights)
+    dense, terms = _read(last)
+    if rest:
+        more, others = _read(rest)
+        terms.update(b"\x01" + term for term in others)
+    else:
+        more = _NOTHING
+    if system:
+        terms.update(b"\x02" + term for term in _tokens(system))
+    if tools:
+        terms.update(b"\x03" + term for term in _tokens(_tool_text(tools)))
+    return Features([*dense, *more, *map(log1p, request)], terms)
 
 
 def _views(
     messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-) -> tuple[bytes, bytes, bytes, NDArray[np.float64]]:
+) -> tuple[bytes, bytes, bytes, list[float]]:
     """The last user message, the rest of the conversation, the system text, and the counts of the request."""
     roles = [str(message.get("role", "")) for message in messages]
     texts = [text_of(message) for message in messages]
     last = max((i for i, role in enumerate(roles) if role == "user"), default=len(roles) - 1)
     rest = "\n".join(t for i, t in enumerate(texts) if i != last and roles[i] not in ("system", "developer"))
     system = "\n".join(t for t, role in zip(texts, roles, strict=True) if role in ("system", "developer"))
-    counts = [
+    counts: list[float] = [
         len(messages),
         roles.count("user"),
         roles.count("system") + roles.count("developer"),
@@ -143,7 +109,7 @@ def _views(
         roles[-1:] == ["tool"],
         sum(len(m["content"]) for m in messages if isinstance(m.get("content"), list)),
     ]
-    return _cut(texts[last] if texts else ""), _cut(rest), _cut(system), np.array(counts, np.float64)
+    return _cut(texts[last] if texts else ""), _cut(rest), _cut(system), counts
 
 
 def _cut(text: str) -> bytes:
@@ -155,6 +121,8 @@ def _cut(text: str) -> bytes:
 def text_of(message: Mapping[str, Any]) -> str:
     """The text of a message: its content (a string, or the text parts of a list) and the calls of tools it makes."""
     content = message.get("content")
+    if isinstance(content, str) and not message.get("tool_calls"):
+        return content
     parts = [content] if isinstance(content, str) else []
     if isinstance(content, list):
         parts = [str(p.get("text") or "") if isinstance(p, Mapping) else str(p) for p in content]
@@ -166,146 +134,70 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def _tool_text(tools: Sequence[Mapping[str, Any]]) -> bytes:
-    if not tools:
-        return b""
     functions = [tool.get("function", tool) for tool in tools if isinstance(tool, Mapping)]
     return _cut(
         "\n".join(json.dumps([f.get("name"), f.get("description")]) for f in functions if isinstance(f, Mapping))
     )
 
 
-class _Words:
-    """A text cut into words, numbers and single punctuation marks, each with a 64-bit hash."""
-
-    def __init__(self, text: bytes) -> None:
-        self.raw = np.frombuffer(text, np.uint8)
-        self.classes = _CLASSES[self.raw]
-        changes = np.empty(len(self.raw), bool)
-        changes[:1] = True
-        np.not_equal(self.classes[1:], self.classes[:-1], out=changes[1:])
-        changes |= self.classes == _PUNCTUATION
-        starts = changes.nonzero()[0]
-        lengths = _lengths(starts, len(self.raw))
-        keep = self.classes[starts] != _SPACE
-        self.starts, self.lengths = starts[keep], lengths[keep]
-        self.kinds = self.classes[self.starts]
-        self.folded = _FOLDED[self.raw].astype(np.uint64)
-        self.hashes = self._hash(starts, lengths)[keep]
-
-    def _hash(self, starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> U64:
-        if not len(starts):
-            return np.zeros(0, np.uint64)
-        index = np.arange(len(self.raw)) - np.repeat(starts, lengths)
-        values = (self.folded + np.uint64(1)) * _POWERS[index & (_LONGEST_WORD - 1)]
-        return np.add.reduceat(values, starts)
-
-    def grams(self, seed: int) -> list[U64]:
-        """Hashes of words, of pairs and triples of words, and of four characters in a row; `seed` tells views apart."""
-        salt = np.uint64(seed * int(_MIX) % 2**64)
-        words = self.hashes * _BASE + salt
-        pairs = words[:-1] * _MIX + self.hashes[1:] + np.uint64(1)
-        triples = pairs[:-1] * _MIX + self.hashes[2:] + np.uint64(2)
-        return [words, pairs, triples, self._characters(4) + salt]
-
-    def _characters(self, n: int) -> U64:
-        size = max(len(self.folded) - n + 1, 0)
-        out = np.zeros(size, np.uint64)
-        for k in range(n):
-            out = out * _BASE + self.folded[k : k + size]
-        return out * _MIX + np.uint64(3)
-
-    def counts(self) -> NDArray[np.float64]:
-        """The structural counts, in the order of `_TEXT_NAMES`."""
-        if not len(self.starts):
-            return _NO_COUNTS
-        by_byte = np.bincount(self.raw, minlength=256)
-        sizes = (len(self.raw), len(self.starts), np.count_nonzero(self.raw > 127))
-        own = [*sizes, *self._lines(), *self._numbers(), *self._letters(), *self._repeats(), self._depth()]
-        return np.concatenate([own, by_byte[_COUNTED_INDEX]])
-
-    def _lines(self) -> list[float]:
-        breaks = (self.raw == 10).nonzero()[0]
-        starts = np.empty(len(breaks) + 1, np.intp)
-        starts[0] = 0
-        np.add(breaks, 1, out=starts[1:])
-        lengths = _lengths(starts, len(self.raw) + 1) - 1
-        first = self.raw[np.minimum(starts, len(self.raw) - 1)]
-        listed = (first == 45) | (first == 42) | (_CLASSES[first] == _DIGIT)
-        return [len(starts), lengths.max(), np.count_nonzero(lengths == 0), np.count_nonzero(listed & (lengths > 0))]
-
-    def _numbers(self) -> list[float]:
-        digits = self.kinds == _DIGIT
-        lengths = np.sort(self.lengths[digits])
-        if not len(lengths):
-            return [0.0] * 7
-        second = lengths[-2] if len(lengths) > 1 else 0
-        # Numbers are compared by their digits, not by the folded hash, in which all digits are alike.
-        most = _runs(self._values(self.starts[digits], self.lengths[digits])).max()
-        return [lengths.sum(), len(lengths), lengths[-1], second, lengths[0], np.count_nonzero(lengths > 2), most]
-
-    def _values(self, starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> U64:
-        out = np.zeros(len(starts), np.uint64)
-        for k in range(min(int(lengths.max()), 12)):
-            inside = lengths > k
-            out[inside] = out[inside] * _BASE + self.raw[starts[inside] + k].astype(np.uint64)
-        return out
-
-    def _letters(self) -> list[float]:
-        letters = self.kinds == _LETTER
-        first = self.raw[self.starts]
-        capital = letters & (first >= 65) & (first <= 90)
-        lengths = self.lengths[letters]
-        top = np.sort(_runs(self.hashes[letters]))[::-1][:3].tolist()
-        return [
-            lengths.sum(),
-            np.count_nonzero(capital),
-            np.count_nonzero(capital & (self.lengths == 1)),
-            lengths.mean() if len(lengths) else 0.0,
-            lengths.max(initial=0),
-            *top,
-            *[0] * (3 - len(top)),
-        ]
-
-    def _repeats(self) -> list[float]:
-        pairs = _runs(self.hashes[:-1] * _MIX + self.hashes[1:])
-        return [len(_runs(self.hashes)), pairs.max(initial=0), pairs.sum() - len(pairs)]
-
-    def _depth(self) -> float:
-        return max(int(np.cumsum(_NESTING[self.raw]).max()), 0)
+def _tokens(text: bytes) -> list[bytes]:
+    """Words, numbers and single marks."""
+    return _TOKEN.findall(text.translate(_FOLDED))
 
 
-def _lengths(starts: NDArray[np.intp], end: int) -> NDArray[np.intp]:
-    """The lengths of runs that begin at `starts`, the last one ending at `end`."""
-    ends = np.empty_like(starts)
-    ends[:-1] = starts[1:]
-    ends[-1:] = end
-    return ends - starts
+def _read(text: bytes) -> tuple[list[float], set[bytes]]:
+    """log(1 + count) of a text, in the order of `_TEXT_NAMES`, and its terms: tokens, and two of them in a row."""
+    tokens = _tokens(text)
+    if not tokens:
+        return _NOTHING, set()
+    single = Counter(tokens)
+    pairs = Counter(map(b" ".join, pairwise(tokens)))
+    counts = [
+        *(len(text), len(tokens), len(text.translate(None, _ASCII))),
+        *_lines(text),
+        *_numbers(text),
+        *_words(text),
+        *(len(single), max(pairs.values(), default=0), len(tokens) - 1 - len(pairs)),
+        _depth(text),
+        *map(single.get, _COUNTED, repeat(0)),
+    ]
+    return list(map(log1p, counts)), {*single, *pairs}
 
 
-def _starts(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Where runs of equal values begin."""
-    new = np.empty(len(values), bool)
-    new[:1] = True
-    np.not_equal(values[1:], values[:-1], out=new[1:])
-    return new.nonzero()[0]
+def _lines(text: bytes) -> tuple[float, ...]:
+    lines = text.split(b"\n")
+    return len(lines), max(map(len, lines)), lines.count(b""), len(_LISTED.findall(text))
 
 
-def _runs(values: U64) -> NDArray[np.intp]:
-    """How often each distinct value occurs."""
-    return _lengths(_starts(np.sort(values)), len(values))
+def _numbers(text: bytes) -> tuple[float, ...]:
+    numbers = text.translate(_DIGITS).split()
+    if not numbers:
+        return 0, 0, 0, 0, 0, 0, 0
+    # Numbers are compared by their digits, in which all tokens are alike.
+    most = max(Counter(numbers).values())
+    lengths = sorted(map(len, numbers))
+    second = lengths[-2] if len(lengths) > 1 else 0
+    long = len(lengths) - bisect_right(lengths, 2)
+    return sum(lengths), len(lengths), lengths[-1], second, lengths[0], long, most
 
 
-def bag(hashes: U64) -> tuple[NDArray[np.int64], F32]:
-    """Buckets, rising, and their weights: log(1 + count), L2 norm 1."""
-    index = ((hashes ^ (hashes >> np.uint64(29))) * _MIX >> _SHIFT).astype(np.int64)
-    if len(index) < FEW:
-        index.sort()
-        starts = _starts(index)
-        buckets, counts = index[starts], _lengths(starts, len(index))
-    else:
-        table = np.bincount(index, minlength=BUCKETS)
-        buckets = np.flatnonzero(table)
-        counts = table[buckets]
-    weights = np.log1p(counts)
-    norm = float(np.sqrt(np.square(weights).sum())) or 1.0
-    return buckets, (weights / norm).astype(np.float32)
+def _words(text: bytes) -> tuple[float, ...]:
+    words = text.translate(_LETTERS).split()
+    if not words:
+        return 0, 0, 0, 0, 0, 0, 0, 0
+    lengths = list(map(len, words))
+    # Two spaces between words, so that single letters next to each other are both found.
+    cases = b" " + text.translate(_CASES).replace(b" ", b"  ") + b" "
+    first, second, third, *_ = *sorted(Counter(words).values(), reverse=True), 0, 0
+    capitals = cases.count(b" A"), cases.count(b" A ")
+    return sum(lengths), *capitals, sum(lengths) / len(words), max(lengths), first, second, third
+
+
+def _depth(text: bytes) -> float:
+    return max(0, *accumulate(map(_NESTING.__getitem__, _BRACKET.findall(text))), 0)
+
+
+def vocabulary(all_terms: Iterable[set[bytes]], least_uses: int) -> list[bytes]:
+    """The terms that at least so many requests use, in order."""
+    uses = Counter(term for terms in all_terms for term in terms)
+    return sorted(term for term, n in uses.items() if n >= least_uses)

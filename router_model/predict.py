@@ -5,13 +5,13 @@ Needs NumPy and nothing else: this is what the running gateway imports.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate
+from math import exp, expm1, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
 from router_model import dial
@@ -19,20 +19,22 @@ from router_model.artifact import Artifact, ArtifactError, Head
 from router_model.features import Features, featurize
 from router_model.trees import F32
 
-__all__ = ["ArtifactError", "Head", "HeadForecast", "Predictor", "load"]
+__all__ = ["ArtifactError", "Head", "Predictor", "Scores", "load"]
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
 _MOST_TOKENS = 1e6
+_STEEPEST_LOGIT, _MOST_LOG_TOKENS = 30.0, 14.0
 
 
-@dataclass(frozen=True, slots=True)
-class HeadForecast:
-    """What one effort of one model would bring: P(correct) in [0,1], expected thinking and answer tokens."""
+class Scores(NamedTuple):
+    """What each effort of a predictor would bring, in the order of its heads.
 
-    head: Head
-    p_correct: float
-    thinking_tokens: float
-    answer_tokens: float
+    P(correct) in [0,1], expected thinking and answer tokens.
+    """
+
+    p_correct: list[float]
+    thinking_tokens: list[float]
+    answer_tokens: list[float]
 
 
 def load(path_or_name: str | Path) -> Predictor:
@@ -40,11 +42,23 @@ def load(path_or_name: str | Path) -> Predictor:
     return Predictor(artifacts.load(path_or_name))
 
 
-def inputs(features: Features, bucket_rows: NDArray[np.int32], projection: F32) -> F32:
-    """The row that the trees read: the structural counts, then the hashed n-grams projected on a few directions."""
-    rows = bucket_rows[features.buckets]
-    known = rows >= 0
-    return np.concatenate([features.dense, features.weights[known] @ projection[rows[known]]])
+def term_rows(features: Features, vocabulary: Mapping[bytes, int]) -> list[int]:
+    """The rows of the terms that the router knows, rising, so that sums over them come out the same in any process."""
+    return sorted(map(vocabulary.__getitem__, vocabulary.keys() & features.terms))
+
+
+def term_weight(features: Features) -> float:
+    """What each term of a request weighs: together they are of length 1, known or not."""
+    return 1 / sqrt(len(features.terms) or 1)
+
+
+def inputs(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> F32:
+    """The row that the trees read: the structural counts, then the terms projected on a few directions."""
+    row = np.empty(len(features.dense) + projection.shape[1], np.float32)
+    row[: len(features.dense)] = features.dense
+    row[len(features.dense) :] = projection.take(term_rows(features, vocabulary), axis=0).sum(axis=0)
+    row[len(features.dense) :] *= term_weight(features)
+    return row
 
 
 class Predictor:
@@ -55,62 +69,59 @@ class Predictor:
         self.version = artifact.version
         self.heads = artifact.heads
         self._ladders = _ladders(artifact.heads)
-        self._budgets = np.array([np.inf if h.budget is None else h.budget for h in artifact.heads])
-        self._budgets[[i for i, h in enumerate(artifact.heads) if not h.think]] = 0.0
-        self._dials: dict[frozenset[str], dial.DialTable] = {}
+        self._finish = [
+            (*map(float, line), *map(float, scale), _most_thinking(head))
+            for head, line, scale in zip(artifact.heads, artifact.calibration, artifact.token_scale, strict=True)
+        ]
+        self._dial = dial.table(artifact.dial.p_correct, artifact.dial.forecast, artifact.dial.tokens)
+
+    def restricted(self, models: Collection[str]) -> Predictor:
+        """The same forecasts for the efforts of these models alone, and their own dial. ValueError: it knows none."""
+        return Predictor(self.artifact.restricted([i for i, head in enumerate(self.heads) if head.model in models]))
 
     def forecast(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        models: Collection[str] | None = None,
-    ) -> list[HeadForecast]:
-        """One forecast per head of these models (all models if None), in the order of `heads`."""
-        columns = (column.tolist() for column in self.score(featurize(messages, tools)))
-        return [
-            HeadForecast(head, p, thinking, answer)
-            for head, p, thinking, answer in zip(self.heads, *columns, strict=True)
-            if models is None or head.model in models
-        ]
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> Scores:
+        """What each head would bring this request."""
+        row = inputs(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
+        return self.finish(self.artifact.trees.score(row).tolist())
 
-    def score(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """P(correct), thinking tokens and answer tokens of all heads, each [heads]."""
-        row = inputs(features, self.artifact.bucket_rows, self.artifact.projection)
-        outputs = self.artifact.trees.score(row).astype(np.float64)
-        return self.finish(outputs)
+    def finish(self, outputs: Sequence[float]) -> Scores:
+        """From the trees' raw outputs [3 x heads] to forecasts: calibrated, scaled, monotone.
 
-    def finish(
-        self, outputs: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """From the trees' raw outputs [3 x heads] to what `score` returns: calibrated, scaled, monotone."""
+        Number by number: there are too few for arrays to be worth their beginning.
+        """
         n = len(self.heads)
-        slope, offset = self.artifact.calibration.T
-        p = 1.0 / (1.0 + np.exp(-np.clip(outputs[:n] * slope + offset, -30, 30)))
-        tokens = np.clip(
-            np.expm1(np.clip(outputs[n:], 0, 14)).reshape(2, n) * self.artifact.token_scale.T, 0, _MOST_TOKENS
-        )
-        thinking = np.minimum(tokens[0], self._budgets)
+        logits, logs = outputs[:n], [min(max(log, 0.0), _MOST_LOG_TOKENS) for log in outputs[n:]]
+        p, thinking, answer = [], [], []
+        for (slope, offset, scale, _, most), logit, log in zip(self._finish, logits, logs[:n], strict=True):
+            p.append(1.0 / (1.0 + exp(-min(max(logit * slope + offset, -_STEEPEST_LOGIT), _STEEPEST_LOGIT))))
+            thinking.append(min(expm1(log) * scale, most))
+        for (*_, scale, _), log in zip(self._finish, logs[n:], strict=True):
+            answer.append(min(expm1(log) * scale, _MOST_TOKENS))
         for ladder in self._ladders:
-            p[ladder] = _monotone(p[ladder])
-            thinking[ladder] = np.maximum.accumulate(thinking[ladder])
-        return p, thinking, tokens[1]
+            _put(p, ladder, _monotone([p[i] for i in ladder]))
+            _put(thinking, ladder, accumulate([thinking[i] for i in ladder], max))
+        return Scores(p, thinking, answer)
 
-    def price_for_dial(self, x: float, models: Collection[str]) -> float:
-        """The price of a token, in P(correct), at dial position `x` for the efforts of these models.
+    def price_for_dial(self, x: float) -> float:
+        """The price of a token, in P(correct), at dial position `x`.
 
         1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
         traffic lie that far between never and always thinking.
         """
-        key = frozenset(models)
-        if key not in self._dials:
-            columns = [i for i, head in enumerate(self.heads) if head.model in key]
-            saved = self.artifact.dial
-            if not columns or not len(saved.tokens):
-                return dial.DialTable(np.array([1.0]), np.array([dial.PROHIBITIVE])).price(x)
-            self._dials[key] = dial.table(
-                saved.p_correct[:, columns], saved.forecast[:, columns], saved.tokens[:, columns]
-            )
-        return self._dials[key].price(x)
+        return self._dial.price(x)
+
+
+def _most_thinking(head: Head) -> float:
+    if not head.think:
+        return 0.0
+    return _MOST_TOKENS if head.budget is None else float(head.budget)
+
+
+def _put(values: list[float], at: Sequence[int], new: Iterable[float]) -> None:
+    for i, value in zip(at, new, strict=True):
+        values[i] = value
 
 
 def _ladders(heads: Sequence[Head]) -> list[list[int]]:
@@ -125,8 +136,7 @@ def _ladders(heads: Sequence[Head]) -> list[list[int]]:
     return ladders
 
 
-def _monotone(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _monotone(values: list[float]) -> list[float]:
     """The mean of the least non-decreasing row above and the greatest below: non-decreasing, near the values, fast."""
-    above = np.maximum.accumulate(values)
-    below = np.minimum.accumulate(values[::-1])[::-1]
-    return (above + below) / 2
+    below = [*accumulate(reversed(values), min)]
+    return [(high + low) / 2 for high, low in zip(accumulate(values, max), reversed(below), strict=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from router_model import artifact as artifacts
 from router_model import calibration, card, metrics, outcomes
 from router_model.artifact import Artifact, Dial, Head
 from router_model.boosting import Boosting, grow
-from router_model.features import BUCKETS, Features, featurize
+from router_model.features import Features, featurize, vocabulary
 from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor, inputs
+from router_model.predict import Predictor, inputs, term_rows, term_weight
 from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]
@@ -38,11 +38,11 @@ DIAL_PROMPTS = 1000
 class Settings:
     """How to train.
 
-    `directions`: how many numbers the hashed n-grams become; `least_uses`: n-grams of fewer prompts are dropped.
+    `directions`: how many numbers the terms become; `least_uses`: terms of fewer prompts are dropped.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
-    directions: int = 24
+    directions: int = 12
     least_uses: int = 4
     folds: int = 4
     seed: int = 7
@@ -50,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    bucket_rows: NDArray[np.int32]
+    vocabulary: Mapping[bytes, int]
     projection: F32
     trees: Trees
 
@@ -138,7 +138,7 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
         version="",
         heads=heads,
         trees=final.trees,
-        bucket_rows=final.bucket_rows,
+        vocabulary=final.vocabulary,
         projection=final.projection,
         calibration=slopes,
         token_scale=scale,
@@ -192,7 +192,7 @@ def _cross_validate(
     splits = GroupKFold(folds, shuffle=True, random_state=settings.seed).split(groups, groups=groups)
     for k, (train_rows, test_rows) in enumerate(splits):
         fit = _fit([features[i] for i in train_rows], table.correct[train_rows], tokens[train_rows], settings)
-        rows = [inputs(features[i], fit.bucket_rows, fit.projection) for i in test_rows]
+        rows = [inputs(features[i], fit.vocabulary, fit.projection) for i in test_rows]
         outputs[test_rows] = fit.trees.score_all(np.stack(rows))
         fold_of[test_rows] = k
         say(f"  fold {k + 1} of {folds} done")
@@ -200,29 +200,27 @@ def _cross_validate(
 
 
 def _fit(features: Sequence[Features], correct: Matrix, tokens: Matrix, settings: Settings) -> _Fit:
-    bucket_rows, projection = project(features, settings)
-    x = np.stack([inputs(f, bucket_rows, projection) for f in features])
-    return _Fit(bucket_rows, projection, grow(x, correct, tokens, settings.boosting))
+    known, projection = project(features, settings)
+    x = np.stack([inputs(f, known, projection) for f in features])
+    return _Fit(known, projection, grow(x, correct, tokens, settings.boosting))
 
 
-def project(features: Sequence[Features], settings: Settings) -> tuple[NDArray[np.int32], F32]:
-    """The directions of most variance among the hashed n-grams that enough prompts share."""
-    uses = np.bincount(np.concatenate([f.buckets for f in features]), minlength=BUCKETS)
-    kept = np.flatnonzero(uses >= settings.least_uses)
-    bucket_rows = np.full(BUCKETS, -1, np.int32)
-    bucket_rows[kept] = np.arange(len(kept))
-    directions = min(settings.directions, len(kept) - 1, len(features) - 1)
+def project(features: Sequence[Features], settings: Settings) -> tuple[Mapping[bytes, int], F32]:
+    """The terms that enough prompts use, and the directions of most variance among them [terms, directions]."""
+    terms = vocabulary((f.terms for f in features), settings.least_uses)
+    known = {term: row for row, term in enumerate(terms)}
+    directions = min(settings.directions, len(terms) - 1, len(features) - 1)
     if directions < 1:
-        return bucket_rows, np.zeros((len(kept), 1), np.float32)
-    matrix = _matrix(features)[:, kept]
-    found = TruncatedSVD(directions, random_state=settings.seed).fit(matrix)
-    return bucket_rows, found.components_.T.astype(np.float16).astype(np.float32)
+        return known, np.zeros((len(terms), 1), np.float32)
+    found = TruncatedSVD(directions, random_state=settings.seed).fit(_matrix(features, known))
+    return known, found.components_.T.astype(np.float16).astype(np.float32)
 
 
-def _matrix(features: Sequence[Features]) -> sp.csr_matrix:
-    ends = np.cumsum([0, *(len(f.buckets) for f in features)])
-    values = np.concatenate([f.weights for f in features])
-    return sp.csr_matrix((values, np.concatenate([f.buckets for f in features]), ends), shape=(len(features), BUCKETS))
+def _matrix(features: Sequence[Features], known: Mapping[bytes, int]) -> sp.csr_matrix:
+    rows = [term_rows(f, known) for f in features]
+    values = np.repeat([term_weight(f) for f in features], [len(row) for row in rows])
+    ends = np.cumsum([0, *map(len, rows)])
+    return sp.csr_matrix((values, np.concatenate(rows).astype(np.intp), ends), shape=(len(features), len(known)))
 
 
 def _finished(predictor: Predictor, outputs: Matrix) -> tuple[Matrix, Matrix, Matrix]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -37,12 +37,10 @@ class Head:
     budget: int | None
 
 
-@dataclass(frozen=True)
-class HeadForecast:
-    head: Head
-    p_correct: float
-    thinking_tokens: float
-    answer_tokens: float
+class Scores(NamedTuple):
+    p_correct: list[float]
+    thinking_tokens: list[float]
+    answer_tokens: list[float]
 
 
 class Predictor:
@@ -51,15 +49,19 @@ class Predictor:
     version = "by-hand-1"
 
     def __init__(self, *models: str) -> None:
-        budgets = [(False, 0, 0.4, 0.0), (True, 16, 0.6, 16.0), (True, 64, 0.8, 40.0), (True, None, 0.9, 100.0)]
-        self._rows = [HeadForecast(Head(m, think, b), p, t, 10.0) for m in models for think, b, p, t in budgets]
-        self.heads = tuple(row.head for row in self._rows)
+        budgets = [(False, 0), (True, 16), (True, 64), (True, None)]
+        self.heads = tuple(Head(m, think, b) for m in models for think, b in budgets)
+        self._models = models
 
-    def forecast(self, messages: Any, tools: Any = None, models: Collection[str] | None = None) -> list[HeadForecast]:
-        return [row for row in self._rows if models is None or row.head.model in models]
+    def restricted(self, models: Collection[str]) -> Predictor:
+        assert set(models) <= set(self._models)
+        return Predictor(*models)
 
-    def price_for_dial(self, x: float, models: Collection[str]) -> float:
-        assert set(models) <= {head.model for head in self.heads}
+    def forecast(self, messages: Any, tools: Any = None) -> Scores:
+        n = len(self._models)
+        return Scores([0.4, 0.6, 0.8, 0.9] * n, [0.0, 16.0, 40.0, 100.0] * n, [10.0] * 4 * n)
+
+    def price_for_dial(self, x: float) -> float:
         return 0.01 * (1 - x)
 
 

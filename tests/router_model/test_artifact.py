@@ -32,7 +32,7 @@ def test_a_round_trip_keeps_every_forecast(table_path: Path, artifact_path: Path
     assert loaded.version == trained.version and loaded.heads == trained.heads
     for prompt in kept.prompts[:20]:
         assert loaded.forecast(prompt.messages) == trained.forecast(prompt.messages)
-    assert loaded.price_for_dial(0.4, {"m"}) == trained.price_for_dial(0.4, {"m"})
+    assert loaded.price_for_dial(0.4) == trained.price_for_dial(0.4)
     artifact.save(loaded.artifact, tmp_path / "again", "card")
     assert (tmp_path / "again" / "weights.npz").read_bytes() == (artifact_path / "weights.npz").read_bytes()
 
@@ -84,26 +84,33 @@ def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_forecasts_are_sane_and_monotone(artifact_path: Path) -> None:
-    rows = predict.load(artifact_path).forecast(QUESTION, models={"m"})
-    assert [row.head.name for row in rows] == [
+    predictor = predict.load(artifact_path).restricted({"m"})
+    assert [head.name for head in predictor.heads] == [
         "m/nothink", "m/budget-8", "m/budget-16", "m/budget-32", "m/budget-64", "m/think",
     ]  # fmt: skip
-    assert all(0 <= row.p_correct <= 1 and row.answer_tokens >= 0 for row in rows)
-    assert rows[0].thinking_tokens == 0
-    thinking = [row for row in rows if row.head.think]
-    assert all(row.thinking_tokens <= (row.head.budget or np.inf) for row in thinking)
-    for weaker, stronger in pairwise(thinking):
-        assert weaker.p_correct <= stronger.p_correct and weaker.thinking_tokens <= stronger.thinking_tokens
-    assert rows[0].p_correct < 0.5 < rows[-1].p_correct
-    assert predict.load(artifact_path).forecast(QUESTION, models={"other"}) == []
+    p, thinking, answer = predictor.forecast(QUESTION)
+    assert all(0 <= value <= 1 for value in p) and all(value >= 0 for value in answer)
+    assert thinking[0] == 0 and p[0] < 0.5 < p[-1]
+    assert all(value <= (head.budget or np.inf) for head, value in zip(predictor.heads, thinking, strict=True))
+    assert p[1:] == sorted(p[1:]) and thinking == sorted(thinking)
+
+
+def test_a_restricted_artifact_forecasts_the_same(artifact_path: Path) -> None:
+    whole = predict.load(artifact_path)
+    part = whole.restricted({"m"})
+    assert part.version == whole.version
+    kept = [whole.heads.index(head) for head in part.heads]
+    for restricted, full in zip(part.forecast(QUESTION), whole.forecast(QUESTION), strict=True):
+        assert restricted == [full[i] for i in kept]
+    with pytest.raises(ValueError, match="at least one head"):
+        whole.restricted({"other"})
 
 
 def test_a_dearer_dial_never_costs_more(artifact_path: Path) -> None:
-    predictor = predict.load(artifact_path)
-    prices = [predictor.price_for_dial(x, ["m"]) for x in np.linspace(0, 1, 21)]
+    predictor = predict.load(artifact_path).restricted({"m"})
+    prices = [predictor.price_for_dial(x) for x in np.linspace(0, 1, 21)]
     assert prices[-1] == 0 and prices[0] >= 1
     assert all(dear >= cheap for dear, cheap in pairwise(prices))
-    assert predictor.price_for_dial(0.5, ["unknown"]) >= 0
 
 
 def test_the_running_gateway_needs_numpy_only() -> None:

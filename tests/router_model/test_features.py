@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from router_model.features import BUCKETS, DENSE_NAMES, FEW, bag, featurize
+from router_model.features import DENSE_NAMES, LONGEST, featurize, vocabulary
 
 TOOL = {"type": "function", "function": {"name": "get_price", "description": "Price of an item"}}
 
@@ -37,7 +39,7 @@ def test_structure_is_counted() -> None:
 
 def test_digits_do_not_change_the_words() -> None:
     one, other = (featurize([{"role": "user", "content": f"Add {n} please"}]) for n in (47, 91))
-    assert np.array_equal(one.buckets, other.buckets)
+    assert one.terms == other.terms == {b"add", b"00", b"please", b"add 00", b"00 please"}
 
 
 def test_turns_and_tools_are_seen() -> None:
@@ -72,15 +74,41 @@ def test_turns_and_tools_are_seen() -> None:
 )
 def test_odd_content_is_no_error(messages: list[dict[str, Any]]) -> None:
     found = featurize(messages)
-    assert found.dense.shape == (len(DENSE_NAMES),)
-    assert np.isfinite(found.dense).all() and np.isfinite(found.weights).all()
+    assert len(found.dense) == len(DENSE_NAMES) and np.isfinite(found.dense).all()
 
 
-def test_hashes_do_not_depend_on_the_process() -> None:
+def test_views_do_not_share_terms() -> None:
+    messages = [{"role": "system", "content": "one"}, {"role": "assistant", "content": "two"}]
+    found = featurize([*messages, {"role": "user", "content": "three"}], [TOOL]).terms
+    assert {b"three", b"\x01two", b"\x02one", b"\x03price"} <= found
+    assert not {b"one", b"two", b"price"} & found
+
+
+def test_of_a_long_text_both_ends_are_read() -> None:
+    found = featurize([{"role": "user", "content": "first " + "word " * LONGEST + "last"}])
+    assert {b"first", b"last", b"word word"} <= found.terms
+    assert np.expm1(found.dense[0]) <= LONGEST + 1.5
+
+
+@settings(derandomize=True)
+@given(st.text())
+def test_the_counts_of_any_text_fit_together(text: str) -> None:
+    found = counts(text)
+    assert found["last words"] >= found["last distinct words"] >= (found["last words"] > 0)
+    assert found["last capitalised"] >= found["last single capitals"]
+    assert found["last bytes"] >= found["last letters"] + found["last digits"]
+    assert found["last numbers"] >= found["last long numbers"]
+
+
+def test_a_vocabulary_has_the_terms_that_enough_requests_use() -> None:
+    terms = [{b"a", b"b"}, {b"b", b"c"}, {b"c", b"b"}]
+    assert vocabulary(terms, 2) == [b"b", b"c"]
+
+
+def test_forecasts_do_not_depend_on_the_process() -> None:
     script = (
-        "from router_model.features import featurize\n"
-        "f = featurize([{'role': 'user', 'content': 'Swap A and B, then add 12.'}])\n"
-        "print(f.buckets.tolist(), f.weights.tolist(), f.dense.tolist())"
+        "from router_model import predict\n"
+        "print(predict.load('tiny').forecast([{'role': 'user', 'content': 'Swap A and B, then add 12.'}]))"
     )
     seen = {
         subprocess.run(
@@ -93,21 +121,3 @@ def test_hashes_do_not_depend_on_the_process() -> None:
         for seed in ("1", "2")
     }
     assert len(seen) == 1
-
-
-@pytest.mark.parametrize("repeats", [1, 3, FEW])
-def test_few_and_many_hashes_are_weighed_alike(repeats: int) -> None:
-    hashes = np.random.default_rng(3).integers(0, 2**63, 40, np.uint64)
-    alone = {int(h): int(bag(np.array([h]))[0][0]) for h in hashes}
-    assert len(set(alone.values())) == 40, "one bucket for each"
-    counts = np.arange(1, 41) * repeats
-    buckets, weights = bag(np.repeat(hashes, counts))
-    expected = {alone[int(h)]: np.log1p(count) for h, count in zip(hashes, counts, strict=True)}
-    norm = np.sqrt(sum(value**2 for value in expected.values()))
-    assert buckets.tolist() == sorted(expected) and max(buckets) < BUCKETS
-    assert np.allclose(weights, [expected[int(b)] / norm for b in buckets], rtol=1e-6)
-
-
-def test_no_hashes_make_an_empty_bag() -> None:
-    buckets, weights = bag(np.zeros(0, np.uint64))
-    assert len(buckets) == len(weights) == 0
