@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,7 +13,7 @@ from gateway.access.door import Door, KeyedDoor, OpenDoor
 from gateway.access.keys import Keys
 from gateway.catalogue import Catalogue, Model, levels_with
 from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
-from gateway.efforts import from_budget, size
+from gateway.efforts import from_budget, level_of, size
 from gateway.errors import ConfigError, suggestion
 from gateway.families.limits import AnswerLimits
 from gateway.families.rows import FAMILIES
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from gateway.effort_router import Predictor
 
 PER_MILLION = 1e-6
+# Efforts whose level is remembered: a policy chooses among few, clients may name any.
+EFFORTS = 1024
 S = TypeVar("S")
 P = TypeVar("P")
 
@@ -57,6 +60,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
             router=predictors[model.router],
             answer=AnswerLimits(model.answer_allowance, model.max_answer_tokens),
             levels=levels,
+            level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
         )
 
     return Catalogue(_each(chosen.models, "models", build))

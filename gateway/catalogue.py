@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.effort_router import EffortRouter
@@ -15,7 +15,7 @@ from gateway.types import Arm, Effort
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A public name. `levels` are the named efforts with this model's budgets."""
+    """A public name. `levels` are the named efforts with this model's budgets, `level_of` names an effort by them."""
 
     name: str
     arms: tuple[Arm, ...]
@@ -23,6 +23,7 @@ class Model:
     router: EffortRouter
     answer: AnswerLimits
     levels: Mapping[str, Effort]
+    level_of: Callable[[Effort], str]
 
 
 def levels_with(overrides: Mapping[str, Effort]) -> dict[str, Effort]:

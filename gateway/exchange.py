@@ -6,13 +6,11 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import orjson
-
 from gateway.access.visitor import ANYBODY, Visitor
-from gateway.efforts import LEVELS, level_of, words
+from gateway.efforts import level_of, words
 from gateway.errors import GatewayError
 from gateway.faults import OWN_ID
 from gateway.pace import Measured
@@ -53,7 +51,7 @@ class Exchange:
     status: int = 200
     model: str | None = None
     call: Call | None = None
-    levels: Mapping[str, Effort] = field(default_factory=lambda: LEVELS)
+    level_of: Callable[[Effort], str] = level_of
     arm: Arm | None = None
     unit: str | None = None
     decision: Decision | None = None
@@ -74,7 +72,7 @@ class Exchange:
         headers = {"x-request-id": self.request_id, **self.visitor.headers()}
         if self.plan is not None:
             applied = self.plan.applied
-            headers["x-thinkgate-effort"] = level_of(applied, self.levels) if applied else "unknown"
+            headers["x-thinkgate-effort"] = self.level_of(applied) if applied else "unknown"
             if applied is not None:
                 headers["x-thinkgate-budget"] = "unlimited" if applied.budget is None else str(applied.budget)
             if self.plan.notes:
@@ -154,16 +152,10 @@ class Exchange:
 def _compact(forecast: Forecast) -> str:
     """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds."""
     rows = [
-        [
-            words(f.effort),
-            round(f.p_correct, 4),
-            round(f.thinking_tokens, 1),
-            round(f.answer_tokens, 1),
-            round(f.seconds, 3),
-        ]
-        for f in forecast.efforts
+        f'["{words(effort)}",{p:.4f},{thinking:.1f},{answer:.1f},{seconds:.3f}]'
+        for effort, p, thinking, answer, seconds in forecast.efforts
     ]
-    return orjson.dumps(rows).decode()
+    return f"[{','.join(rows)}]"
 
 
 def log_failure(exchange: Exchange, error: Exception) -> None:

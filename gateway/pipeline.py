@@ -56,7 +56,7 @@ class Pipeline:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
         model = self.catalogue.find(call.model)
         begun = time.perf_counter()
-        exchange.levels = model.levels
+        exchange.level_of = model.level_of
         exchange.arm = arm = assignment.assign(call.unit, model.name, model.arms)
         exchange.unit = assignment.unit_hash(call.unit)
         exchange.router = model.router.version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -39,6 +39,12 @@ class Bounds:
         """The nearest effort that operator and client both allow."""
         bounded = clamp(effort, self.floor, self.ceiling)
         return bounded if call.ceiling is None else min(bounded, call.ceiling, key=size)
+
+    def allowed(self, forecasts: Iterable[EffortForecast], call: Call) -> list[EffortForecast]:
+        """Those whose effort is the nearest to itself that operator and client both allow."""
+        most = size(self.ceiling) if call.ceiling is None else min(size(self.ceiling), size(call.ceiling))
+        least = min(size(self.floor), most)
+        return [forecast for forecast in forecasts if least <= size(forecast.effort) <= most]
 
     def honour(self, requested: Effort, call: Call) -> Decision:
         """What the client named, within the bounds."""
@@ -97,7 +103,7 @@ class Dial:
             return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
         dial = self.dial if call.dial is None else call.dial
         prices = Prices(forecast.price_at(min(max(dial, self.lowest), self.highest)), self.price_of_waiting)
-        allowed = [f for f in forecast.efforts if self.bounds.within(f.effort, call) == f.effort]
+        allowed = self.bounds.allowed(forecast.efforts, call)
         if not allowed:
             return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
         # max() keeps the first of equals: at equal worth the weaker effort wins.

@@ -38,6 +38,7 @@ class Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 server_header=False,
+                proxy_headers=False,  # nothing here depends on the client's address
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.keepalive_s,  # type: ignore[arg-type]
             )
