@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 from starlette.routing import Route
 
 from gateway import __version__, build
 from gateway.access.door import Door
 from gateway.api import models, ops, wire
 from gateway.api.chat import ChatCompletions
+from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
-from gateway.errors import GatewayError, InternalError, NotFound
 from gateway.exchange import Ids
 from gateway.metrics import Metrics
 from gateway.pace import Paces, paces
@@ -90,32 +89,14 @@ def create_app(parts: Parts) -> FastAPI:
             parts.records.stop()
             parts.door.close()
 
-    app = _App(title="Thinkgate", version=__version__, lifespan=lifespan)
-    app.state.ids = ids
+    app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False
     app.direct = {("POST", "/v1/chat/completions"): chat}
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(models.router(parts.door, parts.catalogue, int(time.time())))
+    app.include_router(ops.health_router())
     app.include_router(ops.router(parts.deployments, parts.upstream, parts.stopping))
     if server.metrics:
         app.include_router(ops.metrics_router(parts.metrics))
-    app.add_exception_handler(GatewayError, _tell)
-    app.add_exception_handler(HTTPException, _tell_route)
-    app.add_exception_handler(Exception, _tell_bug)
+    tell_errors(app, ids)
     return app
-
-
-async def _tell(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GatewayError)
-    headers = {"x-request-id": wire.given_id(request.headers) or request.app.state.ids.for_client(), **error.headers}
-    return Response(error.body(), error.status, headers, media_type="application/json")
-
-
-async def _tell_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    known = NotFound(error.status_code, f"{request.method} {request.url.path[:200]}: {error.detail}.")
-    known.headers = dict(error.headers or {})
-    return await _tell(request, known)
-
-
-async def _tell_bug(request: Request, error: Exception) -> Response:
-    return await _tell(request, InternalError())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway import build, settings
+from gateway.admin import admin_key
 from gateway.catalogue import Model
 from gateway.efforts import size, words
 from gateway.pace import paces
@@ -17,10 +18,24 @@ def explain(chosen: Settings) -> Iterator[str]:
     deployments = build.deployments(chosen)
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
+    yield from _access(chosen)
     for deployment in deployments.values():
         yield from _deployment(deployment)
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
+
+
+def _access(chosen: Settings) -> Iterator[str]:
+    access, admin = chosen.access, chosen.admin
+    if access.required:
+        yield f"Clients need an API key; keys are in {access.path}, made by `thinkgate keys create`."
+    else:
+        yield "Clients need no API key: whoever reaches the port may use it ([access] required = true asks for one)."
+    if admin is not None:
+        admin_key(admin)
+        yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
+    if not chosen.server.metrics:
+        yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
 
 
 def _deployment(deployment: Deployment) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli_keys import keys
 from gateway.errors import ConfigError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -148,6 +149,8 @@ def evaluate(
     except (OutcomeError, ArtifactError) as error:
         raise ConfigError([str(error)]) from error
 
+
+main.add_command(keys)
 
 if __name__ == "__main__":
     main()

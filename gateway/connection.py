@@ -18,6 +18,8 @@ from gateway.settings import Server
 # How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
 # the client would never read why.
 LINGER_S = 2.0
+# With every answer, whoever makes it: it is what it says it is, and no cache keeps it.
+SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 # In the scope of a request whose body is too late.
 TOO_SLOW = "thinkgate.body_too_slow"
 
@@ -148,8 +150,9 @@ class Connection(HttpToolsProtocol):
             self.transport.close()  # an answer to an earlier request is under way: it must not be mixed with this one
             return
         body = error.body()
+        safe = "".join(f"{name}: {value}\r\n" for name, value in SAFE_HEADERS.items())
         head = (
-            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
+            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{safe}"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

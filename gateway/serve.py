@@ -6,14 +6,16 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from gateway import build
-from gateway.app import create_app, make_parts
+from gateway import admin, build
+from gateway.app import Parts, create_app, make_parts
 from gateway.defaults import embedded_settings
 from gateway.engine_process import EngineFailed, EngineProcess
 from gateway.errors import ConfigError
+from gateway.metrics import Metrics
 from gateway.pace import paces
 from gateway.server import BACKLOG, Server
 from gateway.settings import Settings
@@ -41,12 +43,17 @@ def serve(load: Load, workers: int = 1) -> None:
         _validate(changed)
         if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
             raise ConfigError(["server: host and port cannot change while it runs: start it again"])
+        if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
+            raise ConfigError(["admin, access.path: cannot change while it runs: start it again"])
         return changed.model_dump_json()
 
     with listener:
         if workers == 1:
-            _run(settings, listener, ready)
-        else:
+            parts = make_parts(settings)
+            with _operators(settings, parts.metrics):
+                _run(parts, listener, ready)
+            return
+        with _operators(settings, Metrics()):
             Workers(_worker, settings.model_dump_json(), listener, workers, again, ready).run()
 
 
@@ -74,19 +81,36 @@ def _validate(settings: Settings) -> None:
     deployments = build.deployments(settings)
     build.catalogue(settings, deployments, paces(deployments.values()))
     build.door(settings.access, lambda why: None).close()
+    if settings.admin is not None:
+        admin.admin_key(settings.admin)
 
 
 def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -> None:
     _exit_on_signals()
-    _run(Settings.model_validate_json(settings), listener, ready)
+    _run(make_parts(Settings.model_validate_json(settings)), listener, ready)
 
 
-def _run(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    parts = make_parts(settings)
-    Server(create_app(parts), settings.server, parts.stopping, ready).run(sockets=[listener])
+def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> None:
+    Server(create_app(parts), parts.settings.server, parts.stopping, ready).run(sockets=[listener])
 
 
-def _listen(host: str, port: int, reuse: bool) -> socket.socket:
+@contextmanager
+def _operators(settings: Settings, metrics: Metrics) -> Iterator[None]:
+    """The operators' port, if there is to be one. ConfigError: it or its key cannot be had."""
+    if settings.admin is None:
+        yield
+        return
+    key = admin.admin_key(settings.admin)
+    with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
+        host, port = listener.getsockname()[:2]
+        with admin.running(
+            admin.create_admin_app(build.keys(settings.access), metrics, key), settings.server, listener
+        ):
+            print(f"thinkgate for operators on http://{host}:{port}", flush=True)
+            yield
+
+
+def _listen(host: str, port: int, reuse: bool, option: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named, as asyncio would else let small answers wait for each other.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -99,6 +123,6 @@ def _listen(host: str, port: int, reuse: bool) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError([f"port {port} on {host} is in use: choose another with --port"]) from error
+            raise ConfigError([f"port {port} on {host} is in use: choose another with {option}"]) from error
         raise ConfigError([f"cannot listen on {host} port {port}: {error.strerror or error}"]) from error
     return listener

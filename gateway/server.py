@@ -15,7 +15,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.connection import limited
+from gateway.connection import SAFE_HEADERS, limited
 from gateway.settings import Server as ServerSettings
 from gateway.stopping import Stopping
 
@@ -39,6 +39,7 @@ class Server(uvicorn.Server):
                 lifespan="on",
                 server_header=False,
                 proxy_headers=False,  # nothing here depends on the client's address
+                headers=list(SAFE_HEADERS.items()),
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.keepalive_s,  # type: ignore[arg-type]
             )

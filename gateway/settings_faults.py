@@ -58,6 +58,7 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
     here: Any = root
     path: list[int | str] = []
     for part in location:
+        here = _table_if_given(here)
         kinds = _kinds(here)
         if _is_table(here):
             field = here.model_fields.get(part)
@@ -76,6 +77,13 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
 
 def _is_table(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _table_if_given(annotation: Any) -> Any:
+    """The table of a key that may be left out, which is a union of it and None; all else as it is."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
+    tables = [option for option in options if _is_table(option)]
+    return tables[0] if len(tables) == 1 else annotation
 
 
 def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, fields
 from operator import attrgetter
+from typing import Any
 
 from gateway.access import windows
 
@@ -54,6 +55,27 @@ class Counts:
         month = windows.month(now)
         if month != self.month:
             self.month, self.month_dollars = month, 0.0
+
+    def told(self) -> dict[str, Any]:
+        """What was used in the windows of now, and in all."""
+        return {
+            "last_used": self.last_used or None,
+            "minute": {"requests": self.requests, "tokens": self.tokens},
+            "hour": {"thinking_tokens": self.hour_used, "thinking_tokens_held": self.hour_held},
+            "day": {
+                "thinking_tokens": self.day_used,
+                "thinking_tokens_held": self.day_held,
+                "dollars": self.day_dollars,
+            },
+            "month": {"dollars": self.month_dollars},
+            "all": {
+                "requests": self.all_requests,
+                "prompt_tokens": self.all_prompt,
+                "completion_tokens": self.all_completion,
+                "thinking_tokens": self.all_thinking,
+                "dollars": self.all_dollars,
+            },
+        }
 
 
 SIZE = _ROW.size

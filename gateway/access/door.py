@@ -11,13 +11,12 @@ from gateway.access import keys
 from gateway.access.holder import Holder
 from gateway.access.key import Key
 from gateway.access.keys import Keys
-from gateway.access.secret import digest, key_id
+from gateway.access.secret import digest, key_id, shown
 from gateway.access.visitor import ANYBODY, Visitor
 from gateway.errors import AccessUnavailable, InvalidKey
 from gateway.types import Headers
 
 log = logging.getLogger("thinkgate")
-_SCHEME = "bearer "
 
 
 class Door(Protocol):
@@ -50,15 +49,15 @@ class KeyedDoor:
         self._version = -1
 
     def enter(self, headers: Headers) -> Visitor:
-        shown = _shown(headers)
-        if not shown:
+        secret = shown(headers)
+        if not secret:
             raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
-        id = key_id(shown)
+        id = key_id(secret)
         if id is None:
             raise self._no("malformed", "The API key is not one of this gateway's: they begin with `tg-`.")
         key = self._find(id)
         now = self._clock()
-        if key is None or not key.opened_by(digest(shown), now):
+        if key is None or not key.opened_by(digest(secret), now):
             raise self._no("unknown", "The API key is not valid.")
         state = key.state(now)
         if state != "live":
@@ -87,11 +86,3 @@ class KeyedDoor:
     def _no(self, why: str, message: str) -> InvalidKey:
         self._refused(why)
         return InvalidKey(message)
-
-
-def _shown(headers: Headers) -> str:
-    """The secret, as OpenAI's clients send it or as Anthropic's do; empty if there is none."""
-    authorization = headers.get("authorization", "")
-    if authorization[: len(_SCHEME)].lower() == _SCHEME:
-        return authorization[len(_SCHEME) :].strip()
-    return headers.get("x-api-key", "")

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.access.counters import Counters
 from gateway.access.key import Clock, Key, Secret
-from gateway.access.limits import Limits
+from gateway.access.limits import Limits, NewKey
 from gateway.access.secret import digest, new_id, new_secret
 from gateway.errors import ConfigError, KeyNotLive, UnknownKey
 
@@ -39,11 +39,12 @@ class Keys:
     counters: Counters
     clock: Clock = time.time
 
-    def create(self, name: str, limits: Limits, expires: float | None = None) -> tuple[Key, str]:
-        """A new key and its secret, which nobody can ask for again. `expires` is in seconds since 1970."""
+    def create(self, wanted: NewKey) -> tuple[Key, str]:
+        """A new key and its secret, which nobody can ask for again."""
         id, now = new_id(), self.clock()
         secret = new_secret(id)
-        row = (id, name, now, expires, orjson.dumps(limits.given()).decode())
+        expires = None if wanted.expires_in_s is None else now + wanted.expires_in_s
+        row = (id, wanted.name, now, expires, orjson.dumps(wanted.limits.given()).decode())
         with self._changing() as database:
             database.execute("INSERT INTO keys (id, name, created, expires, limits) VALUES (?, ?, ?, ?, ?)", row)
             database.execute("INSERT INTO secrets VALUES (?, ?, ?, NULL)", (id, digest(secret), now))
@@ -81,6 +82,22 @@ class Keys:
         with contextlib.closing(self.open()) as database:
             ids = [row[0] for row in database.execute("SELECT id FROM keys ORDER BY slot")]
             return [_read(database, id) for id in ids]
+
+    def told(self, key: Key) -> dict[str, Any]:
+        """What may be said of a key: all but its secrets. Times are in seconds since 1970."""
+        now = self.clock()
+        counts = self.counters.read(key.slot, now)
+        return {
+            "id": key.id,
+            "name": key.name,
+            "state": key.state(now),
+            "created": key.created,
+            "expires": key.expires,
+            "revoked": key.revoked,
+            "secrets": sum(secret.expires is None or now < secret.expires for secret in key.secrets),
+            "limits": key.limits.given(),
+            "usage": counts.told(),
+        }
 
     def open(self) -> sqlite3.Connection:
         """The database, made if need be, for its owner's eyes only. ConfigError: it cannot be had."""
@@ -124,17 +141,3 @@ def _read(database: sqlite3.Connection, id: str) -> Key:
     if key is None:
         raise UnknownKey(id)
     return key
-
-
-def told(key: Key, now: float) -> dict[str, Any]:
-    """What may be said of a key, to people and machines."""
-    return {
-        "id": key.id,
-        "name": key.name,
-        "state": key.state(now),
-        "created": key.created,
-        "expires": key.expires,
-        "revoked": key.revoked,
-        "secrets": sum(secret.expires is None or now < secret.expires for secret in key.secrets),
-        "limits": key.limits.given(),
-    }

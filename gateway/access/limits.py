@@ -1,26 +1,38 @@
-"""What a key may ask for and how much of it. Left out means without limit."""
+"""What a key may ask for and how much of it, and what operators may ask of keys: tables, checked with clear faults."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.efforts import LEVELS
 from gateway.errors import ConfigError, suggestion
 from gateway.settings_faults import faults
 
-# Counters are 64 bits wide; nobody needs more than this of them.
+# Counters are 64 bits wide, and a century is longer than any key: nobody needs more than this of anything.
 Count = Annotated[int, Field(ge=0, le=10**15)]
-Dollars = Annotated[float, Field(ge=0, le=10**12, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=100 * 365 * 86_400, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Limits(BaseModel):
-    """Minutes, hours, days and months are those of the clock, in UTC: a count starts anew when one begins."""
-
+class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    models: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1)] | None = None
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Self:
+        """ConfigError names every fault: where it is, what is wrong, and the nearest valid name."""
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            raise ConfigError(faults(error, cls)) from error
+
+
+class Limits(Table):
+    """Left out means without limit. Minutes, hours, days and months are those of the clock, in UTC."""
+
+    models: Annotated[list[Name], Field(min_length=1)] | None = None
     ceiling: str | Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """The strongest effort: a named level, or a budget in thinking tokens."""
     requests_per_minute: Count | None = None
@@ -30,17 +42,27 @@ class Limits(BaseModel):
     dollars_per_day: Dollars | None = None
     dollars_per_month: Dollars | None = None
 
+    @field_validator("ceiling")
+    @classmethod
+    def _known(cls, ceiling: str | int | None) -> str | int | None:
+        if isinstance(ceiling, str) and ceiling not in LEVELS:
+            raise ValueError(f"{ceiling!r} is no effort.{suggestion(ceiling, LEVELS)}")
+        return ceiling
+
     def given(self) -> dict[str, Any]:
         """Only what is limited."""
         return self.model_dump(exclude_none=True)
 
 
-def parse(table: dict[str, Any]) -> Limits:
-    """Check a table. ConfigError: one line per fault, with the nearest valid name."""
-    try:
-        limits = Limits.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(faults(error, Limits)) from error
-    if isinstance(limits.ceiling, str) and limits.ceiling not in LEVELS:
-        raise ConfigError([f"ceiling: {limits.ceiling!r} is no effort.{suggestion(limits.ceiling, LEVELS)}"])
-    return limits
+class NewKey(Table):
+    """What an operator says of a key to be made."""
+
+    name: Name
+    expires_in_s: Seconds | None = None
+    limits: Limits = Limits()
+
+
+class Rotation(Table):
+    """`overlap_s`: how long the secrets before the new one are still taken."""
+
+    overlap_s: Seconds = 0.0

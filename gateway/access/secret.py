@@ -7,8 +7,11 @@ import secrets
 from base64 import b32encode
 from hashlib import sha256
 
+from gateway.types import Headers
+
 LONGEST = 128
 _ID_BYTES, _RANDOM_BYTES = 10, 32
+_SCHEME = "bearer "
 _SHAPE = re.compile(r"tg-([a-z2-7]{16})-[A-Za-z0-9_-]{43}")
 
 
@@ -25,6 +28,14 @@ def key_id(shown: str) -> str | None:
     """The id of the key that a secret says it is of; None if it has not even the shape of one."""
     shape = _SHAPE.fullmatch(shown) if len(shown) <= LONGEST else None
     return shape[1] if shape else None
+
+
+def shown(headers: Headers) -> str:
+    """The secret, as OpenAI's clients send it or as Anthropic's do; empty if there is none."""
+    authorization = headers.get("authorization", "")
+    if authorization[: len(_SCHEME)].lower() == _SCHEME:
+        return authorization[len(_SCHEME) :].strip()
+    return headers.get("x-api-key", "")
 
 
 def digest(secret: str) -> bytes:

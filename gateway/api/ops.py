@@ -19,10 +19,6 @@ from gateway.upstream import Upstream
 def router(deployments: Mapping[str, Deployment], upstream: Upstream, stopping: Stopping) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
     @routes.get("/ready")
     async def ready() -> Response:
         if stopping.begun:
@@ -31,6 +27,16 @@ def router(deployments: Mapping[str, Deployment], upstream: Upstream, stopping: 
         states: dict[str, Any] = {name: fault or "ok" for name, fault in zip(deployments, faults, strict=True)}
         up = not any(faults)
         return JSONResponse({"status": "ready" if up else "not ready", "deployments": states}, 200 if up else 503)
+
+    return routes
+
+
+def health_router() -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
 
     return routes
 

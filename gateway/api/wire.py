@@ -82,7 +82,7 @@ async def send_answer(send: Send, exchange: Exchange, answer: Answer) -> None:
     if answer.rest is None:
         await send_json(send, 200, answer.first, exchange.headers())
         return
-    headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **exchange.headers()}
+    headers = {"content-type": "text/event-stream; charset=utf-8", **exchange.headers()}
     async with aclosing(answer.rest):  # the backend is let go at once, wherever this stops
         await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
         await send({"type": "http.response.body", "body": answer.first, "more_body": True})

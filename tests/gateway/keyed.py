@@ -11,7 +11,7 @@ import openai
 from gateway import build
 from gateway.access.door import KeyedDoor
 from gateway.access.keys import Keys
-from gateway.access.limits import parse as limits
+from gateway.access.limits import NewKey
 from gateway.app import make_parts
 from gateway.settings import parse
 from tests.gateway.running import RunningGateway
@@ -49,9 +49,10 @@ class KeyedGateway(RunningGateway):
         )
         self._set_up(replace(parts, door=door))
 
-    def key(self, expires: float | None = None, **given: Any) -> str:
+    def key(self, expires_in_s: float | None = None, **limits: Any) -> str:
         """The secret of a new key with these limits."""
-        return self.keys.create("a test's", limits(given), expires)[1]
+        wanted = NewKey.read({"name": "a test's", "expires_in_s": expires_in_s, "limits": limits})
+        return self.keys.create(wanted)[1]
 
     def client(self, secret: str) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0)

@@ -10,10 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 READY = "thinkgate ready on "
+OPERATORS = "thinkgate for operators on "
 
 
 class Process:
-    """Started on entering; `url` returns when it is ready; killed on leaving if it still runs."""
+    """Started on entering; `url` returns when it is ready; killed on leaving if it still runs.
+
+    `operators` is the URL of the operators' port, once it is ready.
+    """
+
+    operators = ""
 
     def __init__(self, *arguments: str | Path, cwd: Path) -> None:
         command = [sys.executable, "-W", "error", "-m", "gateway.cli", "serve", *map(str, arguments)]
@@ -33,6 +39,8 @@ class Process:
     def url(self) -> str:
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
+            if line.startswith(OPERATORS):
+                self.operators = line.removeprefix(OPERATORS).strip()
             if line.startswith(READY):
                 return line.removeprefix(READY).split()[0]
         raise AssertionError(f"the gateway ended with {self.popen.wait()}: {self.errors()}")

@@ -64,7 +64,7 @@ def test_strangers_are_refused_before_their_body_is_read(gateway: KeyedGateway, 
         {"authorization": f"Bearer {good[:-1]}"},
         {"authorization": f"Bearer {good[:30]}{'A' * 33}"},
         {"authorization": f"Bearer {good.upper()}"},
-        {"authorization": "Bearer " + "x" * 50_000},
+        {"authorization": "Bearer " + "x" * 20_000},
         {"authorization": b"Bearer \xff\xfe\x80"},
         {"authorization": f"Bearer tg-{'a' * 16}-{'A' * 43}"},
         {"authorization": "Bearer sk-1234567890"},
@@ -120,7 +120,7 @@ def test_the_scheme_may_be_written_in_any_way_and_anthropics_header_will_do(gate
 
 
 def test_expiry_is_to_the_second(gateway: KeyedGateway, clock: Clock) -> None:
-    secret = gateway.key(expires=NOON + 60)
+    secret = gateway.key(expires_in_s=60)
     clock.now = NOON + 59.9
     assert opens(gateway, secret)
     clock.now = NOON + 60
@@ -179,7 +179,8 @@ def test_only_hashes_are_stored_and_only_the_owner_can_read_them(gateway: KeyedG
 
 
 def test_no_secret_is_in_a_repr(gateway: KeyedGateway) -> None:
-    key, secret = gateway.keys.create("n", gateway.keys.get(str(key_id(gateway.key()))).limits)
+    secret = gateway.key()
+    key = gateway.keys.get(str(key_id(secret)))
     for secret_of in key.secrets:
         assert repr(secret_of.digest) not in repr(key) and secret[20:] not in repr(key)
 

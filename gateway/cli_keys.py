@@ -1,0 +1,191 @@
+"""`thinkgate keys`: create, list, show, rotate and revoke API keys. Running gateways notice at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.errors import ConfigError, GatewayError, suggestion
+
+if TYPE_CHECKING:
+    from gateway.access.keys import Keys
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_COLUMNS = ("id", "name", "state", "created", "expires", "requests", "thinking", "dollars")
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds out of `90s`, `30m`, `24h` or `7d`."""
+        if isinstance(value, float):
+            return value
+        shape = re.fullmatch(r"(\d{1,9})([smhd]?)", value)
+        if shape is None or (not shape[2] and shape[1] != "0"):
+            self.fail(f"{value!r} is no duration: say 90s, 30m, 24h or 7d", param, ctx)
+        return float(int(shape[1]) * _UNITS.get(shape[2], 0))
+
+
+CONFIG = click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
+JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
+ID = click.argument("id")
+
+
+class _Keys(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            raise ConfigError([error.message]) from error
+
+
+@click.group(cls=_Keys)
+def keys() -> None:
+    """API keys: who may use the gateway, and how much."""
+
+
+@keys.command()
+@click.argument("name")
+@CONFIG
+@click.option("--model", "models", multiple=True, help="May be used; repeat it for several. All if left out.")
+@click.option("--ceiling", metavar="EFFORT|TOKENS", help="The strongest effort: a level or a budget.")
+@click.option("--requests-per-minute", type=int)
+@click.option("--tokens-per-minute", type=int)
+@click.option("--thinking-per-hour", type=int, help="Thinking tokens.")
+@click.option("--thinking-per-day", type=int, help="Thinking tokens.")
+@click.option("--dollars-per-day", type=float)
+@click.option("--dollars-per-month", type=float)
+@click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Never if left out.")
+@JSON
+def create(
+    name: str,
+    config: Path,
+    models: tuple[str, ...],
+    ceiling: str | None,
+    expires: float | None,
+    as_json: bool,
+    **limits: Any,
+) -> None:
+    """Make a key and print its secret, this once."""
+    from gateway import settings
+    from gateway.access.limits import NewKey
+
+    known = settings.load(config).models
+    unknown = [model for model in models if model not in known]
+    if unknown:
+        raise ConfigError([f"--model: {each!r} is not among [models].{suggestion(each, known)}" for each in unknown])
+    given: dict[str, Any] = {
+        "models": list(models) or None,
+        "ceiling": int(ceiling) if ceiling is not None and ceiling.isdecimal() else ceiling,
+        **limits,
+    }
+    store = _store(config)
+    key, secret = store.create(NewKey.read({"name": name, "expires_in_s": expires, "limits": given}))
+    _say_secret(store.told(key), secret, as_json)
+
+
+@keys.command("list")
+@CONFIG
+@JSON
+def list_keys(config: Path, as_json: bool) -> None:
+    """All keys, with what each has used."""
+    store = _store(config)
+    told = [store.told(key) for key in store.all()]
+    if as_json:
+        _say_json({"object": "list", "data": told})
+        return
+    rows = [_COLUMNS, *(_row(each) for each in told)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@keys.command()
+@ID
+@CONFIG
+@JSON
+def show(id: str, config: Path, as_json: bool) -> None:
+    """One key: its state, its limits and what it has used."""
+    store = _store(config)
+    _say(store.told(store.get(id)), as_json)
+
+
+@keys.command()
+@ID
+@CONFIG
+@click.option("--overlap", type=_Duration(), default="24h", show_default=True, help="How long old secrets still work.")
+@JSON
+def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
+    """Give a key a new secret and print it, this once."""
+    store = _store(config)
+    key, secret = store.rotate(id, overlap)
+    _say_secret(store.told(key), secret, as_json)
+
+
+@keys.command()
+@ID
+@CONFIG
+@JSON
+def revoke(id: str, config: Path, as_json: bool) -> None:
+    """End a key, at once and for good."""
+    store = _store(config)
+    _say(store.told(store.revoke(id)), as_json)
+
+
+def _store(config: Path) -> Keys:
+    from gateway import build, settings
+
+    return build.keys(settings.load(config).access)
+
+
+def _say_secret(told: dict[str, Any], secret: str, as_json: bool) -> None:
+    if as_json:
+        _say_json({**told, "secret": secret})
+        return
+    _say(told, False)
+    click.echo(f"secret: {secret}")
+    click.echo("Only its hash is kept: it cannot be shown again.", err=True)
+
+
+def _say(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _say_json(told)
+        return
+    for name in ("id", "name", "state"):
+        click.echo(f"{name}: {told[name]}")
+    for name in ("created", "expires", "revoked"):
+        click.echo(f"{name}: {_moment(told[name])}")
+    click.echo(f"secrets that work: {told['secrets']}")
+    click.echo("limits: " + (", ".join(f"{name} {value}" for name, value in told["limits"].items()) or "none"))
+    for window, used in told["usage"].items():
+        if isinstance(used, dict):
+            click.echo(f"used, {window}: " + ", ".join(f"{name} {value}" for name, value in used.items()))
+
+
+def _say_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _row(told: dict[str, Any]) -> tuple[str, ...]:
+    used = told["usage"]["all"]
+    return (
+        told["id"],
+        told["name"],
+        told["state"],
+        _moment(told["created"]),
+        _moment(told["expires"]),
+        str(used["requests"]),
+        str(used["thinking_tokens"]),
+        f"{used['dollars']:.4f}",
+    )
+
+
+def _moment(seconds: float | None) -> str:
+    """In UTC, to the minute."""
+    return "never" if seconds is None else time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(seconds))
