@@ -32,7 +32,7 @@ format: $(VENV)/.dev ## Put the code into the style that lint asks for
 
 bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then cost and fidelity beside what is installed (ARGS="--users 16 --seconds 30")
 	@$(RUN) -m loadtests $(ARGS)
-	@$(RUN) -m loadtests peers --rounds 3 --requests 300 --stream-seconds 2
+	@$(RUN) -m loadtests peers --rounds 3 --requests 300 --stream-seconds 4
 
 peers: $(VENV)/.dev ## Install other gateways into .peers/ (1.3 GB) and measure all side by side (ARGS="--only litellm --json FILE")
 	@$(RUN) -m loadtests peers --install $(ARGS)

@@ -65,7 +65,7 @@ def left_out(cases: Sequence[Case], peers: Path, names: Sequence[str] | None) ->
 
 def _floor(stack: ExitStack, upstream: Upstream, folder: Path) -> Case:
     port = free_port()
-    command = [sys.executable, ROOT / "loadtests/peers/floor.py", upstream.url, str(port)]
+    command = [sys.executable, str(ROOT / "loadtests/peers/floor.py"), upstream.url, str(port)]
     process = stack.enter_context(Process(command, folder, name=FLOOR))
     target = Target(port)
     process.wait_until(_answers(target), 30)

@@ -7,7 +7,7 @@ the ratio to another case is the median of the ratios within the rounds, so that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -37,7 +37,10 @@ class Size:
 
 @dataclass
 class Measured:
-    """Figures of one case, one per round. CPU in ms per request; latencies in ms, alone and `IN_FLIGHT` at once."""
+    """Figures of one case. CPU in ms per request, one for each round; latencies in ms, alone and `IN_FLIGHT` at once.
+
+    `held` and `chunk_us` have one entry for each try at streams: what became of them, CPU microseconds per chunk.
+    """
 
     cpu_request: list[float] = field(default_factory=list)
     cpu_stream: list[float] = field(default_factory=list)
@@ -45,6 +48,7 @@ class Measured:
     at_once: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     held: list[Held] = field(default_factory=list)
+    chunk_us: list[float] = field(default_factory=list)
     rss_idle: float = 0.0
     rss_after: float = 0.0
 
@@ -85,6 +89,7 @@ def row(case: Case, found: dict[str, Measured]) -> dict[str, Any]:
         **added,
         "streams": largest(mine.held, BEAT_S),
         "streams_tried": last.streams if last else 0,
+        "cpu_us_chunk": mine.chunk_us[-1] if mine.chunk_us else None,
         "chunk_late_p99_ms": last.late_ms(0.99) if last else None,
         "stream_errors": dict(last.errors) if last else {},
         "errors_at_once": dict(mine.errors),
@@ -95,7 +100,7 @@ def row(case: Case, found: dict[str, Measured]) -> dict[str, Any]:
 
 def ratio(found: dict[str, Measured], kind: str, mine: str, other: str) -> float:
     """Ours by theirs, the median of the rounds; `kind` is `cpu_request` or `cpu_stream`."""
-    pairs = zip(getattr(found[mine], kind), getattr(found[other], kind), strict=True)
+    pairs: Iterator[tuple[float, float]] = zip(getattr(found[mine], kind), getattr(found[other], kind), strict=True)
     return median(ours / theirs for ours, theirs in pairs)
 
 
@@ -133,11 +138,14 @@ def _cpu(case: Case) -> float:
 
 
 def _streams(case: Case, mine: Measured, seconds: float) -> None:
-    """More and more streams at once, until they are not held any more."""
-    for streams in STEPS:
-        if not seconds:
-            return
-        held = run(hold(case.target, streams, seconds, BEAT_S, life_s=(seconds, seconds)))
-        mine.held.append(held)
-        if not largest([held], BEAT_S):
+    """More and more streams at once, until they are not held any more; a step that fails gets a second chance."""
+    for streams in STEPS if seconds else ():
+        for _ in range(2):
+            before = _cpu(case)
+            held = run(hold(case.target, streams, seconds, BEAT_S, life_s=(seconds, seconds)))
+            mine.held.append(held)
+            mine.chunk_us.append(1e6 * (_cpu(case) - before) / max(1, held.chunks))
+            if largest([held], BEAT_S):
+                break
+        else:
             return

@@ -17,6 +17,7 @@ _COLUMNS = (
     ("50: +p50", "added_at_once_p50_ms", ".2f"),
     ("+p99", "added_at_once_p99_ms", ".2f"),
     ("streams", "streams", "d"),
+    ("CPU us/chunk", "cpu_us_chunk", ".0f"),
     ("late p99 ms", "chunk_late_p99_ms", ".1f"),
     ("RSS idle", "rss_idle_mib", ".0f"),
     ("after", "rss_after_mib", ".0f"),
