@@ -58,6 +58,9 @@ class GatewayError(Exception):
     def body(self) -> bytes:
         return orjson.dumps({"error": self.fields()})
 
+    def for_log(self) -> str:
+        return f"{self.message} ({self.code})"
+
     def fields(self) -> dict[str, Any]:
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
@@ -155,6 +158,10 @@ class BackendRefused(GatewayError):
         self._fields = fields
         code = fields.get("code")
         self.code = None if code is None else str(code)[:MOST_RECORDED]
+
+    def for_log(self) -> str:
+        """Not in the backend's words: they may quote the prompt."""
+        return f"The backend refused with {self.status}."
 
     def fields(self) -> dict[str, Any]:
         return {"type": self.type, "param": None, "code": None, **self._fields}

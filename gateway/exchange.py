@@ -165,4 +165,4 @@ def log_failure(exchange: Exchange, error: Exception) -> None:
     elif error.status >= 500:
         backends = error.headers.get(OWN_ID, exchange.upstream_id)
         its = f"; the backend's id for it: {backends}" if backends else ""
-        log.warning("request %s: %s (%s)%s", exchange.request_id, error.message, error.code, its)
+        log.warning("request %s: %s%s", exchange.request_id, error.for_log(), its)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -21,8 +22,9 @@ class Process:
 
     operators = ""
 
-    def __init__(self, *arguments: str | Path, cwd: Path) -> None:
-        command = [sys.executable, "-W", "error", "-m", "gateway.cli", "serve", *map(str, arguments)]
+    def __init__(self, *arguments: str | Path, cwd: Path, program: Sequence[str] = ("-m", "gateway.cli")) -> None:
+        """`program` is what Python runs."""
+        command = [sys.executable, "-W", "error", *program, "serve", *map(str, arguments)]
         self._errors = (cwd / "stderr.txt").open("w+", encoding="utf-8")
         self.popen = subprocess.Popen(
             command,
@@ -44,6 +46,11 @@ class Process:
             if line.startswith(READY):
                 return line.removeprefix(READY).split()[0]
         raise AssertionError(f"the gateway ended with {self.popen.wait()}: {self.errors()}")
+
+    def output(self) -> str:
+        """What it has printed since it was ready; once it has ended."""
+        assert self.popen.stdout is not None
+        return self.popen.stdout.read()
 
     def errors(self) -> str:
         """What it has said on its error output."""
