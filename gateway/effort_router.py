@@ -29,8 +29,8 @@ class EffortRouter(Protocol):
         """Whether it can say anything about an arm. Asked at start-up, so that no request pays for getting ready."""
         ...
 
-    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        """One forecast per effort of the arm that the router knows; None if it knows none. May raise or be slow."""
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+        """One forecast per effort of the arm that the router knows; None if it knows none. May raise."""
         ...
 
 
@@ -71,10 +71,15 @@ class Predictor(Protocol):
 
 
 async def ask(router: EffortRouter, call: Call, arm: Arm, deadline_s: float) -> Forecast | None:
-    """The router's forecast, or None when it fails or is late: that is no error, the policy has a default."""
+    """The router's forecast, or None when it fails or is late: that is no error, the policy has a default.
+
+    Only the forecast of a long request can be late: that of a short one is done sooner than it could be handed on.
+    """
     try:
+        if call.size <= INLINE_BYTES:
+            return router.forecast(call, arm)
         async with asyncio.timeout(deadline_s):
-            return await router.forecast(call, arm)
+            return await asyncio.to_thread(router.forecast, call, arm)
     except TimeoutError:
         log.warning("router %s was late for request %s", router.version, call.request_id)
     except Exception:
@@ -90,7 +95,7 @@ class NoRouter:
     def knows(self, arm: Arm) -> bool:
         return False
 
-    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return None
 
 
@@ -108,7 +113,7 @@ class ConstantRouter:
     def knows(self, arm: Arm) -> bool:
         return True
 
-    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return Forecast(self.version, tuple(self._one(effort, arm) for effort in arm.efforts), self._price_at)
 
     def _one(self, effort: Effort, arm: Arm) -> EffortForecast:
@@ -163,15 +168,11 @@ class PredictorRouter:
         )
         return True
 
-    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         known = self._known.get(arm)
         if known is None:
             return None
-        messages, tools = call.body["messages"], call.body.get("tools")
-        if call.size <= INLINE_BYTES:
-            scores = known.predictor.forecast(messages, tools)
-        else:
-            scores = await asyncio.to_thread(known.predictor.forecast, messages, tools)
+        scores = known.predictor.forecast(call.body["messages"], call.body.get("tools"))
         p, thinking, answer = scores.p_correct, scores.thinking_tokens, scores.answer_tokens
         efforts = []
         for effort, low, high, share, pace in known.mixes:

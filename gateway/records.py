@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import get_type_hints
 
@@ -18,6 +19,7 @@ from gateway.types import Record
 log = logging.getLogger("thinkgate")
 
 IMPORT_EVERY_S = 0.2
+ROWS_AT_ONCE = 64
 COLUMNS = Record._fields
 _TYPES = {int: "INTEGER", int | None: "INTEGER", bool: "INTEGER", float: "REAL", float | None: "REAL"}
 
@@ -81,7 +83,7 @@ class Records:
         """A segment's rows, read from it if not given. One that cannot be imported now stays for the next start."""
         try:
             with contextlib.closing(connect(self._path)) as database, database:
-                database.executemany(INSERT, _rows(segment) if rows is None else rows)
+                insert(database, _rows(segment) if rows is None else rows)
             segment.unlink(missing_ok=True)
         except FileNotFoundError:
             return  # another process, just started, took it for an orphan and imported it
@@ -106,7 +108,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-INSERT = f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+def insert(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Many rows in one statement: between two statements a thread has to win the interpreter back from the requests."""
+    one = f"({', '.join('?' * len(COLUMNS))})"
+    rest = iter(rows)
+    while some := list(islice(rest, ROWS_AT_ONCE)):
+        sql = f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES {', '.join([one] * len(some))}"
+        database.execute(sql, [value for row in some for value in row])
 
 
 def _rows(segment: Path) -> Iterator[Row]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from gateway.app import make_parts
 from gateway.catalogue import Catalogue
-from gateway.effort_router import ConstantRouter, PredictorRouter
+from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
 from gateway.families.rows import FAMILIES
 from gateway.pace import Pace
 from gateway.settings import parse
@@ -65,10 +65,10 @@ class Predictor:
         return 0.01 * (1 - x)
 
 
-async def test_a_learned_router_scores_the_efforts_on_offer() -> None:
+def test_a_learned_router_scores_the_efforts_on_offer() -> None:
     router = PredictorRouter(Predictor("other", "m"), PACES)
     assert router.knows(ARM)
-    forecast = await router.forecast(CALL, ARM)
+    forecast = router.forecast(CALL, ARM)
     assert forecast is not None and forecast.router == "by-hand-1"
     assert [f.effort for f in forecast.efforts] == list(EFFORTS)
     # 32 lies half-way between 16 and 64 on a logarithmic scale.
@@ -78,23 +78,23 @@ async def test_a_learned_router_scores_the_efforts_on_offer() -> None:
     assert forecast.price_at(0.5) == 0.005
 
 
-async def test_a_model_that_the_artifact_does_not_know_is_scored_as_any_model() -> None:
+def test_a_model_that_the_artifact_does_not_know_is_scored_as_any_model() -> None:
     general = PredictorRouter(Predictor("*"), PACES)
-    assert general.knows(ARM) and await general.forecast(CALL, ARM) is not None
+    assert general.knows(ARM) and general.forecast(CALL, ARM) is not None
     particular = PredictorRouter(Predictor("other"), PACES)
-    assert not particular.knows(ARM) and await particular.forecast(CALL, ARM) is None
+    assert not particular.knows(ARM) and particular.forecast(CALL, ARM) is None
 
 
 async def test_a_long_prompt_is_scored_off_the_event_loop() -> None:
     router = PredictorRouter(Predictor("m"), PACES)
     router.knows(ARM)
-    assert await router.forecast(replace(CALL, size=1_000_000), ARM) == await router.forecast(CALL, ARM)
+    assert await ask(router, replace(CALL, size=1_000_000), ARM, 60.0) == await ask(router, CALL, ARM, 60.0)
 
 
-async def test_the_constant_router_says_the_same_of_every_prompt() -> None:
+def test_the_constant_router_says_the_same_of_every_prompt() -> None:
     router = ConstantRouter(PACES)
-    forecast = await router.forecast(CALL, ARM)
-    assert forecast == await router.forecast(replace(CALL, body={"messages": []}), ARM)
+    forecast = router.forecast(CALL, ARM)
+    assert forecast == router.forecast(replace(CALL, body={"messages": []}), ARM)
     assert forecast is not None
     assert all(math.isfinite(f.seconds) and 0 <= f.p_correct <= 1 for f in forecast.efforts)
 
@@ -105,15 +105,19 @@ class FailingRouter:
     def knows(self, arm: Arm) -> bool:
         return True
 
-    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         raise RuntimeError("no luck today")
 
 
 class LateRouter(FailingRouter):
     version = "late"
 
-    async def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+        self.answered.wait(30)
+        raise RuntimeError("nobody waits for this any more")
 
 
 @pytest.mark.parametrize("router", [FailingRouter(), LateRouter()], ids=lambda router: router.version)
@@ -124,7 +128,9 @@ def test_a_router_that_fails_or_is_late_is_no_error(
     model = replace(parts.catalogue.find("merged"), router=router)
     parts = replace(parts, catalogue=Catalogue({"merged": model}))
     with RunningGateway.of(parts) as gateway:
-        answer = gateway.post(ASK)
+        answer = gateway.post({**ASK, "user": "long " * INLINE_BYTES})
+        if isinstance(router, LateRouter):
+            router.answered.set()
         rows = gateway.records()
     assert answer.status_code == 200
     assert answer.headers["x-thinkgate-reason"] == "fallback"
