@@ -6,7 +6,7 @@ Needs NumPy and nothing else: this is what the running gateway imports.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from math import exp, expm1, sqrt
 from pathlib import Path
@@ -23,8 +23,7 @@ from router_model.trees import F32
 __all__ = ["ArtifactError", "Head", "Predictor", "Scores", "load"]
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
-_MOST_TOKENS = 1e6
-_STEEPEST_LOGIT, _MOST_LOG_TOKENS = 30.0, 14.0
+MOST_TOKENS = 1e6
 
 
 class Scores(NamedTuple):
@@ -91,16 +90,19 @@ class Predictor:
         Number by number: there are too few for arrays to be worth their beginning.
         """
         n = len(self.heads)
-        logits, logs = outputs[:n], [min(max(log, 0.0), _MOST_LOG_TOKENS) for log in outputs[n:]]
         p, thinking, answer = [], [], []
-        for (slope, offset, scale, _, most), logit, log in zip(self._finish, logits, logs[:n], strict=True):
-            p.append(1.0 / (1.0 + exp(-min(max(logit * slope + offset, -_STEEPEST_LOGIT), _STEEPEST_LOGIT))))
-            thinking.append(min(expm1(log) * scale, most))
-        for (*_, scale, _), log in zip(self._finish, logs[n:], strict=True):
-            answer.append(min(expm1(log) * scale, _MOST_TOKENS))
+        for i, (slope, offset, scale_thinking, scale_answer, most) in enumerate(self._finish):
+            p.append(1.0 / (1.0 + exp(-(outputs[i] * slope + offset))))
+            tokens = expm1(outputs[n + i]) * scale_thinking
+            thinking.append(0.0 if tokens < 0.0 else tokens if tokens < most else most)
+            tokens = expm1(outputs[2 * n + i]) * scale_answer
+            answer.append(0.0 if tokens < 0.0 else tokens if tokens < MOST_TOKENS else MOST_TOKENS)
         for ladder in self._ladders:
-            _put(p, ladder, _monotone([p[i] for i in ladder]))
-            _put(thinking, ladder, accumulate([thinking[i] for i in ladder], max))
+            for i, value in zip(ladder, _monotone([p[i] for i in ladder]), strict=True):
+                p[i] = value
+            reached = 0.0
+            for i in ladder:
+                thinking[i] = reached = max(thinking[i], reached)
         return Scores(p, thinking, answer)
 
     def price_for_dial(self, x: float) -> float:
@@ -115,12 +117,7 @@ class Predictor:
 def _most_thinking(head: Head) -> float:
     if not head.think:
         return 0.0
-    return _MOST_TOKENS if head.budget is None else float(head.budget)
-
-
-def _put(values: list[float], at: Sequence[int], new: Iterable[float]) -> None:
-    for i, value in zip(at, new, strict=True):
-        values[i] = value
+    return MOST_TOKENS if head.budget is None else float(head.budget)
 
 
 def _ladders(heads: Sequence[Head]) -> list[list[int]]:

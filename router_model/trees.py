@@ -7,7 +7,7 @@ once, and a row's leaf in each tree is the first that is not ruled out (the bit 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,13 @@ class Trees:
     mask: NDArray[np.uint32]
     values: F32
     base: F32
+    _rows: F32 = field(init=False, repr=False)
+    _first: NDArray[np.intp] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        trees, leaves, outputs = self.values.shape
+        object.__setattr__(self, "_rows", np.ascontiguousarray(self.values).reshape(-1, outputs))
+        object.__setattr__(self, "_first", np.arange(0, trees * leaves, leaves))
 
     def score(self, x: F32) -> F32:
         """The outputs [outputs] of one feature row."""
@@ -38,14 +45,12 @@ class Trees:
         left = np.bitwise_and.reduce(kept, axis=0)
         # The number of zeros below the lowest bit that is set.
         leaf = np.bitwise_count(~left & (left - np.uint32(1)))
-        trees, leaves, outputs = self.values.shape
-        at = leaf + np.arange(0, trees * leaves, leaves)
-        total: F32 = self.values.reshape(-1, outputs).take(at, axis=0).sum(axis=0)
+        total: F32 = self._rows.take(leaf + self._first, axis=0).sum(axis=0)
         return self.base + total
 
     def restricted(self, outputs: NDArray[np.intp]) -> Trees:
         """Only these outputs."""
-        return replace(self, values=np.ascontiguousarray(self.values[:, :, outputs]), base=self.base[outputs])
+        return replace(self, values=self.values[:, :, outputs], base=self.base[outputs])
 
     def score_all(self, rows: F32) -> F32:
         """The outputs [rows, outputs] of many feature rows."""

@@ -60,18 +60,15 @@ class ChatCompletions:
     ) -> None:
         try:
             raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
-            watcher = asyncio.create_task(wire.cancel_on_hang_up(receive, task, exchange))
-            try:
-                body = json_object.read(raw, self._limits.max_depth)
-                exchange.model = str(body.get("model"))[:100]
-                exchange.visitor.check_model(checks.text(body, "model"))
-                exchange.call = call = read_call(
-                    body, len(raw), exchange.request_id, headers, self._catalogue, self._limits.max_messages
-                )
-                answer = await self._pipeline.answer(exchange, call)
-                await wire.send_answer(send, exchange, answer)
-            finally:
-                watcher.cancel()
+            wire.cancel_on_hang_up(scope, task, exchange)
+            body = json_object.read(raw, self._limits.max_depth)
+            exchange.model = str(body.get("model"))[:100]
+            exchange.visitor.check_model(checks.text(body, "model"))
+            exchange.call = call = read_call(
+                body, len(raw), exchange.request_id, headers, self._catalogue, self._limits.max_messages
+            )
+            answer = await self._pipeline.answer(exchange, call)
+            await wire.send_answer(send, exchange, answer)
         except (wire.HungUp, asyncio.CancelledError):
             raise
         except Exception as error:

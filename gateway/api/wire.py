@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
-from gateway.connection import TOO_SLOW
+from gateway.connection import ON_HANG_UP, TOO_SLOW
 from gateway.errors import BodyTooLarge, GatewayError, TooSlow
 from gateway.exchange import Exchange
 from gateway.pipeline import Answer
@@ -68,13 +68,15 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def cancel_on_hang_up(receive: Receive, task: asyncio.Task[Any], exchange: Exchange) -> None:
-    """Wait for the client to leave; if its answer is not complete then, cancel the task that makes it."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if not exchange.closed:
-        exchange.client_gone = True
-        task.cancel()
+def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], exchange: Exchange) -> None:
+    """If the client leaves before its answer is complete, cancel the task that makes it."""
+
+    def hang_up() -> None:
+        if not exchange.closed:
+            exchange.client_gone = True
+            task.cancel()
+
+    scope[ON_HANG_UP](hang_up)
 
 
 async def send_answer(send: Send, exchange: Exchange, answer: Answer) -> None:
