@@ -12,10 +12,12 @@ from starlette.routing import Route
 
 from gateway import __version__, build
 from gateway.access.door import Door
+from gateway.admission import Gate
 from gateway.api import models, ops, wire
 from gateway.api.chat import ChatCompletions
 from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
+from gateway.dispatch import Dispatch
 from gateway.exchange import Ids
 from gateway.metrics import Metrics
 from gateway.pace import Paces, paces
@@ -36,6 +38,7 @@ class Parts:
     paces: Paces
     catalogue: Catalogue
     upstream: Upstream
+    dispatch: Dispatch
     records: Records
     metrics: Metrics
     stopping: Stopping
@@ -45,14 +48,18 @@ class Parts:
 def make_parts(settings: Settings) -> Parts:
     """Build and connect. ConfigError: the settings ask for something that cannot be."""
     deployments = build.deployments(settings)
+    fallbacks = build.fallbacks(settings, deployments)
     speeds = paces(deployments.values())
     metrics = Metrics()
+    upstream = Upstream(deployments, lambda name: metrics.retries.labels(name).inc())
+    gates = {name: Gate(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()}
     return Parts(
         settings=settings,
         deployments=deployments,
         paces=speeds,
         catalogue=build.catalogue(settings, deployments, speeds),
-        upstream=Upstream(deployments, lambda name: metrics.retries.labels(name).inc()),
+        upstream=upstream,
+        dispatch=Dispatch(upstream, gates, fallbacks, lambda name: metrics.fallbacks.labels(name).inc()),
         records=Records(settings.records.path, metrics.settle),
         metrics=metrics,
         stopping=Stopping(),
@@ -73,9 +80,7 @@ class _App(FastAPI):
 def create_app(parts: Parts) -> FastAPI:
     server = parts.settings.server
     ids = Ids()
-    pipeline = Pipeline(
-        parts.catalogue, parts.upstream, parts.paces, parts.records, parts.metrics, server.router_deadline_s, ids
-    )
+    pipeline = Pipeline(parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, ids)
     chat = ChatCompletions(parts.door, pipeline, parts.catalogue, server)
 
     @asynccontextmanager

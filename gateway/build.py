@@ -41,6 +41,44 @@ def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
     return _each(chosen.deployments, "deployments", _deployment)
 
 
+def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dict[str, tuple[Deployment, ...]]:
+    """Who stands in for each deployment, in order: those it names, and theirs.
+
+    ConfigError: an unknown deployment, one that would stand in for itself, or one that cannot be told what it must be.
+    """
+
+    def build(name: str, given: settings.Deployment) -> tuple[Deployment, ...]:
+        found: dict[str, Deployment] = {}
+        _follow(name, (name,), chosen, known, found)
+        return tuple(found.values())
+
+    return _each(chosen.deployments, "deployments", build)
+
+
+def _follow(
+    name: str,
+    path: tuple[str, ...],
+    chosen: settings.Settings,
+    known: Mapping[str, Deployment],
+    found: dict[str, Deployment],
+) -> None:
+    """Go on from `name`, which the path has led to. Each fault is told where it is, and a circle once."""
+    direct = len(path) == 1
+    for other in chosen.deployments[name].fallback:
+        if other not in known and not direct:
+            continue
+        deployment = _named(other, known)
+        assert deployment is not None, "only no name has no deployment"
+        if other in path:
+            if other == path[0] == min(path):
+                raise ConfigError([f"fallback: {' → '.join((*path, other))} goes in a circle"])
+            continue
+        if direct and known[name].family.hybrid and not deployment.family.hybrid:
+            raise ConfigError([f"fallback: {other} cannot stand in: its family {deployment.family.name} has no switch"])
+        found.setdefault(other, deployment)
+        _follow(other, (*path, other), chosen, known, found)
+
+
 def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces: Paces) -> Catalogue:
     """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact."""
     predictors: dict[str, EffortRouter] = {}
@@ -112,6 +150,10 @@ def _deployment(name: str, given: settings.Deployment) -> Deployment:
         max_answer_bytes=given.max_answer_bytes,
         max_event_bytes=given.max_event_bytes,
         retries=given.retries,
+        max_in_flight=given.max_in_flight,
+        max_queue=given.max_queue,
+        max_wait_s=given.max_wait_s,
+        batch_share=given.batch_share,
         api_key=settings.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
     )

@@ -19,8 +19,9 @@ def explain(chosen: Settings) -> Iterator[str]:
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
     yield from _access(chosen)
+    fallbacks = build.fallbacks(chosen, deployments)
     for deployment in deployments.values():
-        yield from _deployment(deployment)
+        yield from _deployment(deployment, fallbacks[deployment.name])
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
 
@@ -38,7 +39,7 @@ def _access(chosen: Settings) -> Iterator[str]:
         yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
 
 
-def _deployment(deployment: Deployment) -> Iterator[str]:
+def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...]) -> Iterator[str]:
     family = deployment.family
     yield ""
     yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
@@ -47,6 +48,13 @@ def _deployment(deployment: Deployment) -> Iterator[str]:
     replicas = len(deployment.urls)
     if replicas > 1:
         yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."
+    if deployment.max_in_flight is not None:
+        yield (
+            f"  At most {deployment.max_in_flight} requests at once; {deployment.max_queue} more wait, for up to "
+            f"{deployment.max_wait_s:g} s. Batch requests have {deployment.batch_share:.0%} of the places."
+        )
+    if fallbacks:
+        yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."
 
 
 def _limits(deployment: Deployment) -> str:

@@ -11,13 +11,15 @@ from gateway.settings import Settings, parse
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 BUDGETS = [8, 16, 32, 64, 128, 256]
 ROUTER = "tiny"
+# The engine has 32 answers in the making per model; as many again are at hand for it, the rest waits here, in order.
+PLACES = {"max_in_flight": 64, "max_queue": 1024, "max_wait_s": 60}
 
 
 def embedded_settings(engine_url: str, records: Path, **server: Any) -> Settings:
     """Settings for an engine at this URL; `server` overrides single fields of the server table."""
 
     def deployment(family: str) -> dict[str, Any]:
-        return {"url": engine_url, "family": family, "max_context": 2048, "ttft_s": 0.02, "tpot_s": 0.002}
+        return {"url": engine_url, "family": family, "max_context": 2048, "ttft_s": 0.02, "tpot_s": 0.002, **PLACES}
 
     policy = {"kind": "dial", "dial": 0.65, "default_effort": "medium", "budgets": BUDGETS}
     model = {"policy": policy, "router": ROUTER, "levels": LEVELS, "answer_allowance": 64}

@@ -13,6 +13,7 @@ GatewayError
 │   └── KeyNotLive          409  to operators: it is expired or revoked
 ├── QuotaExceeded           429  the key's own limit, with the time until there is more
 ├── NotFound                404, 405  no such route
+├── Overloaded              429  the deployment has all it can do; Retry-After says when to come back
 ├── BackendRefused          the backend's own status and words, kept
 ├── BackendFailed           502
 │   ├── BackendUnreachable  502  nothing reached the backend
@@ -143,6 +144,18 @@ class NotFound(GatewayError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message, code=None if status == 404 else "method_not_allowed")
         self.status = status
+
+
+class Overloaded(GatewayError):
+    """`wait_s` is what those who came before are likely to need, in seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "overloaded"
+
+    def __init__(self, deployment: str, wait_s: float) -> None:
+        super().__init__(f"The backend {deployment} is busy, and so many wait for it that no more are let in.")
+        self.headers = {"retry-after": str(max(1, math.ceil(wait_s)))}
 
 
 class BackendRefused(GatewayError):

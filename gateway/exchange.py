@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.access.visitor import ANYBODY, Visitor
+from gateway.admission import Gate
 from gateway.efforts import level_of, words
 from gateway.errors import GatewayError
 from gateway.faults import OWN_ID
@@ -61,6 +62,8 @@ class Exchange:
     error: GatewayError | None = None
     usage: Usage = field(default_factory=Usage)
     upstream_id: str | None = None
+    gate: Gate | None = None
+    queued_s: float = 0.0
     sent: float | None = None
     first_token: float | None = None
     finish_reason: str | None = None
@@ -106,6 +109,12 @@ class Exchange:
         ttft = self.first_token - self.sent if self.first_token else None
         return Measured(ttft, time.perf_counter() - self.sent, self.usage.completion_tokens or 0)
 
+    def leave(self) -> None:
+        """Give back the place at a deployment, if it has one."""
+        if self.gate is not None:
+            self.gate.leave(self.measured())
+            self.gate = None
+
     def record(self) -> Record:
         """The one row of this request."""
         now = time.perf_counter()
@@ -146,6 +155,7 @@ class Exchange:
             client_gone=self.client_gone,
             key=self.visitor.key,
             cost=self._cost(),
+            queued_ms=self.queued_s * 1000 if self.queued_s else None,
         )
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gateway.admission import Watch
 from gateway.types import Record
 
 # The client library's own name for where processes count together; set before a worker imports it.
@@ -64,8 +65,36 @@ class Metrics:
             ("why",),
             registry=registry,
         )
+        self.queued = Gauge(
+            "thinkgate_queued",
+            "Requests that wait for a place at a deployment.",
+            ("deployment",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.queue_seconds = Histogram(
+            "thinkgate_queue_seconds",
+            "How long requests that had to wait did so.",
+            ("deployment",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.overloaded = Counter(
+            "thinkgate_overloaded", "Requests that a deployment had no place for.", ("deployment",), registry=registry
+        )
+        self.fallbacks = Counter(
+            "thinkgate_fallbacks", "Requests that another deployment stood in for.", ("deployment",), registry=registry
+        )
         self.lost = Gauge(
             "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
+        )
+
+    def watch(self, deployment: str) -> Watch:
+        """What a deployment's gate reports to."""
+        return Watch(
+            self.queued.labels(deployment).set,
+            self.queue_seconds.labels(deployment).observe,
+            self.overloaded.labels(deployment).inc,
         )
 
     def began(self) -> None:

@@ -9,6 +9,8 @@ from gateway.types import Deployment
 
 # The weight of the newest measurement: about the last twenty requests count.
 NEWEST = 0.1
+# The tokens of an answer before any was measured.
+TYPICAL_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +23,24 @@ class Measured:
 
 
 class Pace:
-    """Seconds to the first token and per further token of one deployment, and its requests in flight."""
+    """Seconds to the first token, per further token, and of a whole answer of one deployment."""
 
-    __slots__ = ("in_flight", "tpot_s", "ttft_s")
+    __slots__ = ("answer_s", "tpot_s", "ttft_s")
 
     def __init__(self, ttft_s: float, tpot_s: float) -> None:
         self.ttft_s = ttft_s
         self.tpot_s = tpot_s
-        self.in_flight = 0
+        self.answer_s = self.seconds(TYPICAL_TOKENS)
 
     def seconds(self, tokens: float) -> float:
         """Expected seconds until an answer of so many tokens is complete."""
         return self.ttft_s + self.tpot_s * tokens
 
-    def began(self) -> None:
-        self.in_flight += 1
-
-    def finished(self, measured: Measured | None) -> None:
-        """One request less in flight; learn from it, unless it failed. A plain answer teaches only the rate."""
-        self.in_flight -= 1
+    def learn(self, measured: Measured | None) -> None:
+        """From a request, unless it failed. A plain answer teaches nothing about the first token."""
         if measured is None:
             return
+        self.answer_s += NEWEST * (measured.latency_s - self.answer_s)
         if measured.ttft_s is not None:
             self.ttft_s += NEWEST * (measured.ttft_s - self.ttft_s)
         if measured.tokens > 1:

@@ -12,15 +12,15 @@ from gateway.access.visitor import Visitor
 from gateway.catalogue import Catalogue, Model
 from gateway.chat_answer import read_answer
 from gateway.chat_stream import DONE, ChatStream
+from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
 from gateway.experiments import assignment
 from gateway.families.compiler import compile_plan
 from gateway.metrics import Metrics
-from gateway.pace import Paces
 from gateway.records import Records
-from gateway.types import Arm, Call, Forecast, Load, Plan
-from gateway.upstream import Reply, Upstream
+from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure
+from gateway.upstream import Reply
 
 HUNG_UP = 499
 
@@ -36,8 +36,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     catalogue: Catalogue
-    upstream: Upstream
-    paces: Paces
+    dispatch: Dispatch
     records: Records
     metrics: Metrics
     router_deadline_s: float
@@ -63,10 +62,8 @@ class Pipeline:
         wanted = model.policy.wants_forecast(call)
         forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
         plan = self._decide(exchange, call, model, arm, forecast)
-        exchange.sent = time.perf_counter()
-        exchange.decision_s = exchange.sent - begun
-        self.paces[plan.deployment.name].began()
-        reply = await self.upstream.post(plan, call)
+        exchange.decision_s = time.perf_counter() - begun
+        reply = await self.dispatch.send(exchange, call, plan, model.answer)
         exchange.upstream_id = reply.own_id
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
@@ -75,7 +72,7 @@ class Pipeline:
         while True:
             bounded = exchange.visitor.bound(call, model.levels, arm)
             exchange.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
-            plan = compile_plan(bounded, decision.effort, arm, model.answer)
+            plan = compile_plan(bounded, decision.effort, arm, model.answer, forecast)
             if exchange.visitor.take(bounded, plan):
                 exchange.plan = plan
                 return plan
@@ -149,9 +146,11 @@ class Pipeline:
         self.metrics.finished(record)
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
-        if exchange.plan is not None:
-            self.paces[exchange.plan.deployment.name].finished(exchange.measured())
+        exchange.leave()
 
     def _load(self, arm: Arm) -> Load:
-        names = {d.name for d in (arm.none, arm.think) if d is not None}
-        return Load(sum(self.paces[name].in_flight for name in names))
+        none = self._pressure(arm.none)
+        return Load(none, none if arm.think is arm.none else self._pressure(arm.think))
+
+    def _pressure(self, deployment: Deployment | None) -> Pressure:
+        return IDLE if deployment is None else self.dispatch.gates[deployment.name].pressure()

@@ -79,6 +79,10 @@ class Replicas:
         self.all = tuple(Replica(url) for url in urls)
         self.clock = clock
 
+    def any_open(self) -> bool:
+        now = self.clock()
+        return any(replica.open(now) for replica in self.all)
+
     def pick(self, conversation: str, tried: Collection[Replica] = ()) -> Replica | None:
         """The replica to ask next; None when every one that may be asked has been tried.
 

@@ -18,7 +18,7 @@ from gateway.errors import ConfigError
 from gateway.metrics import Metrics
 from gateway.pace import paces
 from gateway.server import BACKLOG, Server
-from gateway.settings import Settings
+from gateway.settings import Settings, share
 from gateway.workers import Workers
 
 Load = Callable[[], Settings]
@@ -45,7 +45,7 @@ def serve(load: Load, workers: int = 1) -> None:
             raise ConfigError(["server: host and port cannot change while it runs: start it again"])
         if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
             raise ConfigError(["admin, access.path: cannot change while it runs: start it again"])
-        return changed.model_dump_json()
+        return share(changed, workers).model_dump_json()
 
     with listener:
         if workers == 1:
@@ -54,7 +54,7 @@ def serve(load: Load, workers: int = 1) -> None:
                 _run(parts, listener, ready)
             return
         with _operators(settings, Metrics()):
-            Workers(_worker, settings.model_dump_json(), listener, workers, again, ready).run()
+            Workers(_worker, share(settings, workers).model_dump_json(), listener, workers, again, ready).run()
 
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
@@ -79,6 +79,7 @@ def _exit_on_signals() -> None:
 def _validate(settings: Settings) -> None:
     """ConfigError: the settings cannot be built."""
     deployments = build.deployments(settings)
+    build.fallbacks(settings, deployments)
     build.catalogue(settings, deployments, paces(deployments.values()))
     build.door(settings.access, lambda why: None).close()
     if settings.admin is not None:

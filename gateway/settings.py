@@ -95,14 +95,24 @@ class Deployment(Strict):
     """How long the first piece of a stream may take; as long as any other if left out."""
     read_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     """How long a plain answer, or the next piece of a stream, may take."""
-    total_timeout_s: Annotated[float, Field(gt=0)] | None = None
-    """How long a whole answer may take, however steadily it comes; without end if left out."""
+    total_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
+    """How long a whole answer may take, waiting for its turn included, and however steadily it comes."""
     max_answer_bytes: Annotated[int, Field(ge=1024)] = 128 * 1024 * 1024
     """The largest plain answer that is taken from the backend."""
     max_event_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
     """The largest single event of a stream."""
     retries: Annotated[int, Field(ge=0, le=8)] = 1
     """How many other replicas are asked when one cannot answer; none where the client itself is trying again."""
+    max_in_flight: Annotated[int, Field(ge=1)] | None = None
+    """How many requests it works on at once, over all workers; any number if left out. More of them wait."""
+    max_queue: Annotated[int, Field(ge=0)] = 256
+    """How many may wait for it, and as many batch requests besides; more are refused."""
+    max_wait_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long one may wait; one that would probably wait longer is refused at once."""
+    batch_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """The share of the places that batch requests may have."""
+    fallback: Annotated[list[str], BeforeValidator(_one_or_more)] = []
+    """The deployments that stand in, in this order, when none of its replicas can answer; and theirs after them."""
     api_key_env: str | None = None
     api_key_file: Path | None = None
     """Where the backend's key is, if it wants one: an environment variable or a file."""
@@ -205,6 +215,20 @@ def load(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
     return parse(table)
+
+
+def share(settings: Settings, workers: int) -> Settings:
+    """One worker's part of what holds for all of them: the places of each deployment, but one at least."""
+    parts = {
+        name: given.model_copy(
+            update={
+                "max_in_flight": None if given.max_in_flight is None else max(1, given.max_in_flight // workers),
+                "max_queue": -(-given.max_queue // workers),
+            }
+        )
+        for name, given in settings.deployments.items()
+    }
+    return settings.model_copy(update={"deployments": parts})
 
 
 def override(

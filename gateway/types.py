@@ -72,10 +72,14 @@ class Deployment:
     connect_timeout_s: float = 5.0
     first_token_timeout_s: float | None = None
     read_timeout_s: float = 600.0
-    total_timeout_s: float | None = None
+    total_timeout_s: float = 3600.0
     max_answer_bytes: int = 128 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
     retries: int = 1
+    max_in_flight: int | None = None
+    max_queue: int = 256
+    max_wait_s: float = 30.0
+    batch_share: float = 0.8
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""
 
@@ -137,11 +141,32 @@ class Prices:
     second: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How busy the arm's deployments are: requests in flight from this gateway."""
+class Pressure(NamedTuple):
+    """How busy one deployment is, as this process sees it: requests in flight, the most there may be (None: any
+    number), how many wait, and how many seconds one more would probably wait.
+    """
 
     in_flight: int = 0
+    capacity: int | None = None
+    queued: int = 0
+    wait_s: float = 0.0
+
+
+IDLE = Pressure()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the arm's deployments are: the one that answers without thinking, and the one that thinks.
+
+    A policy may lower the effort by it before anybody waits or is refused.
+    """
+
+    none: Pressure = IDLE
+    think: Pressure = IDLE
+
+    def of(self, effort: Effort) -> Pressure:
+        return self.think if effort.think else self.none
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +177,7 @@ class Call:
     for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
     one. `most` is the most that its key allows, whatever the policy says, `note` what the client is to know of that.
     `limit` is the client's limit on all completion tokens, `size` the request's bytes, `unit` what an experiment
-    assigns, `tries` how often the client has tried before.
+    assigns, `tries` how often the client has tried before, `batch` whether it can wait.
     """
 
     request_id: str
@@ -171,6 +196,7 @@ class Call:
     size: int = 0
     unit: str = ""
     tries: int = 0
+    batch: bool = False
     forwarded: Headers = field(default_factory=dict)
 
 
@@ -190,7 +216,8 @@ class Plan:
     """What goes out: the deployment, the effort it can legally be told, the body, and what could not be said.
 
     `applied` is None where the family cannot be told an effort: the backend then does as it likes. `tokens` is the work
-    it is for the backend, prompt and thought, as far as can be told beforehand.
+    it is for the backend, as far as can be told beforehand. `effort` is what any deployment would be told, and `bounds`
+    are the notes that hold for any.
     """
 
     deployment: Deployment
@@ -198,6 +225,8 @@ class Plan:
     body: dict[str, Any]
     notes: tuple[str, ...] = ()
     tokens: float = 0.0
+    effort: Effort = NO_THINKING
+    bounds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +280,11 @@ class Record(NamedTuple):
     client_gone: bool = False
     key: str | None = None
     cost: float | None = None
+    queued_ms: float | None = None
 
 
 __all__ = [
+    "IDLE",
     "NO_THINKING",
     "UNLIMITED",
     "Arm",
@@ -269,6 +300,7 @@ __all__ = [
     "JsonObject",
     "Load",
     "Plan",
+    "Pressure",
     "Prices",
     "Reason",
     "Record",

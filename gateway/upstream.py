@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -31,10 +32,12 @@ PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 class Reply:
     """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn, due: float) -> None:
         self._response = response
         self._deployment = deployment
         self._turn = turn
+        # aiohttp has a limit of its own for this, which costs more with each chunk.
+        self._timer = asyncio.get_running_loop().call_later(due - time.monotonic(), self._late)
 
     @property
     def own_id(self) -> str | None:
@@ -81,8 +84,12 @@ class Reply:
                 async for _ in chunks:
                     pass
 
+    def _late(self) -> None:
+        self._response.content.set_exception(TimeoutError())
+
     def close(self) -> None:
         """A body read to its end gives the connection back; anything else drops it."""
+        self._timer.cancel()
         self._turn.end()
         if self._response.content.at_eof():
             self._response.release()
@@ -123,11 +130,13 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, plan: Plan, call: Call) -> Reply:
+    async def post(self, plan: Plan, call: Call, spent_s: float = 0.0) -> Reply:
         """Send a chat completion; another replica is asked when one cannot answer and nothing has been answered yet.
 
-        BackendRefused for every status but 200; BackendFailed if there was none.
+        `spent_s` of the time for the whole answer is spent already. BackendRefused for every status but 200;
+        BackendFailed if there was none.
         """
+        due = time.monotonic() - spent_s + plan.deployment.total_timeout_s
         route = self._routes[plan.deployment.name]
         data = orjson.dumps(plan.body)
         conversation = _conversation(call) if len(route.replicas.all) > 1 else ""
@@ -139,7 +148,7 @@ class Upstream:
                 self._retried(route.deployment.name)
             tried.append(replica)
             try:
-                return await self._ask(route, replica, data, call.forwarded, plan.tokens)
+                return await self._ask(route, replica, data, call.forwarded, plan.tokens, due)
             except GatewayError as error:
                 last = error
                 if len(tried) > retries or not faults.elsewhere(error):
@@ -149,11 +158,17 @@ class Upstream:
     def replicas(self, deployment: str) -> Replicas:
         return self._routes[deployment].replicas
 
-    async def _ask(self, route: _Route, replica: Replica, data: bytes, headers: Headers, tokens: float) -> Reply:
+    def in_break(self, deployment: str) -> bool:
+        """Whether none of its replicas is to be asked for now."""
+        return not self._routes[deployment].replicas.any_open()
+
+    async def _ask(
+        self, route: _Route, replica: Replica, data: bytes, headers: Headers, tokens: float, due: float
+    ) -> Reply:
         """One try at one replica, which learns how it went."""
         turn = _Turn(route.replicas, replica, tokens)
         try:
-            response = await self._send(route, replica, data, headers)
+            response = await self._send(route, replica, data, headers, due)
             if response.status != 200:
                 raise await faults.refusal(response)
         except GatewayError as error:
@@ -163,27 +178,29 @@ class Upstream:
         except BaseException:
             turn.end()
             raise
-        return Reply(response, route.deployment, turn)
+        return Reply(response, route.deployment, turn, due)
 
-    async def _send(self, route: _Route, replica: Replica, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+    async def _send(
+        self, route: _Route, replica: Replica, data: bytes, headers: Headers, due: float
+    ) -> aiohttp.ClientResponse:
         try:
             try:
-                return await self._send_once(route, replica, data, headers)
+                return await self._send_once(route, replica, data, headers, due)
             except aiohttp.ServerDisconnectedError:
                 # An idle connection that the backend had just dropped: nothing was answered, so once more on a new one.
-                return await self._send_once(route, replica, data, headers)
+                return await self._send_once(route, replica, data, headers, due)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise faults.failure(error, route.deployment) from error
 
     async def _send_once(
-        self, route: _Route, replica: Replica, data: bytes, headers: Headers
+        self, route: _Route, replica: Replica, data: bytes, headers: Headers, due: float
     ) -> aiohttp.ClientResponse:
         assert self._session is not None, "open() comes first"
         return await self._session.post(
             route.urls[replica.url],
             data=data,
             headers={**route.headers, **headers},
-            timeout=route.timeout,
+            timeout=route.timeout(due),
             allow_redirects=False,
         )
 
@@ -214,10 +231,19 @@ class _Route:
         self.replicas = Replicas(deployment.urls)
         self.urls = {url: URL(f"{url}/chat/completions") for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
-        self.timeout = aiohttp.ClientTimeout(
-            total=deployment.total_timeout_s,
+        self._timeout = aiohttp.ClientTimeout(
             connect=deployment.connect_timeout_s,  # with the look-up of its name
             sock_read=deployment.read_timeout_s,
+        )
+
+    def timeout(self, due: float) -> aiohttp.ClientTimeout:
+        """The limits of one try of an answer that is due at a time of the monotonic clock."""
+        left_s = max(due - time.monotonic(), 0.001)
+        if left_s > self.deployment.connect_timeout_s + self.deployment.read_timeout_s:
+            return self._timeout
+        return aiohttp.ClientTimeout(
+            connect=min(left_s, self.deployment.connect_timeout_s),
+            sock_read=min(left_s, self.deployment.read_timeout_s),
         )
 
 

@@ -101,8 +101,19 @@ def read_call(
         size=size,
         unit=_unit(body) or request_id,
         tries=wire.tries_before(headers),
+        batch=_is_batch(body, headers),
         forwarded=wire.forwarded(headers, request_id),
     )
+
+
+def _is_batch(body: dict[str, Any], headers: Headers) -> bool:
+    """Whether the client can wait: by our own header, else by OpenAI's word for cheap and slow."""
+    priority = headers.get("x-thinkgate-priority")
+    if priority is None:
+        return body.get("service_tier") == "flex"
+    if priority not in ("interactive", "batch"):
+        raise checks.wrong_value("x-thinkgate-priority", "must be interactive or batch.")
+    return priority == "batch"
 
 
 def _unit(body: dict[str, Any]) -> str | None:

@@ -7,14 +7,16 @@ from typing import Any
 
 from gateway import efforts
 from gateway.families import limits
-from gateway.types import UNLIMITED, Arm, Call, Effort, Family, JsonObject, Plan
+from gateway.types import UNLIMITED, Arm, Call, Deployment, Effort, Family, Forecast, JsonObject, Plan
 
 BYTES_PER_TOKEN = 4
 # What an unlimited thought counts as, in tokens.
 LONG_THOUGHT = 4096
 
 
-def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLimits) -> Plan:
+def compile_plan(
+    call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLimits, forecast: Forecast | None = None
+) -> Plan:
     """The request for one deployment of the arm. Changes only model, effort, limits and usage reporting."""
     notes: list[str] = [call.note] if call.note else []
     effort = limits.fit(_bounded(decided, call, notes), call.limit, answer, notes)
@@ -23,6 +25,24 @@ def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLim
         effort = _nearest(effort, arm, notes)
         deployment = arm.deployment_for(effort)
         assert deployment is not None, "an arm offers only efforts it has a deployment for"
+    return _compile(call, effort, deployment, answer, tuple(notes), _work(call, effort, forecast))
+
+
+def stand_in(call: Call, plan: Plan, deployment: Deployment, answer: limits.AnswerLimits, why: str | None) -> Plan:
+    """The same request with the same effort for another deployment, in its family's words; `why` is an error's code."""
+    note = f"deployment {plan.deployment.name} could not answer ({why}): {deployment.name} stood in"
+    return _compile(call, plan.effort, deployment, answer, (*plan.bounds, note), plan.tokens)
+
+
+def _compile(
+    call: Call,
+    effort: Effort,
+    deployment: Deployment,
+    answer: limits.AnswerLimits,
+    bounds: tuple[str, ...],
+    tokens: float,
+) -> Plan:
+    notes = list(bounds)
     body = dict(call.body)
     body.pop("thinkgate", None)
     body["model"] = deployment.model
@@ -30,11 +50,14 @@ def compile_plan(call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLim
     limits.write(body, applied, call.limit, answer)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    return Plan(deployment, applied, body, tuple(notes), _work(call, effort))
+    return Plan(deployment, applied, body, tuple(notes), tokens, effort, bounds)
 
 
-def _work(call: Call, effort: Effort) -> float:
-    """Tokens of the prompt and at most of the thought; what an answer takes is alike wherever it is written."""
+def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
+    """Tokens of the prompt, and of thought and answer as forecast; without a forecast at most of the thought."""
+    for one in forecast.efforts if forecast is not None else ():
+        if one.effort == effort:
+            return call.size / BYTES_PER_TOKEN + one.thinking_tokens + one.answer_tokens
     return call.size / BYTES_PER_TOKEN + min(efforts.size(effort), LONG_THOUGHT)
 
 

@@ -25,10 +25,18 @@ url = ["http://gpu-2:8000", "http://gpu-3:8000"]
 first_token_timeout_s = 30
 total_timeout_s = 900
 family = "qwen3-2507"
+fallback = "thinking"
 
 [deployments.thinking]
 url = "http://gpu-4:8000/v1/"
 family = "qwen3-2507"
+max_in_flight = 64
+max_queue = 8
+
+[deployments.third]
+url = "http://gpu-5:8000"
+family = "qwen3-2507"
+fallback = ["instruct"]
 
 [models.merged]
 deployment = "hybrid"
@@ -69,9 +77,11 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
     for line in (
         "Deployment hybrid: model 'Qwen/Qwen3-8B' at http://gpu-1:8000/v1.",
         "Deployment instruct: model 'instruct' at http://gpu-2:8000/v1, http://gpu-3:8000/v1.",
-        "Time limits: 5 s to connect, 600 s for any piece of an answer.",
+        "Time limits: 5 s to connect, 600 s for any piece of an answer, 3600 s in all.",
         "5 s to connect, 30 s for the first piece of a stream, 600 s for any piece of an answer, 900 s in all.",
         "Of its 2 replicas, 1 more may be asked when one cannot answer.",
+        "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places.",
+        "When it cannot answer, instruct, then thinking stands in.",
         "merged: deployment hybrid serves every effort.",
         "none: to hybrid with chat_template_kwargs {enable_thinking: false}",
         "512: to hybrid with chat_template_kwargs {enable_thinking: true} and thinking_token_budget 512",
@@ -112,6 +122,13 @@ FAULTS: list[tuple[str, str, str]] = [
     ('effort = "high"', 'effort = "hihg"', "models.tried.policy: 'hihg' is no effort. Did you mean 'high'?"),
     ('none = "instruct"\nthink = "thinking"\n', "", "models.split: name `deployment` (merged), `none` and `think`"),
     ('family = "qwen3"\n', "", "deployments.hybrid.family: is required"),
+    ('fallback = "thinking"', 'fallback = "thinkin"', "deployments.instruct.deployment 'thinkin' is not among"),
+    ('fallback = "thinking"', 'fallback = "third"', "deployments.instruct.fallback: instruct → third → instruct goes"),
+    (
+        'family = "qwen3"',
+        'family = "qwen3"\nfallback = "instruct"',
+        "deployments.hybrid.fallback: instruct cannot stand in: its family qwen3-2507 has no switch",
+    ),
     ("[models.merged]", "[models.merged", "not valid TOML"),
 ]
 

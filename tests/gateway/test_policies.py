@@ -8,10 +8,11 @@ import pytest
 
 from gateway.efforts import LEVELS, clamp, from_budget, level_of, size, words
 from gateway.policies import Bounds, Client, Dial, Fixed, Policy, worth
-from gateway.types import NO_THINKING, UNLIMITED, Call, Effort, EffortForecast, Forecast, Load, Prices
+from gateway.types import NO_THINKING, UNLIMITED, Call, Effort, EffortForecast, Forecast, Load, Pressure, Prices
 
 LOW, HIGH = Effort(True, 32), Effort(True, 256)
 IDLE = Load()
+BUSY = Pressure(in_flight=99, capacity=99, queued=9, wait_s=3.0)
 
 
 def call(requested: Effort | None = None, **fields: object) -> Call:
@@ -36,7 +37,9 @@ POLICIES: list[Policy] = [
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_every_policy_keeps_the_contract(policy: Policy) -> None:
     """Always a decision with a propensity in (0,1], the same each time, whatever it is given."""
-    for requested, seen, load in product((None, NO_THINKING, LOW, UNLIMITED), (None, forecast()), (IDLE, Load(99))):
+    for requested, seen, load in product(
+        (None, NO_THINKING, LOW, UNLIMITED), (None, forecast()), (IDLE, Load(BUSY, BUSY))
+    ):
         first, again = (policy.decide(call(requested), seen, load) for _ in range(2))
         assert first == again
         assert 0 < first.propensity <= 1

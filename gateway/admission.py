@@ -1,0 +1,145 @@
+"""How many requests a deployment has at once, who waits, in which order, and when it is better to say no.
+
+As load rises, `pressure` is what a policy may lower the effort by; then batch requests wait, for a share of the places
+is kept from them; then everybody waits; then new requests are refused with the time that those ahead of them need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.errors import Overloaded
+from gateway.pace import Measured, Pace
+from gateway.types import Deployment, Pressure
+
+# After so many seconds of waiting a batch request is as good as any that comes then, and may take any place.
+BATCH_AGES_S = 30.0
+
+Waiter = asyncio.Future[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Is told how many wait, how many seconds one has waited, and of each that was refused."""
+
+    queued: Callable[[float], object] = lambda _: None
+    waited: Callable[[float], object] = lambda _: None
+    refused: Callable[[], object] = lambda: None
+
+
+class Gate:
+    """The places of one deployment in this process. Who gets one by `try_enter` or `enter` must `leave` once."""
+
+    __slots__ = ("_batch", "_batch_places", "_interactive", "_limits", "_pace", "_places", "_watch", "in_flight")
+
+    def __init__(self, deployment: Deployment, pace: Pace, watch: Watch) -> None:
+        most = deployment.max_in_flight
+        self._limits = deployment
+        self._pace = pace
+        self._watch = watch
+        self._places = math.inf if most is None else most
+        self._batch_places = math.inf if most is None else max(1, int(most * deployment.batch_share))
+        # Since when each has waited, first come first.
+        self._interactive: OrderedDict[Waiter, float] = OrderedDict()
+        self._batch: OrderedDict[Waiter, float] = OrderedDict()
+        self.in_flight = 0
+
+    @property
+    def queued(self) -> int:
+        return len(self._interactive) + len(self._batch)
+
+    def pressure(self) -> Pressure:
+        return Pressure(self.in_flight, self._limits.max_in_flight, self.queued, self._wait_s(batch=False))
+
+    def try_enter(self, batch: bool) -> bool:
+        """Take a place that is free: nobody waits for one that such a request may have."""
+        if self.in_flight >= (self._batch_places if batch else self._places):
+            return False
+        self.in_flight += 1
+        return True
+
+    async def enter(self, batch: bool, limit_s: float) -> float:
+        """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: there is none in time.
+
+        One that stops waiting, however it comes, leaves the queue at once.
+        """
+        loop = asyncio.get_running_loop()
+        queue = self._batch if batch else self._interactive
+        patience_s = min(self._limits.max_wait_s, limit_s)
+        if len(queue) >= self._limits.max_queue or self._wait_s(batch) > patience_s:
+            raise self._refusal(batch)
+        begun = loop.time()
+        waiter: Waiter = loop.create_future()
+        timer = loop.call_later(patience_s, _give_up, waiter)
+        queue[waiter] = begun
+        self._watch.queued(self.queued)
+        try:
+            admitted = await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.result():
+                self.leave(None)  # it was given a place in the very moment that its client left
+            raise
+        finally:
+            timer.cancel()
+            queue.pop(waiter, None)
+            self._watch.queued(self.queued)
+            waited_s = loop.time() - begun
+            self._watch.waited(waited_s)
+        if not admitted:
+            raise self._refusal(batch)
+        return waited_s
+
+    def leave(self, measured: Measured | None) -> None:
+        """Give a place back; `measured` says how fast the answer was, if it was a whole one."""
+        self.in_flight -= 1
+        self._pace.learn(measured)
+        while (waiter := self._next()) is not None:
+            self.in_flight += 1
+            waiter.set_result(True)
+
+    def _next(self) -> Waiter | None:
+        """Take the next one that there is a place for out of its queue."""
+        if self.in_flight >= self._places:
+            return None
+        interactive, batch = _first(self._interactive), _first(self._batch)
+        if batch is None and interactive is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        ages = math.inf if batch is None else self._batch[batch] + BATCH_AGES_S
+        if interactive is not None and self._interactive[interactive] <= ages:
+            del self._interactive[interactive]
+            return interactive
+        if batch is not None and (self.in_flight < self._batch_places or ages <= now):
+            del self._batch[batch]
+            return batch
+        return None
+
+    def _wait_s(self, batch: bool) -> float:
+        """How long one that comes now is likely to wait, in seconds, at the pace of the latest answers."""
+        if self.in_flight < (self._batch_places if batch else self._places):
+            return 0.0
+        ahead = self.queued if batch else len(self._interactive)
+        return (ahead + 1) * self._pace.answer_s / self._places
+
+    def _refusal(self, batch: bool) -> Overloaded:
+        self._watch.refused()
+        return Overloaded(self._limits.name, self._wait_s(batch))
+
+
+def _first(queue: OrderedDict[Waiter, float]) -> Waiter | None:
+    """The first that still waits; those that have gone are taken out."""
+    while queue:
+        waiter = next(iter(queue))
+        if not waiter.done():
+            return waiter
+        del queue[waiter]
+    return None
+
+
+def _give_up(waiter: Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(False)

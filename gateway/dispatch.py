@@ -1,0 +1,63 @@
+"""From a plan to the reply of a deployment: a place at it, the request, and those that stand in where it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from gateway import faults
+from gateway.admission import Gate
+from gateway.errors import BackendUnreachable, GatewayError, Overloaded
+from gateway.exchange import Exchange
+from gateway.families.compiler import stand_in
+from gateway.families.limits import AnswerLimits
+from gateway.types import Call, Deployment, Plan
+from gateway.upstream import Reply, Upstream
+
+Gates = Mapping[str, Gate]
+Fallbacks = Mapping[str, tuple[Deployment, ...]]
+
+
+class Dispatch:
+    """`fallbacks` has the deployments that stand in for another one, in order; `fell_back` is told whom one did for."""
+
+    def __init__(
+        self, upstream: Upstream, gates: Gates, fallbacks: Fallbacks, fell_back: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.gates = gates
+        self._upstream = upstream
+        self._fallbacks = fallbacks
+        self._fell_back = fell_back
+
+    async def send(self, exchange: Exchange, call: Call, plan: Plan, answer: AnswerLimits) -> Reply:
+        """The reply with status 200, of the plan's deployment or of one that stands in; `exchange.plan` says which.
+
+        GatewayError: nobody can answer, or the client itself must mend something. A client that tries again by itself
+        does get a fallback, though no other replica: its every try would meet the same dead deployment.
+        """
+        begun = time.perf_counter()
+        for deployment in self._fallbacks[plan.deployment.name]:
+            try:
+                if self._upstream.in_break(plan.deployment.name):
+                    raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
+                return await self._ask(exchange, call, plan, begun)
+            except GatewayError as error:
+                if not _may_stand_in(error):
+                    raise
+                self._fell_back(plan.deployment.name)
+                exchange.leave()
+                exchange.plan = plan = stand_in(call, plan, deployment, answer, error.code)
+        return await self._ask(exchange, call, plan, begun)
+
+    async def _ask(self, exchange: Exchange, call: Call, plan: Plan, begun: float) -> Reply:
+        gate = self.gates[plan.deployment.name]
+        if not gate.try_enter(call.batch):
+            left_s = plan.deployment.total_timeout_s - (time.perf_counter() - begun)
+            exchange.queued_s += await gate.enter(call.batch, left_s)
+        exchange.gate = gate
+        exchange.sent = time.perf_counter()
+        return await self._upstream.post(plan, call, exchange.sent - begun)
+
+
+def _may_stand_in(error: GatewayError) -> bool:
+    return isinstance(error, Overloaded) or faults.elsewhere(error)

@@ -1,0 +1,329 @@
+"""Who gets a place at a deployment, who waits for one, and who is told to come back: the gate, then the front door."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.admission import BATCH_AGES_S, Gate, Watch
+from gateway.errors import Overloaded
+from gateway.families.rows import FAMILIES
+from gateway.pace import Measured, Pace
+from gateway.settings import parse, share
+from gateway.types import Deployment, Pressure
+from tests.gateway.conftest import Start, table
+from tests.gateway.running import RunningGateway
+from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
+
+DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", FAMILIES["plain"], max_in_flight=2, max_queue=3, max_wait_s=60.0)
+ASK: dict[str, Any] = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
+PATIENCE_S = 20
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def run(main: Any) -> Any:
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(main)
+
+
+def gate(watch: Watch = Watch(), **limits: Any) -> Gate:  # noqa: B008
+    return Gate(replace(DEPLOYMENT, **limits), Pace(ttft_s=1.0, tpot_s=0.0), watch)
+
+
+async def enter(at: Gate, batch: bool = False, limit_s: float = 3600.0) -> float:
+    return 0.0 if at.try_enter(batch) else await at.enter(batch, limit_s)
+
+
+def test_without_limits_everybody_enters() -> None:
+    free = gate(max_in_flight=None)
+    assert all(free.try_enter(batch) for batch in (True, False) for _ in range(1000))
+    assert free.pressure() == Pressure(in_flight=2000)
+
+
+def test_who_comes_first_is_let_in_first_and_batch_after_everybody() -> None:
+    async def main() -> list[str]:
+        door, order = gate(), []
+
+        async def visit(name: str, batch: bool) -> None:
+            await enter(door, batch)
+            order.append(name)
+            await asyncio.sleep(1)
+            door.leave(None)
+
+        for taken in range(2):
+            assert door.try_enter(batch=False), taken
+        async with asyncio.TaskGroup() as group:
+            for name, batch in (("b1", True), ("b2", True), ("i1", False), ("i2", False)):
+                group.create_task(visit(name, batch))
+                await asyncio.sleep(0)
+            assert door.queued == 4 and order == []
+            door.leave(None)
+            door.leave(None)
+        assert (door.in_flight, door.queued) == (0, 0)
+        return order
+
+    assert run(main()) == ["i1", "i2", "b1", "b2"]
+
+
+def test_batch_leaves_places_to_others_but_not_for_ever() -> None:
+    async def main() -> None:
+        door = gate(max_in_flight=4, batch_share=0.5)
+        assert [door.try_enter(batch=True) for _ in range(3)] == [True, True, False]
+        waiting = asyncio.create_task(enter(door, batch=True))
+        await asyncio.sleep(0)
+        assert door.try_enter(batch=False) and door.try_enter(batch=False)
+        late = asyncio.create_task(enter(door))
+        await asyncio.sleep(BATCH_AGES_S + 1)
+        later = asyncio.create_task(enter(door))
+        await asyncio.sleep(0)
+        door.leave(None)
+        await late
+        assert not waiting.done()
+        door.leave(None)
+        await waiting
+        assert not later.done(), "it came when the batch request had waited long enough"
+        door.leave(None)
+        await later
+
+    run(main())
+
+
+def test_the_time_to_come_back_is_what_those_ahead_need() -> None:
+    async def main() -> None:
+        refused: list[int] = []
+        door = gate(Watch(refused=lambda: refused.append(1)))
+        for _ in range(200):
+            assert door.try_enter(batch=False)
+            door.leave(Measured(ttft_s=None, latency_s=10.0, tokens=5))
+        assert door.try_enter(batch=False) and door.try_enter(batch=False)
+        waiting = [asyncio.create_task(enter(door)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as full:
+            await enter(door)
+        # Four answers of ten seconds each at two places.
+        assert full.value.headers == {"retry-after": "20"} and full.value.status == 429
+        assert door.pressure().wait_s == pytest.approx(20, abs=0.1)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        assert door.queued == 2
+        with pytest.raises(Overloaded):
+            await enter(door, limit_s=10.0)
+        assert len(refused) == 2
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert door.queued == 0
+
+    run(main())
+
+
+def test_nobody_waits_longer_than_allowed() -> None:
+    async def main() -> None:
+        door = gate(max_in_flight=1, max_wait_s=5.0)
+        assert door.try_enter(batch=False)
+        for limit_s, waits in ((3600.0, 5.0), (2.0, 2.0)):
+            begun = asyncio.get_running_loop().time()
+            with pytest.raises(Overloaded):
+                await enter(door, limit_s=limit_s)
+            assert asyncio.get_running_loop().time() - begun == pytest.approx(waits)
+            assert door.queued == 0
+
+    run(main())
+
+
+VISITS = st.lists(
+    st.tuples(
+        st.floats(0, 10),  # when it comes
+        st.floats(0, 5),  # how long it stays
+        st.booleans(),  # batch
+        st.floats(0, 12) | st.none(),  # when its client hangs up, after it came
+        st.booleans(),  # whether it fails
+        st.floats(0.1, 20),  # how long it may wait
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(
+    visits=VISITS, places=st.integers(1, 4), queue=st.integers(0, 5), wait_s=st.floats(0.1, 8), share=st.floats(0.1, 1)
+)
+def test_no_place_is_ever_lost(visits: list[Any], places: int, queue: int, wait_s: float, share: float) -> None:
+    async def main() -> None:
+        most, waiting = 0, [0.0]
+        watch = Watch(queued=lambda now: waiting.append(now))
+        door = gate(watch, max_in_flight=places, max_queue=queue, max_wait_s=wait_s, batch_share=share)
+
+        async def visit(stays_s: float, batch: bool, fails: bool, limit_s: float) -> None:
+            nonlocal most
+            await enter(door, batch, limit_s)
+            most = max(most, door.in_flight)
+            try:
+                await asyncio.sleep(stays_s)
+                if fails:
+                    raise ConnectionError
+            finally:
+                door.leave(None if fails else Measured(None, stays_s, 3))
+
+        async def client(
+            comes: float, stays: float, batch: bool, hangs_up: float | None, fails: bool, limit: float
+        ) -> None:
+            await asyncio.sleep(comes)
+            task = asyncio.create_task(visit(stays, batch, fails, limit))
+            if hangs_up is not None:
+                asyncio.get_running_loop().call_later(hangs_up, task.cancel)
+            await asyncio.gather(task, return_exceptions=True)
+
+        await asyncio.gather(*(client(*each) for each in visits))
+        assert (door.in_flight, door.queued) == (0, 0)
+        assert most <= places and max(waiting) <= 2 * queue and waiting[-1] == 0
+
+    run(main())
+
+
+@contextmanager
+def held(backend: ScriptedBackend) -> Iterator[tuple[threading.Semaphore, threading.Event]]:
+    """The backend answers only after the event; the semaphore counts what has reached it."""
+    reached, go = threading.Semaphore(0), threading.Event()
+
+    async def wait(connection: Connection) -> None:
+        reached.release()
+        await asyncio.to_thread(go.wait, PATIENCE_S)
+        await obedient(connection)
+
+    backend.script = wait
+    try:
+        yield reached, go
+    finally:
+        go.set()
+
+
+def limited(backend: ScriptedBackend, start: Start, **limits: Any) -> RunningGateway:
+    chosen = table(backend.url)
+    chosen["deployments"]["other"] |= {"max_in_flight": 1, "max_wait_s": 60, "ttft_s": 2, "tpot_s": 0, **limits}
+    return start(chosen)
+
+
+def waits(gateway: RunningGateway, number: int) -> None:
+    """Returns when so many wait."""
+    while f'thinkgate_queued{{deployment="other"}} {number}.0' not in gateway.get("/metrics").text:
+        pass
+
+
+def test_more_than_it_can_do_waits_and_more_than_can_wait_is_told_when_to_come_back(
+    backend: ScriptedBackend, start: Start
+) -> None:
+    gateway = limited(backend, start, max_queue=1)
+    with ThreadPoolExecutor(2) as pool, gateway.sdk() as client, held(backend) as (reached, go):
+        first = pool.submit(gateway.post, ASK, headers={"x-request-id": "first"})
+        assert reached.acquire(timeout=PATIENCE_S)
+        second = pool.submit(gateway.post, {**ASK, "stream": True}, headers={"x-request-id": "second"})
+        waits(gateway, 1)
+        with pytest.raises(openai.RateLimitError) as full:
+            client.chat.completions.create(**ASK)
+        assert (full.value.code, full.value.type) == ("overloaded", "rate_limit_error")
+        assert full.value.response.headers["retry-after"] == "4"
+        assert len(backend.requests) == 1
+        go.set()
+        assert first.result().status_code == 200 and second.result().status_code == 200
+    text = gateway.get("/metrics").text
+    assert 'thinkgate_overloaded_total{deployment="other"} 1.0' in text
+    assert 'thinkgate_queue_seconds_count{deployment="other"} 1.0' in text
+    assert gateway.parts.dispatch.gates["other"].in_flight == 0
+    rows = {row["request_id"]: row for row in gateway.records()}
+    assert rows["first"]["queued_ms"] is None and rows["second"]["queued_ms"] > 0
+    assert sorted(row["status"] for row in rows.values()) == [200, 200, 429]
+
+
+def test_a_client_that_leaves_the_queue_is_never_sent(backend: ScriptedBackend, start: Start) -> None:
+    gateway = limited(backend, start)
+    with ThreadPoolExecutor(1) as pool, held(backend) as (reached, go):
+        first = pool.submit(gateway.post, ASK)
+        assert reached.acquire(timeout=PATIENCE_S)
+        with httpx.Client(base_url=gateway.url, timeout=0.3) as impatient, pytest.raises(httpx.ReadTimeout):
+            impatient.post("/v1/chat/completions", json=ASK)
+        waits(gateway, 0)
+        go.set()
+        assert first.result().status_code == 200
+    assert len(backend.requests) == 1
+    assert [(row["status"], row["client_gone"]) for row in gateway.records()] == [(200, 0), (499, 1)]
+
+
+def test_a_stream_keeps_its_place_until_it_ends_or_its_client_leaves(backend: ScriptedBackend, start: Start) -> None:
+    async def endless(connection: Connection) -> None:
+        if not connection.request.body.get("stream"):
+            await obedient(connection)
+            return
+        await connection.begin_stream()
+        await connection.event(delta(content="a"))
+        await connection.hung_up()
+
+    backend.script = endless
+    gateway = limited(backend, start)
+    with ThreadPoolExecutor(1) as pool:
+        with gateway.sdk() as client, client.chat.completions.create(**ASK, stream=True) as stream:
+            next(iter(stream))
+            waiting = pool.submit(gateway.post, ASK)
+            waits(gateway, 1)
+        assert waiting.result().status_code == 200
+    assert gateway.parts.dispatch.gates["other"].in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "header"), [({"service_tier": "flex"}, None), ({}, "batch"), ({"service_tier": "default"}, "batch")]
+)
+def test_a_batch_request_waits_for_those_that_come_later(
+    backend: ScriptedBackend, start: Start, body: dict[str, Any], header: str | None
+) -> None:
+    gateway = limited(backend, start)
+    with ThreadPoolExecutor(3) as pool, held(backend) as (reached, go):
+        first = pool.submit(gateway.post, ASK)
+        assert reached.acquire(timeout=PATIENCE_S)
+        headers = {} if header is None else {"x-thinkgate-priority": header}
+        batch = pool.submit(gateway.post, {**ASK, "seed": 1, **body}, headers=headers)
+        waits(gateway, 1)
+        later = pool.submit(gateway.post, {**ASK, "seed": 2, **body}, headers={"x-thinkgate-priority": "interactive"})
+        waits(gateway, 2)
+        go.set()
+        assert all(each.result().status_code == 200 for each in (first, batch, later))
+    assert [request.body.get("seed") for request in backend.requests] == [None, 2, 1]
+
+
+def test_an_unknown_priority_is_named(scripted_gateway: RunningGateway) -> None:
+    answer = scripted_gateway.post(ASK, headers={"x-thinkgate-priority": "urgent"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-thinkgate-priority")
+
+
+def test_workers_share_the_places() -> None:
+    chosen = table("http://x")
+    chosen["deployments"]["other"] |= {"max_in_flight": 9, "max_queue": 9}
+    parts = share(parse(chosen), 4).deployments
+    assert (parts["other"].max_in_flight, parts["other"].max_queue) == (2, 3)
+    assert parts["hybrid"].max_in_flight is None
+    assert share(parse(chosen), 20).deployments["other"].max_in_flight == 1
