@@ -92,5 +92,5 @@ def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) not in (Union, types.UnionType):
         return {}
-    options = [option for option in get_args(annotation) if _is_table(option)]
+    options = [option for option in get_args(annotation) if _is_table(option) and "kind" in option.model_fields]
     return {str(get_args(option.model_fields["kind"].annotation)[0]): option for option in options}

@@ -21,6 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+_SANE_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
 
@@ -46,7 +47,12 @@ def tries_before(headers: Headers) -> int:
 
 def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
     """The headers that go on to the backend. The client's credentials are for the gateway and do not."""
-    return {"x-request-id": request_id} | {name: headers[name] for name in _TRACE_HEADERS if name in headers}
+    kept = {"x-request-id": request_id}
+    for name in _TRACE_HEADERS:
+        value = headers.get(name)
+        if value is not None and _SANE_VALUE.fullmatch(value):
+            kept[name] = value
+    return kept
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.embedded.tokenizer import Tokenizer
 
 OPEN, CLOSE, CALL = "<think>", "</think>", "<tool_call>"
+_MARKS = re.compile("|".join((OPEN, CLOSE, CALL)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,18 @@ class ReasoningParser:
 
     def _thought(self, text: str) -> tuple[str, str]:
         """The thought in `text` and what comes after it; changes to the answer when the thought ends."""
-        text = text.replace(OPEN, "")
-        ends = [(place, mark) for mark in (CLOSE, CALL) if (place := text.find(mark)) >= 0]
-        if ends:
-            self._thinking = False
-            place, mark = min(ends)
-            return text[:place], text[place + (len(CLOSE) if mark == CLOSE else 0) :]
-        return self._hold(text, (OPEN, CLOSE, CALL)), ""
+        thought = []
+        while mark := _MARKS.search(text):
+            thought.append(text[: mark.start()])
+            if mark[0] != OPEN:
+                self._thinking = False
+                return "".join(thought), text[mark.start() if mark[0] == CALL else mark.end() :]
+            text = text[mark.end() :]
+        return "".join(thought) + self._hold(text, (OPEN, CLOSE, CALL)), ""
 
     def _answer(self, text: str) -> str:
-        return self._hold(text.replace(CLOSE, ""), (CLOSE,))
+        before, _, last = text.rpartition(CLOSE)
+        return before.replace(CLOSE, "") + self._hold(last, (CLOSE,))
 
     def _hold(self, text: str, marks: Sequence[str]) -> str:
         """`text` without an end that may be the beginning of a mark; that is kept for the next piece."""

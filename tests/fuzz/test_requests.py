@@ -1,0 +1,90 @@
+"""What clients send: whatever it is, it is understood or it is an error that says what is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import build
+from gateway.api import json_object, wire
+from gateway.api.chat import read_call
+from gateway.catalogue import Catalogue
+from gateway.errors import GatewayError
+from gateway.families.compiler import compile_plan
+from gateway.pace import paces
+from gateway.replicas import Replicas
+from gateway.settings import parse
+from gateway.types import Load
+from gateway.upstream import _conversation
+from tests.fuzz.bodies import bodies
+from tests.gateway.bounded import QUICK
+from tests.gateway.conftest import table
+
+MODELS = ["merged", "split", "unrouted", "bounded", "fixed", "plain"]
+LATIN = st.text(st.characters(max_codepoint=255), max_size=200)
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    settings = parse(table("http://127.0.0.1:1/v1"))
+    known = build.deployments(settings)
+    return build.catalogue(settings, known, paces(known.values()))
+
+
+@QUICK
+@given(body=bodies(MODELS))
+def test_any_body_becomes_a_plan_or_an_error(catalogue: Catalogue, body: dict[str, Any]) -> None:
+    raw = orjson.dumps(body)
+    try:
+        call = read_call(json_object.read(raw, 64), len(raw), "id", {}, catalogue, 1000)
+    except GatewayError as error:
+        assert 400 <= error.status < 500 and orjson.loads(error.body())["error"]["message"]
+        return
+    model = catalogue.find(call.model)
+    for arm in model.arms:
+        plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.answer)
+        sent = orjson.loads(orjson.dumps(plan.body))
+        assert sent["messages"] == body["messages"] and sent["model"] == plan.deployment.model
+    assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None
+
+
+@QUICK
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_body_or_an_error(raw: bytes) -> None:
+    try:
+        assert isinstance(json_object.read(raw, 64), dict)
+    except GatewayError as error:
+        assert error.status == 400
+
+
+@QUICK
+@given(st.integers(0, 3000), st.sampled_from([b"[", b'{"a":', b'[{"a":']))
+def test_any_nesting_is_read_or_refused(depth: int, opening: bytes) -> None:
+    raw = b'{"messages":' + opening * depth
+    closing = opening.replace(b'"a":', b"").translate(bytes.maketrans(b"[{", b"]}"))[::-1]
+    for body in (raw, raw + b"1" + closing * depth + b"}"):
+        try:
+            orjson.dumps(json_object.read(body, 64))
+        except GatewayError as error:
+            assert error.status == 400
+
+
+@QUICK
+@given(LATIN, LATIN, LATIN, LATIN)
+def test_any_headers_are_taken_or_left(id: str, traceparent: str, tracestate: str, count: str) -> None:
+    headers = {
+        "x-request-id": id,
+        "traceparent": traceparent,
+        "tracestate": tracestate,
+        "x-stainless-retry-count": count,
+    }
+    given_id = wire.given_id(headers)
+    assert given_id is None or given_id == id
+    assert 0 <= wire.tries_before(headers) < 1000
+    for value in wire.forwarded(headers, given_id or "ours").values():
+        assert re.fullmatch(r"[\x20-\x7e]+", value), "what goes on to a backend is printable"
