@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import orjson
 
@@ -75,7 +75,11 @@ class Records:
         self._import_own()
 
     def _import_own(self) -> None:
-        full = self._spool.rotate()
+        try:
+            full = self._spool.rotate()
+        except OSError as error:  # no room for a new segment: the old one goes on
+            log.error("records stay in the spool: %s", error)
+            return
         if full is not None:
             self._import(*full)
 
@@ -123,7 +127,13 @@ def _rows(segment: Path) -> Iterator[Row]:
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
-            log.warning("skipped a damaged record in %s", segment)
-            continue
-        if isinstance(row, dict) and row.get("id"):
+            row = None
+        if isinstance(row, dict) and row.get("id") and all(map(_fits, row.values())):
             yield [row.get(name) for name in COLUMNS]
+        else:
+            log.warning("skipped a damaged record in %s", segment)
+
+
+def _fits(value: Any) -> bool:
+    """Whether the database can hold it: one that it cannot would keep all the others of its segment out."""
+    return value is None or type(value) in (str, float, bool) or (type(value) is int and -(2**63) <= value < 2**63)

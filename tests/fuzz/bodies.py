@@ -17,29 +17,9 @@ SCALARS = (
     | WORDS
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 )
-KEYS = st.sampled_from(
-    [
-        "role",
-        "content",
-        "type",
-        "text",
-        "name",
-        "function",
-        "arguments",
-        "parameters",
-        "schema",
-        "json_schema",
-        "id",
-        "include_usage",
-        "enable_thinking",
-        "dial",
-        "properties",
-        "reasoning",
-        "tool_calls",
-        "conversation_id",
-        "x",
-    ]
-)
+NAMES = """role content type text name function arguments parameters schema json_schema id include_usage dial x
+enable_thinking properties reasoning tool_calls conversation_id"""
+KEYS = st.sampled_from(NAMES.split())
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS, lambda of: st.lists(of, max_size=4) | st.dictionaries(KEYS, of, max_size=4), max_leaves=8
 )

@@ -8,7 +8,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +27,15 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Held:
-    """Of one gateway: tasks, connections to backends in use, objects of requests, and open files.
+    """Of one gateway: tasks, connections to backends in use, objects of requests, and open sockets.
 
-    Files leave out the idle connections to backends, which are two each where both ends are in this process, and the
-    database, which is opened now and then.
+    Sockets leave out the idle connections to backends, which are two each where both ends are in this process.
     """
 
     tasks: int
     in_use: int
     objects: int
-    files: int
+    sockets: int
 
 
 def held(gateway: RunningGateway) -> Held:
@@ -44,29 +43,42 @@ def held(gateway: RunningGateway) -> Held:
 
 
 def settled(gateway: RunningGateway, expected: Held) -> Held:
-    """What is held when it is no more than expected, or when waiting for that has been in vain."""
+    """What is held when it is as expected, or when waiting for that has been in vain."""
+    with contextlib.suppress(AssertionError):
+        until(lambda: held(gateway) == expected)
+    return held(gateway)
+
+
+def spoilt(gateway: RunningGateway) -> bool:
+    """Whether no idle connection to a backend may be used again."""
+    connector = gateway.parts.upstream._session.connector  # type: ignore[union-attr]
+    return all(protocol.should_close for idle in connector._conns.values() for protocol, _ in idle)  # type: ignore[union-attr]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what others do in their own time."""
     deadline = time.monotonic() + PATIENCE_S
-    while (now := held(gateway)) != expected and time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
         threading.Event().wait(0.02)
-    return now
 
 
 def _held(gateway: RunningGateway) -> Held:
     connector = gateway.parts.upstream._session.connector  # type: ignore[union-attr]
     idle = sum(map(len, connector._conns.values()))  # type: ignore[union-attr]
     gc.collect()
-    files = len(list(_open_files())) if sys.platform == "linux" else 0
+    sockets = len(list(_sockets())) if sys.platform == "linux" else 0
     return Held(
         tasks=len(asyncio.all_tasks()),
         in_use=len(connector._acquired),  # type: ignore[union-attr]
         objects=sum(isinstance(found, OF_A_REQUEST) for found in gc.get_objects()),
-        files=files - 2 * idle,
+        sockets=sockets - 2 * idle,
     )
 
 
-def _open_files() -> Iterator[str]:
+def _sockets() -> Iterator[str]:
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             name = str(path.readlink())
-            if not name.endswith((".db", ".db-wal", ".db-shm", ".db-journal")):
+            if name.startswith("socket:"):
                 yield name

@@ -3,7 +3,6 @@ recorded, and that nothing is held afterwards."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,9 +21,9 @@ from gateway.types import Record
 from tests.gateway import fault_scripts as does
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, ERROR, FIRST, HEAD, SSE_HEAD, STREAM, TWICE, says, sized, streams
-from tests.gateway.leaks import Held, held, settled
+from tests.gateway.leaks import Held, held, settled, spoilt, until
 from tests.gateway.running import RunningGateway
-from tests.gateway.scripted import Script, ScriptedBackend, delta, obedient, sse
+from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta, obedient, sse
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low"}
 BROKEN = '{"id":"c","choices":[{"index":0,"delta":{"content":"u'
@@ -245,16 +244,16 @@ def test_what_is_odd_but_whole_is_no_fault(suite: Suite, case: tuple[Script, boo
 def test_words_that_nobody_asked_for_reach_nobody(suite: Suite) -> None:
     """A second answer to one request must not become the answer to the next, which may be another client's."""
     second = sized(HEAD, BODY.replace(b"four", b"LEAK"), len(BODY), "keep")
-    turns = random.Random(1)
 
-    async def twice(connection: Any) -> None:
+    async def twice(connection: Connection) -> None:
         await obedient(connection)
-        for _ in range(turns.randrange(3)):
-            await asyncio.sleep(0)  # so that it comes with the answer, or when the connection lies idle
         await second(connection)
 
-    for _ in range(20):
+    for _ in range(5):
         assert suite.ask(twice, stream=False) == "four"
+        # It has come by the time that the connection is wanted again.
+        until(lambda: suite.gateway.inside(lambda: spoilt(suite.gateway)))
+    assert suite.ask(obedient, stream=False) == "four"
 
 
 SLOW = ("silence", "a drip", "50 MB")

@@ -8,8 +8,6 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.gateway.leaks import until
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend
 
@@ -44,14 +43,6 @@ def recorded(config: Path) -> list[str]:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchall():
             return []
         return [row[0] for row in database.execute("SELECT request_id FROM records")]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does in its own time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.02)
 
 
 class Load:
