@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gateway.chat_answer import read_answer
 from gateway.errors import BackendRefused, GatewayError, error_fields
 from gateway.faults import wait_s
-from gateway.records import INSERT, connect
+from gateway.records import connect, insert
 from gateway.types import Record
 from tests.gateway.bounded import FRONT_DOOR, QUICK
 from tests.gateway.conftest import table
@@ -50,7 +50,7 @@ def test_any_plain_answer_is_read_or_an_error(raw: bytes) -> None:
     assert orjson.loads(body) == {**orjson.loads(raw), "model": "public"}
     row = Record("1", "r", 0.0, "chat", 200, finish_reason=reason, prompt_tokens=usage.prompt_tokens)
     with closing(connect(Path(":memory:"))) as database:
-        database.execute(INSERT, row)
+        insert(database, [row])
 
 
 @QUICK
