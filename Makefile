@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench peers reasoner second-seed router clean
+.PHONY: help demo test lint audit format bench peers reasoner second-seed router clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -20,11 +20,19 @@ test: $(VENV)/.dev ## Every test that CI runs (ARGS="tests/helm -k schema" for s
 	@$(RUN) -m tests.vllm_env
 	$(RUN) -m pytest $(ARGS)
 
-lint: $(VENV)/.dev ## Style, types and the direction of imports
+lint: $(VENV)/.dev ## Style, types, the direction of imports, and whether what is installed fits together
+	@$(RUN) -m pip check
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+
+# Strict: a package that the advisories are silent about, as all are where only an index can be reached, was not audited.
+audit: $(VENV)/.dev ## Known vulnerabilities of all that is installed, by PyPI's advisories; fails where these cannot be had
+	@$(PIP) --editable '.[audit]'
+	@$(RUN) -m pip freeze --exclude-editable > $(VENV)/audited.txt
+	@$(RUN) -m pip_audit --strict --no-deps --disable-pip --progress-spinner off -r $(VENV)/audited.txt || \
+	    { echo "not audited, or not clean: above is a vulnerability, or why PyPI's advisories could not be had"; exit 1; }
 
 format: $(VENV)/.dev ## Put the code into the style that lint asks for
 	$(RUN) -m ruff check --fix .
