@@ -9,14 +9,15 @@ from typing import Any
 
 from gateway.access import windows
 
-_ROW = struct.Struct("<14q4d")
+_ROW = struct.Struct("<14q5d")
 
 
 @dataclass(slots=True)
 class Counts:
     """Windows are numbered by the clock; tokens in tokens, money in dollars, `last_used` in seconds since 1970.
 
-    `held` are thinking tokens that running requests may still spend; `used` those that finished ones have spent.
+    `held` is what running requests may still spend; `used` what finished ones have spent. A process that is killed
+    leaves what its requests held in the windows that they began in.
     """
 
     minute: int = 0
@@ -33,6 +34,7 @@ class Counts:
     all_prompt: int = 0
     all_completion: int = 0
     all_thinking: int = 0
+    dollars_held: float = 0.0
     day_dollars: float = 0.0
     month_dollars: float = 0.0
     all_dollars: float = 0.0
@@ -52,6 +54,7 @@ class Counts:
             self.hour, self.hour_used, self.hour_held = hour, 0, 0
         if day != self.day:
             self.day, self.day_used, self.day_held, self.day_dollars = day, 0, 0, 0.0
+            self.dollars_held = 0.0
         month = windows.month(now)
         if month != self.month:
             self.month, self.month_dollars = month, 0.0

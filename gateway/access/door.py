@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from gateway.errors import AccessUnavailable, InvalidKey
 from gateway.types import Headers
 
 log = logging.getLogger("thinkgate")
+REMEMBERED_S = 1.0
 
 
 class Door(Protocol):
@@ -36,7 +38,10 @@ class OpenDoor:
 
 
 class KeyedDoor:
-    """Remembers the keys that were shown, until any key is changed by anybody: then all are looked up again."""
+    """Remembers the keys that were shown, until any key is changed by anybody: then all are looked up again.
+
+    They are anyway once a second, should somebody have changed the database who did not say so.
+    """
 
     def __init__(self, keys: Keys, longest_thought: int, refused: Callable[[str], None] = lambda why: None) -> None:
         """`refused` is told why, in one word, of everybody who is not let in. ConfigError: the keys cannot be read."""
@@ -47,6 +52,7 @@ class KeyedDoor:
         self._clock = keys.clock
         self._known: dict[str, Key] = {}
         self._version = -1
+        self._until = 0.0
 
     def enter(self, headers: Headers) -> Visitor:
         secret = shown(headers)
@@ -66,12 +72,14 @@ class KeyedDoor:
 
     def close(self) -> None:
         self._database.close()
+        self._counters.close()
 
     def _find(self, id: str) -> Key | None:
         version = self._counters.version()
-        if version != self._version:
+        now = time.monotonic()
+        if version != self._version or now >= self._until:
             self._known.clear()
-            self._version = version
+            self._version, self._until = version, now + REMEMBERED_S
         key = self._known.get(id)
         if key is None:
             try:

@@ -22,7 +22,7 @@ USUAL_ANSWER = 256
 class Holder:
     """A request counts in the windows in which it began, however long it takes."""
 
-    __slots__ = ("_clock", "_counters", "_counts", "_held", "_key", "_longest", "_plan", "_tokens", "key")
+    __slots__ = ("_clock", "_counters", "_counts", "_held", "_key", "_longest", "_plan", "_seen", "_tokens", "key")
 
     def __init__(self, key: Key, counters: Counters, clock: Clock, longest_thought: int) -> None:
         """`longest_thought`: what an unlimited thought is, in tokens, where the key has a quota of them."""
@@ -33,6 +33,7 @@ class Holder:
         self._longest = longest_thought
         self._counts: Counts | None = None
         self._plan: Plan | None = None
+        self._seen = -1
         self._held = 0
         self._tokens = (0, 0)
 
@@ -71,22 +72,21 @@ class Holder:
             if window is not None and need > window.left:
                 if flexible and window.left:
                     need = int(window.left)
-                elif _within(plan.applied, call.most):
+                elif need <= self._seen:
                     return False
                 else:
                     raise quota.no_thinking_left(window, need)
             self._plan, self._held = plan, need
             prompt = call.size // BYTES_PER_TOKEN
-            self._tokens = prompt, need + USUAL_ANSWER if call.limit is None else call.limit
+            completion = need + USUAL_ANSWER
+            self._tokens = prompt, completion if call.limit is None else min(completion, call.limit)
             counts.requests += 1
             counts.all_requests += 1
             counts.last_used = now
             counts.hour_held += need
             counts.day_held += need
             counts.tokens += sum(self._tokens)
-            dollars = plan.deployment.cost(*self._tokens)
-            counts.day_dollars += dollars
-            counts.month_dollars += dollars
+            counts.dollars_held += plan.deployment.cost(*self._tokens)
         return True
 
     def settle(self, usage: Usage, ran: bool) -> None:
@@ -96,20 +96,21 @@ class Holder:
         prompt, completion, thought = self._used(usage, ran)
         tokens = prompt + completion - sum(self._tokens)
         dollars = plan.deployment.cost(prompt, completion)
-        more = dollars - plan.deployment.cost(*self._tokens)
         with self._counters.change(self._key.slot, self._clock()) as counts:
             self._counts = counts
             if counts.minute == then.minute:
-                counts.tokens += tokens
+                counts.tokens = max(counts.tokens + tokens, 0)
+            # A clock that went to and fro may have emptied what this is taken from.
             if counts.hour == then.hour:
-                counts.hour_held -= self._held
+                counts.hour_held = max(counts.hour_held - self._held, 0)
                 counts.hour_used += thought
             if counts.day == then.day:
-                counts.day_held -= self._held
+                counts.day_held = max(counts.day_held - self._held, 0)
                 counts.day_used += thought
-                counts.day_dollars += more
+                counts.dollars_held = max(counts.dollars_held - plan.deployment.cost(*self._tokens), 0.0)
+                counts.day_dollars += dollars
             if counts.month == then.month:
-                counts.month_dollars += more
+                counts.month_dollars += dollars
             counts.all_prompt += prompt
             counts.all_completion += completion
             counts.all_thinking += thought
@@ -137,7 +138,7 @@ class Holder:
         self._counts = counts = self._counters.read(self._key.slot, now)
         window = quota.thinking(limits, counts, now)
         assert window is not None, "there is a quota"
-        left = int(window.left)
+        self._seen = left = int(window.left)
         if call.requested is not None and not left:
             raise quota.no_thinking_left(window, 1)
         wanted = arm.efforts[-1] if call.requested is None else call.requested
@@ -165,7 +166,3 @@ class Holder:
         if thought is None:
             thought = min(usage.completion_tokens, self._held)
         return usage.prompt_tokens or 0, usage.completion_tokens, thought
-
-
-def _within(applied: Effort | None, most: Effort | None) -> bool:
-    return applied is not None and most is not None and efforts.size(applied) <= efforts.size(most)

@@ -67,10 +67,14 @@ def check_others(limits: Limits, counts: Counts, now: float) -> None:
         (limits.dollars_per_month, counts.month_dollars, "month"),
         (limits.dollars_per_day, counts.day_dollars, "day"),
     ):
-        if limit is not None and spent >= limit:
-            wait = windows.left_of_month(now) if name == "month" else windows.left(now, windows.DAY)
-            said = f"The key's limit of {limit:g} dollars per {name} is reached."
-            raise QuotaExceeded("insufficient_quota", QUOTA, said, wait)
+        if limit is None or spent + counts.dollars_held < limit:
+            continue
+        if spent < limit:
+            said = f"The key's limit of {limit:g} dollars per {name} may be reached by its running requests."
+            raise QuotaExceeded("tokens", RATE, said, SOON_S)
+        wait = windows.left_of_month(now) if name == "month" else windows.left(now, windows.DAY)
+        said = f"The key's limit of {limit:g} dollars per {name} is reached."
+        raise QuotaExceeded("insufficient_quota", QUOTA, said, wait)
 
 
 def headers(limits: Limits, counts: Counts, now: float) -> Headers:

@@ -41,12 +41,10 @@ class KeyedGateway(RunningGateway):
                 "access": {"required": True, "path": folder / "keys.db", "longest_thought": 1000},
             }
         )
-        self.keys = replace(build.keys(settings.access), clock=clock)
+        self.keys, theirs = (replace(build.keys(settings.access), clock=clock) for _ in range(2))
         parts = make_parts(settings)
         parts.door.close()
-        door = KeyedDoor(
-            self.keys, settings.access.longest_thought, lambda why: parts.metrics.refused.labels(why).inc()
-        )
+        door = KeyedDoor(theirs, settings.access.longest_thought, lambda why: parts.metrics.refused.labels(why).inc())
         self._set_up(replace(parts, door=door))
 
     def key(self, expires_in_s: float | None = None, **limits: Any) -> str:

@@ -250,6 +250,25 @@ def test_a_ceiling_refuses_what_is_named_above_it_and_bounds_the_rest(
     assert headers["x-thinkgate-note"] == "the key allows no more than 32: 100 was decided"
 
 
+def test_a_ceiling_and_a_quota_together(gateway: KeyedGateway) -> None:
+    secret = gateway.key(ceiling="high", thinking_per_hour=100)
+    assert ask(gateway, secret, reasoning_effort="high").status_code == 429
+    assert ask(gateway, secret, reasoning_effort="medium").headers["x-thinkgate-remaining-thinking"] == "36"
+    assert ask(gateway, secret).headers["x-thinkgate-budget"] == "36"
+
+
+def test_an_arm_that_cannot_but_think_is_refused_when_nothing_is_left(
+    backend: ScriptedBackend, tmp_path: Path, clock: Clock
+) -> None:
+    backend.script = thorough
+    settings = table(backend.url)
+    settings["models"]["thinker"] = {"think": "thinking", "policy": {"kind": "client", "default_effort": 40}}
+    with KeyedGateway(settings, tmp_path, clock) as gateway:
+        secret = gateway.key(thinking_per_hour=60)
+        assert [ask(gateway, secret, model="thinker").status_code for _ in range(3)] == [200, 200, 429]
+        assert used(gateway, secret).hour_used == 60
+
+
 def test_spend_is_limited_by_day_and_month(gateway: KeyedGateway, clock: Clock) -> None:
     # One request is 7 prompt and 36 completion tokens: 0.00007 + 0.036 dollars.
     day, month = gateway.key(dollars_per_day=0.05), gateway.key(dollars_per_month=0.05)

@@ -27,6 +27,7 @@ AWKWARD = (
 VALUES: dict[str, dict[str, Any] | None] = {
     "defaults": None,
     "scaled out": {"replicas": 5, "secret": "backend-keys", "service": {"type": "LoadBalancer", "port": 8443}},
+    "secret files": {"secretFiles": "backend-keys", "secret": "more"},
     "kept records": {"records": {"claim": "thinkgate-records"}},
     "no replicas": {"replicas": 0, "resources": {"requests": None, "limits": {"memory": "0.5Gi", "cpu": 2}}},
     "private image": {"image": {"repository": "r.example:5000/gate", "tag": "1.2-rc.1", "pullSecrets": ["a", "b"]}},
@@ -125,6 +126,14 @@ def test_records_land_on_the_volume_by_default(chart: Chart) -> None:
     assert mount["mountPath"] == gateway["workingDir"]
 
 
+def test_secret_files_are_for_the_gateway_alone(chart: Chart) -> None:
+    manifests = chart.render({"secretFiles": "keys"})
+    volume = next(v for v in pod(manifests)["spec"]["volumes"] if v["name"] == "secrets")
+    assert volume["secret"] == {"secretName": "keys", "defaultMode": 0o440}
+    mount = next(m for m in container(manifests)["volumeMounts"] if m["name"] == "secrets")
+    assert mount["readOnly"] is True and mount["mountPath"] == "/etc/thinkgate-secrets"
+
+
 def test_a_changed_configuration_starts_new_pods(chart: Chart) -> None:
     def checksum(values: dict[str, Any] | None) -> str:
         value = pod(chart.render(values))["metadata"]["annotations"]["checksum/config"]
@@ -169,6 +178,7 @@ def test_the_chart_is_of_this_version(chart: Chart) -> None:
         ({"image": {"digest": "sha256:0"}}, "digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"secret": "Not_A_Name"}, "secret"),
+        ({"secretFiles": ["a"]}, "secretFiles"),
         ({"records": {"sizeLimit": "much"}}, "sizeLimit"),
         ({"service": {"port": 70000}}, "port"),
         ({"service": {"type": "ExternalName"}}, "type"),
