@@ -1,1 +1,1 @@
-"""Load on the gateway: one locust scenario of mixed traffic, and what it reports that locust does not."""
+"""Load on the gateway: scenarios with the shapes of real traffic, long runs, and rivals side by side."""

@@ -19,6 +19,7 @@ import click
 from loadtests import million, streams
 from loadtests.gateway import Embedded
 from loadtests.peers import __main__ as peers
+from loadtests.processes import need_proc
 from loadtests.soak import Soak
 
 HERE = Path(__file__).parent
@@ -78,6 +79,8 @@ def _scenario(name: str, user: str, about: str) -> click.Command:
     ) -> None:
         if soak and (host or steps):
             raise click.UsageError("--soak watches a gateway that it starts itself, under a load that stays the same")
+        if soak:
+            need_proc()
         traffic = ["--requests", str(requests), "--models", models, "--seed", str(seed), *_files(summary, plot, soak)]
         if steps:
             stairs = ["--steps", steps, "--step-seconds", str(step_seconds)]

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Process:
         """All that it has said."""
         return self._log.read_text("utf-8", "replace")
 
-    def wait_until(self, ready: Any, patience_s: float) -> None:
+    def wait_until(self, ready: Callable[[], object], patience_s: float) -> None:
         """Until `ready()` is true. NotStarted: it ended, or took longer than `patience_s`."""
         deadline = time.monotonic() + patience_s
         while not ready():

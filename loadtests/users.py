@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import gevent
 from locust import FastHttpUser, constant, task
 from locust.exception import StopUser
+from locust.runners import STATE_CLEANUP, STATE_STOPPED, STATE_STOPPING
 
 from loadtests import traffic
 from loadtests.answers import Answer, Broken, from_body, from_events
@@ -22,12 +23,10 @@ from loadtests.report import Sample
 from loadtests.traffic import Ask, Traffic
 from router_model.tasks import verify
 
-BURST_EVERY_S = 3.0
-BURST = 4
-READ_PAUSE_S = 0.05
-STAYS = 0.3
-MOST_PATIENCE_S = 0.4
-THINK_S = 0.5
+THINK_S = 0.5  # on average, between the turns of a chat
+BURST_EVERY_S, BURST = 3.0, 4  # requests of each user
+READ_PAUSE_S = 0.05  # after each event
+STAYS, MOST_PATIENCE_S = 0.3, 0.4  # the share that does not hang up, and how long the others wait at most
 
 
 class Asker(FastHttpUser):
@@ -48,6 +47,8 @@ class Asker(FastHttpUser):
         for index, turn in enumerate(session.turns):
             if index:
                 self.pause()
+                if self._stopping():
+                    return
             if not self.load.take():
                 self._leave()
             answer = self._ask(turn, turn.body(history))
@@ -60,6 +61,11 @@ class Asker(FastHttpUser):
 
     def _said(self, turn: Ask, answer: Answer) -> Mapping[str, Any]:
         return answer.message
+
+    def _stopping(self) -> bool:
+        """Whether the time is up: then a session ends with the turn that it is in."""
+        runner = self.environment.runner
+        return runner is None or runner.state in (STATE_STOPPING, STATE_STOPPED, STATE_CLEANUP)
 
     def _leave(self) -> NoReturn:
         """The last one out ends the run."""

