@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit format bench peers reasoner second-seed router clean
+.PHONY: help demo test lint audit format bench fuzz peers reasoner second-seed router clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then cost an
 
 peers: $(VENV)/.dev ## Install other gateways into .peers/ (1.3 GB) and measure all side by side (ARGS="--only litellm --json FILE")
 	@$(RUN) -m loadtests peers --install $(ARGS)
+
+fuzz: $(VENV)/.fuzz ## Every parser, guided by coverage, until one breaks or time is up (ARGS="--seconds 60"; Linux)
+	@$(RUN) -m tests.fuzz $(ARGS)
 
 # Prompts, seeds and folders of what ships; `make reasoner second-seed` and `make router` make all of it anew.
 REASONER := runs/reasoner
@@ -89,6 +92,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "installing Thinkgate and its development tools into $(VENV) (a minute or two)"
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.fuzz: pyproject.toml | $(VENV)/.dev
+	@echo "installing the fuzzer into $(VENV)"
+	@$(PIP) --editable '.[dev,fuzz]'
+	@touch $@
 
 $(VENV)/.train: pyproject.toml | $(VENV)/.made
 	@echo "installing Thinkgate with PyTorch into $(VENV) (a few minutes)"

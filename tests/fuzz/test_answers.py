@@ -19,7 +19,7 @@ from gateway.errors import BackendRefused, GatewayError, error_fields
 from gateway.faults import wait_s
 from gateway.records import connect, insert
 from gateway.types import Record
-from tests.gateway.bounded import FRONT_DOOR, QUICK
+from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, STREAM, says
 from tests.gateway.running import RunningGateway
@@ -96,7 +96,7 @@ def broken(draw: st.DrawFn) -> bytes:
     return bytes(raw)
 
 
-@FRONT_DOOR
+@FEW
 @given(broken(), st.booleans())
 def test_any_http_of_a_backend_is_an_answer_or_an_error(
     front: tuple[ScriptedBackend, RunningGateway, httpx.Client], raw: bytes, stream: bool

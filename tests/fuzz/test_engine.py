@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ class Accepting(Engine):
         return Generation(self.metrics, served.name)
 
 
-@pytest.fixture(scope="module")
+@cache
 def engine() -> Accepting:
     return Accepting(load_all(WEIGHTS, 4), 16, lambda: None)
 
@@ -47,29 +47,29 @@ def told(error: RequestError) -> None:
 
 @QUICK
 @given(body=bodies(["tiny", "tiny-instruct", "tiny-thinking"]))
-def test_any_chat_is_accepted_or_refused(engine: Accepting, body: dict[str, Any]) -> None:
+def test_any_chat_is_accepted_or_refused(body: dict[str, Any]) -> None:
     try:
-        Chat(engine, parse_json(orjson.dumps(body)), None)
+        Chat(engine(), parse_json(orjson.dumps(body)), None)
     except RequestError as error:
         told(error)
 
 
 @QUICK
 @given(body=bodies(["tiny", "tiny-instruct"]), prompt=PROMPTS)
-def test_any_completion_is_accepted_or_refused(engine: Accepting, body: dict[str, Any], prompt: Any) -> None:
+def test_any_completion_is_accepted_or_refused(body: dict[str, Any], prompt: Any) -> None:
     try:
-        Completion(engine, parse_json(orjson.dumps({**body, "prompt": prompt})), None)
+        Completion(engine(), parse_json(orjson.dumps({**body, "prompt": prompt})), None)
     except RequestError as error:
         told(error)
 
 
 @QUICK
 @given(body=bodies(["tiny"]), prompt=PROMPTS, ids=VALUES | st.lists(st.integers(-1, 5000)))
-def test_any_text_is_tokenized_or_refused(engine: Accepting, body: dict[str, Any], prompt: Any, ids: Any) -> None:
+def test_any_text_is_tokenized_or_refused(body: dict[str, Any], prompt: Any, ids: Any) -> None:
     for work in (
-        lambda: tokenized(engine, {**body, "prompt": prompt}),
-        lambda: tokenized(engine, {"prompt": prompt}),
-        lambda: detokenized(engine, {"tokens": ids}),
+        lambda: tokenized(engine(), {**body, "prompt": prompt}),
+        lambda: tokenized(engine(), {"prompt": prompt}),
+        lambda: detokenized(engine(), {"tokens": ids}),
     ):
         try:
             orjson.dumps(work())

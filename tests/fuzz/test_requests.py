@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +29,7 @@ MODELS = ["merged", "split", "unrouted", "bounded", "fixed", "plain"]
 LATIN = st.text(st.characters(max_codepoint=255), max_size=200)
 
 
-@pytest.fixture(scope="module")
+@cache
 def catalogue() -> Catalogue:
     settings = parse(table("http://127.0.0.1:1/v1"))
     known = build.deployments(settings)
@@ -37,15 +37,15 @@ def catalogue() -> Catalogue:
 
 
 @QUICK
-@given(body=bodies(MODELS))
-def test_any_body_becomes_a_plan_or_an_error(catalogue: Catalogue, body: dict[str, Any]) -> None:
+@given(bodies(MODELS))
+def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     raw = orjson.dumps(body)
     try:
-        call = read_call(json_object.read(raw, 64), len(raw), "id", {}, catalogue, 1000)
+        call = read_call(json_object.read(raw, 64), len(raw), "id", {}, catalogue(), 1000)
     except GatewayError as error:
         assert 400 <= error.status < 500 and orjson.loads(error.body())["error"]["message"]
         return
-    model = catalogue.find(call.model)
+    model = catalogue().find(call.model)
     for arm in model.arms:
         plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.answer)
         sent = orjson.loads(orjson.dumps(plan.body))

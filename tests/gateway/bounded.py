@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 QUICK = settings(max_examples=200, derandomize=True, deadline=None, database=None)
-# Through the front door: each example is a request, and all of them share one gateway.
-FRONT_DOOR = settings(QUICK, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Where an example is more than a call: a request, a file, a database.
+FEW = settings(QUICK, max_examples=100)
