@@ -100,7 +100,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(models.router(parts.door, parts.catalogue, int(time.time())))
     app.include_router(ops.health_router())
-    app.include_router(ops.router(parts.deployments, parts.upstream, parts.stopping))
+    app.include_router(ops.router(parts.door, parts.deployments, parts.upstream, parts.stopping))
     if server.metrics:
         app.include_router(ops.metrics_router(parts.metrics))
     tell_errors(app, ids)

@@ -92,8 +92,9 @@ class Exchange:
 
     def settle(self) -> None:
         """Tell the visitor what was used. A backend that refused or failed at once has used nothing."""
-        ran = self.sent is not None and (self.error is None or self.first_token is not None)
-        self.visitor.settle(self.usage, ran)
+        ran = self.gate is not None and (self.error is None or self.first_token is not None)
+        if self.plan is not None:
+            self.visitor.settle(self.plan, self.usage, ran)
 
     def _cost(self) -> float | None:
         """Dollars; None where the backend did not tell the tokens."""

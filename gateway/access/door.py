@@ -14,7 +14,7 @@ from gateway.access.key import Key
 from gateway.access.keys import Keys
 from gateway.access.secret import digest, key_id, shown
 from gateway.access.visitor import ANYBODY, Visitor
-from gateway.errors import AccessUnavailable, InvalidKey
+from gateway.errors import AccessUnavailable, GatewayError, InvalidKey
 from gateway.types import Headers
 
 log = logging.getLogger("thinkgate")
@@ -26,12 +26,19 @@ class Door(Protocol):
         """Who sent these headers. InvalidKey: nobody who may come in. Header names are in small letters."""
         ...
 
+    def knows(self, headers: Headers) -> bool:
+        """Whether they would let somebody in; who sent none is nobody, and no refusal is counted."""
+        ...
+
     def close(self) -> None: ...
 
 
 class OpenDoor:
     def enter(self, headers: Headers) -> Visitor:
         return ANYBODY
+
+    def knows(self, headers: Headers) -> bool:
+        return True
 
     def close(self) -> None:
         pass
@@ -69,6 +76,12 @@ class KeyedDoor:
         if state != "live":
             raise self._no(state, f"The API key is {state}.")
         return Holder(key, self._counters, self._clock, self._longest_thought)
+
+    def knows(self, headers: Headers) -> bool:
+        try:
+            return bool(shown(headers)) and self.enter(headers) is not None
+        except GatewayError:
+            return False
 
     def close(self) -> None:
         self._database.close()

@@ -22,7 +22,7 @@ USUAL_ANSWER = 256
 class Holder:
     """A request counts in the windows in which it began, however long it takes."""
 
-    __slots__ = ("_clock", "_counters", "_counts", "_held", "_key", "_longest", "_plan", "_seen", "_tokens", "key")
+    __slots__ = ("_clock", "_counters", "_counts", "_dollars", "_held", "_key", "_longest", "_seen", "_tokens", "key")
 
     def __init__(self, key: Key, counters: Counters, clock: Clock, longest_thought: int) -> None:
         """`longest_thought`: what an unlimited thought is, in tokens, where the key has a quota of them."""
@@ -32,10 +32,10 @@ class Holder:
         self._clock = clock
         self._longest = longest_thought
         self._counts: Counts | None = None
-        self._plan: Plan | None = None
         self._seen = -1
         self._held = 0
         self._tokens = (0, 0)
+        self._dollars = 0.0
 
     def may_use(self, model: str) -> bool:
         return self._limits.models is None or model in self._limits.models
@@ -76,7 +76,7 @@ class Holder:
                     return False
                 else:
                     raise quota.no_thinking_left(window, need)
-            self._plan, self._held = plan, need
+            self._held = need
             prompt = call.size // BYTES_PER_TOKEN
             completion = need + USUAL_ANSWER
             self._tokens = prompt, completion if call.limit is None else min(completion, call.limit)
@@ -86,13 +86,13 @@ class Holder:
             counts.hour_held += need
             counts.day_held += need
             counts.tokens += sum(self._tokens)
-            counts.dollars_held += plan.deployment.cost(*self._tokens)
+            self._dollars = plan.deployment.cost(*self._tokens)
+            counts.dollars_held += self._dollars
         return True
 
-    def settle(self, usage: Usage, ran: bool) -> None:
-        if self._plan is None or self._counts is None:
-            return  # nothing was set aside
-        plan, then = self._plan, self._counts
+    def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
+        assert self._counts is not None, "what is sent was taken before"
+        then = self._counts
         prompt, completion, thought = self._used(usage, ran)
         tokens = prompt + completion - sum(self._tokens)
         dollars = plan.deployment.cost(prompt, completion)
@@ -107,7 +107,7 @@ class Holder:
             if counts.day == then.day:
                 counts.day_held = max(counts.day_held - self._held, 0)
                 counts.day_used += thought
-                counts.dollars_held = max(counts.dollars_held - plan.deployment.cost(*self._tokens), 0.0)
+                counts.dollars_held = max(counts.dollars_held - self._dollars, 0.0)
                 counts.day_dollars += dollars
             if counts.month == then.month:
                 counts.month_dollars += dollars

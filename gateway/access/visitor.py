@@ -35,8 +35,8 @@ class Visitor(Protocol):
         """
         ...
 
-    def settle(self, usage: Usage, ran: bool) -> None:
-        """Once, at the end: what was used stands instead of what was set aside.
+    def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
+        """Once, at the end: what was used stands instead of what was set aside. `plan` is the one that was sent.
 
         `ran`: tokens may have been spent of which the backend did not tell; then what was set aside is what was used.
         """
@@ -64,7 +64,7 @@ class Anybody:
     def take(self, call: Call, plan: Plan) -> bool:
         return True
 
-    def settle(self, usage: Usage, ran: bool) -> None:
+    def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
         pass
 
     def headers(self) -> Headers:

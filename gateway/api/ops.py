@@ -6,27 +6,50 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.access.door import Door
 from gateway.metrics import Metrics
 from gateway.stopping import Stopping
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 
 
-def router(deployments: Mapping[str, Deployment], upstream: Upstream, stopping: Stopping) -> APIRouter:
+class _Asking:
+    """Asks all deployments whether they answer: once at a time, however many want to know."""
+
+    def __init__(self, deployments: Mapping[str, Deployment], upstream: Upstream) -> None:
+        self._deployments = deployments
+        self._upstream = upstream
+        self._asking: asyncio.Task[list[str | None]] | None = None
+
+    async def faults(self) -> dict[str, str | None]:
+        """What is wrong with each, in words; None: nothing."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        return dict(zip(self._deployments, await asyncio.shield(self._asking), strict=True))
+
+    async def _ask(self) -> list[str | None]:
+        return await asyncio.gather(*map(self._upstream.answers, self._deployments.values()))
+
+
+def router(door: Door, deployments: Mapping[str, Deployment], upstream: Upstream, stopping: Stopping) -> APIRouter:
+    """Anybody may ask `/ready`; which deployments there are is told to those who may come in."""
     routes = APIRouter()
+    asking = _Asking(deployments, upstream)
 
     @routes.get("/ready")
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         if stopping.begun:
             return JSONResponse({"status": "stopping"}, 503)
-        faults = await asyncio.gather(*(upstream.answers(deployment) for deployment in deployments.values()))
-        states: dict[str, Any] = {name: fault or "ok" for name, fault in zip(deployments, faults, strict=True)}
-        up = not any(faults)
-        return JSONResponse({"status": "ready" if up else "not ready", "deployments": states}, 200 if up else 503)
+        faults = await asking.faults()
+        up = not any(faults.values())
+        told: dict[str, Any] = {"status": "ready" if up else "not ready"}
+        if door.knows(request.headers):
+            told["deployments"] = {name: fault or "ok" for name, fault in faults.items()}
+        return JSONResponse(told, 200 if up else 503)
 
     return routes
 

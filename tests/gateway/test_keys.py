@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import stat
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ import openai
 import pytest
 
 from gateway.access.secret import key_id
-from gateway.errors import KeyNotLive, UnknownKey
+from gateway.errors import InvalidKey, KeyNotLive, UnknownKey
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -119,6 +120,24 @@ def test_the_scheme_may_be_written_in_any_way_and_anthropics_header_will_do(gate
         stranger.models.list()
 
 
+def test_strangers_leave_nothing_behind_in_memory(gateway: KeyedGateway) -> None:
+    door = gateway.parts.door
+
+    def knock(times: int) -> None:
+        for number in range(times):
+            shown = f"tg-{number:016d}-{'A' * 43}".translate(str.maketrans("0123456789", "abcdefghij", ""))
+            with pytest.raises(InvalidKey):
+                door.enter({"authorization": f"Bearer {shown}"})
+
+    knock(100)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    knock(3000)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 100_000
+
+
 def test_expiry_is_to_the_second(gateway: KeyedGateway, clock: Clock) -> None:
     secret = gateway.key(expires_in_s=60)
     clock.now = NOON + 59.9
@@ -203,5 +222,10 @@ def test_a_key_sees_and_uses_its_models_only(gateway: KeyedGateway, backend: Scr
 
 
 def test_what_needs_no_key(gateway: KeyedGateway) -> None:
-    assert gateway.get("/health").status_code == gateway.get("/ready").status_code == 200
+    assert gateway.get("/health").status_code == 200
+    # Which deployments there are is nobody else's business.
+    assert gateway.get("/ready").json() == {"status": "ready"}
+    known = httpx.get(f"{gateway.url}/ready", headers={"x-api-key": gateway.key()})
+    assert known.json()["deployments"]["hybrid"] == "ok"
+    assert httpx.get(f"{gateway.url}/ready", headers={"x-api-key": "tg-x"}).json() == {"status": "ready"}
     assert gateway.get("/metrics").status_code == 200
