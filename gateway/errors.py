@@ -133,8 +133,7 @@ class QuotaExceeded(GatewayError):
     def __init__(self, kind: str, code: str, message: str, wait_s: float) -> None:
         super().__init__(message, code=code)
         self.type = kind
-        waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
-        self.headers = {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
+        self.headers = _come_back(wait_s)
 
 
 class NotFound(GatewayError):
@@ -155,17 +154,19 @@ class Overloaded(GatewayError):
 
     def __init__(self, deployment: str, wait_s: float) -> None:
         super().__init__(f"The backend {deployment} is busy, and so many wait for it that no more are let in.")
-        self.headers = {"retry-after": str(max(1, math.ceil(wait_s)))}
+        self.headers = _come_back(wait_s)
 
 
 class BackendRefused(GatewayError):
     """The backend answered with an error: its status, headers that matter and fields, as they were."""
 
-    def __init__(self, status: int, headers: Headers, fields: dict[str, Any]) -> None:
+    def __init__(self, status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None) -> None:
+        """`wait_s` is how long the backend asks to be left alone, in seconds; None: it does not say."""
         param = fields.get("param")
         super().__init__(str(fields.get("message")), param=None if param is None else str(param)[:MOST_RECORDED])
         self.status = status
         self.headers = headers
+        self.wait_s = wait_s
         kind = fields.get("type") or ("invalid_request_error" if status < 500 else "server_error")
         self.type = str(kind)[:MOST_RECORDED]
         self._fields = fields
@@ -224,6 +225,12 @@ class ConfigError(Exception):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+def _come_back(wait_s: float) -> Headers:
+    """When to try again; a client that will not wait so long is told not to try before either."""
+    waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
+    return {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
 
 
 def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:

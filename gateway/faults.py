@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import time
+from email.utils import mktime_tz, parsedate_tz
 
 import aiohttp
 
@@ -25,6 +27,7 @@ OWN_ID = "x-upstream-request-id"
 _SANE_VALUE = re.compile(r"[\x20-\x7e]{1,200}")
 MAX_ERROR_BYTES = 65_536
 TOO_MANY = 429
+DAY_S = 86_400.0
 TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
 
 
@@ -35,13 +38,32 @@ def elsewhere(error: GatewayError) -> bool:
     return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout)
 
 
-def wait_s(headers: Headers) -> float | None:
-    """What Retry-After asks for, in seconds; None if it is not there, or no number: a date, say."""
+def wait_s(headers: Headers, date: str | None = None) -> float | None:
+    """What Retry-After asks for, in seconds; None if it is not there or makes no sense.
+
+    A moment is counted from `date`, the backend's own clock when it answered, for ours may be another; without one from
+    ours. What lies in the past, or further ahead than a day, comes from clocks that do not agree.
+    """
+    given = headers.get("retry-after")
     try:
-        seconds = float(headers["retry-after"]) if "retry-after" in headers else float(headers["retry-after-ms"]) / 1000
-    except (KeyError, ValueError):
+        seconds = float(headers["retry-after-ms"]) / 1000 if given is None else float(given)
+    except KeyError:
         return None
+    except ValueError:
+        moment, answered = _moment(given), time.time() if date is None else _moment(date)
+        if moment is None or answered is None or moment - answered > DAY_S:
+            return None
+        seconds = moment - answered
     return seconds if 0 <= seconds < math.inf else None
+
+
+def _moment(date: str | None) -> float | None:
+    """An HTTP date in seconds since 1970; None if it is none."""
+    try:
+        parts = parsedate_tz(date or "")
+        return None if parts is None else float(mktime_tz(parts))
+    except (ValueError, OverflowError):
+        return None
 
 
 def own_id(response: aiohttp.ClientResponse) -> str | None:
@@ -66,7 +88,8 @@ async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
     finally:
         response.close()
     status = response.status if 400 <= response.status < 600 else 502
-    return BackendRefused(status, kept, error_fields(raw) or {"message": f"The backend answered {response.status}."})
+    fields = error_fields(raw) or {"message": f"The backend answered {response.status}."}
+    return BackendRefused(status, kept, fields, wait_s(kept, response.headers.get("date")))
 
 
 def failure(error: BaseException, deployment: Deployment) -> BackendFailed:

@@ -263,9 +263,8 @@ class _Turn:
             self.failed()
         if not faults.elsewhere(error):
             return
-        wait = faults.wait_s(error.headers)
-        if wait is not None and isinstance(error, BackendRefused):
-            self._replica.busy(wait, self._replicas.clock())
+        if isinstance(error, BackendRefused) and error.wait_s is not None:
+            self._replica.busy(error.wait_s, self._replicas.clock())
         elif error.status != faults.TOO_MANY:
             self.failed()
 

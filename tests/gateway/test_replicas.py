@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.faults import wait_s
 from gateway.ports import free_port
 from gateway.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
 from tests.gateway.conftest import Start, table
@@ -235,6 +236,38 @@ def test_a_retry_after_that_is_no_number_of_seconds_shuts_nobody_out(start: Star
         gateway = start(_several([first.url, second.url]))
         assert {gateway.post(_ask(number)).status_code for number in range(12)} == {200}
         assert len(first.requests) > 1
+
+
+PAST, SOON, FAR = (f"Wed, 21 Oct 2015 07:{at} GMT" for at in ("00:00", "00:30", "59:59"))
+
+
+@pytest.mark.parametrize(
+    ("word", "date", "seconds"),
+    [
+        ("7", None, 7),
+        ("7", FAR, 7),
+        (SOON, PAST, 30),  # by the backend's own clock, however wrong
+        ("Wednesday, 21-Oct-15 07:00:30 GMT", PAST, 30),
+        (PAST, SOON, None),
+        (PAST, None, None),  # by ours
+        ("Fri, 21 Oct 2095 07:00:00 GMT", None, None),  # no backend means that
+        ("Thu, 22 Oct 2015 08:00:00 GMT", PAST, None),
+        (SOON, "yesterday", None),
+        ("Wed, 99 Oct 99999999999999 07:00:00 GMT", None, None),
+        ("soon", PAST, None),
+    ],
+)
+def test_a_moment_to_come_back_is_counted_by_the_clock_of_who_said_so(
+    word: str, date: str | None, seconds: float | None
+) -> None:
+    assert wait_s({"retry-after": word}, date) == seconds
+
+
+def test_a_moment_to_come_back_is_obeyed(start: Start) -> None:
+    with ScriptedBackend(_refusal(429, **{"retry-after": SOON, "date": PAST})) as first, ScriptedBackend() as second:
+        gateway = start(_several([first.url, second.url]))
+        assert {gateway.post(_ask(number)).status_code for number in range(12)} == {200}
+        assert len(first.requests) == 1
 
 
 def test_retries_can_be_switched_off(start: Start) -> None:
