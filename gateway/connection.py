@@ -167,6 +167,8 @@ class Connection(HttpToolsProtocol):
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._arm(LINGER_S, self.transport.close)
 
     def _arm(self, seconds: float, then: Callable[[], object]) -> None:

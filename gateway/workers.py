@@ -24,15 +24,18 @@ from gateway.metrics import SHARED_FOLDER
 Target = Callable[[str, socket.socket, Callable[[], None]], None]
 # How long to wait before a worker is replaced that died before it served: doubled each time, up to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+# One that does not serve after so long never will.
+START_S = 60.0
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """`generation` counts configurations; `says` brings one message when it serves."""
+    """`generation` counts configurations; `says` brings one message when it serves, which it must before `due`."""
 
     generation: int
     process: BaseProcess
     says: Connection
+    due: float
     serves: bool = False
 
 
@@ -83,7 +86,7 @@ class Workers:
             process = context.Process(target=_work, args=arguments)
             process.start()
             tell.close()
-            return Worker(self._generation, process, says)
+            return Worker(self._generation, process, says, time.monotonic() + START_S)
 
         with TemporaryDirectory(prefix="thinkgate-metrics-") as folder, woken, wake, watched, held:
             os.environ[SHARED_FOLDER] = folder
@@ -103,14 +106,19 @@ class Workers:
     def _take(self, woken: Connection, folder: str) -> bool:
         """Wait for something to happen and take note of it; False: it is time to stop."""
         everyone = [*self._workers, *self._leaving]
-        news = [worker.says for worker in self._workers if not worker.serves]
-        missing = len(self._workers) < self._count
-        timeout_s = max(self._not_before - time.monotonic(), 0.0) if missing else None
-        happened = wait([woken, *(worker.process.sentinel for worker in everyone), *news], timeout_s)
+        starting = [worker for worker in self._workers if not worker.serves]
+        next_steps = [worker.due for worker in starting]
+        if len(self._workers) < self._count:
+            next_steps.append(self._not_before)
+        timeout_s = max(min(next_steps) - time.monotonic(), 0.0) if next_steps else None
+        news = [woken, *(worker.says for worker in starting)]
+        happened = wait([*news, *(worker.process.sentinel for worker in everyone)], timeout_s)
         for worker in self._workers:
             if worker.says in happened and _spoke(worker):
                 self._now_serves(worker)
         for worker in everyone:
+            if not worker.serves and time.monotonic() > worker.due:
+                worker.process.kill()
             if not worker.process.is_alive():
                 self._gone(worker, folder)
         if woken not in happened:

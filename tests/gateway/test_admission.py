@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
+from random import Random
 from typing import Any
 
+import aiohttp
 import httpx
 import openai
 import pytest
@@ -207,7 +209,7 @@ def test_no_place_is_ever_lost(visits: list[Any], places: int, queue: int, wait_
     run(main())
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(backend: ScriptedBackend) -> Iterator[tuple[threading.Semaphore, threading.Event]]:
     """The backend answers only after the event; the semaphore counts what has reached it."""
     reached, go = threading.Semaphore(0), threading.Event()
@@ -318,6 +320,50 @@ def test_a_batch_request_waits_for_those_that_come_later(
 def test_an_unknown_priority_is_named(scripted_gateway: RunningGateway) -> None:
     answer = scripted_gateway.post(ASK, headers={"x-thinkgate-priority": "urgent"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-thinkgate-priority")
+
+
+async def _erratic(connection: Connection) -> None:
+    """A backend that answers, refuses, breaks off or says nothing, as the request's seed has it."""
+    match connection.request.body["seed"] % 5:
+        case 0 | 1:
+            await obedient(connection)
+        case 2:
+            await connection.answer(503, b"{}")
+        case 3 if connection.request.body.get("stream"):
+            await connection.begin_stream()
+            await connection.event(delta(content="a"))
+            connection.cut()
+        case 3:
+            connection.cut()
+        case 4:
+            await connection.hung_up()
+
+
+async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBackend, start: Start) -> None:
+    backend.script = _erratic
+    chosen = table(backend.url)
+    limits = {"max_in_flight": 3, "max_queue": 20, "read_timeout_s": 0.3, "ttft_s": 0.01, "tpot_s": 0.0}
+    chosen["deployments"]["other"] |= {**limits, "fallback": "hybrid"}
+    chosen["deployments"]["hybrid"] |= limits
+    gateway = start(chosen)
+    random = Random(7)
+
+    async def ask(session: aiohttp.ClientSession, seed: int) -> None:
+        patience = aiohttp.ClientTimeout(total=random.choice([0.05, 0.2, 20.0]))
+        body = {**ASK, "seed": seed, "stream": random.random() < 0.5}
+        if random.random() < 0.3:
+            body["service_tier"] = "flex"
+        await asyncio.sleep(random.random())
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with session.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=patience) as answer:
+                await answer.read()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(ask(session, seed) for seed in range(200)))
+    rows = await asyncio.to_thread(gateway.records)
+    gates = gateway.parts.dispatch.gates
+    assert {(name, each.in_flight, each.queued) for name, each in gates.items()} == {(name, 0, 0) for name in gates}
+    assert {200, 429, 499} < {row["status"] for row in rows}
 
 
 def test_workers_share_the_places() -> None:

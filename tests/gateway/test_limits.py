@@ -11,7 +11,7 @@ import httpx
 import jiter
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.api import json_object
@@ -180,6 +180,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON), st.sampled_from([None, 1]))
 def test_every_sane_body_is_read_as_it_was_meant(body: dict[str, Any], indent: int | None) -> None:
     for ascii_only in (True, False):
@@ -188,6 +189,7 @@ def test_every_sane_body_is_read_as_it_was_meant(body: dict[str, Any], indent: i
         assert jiter.from_json(raw) == orjson.loads(raw)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\u0d8 e9+-.tfn', max_size=60).map(str.encode))
 def test_any_bytes_are_an_object_or_an_error_of_the_client(raw: bytes) -> None:
     try:
