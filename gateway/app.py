@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from gateway import __version__, build
 from gateway.access.door import Door
 from gateway.admission import Gate
-from gateway.api import models, ops, wire
+from gateway.api import models, openapi, ops, wire
 from gateway.api.chat import ChatCompletions
 from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
@@ -71,6 +72,10 @@ class _App(FastAPI):
     """FastAPI, with a way past its layers for the routes that carry the traffic: they cost a tenth of a request."""
 
     direct: Mapping[tuple[str, str], wire.App]
+    document: dict[str, Any]
+
+    def openapi(self) -> dict[str, Any]:
+        return self.document
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         direct = self.direct.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
@@ -95,6 +100,7 @@ def create_app(parts: Parts) -> FastAPI:
             parts.door.close()
 
     app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.document = openapi.document(__version__, parts.settings.access.required, server.metrics)
     app.router.redirect_slashes = False
     app.direct = {("POST", "/v1/chat/completions"): chat}
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))

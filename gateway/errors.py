@@ -250,7 +250,7 @@ def fields_of(body: Any) -> dict[str, Any] | None:
         return None
     fields = {key: value for key, value in fields.items() if key != "object"}
     try:
-        orjson.dumps(fields)
+        orjson.dumps({"error": fields})
     except orjson.JSONEncodeError:
         # Nested more deeply than can be written again.
         return {key: value for key, value in fields.items() if isinstance(value, str | int | float | None)}

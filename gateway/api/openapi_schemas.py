@@ -1,0 +1,114 @@
+"""What is sent and answered, as JSON schemas for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.api.checks import MOST_THINKING, MOST_TOKENS
+from gateway.efforts import LEVELS
+
+Json = dict[str, Any]
+
+
+def _or_null(**schema: Any) -> Json:
+    """JSON clients send null for what they leave out."""
+    kind = schema.pop("type")
+    return {"type": [kind, "null"], **schema}
+
+
+def _count(least: int, most: int, description: str) -> Json:
+    return _or_null(type="integer", minimum=least, maximum=most, description=description)
+
+
+SCHEMAS: Json = {
+    "ChatRequest": {
+        "type": "object",
+        "description": "Further fields are the backend's to judge, and go to it as they are.",
+        "required": ["model", "messages"],
+        "properties": {
+            "model": {"type": "string", "minLength": 1},
+            "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Message"}},
+            "stream": _or_null(type="boolean"),
+            "stream_options": _or_null(type="object", properties={"include_usage": _or_null(type="boolean")}),
+            "tools": _or_null(type="array", items={"type": "object"}),
+            "max_tokens": _count(1, MOST_TOKENS, "Of thought and answer together"),
+            "max_completion_tokens": _count(1, MOST_TOKENS, "The same; the smaller one counts"),
+            "reasoning_effort": {
+                "enum": ["auto", *LEVELS, None],
+                "description": "A level, or auto: decide for me, which is also what leaving it out says",
+            },
+            "thinking_token_budget": _count(-1, MOST_THINKING, "Thinking tokens at most; -1: unlimited"),
+            "chat_template_kwargs": _or_null(
+                type="object",
+                properties={"enable_thinking": _or_null(type="boolean", description="Think at all, or not")},
+            ),
+            "thinkgate": _or_null(
+                type="object",
+                additionalProperties=False,
+                properties={
+                    "dial": _or_null(
+                        type="number",
+                        minimum=0,
+                        maximum=1,
+                        description="From the cheapest (0) to the best answer (1); only for models whose policy has it",
+                    )
+                },
+            ),
+            "metadata": {"description": "`conversation_id` in it keeps a conversation in one arm of an experiment"},
+            "safety_identifier": {"description": "Does the same for a user"},
+            "user": {"description": "Does the same for a user"},
+        },
+    },
+    "Message": {
+        "type": "object",
+        "required": ["role"],
+        "properties": {
+            "role": {"type": "string"},
+            "content": {"type": ["string", "array", "null"], "items": {"type": "object"}},
+        },
+    },
+    "ChatCompletion": {
+        "type": "object",
+        "description": "As the backend gave it, but for the model's public name.",
+        "required": ["model", "choices"],
+        "properties": {
+            "model": {"type": "string"},
+            "choices": {"type": "array", "items": {"type": "object"}},
+            "usage": {"type": ["object", "null"]},
+        },
+    },
+    "Models": {
+        "type": "object",
+        "required": ["object", "data"],
+        "properties": {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}},
+        },
+    },
+    "Model": {
+        "type": "object",
+        "required": ["id", "object", "created", "owned_by"],
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "model"},
+            "created": {"type": "integer", "description": "When the gateway started, in Unix seconds"},
+            "owned_by": {"const": "thinkgate"},
+        },
+    },
+    "Error": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["message", "type", "param", "code"],
+                "properties": {
+                    "message": {"type": "string"},
+                    "type": {"type": "string"},
+                    "param": {"description": "The field that is wrong, or null"},
+                    "code": {"description": "A word for programs; some backends send a number, or null"},
+                },
+            }
+        },
+    },
+}

@@ -1,0 +1,62 @@
+"""The OpenAPI document says what is so: schemathesis sends what it allows and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import given
+from schemathesis import APIOperation, Case, GenerationMode
+
+from gateway.api import openapi
+from tests.gateway.bounded import FEW
+from tests.gateway.conftest import table
+from tests.gateway.running import RunningGateway
+from tests.gateway.scripted import ScriptedBackend
+
+DOCUMENT = openapi.document("0", keyed=False, metrics=True)
+OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with ScriptedBackend() as backend, RunningGateway(table(backend.url), tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+def test_what_is_allowed_is_answered_as_described(gateway: RunningGateway, operation: APIOperation) -> None:
+    @FEW
+    @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    def check(case: Case) -> None:
+        if isinstance(case.body, dict):
+            case.body = _sensible(case.body)
+        case.call_and_validate(base_url=gateway.url)
+
+    check()
+
+
+def test_what_is_not_allowed_is_refused_as_described(gateway: RunningGateway) -> None:
+    @FEW
+    @given(OPERATIONS["POST /v1/chat/completions"].as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    def check(case: Case) -> None:
+        case.call_and_validate(base_url=gateway.url)
+
+    check()
+
+
+def _sensible(body: dict[str, Any]) -> dict[str, Any]:
+    """What no schema can say: a model that exists, whole numbers without a point, and no contradiction."""
+    whole = {name: int(value) if isinstance(value, float) else value for name, value in body.items()}
+    if whole.get("reasoning_effort") not in (None, "auto"):
+        whole.pop("chat_template_kwargs", None)
+    return {**whole, "model": "merged"}
+
+
+def test_the_document_is_served(gateway: RunningGateway) -> None:
+    told = gateway.get("/openapi.json").json()
+    assert told["paths"] == DOCUMENT["paths"] and told["components"] == DOCUMENT["components"]
+    fields = told["components"]["schemas"]["ChatRequest"]["properties"]
+    assert {"reasoning_effort", "thinking_token_budget", "thinkgate"} <= set(fields)
