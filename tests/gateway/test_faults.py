@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-import threading
 from typing import Any
 
 import openai
@@ -77,35 +75,6 @@ def test_an_idle_connection_that_the_backend_dropped_is_no_error(
     backend.script = answer_and_drop
     for _ in range(5):
         assert scripted_gateway.post(ASK).status_code == 200
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_hangs_up_cancels_the_backend(
-    scripted_gateway: RunningGateway, backend: ScriptedBackend, stream: bool
-) -> None:
-    arrived = threading.Semaphore(0)
-    gone = threading.Semaphore(0)
-
-    async def endless(connection: Connection) -> None:
-        if stream:
-            await connection.begin_stream()
-            await connection.event(delta(content="fo"))
-        arrived.release()
-        await connection.hung_up()
-        gone.release()
-
-    backend.script = endless
-    body = json.dumps({**ASK, "stream": stream}).encode()
-    host, port = scripted_gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as client:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-        client.sendall(head.encode() + body)
-        assert arrived.acquire(timeout=10)
-        if stream:
-            assert b"fo" in client.recv(65536)
-    assert gone.acquire(timeout=10), "the backend was not told"
-    (row,) = scripted_gateway.records()
-    assert (row["client_gone"], row["status"], row["deployment"]) == (1, 499, "hybrid")
 
 
 def test_a_client_that_leaves_before_its_request_is_complete(scripted_gateway: RunningGateway) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -13,9 +11,11 @@ import pytest
 
 from tests.gateway.conftest import Start, table
 from tests.gateway.processes import Process
+from tests.gateway.raw_client import asked
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, sse
 
 MIB = 1024 * 1024
+ASK: dict[str, Any] = {"model": "merged", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 EVENT = sse(delta(content="x" * 60_000))
 EVENTS = 200 * MIB // len(EVENT)
 
@@ -40,18 +40,6 @@ class Flood:
             self.over.release()
 
 
-def ask(url: str, receive_buffer: int = 65_536) -> socket.socket:
-    """A client that has sent its request for a stream, and has read nothing."""
-    body = json.dumps({"model": "merged", "stream": True, "messages": [{"role": "user", "content": "hi"}]}).encode()
-    host, port = url.removeprefix("http://").split(":")
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    client.connect((host, int(port)))
-    client.settimeout(30)
-    client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-    return client
-
-
 def memory(pid: int, field: str) -> int:
     """Of a process, in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -73,7 +61,7 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
         url = gateway.url()
         before = memory(gateway.popen.pid, "VmRSS")
-        with ask(url):
+        with asked(url, ASK):
             assert flood.over.acquire(timeout=30), "the backend was held"
         assert flood.taken < 32 * MIB, "what was taken lies in buffers"
         assert memory(gateway.popen.pid, "VmHWM") - before < 16 * MIB
@@ -84,7 +72,7 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
 def test_one_that_is_cut_off_has_left_as_far_as_the_record_goes(backend: ScriptedBackend, start: Start) -> None:
     backend.script = flood = Flood()
     gateway = start({**table(backend.url), "server": {"write_timeout_s": 0.2}})
-    with ask(gateway.url):
+    with asked(gateway.url, ASK):
         assert flood.over.acquire(timeout=30), "the backend was held"
     (row,) = gateway.records()
     assert (row["status"], row["client_gone"]) == (499, 1)
@@ -93,7 +81,7 @@ def test_one_that_is_cut_off_has_left_as_far_as_the_record_goes(backend: Scripte
 def test_a_slow_reader_gets_all_of_its_answer(backend: ScriptedBackend, start: Start) -> None:
     backend.script = flood = Flood()
     gateway = start(table(backend.url))
-    with ask(gateway.url) as client:
+    with asked(gateway.url, ASK) as client:
         size, tail = 0, b""
         while not tail.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
             piece = client.recv(8192 if size < 4 * MIB else 8 * MIB)
@@ -122,6 +110,6 @@ def test_an_answer_without_end_is_given_up(backend: ScriptedBackend, start: Star
     settings["deployments"]["hybrid"] |= {"max_answer_bytes": MIB, "max_event_bytes": MIB}
     backend.script = endless
     gateway = start(settings)
-    answer = gateway.post({"model": "merged", "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
+    answer = gateway.post({**ASK, "stream": stream})
     assert answer.status_code == 502 and "too large" in answer.json()["error"]["message"]
     assert over.acquire(timeout=20) and taken < 32 * MIB

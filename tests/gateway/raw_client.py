@@ -1,0 +1,19 @@
+"""A client without an SDK, for what an SDK does not do: not to read, and to hang up in the middle."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+
+def asked(url: str, body: dict[str, Any], receive_buffer: int = 65_536) -> socket.socket:
+    """A connection on which a chat completion has been asked for, and nothing has been read."""
+    raw = json.dumps(body).encode()
+    host, port = url.removeprefix("http://").split(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.connect((host, int(port)))
+    client.settimeout(30)
+    client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw)
+    return client
