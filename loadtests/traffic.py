@@ -98,10 +98,10 @@ def chat(models: Sequence[str], seed: int) -> Iterator[Session]:
 
 
 def batch(models: Sequence[str], seed: int) -> Iterator[Session]:
-    """Extraction and rewriting by the thousand: plain, without thinking, as a job that runs overnight."""
+    """Extraction and rewriting by the thousand: plain, without thinking, in the tier that waits when load is high."""
     rng = random.Random(seed)
     for number, prompt in enumerate(_prompts(seed, BATCH)):
-        fields = _fields(rng.choice(models), "none", f"batch-{seed}-{number}")
+        fields = {**_fields(rng.choice(models), "none", f"batch-{seed}-{number}"), "service_tier": "flex"}
         yield Session(f"batch-{seed}-{number}", [Ask(prompt, prompt.family, "none", False, prompt.messages, fields)])
 
 
