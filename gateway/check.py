@@ -19,6 +19,11 @@ def explain(chosen: Settings) -> Iterator[str]:
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
     yield from _access(chosen)
+    server = chosen.server
+    yield (
+        f"Takes requests of up to {server.max_body_bytes} bytes, {server.max_messages} messages and {server.max_depth} "
+        f"levels of JSON. When it is stopped, running answers have {server.drain_s:g} s to end."
+    )
     fallbacks = build.fallbacks(chosen, deployments)
     for deployment in deployments.values():
         yield from _deployment(deployment, fallbacks[deployment.name])

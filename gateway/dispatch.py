@@ -45,7 +45,7 @@ class Dispatch:
                 if not _may_stand_in(error):
                     raise
                 self._fell_back(plan.deployment.name)
-                exchange.leave()
+                exchange.leave(None)
                 exchange.plan = plan = stand_in(call, plan, deployment, answer, error.code)
         return await self._ask(exchange, call, plan, begun)
 

@@ -68,6 +68,7 @@ class Exchange:
     first_token: float | None = None
     finish_reason: str | None = None
     client_gone: bool = False
+    answering: bool = False
     closed: bool = False
 
     def headers(self) -> Headers:
@@ -110,10 +111,10 @@ class Exchange:
         ttft = self.first_token - self.sent if self.first_token else None
         return Measured(ttft, time.perf_counter() - self.sent, self.usage.completion_tokens or 0)
 
-    def leave(self) -> None:
-        """Give back the place at a deployment, if it has one."""
+    def leave(self, measured: Measured | None) -> None:
+        """Give back the place at a deployment, if it has one; `measured` says how fast a whole answer was."""
         if self.gate is not None:
-            self.gate.leave(self.measured())
+            self.gate.leave(measured)
             self.gate = None
 
     def record(self) -> Record:

@@ -146,7 +146,7 @@ class Pipeline:
         self.metrics.finished(record)
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
-        exchange.leave()
+        exchange.leave(exchange.measured())
 
     def _load(self, arm: Arm) -> Load:
         none = self._pressure(arm.none)

@@ -22,6 +22,7 @@ from gateway.stopping import Stopping
 BACKLOG = 2048
 IDLE_GRACE_S = 1.0
 TICK_S = 0.05
+LAST_WORDS_S = 1.0
 CLOSE = (b"connection", b"close")
 
 
@@ -69,13 +70,18 @@ class Server(uvicorn.Server):
             for connection in state.connections:
                 connection.leave(IDLE_GRACE_S)  # type: ignore[union-attr]
             await asyncio.sleep(TICK_S)
-        tasks = list(state.tasks)
-        for task in tasks:
+        for task in list(state.tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._until_no_task()
         for connection in list(state.connections):
-            connection.transport.close()
+            connection.transport.abort()
+        await self._until_no_task()
         await self.lifespan.shutdown()
+
+    async def _until_no_task(self) -> None:
+        """Time for last words; a client that does not listen is not waited for."""
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=LAST_WORDS_S)
 
     async def _stop_accepting(self, listeners: list[socket.socket]) -> None:
         """Close the listeners. Whoever has connected but was not accepted yet is taken along and not reset."""

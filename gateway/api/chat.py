@@ -47,7 +47,9 @@ class ChatCompletions:
             if exchange.client_gone:
                 self._pipeline.hang_up(exchange)
             elif not exchange.closed:  # the server stops, and has waited long enough
-                await wire.send_error(send, self._pipeline.fail(exchange, error), exchange.headers())
+                stopping = self._pipeline.fail(exchange, error)
+                if not exchange.answering:
+                    await wire.send_error(send, stopping, exchange.headers())
 
     async def _answer(
         self,
@@ -68,6 +70,7 @@ class ChatCompletions:
                 body, len(raw), exchange.request_id, headers, self._catalogue, self._limits.max_messages
             )
             answer = await self._pipeline.answer(exchange, call)
+            exchange.answering = True
             await wire.send_answer(send, exchange, answer)
         except (wire.HungUp, asyncio.CancelledError):
             raise

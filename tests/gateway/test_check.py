@@ -80,6 +80,8 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "Time limits: 5 s to connect, 600 s for any piece of an answer, 3600 s in all.",
         "5 s to connect, 30 s for the first piece of a stream, 600 s for any piece of an answer, 900 s in all.",
         "Of its 2 replicas, 1 more may be asked when one cannot answer.",
+        "Takes requests of up to 33554432 bytes, 10000 messages and 64 levels of JSON.",
+        "When it is stopped, running answers have 110 s to end.",
         "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places.",
         "When it cannot answer, instruct, then thinking stands in.",
         "merged: deployment hybrid serves every effort.",

@@ -62,6 +62,8 @@ def test_another_deployment_stands_in(
     assert spare.last["thinking_token_budget"] == 32 == backend.last["thinking_token_budget"]
     assert 'thinkgate_fallbacks_total{deployment="hybrid"} 1.0' in served.get("/metrics").text
     gates = served.parts.dispatch.gates
+    pace = served.parts.paces["hybrid"]
+    assert pace.answer_s == pace.seconds(256), "nothing was learnt from what failed"
     assert gates["hybrid"].in_flight == gates["spare"].in_flight == 0
     (row,) = served.records()
     assert (row["deployment"], row["applied"], row["status"]) == ("spare", "32", 200)

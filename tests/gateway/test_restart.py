@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,26 @@ def test_what_runs_is_finished_and_ready_says_so_at_once(backend: ScriptedBacken
                 finish.set()
                 assert answer.read().endswith(b"data: [DONE]\n\n")
         assert gateway.popen.wait(PATIENCE_S) == 0
+
+
+def test_a_reader_too_slow_for_the_drain_is_cut_off_and_recorded(backend: ScriptedBackend, tmp_path: Path) -> None:
+    async def flood(connection: Connection) -> None:
+        await connection.begin_stream()
+        while True:
+            await connection.event(delta(content="x" * 65_536))
+
+    backend.script = flood
+    config = write_config(tmp_path / "thinkgate.toml", backend.url, drain_s=0.3)
+    with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
+        with (
+            httpx.Client(base_url=gateway.url(), timeout=PATIENCE_S) as client,
+            client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as answer,
+        ):
+            assert answer.status_code == 200
+            assert gateway.stop() == 0
+        assert "Traceback" not in gateway.errors()
+    with closing(sqlite3.connect(tmp_path / "thinkgate.db")) as database:
+        assert database.execute("SELECT status, error_code FROM records").fetchall() == [(503, "shutting_down")]
 
 
 def accepts(url: str) -> bool:
