@@ -20,6 +20,8 @@ T = TypeVar("T")
 _STAMP = re.compile(rb"t=(\d+\.\d+) ")
 # Streams begin over so many seconds, not all in one instant.
 RAMP_S = 2.0
+# Who does not answer at all is given up after so long.
+PATIENCE_S = 180.0
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -36,6 +38,7 @@ async def latencies(target: Target, connections: int, n: int, seed: int = 1) -> 
     """Seconds beyond the backend's own time, of `n` requests with `connections` always in flight; and the errors.
 
     Each asks the backend to take 50 to 150 ms, and the first ones begin apart, so that they do not march in step.
+    TimeoutError: they hang.
     """
     rng = random.Random(seed)
     starts = [rng.uniform(0, 0.2) for _ in range(connections)]
@@ -63,7 +66,8 @@ async def latencies(target: Target, connections: int, n: int, seed: int = 1) -> 
         if connection is not None:
             connection.close()
 
-    await asyncio.gather(*(one(start) for start in starts))
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*(one(start) for start in starts))
     return beyond, errors
 
 
@@ -112,7 +116,8 @@ async def hold(
         if connection is not None:
             connection.close()
 
-    await asyncio.gather(*(one(index) for index in range(streams)))
+    async with asyncio.timeout(seconds + PATIENCE_S):
+        await asyncio.gather(*(one(index) for index in range(streams)))
     return held
 
 

@@ -22,7 +22,7 @@ import click
 
 from loadtests.peers import bars as promised
 from loadtests.peers import report
-from loadtests.peers.cases import OURS, Case, left_out, start
+from loadtests.peers.cases import DIRECT, FLOOR, OURS, Case, left_out, start
 from loadtests.peers.fidelity import check
 from loadtests.peers.install import install
 from loadtests.peers.measure import Size, measure, row
@@ -68,7 +68,11 @@ def main(
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinkgate-peers-")))
         cases = start(stack, upstream, own, folder, chosen)
         missing = left_out(cases, folder, chosen)
-        found = measure(cases, Size(requests, rounds, stream_seconds), _say)
+        found, failed = measure(cases, Size(requests, rounds, stream_seconds), _say)
+        missing |= failed
+        for name in {DIRECT, FLOOR, OURS} & failed.keys():
+            raise click.ClickException(f"{name}: {failed[name]}")
+        cases = [case for case in cases if case.name in found]
         rows = [row(case, found) for case in cases]
         fidelity = _fidelity(cases, upstream)
     judged = promised.bars(found, {row["name"]: row for row in rows}, fidelity)

@@ -80,13 +80,15 @@ class Probe:
         return self._send(body, headers or {}), self._upstream.seen(name)
 
     def leave(self, orders: str, **fields: Any) -> float | None:
-        """Send, wait until the upstream has it (a stream: until it has begun), hang up: seconds until it notices."""
+        """Send, wait until the upstream has it (a stream: until it has begun), hang up: seconds until it notices.
+
+        None: it never did, or there was nothing to hang up on.
+        """
         name, body = self._body(orders, fields)
         with socket.create_connection(("127.0.0.1", self._target.port), timeout=10) as connection:
             connection.sendall(self._target.request(body))
-            if fields.get("stream"):
-                while b"t=" not in connection.recv(65536):
-                    pass
+            if fields.get("stream") and not _begun(connection):
+                return None
             self._poll(name, lambda seen: True)
         left = time.monotonic()
         gone = self._poll(name, lambda seen: seen.gone is not None)
@@ -123,6 +125,17 @@ class Probe:
                 return found
             time.sleep(0.01)
         return None
+
+
+def _begun(connection: socket.socket) -> bool:
+    """Read on until the first chunk of a stream; False if there is none."""
+    try:
+        while data := connection.recv(65536):
+            if b"t=" in data:
+                return True
+    except OSError:
+        pass
+    return False
 
 
 def check(target: Target, upstream: Upstream) -> dict[str, Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -53,19 +54,30 @@ class Measured:
     rss_after: float = 0.0
 
 
-def measure(cases: Sequence[Case], size: Size, say: Callable[[str], None]) -> dict[str, Measured]:
-    found = {case.name: Measured() for case in cases}
-    for case in cases:
-        found[case.name].rss_idle = _rss(case)
-    for round in range(size.rounds):
-        say(f"round {round + 1} of {size.rounds}")
+def measure(
+    cases: Sequence[Case], size: Size, say: Callable[[str], None]
+) -> tuple[dict[str, Measured], dict[str, str]]:
+    """The figures of each case; and of those that cannot answer what they are asked, why: they are left out."""
+    found = {case.name: Measured(rss_idle=_rss(case)) for case in cases}
+    failed: dict[str, str] = {}
+
+    def attempt(case: Case, work: Callable[[Case, Measured], None]) -> None:
+        try:
+            if case.name in found:
+                work(case, found[case.name])
+        except (RuntimeError, OSError, ValueError) as error:
+            say(f"{case.name} is left out: {error}")
+            failed[case.name] = f"it does not answer: {error}"
+            del found[case.name]
+
+    for number in range(size.rounds):
+        say(f"round {number + 1} of {size.rounds}")
         for case in cases:
-            _round(case, found[case.name], size, seed=round)
+            attempt(case, partial(_round, size=size, seed=number))
     for case in cases:
         say(f"streams through {case.name}")
-        _streams(case, found[case.name], size.stream_s)
-        found[case.name].rss_after = _rss(case)
-    return found
+        attempt(case, partial(_streams, seconds=size.stream_s))
+    return found, failed
 
 
 def row(case: Case, found: dict[str, Measured]) -> dict[str, Any]:
@@ -120,6 +132,8 @@ def _round(case: Case, mine: Measured, size: Size, seed: int) -> None:
     mine.alone += [1000 * value for value in seconds]
     mine.cpu_stream.append(_sequence(case, max(size.requests // 3, 1), stream=True)[0])
     beyond, errors = run(latencies(case.target, IN_FLIGHT, size.requests, seed))
+    if not beyond:
+        raise RuntimeError(f"{IN_FLIGHT} at once: {dict(errors)}")
     mine.errors += errors
     mine.at_once += [1000 * value for value in beyond]
 
@@ -139,6 +153,11 @@ def _cpu(case: Case) -> float:
 
 def _streams(case: Case, mine: Measured, seconds: float) -> None:
     """More and more streams at once, until they are not held any more; a step that fails gets a second chance."""
+    _steps(case, mine, seconds)
+    mine.rss_after = _rss(case)
+
+
+def _steps(case: Case, mine: Measured, seconds: float) -> None:
     for streams in STEPS if seconds else ():
         for _ in range(2):
             before = _cpu(case)

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from gateway.ports import free_port
 from loadtests.peers.bars import bars
+from loadtests.peers.cases import Case
 from loadtests.peers.fidelity import ROWS, check
 from loadtests.peers.install import NotInstalled, install, version
-from loadtests.peers.measure import Measured, ratio
+from loadtests.peers.measure import Measured, Size, measure, ratio
 from loadtests.peers.rivals import RIVALS, Rival, litellm
 from loadtests.peers.target import Target
 from loadtests.peers.upstream import Upstream
@@ -74,6 +76,18 @@ def test_the_direct_way_loses_nothing_but_what_only_a_proxy_can_do() -> None:
         "upstream dies in mid-stream",
     }
     assert set(rows) == set(ROWS)
+
+
+def test_who_does_not_answer_is_left_out_and_named() -> None:
+    said: list[str] = []
+    with Upstream() as upstream:
+        direct = Case("direct", Target(upstream.port), None, "")
+        gone = Case("gone", Target(free_port()), None, "")
+        refusing = Case("refusing", Target(upstream.port, model="#status=500"), None, "")
+        found, failed = measure([direct, gone, refusing], Size(10, 2, 0), said.append)
+    assert list(found) == ["direct"] and len(found["direct"].alone) == 20
+    assert set(failed) == {"gone", "refusing"} and "500" in failed["refusing"]
+    assert any("gone is left out" in line for line in said)
 
 
 def test_ratios_are_taken_within_rounds() -> None:
