@@ -34,7 +34,7 @@ def explain(chosen: Settings) -> Iterator[str]:
 def _access(chosen: Settings) -> Iterator[str]:
     access, admin = chosen.access, chosen.admin
     if access.required:
-        yield f"Clients need an API key; keys are in {access.path}, made by `thinkgate keys create`."
+        yield f"Clients need an API key; {_live_keys(access)} in {access.path}, made by `thinkgate keys create`."
     else:
         yield "Clients need no API key: whoever reaches the port may use it ([access] required = true asks for one)."
     if admin is not None:
@@ -42,6 +42,15 @@ def _access(chosen: Settings) -> Iterator[str]:
         yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
     if not chosen.server.metrics:
         yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
+
+
+def _live_keys(access: settings.Access) -> str:
+    """How many there are; the database is not made for the sake of counting."""
+    if not access.path.exists():
+        return "there are none yet"
+    keys = build.keys(access)
+    live = sum(key.state(keys.clock()) == "live" for key in keys.all())
+    return f"{live} live {'one is' if live == 1 else 'ones are'}"
 
 
 def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...]) -> Iterator[str]:

@@ -97,8 +97,8 @@ class KeyedDoor:
         if key is None:
             try:
                 key = keys.find(self._database, id)
-            except sqlite3.Error as error:
-                log.error("keys cannot be read: %s", error)
+            except (sqlite3.Error, ValueError) as error:
+                log.error("the key %s cannot be read: %s", id, error)
                 raise AccessUnavailable("The gateway cannot check API keys now.") from error
             if key is not None:
                 self._known[id] = key

@@ -120,6 +120,19 @@ def test_the_scheme_may_be_written_in_any_way_and_anthropics_header_will_do(gate
         stranger.models.list()
 
 
+def test_keys_that_cannot_be_read_open_nothing(gateway: KeyedGateway, tmp_path: Path) -> None:
+    secret, other = gateway.key(), gateway.key()
+    with closing(sqlite3.connect(tmp_path / "keys.db")) as database, database:
+        database.execute("UPDATE keys SET limits = ? WHERE id = ?", ('{"of_tomorrow": 1}', key_id(secret)))
+    answer = gateway.post(ASK, headers={"x-api-key": secret})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "access_unavailable")
+    assert opens(gateway, other)
+    with closing(sqlite3.connect(tmp_path / "keys.db")) as database, database:
+        database.execute("DROP TABLE secrets")
+    gateway.keys.counters.changed()
+    assert gateway.post(ASK, headers={"x-api-key": other}).status_code == 503
+
+
 def test_strangers_leave_nothing_behind_in_memory(gateway: KeyedGateway) -> None:
     door = gateway.parts.door
 

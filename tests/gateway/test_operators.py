@@ -213,9 +213,14 @@ def test_records_name_the_key(config: Path) -> None:
     assert (key, cost) == (made["id"], pytest.approx(132 * 2e-6))
 
 
-def test_check_says_who_may_come_in(config: Path) -> None:
+def test_check_says_who_may_come_in(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(config.parent)
     said = "\n".join(explain(load(config)))
-    assert "Clients need an API key; keys are in thinkgate-keys.db, made by `thinkgate keys create`." in said
+    made = "in thinkgate-keys.db, made by `thinkgate keys create`."
+    assert f"Clients need an API key; there are none yet {made}" in said
+    assert not Path("thinkgate-keys.db").exists()
+    keys(config, "create", "Ann")
+    assert f"Clients need an API key; 1 live one is {made}" in "\n".join(explain(load(config)))
     assert "Operators have 127.0.0.1 port 0, with a key of their own: keys, usage and metrics." in said
     assert "Metrics are for operators only." in said and OPERATOR not in said
     config.write_text(config.read_text("utf-8").replace("required = true", "required = false"), "utf-8")
