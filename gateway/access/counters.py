@@ -7,16 +7,15 @@ had not written yet, some seconds. It works on one host: processes on others hav
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.access.counts import SIZE, Counts, pack, unpack
+from gateway.access import counts as rows
+from gateway.access.counts import SIZE, Counts
 from gateway.errors import ConfigError
 
 _MAGIC = b"TGUSAGE1"
@@ -34,10 +33,13 @@ class Counters:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with self._locked():
+            self.lock()
+            try:
                 self._map = self._mapped(_GROWTH)
                 if self._map[:_VERSION_AT] == bytes(_VERSION_AT):
                     self._map[:_VERSION_AT] = _MAGIC
+            finally:
+                self.unlock()
         except (OSError, ValueError) as error:
             raise ConfigError([f"access.path: {path} cannot be used: {error}"]) from error
         if self._map[:_VERSION_AT] != _MAGIC:
@@ -50,34 +52,46 @@ class Counters:
 
     def changed(self) -> None:
         """A key is not what it was: every process is to look again."""
-        with self._locked():
+        self.lock()
+        try:
             _VERSION.pack_into(self._map, _VERSION_AT, self.version() + 1)
+        finally:
+            self.unlock()
 
     def read(self, slot: int, now: float) -> Counts:
-        with self._locked():
-            return self._row(slot, now)
+        """A key's row, its windows those of now. A change that is under way may be half in it."""
+        if (slot + 1) * _SLOT > len(self._map):
+            with Change(self, slot, now) as counts:
+                return counts
+        return self.row(slot, now)
 
-    @contextlib.contextmanager
-    def change(self, slot: int, now: float) -> Iterator[Counts]:
-        """The row of a key, its windows those of now, for nobody else to change meanwhile. An error changes nothing."""
-        with self._locked():
-            counts = self._row(slot, now)
-            yield counts
-            at = slot * _SLOT
-            self._map[at : at + SIZE] = pack(counts)
+    def change(self, slot: int, now: float) -> Change:
+        """`with counters.change(slot, now) as counts:` has a key's row, for nobody else to change meanwhile."""
+        return Change(self, slot, now)
 
     def close(self) -> None:
         self._map.close()
         os.close(self._fd)
 
-    def _row(self, slot: int, now: float) -> Counts:
-        at = slot * _SLOT
-        if at + _SLOT > len(self._map):
-            self._map.close()
-            self._map = self._mapped(at + _SLOT)
-        counts = unpack(self._map[at : at + SIZE])
+    def lock(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def unlock(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def row(self, slot: int, now: float) -> Counts:
+        counts = rows.read(self._map, slot * _SLOT)
         counts.roll(now)
         return counts
+
+    def write(self, slot: int, counts: Counts) -> None:
+        rows.write(self._map, slot * _SLOT, counts)
+
+    def grow(self, slot: int) -> None:
+        """Make room for a key's row, under the lock: the file grows with the keys."""
+        if (slot + 1) * _SLOT > len(self._map):
+            self._map.close()
+            self._map = self._mapped((slot + 1) * _SLOT)
 
     def _mapped(self, wanted: int) -> mmap.mmap:
         present = os.fstat(self._fd).st_size
@@ -87,10 +101,30 @@ class Counters:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return mmap.mmap(self._fd, size)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+class Change:
+    """A row under a lock: written when the block ends well, left as it was when it does not."""
+
+    __slots__ = ("_counters", "_counts", "_now", "_slot")
+
+    def __init__(self, counters: Counters, slot: int, now: float) -> None:
+        self._counters = counters
+        self._slot = slot
+        self._now = now
+
+    def __enter__(self) -> Counts:
+        self._counters.lock()
         try:
-            yield
+            self._counters.grow(self._slot)
+            self._counts = self._counters.row(self._slot, self._now)
+        except BaseException:
+            self._counters.unlock()
+            raise
+        return self._counts
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._counters.write(self._slot, self._counts)
         finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self._counters.unlock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, fields
+from mmap import mmap
 from operator import attrgetter
 from typing import Any
 
@@ -85,9 +86,9 @@ SIZE = _ROW.size
 _values = attrgetter(*(field.name for field in fields(Counts)))
 
 
-def unpack(buffer: bytes) -> Counts:
-    return Counts(*_ROW.unpack(buffer))
+def read(buffer: mmap, at: int) -> Counts:
+    return Counts(*_ROW.unpack_from(buffer, at))
 
 
-def pack(counts: Counts) -> bytes:
-    return _ROW.pack(*_values(counts))
+def write(buffer: mmap, at: int, counts: Counts) -> None:
+    _ROW.pack_into(buffer, at, *_values(counts))

@@ -63,6 +63,8 @@ class Holder:
         return replace(call, ceiling=ceiling, most=most, note=note)
 
     def take(self, call: Call, plan: Plan) -> bool:
+        if not self._limits.counted:
+            return True
         now = self._clock()
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
@@ -81,8 +83,6 @@ class Holder:
             completion = need + USUAL_ANSWER
             self._tokens = prompt, completion if call.limit is None else min(completion, call.limit)
             counts.requests += 1
-            counts.all_requests += 1
-            counts.last_used = now
             counts.hour_held += need
             counts.day_held += need
             counts.tokens += sum(self._tokens)
@@ -91,13 +91,14 @@ class Holder:
         return True
 
     def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
-        assert self._counts is not None, "what is sent was taken before"
-        then = self._counts
+        now = self._clock()
         prompt, completion, thought = self._used(usage, ran)
         tokens = prompt + completion - sum(self._tokens)
         dollars = plan.deployment.cost(prompt, completion)
-        with self._counters.change(self._key.slot, self._clock()) as counts:
-            self._counts = counts
+        with self._counters.change(self._key.slot, now) as counts:
+            then, self._counts = self._counts or counts, counts
+            if then is counts:  # nothing was set aside
+                counts.requests += 1
             if counts.minute == then.minute:
                 counts.tokens = max(counts.tokens + tokens, 0)
             # A clock that went to and fro may have emptied what this is taken from.
@@ -111,6 +112,8 @@ class Holder:
                 counts.day_dollars += dollars
             if counts.month == then.month:
                 counts.month_dollars += dollars
+            counts.last_used = now
+            counts.all_requests += 1
             counts.all_prompt += prompt
             counts.all_completion += completion
             counts.all_thinking += thought

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -48,6 +49,11 @@ class Limits(Table):
         if isinstance(ceiling, str) and ceiling not in LEVELS:
             raise ValueError(f"{ceiling!r} is no effort.{suggestion(ceiling, LEVELS)}")
         return ceiling
+
+    @cached_property
+    def counted(self) -> bool:
+        """Whether any of them is an amount."""
+        return len(self.given().keys() - {"models", "ceiling"}) > 0
 
     def given(self) -> dict[str, Any]:
         """Only what is limited."""

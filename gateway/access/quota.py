@@ -16,7 +16,7 @@ RATE, QUOTA = "rate_limit_exceeded", "insufficient_quota"
 SOON_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """One limit: how much it allows, what is gone, of that what running requests may give back, seconds to its end."""
 

@@ -313,6 +313,9 @@ def test_pass_through_models_are_counted_by_what_they_used(gateway: KeyedGateway
     assert ask(gateway, secret, model="plain").status_code == 429
 
 
-def test_without_limits_there_are_no_headers_about_them(gateway: KeyedGateway) -> None:
-    headers = ask(gateway, gateway.key()).headers
+def test_without_limits_there_are_no_headers_about_them_but_counts(gateway: KeyedGateway) -> None:
+    secret = gateway.key()
+    headers = ask(gateway, secret, reasoning_effort="low").headers
+    after = used(gateway, secret)
+    assert (after.requests, after.all_requests, after.tokens, after.hour_used) == (1, 1, 43, 32)
     assert not [name for name in headers if "ratelimit" in name or "thinking" in name]
