@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI
 from gateway import __version__, settings
 from gateway.access.keys import Keys
 from gateway.api import keys as key_routes
-from gateway.api import ops
+from gateway.api import openapi_admin, ops
 from gateway.api.telling import tell_errors
 from gateway.errors import ConfigError
 from gateway.exchange import Ids
@@ -47,6 +47,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str) -> FastAPI:
     app.include_router(ops.health_router())
     app.include_router(ops.metrics_router(metrics), dependencies=guard)
     app.include_router(key_routes.router(keys), dependencies=guard)
+    app.include_router(ops.document_router(openapi_admin.document(__version__)), dependencies=guard)
     tell_errors(app, Ids())
     return app
 

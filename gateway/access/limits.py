@@ -34,7 +34,9 @@ class Limits(Table):
     """Left out means without limit. Minutes, hours, days and months are those of the clock, in UTC."""
 
     models: Annotated[list[Name], Field(min_length=1)] | None = None
-    ceiling: str | Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    ceiling: (
+        Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated[int, Field(ge=0, le=1_000_000)] | None
+    ) = None
     """The strongest effort: a named level, or a budget in thinking tokens."""
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None

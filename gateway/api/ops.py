@@ -72,3 +72,13 @@ def metrics_router(metrics: Metrics) -> APIRouter:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return routes
+
+
+def document_router(document: dict[str, Any]) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/openapi.json")
+    async def described() -> dict[str, Any]:
+        return document
+
+    return routes
