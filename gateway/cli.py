@@ -40,7 +40,13 @@ def main() -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Overrides the configuration; 8080 without one, 0: any free."
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the port.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share the port; SIGHUP replaces them one by one.",
+)
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
     """Run the gateway."""

@@ -20,6 +20,9 @@ from gateway.settings import Server
 LINGER_S = 2.0
 # With every answer, whoever makes it: it is what it says it is, and no cache keeps it.
 SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+# A body in chunks of one byte has six bytes for each of them on the wire. What comes beyond that, and the size of a
+# head, is no body: trailers without end.
+CHUNK_OVERHEAD = 8
 # In the scope of a request whose body is too late.
 TOO_SLOW = "thinkgate.body_too_slow"
 # In the scope of every request: takes what is to be done if the client leaves before its answer is complete. A task
@@ -35,6 +38,7 @@ class Connection(HttpToolsProtocol):
         self._limits = limits
         self._piece = 0
         self._received = 0
+        self._body_bytes = 0
         self._in_head = False
         self._in_body = False
         self._refused: GatewayError | None = None
@@ -65,8 +69,11 @@ class Connection(HttpToolsProtocol):
                 self._refuse(self._too_large())
             elif self._timer is None:
                 self._arm(self._limits.header_timeout_s, self._too_slow)
-        elif self._in_body and self._timer is None and self._refused is None:
-            self._arm(self._limits.body_timeout_s, self._body_too_slow)
+        elif self._in_body and self._refused is None:
+            if self._received > 2 * self._limits.max_header_bytes + CHUNK_OVERHEAD * self._body_bytes:
+                self._refuse(self._too_large())
+            elif self._timer is None:
+                self._arm(self._limits.body_timeout_s, self._body_too_slow)
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -82,8 +89,12 @@ class Connection(HttpToolsProtocol):
         self.scope[ON_HANG_UP] = self._on_hang_up  # type: ignore[literal-required]
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._received = 0
+        self._received = self._body_bytes = 0
         self._in_body = False
         self._disarm()
         super().on_message_complete()
@@ -158,8 +169,11 @@ class Connection(HttpToolsProtocol):
         self._refused = error
         self.flow.resume_reading()
         if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()  # an answer to an earlier request is under way: it must not be mixed with this one
-            return
+            if self.cycle.response_started or not self._in_body:
+                self.transport.close()  # an answer is under way, which must not be mixed with this one
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         body = error.body()
         safe = "".join(f"{name}: {value}\r\n" for name, value in SAFE_HEADERS.items())
         head = (

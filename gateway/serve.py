@@ -49,6 +49,8 @@ def serve(load: Load, workers: int = 1) -> None:
 
     with listener:
         if workers == 1:
+            # There is nobody to take its place: it stops in good order, as when its terminal is closed.
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
             parts = make_parts(settings)
             with _operators(settings, parts.metrics):
                 _run(parts, listener, ready)

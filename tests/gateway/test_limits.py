@@ -52,6 +52,10 @@ class Raw:
             pass
         return sent
 
+    def status(self) -> int:
+        """Of the first answer."""
+        return int(self._socket.recv(65_536).split(b" ")[1])
+
     def answer(self) -> tuple[int, dict[str, Any]]:
         """Status and error of an answer after which the gateway closes the connection."""
         data = b""
@@ -84,6 +88,18 @@ def test_heads_beyond_the_limits(
     assert error["type"] == "invalid_request_error" and "yyy" not in error["message"]
     assert gateway.post(ASK).status_code == 200
     assert len(backend.requests) == 1
+
+
+def test_trailers_without_end_are_no_body(scripted_gateway: RunningGateway) -> None:
+    with Raw(scripted_gateway.url) as raw:
+        raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+        raw.send(b"x-more: and more\r\n" * 5_000)
+        assert raw.answer()[1]["code"] == "headers_too_large"
+    body = json.dumps({**ASK, "messages": [{"role": "user", "content": "x" * 30_000}]}).encode()
+    with Raw(scripted_gateway.url) as raw:
+        raw.send(LINE + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n")
+        raw.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-trailer: y\r\n\r\n")
+        assert raw.status() == 200
 
 
 def test_a_line_of_the_request_is_limited_too(scripted_gateway: RunningGateway) -> None:
@@ -164,6 +180,10 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
         with Raw(url) as raw:
             raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n")
             raw.pour(b"100000\r\n" + b"y" * MIB + b"\r\n", 100)
+        for trailer in (b"y" * MIB, b"x-many: many\r\n" * 80_000):
+            with Raw(url) as raw:
+                raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-endless: ")
+                raw.pour(trailer, 100)
         httpx.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
         assert rss(gateway.popen.pid) - before < 16 * MIB
         assert gateway.stop() == 0

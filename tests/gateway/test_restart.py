@@ -239,6 +239,13 @@ def accepts(url: str) -> bool:
     return True
 
 
+def test_a_single_gateway_ends_in_good_order_with_its_terminal(backend: ScriptedBackend, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "thinkgate.toml", backend.url)
+    with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
+        gateway.url()
+        assert gateway.stop(signal.SIGHUP) == 0 and gateway.errors() == ""
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_takes_longer_than_the_drain_ends_in_an_error(
     backend: ScriptedBackend, tmp_path: Path, stream: bool
