@@ -17,7 +17,7 @@ from gateway.access.counts import Counts
 from gateway.access.secret import key_id
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
-from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, thorough
+from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient, thorough
 
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 ASK: dict[str, Any] = {"model": "bounded", "messages": MESSAGES}
@@ -69,7 +69,9 @@ def test_requests_per_minute(gateway: KeyedGateway, clock: Clock, backend: Scrip
     assert len(backend.requests) == 2
     clock.now = NOON + 60
     assert ask(gateway, secret).status_code == 200
-    assert [row["status"] for row in gateway.records()] == [200, 200, 429, 200]
+    rows = gateway.records()
+    assert [row["status"] for row in rows] == [200, 200, 429, 200]
+    assert {row["key"] for row in rows} == {key_id(secret)} and rows[2]["error_code"] == "rate_limit_exceeded"
 
 
 def test_tokens_per_minute_count_what_was_used(gateway: KeyedGateway, clock: Clock) -> None:
@@ -226,6 +228,17 @@ def test_who_hangs_up_pays_for_what_was_set_aside(gateway: KeyedGateway, backend
     gateway.stop()
     after = used(gateway, secret)
     assert (after.hour_used, after.hour_held) == (128, 0)
+
+
+def test_a_stream_is_counted_by_what_it_says_at_its_end(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
+    backend.script = obedient
+    secret = gateway.key(thinking_per_hour=200, tokens_per_minute=1000)
+    with gateway.client(secret) as client:
+        raw = client.chat.completions.with_raw_response.create(**ASK, reasoning_effort="high", stream=True)
+        assert raw.headers["x-thinkgate-remaining-thinking"] == "72"
+        assert not [chunk for chunk in raw.parse() if chunk.usage]
+    after = used(gateway, secret)
+    assert (after.hour_used, after.hour_held, after.tokens) == (5, 0, 16)
 
 
 def test_a_ceiling_refuses_what_is_named_above_it_and_bounds_the_rest(

@@ -1,0 +1,88 @@
+"""Whatever a key's requests do and in whatever order: its thinking quota holds, and it is never locked out for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.access.counters import Counters
+from gateway.access.holder import Holder
+from gateway.access.key import Key
+from gateway.access.limits import Limits
+from gateway.efforts import LEVELS, from_budget
+from gateway.errors import QuotaExceeded
+from gateway.families.rows import FAMILIES
+from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Plan, Usage
+from tests.gateway.keyed import Clock
+
+LIMIT, LONGEST = 1000, 400
+DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", FAMILIES["qwen3"], output_price=0.001)
+ARM = Arm("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
+KEY = Key(
+    1, "k", "k", 0.0, None, None, Limits(thinking_per_hour=LIMIT, thinking_per_day=10 * LIMIT, dollars_per_day=1e9)
+)
+
+# A request with an effort (None: decide for me), the end of one that runs (which, and how much of its budget it used;
+# None: nobody knows), or a step of the clock in seconds.
+EFFORT = st.none() | st.integers(0, 1200) | st.just("unlimited")
+ASK = st.tuples(st.just("ask"), EFFORT)
+END = st.tuples(st.just("end"), st.integers(0, 30), st.none() | st.floats(0, 1))
+FORWARD = st.tuples(st.just("step"), st.floats(0, 2000))
+ANYWHERE = st.tuples(st.just("step"), st.floats(-1e9, 1e9))
+
+
+def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignore[type-arg]
+    counters, clock = Counters(folder / "usage"), Clock()
+    running: list[tuple[Holder, Plan]] = []
+    for kind, *what in steps:
+        if kind == "step":
+            clock.now += what[0]
+        elif kind == "ask":
+            began = begin(counters, clock, what[0])
+            running += [began] if began else []
+        elif running:
+            holder, plan = running.pop(what[0] % len(running))
+            budget = plan.effort.budget or 0
+            usage = Usage() if what[1] is None else Usage(5, int(budget * what[1]) + 3, int(budget * what[1]))
+            holder.settle(plan, usage, True)
+        row = counters.read(KEY.slot, clock.now)
+        assert min(row.hour_used, row.hour_held, row.day_used, row.day_held, row.tokens, row.dollars_held) >= 0
+        if steady:
+            assert row.hour_used + row.hour_held <= LIMIT and row.day_used + row.day_held <= 10 * LIMIT
+    # Tomorrow all of it is there again, whatever has become of the requests.
+    clock.now += 2 * 86_400
+    assert begin(counters, clock, LIMIT) is not None
+    counters.close()
+
+
+def begin(counters: Counters, clock: Clock, asked: int | str | None) -> tuple[Holder, Plan] | None:
+    """Bounded, decided as a client's own policy would, and taken; None if that was refused."""
+    holder = Holder(KEY, counters, clock, LONGEST)
+    requested = UNLIMITED if asked == "unlimited" else None if asked is None else from_budget(int(asked))
+    try:
+        call = holder.bound(Call("r", "chat", "m", {}, requested=requested), LEVELS, ARM)
+        effort = min(
+            filter(None, (requested or UNLIMITED, call.most)), key=lambda e: e.budget or (1e9 if e.think else 0)
+        )
+        plan = Plan(DEPLOYMENT, effort, {}, effort=effort)
+        assert holder.take(call, plan), "nobody else takes anything"
+    except QuotaExceeded:
+        return None
+    return holder, plan
+
+
+@given(st.lists(ASK | END | FORWARD, max_size=60))
+@settings(deadline=None)
+def test_with_a_steady_clock_the_quota_holds(steps: list[tuple]) -> None:  # type: ignore[type-arg]
+    with TemporaryDirectory() as folder:
+        play(Path(folder), steps, steady=True)
+
+
+@given(st.lists(ASK | END | ANYWHERE, max_size=60))
+@settings(deadline=None)
+def test_with_any_clock_nobody_is_locked_out(steps: list[tuple]) -> None:  # type: ignore[type-arg]
+    with TemporaryDirectory() as folder:
+        play(Path(folder), steps, steady=False)
