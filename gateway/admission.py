@@ -16,7 +16,8 @@ from gateway.errors import Overloaded
 from gateway.pace import Measured, Pace
 from gateway.types import Deployment, Pressure
 
-# After so many seconds of waiting a batch request is as good as any that comes then, and may take any place.
+# After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes
+# then, and may take any place.
 BATCH_AGES_S = 30.0
 
 Waiter = asyncio.Future[bool]
@@ -34,13 +35,24 @@ class Watch:
 class Gate:
     """The places of one deployment in this process. Who gets one by `try_enter` or `enter` must `leave` once."""
 
-    __slots__ = ("_batch", "_batch_places", "_interactive", "_limits", "_pace", "_places", "_watch", "in_flight")
+    __slots__ = (
+        "_ages_s",
+        "_batch",
+        "_batch_places",
+        "_interactive",
+        "_limits",
+        "_pace",
+        "_places",
+        "_watch",
+        "in_flight",
+    )
 
     def __init__(self, deployment: Deployment, pace: Pace, watch: Watch) -> None:
         most = deployment.max_in_flight
         self._limits = deployment
         self._pace = pace
         self._watch = watch
+        self._ages_s = min(BATCH_AGES_S, deployment.batch_wait_s / 2)
         self._places = math.inf if most is None else most
         self._batch_places = math.inf if most is None else max(1, int(most * deployment.batch_share))
         # Since when each has waited, first come first.
@@ -69,12 +81,14 @@ class Gate:
         """
         loop = asyncio.get_running_loop()
         queue = self._batch if batch else self._interactive
-        patience_s = min(self._limits.max_wait_s, limit_s)
+        patience_s = min(self._limits.batch_wait_s if batch else self._limits.max_wait_s, limit_s)
         if len(queue) >= self._limits.max_queue or self._wait_s(batch) > patience_s:
             raise self._refusal(batch)
         begun = loop.time()
         waiter: Waiter = loop.create_future()
-        timer = loop.call_later(patience_s, _give_up, waiter)
+        timers = [loop.call_later(patience_s, _give_up, waiter)]
+        if batch:
+            timers.append(loop.call_later(self._ages_s, self._let_in))
         queue[waiter] = begun
         self._watch.queued(self.queued)
         try:
@@ -84,7 +98,8 @@ class Gate:
                 self.leave(None)  # it was given a place in the very moment that its client left
             raise
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
             queue.pop(waiter, None)
             self._watch.queued(self.queued)
             waited_s = loop.time() - begun
@@ -97,6 +112,9 @@ class Gate:
         """Give a place back; `measured` says how fast the answer was, if it was a whole one."""
         self.in_flight -= 1
         self._pace.learn(measured)
+        self._let_in()
+
+    def _let_in(self) -> None:
         while (waiter := self._next()) is not None:
             self.in_flight += 1
             waiter.set_result(True)
@@ -109,7 +127,7 @@ class Gate:
         if batch is None and interactive is None:
             return None
         now = asyncio.get_running_loop().time()
-        ages = math.inf if batch is None else self._batch[batch] + BATCH_AGES_S
+        ages = math.inf if batch is None else self._batch[batch] + self._ages_s
         if interactive is not None and self._interactive[interactive] <= ages:
             del self._interactive[interactive]
             return interactive

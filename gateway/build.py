@@ -153,6 +153,7 @@ def _deployment(name: str, given: settings.Deployment) -> Deployment:
         max_in_flight=given.max_in_flight,
         max_queue=given.max_queue,
         max_wait_s=given.max_wait_s,
+        batch_wait_s=given.batch_wait_s,
         batch_share=given.batch_share,
         api_key=settings.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,

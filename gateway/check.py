@@ -65,7 +65,8 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...]) -> It
     if deployment.max_in_flight is not None:
         yield (
             f"  At most {deployment.max_in_flight} requests at once; {deployment.max_queue} more wait, for up to "
-            f"{deployment.max_wait_s:g} s. Batch requests have {deployment.batch_share:.0%} of the places."
+            f"{deployment.max_wait_s:g} s. Batch requests have {deployment.batch_share:.0%} of the places and wait "
+            f"for up to {deployment.batch_wait_s:g} s."
         )
     if fallbacks:
         yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."

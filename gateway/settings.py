@@ -108,7 +108,8 @@ class Deployment(Strict):
     max_queue: Annotated[int, Field(ge=0)] = 256
     """How many may wait for it, and as many batch requests besides; more are refused."""
     max_wait_s: Annotated[float, Field(gt=0)] = 30.0
-    """How long one may wait; one that would probably wait longer is refused at once."""
+    batch_wait_s: Annotated[float, Field(gt=0)] = 300.0
+    """How long one may wait, and a batch request; one that would probably wait longer is refused at once."""
     batch_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     """The share of the places that batch requests may have."""
     fallback: Annotated[list[str], BeforeValidator(_one_or_more)] = []

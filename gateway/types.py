@@ -79,6 +79,7 @@ class Deployment:
     max_in_flight: int | None = None
     max_queue: int = 256
     max_wait_s: float = 30.0
+    batch_wait_s: float = 300.0
     batch_share: float = 0.8
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""

@@ -116,6 +116,19 @@ def test_batch_leaves_places_to_others_but_not_for_ever() -> None:
     run(main())
 
 
+def test_a_batch_request_that_has_waited_takes_a_free_place_though_nobody_leaves() -> None:
+    async def main() -> None:
+        door = gate(max_in_flight=2, batch_share=0.5, batch_wait_s=8.0)
+        assert door.try_enter(batch=True) and not door.try_enter(batch=True)
+        assert await enter(door, batch=True) == pytest.approx(4.0)
+        assert (door.in_flight, door.queued) == (2, 0)
+        with pytest.raises(Overloaded):
+            await enter(door, batch=True)
+        assert door.queued == 0
+
+    run(main())
+
+
 def test_the_time_to_come_back_is_what_those_ahead_need() -> None:
     async def main() -> None:
         refused: list[int] = []

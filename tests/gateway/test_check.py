@@ -82,7 +82,7 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "Of its 2 replicas, 1 more may be asked when one cannot answer.",
         "Takes requests of up to 33554432 bytes, 10000 messages and 64 levels of JSON.",
         "When it is stopped, running answers have 110 s to end.",
-        "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places.",
+        "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places",
         "When it cannot answer, instruct, then thinking stands in.",
         "merged: deployment hybrid serves every effort.",
         "none: to hybrid with chat_template_kwargs {enable_thinking: false}",
