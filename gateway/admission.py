@@ -19,6 +19,7 @@ from gateway.types import Deployment, Pressure
 # After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes
 # then, and may take any place.
 BATCH_AGES_S = 30.0
+TICK_S = 0.01
 
 Waiter = asyncio.Future[bool]
 
@@ -88,7 +89,8 @@ class Gate:
         waiter: Waiter = loop.create_future()
         timers = [loop.call_later(patience_s, _give_up, waiter)]
         if batch:
-            timers.append(loop.call_later(self._ages_s, self._let_in))
+            # A little later, for the clocks of loops are coarse.
+            timers.append(loop.call_later(self._ages_s + TICK_S, self._let_in))
         queue[waiter] = begun
         self._watch.queued(self.queued)
         try:
