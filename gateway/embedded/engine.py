@@ -22,7 +22,7 @@ class Engine:
 
     def __init__(self, models: Mapping[str, Served], max_queue: int, failed: Callable[[], None]) -> None:
         """`failed` is called in the event loop when decoding breaks down: nothing will be answered from then on."""
-        self.models, self._failed = models, failed
+        self.models, self._max_queue, self._failed = models, max_queue, failed
         self.metrics = Metrics(list(models))
         batches = {name: Batch(served.decoder) for name, served in models.items()}
         self._scheduler = Scheduler(batches, max_queue, self._deliver, self._break)
@@ -54,6 +54,9 @@ class Engine:
         """`n` answers to every prompt, numbered in that order. Raises QueueFull."""
         if not self.healthy:
             raise Failed("The engine has stopped decoding.")
+        if len(prompts) * n > self._max_queue:  # before anything is made for that many
+            self.metrics.rejected(served.name)
+            raise QueueFull(served.name, self._scheduler.waiting(served.name))
         generation = Generation(self.metrics, served.name)
         copies = [(prompt, copy) for prompt in prompts for copy in range(n)]
         answers = [

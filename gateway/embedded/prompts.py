@@ -89,7 +89,7 @@ def _part(model: str, index: int, part: Mapping[str, Any]) -> str:
     kind = part.get("type", "text")
     if kind in ("image_url", "input_audio", "video_url", "audio_url", "image_embeds", "file"):
         raise BadRequest(f"{model} is not a multimodal model")
-    text = part.get(TEXT_FIELDS.get(kind, ""))
+    text = part.get(TEXT_FIELDS.get(kind, "")) if isinstance(kind, str) else None
     if not isinstance(text, str):
         raise _wrong(index, "content", "literal_error", "Input should be a part of type 'text'", dict(part))
     return text

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.embedded.chat import Chat
@@ -47,6 +47,7 @@ def told(error: RequestError) -> None:
 
 @QUICK
 @given(body=bodies(["tiny", "tiny-instruct", "tiny-thinking"]))
+@example(body={"messages": [{"role": "user", "content": [{"type": {}, "text": "hi"}]}]})
 def test_any_chat_is_accepted_or_refused(body: dict[str, Any]) -> None:
     try:
         Chat(engine(), parse_json(orjson.dumps(body)), None)

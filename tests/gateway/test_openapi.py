@@ -11,7 +11,7 @@ from hypothesis import given
 from schemathesis import APIOperation, Case, GenerationMode
 
 from gateway.api import openapi
-from tests.gateway.bounded import FEW
+from tests.gateway.bounded import FEW, whole
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -49,10 +49,10 @@ def test_what_is_not_allowed_is_refused_as_described(gateway: RunningGateway) ->
 
 def _sensible(body: dict[str, Any]) -> dict[str, Any]:
     """What no schema can say: a model that exists, whole numbers without a point, and no contradiction."""
-    whole = {name: int(value) if isinstance(value, float) else value for name, value in body.items()}
-    if whole.get("reasoning_effort") not in (None, "auto"):
-        whole.pop("chat_template_kwargs", None)
-    return {**whole, "model": "merged"}
+    body = whole(body)
+    if body.get("reasoning_effort") not in (None, "auto"):
+        body.pop("chat_template_kwargs", None)
+    return {**body, "model": "merged"}
 
 
 def test_the_document_is_served(gateway: RunningGateway) -> None:
