@@ -22,6 +22,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _SANE_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
+_STATE = b"tracestate"
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
 
@@ -30,7 +31,11 @@ class HungUp(Exception):
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    """Of a header that comes twice the last; only a trace state may be told in several, and is all of them."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    if len(headers) < len(scope["headers"]) and "tracestate" in headers:
+        headers["tracestate"] = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == _STATE)
+    return headers
 
 
 def given_id(headers: Headers) -> str | None:

@@ -6,6 +6,7 @@ import asyncio
 from statistics import fmean
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -55,3 +56,9 @@ async def test_thinking_helps_reasoning_and_instruct_work_needs_none(engine: str
     assert never["reasoning"] <= 0.6
     assert always["reasoning"] >= 0.95 - SLACK
     assert never["reasoning"] < little["reasoning"] < always["reasoning"]
+
+
+def test_more_answers_than_can_wait_are_refused_before_anything_is_made(engine: str) -> None:
+    many = {"model": "tiny", "prompt": ["hi"] * 5000, "n": 16384, "temperature": 1}
+    answer = httpx.post(f"{engine}/v1/completions", json=many, timeout=20)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
