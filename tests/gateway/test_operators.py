@@ -243,6 +243,11 @@ def test_check_says_who_may_come_in(config: Path, monkeypatch: pytest.MonkeyPatc
         ("admin = { port = 0,", "admin = {", "admin.port: is required"),
         ("required = true", "requierd = true", "access.requierd: unknown key. Did you mean 'required'?"),
         ('family = "qwen3"', 'family = "qwen3", api_key_file = "none"', "deployments.dep.api_key_file: none: No such"),
+        (
+            'family = "qwen3"',
+            'family = "qwen3", api_key_env = "HOME", api_key_file = "none"',
+            "deployments.dep.api_key_env, api_key_file: name one of them",
+        ),
     ],
 )
 def test_each_fault_of_the_configuration_is_one_line(config: Path, right: str, wrong: str, fault: str) -> None:

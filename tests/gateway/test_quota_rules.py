@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.access.counters import Counters
@@ -81,6 +81,7 @@ def test_with_a_steady_clock_the_quota_holds(steps: list[tuple]) -> None:  # typ
         play(Path(folder), steps, steady=True)
 
 
+@example([("ask", 300), ("step", 3600.0), ("ask", 300), ("step", -3600.0), ("ask", 0), ("end", 0, 0.0)])
 @given(st.lists(ASK | END | ANYWHERE, max_size=60))
 @settings(deadline=None)
 def test_with_any_clock_nobody_is_locked_out(steps: list[tuple]) -> None:  # type: ignore[type-arg]
