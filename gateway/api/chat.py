@@ -63,7 +63,7 @@ class ChatCompletions:
         try:
             raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
             wire.cancel_on_hang_up(scope, task, exchange)
-            body = json_object.read(raw, self._limits.max_depth)
+            body = json_object.read(raw, self._limits.max_depth, self._limits.max_values)
             exchange.model = str(body.get("model"))[:100]
             exchange.visitor.check_model(checks.text(body, "model"))
             exchange.call = call = read_call(

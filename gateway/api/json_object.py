@@ -15,14 +15,16 @@ import orjson
 
 from gateway.errors import InvalidRequest
 
+MOST_VALUES = 500_000
 _PLACE = re.compile(r"line \d+ column \d+$")
 
 
-def read(raw: bytes, max_depth: int) -> dict[str, Any]:
-    """The body as an object. InvalidRequest: it is no UTF-8, no JSON, no object, ambiguous, or nested too deep.
+def read(raw: bytes, max_depth: int, max_values: int = MOST_VALUES) -> dict[str, Any]:
+    """The body as an object. InvalidRequest: it is no UTF-8, no JSON, no object, ambiguous, too deep or too much of it.
 
     No error repeats what was sent.
     """
+    _check_values(raw, max_values)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -35,6 +37,12 @@ def read(raw: bytes, max_depth: int) -> dict[str, Any]:
     if orjson.dumps(body) != raw:
         _check_duplicates(raw, body)
     return body
+
+
+def _check_values(raw: bytes, most: int) -> None:
+    """Three bytes of JSON may become sixty of memory: `[],[],[],`. Counted before anything is made of them."""
+    if len(raw) > most and sum(map(raw.count, (b",", b"[", b"{"))) > most:
+        raise InvalidRequest(f"The request body holds more than {most} values.", code="too_many_values")
 
 
 def _check_depth(body: dict[str, Any], most: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.ports import free_port
+from gateway.replicas import FAILURES
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend
@@ -74,6 +75,15 @@ def test_one_that_cannot_be_reached_is_left_alone_while_another_stands_in(spare:
     notes = [served.post(ASK).headers["x-thinkgate-note"] for _ in range(6)]
     assert all("(backend_unreachable)" in note for note in notes)
     assert len(spare.requests) == 6
+
+
+def test_one_that_keeps_failing_is_left_alone_for_a_while(
+    backend: ScriptedBackend, spare: ScriptedBackend, start: Start
+) -> None:
+    backend.script = refuse(503)
+    served = gateway(start, backend.url, spare)
+    assert [served.post(ASK).status_code for _ in range(6)] == [200] * 6
+    assert (len(backend.requests), len(spare.requests)) == (FAILURES, 6)
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,7 @@ def rss(pid: int) -> int:
 def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(
-        f'server.max_body_bytes = 100000\ndeployments.dep = {{ url = "{backend.url}", family = "qwen3" }}\n'
-        'models.merged = { deployment = "dep" }\n',
+        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3" }}\nmodels.merged = {{ deployment = "dep" }}\n',
         "utf-8",
     )
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
@@ -184,8 +183,13 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
             with Raw(url) as raw:
                 raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-endless: ")
                 raw.pour(trailer, 100)
+        for values in (b"[],", b"{},", b'{"a":1},', b"1.5,", b'"",'):
+            answer = httpx.post(
+                f"{url}/v1/chat/completions", content=b'{"a":[' + values * 3_000_000 + b"1]}", timeout=60
+            )
+            assert answer.status_code == 400
         httpx.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
-        assert rss(gateway.popen.pid) - before < 16 * MIB
+        assert rss(gateway.popen.pid) - before < 96 * MIB
         assert gateway.stop() == 0
 
 
@@ -205,7 +209,7 @@ JSON = st.recursive(
 def test_every_sane_body_is_read_as_it_was_meant(body: dict[str, Any], indent: int | None) -> None:
     for ascii_only in (True, False):
         raw = json.dumps(body, indent=indent, ensure_ascii=ascii_only).encode()
-        assert json_object.read(raw, 200) == body
+        assert json_object.read(raw, 200, 100_000) == body
         assert jiter.from_json(raw) == orjson.loads(raw)
 
 
@@ -213,7 +217,7 @@ def test_every_sane_body_is_read_as_it_was_meant(body: dict[str, Any], indent: i
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\u0d8 e9+-.tfn', max_size=60).map(str.encode))
 def test_any_bytes_are_an_object_or_an_error_of_the_client(raw: bytes) -> None:
     try:
-        body = json_object.read(raw, 8)
+        body = json_object.read(raw, 8, 100)
     except InvalidRequest as error:
         assert error.status == 400
     else:

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from gateway.families.compiler import compile_plan
+from gateway.families.limits import AnswerLimits
+from gateway.families.rows import FAMILIES
 from gateway.faults import wait_s
 from gateway.ports import free_port
 from gateway.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
+from gateway.types import Arm, Call, Deployment, Effort, EffortForecast, Forecast
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
@@ -268,6 +272,16 @@ def test_a_moment_to_come_back_is_obeyed(start: Start) -> None:
         gateway = start(_several([first.url, second.url]))
         assert {gateway.post(_ask(number)).status_code for number in range(12)} == {200}
         assert len(first.requests) == 1
+
+
+def test_the_work_of_a_request_is_what_is_forecast_of_it() -> None:
+    deployment = Deployment("d", ("http://x/v1",), "m", FAMILIES["qwen3"])
+    effort = Effort(True, 512)
+    arm = Arm("a", deployment, deployment, (effort,))
+    call = Call("r", "chat", "m", {"messages": []}, size=400)
+    forecast = Forecast("v", (EffortForecast(effort, 0.9, 60.0, 20.0, 1.0),))
+    expected, at_most = (compile_plan(call, effort, arm, AnswerLimits(0), seen).tokens for seen in (forecast, None))
+    assert (expected, at_most) == (100 + 60 + 20, 100 + 512)
 
 
 def test_retries_can_be_switched_off(start: Start) -> None:
