@@ -138,11 +138,17 @@ def test_nobody_else_is_let_in(operators: tuple[Process, str, httpx.Client]) -> 
     process, url, operator = operators
     secret = operator.post("/keys", json={"name": "Ann"}).json()["secret"]
     for headers in ({}, {"authorization": f"Bearer {secret}"}, {"authorization": f"Bearer {OPERATOR} x"}):
-        for method, path in (("GET", "/keys"), ("POST", "/keys"), ("GET", "/keys/x"), ("GET", "/metrics")):
+        for method, path in (
+            ("GET", "/keys"),
+            ("POST", "/keys"),
+            ("GET", "/keys/x"),
+            ("GET", "/metrics"),
+            ("GET", "/openapi.json"),
+        ):
             answer = httpx.request(method, process.operators + path, headers=headers)
             assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
     assert httpx.get(f"{process.operators}/health").status_code == 200
-    for path in ("/v1/models", "/openapi.json", "/docs", "/ready"):
+    for path in ("/v1/models", "/docs", "/ready"):
         assert operator.get(path).status_code == 404
     assert status(url, OPERATOR) == 401
     assert len(operator.get("/keys").json()["data"]) == 1
