@@ -177,8 +177,8 @@ class Call:
     `body` is in Chat Completions form and is never changed. `requested` is the effort the client named (None: decide
     for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
     one. `most` is the most that its key allows, whatever the policy says, `note` what the client is to know of that.
-    `limit` is the client's limit on all completion tokens, `size` the request's bytes, `unit` what an experiment
-    assigns, `tries` how often the client has tried before, `batch` whether it can wait.
+    `limit` is the client's limit on all completion tokens of each of its `choices`, `size` the request's bytes,
+    `unit` what an experiment assigns, `tries` how often the client has tried before, `batch` whether it can wait.
     """
 
     request_id: str
@@ -194,6 +194,7 @@ class Call:
     note: str = ""
     dial: float | None = None
     limit: int | None = None
+    choices: int = 1
     size: int = 0
     unit: str = ""
     tries: int = 0

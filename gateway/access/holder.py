@@ -80,8 +80,8 @@ class Holder:
                     raise quota.no_thinking_left(window, need)
             self._held = need
             prompt = call.size // BYTES_PER_TOKEN
-            completion = need + USUAL_ANSWER
-            self._tokens = prompt, completion if call.limit is None else min(completion, call.limit)
+            completion = need + USUAL_ANSWER * call.choices
+            self._tokens = prompt, completion if call.limit is None else min(completion, call.limit * call.choices)
             counts.requests += 1
             counts.hour_held += need
             counts.day_held += need
@@ -141,13 +141,15 @@ class Holder:
         self._counts = counts = self._counters.read(self._key.slot, now)
         window = quota.thinking(limits, counts, now)
         assert window is not None, "there is a quota"
-        self._seen = left = int(window.left)
+        self._seen = int(window.left)
+        # Each choice thinks for itself.
+        left = self._seen // call.choices
         if call.requested is not None and not left:
-            raise quota.no_thinking_left(window, 1)
+            raise quota.no_thinking_left(window, call.choices)
         wanted = arm.efforts[-1] if call.requested is None else call.requested
         note = ""
         if left < min(efforts.size(wanted), self._longest):
-            note = f"the key has {left} thinking tokens left for this {window.name}"
+            note = f"the key has {self._seen} thinking tokens left for this {window.name}"
         elif call.requested is not None:
             note = f"for this key, unlimited is {self._longest} thinking tokens"
         return efforts.from_budget(min(left, self._longest)), note
@@ -159,7 +161,7 @@ class Holder:
             return 0, True
         budget = applied.budget if applied is not None else None
         need = self._longest if budget is None else budget
-        return (need if call.limit is None else min(need, call.limit)), budget is None
+        return (need if call.limit is None else min(need, call.limit)) * call.choices, budget is None
 
     def _used(self, usage: Usage, ran: bool) -> tuple[int, int, int]:
         """Prompt, completion and thinking tokens to be charged."""

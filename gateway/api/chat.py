@@ -100,6 +100,7 @@ def read_call(
         asked=asked.word,
         ceiling=asked.ceiling,
         dial=read_dial(body, model.name, model.policy.has_dial),
+        choices=checks.integer(body, "n", 1, checks.MOST_CHOICES) or 1,
         limit=min((limit for limit in limits if limit is not None), default=None),
         size=size,
         unit=_unit(body) or request_id,

@@ -9,6 +9,7 @@ from gateway.errors import InvalidRequest
 # No real thought or answer is longer; a number beyond this is a slip.
 MOST_THINKING = 1_000_000
 MOST_TOKENS = 2**31 - 1
+MOST_CHOICES = 128
 
 
 def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:

@@ -282,6 +282,16 @@ def test_an_arm_that_cannot_but_think_is_refused_when_nothing_is_left(
         assert used(gateway, secret).hour_used == 60
 
 
+def test_each_choice_of_an_answer_counts(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
+    secret = gateway.key(thinking_per_hour=200)
+    answer = ask(gateway, secret, reasoning_effort="medium", n=4)
+    assert "may take 256 thinking tokens; of 200 per hour" in answer.json()["error"]["message"]
+    assert backend.requests == []
+    # Three choices share what is left.
+    headers = ask(gateway, secret, model="unrouted", reasoning_effort="max", n=3).headers
+    assert headers["x-thinkgate-budget"] == "66" == str(backend.last["thinking_token_budget"])
+
+
 def test_spend_is_limited_by_day_and_month(gateway: KeyedGateway, clock: Clock) -> None:
     # One request is 7 prompt and 36 completion tokens: 0.00007 + 0.036 dollars.
     day, month = gateway.key(dollars_per_day=0.05), gateway.key(dollars_per_month=0.05)
