@@ -50,7 +50,14 @@ def children(pid: int) -> set[int]:
 
 def workers(pid: int) -> set[int]:
     """The processes that serve, without the helper of `multiprocessing` that tracks shared memory."""
-    return {child for child in children(pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()}
+    return {child for child in children(pid) if "spawn_main" in command(child)}
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it ended just now
 
 
 class Load:
