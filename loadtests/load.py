@@ -20,7 +20,7 @@ class Load:
         self._left = requests
         self.summary = summary
         self.plot = plot
-        self.open = 0
+        self.open = 0  # sessions that are being played
         self.samples: list[Sample] = []
         self.started = self.ended = time.perf_counter()
 

@@ -20,7 +20,7 @@ from loadtests import traffic
 from loadtests.answers import Answer, Broken, from_body, from_events
 from loadtests.load import Load
 from loadtests.report import Sample
-from loadtests.traffic import Ask, Traffic
+from loadtests.traffic import Ask, Session, Traffic
 from router_model.tasks import verify
 
 THINK_S = 0.5  # on average, between the turns of a chat
@@ -43,15 +43,21 @@ class Asker(FastHttpUser):
         session = self.load.session()
         if session is None:
             self._leave()
+        self.load.open += 1
+        try:
+            self._play(session)
+        finally:
+            self.load.open -= 1
+
+    def _play(self, session: Session) -> None:
+        """Turn by turn, until one is not answered, no more may be sent, or the time is up."""
         history: list[Mapping[str, Any]] = []
         for index, turn in enumerate(session.turns):
             if index:
                 self.pause()
-                if self._stopping():
-                    return
-            if not self.load.take():
-                self._leave()
-            answer = self._ask(turn, turn.body(history))
+            if self._stopping() or not self.load.take():
+                return
+            answer = self._send(turn, turn.body(history))
             if answer is None:
                 return
             history += [*turn.messages, self._said(turn, answer)]
@@ -63,25 +69,18 @@ class Asker(FastHttpUser):
         return answer.message
 
     def _stopping(self) -> bool:
-        """Whether the time is up: then a session ends with the turn that it is in."""
+        """Whether the time is up: a session ends with the turn that it is in."""
         runner = self.environment.runner
         return runner is None or runner.state in (STATE_STOPPING, STATE_STOPPED, STATE_CLEANUP)
 
     def _leave(self) -> NoReturn:
-        """The last one out ends the run."""
+        """The last one out ends the run; not itself, because ending it ends users, this one too."""
         if self.load.open == 0 and self.environment.runner is not None:
-            self.environment.runner.quit()
+            gevent.spawn(self.environment.runner.quit)
         raise StopUser()
 
-    def _ask(self, turn: Ask, body: dict[str, Any]) -> Answer | None:
-        """None if there was no whole answer."""
-        self.load.open += 1
-        try:
-            return self._send(turn, body)
-        finally:
-            self.load.open -= 1
-
     def _send(self, turn: Ask, body: dict[str, Any]) -> Answer | None:
+        """None if there was no whole answer."""
         # Compressed events would arrive in lumps and spoil the time to the first token.
         headers = {"Accept-Encoding": "identity"}
         name = f"{turn.name}, {'streamed' if turn.stream else 'plain'}"
