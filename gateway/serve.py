@@ -19,7 +19,7 @@ from gateway.metrics import Metrics
 from gateway.pace import paces
 from gateway.server import BACKLOG, Server
 from gateway.settings import Settings, share
-from gateway.workers import Workers
+from gateway.workers import RENEW, Workers
 
 Load = Callable[[], Settings]
 
@@ -50,7 +50,8 @@ def serve(load: Load, workers: int = 1) -> None:
     with listener:
         if workers == 1:
             # There is nobody to take its place: it stops in good order, as when its terminal is closed.
-            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+            if RENEW is not None:
+                signal.signal(RENEW, lambda *_: signal.raise_signal(signal.SIGTERM))
             parts = make_parts(settings)
             with _operators(settings, parts.metrics):
                 _run(parts, listener, ready)

@@ -22,6 +22,8 @@ from gateway.metrics import SHARED_FOLDER
 
 # A worker: it serves on the socket with the settings, and calls the third when it does.
 Target = Callable[[str, socket.socket, Callable[[], None]], None]
+# Asks for new workers; Windows has no such signal.
+RENEW: int | None = getattr(signal, "SIGHUP", None)
 # How long to wait before a worker is replaced that died before it served: doubled each time, up to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 # One that does not serve after so long never will.
@@ -33,6 +35,7 @@ class Worker:
     """`generation` counts configurations; `says` brings one message when it serves, which it must before `due`."""
 
     generation: int
+    settings: str
     process: BaseProcess
     says: Connection
     due: float
@@ -77,8 +80,9 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         woken, wake = context.Pipe(duplex=False)
         watched, held = context.Pipe(duplex=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda got, _: wake.send_bytes(bytes([got])))
+        for number in (signal.SIGTERM, signal.SIGINT, RENEW):
+            if number is not None:
+                signal.signal(number, lambda got, _: wake.send_bytes(bytes([got])))
 
         def start() -> Worker:
             says, tell = context.Pipe(duplex=False)
@@ -86,7 +90,7 @@ class Workers:
             process = context.Process(target=_work, args=arguments)
             process.start()
             tell.close()
-            return Worker(self._generation, process, says, time.monotonic() + START_S)
+            return Worker(self._generation, self._settings, process, says, time.monotonic() + START_S)
 
         with TemporaryDirectory(prefix="thinkgate-metrics-") as folder, woken, wake, watched, held:
             os.environ[SHARED_FOLDER] = folder
@@ -123,10 +127,10 @@ class Workers:
                 self._gone(worker, folder)
         if woken not in happened:
             return True
-        hang_up = woken.recv_bytes()[0] == signal.SIGHUP
-        if hang_up:
+        renew = woken.recv_bytes()[0] == RENEW
+        if renew:
             self._new_settings()
-        return hang_up
+        return renew
 
     def _fill(self, start: Callable[[], Worker]) -> None:
         while len(self._workers) < self._count and time.monotonic() >= self._not_before:
@@ -147,8 +151,8 @@ class Workers:
     def _now_serves(self, worker: Worker) -> None:
         worker.serves = True
         self._pause_s = self._not_before = 0.0
-        if worker.generation == self._generation:
-            self._proven = self._generation, self._settings
+        if self._proven is None or worker.generation > self._proven[0]:
+            self._proven = worker.generation, worker.settings
         if self._ready is not None and all(each.serves for each in self._workers):
             self._ready()
             self._ready = None
@@ -202,6 +206,7 @@ def _work(target: Target, settings: str, listener: socket.socket, watched: Conne
         os.kill(os.getpid(), signal.SIGTERM)
 
     # It goes to the whole terminal; only the first process acts on it.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if RENEW is not None:
+        signal.signal(RENEW, signal.SIG_IGN)
     threading.Thread(target=stop_with_parent, name="stop-with-parent", daemon=True).start()
     target(settings, listener, lambda: tell.send_bytes(b"serves"))

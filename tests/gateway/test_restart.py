@@ -136,6 +136,12 @@ def test_a_new_configuration_is_served_and_a_wrong_one_changes_nothing(
         until(lambda: "the old configuration stays" in gateway.errors())
         assert "server.keepalive_ss: unknown key. Did you mean 'keepalive_s'?" in gateway.errors()
         assert models() == {"pub"}
+        # A fault that only a worker can find: the records cannot lie there.
+        write_config(config, backend.url)
+        config.write_text(f'records.path = "{config}/records.db"\n' + config.read_text("utf-8"), "utf-8")
+        gateway.popen.send_signal(signal.SIGHUP)
+        until(lambda: "no worker can start with the new configuration: the old one stays" in gateway.errors())
+        assert models() == {"pub"}
         write_config(config, backend.url, "changed")
         gateway.popen.send_signal(signal.SIGHUP)
         until(lambda: models() == {"changed"})
