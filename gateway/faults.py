@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import time
@@ -26,6 +27,8 @@ KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 OWN_ID = "x-upstream-request-id"
 _SANE_VALUE = re.compile(r"[\x20-\x7e]{1,200}")
 MAX_ERROR_BYTES = 65_536
+# How long the words of a refusal may take to come.
+REFUSAL_S = 2.0
 TOO_MANY = 429
 DAY_S = 86_400.0
 TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
@@ -81,10 +84,13 @@ async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
     backends = own_id(response)
     if backends is not None:
         kept[OWN_ID] = backends
+    raw = bytearray()
     try:
-        raw = await response.content.read(MAX_ERROR_BYTES)
+        async with asyncio.timeout(REFUSAL_S):
+            while len(raw) < MAX_ERROR_BYTES and (part := await response.content.readany()):
+                raw += part
     except (aiohttp.ClientError, TimeoutError):
-        raw = b""
+        pass  # what has come of it may do
     finally:
         response.close()
     status = response.status if 400 <= response.status < 600 else 502

@@ -99,7 +99,8 @@ def connect(path: Path) -> sqlite3.Connection:
     """The database, made if need be; many processes may write to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=30)
-    database.execute("PRAGMA journal_mode=WAL")
+    # All of its answer is taken: a statement that is not over keeps a transaction from being so.
+    database.execute("PRAGMA journal_mode=WAL").fetchall()
     database.execute("PRAGMA synchronous=NORMAL")
     columns = _columns()
     database.execute(f"CREATE TABLE IF NOT EXISTS records ({', '.join(columns.values())})")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ import orjson
 from yarl import URL
 
 from gateway import faults
+from gateway.alarm import Alarm
 from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
 from gateway.replicas import Replica, Replicas
 from gateway.types import Call, Deployment, Headers, Plan
@@ -32,12 +32,11 @@ PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 class Reply:
     """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn, due: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn, alarm: Alarm) -> None:
         self._response = response
         self._deployment = deployment
         self._turn = turn
-        # aiohttp has a limit of its own for this, which costs more with each chunk.
-        self._timer = asyncio.get_running_loop().call_later(due - time.monotonic(), self._late)
+        self._alarm = alarm
 
     @property
     def own_id(self) -> str | None:
@@ -65,7 +64,7 @@ class Reply:
         """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
         content = self._response.content
         try:
-            async with asyncio.timeout(self._deployment.first_token_timeout_s):
+            async with asyncio.timeout(self._alarm.first_left_s()):
                 first = await content.readany()
             self._turn.answering()
             if first:
@@ -84,12 +83,9 @@ class Reply:
                 async for _ in chunks:
                     pass
 
-    def _late(self) -> None:
-        self._response.content.set_exception(TimeoutError())
-
     def close(self) -> None:
         """A body read to its end gives the connection back; anything else drops it."""
-        self._timer.cancel()
+        self._alarm.off()
         self._turn.end()
         if self._response.content.at_eof():
             self._response.release()
@@ -136,7 +132,14 @@ class Upstream:
         `spent_s` of the time for the whole answer is spent already. BackendRefused for every status but 200;
         BackendFailed if there was none.
         """
-        due = time.monotonic() - spent_s + plan.deployment.total_timeout_s
+        alarm = Alarm(plan.deployment, spent_s, call.stream)
+        try:
+            return await self._post(plan, call, alarm)
+        except BaseException:
+            alarm.off()
+            raise
+
+    async def _post(self, plan: Plan, call: Call, alarm: Alarm) -> Reply:
         route = self._routes[plan.deployment.name]
         data = orjson.dumps(plan.body)
         conversation = _conversation(call) if len(route.replicas.all) > 1 else ""
@@ -148,7 +151,7 @@ class Upstream:
                 self._retried(route.deployment.name)
             tried.append(replica)
             try:
-                return await self._ask(route, replica, data, call.forwarded, plan.tokens, due)
+                return await self._ask(route, replica, data, call.forwarded, plan.tokens, alarm)
             except GatewayError as error:
                 last = error
                 if len(tried) > retries or not faults.elsewhere(error):
@@ -163,14 +166,15 @@ class Upstream:
         return not self._routes[deployment].replicas.any_open()
 
     async def _ask(
-        self, route: _Route, replica: Replica, data: bytes, headers: Headers, tokens: float, due: float
+        self, route: _Route, replica: Replica, data: bytes, headers: Headers, tokens: float, alarm: Alarm
     ) -> Reply:
         """One try at one replica, which learns how it went."""
         turn = _Turn(route.replicas, replica, tokens)
         try:
-            response = await self._send(route, replica, data, headers, due)
-            if response.status != 200:
-                raise await faults.refusal(response)
+            async with alarm:
+                response = await self._send(route, replica, data, headers)
+                if response.status != 200:
+                    raise await faults.refusal(response)
         except GatewayError as error:
             turn.refused(error)
             turn.end()
@@ -178,29 +182,28 @@ class Upstream:
         except BaseException:
             turn.end()
             raise
-        return Reply(response, route.deployment, turn, due)
+        alarm.answered(response)
+        return Reply(response, route.deployment, turn, alarm)
 
-    async def _send(
-        self, route: _Route, replica: Replica, data: bytes, headers: Headers, due: float
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, route: _Route, replica: Replica, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
         try:
             try:
-                return await self._send_once(route, replica, data, headers, due)
+                return await self._send_once(route, replica, data, headers)
             except aiohttp.ServerDisconnectedError:
                 # An idle connection that the backend had just dropped: nothing was answered, so once more on a new one.
-                return await self._send_once(route, replica, data, headers, due)
+                return await self._send_once(route, replica, data, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise faults.failure(error, route.deployment) from error
 
     async def _send_once(
-        self, route: _Route, replica: Replica, data: bytes, headers: Headers, due: float
+        self, route: _Route, replica: Replica, data: bytes, headers: Headers
     ) -> aiohttp.ClientResponse:
         assert self._session is not None, "open() comes first"
         return await self._session.post(
             route.urls[replica.url],
             data=data,
             headers={**route.headers, **headers},
-            timeout=route.timeout(due),
+            timeout=route.timeout,
             allow_redirects=False,
         )
 
@@ -231,19 +234,9 @@ class _Route:
         self.replicas = Replicas(deployment.urls)
         self.urls = {url: URL(f"{url}/chat/completions") for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
-        self._timeout = aiohttp.ClientTimeout(
+        self.timeout = aiohttp.ClientTimeout(
             connect=deployment.connect_timeout_s,  # with the look-up of its name
             sock_read=deployment.read_timeout_s,
-        )
-
-    def timeout(self, due: float) -> aiohttp.ClientTimeout:
-        """The limits of one try of an answer that is due at a time of the monotonic clock."""
-        left_s = max(due - time.monotonic(), 0.001)
-        if left_s > self.deployment.connect_timeout_s + self.deployment.read_timeout_s:
-            return self._timeout
-        return aiohttp.ClientTimeout(
-            connect=min(left_s, self.deployment.connect_timeout_s),
-            sock_read=min(left_s, self.deployment.read_timeout_s),
         )
 
 

@@ -81,6 +81,33 @@ async def drip(connection: Connection) -> None:
         await asyncio.sleep(0.01)
 
 
+async def drips_headers(connection: Connection) -> None:
+    """The same before the answer: one more header now and then."""
+    await connection.send(HEAD)
+    while not connection.writer.is_closing():
+        await connection.send(b"x: y\r\n")
+        await asyncio.sleep(0.02)
+
+
+async def drips_refusal(connection: Connection) -> None:
+    """The status is there at once, the words of it never."""
+    await connection.send(b"HTTP/1.1 503 X\r\ntransfer-encoding: chunked\r\n\r\n")
+    while not connection.writer.is_closing():
+        await connection.chunk(b" ")
+        await asyncio.sleep(0.02)
+
+
+def refuses_in_pieces(status: int) -> Script:
+    async def script(connection: Connection) -> None:
+        body = json.dumps({"error": ERROR}).encode()
+        await connection.send(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(body)))
+        for index in range(0, len(body), 20):
+            await connection.send(body[index : index + 20])
+            await asyncio.sleep(0.001)
+
+    return script
+
+
 async def huge_line(connection: Connection) -> None:
     """50 MB without an end of line."""
     await connection.begin_stream()

@@ -54,12 +54,15 @@ PLAIN: dict[str, tuple[Script, int, str]] = {
     "a redirect": (says(b"HTTP/1.1 302 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"), 502, ""),
     "50 MB in one line": (does.huge_line, 502, "backend_error"),
     "a drip without end": (does.drip, 504, "backend_timeout"),
+    "a drip of headers": (does.drips_headers, 504, "backend_timeout"),
+    "a refusal that drips": (does.drips_refusal, 504, "backend_timeout"),
+    "a refusal in pieces": (does.refuses_in_pieces(503), 503, "slow_down"),
 }
 # The same for streams, before their first event.
 BEFORE: dict[str, tuple[Script, int, str]] = {
     name: case
     for name, case in PLAIN.items()
-    if name.startswith(("reset", "closed", "no HTTP", "silence", "a redirect", "50"))
+    if name.startswith(("reset", "closed", "no HTTP", "silence", "a redirect", "50", "a refusal", "a drip of"))
 } | {
     "a length that promises less": (sized(SSE_HEAD, FIRST + FIRST, len(FIRST) + 9, "keep"), 502, "backend_error"),
     "a stream of nothing": (streams(), 502, "stream_cut"),
@@ -256,7 +259,7 @@ def test_words_that_nobody_asked_for_reach_nobody(suite: Suite) -> None:
     assert suite.ask(obedient, stream=False) == "four"
 
 
-SLOW = ("silence", "a drip", "50 MB")
+SLOW = ("silence", "a drip", "a refusal that", "50 MB")
 
 
 def test_a_thousand_requests_with_faults_at_random(suite: Suite) -> None:

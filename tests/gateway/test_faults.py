@@ -42,20 +42,23 @@ def test_a_gateway_is_not_ready_without_its_backend(start: Start) -> None:
     assert gateway.get("/ready").status_code == 503 and gateway.get("/health").status_code == 200
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("silent_from", ["the start", "the headers", "the first piece"])
 def test_the_first_piece_of_a_stream_has_a_limit_of_its_own(
-    backend: ScriptedBackend, start: Start, begun: bool
+    backend: ScriptedBackend, start: Start, silent_from: str
 ) -> None:
     async def silent(connection: Connection) -> None:
+        if silent_from == "the start":
+            return await connection.hung_up()
         await connection.begin_stream()
-        if begun:
-            await connection.event(delta(content="fo"))
-            await asyncio.sleep(0.4)
-            await connection.event(delta("stop"))
-            await connection.event("[DONE]")
-            await connection.end_stream()
-        await connection.hung_up()
+        if silent_from == "the headers":
+            return await connection.hung_up()
+        await connection.event(delta(content="fo"))
+        await asyncio.sleep(0.4)
+        await connection.event(delta("stop"))
+        await connection.event("[DONE]")
+        return await connection.end_stream()
 
+    begun = silent_from == "the first piece"
     settings = table(backend.url)
     settings["deployments"]["hybrid"]["first_token_timeout_s"] = 0.2
     backend.script = silent
@@ -63,6 +66,17 @@ def test_the_first_piece_of_a_stream_has_a_limit_of_its_own(
     assert gateway.post({**ASK, "stream": True}).status_code == (200 if begun else 504)
     (row,) = gateway.records()
     assert row["error_code"] == (None if begun else "backend_timeout")
+
+
+def test_a_plain_answer_has_no_first_piece(backend: ScriptedBackend, start: Start) -> None:
+    async def slow(connection: Connection) -> None:
+        await asyncio.sleep(0.4)
+        await obedient(connection)
+
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"]["first_token_timeout_s"] = 0.2
+    backend.script = slow
+    assert start(settings).post(ASK).status_code == 200
 
 
 def test_an_idle_connection_that_the_backend_dropped_is_no_error(
