@@ -41,6 +41,8 @@ class Records:
         self._path = path
         self._besides = besides
         self._spool = Spool(Path(f"{path}.spool"))
+        # Segments that could not be imported yet. Should this process die first, the next one finds them.
+        self._kept: list[Path] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
 
@@ -80,19 +82,24 @@ class Records:
         except OSError as error:  # no room for a new segment: the old one goes on
             log.error("records stay in the spool: %s", error)
             return
-        if full is not None:
-            self._import(*full)
+        if full is not None and self._import(*full):
+            kept, self._kept = self._kept, []
+            for segment in kept:
+                self._import(segment)
 
-    def _import(self, segment: Path, rows: Iterable[Row] | None = None) -> None:
-        """A segment's rows, read from it if not given. One that cannot be imported now stays for the next start."""
+    def _import(self, segment: Path, rows: Iterable[Row] | None = None) -> bool:
+        """A segment's rows, read from it if not given. One that cannot be imported now is kept for a better time."""
         try:
             with contextlib.closing(connect(self._path)) as database, database:
                 insert(database, _rows(segment) if rows is None else rows)
             segment.unlink(missing_ok=True)
         except FileNotFoundError:
-            return  # another process, just started, took it for an orphan and imported it
+            pass  # another process, just started, took it for an orphan and imported it
         except (sqlite3.Error, OSError) as error:
             log.error("records stay in %s: %s", segment, error)
+            self._kept.append(segment)
+            return False
+        return True
 
 
 def connect(path: Path) -> sqlite3.Connection:

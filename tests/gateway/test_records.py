@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,22 @@ def test_a_database_that_cannot_be_written_costs_no_record(tmp_path: Path, caplo
     path.rmdir()
     write(path, "b")
     assert ids(path) == ["a", "b"]
+
+
+def test_records_that_had_to_wait_follow_those_that_did_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "records.db"
+    path.mkdir()
+    records = Records(path)
+    records.start()
+    records.write(RECORD._replace(id="a"))
+    deadline = time.monotonic() + 20
+    while "records stay in" not in caplog.text:
+        assert time.monotonic() < deadline
+    path.rmdir()
+    records.write(RECORD._replace(id="b"))
+    records.stop()
+    assert ids(path) == ["a", "b"]
+    assert segments(path) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the spool's open file in /proc")
