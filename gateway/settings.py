@@ -38,7 +38,7 @@ class Server(Strict):
     max_messages: Annotated[int, Field(ge=1)] = 10_000
     max_depth: Annotated[int, Field(ge=8, le=200)] = 64
     max_values: Annotated[int, Field(ge=1000)] = 500_000
-    """How deep the JSON of a request may nest, and how much it may hold: commas and brackets, in texts as well."""
+    """How deep the JSON of a request may nest, and about how many values it may hold."""
     header_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     body_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """How long the headers of a request may take to arrive, and then its body."""

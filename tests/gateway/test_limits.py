@@ -204,6 +204,13 @@ JSON = st.recursive(
 )
 
 
+def test_what_is_written_in_texts_is_no_value() -> None:
+    for text in ("1,2,3," * 500, "[{" * 500, '",' * 500, "\\" * 500 + ","):
+        assert json_object.read(orjson.dumps({"a": text}), 8, 100) == {"a": text}
+        with pytest.raises(InvalidRequest, match="more than 100 values"):
+            json_object.read(orjson.dumps({"a": [text] * 101}), 8, 100)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON), st.sampled_from([None, 1]))
 def test_every_sane_body_is_read_as_it_was_meant(body: dict[str, Any], indent: int | None) -> None:
