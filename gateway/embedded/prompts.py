@@ -74,8 +74,11 @@ def _shown(model: str, index: int, message: Message) -> dict[str, Any]:
     reasoning = fields.get("reasoning") or fields.get("reasoning_content")
     if reasoning is not None:
         fields["reasoning"] = fields["reasoning_content"] = reasoning
-    if fields.get("tool_calls"):
-        fields["tool_calls"] = [_call(index, call) for call in fields["tool_calls"]]
+    calls = fields.get("tool_calls")
+    if calls:
+        if not isinstance(calls, list):
+            raise _wrong(index, "tool_calls", "list_type", "Input should be a valid list", calls)
+        fields["tool_calls"] = [_call(index, call) for call in calls]
     return fields
 
 

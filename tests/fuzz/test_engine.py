@@ -48,6 +48,7 @@ def told(error: RequestError) -> None:
 @QUICK
 @given(body=bodies(["tiny", "tiny-instruct", "tiny-thinking"]))
 @example(body={"messages": [{"role": "user", "content": [{"type": {}, "text": "hi"}]}]})
+@example(body={"messages": [{"role": "assistant", "tool_calls": 5}]})
 def test_any_chat_is_accepted_or_refused(body: dict[str, Any]) -> None:
     try:
         Chat(engine(), parse_json(orjson.dumps(body)), None)
