@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -26,6 +27,8 @@ from gateway.types import Call, Deployment, Headers, Plan
 # Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
 KEEPALIVE_S = 4.0
 DRAIN_S = 0.2
+# Whether the latest connection of a request has been used before.
+_REUSED: ContextVar[bool] = ContextVar("reused", default=False)
 PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 
 
@@ -99,9 +102,10 @@ class _Connector(aiohttp.TCPConnector):
     async def _get(self, *of: Any) -> Any:
         while (connection := await super()._get(*of)) is not None:
             if connection.protocol is not None and not connection.protocol.should_close:
-                return connection
+                break
             connection.close()
-        return None
+        _REUSED.set(connection is not None)
+        return connection
 
 
 class Upstream:
@@ -187,11 +191,13 @@ class Upstream:
 
     async def _send(self, route: _Route, replica: Replica, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
         try:
-            try:
-                return await self._send_once(route, replica, data, headers)
-            except aiohttp.ServerDisconnectedError:
-                # An idle connection that the backend had just dropped: nothing was answered, so once more on a new one.
-                return await self._send_once(route, replica, data, headers)
+            while True:
+                try:
+                    return await self._send_once(route, replica, data, headers)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    # An idle connection that the backend had just dropped: it never saw this, so once more on another.
+                    if not _REUSED.get():
+                        raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise faults.failure(error, route.deployment) from error
 

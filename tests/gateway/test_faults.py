@@ -91,6 +91,36 @@ def test_an_idle_connection_that_the_backend_dropped_is_no_error(
         assert scripted_gateway.post(ASK).status_code == 200
 
 
+@pytest.mark.parametrize("rude", [False, True])
+def test_a_connection_that_drops_when_it_is_used_again_is_no_error(
+    scripted_gateway: RunningGateway, backend: ScriptedBackend, rude: bool
+) -> None:
+    served: list[asyncio.StreamWriter] = []
+
+    async def once(connection: Connection) -> None:
+        if connection.writer not in served:
+            served.append(connection.writer)
+            return await obedient(connection)
+        return connection.cut() if rude else connection.writer.close()
+
+    backend.script = once
+    for _ in range(5):
+        assert scripted_gateway.post(ASK).status_code == 200
+    assert len(backend.requests) == 9, "each but the first was sent to the old connection, then to a new one"
+
+
+@pytest.mark.parametrize("rude", [False, True])
+def test_a_backend_that_dies_of_a_request_gets_it_once(
+    scripted_gateway: RunningGateway, backend: ScriptedBackend, rude: bool
+) -> None:
+    async def die(connection: Connection) -> None:
+        return connection.cut() if rude else connection.writer.close()
+
+    backend.script = die
+    assert scripted_gateway.post(ASK).status_code == 502
+    assert len(backend.requests) == 1
+
+
 def test_a_client_that_leaves_before_its_request_is_complete(scripted_gateway: RunningGateway) -> None:
     host, port = scripted_gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
