@@ -130,7 +130,7 @@ class Connection(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(grace_s, self.timeout_keep_alive_handler)
-        elif self.cycle is None and not self._in_head:
+        elif (self.cycle is None or self.cycle.response_complete) and not self._in_head and not self._in_body:
             self._arm(grace_s, self._too_slow)
         elif self.cycle is not None and not self.cycle.response_started:
             # Where headers are out already, the client thinks that it may send again: it idles first, as above.
