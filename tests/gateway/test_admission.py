@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import httpx
@@ -19,11 +20,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.admission import BATCH_AGES_S, Gate, Watch
+from gateway.app import make_parts
+from gateway.catalogue import Catalogue
 from gateway.errors import Overloaded
 from gateway.families.rows import FAMILIES
 from gateway.pace import Measured, Pace
 from gateway.settings import parse, share
-from gateway.types import Deployment, Pressure
+from gateway.types import (
+    NO_THINKING,
+    UNLIMITED,
+    Call,
+    Decision,
+    Deployment,
+    Forecast,
+    Load,
+    Pressure,
+    Prices,
+)
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
@@ -333,6 +346,40 @@ def test_a_batch_request_waits_for_those_that_come_later(
 def test_an_unknown_priority_is_named(scripted_gateway: RunningGateway) -> None:
     answer = scripted_gateway.post(ASK, headers={"x-thinkgate-priority": "urgent"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-thinkgate-priority")
+
+
+class Modest:
+    """A policy that lowers the effort when the deployment that would think is full."""
+
+    has_dial: ClassVar[bool] = False
+
+    def wants_forecast(self, call: Call) -> bool:
+        return False
+
+    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+        pressure = load.of(UNLIMITED)
+        full = pressure.capacity is not None and pressure.in_flight >= pressure.capacity
+        return Decision(NO_THINKING if full else UNLIMITED, "load" if full else "policy", 1.0, Prices())
+
+
+def test_a_policy_can_lower_the_effort_before_anybody_waits(backend: ScriptedBackend, tmp_path: Path) -> None:
+    chosen = table(backend.url)
+    chosen["deployments"]["thinking"]["max_in_flight"] = 1
+    parts = make_parts(parse({**chosen, "records": {"path": tmp_path / "records.db"}}))
+    model = replace(parts.catalogue.find("split"), policy=Modest())
+    ask = {**ASK, "model": "split"}
+    with (
+        RunningGateway.of(replace(parts, catalogue=Catalogue({"split": model}))) as gateway,
+        ThreadPoolExecutor(1) as pool,
+        held(backend) as (reached, go),
+    ):
+        thinks = pool.submit(gateway.post, ask)
+        assert reached.acquire(timeout=PATIENCE_S)
+        backend.script = obedient
+        answer = gateway.post(ask)
+        assert answer.headers["x-thinkgate-effort"] == "none" and answer.headers["x-thinkgate-reason"] == "load"
+        go.set()
+        assert thinks.result().headers["x-thinkgate-reason"] == "policy"
 
 
 async def _erratic(connection: Connection) -> None:
