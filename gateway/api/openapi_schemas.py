@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api.checks import MOST_THINKING, MOST_TOKENS
+from gateway.api.checks import MOST_CHOICES, MOST_THINKING, MOST_TOKENS
 from gateway.efforts import LEVELS
 
 Json = dict[str, Any]
@@ -31,6 +31,7 @@ SCHEMAS: Json = {
             "stream": _or_null(type="boolean"),
             "stream_options": _or_null(type="object", properties={"include_usage": _or_null(type="boolean")}),
             "tools": _or_null(type="array", items={"type": "object"}),
+            "n": _count(1, MOST_CHOICES, "Answers; each has a budget of its own"),
             "max_tokens": _count(1, MOST_TOKENS, "Of thought and answer together"),
             "max_completion_tokens": _count(1, MOST_TOKENS, "The same; the smaller one counts"),
             "reasoning_effort": {
