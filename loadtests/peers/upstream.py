@@ -89,7 +89,7 @@ def chunks() -> list[bytes]:
 
 
 def _whole(status: int, body: dict[str, Any], **headers: object) -> bytes:
-    raw = json.dumps(body).encode()
+    raw = json.dumps(body, separators=(",", ":")).encode()  # as engines write it
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(raw)}\r\n{lines}\r\n"
     return head.encode() + raw
