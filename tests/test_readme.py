@@ -6,7 +6,10 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -17,13 +20,21 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-def test_the_configuration_is_one_the_gateway_takes(tmp_path: Path) -> None:
-    (configuration,) = blocks("toml")
+@pytest.mark.parametrize(
+    ("configuration", "models"),
+    list(zip(blocks("toml"), [("assistant", "assistant-fast", "pair"), ("assistant",)], strict=True)),
+    ids=["in front of vLLM", "in production"],
+)
+def test_the_configurations_are_ones_the_gateway_takes(
+    configuration: str, models: Sequence[str], tmp_path: Path
+) -> None:
+    for name in ("operators-key", "vllm-key"):
+        (tmp_path / name).write_text("a key of more than sixteen letters")
     file = tmp_path / "thinkgate.toml"
-    file.write_text(configuration, "utf-8")
+    file.write_text(configuration.replace("/run/secrets", str(tmp_path)), "utf-8")
     done = subprocess.run([THINKGATE, "check", file], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    for model in ("assistant", "assistant-fast", "pair"):
+    for model in models:
         assert model in done.stdout
 
 
