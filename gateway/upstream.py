@@ -27,6 +27,8 @@ from gateway.types import Call, Deployment, Headers, Plan
 # Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
 KEEPALIVE_S = 4.0
 DRAIN_S = 0.2
+# Bytes taken from a backend in advance, for each client that is slow: aiohttp takes twice that at most.
+READ_BUFFER = 64 * 1024
 # Whether the latest connection of a request has been used before.
 _REUSED: ContextVar[bool] = ContextVar("reused", default=False)
 PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
@@ -124,6 +126,7 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"content-type": "application/json", "accept-encoding": "identity", "user-agent": "thinkgate"},
             auto_decompress=False,
+            read_bufsize=READ_BUFFER,
         )
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, ss
 MIB = 1024 * 1024
 ASK: dict[str, Any] = {"model": "merged", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 EVENT = sse(delta(content="x" * 60_000))
+SEVERAL = 20
 EVENTS = 200 * MIB // len(EVENT)
 
 
@@ -65,6 +67,11 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
             assert flood.over.acquire(timeout=30), "the backend was held"
         assert flood.taken < 32 * MIB, "what was taken lies in buffers"
         assert memory(gateway.popen.pid, "VmHWM") - before < 16 * MIB
+        with ExitStack() as stack:
+            for _ in range(SEVERAL):
+                stack.enter_context(asked(url, ASK))
+            assert all(flood.over.acquire(timeout=30) for _ in range(SEVERAL))
+        assert memory(gateway.popen.pid, "VmHWM") - before < SEVERAL * 2 * MIB
         assert gateway.stop() == 0
         assert gateway.errors() == ""
 
