@@ -121,6 +121,19 @@ def test_a_backend_that_dies_of_a_request_gets_it_once(
     assert len(backend.requests) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_backend_that_does_not_read_is_given_up(start: Start, stream: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        settings = table(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1")
+        settings["deployments"]["hybrid"]["total_timeout_s"] = 0.3
+        gateway = start(settings)
+        much = [{"role": "user", "content": "x" * 16_000_000}]
+        answer = gateway.post({**ASK, "messages": much, "stream": stream})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "backend_timeout")
+        (row,) = gateway.records()
+        assert (row["status"], row["error_code"]) == (504, "backend_timeout")
+
+
 def test_a_client_that_leaves_before_its_request_is_complete(scripted_gateway: RunningGateway) -> None:
     host, port = scripted_gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
