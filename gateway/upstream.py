@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -31,6 +32,8 @@ DRAIN_S = 0.2
 READ_BUFFER = 64 * 1024
 # Whether the latest connection of a request has been used before.
 _REUSED: ContextVar[bool] = ContextVar("reused", default=False)
+# A request of so many bytes is sent piece by piece, so that others have their turn in between.
+LARGE_BODY = 512 * 1024
 PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 
 
@@ -99,7 +102,11 @@ class Reply:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Never uses a connection again on which the backend spoke unasked: the next client would get those words."""
+    """Never uses a connection again on which the backend spoke unasked: the next client would get those words.
+
+    A connection that is let go with some of its request unsent is reset: to wait for a backend that does not read would
+    be for ever.
+    """
 
     async def _get(self, *of: Any) -> Any:
         while (connection := await super()._get(*of)) is not None:
@@ -108,6 +115,12 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
         _REUSED.set(connection is not None)
         return connection
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        transport = protocol.transport
+        if (should_close or protocol.should_close) and transport is not None and transport.get_write_buffer_size():
+            protocol.abort()
+        super()._release(key, protocol, should_close=should_close)
 
 
 class Upstream:
@@ -210,7 +223,7 @@ class Upstream:
         assert self._session is not None, "open() comes first"
         return await self._session.post(
             route.urls[replica.url],
-            data=data,
+            data=data if len(data) < LARGE_BODY else io.BytesIO(data),
             headers={**route.headers, **headers},
             timeout=route.timeout,
             allow_redirects=False,

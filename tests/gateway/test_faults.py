@@ -121,6 +121,21 @@ def test_a_backend_that_dies_of_a_request_gets_it_once(
     assert len(backend.requests) == 1
 
 
+def test_a_large_request_arrives_whole_and_again_elsewhere(start: Start) -> None:
+    async def no_room(connection: Connection) -> None:
+        await connection.answer(503, b"{}")
+
+    much = [{"role": "user", "content": "x" * 5_000_000}]
+    with ScriptedBackend(no_room) as first, ScriptedBackend() as second:
+        settings = table(first.url)
+        settings["deployments"]["hybrid"]["url"] = [first.url, second.url]
+        gateway = start(settings)
+        for number in range(4):
+            asked = {**ASK, "messages": [{"role": "system", "content": str(number)}, *much]}
+            assert gateway.post(asked).status_code == 200
+        assert first.requests and all(r.body["messages"][1:] == much for r in first.requests + second.requests)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_backend_that_does_not_read_is_given_up(start: Start, stream: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
