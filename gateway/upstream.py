@@ -12,8 +12,6 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextvars import ContextVar
-from typing import Any
 
 import aiohttp
 import orjson
@@ -21,17 +19,14 @@ from yarl import URL
 
 from gateway import faults
 from gateway.alarm import Alarm
+from gateway.connector import KEEPALIVE_S, REUSED, Connector
 from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
 from gateway.replicas import Replica, Replicas
 from gateway.types import Call, Deployment, Headers, Plan
 
-# Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
-KEEPALIVE_S = 4.0
 DRAIN_S = 0.2
 # Bytes taken from a backend in advance, for each client that is slow: aiohttp takes twice that at most.
 READ_BUFFER = 64 * 1024
-# Whether the latest connection of a request has been used before.
-_REUSED: ContextVar[bool] = ContextVar("reused", default=False)
 # A request of so many bytes is sent piece by piece, so that others have their turn in between.
 LARGE_BODY = 512 * 1024
 PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
@@ -101,28 +96,6 @@ class Reply:
             self._response.close()
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Never uses a connection again on which the backend spoke unasked: the next client would get those words.
-
-    A connection that is let go with some of its request unsent is reset: to wait for a backend that does not read would
-    be for ever.
-    """
-
-    async def _get(self, *of: Any) -> Any:
-        while (connection := await super()._get(*of)) is not None:
-            if connection.protocol is not None and not connection.protocol.should_close:
-                break
-            connection.close()
-        _REUSED.set(connection is not None)
-        return connection
-
-    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
-        transport = protocol.transport
-        if (should_close or protocol.should_close) and transport is not None and transport.get_write_buffer_size():
-            protocol.abort()
-        super()._release(key, protocol, should_close=should_close)
-
-
 class Upstream:
     """The connection pool. `open` and `close` belong to the application's life."""
 
@@ -133,7 +106,7 @@ class Upstream:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        connector = _Connector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30)
+        connector = Connector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -212,7 +185,7 @@ class Upstream:
                     return await self._send_once(route, replica, data, headers)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                     # An idle connection that the backend had just dropped: it never saw this, so once more on another.
-                    if not _REUSED.get():
+                    if not REUSED.get():
                         raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise faults.failure(error, route.deployment) from error
