@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import orjson
+
 from gateway.access.visitor import ANYBODY, Visitor
 from gateway.admission import Gate
 from gateway.efforts import level_of, words
@@ -140,7 +142,7 @@ class Exchange:
             propensity=decision.propensity if decision else None,
             price_token=decision.prices.token if decision else None,
             price_second=decision.prices.second if decision else None,
-            forecast=_compact(decision.forecast) if decision and decision.forecast else None,
+            forecast=_rows(decision.forecast) if decision and decision.forecast else None,
             router=self.router,
             unit=self.unit,
             notes="; ".join(plan.notes) if plan and plan.notes else None,
@@ -161,13 +163,9 @@ class Exchange:
         )
 
 
-def _compact(forecast: Forecast) -> str:
-    """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds."""
-    rows = [
-        f'["{words(effort)}",{p:.4f},{thinking:.1f},{answer:.1f},{seconds:.3f}]'
-        for effort, p, thinking, answer, seconds in forecast.efforts
-    ]
-    return f"[{','.join(rows)}]"
+def _rows(forecast: Forecast) -> str:
+    """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds, exact enough to decide by again."""
+    return orjson.dumps([[words(effort), *forecasts] for effort, *forecasts in forecast.efforts]).decode()
 
 
 def log_failure(exchange: Exchange, error: Exception) -> None:

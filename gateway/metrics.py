@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from functools import cache
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -21,9 +23,23 @@ TOKENS = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
 
 
+class _OfModel(NamedTuple):
+    """What is counted for one public model."""
+
+    latency: Histogram
+    ttft: Histogram
+    thinking: Histogram
+    prompt: Counter
+    reasoning: Counter
+    answer: Counter
+
+
 class Metrics:
     def __init__(self) -> None:
         self.active = 0
+        # Looking up what labels belong to costs more than counting does.
+        self._model = cache(self._of_model)
+        self._outcome = cache(lambda model, arm, status, reason: self.requests.labels(model, arm, str(status), reason))
         self._finished: deque[Record] = deque()
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
@@ -116,20 +132,31 @@ class Metrics:
 
     def _count(self, record: Record) -> None:
         """One finished request. An unknown model name is not a label: clients could make any number of them."""
-        model = record.model if record.arm else "unknown"
-        self.requests.labels(model, record.arm or "", str(record.status), record.reason or "").inc()
-        self.latency.labels(model).observe(record.latency or 0.0)
+        name = record.model if record.arm else "unknown"
+        self._outcome(name, record.arm or "", record.status, record.reason or "").inc()
+        model = self._model(name)
+        model.latency.observe(record.latency or 0.0)
         if record.decision_ms is not None:
             self.decision.observe(record.decision_ms)
         if record.ttft is not None:
-            self.ttft.labels(model).observe(record.ttft)
+            model.ttft.observe(record.ttft)
         if record.prompt_tokens is not None:
-            self.tokens.labels(model, "prompt").inc(record.prompt_tokens)
+            model.prompt.inc(record.prompt_tokens)
         if record.completion_tokens is not None:
             thought = record.reasoning_tokens or 0
-            self.tokens.labels(model, "reasoning").inc(thought)
-            self.tokens.labels(model, "answer").inc(max(record.completion_tokens - thought, 0))
-            self.thinking.labels(model).observe(thought)
+            model.reasoning.inc(thought)
+            model.answer.inc(max(record.completion_tokens - thought, 0))
+            model.thinking.observe(thought)
+
+    def _of_model(self, name: str | None) -> _OfModel:
+        return _OfModel(
+            latency=self.latency.labels(name),
+            ttft=self.ttft.labels(name),
+            thinking=self.thinking.labels(name),
+            prompt=self.tokens.labels(name, "prompt"),
+            reasoning=self.tokens.labels(name, "reasoning"),
+            answer=self.tokens.labels(name, "answer"),
+        )
 
     def text(self) -> bytes:
         """Of this process, or of all workers together where there are several."""

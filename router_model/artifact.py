@@ -19,7 +19,7 @@ from router_model.trees import F32, Trees
 
 FORMAT = 2
 SHIPPED = Path(__file__).parent / "artifacts"
-_TREE_ARRAYS = ("feature", "threshold", "mask", "values", "base")
+_TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
 
 
 class ArtifactError(ValueError):

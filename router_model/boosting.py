@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
-from router_model.trees import ALL, F32, MOST_LEAVES, Trees
+from router_model.trees import F32, MOST_LEAVES, Trees
 
 Matrix = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ def _side_by_side(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matri
     """The grown trees in the arrays that `Trees` scores by."""
     shape = max(leaves - 1, 1), len(grown)
     feature, threshold = np.zeros(shape, np.intp), np.full(shape, np.inf, np.float32)
-    mask = np.full(shape, ALL, np.uint32)
+    rules_out = np.zeros(shape, np.uint32)
     values = np.zeros((len(grown), leaves, len(base)), np.float32)
     for t, (fitted, of_nodes) in enumerate(grown):
         tree = fitted.tree_
@@ -116,8 +116,8 @@ def _side_by_side(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matri
         for s, node in enumerate(splits):
             feature[s, t], threshold[s, t] = tree.feature[node], tree.threshold[node]
             first, last = reached[tree.children_left[node]]
-            mask[s, t] = ALL & ~np.uint32((1 << last) - (1 << first))
-    return Trees(feature, threshold, mask, values, base.astype(np.float32))
+            rules_out[s, t] = (1 << last) - (1 << first)
+    return Trees(feature, threshold, rules_out, values, base.astype(np.float32))
 
 
 def _from_the_left(left: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[list[int], dict[int, tuple[int, int]]]:

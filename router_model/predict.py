@@ -44,7 +44,9 @@ def load(path_or_name: str | Path) -> Predictor:
 
 def term_rows(features: Features, vocabulary: Mapping[bytes, int]) -> list[int]:
     """The rows of the terms that the router knows, rising, so that sums over them come out the same in any process."""
-    return sorted(map(vocabulary.__getitem__, vocabulary.keys() & features.terms))
+    rows = [row for term in features.terms if (row := vocabulary.get(term)) is not None]
+    rows.sort()
+    return rows
 
 
 def term_weight(features: Features) -> float:

@@ -31,7 +31,7 @@ class Target:
 
     def request(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> bytes:
         """The whole of an HTTP request."""
-        return self.raw(json.dumps(body).encode(), headers)
+        return self.raw(json.dumps(body, separators=(",", ":")).encode(), headers)
 
     def raw(self, data: bytes, headers: Mapping[str, str] | None = None) -> bytes:
         lines = {
