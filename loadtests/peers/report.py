@@ -48,7 +48,7 @@ def fidelity(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[s
 def judged(bars: Sequence[Bar]) -> Iterator[str]:
     for bar in bars:
         verdict = {True: "pass", False: "MISS", None: "not judged"}[bar.kept]
-        yield f"{bar.what:<42}{bar.bar:>12}{bar.value:>24}  {verdict}"
+        yield f"{bar.what:<42}{bar.bar:>12}  {bar.value:>24}  {verdict}"
 
 
 def _wide(heading: str) -> int:
