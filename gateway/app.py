@@ -69,7 +69,7 @@ def make_parts(settings: Settings) -> Parts:
 
 
 class _App(FastAPI):
-    """FastAPI, with a way past its layers for the routes that carry the traffic: they cost a tenth of a request."""
+    """FastAPI, with a way past its layers for the routes that carry the traffic."""
 
     direct: Mapping[tuple[str, str], wire.App]
     document: dict[str, Any]

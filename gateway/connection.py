@@ -25,8 +25,8 @@ SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"
 CHUNK_OVERHEAD = 8
 # In the scope of a request whose body is too late.
 TOO_SLOW = "thinkgate.body_too_slow"
-# In the scope of every request: takes what is to be done if the client leaves before its answer is complete. A task
-# that waits for the server's word of that would cost each request a twentieth more.
+# In the scope of every request: takes what is to be done if the client leaves before its answer is complete. No
+# task has to be made and cancelled with every request, only to wait for the server's word of that.
 ON_HANG_UP = "thinkgate.on_hang_up"
 
 

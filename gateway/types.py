@@ -10,6 +10,7 @@ Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "l
 BackendKind = Literal["merged", "split"]
 JsonObject = Mapping[str, Any]
 Headers = Mapping[str, str]
+BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,11 @@ class Call:
     tries: int = 0
     batch: bool = False
     forwarded: Headers = field(default_factory=dict)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About how many tokens the prompt has, going by its bytes."""
+        return self.size // BYTES_PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True)

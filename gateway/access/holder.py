@@ -14,7 +14,6 @@ from gateway.access.limits import Limits
 from gateway.errors import NotAllowed
 from gateway.types import UNLIMITED, Arm, Call, Effort, Headers, Plan, Usage
 
-BYTES_PER_TOKEN = 4
 # What an answer counts as until it is there, in tokens, when the client set no limit.
 USUAL_ANSWER = 256
 
@@ -79,7 +78,7 @@ class Holder:
                 else:
                     raise quota.no_thinking_left(window, need)
             self._held = need
-            prompt = call.size // BYTES_PER_TOKEN
+            prompt = call.prompt_tokens
             completion = need + USUAL_ANSWER * call.choices
             self._tokens = prompt, completion if call.limit is None else min(completion, call.limit * call.choices)
             counts.requests += 1

@@ -9,7 +9,6 @@ from gateway import efforts
 from gateway.families import limits
 from gateway.types import UNLIMITED, Arm, Call, Deployment, Effort, Family, Forecast, JsonObject, Plan
 
-BYTES_PER_TOKEN = 4
 # What an unlimited thought counts as, in tokens.
 LONG_THOUGHT = 4096
 
@@ -57,8 +56,8 @@ def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
     """Tokens of the prompt, and of thought and answer as forecast; without a forecast at most of the thought."""
     for one in forecast.efforts if forecast is not None else ():
         if one.effort == effort:
-            return call.size / BYTES_PER_TOKEN + one.thinking_tokens + one.answer_tokens
-    return call.size / BYTES_PER_TOKEN + min(efforts.size(effort), LONG_THOUGHT)
+            return call.prompt_tokens + one.thinking_tokens + one.answer_tokens
+    return call.prompt_tokens + min(efforts.size(effort), LONG_THOUGHT)
 
 
 def _bounded(decided: Effort, call: Call, notes: list[str]) -> Effort:

@@ -67,3 +67,15 @@ def table(url: str) -> dict[str, Any]:
             "plain": {"deployment": "other"},
         },
     }
+
+
+@pytest.fixture
+def config(backend: ScriptedBackend, tmp_path: Path) -> Path:
+    """A configuration in a file: the model `pub` in front of the scripted backend."""
+    path = tmp_path / "thinkgate.toml"
+    path.write_text(
+        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3" }}\n'
+        'models.pub = { deployment = "dep", policy = { kind = "client", default_effort = "low" } }\n',
+        "utf-8",
+    )
+    return path

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +71,11 @@ class Process:
         assert self.popen.stdout is not None
         self.popen.stdout.close()
         self._errors.close()
+
+
+def recorded(config: Path) -> list[str]:
+    """Request ids of the rows; none while there is no table."""
+    with closing(sqlite3.connect(config.parent / "thinkgate.db")) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchall():
+            return []
+        return [row[0] for row in database.execute("SELECT request_id FROM records")]

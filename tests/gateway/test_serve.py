@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +16,10 @@ import openai
 import pytest
 
 from gateway.ports import free_port
-from tests.gateway.processes import Process
-from tests.gateway.scripted import MODEL, ScriptedBackend
+from tests.gateway.processes import Process, recorded
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 PATIENCE_S = 20
-
-
-@pytest.fixture
-def config(backend: ScriptedBackend, tmp_path: Path) -> Path:
-    path = tmp_path / "thinkgate.toml"
-    path.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3" }}\n'
-        'models.pub = { deployment = "dep", policy = { kind = "client", default_effort = "low" } }\n',
-        "utf-8",
-    )
-    return path
-
-
-def recorded(database: Path) -> list[str]:
-    with closing(sqlite3.connect(database)) as connection:
-        return [row[0] for row in connection.execute("SELECT request_id FROM records")]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -55,7 +36,7 @@ def test_sigterm_finishes_running_requests_and_records_them(config: Path) -> Non
             client.chat.completions.create(**ASK, extra_headers={"x-request-id": "one"})
         assert gateway.stop() == 0
         assert gateway.errors() == ""
-    assert recorded(config.parent / "thinkgate.db") == ["one"]
+    assert recorded(config) == ["one"]
 
 
 def test_a_port_in_use_is_said_in_one_line(config: Path) -> None:
@@ -97,7 +78,7 @@ def test_kill_9_under_load_loses_no_finished_record(config: Path) -> None:
     with Process(*arguments, cwd=config.parent) as gateway:
         httpx.post(f"{gateway.url()}/v1/chat/completions", json=ASK).raise_for_status()
         assert gateway.stop() == 0
-    rows = recorded(config.parent / "thinkgate.db")
+    rows = recorded(config)
     assert len(rows) == len(set(rows)) and names <= set(rows)
     # Besides the answers that came back: those that were finished but on their way, at most one for each client.
     assert len(rows) <= len(names) + 8 + 1
@@ -117,7 +98,7 @@ def test_workers_share_the_port_and_each_request_has_one_record(config: Path) ->
             assert _counted(url) == 30
         assert "thinkgate_in_flight 0.0" in httpx.get(f"{url}/metrics").text.splitlines()
         assert gateway.stop() == 0, gateway.errors()
-    assert sorted(map(int, recorded(config.parent / "thinkgate.db"))) == list(range(30))
+    assert sorted(map(int, recorded(config))) == list(range(30))
 
 
 def _counted(url: str) -> float:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sqlite3
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +15,12 @@ import httpx
 import pytest
 
 from tests.gateway.leaks import until
-from tests.gateway.processes import Process
-from tests.gateway.scripted import MODEL, ScriptedBackend
+from tests.gateway.processes import Process, recorded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc, and sets limits of a process")
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 CLIENTS = 8
 PATIENCE_S = 20
-
-
-@pytest.fixture
-def config(backend: ScriptedBackend, tmp_path: Path) -> Path:
-    path = tmp_path / "thinkgate.toml"
-    path.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3" }}\n'
-        'models.pub = { deployment = "dep" }\n',
-        "utf-8",
-    )
-    return path
-
-
-def recorded(config: Path) -> list[str]:
-    """Request ids of the rows; none while there is no table."""
-    with closing(sqlite3.connect(config.parent / "thinkgate.db")) as database:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchall():
-            return []
-        return [row[0] for row in database.execute("SELECT request_id FROM records")]
 
 
 class Load:
