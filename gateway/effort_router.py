@@ -73,7 +73,7 @@ class Predictor(Protocol):
 async def ask(router: EffortRouter, call: Call, arm: Arm, deadline_s: float) -> Forecast | None:
     """The router's forecast, or None when it fails or is late: that is no error, the policy has a default.
 
-    Only the forecast of a long request can be late: that of a short one is done sooner than it could be handed on.
+    Only the forecast of a long request can be late: that of a short one is made at once, in the event loop.
     """
     try:
         if call.size <= INLINE_BYTES:
@@ -119,9 +119,8 @@ class ConstantRouter:
     def _one(self, effort: Effort, arm: Arm) -> EffortForecast:
         budget = min(size(effort), 1e5)
         p = 0.5 + 0.45 * (1 - math.exp(-budget / 64))
-        deployment = arm.deployment_for(effort)
-        assert deployment is not None, "an arm offers only efforts it has a deployment for"
-        return EffortForecast(effort, p, budget / 2, 50.0, self._paces[deployment.name].seconds(budget / 2 + 50.0))
+        seconds = _pace(arm, effort, self._paces).seconds(budget / 2 + 50.0)
+        return EffortForecast(effort, p, budget / 2, 50.0, seconds)
 
     @staticmethod
     def _price_at(dial: float) -> float:
@@ -163,7 +162,7 @@ class PredictorRouter:
         at = {head: i for i, head in enumerate(own.heads)}
         self._known[arm] = _Known(
             own,
-            tuple((e, at[low], at[high], share, self._pace(arm, e)) for e, (low, high, share) in mixes.items()),
+            tuple((e, at[low], at[high], share, _pace(arm, e, self._paces)) for e, (low, high, share) in mixes.items()),
             lru_cache(DIALS)(own.price_for_dial),
         )
         return True
@@ -182,10 +181,11 @@ class PredictorRouter:
             efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
         return Forecast(self.version, tuple(efforts), known.price_at)
 
-    def _pace(self, arm: Arm, effort: Effort) -> Pace:
-        deployment = arm.deployment_for(effort)
-        assert deployment is not None, "an arm offers only efforts it has a deployment for"
-        return self._paces[deployment.name]
+
+def _pace(arm: Arm, effort: Effort, paces: Paces) -> Pace:
+    deployment = arm.deployment_for(effort)
+    assert deployment is not None, "an arm offers only efforts it has a deployment for"
+    return paces[deployment.name]
 
 
 def known_efforts(arm: Arm, heads: Sequence[Any]) -> dict[Effort, Mix]:

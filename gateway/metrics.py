@@ -37,7 +37,7 @@ class _OfModel(NamedTuple):
 class Metrics:
     def __init__(self) -> None:
         self.active = 0
-        # Looking up what labels belong to costs more than counting does.
+        # What labels belong to is looked up once.
         self._model = cache(self._of_model)
         self._outcome = cache(lambda model, arm, status, reason: self.requests.labels(model, arm, str(status), reason))
         self._finished: deque[Record] = deque()
