@@ -79,3 +79,19 @@ def recorded(config: Path) -> list[str]:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchall():
             return []
         return [row[0] for row in database.execute("SELECT request_id FROM records")]
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def workers(pid: int) -> set[int]:
+    """The processes that serve, without the helper of `multiprocessing` that tracks shared memory."""
+    return {child for child in children(pid) if "spawn_main" in command(child)}
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it ended just now

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from gateway.ports import free_port
-from tests.gateway.processes import Process
+from tests.gateway.processes import Process, workers
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, obedient
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
@@ -42,22 +42,6 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         threading.Event().wait(0.02)
-
-
-def children(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
-def workers(pid: int) -> set[int]:
-    """The processes that serve, without the helper of `multiprocessing` that tracks shared memory."""
-    return {child for child in children(pid) if "spawn_main" in command(child)}
-
-
-def command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""  # it ended just now
 
 
 class Load:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.gateway.leaks import until
-from tests.gateway.processes import Process, recorded
+from tests.gateway.processes import Process, recorded, workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc, and sets limits of a process")
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
@@ -67,21 +67,14 @@ class Load:
                 (self.whole if answer.status_code == 200 and is_whole else self.wrong).append(name)
 
 
-def workers(gateway: Process) -> list[int]:
-    """Processes that serve, out of the children of the one that watches them."""
-    pid = gateway.popen.pid
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [child for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
-
-
 def test_a_worker_that_is_killed_takes_only_its_own_requests_along(config: Path) -> None:
     with Process("--config", config, "--port", "0", "--workers", "2", cwd=config.parent) as gateway:
         with Load(gateway.url()) as load:
             until(lambda: len(load.whole) > 50)
-            first, second = workers(gateway)
+            first, second = workers(gateway.popen.pid)
             os.kill(first, signal.SIGKILL)
-            until(lambda: len(workers(gateway)) == 2 and first not in workers(gateway))
-            assert second in workers(gateway)
+            until(lambda: len(workers(gateway.popen.pid)) == 2 and first not in workers(gateway.popen.pid))
+            assert second in workers(gateway.popen.pid)
             so_far = len(load.whole)
             until(lambda: len(load.whole) > so_far + 50)
         assert gateway.stop() == 0, gateway.errors()
