@@ -15,7 +15,9 @@ from gateway import __version__, build
 from gateway.access.door import Door
 from gateway.admission import Gate
 from gateway.api import models, openapi, ops, wire
-from gateway.api.chat import ChatCompletions
+from gateway.api.chat import Chat
+from gateway.api.dialect import Dialect
+from gateway.api.endpoint import Endpoint
 from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
 from gateway.dispatch import Dispatch
@@ -86,7 +88,8 @@ def create_app(parts: Parts) -> FastAPI:
     server = parts.settings.server
     ids = Ids()
     pipeline = Pipeline(parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, ids)
-    chat = ChatCompletions(parts.door, pipeline, parts.catalogue, server)
+    dialects: dict[str, Dialect] = {"/v1/chat/completions": Chat(parts.catalogue, server.max_messages)}
+    endpoints = {path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -102,8 +105,8 @@ def create_app(parts: Parts) -> FastAPI:
     app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.document = openapi.document(__version__, parts.settings.access.required, server.metrics)
     app.router.redirect_slashes = False
-    app.direct = {("POST", "/v1/chat/completions"): chat}
-    app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
+    app.direct = {("POST", path): endpoint for path, endpoint in endpoints.items()}
+    app.router.routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
     app.include_router(models.router(parts.door, parts.catalogue, int(time.time())))
     app.include_router(ops.health_router())
     app.include_router(ops.router(parts.door, parts.deployments, parts.upstream, parts.stopping))

@@ -1,8 +1,8 @@
-"""A chat completion stream on its way through: every event is parsed once, and its bytes pass unless they must change.
+"""A chat completion stream on its way through: every event is parsed once.
 
-Fed with chunks of any size, it gives back what the client may see now. It renames the model, hides usage that the
-client did not ask for, and notices the first token, the finish reason, the usage, an error and the end. An event that
-is broken never reaches the client: it ends the stream in an error.
+Fed with chunks of any size, it gives back what the client may see now, as its teller tells it. It notices the first
+token, the finish reason, the usage, an error and the end. An event that is broken never reaches the client: it ends the
+stream in an error.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from gateway.chat_answer import MOST_CHARACTERS, Renamed, read_usage
+from gateway.chat_answer import MOST_CHARACTERS, read_usage
 from gateway.errors import BackendFailed, BackendRefused, GatewayError, fields_of
+from gateway.teller import Teller
 from gateway.types import Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -23,9 +24,8 @@ _TOKEN_FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "ref
 
 
 class ChatStream:
-    def __init__(self, public_model: str, hide_usage: bool, max_event_bytes: int) -> None:
-        self._renamed = Renamed(public_model)
-        self._hide_usage = hide_usage
+    def __init__(self, teller: Teller, max_event_bytes: int) -> None:
+        self._teller = teller
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
         self.usage = Usage()
@@ -123,9 +123,7 @@ class ChatStream:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self.usage = read_usage(usage)
-            if self._hide_usage and not choices:
-                return b""
-        return self._renamed.event(chunk, event)
+        return self._teller.event(chunk, event)
 
     def _choice(self, choice: dict[str, Any]) -> None:
         reason = choice.get("finish_reason")

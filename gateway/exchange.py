@@ -17,7 +17,8 @@ from gateway.efforts import level_of, words
 from gateway.errors import GatewayError
 from gateway.faults import OWN_ID
 from gateway.pace import Measured
-from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, Plan, Record, Usage
+from gateway.teller import Teller
+from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, JsonObject, Plan, Record, Usage
 
 log = logging.getLogger("thinkgate")
 
@@ -54,6 +55,7 @@ class Exchange:
     status: int = 200
     model: str | None = None
     call: Call | None = None
+    teller: Teller | None = None
     level_of: Callable[[Effort], str] = level_of
     arm: Arm | None = None
     unit: str | None = None
@@ -92,6 +94,22 @@ class Exchange:
         if self.upstream_id is not None:
             headers[OWN_ID] = self.upstream_id
         return headers
+
+    def account(self) -> JsonObject:
+        """What was made of the effort, for the body of an answer: budgets in words, tokens as they were used."""
+        call, decision, plan = self.call, self.decision, self.plan
+        assert call is not None and decision is not None and plan is not None, "there is an answer"
+        return {
+            "requested": call.asked,
+            "decided": words(decision.effort),
+            "applied": words(plan.applied) if plan.applied else None,
+            "used": self.usage.reasoning_tokens,
+            "reason": decision.reason,
+            "arm": self.arm.name if self.arm else None,
+            "router": self.router,
+            "deployment": plan.deployment.name,
+            "notes": list(plan.notes),
+        }
 
     def settle(self) -> None:
         """Tell the visitor what was used. A backend that refused or failed at once has used nothing."""

@@ -11,7 +11,7 @@ from gateway import effort_router
 from gateway.access.visitor import Visitor
 from gateway.catalogue import Catalogue, Model
 from gateway.chat_answer import read_answer
-from gateway.chat_stream import DONE, ChatStream
+from gateway.chat_stream import ChatStream
 from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
@@ -82,9 +82,11 @@ class Pipeline:
             raw = await reply.read()
         finally:
             reply.close()
-        body, exchange.usage, exchange.finish_reason = read_answer(raw, call.model)
+        body, exchange.usage, exchange.finish_reason = read_answer(raw)
+        assert exchange.teller is not None, "who reads a call brings its teller"
+        told = await exchange.teller.whole(body, raw)
         self.close(exchange)
-        return Answer(body)
+        return Answer(told)
 
     async def _stream(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
         events = self._events(exchange, call, reply)
@@ -92,8 +94,9 @@ class Pipeline:
 
     async def _events(self, exchange: Exchange, call: Call, reply: Reply) -> AsyncGenerator[bytes]:
         """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
-        assert exchange.plan is not None, "there is a plan before there is a reply"
-        stream = ChatStream(call.model, not call.wants_usage, exchange.plan.deployment.max_event_bytes)
+        teller, plan = exchange.teller, exchange.plan
+        assert teller is not None and plan is not None, "both are there before there is a reply"
+        stream = ChatStream(teller, plan.deployment.max_event_bytes)
         chunks = reply.chunks()
         begun = False
         try:
@@ -108,14 +111,15 @@ class Pipeline:
                     break
             stream.finish()
             exchange.usage, exchange.finish_reason = stream.usage, stream.finish_reason
+            end = await teller.end()
             self.close(exchange)
-            yield DONE
+            yield end
             await reply.drain(chunks)
         except (Exception, asyncio.CancelledError) as error:
             if not begun or exchange.client_gone:
                 raise
             exchange.usage = stream.usage
-            yield b"data: " + self.fail(exchange, error).body() + b"\n\n"
+            yield teller.broken(self.fail(exchange, error))
         finally:
             reply.close()
 

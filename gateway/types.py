@@ -31,27 +31,56 @@ NO_THINKING = Effort(think=False, budget=0)
 UNLIMITED = Effort(think=True, budget=None)
 
 
+class Fault(NamedTuple):
+    """What an engine is known to get wrong with a family: when, what happens, the way round it, where that is told."""
+
+    when: str
+    what: str
+    way_round: str
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How one kind of model is told to think: a row of data.
+    """How one kind of model, served by one engine, is told to think: a row of data.
 
-    `off` and `on` are body fields merged into the request to switch thinking; None: the family has no such switch.
-    `hybrid` says whether one deployment can do both; if not, the deployment itself is the switch.
-    `budget_field` is the top-level body field that takes a budget in tokens; None: a budget cannot be told.
-    `own_fields` are the effort fields of the client that the row replaces; a family without any passes them through.
+    Body fields that are told are objects merged into the request; field names may have dots, each goes one object
+    deeper. `hybrid`: one deployment can both think and not; if not, the deployment itself is the switch. `default` is
+    what a model does that is told nothing: `on`, `off` or `adaptive`.
+
+    `off` and `on` switch thinking ({}: nothing need be said; None: it cannot be told to). `levels` are the words that
+    the family knows, weakest first, with the value told for each in `level_field`; `nearest` has, for each of the named
+    levels that it does not know, the one that stands for it. A budget in tokens is told in `budget_field` (None: it
+    cannot be told), between `budget_least` and `budget_most`, in steps, together with `budget_with`.
+
+    `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
+    (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
+    `answer_field` is where the engine puts thoughts in its answers. `sources` has for each cell where it is written.
+    `passes_through`: nothing is known, and the client's own effort fields go on as they are.
     """
 
     name: str
     about: str
     hybrid: bool
+    engine: str = "vllm"
+    default: str = "on"
     off: JsonObject | None = field(default_factory=dict)
     on: JsonObject | None = field(default_factory=dict)
+    level_field: str | None = None
+    levels: JsonObject = field(default_factory=dict)
+    nearest: Mapping[str, str] = field(default_factory=dict)
     budget_field: str | None = None
-    own_fields: tuple[str, ...] = ()
-
-    @property
-    def passes_through(self) -> bool:
-        return not self.own_fields
+    budget_least: int = 1
+    budget_most: int | None = None
+    budget_step: int = 1
+    budget_with: JsonObject = field(default_factory=dict)
+    history: Literal["drop", "tools", "keep"] = "drop"
+    history_field: str = "reasoning"
+    history_with: JsonObject = field(default_factory=dict)
+    answer_field: str = "reasoning"
+    passes_through: bool = False
+    faults: tuple[Fault, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +208,8 @@ class Call:
     for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
     one. `most` is the most that its key allows, whatever the policy says, `note` what the client is to know of that.
     `limit` is the client's limit on all completion tokens of each of its `choices`, `size` the request's bytes,
-    `unit` what an experiment assigns, `tries` how often the client has tried before, `batch` whether it can wait.
+    `unit` what an experiment assigns, `tries` how often the client has tried before, `batch` whether it can wait,
+    `wants_account` whether the answer is to say in its body what was made of the effort.
     """
 
     request_id: str
@@ -200,6 +230,7 @@ class Call:
     unit: str = ""
     tries: int = 0
     batch: bool = False
+    wants_account: bool = False
     forwarded: Headers = field(default_factory=dict)
 
     @property
@@ -303,6 +334,7 @@ __all__ = [
     "Effort",
     "EffortForecast",
     "Family",
+    "Fault",
     "Forecast",
     "Headers",
     "JsonObject",

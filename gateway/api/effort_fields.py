@@ -10,9 +10,12 @@ from typing import Any
 from gateway import efforts
 from gateway.api import checks
 from gateway.errors import InvalidRequest, suggestion
-from gateway.types import NO_THINKING, UNLIMITED, Effort
+from gateway.types import NO_THINKING, UNLIMITED, Effort, Headers
 
 EXTENSION_FIELDS = ("dial",)
+# The word by which a client asks for the gateway's own account in the answer's body, in `include` or in the header.
+ACCOUNT = "thinkgate"
+ACCOUNT_HEADER = "x-thinkgate-include"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,14 @@ def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
     if not has_dial:
         raise checks.wrong_value("thinkgate.dial", f"cannot be set: the policy of model {model!r} has no dial.")
     return float(dial)
+
+
+def wants_account(body: dict[str, Any], headers: Headers) -> bool:
+    """Whether the answer's body is to have a `thinkgate` object."""
+    included = body.get("include")
+    if included is not None and not isinstance(included, list):
+        raise checks.wrong_type("include", "a list", included)
+    return ACCOUNT in (included or ()) or headers.get(ACCOUNT_HEADER) == ACCOUNT
 
 
 def _level(body: dict[str, Any], levels: Mapping[str, Effort]) -> str | None:

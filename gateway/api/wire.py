@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.connection import ON_HANG_UP, TOO_SLOW
-from gateway.errors import BodyTooLarge, GatewayError, TooSlow
+from gateway.errors import BodyTooLarge, TooSlow
 from gateway.exchange import Exchange
 from gateway.pipeline import Answer
 from gateway.types import Headers
@@ -90,22 +90,18 @@ def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], exchange: Exchange)
     scope[ON_HANG_UP](hang_up)
 
 
-async def send_answer(send: Send, exchange: Exchange, answer: Answer) -> None:
+async def send_answer(send: Send, headers: Headers, answer: Answer) -> None:
     """A whole answer, or a stream whose first events are there already."""
     if answer.rest is None:
-        await send_json(send, 200, answer.first, exchange.headers())
+        await send_json(send, 200, answer.first, headers)
         return
-    headers = {"content-type": "text/event-stream; charset=utf-8", **exchange.headers()}
+    headers = {"content-type": "text/event-stream; charset=utf-8", **headers}
     async with aclosing(answer.rest):  # the backend is let go at once, wherever this stops
         await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
         await send({"type": "http.response.body", "body": answer.first, "more_body": True})
         async for events in answer.rest:
             await send({"type": "http.response.body", "body": events, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def send_error(send: Send, error: GatewayError, headers: Headers) -> None:
-    await send_json(send, error.status, error.body(), {**headers, **error.headers})
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway import efforts
 from gateway.families import limits
+from gateway.families.rows import EFFORT_FIELDS
 from gateway.types import UNLIMITED, Arm, Call, Deployment, Effort, Family, Forecast, JsonObject, Plan
 
 # What an unlimited thought counts as, in tokens.
@@ -82,7 +83,7 @@ def _tell(effort: Effort, family: Family, body: dict[str, Any], notes: list[str]
             del body["reasoning_effort"]
         notes.append(f"family {family.name} cannot be told an effort: the client's own fields were passed on")
         return None
-    for name in family.own_fields:
+    for name in EFFORT_FIELDS:
         _drop(body, name)
     if not effort.think and family.off is None:
         notes.append(f"family {family.name} cannot turn thinking off")

@@ -17,19 +17,18 @@ ROWS = (
         off={"chat_template_kwargs": {"enable_thinking": False}},
         on={"chat_template_kwargs": {"enable_thinking": True}},
         budget_field="thinking_token_budget",
-        own_fields=EFFORT_FIELDS,
     ),
     Family(
         name="qwen3-2507",
         about="two models: Instruct never thinks, Thinking always does and takes a budget",
         hybrid=False,
         budget_field="thinking_token_budget",
-        own_fields=EFFORT_FIELDS,
     ),
     Family(
         name="plain",
         about="unknown to the gateway: the client's effort fields pass through unchanged and nothing is enforced",
         hybrid=True,
+        passes_through=True,
     ),
 )
 

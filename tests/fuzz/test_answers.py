@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.chat_teller import ChatTeller
 from gateway.chat_answer import read_answer
 from gateway.errors import BackendRefused, GatewayError, error_fields
 from gateway.faults import wait_s
@@ -47,7 +49,8 @@ def deep(levels: int) -> bytes:
 )
 def test_any_plain_answer_is_read_or_an_error(raw: bytes) -> None:
     try:
-        body, usage, reason = read_answer(raw, "public")
+        answer, usage, reason = read_answer(raw)
+        body = asyncio.run(ChatTeller("public").whole(answer, raw))
     except GatewayError as error:
         orjson.loads(error.body())
         return

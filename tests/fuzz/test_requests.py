@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import build
+from gateway.access.visitor import ANYBODY
 from gateway.api import json_object, wire
 from gateway.api.chat import read_call
+from gateway.api.dialect import Asked
 from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError
 from gateway.families.compiler import compile_plan
@@ -41,7 +43,7 @@ def catalogue() -> Catalogue:
 def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     raw = orjson.dumps(body)
     try:
-        call = read_call(json_object.read(raw, 64), len(raw), "id", {}, catalogue(), 1000)
+        call = read_call(Asked(json_object.read(raw, 64), len(raw), {}, "id", ANYBODY), catalogue(), 1000)
     except GatewayError as error:
         assert 400 <= error.status < 500 and orjson.loads(error.body())["error"]["message"]
         return

@@ -1,0 +1,43 @@
+"""What a dialect is: a request read into the one call that the pipeline knows, answers and errors told in its form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.access.visitor import Visitor
+from gateway.errors import GatewayError
+from gateway.exchange import Exchange
+from gateway.teller import Teller
+from gateway.types import Call, Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came: its body, how many bytes that was, its headers in small letters, its id, its sender."""
+
+    body: dict[str, Any]
+    size: int
+    headers: Headers
+    request_id: str
+    visitor: Visitor
+
+
+class Dialect(Protocol):
+    name: str
+
+    async def read(self, asked: Asked) -> Call:
+        """The call, checked, with a body in the form of a chat completion. GatewayError: the client must mend it."""
+        ...
+
+    def teller(self, exchange: Exchange) -> Teller:
+        """For the answer to the exchange's call."""
+        ...
+
+    def error(self, error: GatewayError, request_id: str) -> bytes:
+        """The body of an error."""
+        ...
+
+    def headers(self, headers: Headers) -> Headers:
+        """What answers and errors say in their head, out of what every answer says."""
+        ...
