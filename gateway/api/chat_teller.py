@@ -12,6 +12,8 @@ from gateway.chat_stream import DONE
 from gateway.errors import GatewayError
 from gateway.types import JsonObject
 
+_OF_A_CHUNK = ("id", "object", "created")
+
 
 class ChatTeller:
     def __init__(
@@ -39,9 +41,8 @@ class ChatTeller:
         if self._extension is None:
             return DONE
         # A chunk of its own, as usage has one: what was used is known only now.
-        kept = {name: self._last[name] for name in ("id", "object", "created") if name in self._last}
-        last: dict[str, Any] = {**kept, "model": self._renamed.public, "choices": []}
-        last["thinkgate"] = self._extension()
+        last: dict[str, Any] = {name: value for name, value in self._last.items() if name in _OF_A_CHUNK}
+        last |= {"model": self._renamed.public, "choices": [], "thinkgate": self._extension()}
         return b"data: " + dumped(last) + b"\n\n" + DONE
 
     def broken(self, error: GatewayError) -> bytes:
