@@ -8,6 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "load"]
 BackendKind = Literal["merged", "split"]
+# How a budget is kept: the backend does it by itself; the gateway ends the thought and has the answer written on; it
+# ends the answer where the budget ends; nobody does.
+Enforcement = Literal["native", "two-phase", "cut", "none"]
 JsonObject = Mapping[str, Any]
 Headers = Mapping[str, str]
 BYTES_PER_TOKEN = 4
@@ -55,7 +58,8 @@ class Family:
 
     `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
     (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
-    `answer_field` is where the engine puts thoughts in its answers. `sources` has for each cell where it is written.
+    `answer_field` is where the engine puts thoughts in its answers, and `end_text` what ends a thought that the gateway
+    has to end itself ("": it cannot be ended by text). `sources` has for each cell where it is written.
     `passes_through`: nothing is known, and the client's own effort fields go on as they are.
     """
 
@@ -78,6 +82,7 @@ class Family:
     history_field: str = "reasoning"
     history_with: JsonObject = field(default_factory=dict)
     answer_field: str = "reasoning"
+    end_text: str = "</think>\n\n"
     passes_through: bool = False
     faults: tuple[Fault, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -266,6 +271,7 @@ class Plan:
     tokens: float = 0.0
     effort: Effort = NO_THINKING
     bounds: tuple[str, ...] = ()
+    enforcement: Enforcement = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +339,7 @@ __all__ = [
     "Deployment",
     "Effort",
     "EffortForecast",
+    "Enforcement",
     "Family",
     "Fault",
     "Forecast",
