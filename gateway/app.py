@@ -26,6 +26,7 @@ from gateway.metrics import Metrics
 from gateway.pace import Paces, paces
 from gateway.pipeline import Pipeline
 from gateway.records import Records
+from gateway.seal import Seal
 from gateway.settings import Settings
 from gateway.stopping import Stopping
 from gateway.types import Deployment
@@ -46,6 +47,7 @@ class Parts:
     metrics: Metrics
     stopping: Stopping
     door: Door
+    seal: Seal
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -67,6 +69,7 @@ def make_parts(settings: Settings) -> Parts:
         metrics=metrics,
         stopping=Stopping(),
         door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
+        seal=build.seal(settings),
     )
 
 

@@ -18,6 +18,8 @@ from gateway.errors import ConfigError, suggestion
 from gateway.families.limits import AnswerLimits
 from gateway.families.rows import FAMILIES
 from gateway.pace import Paces
+from gateway.seal import Seal
+from gateway.seal_secret import kept_secret
 from gateway.types import Arm, Deployment, Effort
 
 if TYPE_CHECKING:
@@ -112,6 +114,11 @@ def keys(access: settings.Access) -> Keys:
 def door(access: settings.Access, refused: Callable[[str], None]) -> Door:
     """`refused` is told why, in one word, of every client without a valid key. ConfigError: as for `keys`."""
     return KeyedDoor(keys(access), access.longest_thought, refused) if access.required else OpenDoor()
+
+
+def seal(chosen: settings.Settings) -> Seal:
+    """ConfigError: the secret that is named cannot be used, or one of our own cannot be kept."""
+    return Seal(settings.signing_secrets(chosen.signing) or [kept_secret(Path(f"{chosen.records.path}.key"))])
 
 
 def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> dict[str, P]:

@@ -19,6 +19,7 @@ def explain(chosen: Settings) -> Iterator[str]:
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
     yield from _access(chosen)
+    yield _signing(chosen)
     server = chosen.server
     yield (
         f"Takes requests of up to {server.max_body_bytes} bytes, {server.max_messages} messages and {server.max_depth} "
@@ -42,6 +43,14 @@ def _access(chosen: Settings) -> Iterator[str]:
         yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
     if not chosen.server.metrics:
         yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
+
+
+def _signing(chosen: Settings) -> str:
+    """The gateway's own secret is not made for the sake of saying so."""
+    given = settings.signing_secrets(chosen.signing)
+    whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
+    own = f"a secret of its own, in {chosen.records.path}.key"
+    return f"Signs thoughts with {whose if given else own}."
 
 
 def _live_keys(access: settings.Access) -> str:

@@ -85,6 +85,7 @@ def _validate(settings: Settings) -> None:
     build.fallbacks(settings, deployments)
     build.catalogue(settings, deployments, paces(deployments.values()))
     build.door(settings.access, lambda why: None).close()
+    build.seal(settings)
     if settings.admin is not None:
         admin.admin_key(settings.admin)
 

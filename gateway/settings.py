@@ -15,6 +15,7 @@ from gateway.settings_faults import faults
 Unit = Annotated[float, Field(ge=0, le=1)]
 Tokens = Annotated[int, Field(ge=0, le=1_000_000)]
 EffortName = str | Tokens
+SHORTEST_SECRET = 32
 
 
 def _one_or_more(value: Any) -> Any:
@@ -75,6 +76,17 @@ class Admin(Strict):
     key_env: str | None = None
     key_file: Path | None = None
     """Where the operators' own key is: an environment variable or a file."""
+
+
+class Signing(Strict):
+    """The secrets that thoughts are signed and sealed with: of several, one a line, the first one signs, all verify.
+
+    Without one the gateway makes its own and keeps it beside the records, in `<records.path>.key`. Gateways on several
+    hosts need a common one: a conversation may come back to any of them.
+    """
+
+    key_env: str | None = None
+    key_file: Path | None = None
 
 
 class Deployment(Strict):
@@ -204,6 +216,7 @@ class Settings(Strict):
     records: Records = Records()
     access: Access = Access()
     admin: Admin | None = None
+    signing: Signing = Signing()
     deployments: Annotated[dict[str, Deployment], Field(min_length=1)]
     models: Annotated[dict[str, Model], Field(min_length=1)]
 
@@ -259,6 +272,23 @@ def secret(env: str | None, file: Path | None, where: str) -> str | None:
 
     ConfigError: both are named, or the one that is cannot be read or is empty. `where` begins the names of the keys.
     """
+    name, found = _held(env, file, where)
+    if found is not None and (not found.isascii() or not found.isprintable()):
+        raise ConfigError([f"{name} holds what cannot be sent in a header"])
+    return found
+
+
+def signing_secrets(signing: Signing) -> list[str]:
+    """One for each line of what is named; empty if nothing is. ConfigError: as for `secret`, or one is too short."""
+    name, found = _held(signing.key_env, signing.key_file, "signing.key")
+    lines = [line.strip() for line in (found or "").splitlines() if line.strip()]
+    if any(len(line) < SHORTEST_SECRET for line in lines):
+        raise ConfigError([f"{name} holds a secret of less than {SHORTEST_SECRET} characters, which could be guessed"])
+    return lines
+
+
+def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
+    """What the named place is called in faults, and what it holds; None where none is named."""
     if env is not None and file is not None:
         raise ConfigError([f"{where}_env, {where}_file: name one of them"])
     if env is not None:
@@ -274,9 +304,7 @@ def secret(env: str | None, file: Path | None, where: str) -> str | None:
         except UnicodeDecodeError:
             raise ConfigError([f"{name} is not text"]) from None
     else:
-        return None
+        return where, None
     if not found.strip():
         raise ConfigError([f"{name} is empty"])
-    if not found.strip().isascii() or not found.strip().isprintable():
-        raise ConfigError([f"{name} holds what cannot be sent in a header"])
-    return found.strip()
+    return name, found.strip()

@@ -14,7 +14,7 @@ from tests.test_install import ROOT, base_distributions
 # As the packages write them. A new name here is a decision: permissive, or MPL for files that we do not change.
 ALLOWED = {
     *("0BSD", "BSD-2-Clause", "BSD-3-Clause", "3-Clause BSD License", "BSD License"),
-    *("Apache-2.0", "Apache 2.0", "Apache Software License", "MIT", "MIT License", "ISC", "CC0-1.0", "Zlib"),
+    *("Apache-2.0", "Apache 2.0", "Apache Software License", "MIT", "MIT License", "MIT-0", "ISC", "CC0-1.0", "Zlib"),
     *("PSF-2.0", "MPL-2.0"),
 }
 

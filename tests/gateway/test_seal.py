@@ -1,0 +1,123 @@
+"""Thoughts that come back: as they were made, or not at all."""
+
+from __future__ import annotations
+
+import base64
+import re
+import stat
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import build, settings
+from gateway.check import explain
+from gateway.errors import ConfigError
+from gateway.seal import Seal
+from gateway.seal_secret import kept_secret
+from tests.gateway.conftest import table
+
+OLD, NEW, OTHER = ("an old secret, " * 4, "a new secret, " * 4, "another's secret" * 4)
+SEAL = Seal([NEW, OLD])
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+@given(ANY_TEXT)
+def test_what_was_made_comes_back(thought: str) -> None:
+    assert SEAL.verify(thought, SEAL.sign(thought))
+    assert SEAL.open(SEAL.close(thought)) == thought
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_what_was_not_made_is_never_taken(thought: str, other: str) -> None:
+    assert not SEAL.verify(thought, other) and SEAL.open(other) is None
+    assert SEAL.verify(other, SEAL.sign(thought)) == (thought == other)
+
+
+@given(st.text(min_size=1), st.data())
+def test_whatever_is_changed_is_noticed(thought: str, data: st.DataObject) -> None:
+    for made, takes in (
+        (SEAL.sign(thought), lambda shown: SEAL.verify(thought, shown)),
+        (SEAL.close(thought), lambda shown: SEAL.open(shown) is not None),
+    ):
+        assert takes(made)
+        raw = bytearray(base64.b64decode(made))
+        raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+        assert not takes(base64.b64encode(raw).decode())
+        cut = data.draw(st.integers(0, len(made) - 1))
+        assert not takes(made[:cut]) and not takes(made + made[cut:]) and not takes(f"{made[:cut]}\n{made[cut:]}")
+
+
+def test_one_kind_is_not_taken_for_the_other() -> None:
+    assert SEAL.open(SEAL.sign("so")) is None and not SEAL.verify("so", SEAL.close("so"))
+    assert SEAL.open("") is None and not SEAL.verify("", "")
+
+
+def test_a_sealed_thought_cannot_be_read_and_never_looks_the_same() -> None:
+    thought = "the capital of France"
+    one, two = SEAL.close(thought), SEAL.close(thought)
+    assert one != two and thought.encode() not in base64.b64decode(one)
+    assert SEAL.sign(thought) == SEAL.sign(thought)
+
+
+def test_secrets_are_rotated() -> None:
+    before, other = Seal([OLD]), Seal([OTHER])
+    assert SEAL.verify("so", before.sign("so")) and SEAL.open(before.close("so")) == "so"
+    assert SEAL.sign("so") == Seal([NEW]).sign("so") and not before.verify("so", SEAL.sign("so"))
+    assert before.open(SEAL.close("so")) is None
+    assert not other.verify("so", SEAL.sign("so")) and other.open(SEAL.close("so")) is None
+
+
+def test_the_secrets_come_from_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def named(**signing: str) -> Seal:
+        return build.seal(
+            settings.parse({"records": {"path": tmp_path / "r.db"}, **table("http://x"), "signing": signing})
+        )
+
+    file = tmp_path / "secrets"
+    file.write_text(f"\n  {NEW.strip()} \n\n{OLD.strip()}\n", "utf-8")
+    both = named(key_file=str(file))
+    assert both.sign("so") == Seal([NEW.strip()]).sign("so") and both.verify("so", Seal([OLD.strip()]).sign("so"))
+    monkeypatch.setenv("SIGNING", OLD)
+    assert named(key_env="SIGNING").sign("so") == Seal([OLD.strip()]).sign("so")
+    assert not (tmp_path / "r.db.key").exists()
+    file.write_text("short\n", "utf-8")
+    for wrong, what in (
+        ({"key_file": str(file)}, "less than 32 characters"),
+        ({"key_file": str(tmp_path / "none")}, "signing.key_file: .*No such file"),
+        ({"key_env": "NOT_THERE"}, "signing.key_env: .*NOT_THERE is not set"),
+        ({"key_env": "SIGNING", "key_file": str(file)}, "name one of them"),
+    ):
+        with pytest.raises(ConfigError, match=what):
+            named(**wrong)
+
+
+def test_a_gateway_without_a_secret_makes_one_that_all_workers_share(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "records.db.key"
+    with ProcessPoolExecutor(4) as workers:
+        made = set(workers.map(kept_secret, [path] * 16))
+    assert len(made) == 1 and re.fullmatch("[0-9a-f]{64}", made.pop())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for damaged in (b"half", b"\xff" * 64):
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match="holds no secret"):
+            kept_secret(path)
+
+
+def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("", "ascii")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        kept_secret(blocked / "records.db.key")
+    (tmp_path / "r.key").mkdir()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        kept_secret(tmp_path / "r.key")
+
+
+def test_check_says_who_signs_and_makes_nothing(tmp_path: Path) -> None:
+    records = tmp_path / "r.db"
+    lines = list(explain(settings.parse({"records": {"path": records}, **table("http://x")})))
+    assert f"Signs thoughts with a secret of its own, in {records}.key." in lines
+    assert list(tmp_path.iterdir()) == []
