@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from gateway import __version__, build
+from gateway.abilities import Abilities
 from gateway.access.door import Door
 from gateway.admission import Gate
 from gateway.api import models, openapi, ops, wire
@@ -43,6 +44,7 @@ class Parts:
     catalogue: Catalogue
     upstream: Upstream
     dispatch: Dispatch
+    abilities: Abilities
     records: Records
     metrics: Metrics
     stopping: Stopping
@@ -56,6 +58,7 @@ def make_parts(settings: Settings) -> Parts:
     fallbacks = build.fallbacks(settings, deployments)
     speeds = paces(deployments.values())
     metrics = Metrics()
+    abilities = Abilities()
     upstream = Upstream(deployments, lambda name: metrics.retries.labels(name).inc())
     gates = {name: Gate(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()}
     return Parts(
@@ -64,7 +67,10 @@ def make_parts(settings: Settings) -> Parts:
         paces=speeds,
         catalogue=build.catalogue(settings, deployments, speeds),
         upstream=upstream,
-        dispatch=Dispatch(upstream, gates, fallbacks, lambda name: metrics.fallbacks.labels(name).inc()),
+        dispatch=Dispatch(
+            upstream, gates, fallbacks, abilities.enforcement, lambda name: metrics.fallbacks.labels(name).inc()
+        ),
+        abilities=abilities,
         records=Records(settings.records.path, metrics.settle),
         metrics=metrics,
         stopping=Stopping(),
@@ -90,7 +96,10 @@ class _App(FastAPI):
 def create_app(parts: Parts) -> FastAPI:
     server = parts.settings.server
     ids = Ids()
-    pipeline = Pipeline(parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, ids)
+    enforce = parts.abilities.enforcement
+    pipeline = Pipeline(
+        parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, enforce, ids
+    )
     dialects: dict[str, Dialect] = {"/v1/chat/completions": Chat(parts.catalogue, server.max_messages)}
     endpoints = {path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()}
 

@@ -17,6 +17,7 @@ from gateway.efforts import from_budget, level_of, size
 from gateway.errors import ConfigError, suggestion
 from gateway.families.limits import AnswerLimits
 from gateway.families.rows import FAMILIES
+from gateway.families.terms import Terms
 from gateway.pace import Paces
 from gateway.seal import Seal
 from gateway.seal_secret import kept_secret
@@ -98,8 +99,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
             arms=arms,
             policy=policies.make(model.policy, resolve),
             router=predictors[model.router],
-            answer=AnswerLimits(model.answer_allowance, model.max_answer_tokens),
-            levels=levels,
+            terms=Terms(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
         )
 

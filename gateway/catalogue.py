@@ -8,22 +8,25 @@ from dataclasses import dataclass
 from gateway.effort_router import EffortRouter
 from gateway.efforts import LEVELS
 from gateway.errors import UnknownModel
-from gateway.families.limits import AnswerLimits
+from gateway.families.terms import Terms
 from gateway.policies import Policy
 from gateway.types import Arm, Effort
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A public name. `levels` are the named efforts with this model's budgets, `level_of` names an effort by them."""
+    """A public name. `level_of` names an effort by the model's levels."""
 
     name: str
     arms: tuple[Arm, ...]
     policy: Policy
     router: EffortRouter
-    answer: AnswerLimits
-    levels: Mapping[str, Effort]
+    terms: Terms
     level_of: Callable[[Effort], str]
+
+    @property
+    def levels(self) -> Mapping[str, Effort]:
+        return self.terms.levels
 
 
 def levels_with(overrides: Mapping[str, Effort]) -> dict[str, Effort]:

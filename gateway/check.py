@@ -103,9 +103,10 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
     yield f"  Levels that clients may name: {_levels(model.levels)}."
     yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
     yield f"  Router: {_router(model)}"
-    yield f"  A client's token limit covers thought and answer; {model.answer.allowance} of it are kept for the answer."
-    if model.answer.maximum is not None:
-        yield f"  Without a limit, an answer may take {model.answer.maximum} tokens beside its thinking budget."
+    answer = model.terms.answer
+    yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
+    if answer.maximum is not None:
+        yield f"  Without a limit, an answer may take {answer.maximum} tokens beside its thinking budget."
 
 
 def _backend(arm: Arm, experiment: bool, total: float) -> str:

@@ -20,7 +20,7 @@ import orjson
 from gateway import build, settings
 from gateway.errors import ConfigError, GatewayError
 from gateway.families.compiler import compile_plan
-from gateway.families.limits import AnswerLimits
+from gateway.families.terms import Terms
 from gateway.pace import paces
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort
 from gateway.upstream import Upstream
@@ -159,7 +159,7 @@ async def _answer(upstream: Upstream, target: Target, prompt: Prompt) -> dict[st
     if target.effort == NO_THINKING:
         body.update(_PROBE)
     call = Call(request_id=prompt.id, dialect="chat", model=target.deployment.model, body=body)
-    plan = compile_plan(call, target.effort, target.arm, AnswerLimits(0))
+    plan = compile_plan(call, target.effort, target.arm, Terms())
     for _ in range(_ATTEMPTS):
         started = time.perf_counter()
         try:

@@ -9,8 +9,8 @@ from gateway import faults
 from gateway.admission import Gate
 from gateway.errors import BackendUnreachable, GatewayError, Overloaded
 from gateway.exchange import Exchange
-from gateway.families.compiler import stand_in
-from gateway.families.limits import AnswerLimits
+from gateway.families.compiler import Enforce, by_the_row, stand_in
+from gateway.families.terms import Terms
 from gateway.types import Call, Deployment, Plan
 from gateway.upstream import Reply, Upstream
 
@@ -22,14 +22,20 @@ class Dispatch:
     """`fallbacks` has the deployments that stand in for another one, in order; `fell_back` is told whom one did for."""
 
     def __init__(
-        self, upstream: Upstream, gates: Gates, fallbacks: Fallbacks, fell_back: Callable[[str], None] = lambda _: None
+        self,
+        upstream: Upstream,
+        gates: Gates,
+        fallbacks: Fallbacks,
+        enforce: Enforce = by_the_row,
+        fell_back: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.gates = gates
         self._upstream = upstream
         self._fallbacks = fallbacks
+        self._enforce = enforce
         self._fell_back = fell_back
 
-    async def send(self, exchange: Exchange, call: Call, plan: Plan, answer: AnswerLimits) -> Reply:
+    async def send(self, exchange: Exchange, call: Call, plan: Plan, terms: Terms) -> Reply:
         """The reply with status 200, of the plan's deployment or of one that stands in; `exchange.plan` says which.
 
         GatewayError: nobody can answer, or the client itself must mend something. A client that tries again by itself
@@ -46,7 +52,7 @@ class Dispatch:
                     raise
                 self._fell_back(plan.deployment.name)
                 exchange.leave(None)
-                exchange.plan = plan = stand_in(call, plan, deployment, answer, error.code)
+                exchange.plan = plan = stand_in(call, plan, deployment, terms, error.code, self._enforce)
         return await self._ask(exchange, call, plan, begun)
 
     async def _ask(self, exchange: Exchange, call: Call, plan: Plan, begun: float) -> Reply:

@@ -80,7 +80,7 @@ class Exchange:
         headers = {"x-request-id": self.request_id, **self.visitor.headers()}
         if self.plan is not None:
             applied = self.plan.applied
-            headers["x-thinkgate-effort"] = self.level_of(applied) if applied else "unknown"
+            headers["x-thinkgate-effort"] = self.plan.level or (self.level_of(applied) if applied else "unknown")
             if applied is not None:
                 headers["x-thinkgate-budget"] = "unlimited" if applied.budget is None else str(applied.budget)
             if self.plan.notes:
@@ -102,7 +102,7 @@ class Exchange:
         return {
             "requested": call.asked,
             "decided": words(decision.effort),
-            "applied": words(plan.applied) if plan.applied else None,
+            "applied": plan.words,
             "used": self.usage.reasoning_tokens,
             "reason": decision.reason,
             "arm": self.arm.name if self.arm else None,
@@ -153,7 +153,7 @@ class Exchange:
             deployment=plan.deployment.name if plan else None,
             requested=call.asked if call else None,
             decided=words(decision.effort) if decision else None,
-            applied=words(applied) if applied else None,
+            applied=plan.words if plan else None,
             used=usage.reasoning_tokens,
             budget=applied.budget if applied else None,
             reason=decision.reason if decision else None,

@@ -16,7 +16,7 @@ from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
 from gateway.experiments import assignment
-from gateway.families.compiler import compile_plan
+from gateway.families.compiler import Enforce, compile_plan
 from gateway.metrics import Metrics
 from gateway.records import Records
 from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure
@@ -40,6 +40,7 @@ class Pipeline:
     records: Records
     metrics: Metrics
     router_deadline_s: float
+    enforce: Enforce
     ids: Ids
 
     def begin(self, dialect: str, given_id: str | None, visitor: Visitor) -> Exchange:
@@ -63,7 +64,7 @@ class Pipeline:
         forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
         plan = self._decide(exchange, call, model, arm, forecast)
         exchange.decision_s = time.perf_counter() - begun
-        reply = await self.dispatch.send(exchange, call, plan, model.answer)
+        reply = await self.dispatch.send(exchange, call, plan, model.terms)
         exchange.upstream_id = reply.own_id
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
@@ -72,7 +73,7 @@ class Pipeline:
         while True:
             bounded = exchange.visitor.bound(call, model.levels, arm)
             exchange.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
-            plan = compile_plan(bounded, decision.effort, arm, model.answer, forecast)
+            plan = compile_plan(bounded, decision.effort, arm, model.terms, forecast, self.enforce)
             if exchange.visitor.take(bounded, plan):
                 exchange.plan = plan
                 return plan

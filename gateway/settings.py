@@ -198,6 +198,9 @@ class Model(Strict):
     levels: dict[str, Tokens | Literal["unlimited"]] = {}
     answer_allowance: Annotated[int, Field(ge=0)] = 256
     """Tokens of the client's limit that thinking may not touch."""
+    strict: bool | Literal["off"] = "off"
+    """Which efforts that a client names are refused where a family cannot be told them: all (true), only none (`off`),
+    or not one (false). What is not refused is rounded to the nearest that is legal, and the answer says so."""
     max_answer_tokens: Annotated[int, Field(ge=1)] | None = None
     """The longest answer when the client sets no limit; left to the backend if left out."""
 

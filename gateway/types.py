@@ -210,11 +210,11 @@ class Call:
     """One request as the pipeline sees it, whatever dialect it came in.
 
     `body` is in Chat Completions form and is never changed. `requested` is the effort the client named (None: decide
-    for me), `asked` the client's own word for it, `ceiling` the most it allows, `dial` its price in [0,1] if it gave
-    one. `most` is the most that its key allows, whatever the policy says, `note` what the client is to know of that.
-    `limit` is the client's limit on all completion tokens of each of its `choices`, `size` the request's bytes,
-    `unit` what an experiment assigns, `tries` how often the client has tried before, `batch` whether it can wait,
-    `wants_account` whether the answer is to say in its body what was made of the effort.
+    for me), `asked` the client's own word for it, `named_in` the field that it stood in, `ceiling` the most it allows,
+    `dial` its price in [0,1] if it gave one. `most` is the most that its key allows, whatever the policy says, `note`
+    what the client is to know of that. `limit` is the client's limit on all completion tokens of each of its `choices`,
+    `size` the request's bytes, `unit` what an experiment assigns, `tries` how often the client has tried before,
+    `batch` whether it can wait, `wants_account` whether the answer is to say in its body what was made of the effort.
     """
 
     request_id: str
@@ -225,6 +225,7 @@ class Call:
     wants_usage: bool = False
     requested: Effort | None = None
     asked: str = "auto"
+    named_in: str = "reasoning_effort"
     ceiling: Effort | None = None
     most: Effort | None = None
     note: str = ""
@@ -261,7 +262,7 @@ class Plan:
 
     `applied` is None where the family cannot be told an effort: the backend then does as it likes. `tokens` is the work
     it is for the backend, as far as can be told beforehand. `effort` is what any deployment would be told, and `bounds`
-    are the notes that hold for any.
+    are the notes that hold for any. `enforcement` is who keeps the budget, `level` the family's word for the effort.
     """
 
     deployment: Deployment
@@ -271,7 +272,17 @@ class Plan:
     tokens: float = 0.0
     effort: Effort = NO_THINKING
     bounds: tuple[str, ...] = ()
-    enforcement: Enforcement = "native"
+    enforcement: Enforcement = "none"
+    level: str | None = None
+
+    @property
+    def words(self) -> str | None:
+        """What was applied: the family's word for it where no number was told, else the budget; None if nothing was."""
+        if self.applied is None:
+            return None
+        if self.applied.think and self.applied.budget is None:
+            return self.level or "unlimited"
+        return str(self.applied.budget) if self.applied.think else "none"
 
 
 @dataclass(frozen=True, slots=True)

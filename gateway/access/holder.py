@@ -50,7 +50,7 @@ class Holder:
         if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
             names = ", ".join(name for name, level in levels.items() if efforts.size(level) <= efforts.size(most))
             said = f"This key may think {efforts.words(most)} tokens at most, not {call.asked}. It may use: {names}."
-            raise NotAllowed(said, param="reasoning_effort", code="effort_not_allowed")
+            raise NotAllowed(said, param=call.named_in, code="effort_not_allowed")
         note = ""
         if call.requested is None or call.requested == UNLIMITED:
             left, note = self._left(call, arm)

@@ -57,6 +57,7 @@ def read_call(asked: Asked, catalogue: Catalogue, max_messages: int) -> Call:
         wants_usage=bool(checks.boolean(options, "include_usage", "stream_options.include_usage")),
         requested=effort.requested,
         asked=effort.word,
+        named_in=effort.param,
         ceiling=effort.ceiling,
         dial=read_dial(body, model.name, model.policy.has_dial),
         choices=checks.integer(body, "n", 1, checks.MOST_CHOICES) or 1,

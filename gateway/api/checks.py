@@ -38,7 +38,11 @@ def boolean(body: dict[str, Any], name: str, param: str | None = None) -> bool |
 
 def integer(body: dict[str, Any], name: str, lowest: int, highest: int, also: str = "") -> int | None:
     """A whole number in the range, or None if the field is absent or null."""
-    value = body.get(name)
+    return number(body.get(name), name, lowest, highest, also)
+
+
+def number(value: Any, name: str, lowest: int, highest: int, also: str = "") -> int | None:
+    """The same for a value that has been found."""
     if value is None:
         return None
     if type(value) is not int:
@@ -71,8 +75,9 @@ def messages(body: dict[str, Any], most: int) -> None:
         raise InvalidRequest(
             f"messages may hold at most {most}, not {len(value)}.", param="messages", code="array_too_long"
         )
+    calls: set[str] = set()
     for index, message in enumerate(value):
-        _message(message, f"messages[{index}]")
+        _message(message, f"messages[{index}]", calls)
 
 
 def objects(body: dict[str, Any], name: str) -> None:
@@ -87,7 +92,8 @@ def objects(body: dict[str, Any], name: str) -> None:
             raise wrong_type(f"{name}[{index}]", "an object", item)
 
 
-def _message(message: Any, param: str) -> None:
+def _message(message: Any, param: str, calls: set[str]) -> None:
+    """`calls` are the ids of the tool calls so far."""
     if not isinstance(message, dict):
         raise wrong_type(param, "an object", message)
     role = message.get("role")
@@ -102,6 +108,46 @@ def _message(message: Any, param: str) -> None:
         for index, part in enumerate(content):
             if not isinstance(part, dict):
                 raise wrong_type(f"{param}.content[{index}]", "an object", part)
+    if role == "assistant":
+        _thought(message, param)
+        if message.get("tool_calls") is not None:
+            _calls(message["tool_calls"], f"{param}.tool_calls", calls)
+    elif role == "tool":
+        _result(message, f"{param}.tool_call_id", calls)
+
+
+def _thought(message: dict[str, Any], param: str) -> None:
+    reasoning, content = message.get("reasoning"), message.get("reasoning_content")
+    if reasoning is None and content is None:
+        return
+    for name, value in (("reasoning", reasoning), ("reasoning_content", content)):
+        if value is not None and not isinstance(value, str):
+            raise wrong_type(f"{param}.{name}", "a string", value)
+    if reasoning is not None and content is not None and reasoning != content:
+        raise wrong_value(f"{param}.reasoning_content", "is another thought than reasoning: send one of them.")
+
+
+def _calls(value: Any, param: str, calls: set[str]) -> None:
+    if not isinstance(value, list):
+        raise wrong_type(param, "a list", value)
+    for index, call in enumerate(value):
+        if not isinstance(call, dict):
+            raise wrong_type(f"{param}[{index}]", "an object", call)
+        id = call.get("id")
+        if id is not None and not isinstance(id, str):
+            raise wrong_type(f"{param}[{index}].id", "a string", id)
+        if id:
+            calls.add(id)
+
+
+def _result(message: dict[str, Any], param: str, calls: set[str]) -> None:
+    id = message.get("tool_call_id")
+    if id is None:
+        raise InvalidRequest(f"{param} is required.", param=param, code="missing_required_parameter")
+    if not isinstance(id, str):
+        raise wrong_type(param, "a string", id)
+    if id not in calls:
+        raise wrong_value(param, "answers no tool call of an earlier message.")
 
 
 def _kind(value: Any) -> str:

@@ -1,55 +1,81 @@
-"""What a chat client says about effort, in any of its ways: a level, a budget, a template switch, a dial position."""
+"""What a chat client says about effort, in any of the ways that it may have been written for.
+
+A level (`reasoning_effort`), a budget in tokens (`thinking_token_budget`), a switch (`chat_template_kwargs`), a dial
+position; and the same in the words of other APIs, see `families/fields.py`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway import efforts
 from gateway.api import checks
 from gateway.errors import InvalidRequest, suggestion
+from gateway.families import body as fields
+from gateway.families.compiler import ACCOUNT
+from gateway.families.fields import BUDGET_FIELDS, HIDE_FIELD, LEVEL_FIELDS, SWITCH_FIELDS, SWITCH_WORD_FIELD
+from gateway.families.limits import LIMIT_FIELDS
 from gateway.types import NO_THINKING, UNLIMITED, Effort, Headers
 
 EXTENSION_FIELDS = ("dial",)
-# The word by which a client asks for the gateway's own account in the answer's body, in `include` or in the header.
-ACCOUNT = "thinkgate"
+# How a client asks for the gateway's own account in the answer's body if its SDK has no `include`.
 ACCOUNT_HEADER = "x-thinkgate-include"
+# Objects that hold effort fields; anything else in their place is an error.
+_TABLES = ("reasoning", "thinking", "chat_template_kwargs", "custom_params")
+_SWITCH_WORDS = {"enabled": True, "disabled": False, "adaptive": None, "auto": None}
 
 
-@dataclass(frozen=True, slots=True)
-class EffortAsked:
-    """`requested` is None for "decide for me", then at most `ceiling`; `word` is the client's own."""
+class EffortAsked(NamedTuple):
+    """`requested` is None for "decide for me", then at most `ceiling`; `word` is the client's own, said in `param`."""
 
     requested: Effort | None
     word: str
     ceiling: Effort | None = None
+    param: str = "reasoning_effort"
 
 
 NOTHING_ASKED = EffortAsked(None, "auto")
 
 
+class _Said(NamedTuple):
+    """One thing that the client said, and in which field."""
+
+    value: Any
+    param: str
+
+
 def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> EffortAsked:
-    """The one effort that the fields together name. InvalidRequest: unknown, absurd or contradictory."""
-    level = _level(body, levels)
-    budget = checks.integer(body, "thinking_token_budget", -1, checks.MOST_THINKING, " (-1: unlimited)")
-    switch = checks.boolean(
-        checks.table(body, "chat_template_kwargs"), "enable_thinking", "chat_template_kwargs.enable_thinking"
-    )
+    """The one effort that the fields together name. InvalidRequest: unknown, absurd or contradictory.
+
+    A budget that leaves nothing of the client's token limit is an error; one that leaves little is cut later.
+    """
+    for name in _TABLES:
+        checks.table(body, name)
+    checks.boolean(checks.table(body, "reasoning"), "exclude", HIDE_FIELD)
+    level = _one([_level(body, name, levels) for name in LEVEL_FIELDS])
+    budget = _one([_budget(body, name) for name in BUDGET_FIELDS])
+    switch = _one([_switch(body, name) for name in SWITCH_FIELDS] + [_switch_word(body)])
     if level is None and budget is None and switch is None:
         return NOTHING_ASKED
     _refuse_contradiction(level, switch, levels)
-    if switch is False:
-        return EffortAsked(NO_THINKING, "none")
-    most = None if budget is None else efforts.from_budget(budget)
-    if level == "auto" and switch is None:
+    if switch is not None and switch.value is False:
+        return EffortAsked(NO_THINKING, "none", param=switch.param)
+    most = None
+    if budget is not None:
+        most = efforts.from_budget(budget.value)
+        _refuse_no_room(body, budget)
+    if level is not None and level.value == "auto" and switch is None:
         return EffortAsked(None, "auto", most)
-    if level is not None and level != "auto":
-        named = levels[level]
-        return EffortAsked(named if most is None else min(named, most, key=efforts.size), level)
+    if level is not None and level.value != "auto":
+        named = levels[level.value]
+        if most is None or efforts.size(named) <= efforts.size(most):
+            return EffortAsked(named, level.value, param=level.param)
     requested = UNLIMITED if most is None else most
-    return EffortAsked(requested, efforts.words(requested))
+    said = budget or switch
+    assert said is not None, "a level alone was read above"
+    return EffortAsked(requested, efforts.words(requested), param=said.param)
 
 
 def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
@@ -82,23 +108,74 @@ def wants_account(body: dict[str, Any], headers: Headers) -> bool:
     return ACCOUNT in (included or ()) or headers.get(ACCOUNT_HEADER) == ACCOUNT
 
 
-def _level(body: dict[str, Any], levels: Mapping[str, Effort]) -> str | None:
-    level = body.get("reasoning_effort")
+def _one(said: list[_Said | None]) -> _Said | None:
+    """What was said, once or several times alike. InvalidRequest: two fields say two things."""
+    first: _Said | None = None
+    for one in said:
+        if one is None:
+            continue
+        if first is not None and one.value != first.value:
+            raise InvalidRequest(
+                f"{one.param} {_shown(one.value)} contradicts {first.param} {_shown(first.value)}.", param=one.param
+            )
+        first = first or one
+    return first
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _level(body: dict[str, Any], name: str, levels: Mapping[str, Effort]) -> _Said | None:
+    level = fields.get(body, name)
     if level is None:
         return None
     legal = f"one of auto, {', '.join(levels)}"
     if not isinstance(level, str):
-        raise checks.wrong_type("reasoning_effort", legal, level)
+        raise checks.wrong_type(name, legal, level)
     if level != "auto" and level not in levels:
         near = suggestion(level, levels) if len(level) < 20 else ""
-        raise checks.wrong_value("reasoning_effort", f"must be {legal}, not {level[:40]!r}.{near}")
-    return level
+        raise checks.wrong_value(name, f"must be {legal}, not {level[:40]!r}.{near}")
+    return _Said(level, name)
 
 
-def _refuse_contradiction(level: str | None, switch: bool | None, levels: Mapping[str, Effort]) -> None:
-    if level is None or level == "auto" or switch is None or levels[level].think == switch:
+def _budget(body: dict[str, Any], name: str) -> _Said | None:
+    budget = checks.number(fields.get(body, name), name, -1, checks.MOST_THINKING, " (-1: unlimited)")
+    return None if budget is None else _Said(budget, name)
+
+
+def _switch(body: dict[str, Any], name: str) -> _Said | None:
+    switch = fields.get(body, name)
+    if switch is not None and not isinstance(switch, bool):
+        raise checks.wrong_type(name, "true or false", switch)
+    return None if switch is None else _Said(switch, name)
+
+
+def _switch_word(body: dict[str, Any]) -> _Said | None:
+    word = fields.get(body, SWITCH_WORD_FIELD)
+    if word is None:
+        return None
+    if not isinstance(word, str):
+        raise checks.wrong_type(SWITCH_WORD_FIELD, "a string", word)
+    if word not in _SWITCH_WORDS:
+        legal = ", ".join(_SWITCH_WORDS)
+        raise checks.wrong_value(SWITCH_WORD_FIELD, f"must be one of {legal}, not {word[:40]!r}.")
+    switch = _SWITCH_WORDS[word]
+    return None if switch is None else _Said(switch, SWITCH_WORD_FIELD)
+
+
+def _refuse_contradiction(level: _Said | None, switch: _Said | None, levels: Mapping[str, Effort]) -> None:
+    if level is None or level.value == "auto" or switch is None or levels[level.value].think == switch.value:
         return
     raise InvalidRequest(
-        f"reasoning_effort {level!r} contradicts chat_template_kwargs.enable_thinking {str(switch).lower()}.",
-        param="chat_template_kwargs.enable_thinking",
+        f"{level.param} {level.value!r} contradicts {switch.param} {_shown(switch.value)}.", param=switch.param
     )
+
+
+def _refuse_no_room(body: dict[str, Any], budget: _Said) -> None:
+    for name in LIMIT_FIELDS:
+        limit = body.get(name)
+        if type(limit) is int and 0 < limit <= budget.value:
+            raise checks.wrong_value(
+                budget.param, f"{budget.value} leaves nothing of {name} {limit} for the answer: it must be less."
+            )

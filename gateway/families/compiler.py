@@ -2,55 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from gateway import efforts
-from gateway.families import limits
-from gateway.families.rows import EFFORT_FIELDS
-from gateway.types import UNLIMITED, Arm, Call, Deployment, Effort, Family, Forecast, JsonObject, Plan
+from gateway.families import body as fields
+from gateway.families import history, limits, refusal, tell
+from gateway.families.terms import Terms
+from gateway.types import Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
 
 # What an unlimited thought counts as, in tokens.
 LONG_THOUGHT = 4096
+# The word by which a client asks, in `include`, for the gateway's own account in the body of the answer.
+ACCOUNT = "thinkgate"
+Enforce = Callable[[Deployment, Call], Enforcement]
+
+
+def by_the_row(deployment: Deployment, call: Call) -> Enforcement:
+    """How a budget is enforced, going by the deployment's row alone."""
+    return "native" if deployment.family.budget_field is not None else "none"
 
 
 def compile_plan(
-    call: Call, decided: Effort, arm: Arm, answer: limits.AnswerLimits, forecast: Forecast | None = None
+    call: Call,
+    decided: Effort,
+    arm: Arm,
+    terms: Terms,
+    forecast: Forecast | None = None,
+    enforce: Enforce = by_the_row,
 ) -> Plan:
-    """The request for one deployment of the arm. Changes only model, effort, limits and usage reporting."""
+    """The request for one deployment of the arm. Changes only model, effort, limits, thoughts and usage reporting.
+
+    `enforce` says how a budget can be kept at a deployment. InvalidRequest: the client named an effort that the
+    deployment cannot be told, and the model is strict about it.
+    """
+    by = enforce(arm.think, call) if arm.think is not None else "none"
+    refusal.check(call, decided, arm, terms, by)
     notes: list[str] = [call.note] if call.note else []
-    effort = limits.fit(_bounded(decided, call, notes), call.limit, answer, notes)
+    effort = limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
     deployment = arm.deployment_for(effort)
     if deployment is None:
         effort = _nearest(effort, arm, notes)
         deployment = arm.deployment_for(effort)
         assert deployment is not None, "an arm offers only efforts it has a deployment for"
-    return _compile(call, effort, deployment, answer, tuple(notes), _work(call, effort, forecast))
+    return _compile(call, effort, deployment, terms, tuple(notes), _work(call, effort, forecast), enforce)
 
 
-def stand_in(call: Call, plan: Plan, deployment: Deployment, answer: limits.AnswerLimits, why: str | None) -> Plan:
+def stand_in(
+    call: Call, plan: Plan, deployment: Deployment, terms: Terms, why: str | None, enforce: Enforce = by_the_row
+) -> Plan:
     """The same request with the same effort for another deployment, in its family's words; `why` is an error's code."""
     note = f"deployment {plan.deployment.name} could not answer ({why}): {deployment.name} stood in"
-    return _compile(call, plan.effort, deployment, answer, (*plan.bounds, note), plan.tokens)
+    return _compile(call, plan.effort, deployment, terms, (*plan.bounds, note), plan.tokens, enforce)
 
 
 def _compile(
     call: Call,
     effort: Effort,
     deployment: Deployment,
-    answer: limits.AnswerLimits,
+    terms: Terms,
     bounds: tuple[str, ...],
     tokens: float,
+    enforce: Enforce,
 ) -> Plan:
     notes = list(bounds)
+    family = deployment.family
     body = dict(call.body)
-    body.pop("thinkgate", None)
+    _drop_own(body)
     body["model"] = deployment.model
-    applied = _tell(effort, deployment.family, body, notes)
-    limits.write(body, applied, call.limit, answer)
+    word = call.asked if effort == call.requested else ""
+    told = tell.nearest(effort, word, family, terms.levels, enforce(deployment, call), notes)
+    messages, thoughts = history.send_back(body["messages"], family, notes)
+    body["messages"] = messages
+    tell.write(told, family, body)
+    if thoughts:
+        fields.merge(body, family.history_with, instead=False)
+    limits.write(body, told.effort, call.limit, terms.answer)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    return Plan(deployment, applied, body, tuple(notes), tokens, effort, bounds)
+    return Plan(deployment, told.effort, body, tuple(notes), tokens, effort, bounds, told.enforcement, told.level)
+
+
+def _drop_own(body: dict[str, Any]) -> None:
+    """What the client says to the gateway alone."""
+    body.pop("thinkgate", None)
+    included = body.get("include")
+    if isinstance(included, list) and ACCOUNT in included:
+        rest = [one for one in included if one != ACCOUNT]
+        if rest:
+            body["include"] = rest
+        else:
+            del body["include"]
 
 
 def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
@@ -74,47 +116,3 @@ def _nearest(effort: Effort, arm: Arm, notes: list[str]) -> Effort:
     nearest = min(arm.efforts, key=lambda offered: abs(efforts.size(offered) - min(efforts.size(effort), 1e9)))
     notes.append(f"arm {arm.name} does not offer {efforts.words(effort)}: applied {efforts.words(nearest)}")
     return nearest
-
-
-def _tell(effort: Effort, family: Family, body: dict[str, Any], notes: list[str]) -> Effort | None:
-    """Write the effort into the body in the family's words; returns what the family could really be told."""
-    if family.passes_through:
-        if body.get("reasoning_effort") == "auto":
-            del body["reasoning_effort"]
-        notes.append(f"family {family.name} cannot be told an effort: the client's own fields were passed on")
-        return None
-    for name in EFFORT_FIELDS:
-        _drop(body, name)
-    if not effort.think and family.off is None:
-        notes.append(f"family {family.name} cannot turn thinking off")
-        effort = UNLIMITED
-    _merge(body, (family.on if effort.think else family.off) or {})
-    if effort.budget is None or not effort.think:
-        return effort
-    if family.budget_field is None:
-        notes.append(f"family {family.name} takes no budget: thinking is unlimited")
-        return UNLIMITED
-    body[family.budget_field] = effort.budget
-    return effort
-
-
-def _drop(body: dict[str, Any], name: str) -> None:
-    """Remove a field; one inside another object goes with its parent when that is left empty."""
-    outer, _, inner = name.partition(".")
-    if not inner:
-        body.pop(outer, None)
-        return
-    parent = body.get(outer)
-    if isinstance(parent, Mapping) and inner in parent:
-        rest = {key: value for key, value in parent.items() if key != inner}
-        if rest:
-            body[outer] = rest
-        else:
-            del body[outer]
-
-
-def _merge(body: dict[str, Any], fields: JsonObject) -> None:
-    """Add fields to the body, one object deep, keeping the client's other keys in it."""
-    for key, value in fields.items():
-        old = body.get(key)
-        body[key] = {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 from gateway.types import Family
 
-# The client's ways to name an effort; a dot goes one object deeper.
-EFFORT_FIELDS = ("reasoning_effort", "thinking_token_budget", "chat_template_kwargs.enable_thinking")
-
 ROWS = (
     Family(
         name="qwen3",

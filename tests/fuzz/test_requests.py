@@ -16,7 +16,7 @@ from gateway.api import json_object, wire
 from gateway.api.chat import read_call
 from gateway.api.dialect import Asked
 from gateway.catalogue import Catalogue
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.families.compiler import compile_plan
 from gateway.pace import paces
 from gateway.replicas import Replicas
@@ -49,7 +49,11 @@ def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
         return
     model = catalogue().find(call.model)
     for arm in model.arms:
-        plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.answer)
+        try:
+            plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.terms)
+        except InvalidRequest as error:
+            assert error.code == "unsupported_value" and error.param
+            continue
         sent = orjson.loads(orjson.dumps(plan.body))
         assert sent["messages"] == body["messages"] and sent["model"] == plan.deployment.model
     assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gateway.families.compiler import compile_plan
-from gateway.families.limits import AnswerLimits
 from gateway.families.rows import FAMILIES
+from gateway.families.terms import Terms
 from gateway.faults import wait_s
 from gateway.ports import free_port
 from gateway.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
@@ -282,7 +282,7 @@ def test_the_work_of_a_request_is_what_is_forecast_of_it() -> None:
     arm = Arm("a", deployment, deployment, (effort,))
     call = Call("r", "chat", "m", {"messages": []}, size=400)
     forecast = Forecast("v", (EffortForecast(effort, 0.9, 60.0, 20.0, 1.0),))
-    expected, at_most = (compile_plan(call, effort, arm, AnswerLimits(0), seen).tokens for seen in (forecast, None))
+    expected, at_most = (compile_plan(call, effort, arm, Terms(), seen).tokens for seen in (forecast, None))
     assert (expected, at_most) == (100 + 60 + 20, 100 + 512)
 
 

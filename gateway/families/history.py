@@ -1,0 +1,77 @@
+"""Thoughts of earlier turns on their way back: kept where the family wants them, under the name that it knows.
+
+A client brings them under whichever name it got them: `reasoning` (vLLM), `reasoning_content` (SGLang and most hosted
+APIs) or `reasoning_details` (OpenRouter); the other dialects bring them as `reasoning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.types import Family, JsonObject
+
+TEXT_FIELDS = ("reasoning", "reasoning_content")
+DETAILS_FIELD = "reasoning_details"
+NAMES = (*TEXT_FIELDS, DETAILS_FIELD)
+
+
+def send_back(messages: Sequence[JsonObject], family: Family, notes: list[str]) -> tuple[Sequence[JsonObject], bool]:
+    """The messages as the family wants them, and whether a thought is among them."""
+    if family.passes_through or not any(_has_thought(message) for message in messages):
+        return messages, False
+    kept_from = _first_kept(messages, family)
+    told: list[JsonObject] = []
+    kept = left_out = 0
+    for index, message in enumerate(messages):
+        if not _has_thought(message):
+            told.append(message)
+        elif index >= kept_from:
+            told.append(_renamed(message, family.history_field))
+            kept += 1
+        else:
+            told.append(_without(message))
+            left_out += 1
+    if left_out:
+        notes.append(f"family {family.name} wants no thoughts of earlier turns: {left_out} left out")
+    return told, kept > 0
+
+
+def _first_kept(messages: Sequence[JsonObject], family: Family) -> int:
+    if family.history == "keep":
+        return 0
+    if family.history == "drop":
+        return len(messages)
+    asked = [index for index, message in enumerate(messages) if message.get("role") == "user"]
+    return asked[-1] if asked else 0
+
+
+def _has_thought(message: JsonObject) -> bool:
+    return any(map(message.get, NAMES))
+
+
+def _without(message: JsonObject) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name not in NAMES}
+
+
+def _renamed(message: JsonObject, name: str) -> JsonObject:
+    """The thought under one name, byte for byte; details that came from an API which wants them go back untouched."""
+    if name == DETAILS_FIELD and message.get(DETAILS_FIELD):
+        return {**_without(message), DETAILS_FIELD: message[DETAILS_FIELD]}
+    text = thought(message)
+    if name == DETAILS_FIELD:
+        return {**_without(message), DETAILS_FIELD: [{"type": "reasoning.text", "text": text}]}
+    if message.get(name) == text and sum(other in message for other in NAMES) == 1:
+        return message
+    return {**_without(message), name: text}
+
+
+def thought(message: JsonObject) -> str:
+    """What was thought before a message was written."""
+    for name in TEXT_FIELDS:
+        text = message.get(name)
+        if isinstance(text, str) and text:
+            return text
+    details = message.get(DETAILS_FIELD) or ()
+    texts = (detail.get("text") or detail.get("summary") for detail in details if isinstance(detail, dict))
+    return "".join(text for text in texts if isinstance(text, str))
