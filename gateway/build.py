@@ -15,8 +15,8 @@ from gateway.catalogue import Catalogue, Model, levels_with
 from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
 from gateway.efforts import from_budget, level_of, size
 from gateway.errors import ConfigError, suggestion
+from gateway.families import table
 from gateway.families.limits import AnswerLimits
-from gateway.families.rows import FAMILIES
 from gateway.families.terms import Terms
 from gateway.pace import Paces
 from gateway.seal import Seal
@@ -40,8 +40,12 @@ ROUTERS: Mapping[str, Callable[[Paces], EffortRouter]] = {
 
 
 def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
-    """ConfigError: an unknown family, a URL that is none, a key that is not in the environment."""
-    return _each(chosen.deployments, "deployments", _deployment)
+    """ConfigError: an unknown family or one that is at odds with itself, a URL that is none, a key that is not in the
+    environment.
+    """
+    families = table.shipped().with_rows(chosen.families)
+    _each(chosen.families, "families", lambda name, given: families.family(name))
+    return _each(chosen.deployments, "deployments", partial(_deployment, families=families))
 
 
 def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dict[str, tuple[Deployment, ...]]:
@@ -135,16 +139,15 @@ def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> d
     return built
 
 
-def _deployment(name: str, given: settings.Deployment) -> Deployment:
-    family = FAMILIES.get(given.family)
-    if family is None:
-        raise ConfigError([f"family: {given.family!r} is unknown.{suggestion(given.family, FAMILIES)}"])
+def _deployment(name: str, given: settings.Deployment, *, families: table.Table) -> Deployment:
+    if given.family not in families.names():
+        raise ConfigError([f"family: {given.family!r} is unknown.{suggestion(given.family, families.names())}"])
     model = given.model or name
     return Deployment(
         name=name,
         urls=tuple(_url(url) for url in given.url),
         model=model,
-        family=family,
+        family=families.family(given.family, given.engine),
         max_context=given.max_context,
         ttft_s=given.ttft_s,
         tpot_s=given.tpot_s,

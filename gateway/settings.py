@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.errors import ConfigError
+from gateway.family_row import Engine, FamilyRow
 from gateway.settings_faults import faults
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -96,6 +97,8 @@ class Deployment(Strict):
     model: str | None = None
     """The name that the backend knows it by; the deployment's own name if left out."""
     family: str
+    engine: Engine | None = None
+    """What serves it: the family's usual engine if left out."""
     max_context: Annotated[int, Field(ge=1)] | None = None
     ttft_s: Annotated[float, Field(ge=0)] = 0.2
     tpot_s: Annotated[float, Field(ge=0)] = 0.02
@@ -220,6 +223,8 @@ class Settings(Strict):
     access: Access = Access()
     admin: Admin | None = None
     signing: Signing = Signing()
+    families: dict[str, FamilyRow] = {}
+    """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
     deployments: Annotated[dict[str, Deployment], Field(min_length=1)]
     models: Annotated[dict[str, Model], Field(min_length=1)]
 

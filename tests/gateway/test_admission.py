@@ -23,7 +23,7 @@ from gateway.admission import BATCH_AGES_S, Gate, Watch
 from gateway.app import make_parts
 from gateway.catalogue import Catalogue
 from gateway.errors import Overloaded
-from gateway.families.rows import FAMILIES
+from gateway.families.table import family
 from gateway.pace import Measured, Pace
 from gateway.settings import parse, share
 from gateway.types import (
@@ -41,7 +41,7 @@ from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
 
-DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", FAMILIES["plain"], max_in_flight=2, max_queue=3, max_wait_s=60.0)
+DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("plain"), max_in_flight=2, max_queue=3, max_wait_s=60.0)
 ASK: dict[str, Any] = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
 PATIENCE_S = 20
 

@@ -14,7 +14,7 @@ import pytest
 from gateway.app import make_parts
 from gateway.catalogue import Catalogue
 from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
-from gateway.families.rows import FAMILIES
+from gateway.families.table import family
 from gateway.pace import Pace
 from gateway.settings import parse
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Effort, Forecast
@@ -23,7 +23,7 @@ from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
-DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", FAMILIES["qwen3"], router_name="m")
+DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("qwen3"), router_name="m")
 EFFORTS = (NO_THINKING, Effort(True, 16), Effort(True, 32), Effort(True, 64), UNLIMITED)
 ARM = Arm("merged", DEPLOYMENT, DEPLOYMENT, EFFORTS)
 CALL = Call("id", "chat", "m", {"messages": [{"role": "user", "content": "hi"}]})

@@ -14,12 +14,12 @@ from gateway.access.key import Key
 from gateway.access.limits import Limits
 from gateway.efforts import LEVELS, from_budget
 from gateway.errors import QuotaExceeded
-from gateway.families.rows import FAMILIES
+from gateway.families.table import family
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Plan, Usage
 from tests.gateway.keyed import Clock
 
 LIMIT, LONGEST = 1000, 400
-DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", FAMILIES["qwen3"], output_price=0.001)
+DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", family("qwen3"), output_price=0.001)
 ARM = Arm("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
 KEY = Key(
     1, "k", "k", 0.0, None, None, Limits(thinking_per_hour=LIMIT, thinking_per_day=10 * LIMIT, dollars_per_day=1e9)

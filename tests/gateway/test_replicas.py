@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.families.compiler import compile_plan
-from gateway.families.rows import FAMILIES
+from gateway.families.table import family
 from gateway.families.terms import Terms
 from gateway.faults import wait_s
 from gateway.ports import free_port
@@ -277,7 +277,7 @@ def test_a_moment_to_come_back_is_obeyed(start: Start) -> None:
 
 
 def test_the_work_of_a_request_is_what_is_forecast_of_it() -> None:
-    deployment = Deployment("d", ("http://x/v1",), "m", FAMILIES["qwen3"])
+    deployment = Deployment("d", ("http://x/v1",), "m", family("qwen3"))
     effort = Effort(True, 512)
     arm = Arm("a", deployment, deployment, (effort,))
     call = Call("r", "chat", "m", {"messages": []}, size=400)

@@ -1,0 +1,130 @@
+"""The family table: the rows of a TOML file, and the operator's own, made into families."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from gateway.errors import ConfigError, suggestion
+from gateway.families.nearest import stand_ins
+from gateway.family_row import PARTS, Cells, Engine, EngineRow, FamilyRow, FaultRow, TableFile
+from gateway.settings_faults import faults
+from gateway.types import Family, Fault
+
+CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
+# The engines that serve any model whose weights one has.
+ENGINES: tuple[Literal["vllm", "sglang"], ...] = ("vllm", "sglang")
+
+
+class Table:
+    """Families by name. A cell is as the row says, else as its base says, else as its engine says."""
+
+    def __init__(self, engines: Mapping[Engine, EngineRow], rows: Mapping[str, tuple[FamilyRow, ...]]) -> None:
+        """`rows` has for each name what is said of it, the last word last."""
+        self._engines = engines
+        self._rows = rows
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._rows)
+
+    def with_rows(self, own: Mapping[str, FamilyRow]) -> Table:
+        """The same table and an operator's rows; one of a name that is known already overrides it cell by cell."""
+        return Table(self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}})
+
+    def engines(self, name: str) -> tuple[Engine, ...]:
+        """What may serve a family, the usual one first. ConfigError: an unknown family or base, a circle of bases."""
+        own: Engine = next((row.engine for row in reversed(self._path(name)) if row.engine is not None), "vllm")
+        return (own,) if own == "hosted" else (own, *(other for other in ENGINES if other != own))
+
+    def family(self, name: str, engine: Engine | None = None) -> Family:
+        """One family as an engine serves it, the usual one if none is named. ConfigError: as for `engines`, an engine
+        that does not serve it, or cells that contradict each other.
+        """
+        known = self.engines(name)
+        if engine is not None and engine not in known:
+            raise ConfigError([f"engine: {engine} does not serve family {name}, but {' or '.join(known)}"])
+        host = self._engines[engine or known[0]]
+        cells: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        found: list[FaultRow] = []
+        for said in (host, *self._said(name, engine or known[0])):
+            cells |= {cell: getattr(said, cell) for cell in CELLS if cell in said.model_fields_set}
+            sources |= _sources(said)
+            found += said.faults
+        if cells.get("budget_field") is not None and cells["budget_field"] == host.budget_field:
+            found += host.budget_faults
+        said_nearest = cells.get("nearest", {})
+        cells["nearest"] = stand_ins(cells.get("levels", {}), cells.get("off") is not None, said_nearest)
+        family = Family(
+            name=name,
+            engine=engine or known[0],
+            faults=tuple(Fault(**fault.model_dump()) for fault in found),
+            sources=sources,
+            **{"about": "", "hybrid": True, "off": None, **cells},
+        )
+        _refuse_contradiction(family)
+        return family
+
+    def _said(self, name: str, engine: Engine) -> Iterator[Cells]:
+        """All that is said of a family at an engine, the last word last."""
+        for row in self._path(name):
+            yield row
+            at_engine = {"vllm": row.vllm, "sglang": row.sglang}.get(engine)
+            if at_engine is not None:
+                yield at_engine
+
+    def _path(self, name: str) -> list[FamilyRow]:
+        """What is said of the farthest base, and so on to what is said of the family itself."""
+        path: list[FamilyRow] = []
+        seen: list[str] = []
+        here: str | None = name
+        while here is not None:
+            if here not in self._rows:
+                what = "base: " if seen else ""
+                raise ConfigError([f"{what}{here!r} is unknown.{suggestion(here, self._rows)}"])
+            if here in seen:
+                raise ConfigError([f"base: {' → '.join((*seen, here))} goes in a circle"])
+            seen.append(here)
+            path = [*self._rows[here], *path]
+            here = next((row.base for row in reversed(self._rows[here]) if row.base is not None), None)
+        return path
+
+
+def _sources(said: Cells) -> dict[str, str]:
+    """Where each part of it is written; a source of a part that it says nothing of counts too."""
+    parts = {part: said.source for part, cells in PARTS.items() if said.source and said.model_fields_set & {*cells}}
+    return parts | said.sources.model_dump(exclude_unset=True)
+
+
+def _refuse_contradiction(family: Family) -> None:
+    faults = []
+    if family.levels and family.level_field is None:
+        faults.append("level_field: is required where there are levels")
+    if family.budget_most is not None and family.budget_most < family.budget_least:
+        faults.append(f"budget_most: {family.budget_most} is less than budget_least, {family.budget_least}")
+    if family.off is None and family.on is None:
+        faults.append("off: both off and on are false, so that nothing can be told")
+    if faults:
+        raise ConfigError(faults)
+
+
+@cache
+def shipped() -> Table:
+    """The table that comes with the gateway. Raises ConfigError where its file is not as it must be."""
+    read = tomllib.loads((files("gateway.families") / "table.toml").read_text("utf-8"))
+    try:
+        table = TableFile.model_validate(read)
+    except ValidationError as error:
+        raise ConfigError([f"table.toml: {fault}" for fault in faults(error, TableFile)]) from error
+    return Table(table.engines, {name: (row,) for name, row in table.families.items()})
+
+
+@cache
+def family(name: str, engine: Engine | None = None) -> Family:
+    """A family of the shipped table. ConfigError: as for `Table.family`."""
+    return shipped().family(name, engine)
