@@ -22,7 +22,7 @@ from gateway.alarm import Alarm
 from gateway.connector import KEEPALIVE_S, REUSED, Connector
 from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
 from gateway.replicas import Replica, Replicas
-from gateway.types import Call, Deployment, Headers, Plan
+from gateway.types import Call, Deployment, Headers, JsonObject, Plan
 
 DRAIN_S = 0.2
 # Bytes taken from a backend in advance, for each client that is slow: aiohttp takes twice that at most.
@@ -30,10 +30,15 @@ READ_BUFFER = 64 * 1024
 # A request of so many bytes is sent piece by piece, so that others have their turn in between.
 LARGE_BODY = 512 * 1024
 PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
+CHAT = "/chat/completions"
+# Of an answer to `ask`, which is small.
+MOST_ASKED_BYTES = 4 * 1024 * 1024
 
 
 class Reply:
     """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
+
+    kept = None
 
     def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn, alarm: Alarm) -> None:
         self._response = response
@@ -86,6 +91,11 @@ class Reply:
                 async for _ in chunks:
                     pass
 
+    def enough(self) -> None:
+        """Hang up on a backend that did well: no more of its answer is wanted."""
+        self._turn.succeeded()
+        self.close()
+
     def close(self) -> None:
         """A body read to its end gives the connection back; anything else drops it."""
         self._alarm.off()
@@ -119,20 +129,21 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, plan: Plan, call: Call, spent_s: float = 0.0) -> Reply:
-        """Send a chat completion; another replica is asked when one cannot answer and nothing has been answered yet.
+    async def post(self, plan: Plan, call: Call, spent_s: float = 0.0, path: str = CHAT) -> Reply:
+        """Send a request to a path below `/v1`; another replica is asked when one cannot answer and nothing has been
+        answered yet.
 
         `spent_s` of the time for the whole answer is spent already. BackendRefused for every status but 200;
         BackendFailed if there was none.
         """
         alarm = Alarm(plan.deployment, spent_s, call.stream)
         try:
-            return await self._post(plan, call, alarm)
+            return await self._post(plan, call, alarm, path)
         except BaseException:
             alarm.off()
             raise
 
-    async def _post(self, plan: Plan, call: Call, alarm: Alarm) -> Reply:
+    async def _post(self, plan: Plan, call: Call, alarm: Alarm, path: str) -> Reply:
         route = self._routes[plan.deployment.name]
         data = orjson.dumps(plan.body)
         conversation = _conversation(call) if len(route.replicas.all) > 1 else ""
@@ -144,7 +155,7 @@ class Upstream:
                 self._retried(route.deployment.name)
             tried.append(replica)
             try:
-                return await self._ask(route, replica, data, call.forwarded, plan.tokens, alarm)
+                return await self._ask(route, replica, path, data, call.forwarded, plan.tokens, alarm)
             except GatewayError as error:
                 last = error
                 if len(tried) > retries or not faults.elsewhere(error):
@@ -159,13 +170,13 @@ class Upstream:
         return not self._routes[deployment].replicas.any_open()
 
     async def _ask(
-        self, route: _Route, replica: Replica, data: bytes, headers: Headers, tokens: float, alarm: Alarm
+        self, route: _Route, replica: Replica, path: str, data: bytes, headers: Headers, tokens: float, alarm: Alarm
     ) -> Reply:
         """One try at one replica, which learns how it went."""
         turn = _Turn(route.replicas, replica, tokens)
         try:
             async with alarm:
-                response = await self._send(route, replica, data, headers)
+                response = await self._send(route, route.url(replica.url, path), data, headers)
                 if response.status != 200:
                     raise await faults.refusal(response)
         except GatewayError as error:
@@ -178,11 +189,11 @@ class Upstream:
         alarm.answered(response)
         return Reply(response, route.deployment, turn, alarm)
 
-    async def _send(self, route: _Route, replica: Replica, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+    async def _send(self, route: _Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
         try:
             while True:
                 try:
-                    return await self._send_once(route, replica, data, headers)
+                    return await self._send_once(route, url, data, headers)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                     # An idle connection that the backend had just dropped: it never saw this, so once more on another.
                     if not REUSED.get():
@@ -190,12 +201,10 @@ class Upstream:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise faults.failure(error, route.deployment) from error
 
-    async def _send_once(
-        self, route: _Route, replica: Replica, data: bytes, headers: Headers
-    ) -> aiohttp.ClientResponse:
+    async def _send_once(self, route: _Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
         assert self._session is not None, "open() comes first"
         return await self._session.post(
-            route.urls[replica.url],
+            url,
             data=data if len(data) < LARGE_BODY else io.BytesIO(data),
             headers={**route.headers, **headers},
             timeout=route.timeout,
@@ -204,21 +213,42 @@ class Upstream:
 
     async def answers(self, deployment: Deployment, timeout_s: float = 2.0) -> str | None:
         """None if some replica of the deployment lists its models; else why not, in words."""
-        assert self._session is not None, "open() comes first"
-        route = self._routes[deployment.name]
         why = "no answer"
         for url in deployment.urls:
             try:
-                timeout = aiohttp.ClientTimeout(total=timeout_s)
-                async with self._session.get(
-                    f"{url}/models", headers=route.headers, timeout=timeout, allow_redirects=False
-                ) as response:
-                    if response.status == 200:
-                        return None
-                    why = f"status {response.status}"
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                why = faults.failure(error, deployment).message
+                status, _ = await self.ask(deployment, f"{url}/models", timeout_s=timeout_s)
+            except GatewayError as error:
+                why = error.message
+                continue
+            if status == 200:
+                return None
+            why = f"status {status}"
         return why
+
+    async def ask(
+        self, deployment: Deployment, url: str, body: JsonObject | None = None, timeout_s: float = 2.0
+    ) -> tuple[int, bytes]:
+        """Status and body of a small question to one replica, with the deployment's key: a GET if there is no `body`.
+
+        It tells nothing to the circuit breaker. BackendFailed: there is no answer in time, or a very large one.
+        """
+        assert self._session is not None, "open() comes first"
+        data = None if body is None else orjson.dumps(body)
+        try:
+            async with self._session.request(
+                "GET" if data is None else "POST",
+                URL(url),
+                data=data,
+                headers=self._routes[deployment.name].headers,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                allow_redirects=False,
+            ) as response:
+                content = bytearray()
+                while (part := await response.content.readany()) and len(content) < MOST_ASKED_BYTES:
+                    content += part
+                return response.status, bytes(content)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise faults.failure(error, deployment) from error
 
 
 class _Route:
@@ -227,12 +257,18 @@ class _Route:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.replicas = Replicas(deployment.urls)
-        self.urls = {url: URL(f"{url}/chat/completions") for url in deployment.urls}
+        self._urls = {(url, CHAT): URL(url + CHAT) for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
         self.timeout = aiohttp.ClientTimeout(
             connect=deployment.connect_timeout_s,  # with the look-up of its name
             sock_read=deployment.read_timeout_s,
         )
+
+    def url(self, base: str, path: str) -> URL:
+        known = self._urls.get((base, path))
+        if known is None:
+            known = self._urls[base, path] = URL(base + path)
+        return known
 
 
 class _Turn:
