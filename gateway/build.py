@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,9 @@ from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, Predic
 from gateway.efforts import from_budget, level_of, size
 from gateway.errors import ConfigError, suggestion
 from gateway.families import table
+from gateway.families.compiler import by_the_row
 from gateway.families.limits import AnswerLimits
+from gateway.families.tell import nearest
 from gateway.families.terms import Terms
 from gateway.pace import Paces
 from gateway.seal import Seal
@@ -95,7 +97,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
         resolve = _resolver(levels)
         if model.router not in predictors:
             predictors[model.router] = _router(model.router, paces)
-        arms = _arms(model, known, resolve)
+        arms = _arms(model, known, resolve, levels)
         for arm in arms:
             predictors[model.router].knows(arm)
         return Model(
@@ -193,11 +195,13 @@ def _resolver(levels: Mapping[str, Effort]) -> policies.Resolve:
     return resolve
 
 
-def _arms(model: settings.Model, known: Mapping[str, Deployment], resolve: policies.Resolve) -> tuple[Arm, ...]:
+def _arms(
+    model: settings.Model, known: Mapping[str, Deployment], resolve: policies.Resolve, levels: Mapping[str, Effort]
+) -> tuple[Arm, ...]:
     if model.arms:
-        return tuple(_arm(name, arm, arm.weight, model, known, resolve) for name, arm in model.arms.items())
+        return tuple(_arm(name, arm, arm.weight, model, known, resolve, levels) for name, arm in model.arms.items())
     name = "merged" if model.deployment else "split"
-    return (_arm(name, model, 1.0, model, known, resolve),)
+    return (_arm(name, model, 1.0, model, known, resolve, levels),)
 
 
 def _arm(
@@ -207,17 +211,35 @@ def _arm(
     model: settings.Model,
     known: Mapping[str, Deployment],
     resolve: policies.Resolve,
+    levels: Mapping[str, Effort],
 ) -> Arm:
     """An arm with the efforts it can serve. ConfigError: it names no deployment, or one that cannot do its part."""
     none = _named(backends.deployment or backends.none, known)
     think = _named(backends.deployment or backends.think, known)
     if backends.deployment and none is not None and not none.family.hybrid:
         raise ConfigError([f"deployment: family {none.family.name} has no switch: name `none` and `think` instead"])
-    offered = {resolve(budget) for budget in _offered(model)}
-    efforts = [effort for effort in offered if (think if effort.think else none) is not None]
+    efforts = _legal({resolve(budget) for budget in _offered(model)}, none, think, levels)
     if not efforts:
         raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])
-    return Arm(name, none, think, tuple(sorted(efforts, key=size)), weight)
+    return Arm(name, none, think, efforts, weight)
+
+
+def _legal(
+    offered: Collection[Effort], none: Deployment | None, think: Deployment | None, levels: Mapping[str, Effort]
+) -> tuple[Effort, ...]:
+    """What can be told of it, each but once: of two budgets that a family takes for the same level, the smaller."""
+    efforts: dict[object, Effort] = {}
+    for effort in sorted(offered, key=size):
+        deployment = think if effort.think else none
+        if deployment is None or (not effort.think and deployment.family.off is None):
+            continue
+        by = by_the_row(deployment)
+        told = nearest(effort, "", deployment.family, levels, by, [])
+        if told.effort is None:
+            efforts[effort] = effort
+        else:
+            efforts.setdefault((told.effort, told.level), effort if told.effort.budget is None else told.effort)
+    return tuple(sorted(efforts.values(), key=size))
 
 
 def _offered(model: settings.Model) -> list[str | int]:

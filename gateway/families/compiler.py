@@ -18,7 +18,7 @@ ACCOUNT = "thinkgate"
 Enforce = Callable[[Deployment, Call], Enforcement]
 
 
-def by_the_row(deployment: Deployment, call: Call) -> Enforcement:
+def by_the_row(deployment: Deployment, call: Call | None = None) -> Enforcement:
     """How a budget is enforced, going by the deployment's row alone."""
     return "native" if deployment.family.budget_field is not None else "none"
 

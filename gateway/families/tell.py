@@ -48,7 +48,7 @@ def nearest(
             return Told(NO_THINKING, "none")
         if word in levels and level != word:
             notes.append(f"family {family.name} has no level {word}: told {level}")
-    return _budgeted(effort, level, family, by, notes)
+    return _budgeted(effort, level, word in levels, family, by, notes)
 
 
 def legal_level(name: str, family: Family) -> str:
@@ -68,7 +68,10 @@ def _off(family: Family, by: Enforcement, notes: list[str]) -> Told:
     return Told(effort, level, "none" if budget is None else "native")
 
 
-def _budgeted(effort: Effort, level: str | None, family: Family, by: Enforcement, notes: list[str]) -> Told:
+def _budgeted(
+    effort: Effort, level: str | None, named: bool, family: Family, by: Enforcement, notes: list[str]
+) -> Told:
+    """With a budget, as far as one can be told or kept. `named`: a level was asked for, not a number."""
     if effort.budget is None:
         return Told(UNLIMITED, level)
     if family.budget_field is not None and by == "native":
@@ -80,7 +83,7 @@ def _budgeted(effort: Effort, level: str | None, family: Family, by: Enforcement
         return Told(effort, level, by)
     if level is None:
         notes.append(f"family {family.name} takes no budget: thinking is unlimited")
-    else:
+    elif not named:
         notes.append(f"family {family.name} takes levels, no budget: told {level}")
     return Told(UNLIMITED, level)
 
