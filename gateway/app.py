@@ -19,6 +19,7 @@ from gateway.api import models, openapi, ops, wire
 from gateway.api.chat import Chat
 from gateway.api.dialect import Dialect
 from gateway.api.endpoint import Endpoint
+from gateway.api.passed import READERS, PassedOn
 from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
 from gateway.dispatch import Dispatch
@@ -101,6 +102,7 @@ def create_app(parts: Parts) -> FastAPI:
         parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, enforce, ids
     )
     dialects: dict[str, Dialect] = {"/v1/chat/completions": Chat(parts.catalogue, server.max_messages)}
+    dialects |= {f"/v1/{name}": PassedOn(name, parts.catalogue) for name in READERS}
     endpoints = {path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()}
 
     @asynccontextmanager

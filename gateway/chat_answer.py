@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,20 +15,21 @@ MOST_TOKENS = 2**53
 MOST_CHARACTERS = 100
 
 
-def read_answer(raw: bytes) -> tuple[dict[str, Any], Usage, str | None]:
-    """The answer, what was spent, and why it ended. BackendFailed: it is no chat completion."""
+def read_answer(raw: bytes, holds: str = "choices") -> tuple[dict[str, Any], Usage, str | None]:
+    """The answer, what was spent, and why it ended. BackendFailed: it has no list of what it should hold."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BackendFailed("The backend's answer is not valid JSON.") from error
-    if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+    if not isinstance(body, dict) or not isinstance(body.get(holds), list):
         fields = error_fields(raw)
         if fields is not None:
             raise BackendRefused(502, {}, fields)
-        raise BackendFailed("The backend's answer is no chat completion.")
-    reasons = [choice.get("finish_reason") for choice in body["choices"] if isinstance(choice, dict)]
+        raise BackendFailed(f"The backend's answer has no {holds}.")
+    reasons = [choice.get("finish_reason") for choice in body[holds] if isinstance(choice, dict)]
     reason = next((str(reason)[:MOST_CHARACTERS] for reason in reasons if reason), None)
-    return body, read_usage(body.get("usage")), reason
+    usage = read_usage(body.get("usage"))
+    return body, usage if holds == "choices" else replace(usage, completion_tokens=0), reason
 
 
 def read_usage(usage: Any) -> Usage:

@@ -1,4 +1,4 @@
-"""A chat completion stream on its way through: every event is parsed once.
+"""A stream of completions on its way through: every event is parsed once.
 
 Fed with chunks of any size, it gives back what the client may see now, as its teller tells it. It notices the first
 token, the finish reason, the usage, an error and the end. An event that is broken never reaches the client: it ends the
@@ -104,7 +104,7 @@ class ChatStream:
             self.error = BackendFailed("The backend sent an event that is not valid JSON.")
             return b""
         if not isinstance(chunk, dict):
-            self.error = BackendFailed("The backend sent an event that is no chat completion.")
+            self.error = BackendFailed("The backend sent an event that is no completion.")
             return b""
         return self._learn(chunk, event)
 
@@ -131,7 +131,7 @@ class ChatStream:
             self.finish_reason = str(reason)[:MOST_CHARACTERS]
         if not self.saw_token:
             delta = choice.get("delta")
-            self.saw_token = isinstance(delta, dict) and any(map(delta.get, _TOKEN_FIELDS))
+            self.saw_token = any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else bool(choice.get("text"))
 
 
 def _last_end(data: bytes | bytearray, start: int) -> int:

@@ -12,7 +12,7 @@ from gateway.exchange import Exchange
 from gateway.families.compiler import Enforce, by_the_row, stand_in
 from gateway.families.terms import Terms
 from gateway.types import Call, Deployment, Plan
-from gateway.upstream import Reply, Upstream
+from gateway.upstream import CHAT, Reply, Upstream
 
 Gates = Mapping[str, Gate]
 Fallbacks = Mapping[str, tuple[Deployment, ...]]
@@ -42,7 +42,9 @@ class Dispatch:
         does get a fallback, though no other replica: its every try would meet the same dead deployment.
         """
         begun = time.perf_counter()
-        for deployment in self._fallbacks[plan.deployment.name]:
+        # Token ids and vectors mean something to their own model only.
+        others = () if call.passed else self._fallbacks[plan.deployment.name]
+        for deployment in others:
             try:
                 if self._upstream.in_break(plan.deployment.name):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
@@ -62,7 +64,8 @@ class Dispatch:
             exchange.queued_s += await gate.enter(call.batch, left_s)
         exchange.gate = gate
         exchange.sent = time.perf_counter()
-        return await self._upstream.post(plan, call, exchange.sent - begun)
+        path = call.passed.path if call.passed else CHAT
+        return await self._upstream.post(plan, call, exchange.sent - begun, path)
 
 
 def _may_stand_in(error: GatewayError) -> bool:

@@ -78,7 +78,7 @@ class Exchange:
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""
         headers = {"x-request-id": self.request_id, **self.visitor.headers()}
-        if self.plan is not None:
+        if self.plan is not None and self.decision is not None:
             applied = self.plan.applied
             headers["x-thinkgate-effort"] = self.plan.level or (self.level_of(applied) if applied else "unknown")
             if applied is not None:
@@ -151,7 +151,7 @@ class Exchange:
             model=call.model if call else self.model,
             arm=self.arm.name if self.arm else None,
             deployment=plan.deployment.name if plan else None,
-            requested=call.asked if call else None,
+            requested=call.asked if call and call.passed is None else None,
             decided=words(decision.effort) if decision else None,
             applied=plan.words if plan else None,
             used=usage.reasoning_tokens,

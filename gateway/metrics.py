@@ -146,7 +146,8 @@ class Metrics:
             thought = record.reasoning_tokens or 0
             model.reasoning.inc(thought)
             model.answer.inc(max(record.completion_tokens - thought, 0))
-            model.thinking.observe(thought)
+            if record.decided is not None:
+                model.thinking.observe(thought)
 
     def _of_model(self, name: str | None) -> _OfModel:
         return _OfModel(

@@ -17,6 +17,7 @@ from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
 from gateway.experiments import assignment
 from gateway.families.compiler import Enforce, compile_plan
+from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
 from gateway.records import Records
 from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure
@@ -55,18 +56,33 @@ class Pipeline:
     async def answer(self, exchange: Exchange, call: Call) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
         model = self.catalogue.find(call.model)
-        begun = time.perf_counter()
         exchange.level_of = model.level_of
         exchange.arm = arm = assignment.assign(call.unit, model.name, model.arms)
         exchange.unit = assignment.unit_hash(call.unit)
+        if call.passed is not None:
+            plan = self._pass_on(exchange, call, model, arm)
+        else:
+            plan = await self._think_over(exchange, call, model, arm)
+        reply = await self.dispatch.send(exchange, call, plan, model.terms)
+        exchange.upstream_id = reply.own_id
+        return await (self._stream if call.stream else self._plain)(exchange, call, reply)
+
+    async def _think_over(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Plan:
+        begun = time.perf_counter()
         exchange.router = model.router.version
         wanted = model.policy.wants_forecast(call)
         forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
         plan = self._decide(exchange, call, model, arm, forecast)
         exchange.decision_s = time.perf_counter() - begun
-        reply = await self.dispatch.send(exchange, call, plan, model.terms)
-        exchange.upstream_id = reply.own_id
-        return await (self._stream if call.stream else self._plain)(exchange, call, reply)
+        return plan
+
+    def _pass_on(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Plan:
+        """Nothing is decided, yet it is bounded and paid for."""
+        bounded = exchange.visitor.bound(call, model.levels, arm)
+        plan = pass_on(bounded, arm)
+        exchange.visitor.take(bounded, plan)
+        exchange.plan = plan
+        return plan
 
     def _decide(self, exchange: Exchange, call: Call, model: Model, arm: Arm, forecast: Forecast | None) -> Plan:
         """What to send, within what the visitor may and still has: that is set aside before anything is sent."""
@@ -83,7 +99,7 @@ class Pipeline:
             raw = await reply.read()
         finally:
             reply.close()
-        body, exchange.usage, exchange.finish_reason = read_answer(raw)
+        body, exchange.usage, exchange.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
         assert exchange.teller is not None, "who reads a call brings its teller"
         told = await exchange.teller.whole(body, raw)
         self.close(exchange)

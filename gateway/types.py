@@ -146,6 +146,18 @@ class Arm:
     def deployment_for(self, effort: Effort) -> Deployment | None:
         return self.think if effort.think else self.none
 
+    @property
+    def for_passed(self) -> Deployment:
+        """Who gets what is passed on: the one that need not think, if there is one."""
+        deployment = self.none or self.think
+        assert deployment is not None, "an arm has a deployment"
+        return deployment
+
+    @property
+    def passed_may_think(self) -> bool:
+        """Whether a raw prompt may open a thought there."""
+        return self.none is None or self.none.family.hybrid or self.none.family.off is None
+
 
 class EffortForecast(NamedTuple):
     """What one effort would bring and cost: P(correct) in [0,1], tokens in tokens, seconds in seconds."""
@@ -205,16 +217,27 @@ class Load:
         return self.think if effort.think else self.none
 
 
+class Passed(NamedTuple):
+    """What a request is that goes on as it came, nothing being decided about it: the backend's path after its base URL,
+    the field that the prompt is in, and the list that every answer has.
+    """
+
+    path: str
+    prompt: str
+    holds: str
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request as the pipeline sees it, whatever dialect it came in.
 
-    `body` is in Chat Completions form and is never changed. `requested` is the effort the client named (None: decide
-    for me), `asked` the client's own word for it, `named_in` the field that it stood in, `ceiling` the most it allows,
-    `dial` its price in [0,1] if it gave one. `most` is the most that its key allows, whatever the policy says, `note`
-    what the client is to know of that. `limit` is the client's limit on all completion tokens of each of its `choices`,
-    `size` the request's bytes, `unit` what an experiment assigns, `tries` how often the client has tried before,
-    `batch` whether it can wait, `wants_account` whether the answer is to say in its body what was made of the effort.
+    `body` is in Chat Completions form, unless the call is `passed` on, and is never changed. `requested` is the effort
+    the client named (None: decide for me), `asked` the client's own word for it, `named_in` the field that it stood in,
+    `ceiling` the most it allows, `dial` its price in [0,1] if it gave one. `most` is the most that its key allows,
+    whatever the policy says, `note` what the client is to know of that. `limit` is the client's limit on all completion
+    tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `tries` how often
+    the client has tried before, `batch` whether it can wait, `wants_account` whether the answer is to say in its body
+    what was made of the effort.
     """
 
     request_id: str
@@ -237,6 +260,7 @@ class Call:
     tries: int = 0
     batch: bool = False
     wants_account: bool = False
+    passed: Passed | None = None
     forwarded: Headers = field(default_factory=dict)
 
     @property
@@ -357,6 +381,7 @@ __all__ = [
     "Headers",
     "JsonObject",
     "Load",
+    "Passed",
     "Plan",
     "Pressure",
     "Prices",

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import aiohttp
 import orjson
@@ -310,6 +311,8 @@ class _Turn:
 
 def _conversation(call: Call) -> str:
     """What a conversation keeps from turn to turn, and what its prefix in a cache begins with."""
+    if call.passed is not None:
+        return _beginning(call.body.get(call.passed.prompt))
     parts: list[str] = []
     for message in call.body["messages"]:
         content = message.get("content")
@@ -319,3 +322,10 @@ def _conversation(call: Call) -> str:
         if message["role"] == "user":
             break
     return "\n".join(parts)
+
+
+def _beginning(prompt: Any) -> str:
+    """The same of a raw prompt: a text, token ids, or a list of either."""
+    while isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+        prompt = prompt[0]
+    return str(prompt[:PREFIX_CHARACTERS]) if isinstance(prompt, str | list) else ""

@@ -12,10 +12,12 @@ from gateway.access.counts import Counts
 from gateway.access.key import Clock, Key
 from gateway.access.limits import Limits
 from gateway.errors import NotAllowed
-from gateway.types import UNLIMITED, Arm, Call, Effort, Headers, Plan, Usage
+from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Effort, Headers, Plan, Usage
 
 # What an answer counts as until it is there, in tokens, when the client set no limit.
 USUAL_ANSWER = 256
+# How to need less thinking than is left.
+_LESS, _LESS_TEXT = "Name a smaller effort, or none.", "Name a smaller max_tokens."
 
 
 class Holder:
@@ -47,6 +49,8 @@ class Holder:
 
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         most = self._ceiling(levels)
+        if call.passed is not None:
+            return self._bound_passed(call, most, arm)
         if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
             names = ", ".join(name for name, level in levels.items() if efforts.size(level) <= efforts.size(most))
             said = f"This key may think {efforts.words(most)} tokens at most, not {call.asked}. It may use: {names}."
@@ -76,7 +80,7 @@ class Holder:
                 elif need <= self._seen:
                     return False
                 else:
-                    raise quota.no_thinking_left(window, need)
+                    raise quota.no_thinking_left(window, need, _LESS if call.passed is None else _LESS_TEXT)
             self._held = need
             prompt = call.prompt_tokens
             completion = need + USUAL_ANSWER * call.choices
@@ -131,20 +135,39 @@ class Holder:
             return None
         return levels[ceiling] if isinstance(ceiling, str) else efforts.from_budget(ceiling)
 
+    def _bound_passed(self, call: Call, most: Effort | None, arm: Arm) -> Call:
+        """Nobody can tell what of a raw answer is a thought, so all of it may be one where the model can think.
+
+        Its limit then is how much it may think; else there is none to think about.
+        """
+        if not arm.passed_may_think:
+            return replace(call, most=NO_THINKING)
+        longest = efforts.from_budget(call.limit)
+        if most is not None and efforts.size(longest) > efforts.size(most):
+            said = f"This key may think {efforts.words(most)} tokens at most, and a raw answer may be all thought"
+            raise NotAllowed(f"{said}: lower max_tokens, or chat.", param="max_tokens", code="effort_not_allowed")
+        if call.limit is None and self._has_thinking_quota:
+            said = "A raw answer may be all thought, of which this key has a quota: max_tokens must be set."
+            raise NotAllowed(said, param="max_tokens", code="effort_not_allowed")
+        return replace(call, most=longest)
+
+    @property
+    def _has_thinking_quota(self) -> bool:
+        return self._limits.thinking_per_hour is not None or self._limits.thinking_per_day is not None
+
     def _left(self, call: Call, arm: Arm) -> tuple[Effort | None, str]:
         """The most that the quota leaves for an effort that is not a number, and what the client is to know of it."""
-        limits = self._limits
-        if limits.thinking_per_hour is None and limits.thinking_per_day is None:
+        if not self._has_thinking_quota:
             return None, ""
         now = self._clock()
         self._counts = counts = self._counters.read(self._key.slot, now)
-        window = quota.thinking(limits, counts, now)
+        window = quota.thinking(self._limits, counts, now)
         assert window is not None, "there is a quota"
         self._seen = int(window.left)
         # Each choice thinks for itself.
         left = self._seen // call.choices
         if call.requested is not None and not left:
-            raise quota.no_thinking_left(window, call.choices)
+            raise quota.no_thinking_left(window, call.choices, _LESS)
         wanted = arm.efforts[-1] if call.requested is None else call.requested
         note = ""
         if left < min(efforts.size(wanted), self._longest):
@@ -155,7 +178,7 @@ class Holder:
 
     def _thought(self, call: Call, plan: Plan) -> tuple[int, bool]:
         """How many tokens the thought may take, and whether that is a guess: then less will do, if there is any."""
-        applied = plan.applied
+        applied = plan.applied if call.passed is None else call.most
         if applied is None and call.requested is not None and not call.requested.think:
             return 0, True
         budget = applied.budget if applied is not None else None

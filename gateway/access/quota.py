@@ -44,15 +44,15 @@ def thinking(limits: Limits, counts: Counts, now: float) -> Window | None:
     return hour if day is None or (hour is not None and hour.left < day.left) else day
 
 
-def no_thinking_left(window: Window, need: int) -> QuotaExceeded:
-    """A request needs more thinking than is left."""
+def no_thinking_left(window: Window, need: int, less: str) -> QuotaExceeded:
+    """A request needs more thinking than is left; `less` says how it would need less."""
     limit, left = int(window.limit), int(window.left)
     said = f"This request may take {need} thinking tokens; of {limit} per {window.name}, {left} are left"
     if need > limit:
         return QuotaExceeded("insufficient_quota", QUOTA, f"{said}: it is more than the key ever has.", window.reset_s)
     if need <= window.left + window.held:
         return QuotaExceeded("tokens", RATE, f"{said} while other requests of the key are running.", SOON_S)
-    return QuotaExceeded("insufficient_quota", QUOTA, f"{said}. Name a smaller effort, or none.", window.reset_s)
+    return QuotaExceeded("insufficient_quota", QUOTA, f"{said}. {less}", window.reset_s)
 
 
 def check_others(limits: Limits, counts: Counts, now: float) -> None:

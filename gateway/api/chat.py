@@ -63,7 +63,7 @@ def read_call(asked: Asked, catalogue: Catalogue, max_messages: int) -> Call:
         choices=checks.integer(body, "n", 1, checks.MOST_CHOICES) or 1,
         limit=min((limit for limit in limits if limit is not None), default=None),
         size=asked.size,
-        unit=_unit(body) or asked.request_id,
+        unit=unit_of(body) or asked.request_id,
         tries=wire.tries_before(headers),
         batch=is_batch(body.get("service_tier"), headers),
         wants_account=wants_account(body, headers),
@@ -81,7 +81,7 @@ def is_batch(service_tier: Any, headers: Headers) -> bool:
     return priority == "batch"
 
 
-def _unit(body: dict[str, Any]) -> str | None:
+def unit_of(body: dict[str, Any]) -> str | None:
     """What an experiment assigns: the conversation, else the user."""
     metadata = body.get("metadata")
     conversation = metadata.get("conversation_id") if isinstance(metadata, dict) else None

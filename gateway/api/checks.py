@@ -80,6 +80,36 @@ def messages(body: dict[str, Any], most: int) -> None:
         _message(message, f"messages[{index}]", calls)
 
 
+def prompts(body: dict[str, Any], name: str) -> int:
+    """How many prompts a field holds: a text, the ids of its tokens, or a list of either."""
+    value = body.get(name)
+    if value is None:
+        raise InvalidRequest(f"{name} is required.", param=name, code="missing_required_parameter")
+    if isinstance(value, str):
+        return 1
+    if not isinstance(value, list):
+        raise wrong_type(name, "a string or a list", value)
+    if not value:
+        raise InvalidRequest(f"{name} must not be empty.", param=name, code="empty_array")
+    if type(value[0]) is int:
+        _token_ids(value, name)
+        return 1
+    for index, one in enumerate(value):
+        if isinstance(one, list):
+            _token_ids(one, f"{name}[{index}]")
+        elif not isinstance(one, str):
+            raise wrong_type(f"{name}[{index}]", "a string or a list of token ids", one)
+    return len(value)
+
+
+def _token_ids(value: list[Any], param: str) -> None:
+    if not value:
+        raise InvalidRequest(f"{param} must not be empty.", param=param, code="empty_array")
+    for index, number in enumerate(value):
+        if type(number) is not int:
+            raise wrong_type(f"{param}[{index}]", "a token id", number)
+
+
 def objects(body: dict[str, Any], name: str) -> None:
     """A list of objects, or absent."""
     value = body.get(name)

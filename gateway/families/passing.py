@@ -1,0 +1,17 @@
+"""The plan of a request that is passed on: the model's own name and no more is changed, and nothing is decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.types import Arm, Call, Plan
+
+
+def pass_on(call: Call, arm: Arm) -> Plan:
+    """A stream is told to end in its usage, which is for the record."""
+    deployment = arm.for_passed
+    body: dict[str, Any] = {**call.body, "model": deployment.model}
+    if call.stream:
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    tokens = call.prompt_tokens + (call.limit or 0) * call.choices
+    return Plan(deployment, None, body, tokens=tokens)
