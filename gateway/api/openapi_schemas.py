@@ -41,7 +41,34 @@ SCHEMAS: Json = {
             "thinking_token_budget": _count(-1, MOST_THINKING, "Thinking tokens at most; -1: unlimited"),
             "chat_template_kwargs": _or_null(
                 type="object",
-                properties={"enable_thinking": _or_null(type="boolean", description="Think at all, or not")},
+                properties={
+                    "enable_thinking": _or_null(type="boolean", description="Think at all, or not"),
+                    "thinking": _or_null(type="boolean", description="The same"),
+                    "thinking_budget": _count(-1, MOST_THINKING, "As thinking_token_budget"),
+                },
+            ),
+            "reasoning": _or_null(
+                type="object",
+                description="As OpenRouter's clients say it",
+                properties={
+                    "effort": {"enum": ["auto", *LEVELS, None]},
+                    "max_tokens": _count(-1, MOST_THINKING, "As thinking_token_budget"),
+                    "enabled": _or_null(type="boolean"),
+                    "exclude": _or_null(type="boolean", description="Do not show the thought"),
+                },
+            ),
+            "thinking": _or_null(
+                type="object",
+                description="As Anthropic's, DeepSeek's and Z.ai's clients say it",
+                properties={
+                    "type": {"enum": ["enabled", "disabled", "adaptive", "auto", None]},
+                    "budget_tokens": _count(-1, MOST_THINKING, "As thinking_token_budget"),
+                },
+            ),
+            "enable_thinking": _or_null(type="boolean", description="As DashScope's clients say it"),
+            "thinking_budget": _count(-1, MOST_THINKING, "As DashScope's clients say it"),
+            "include": _or_null(
+                type="array", description="With `thinkgate` in it, the answer says what was made of the effort"
             ),
             "thinkgate": _or_null(
                 type="object",
@@ -76,6 +103,19 @@ SCHEMAS: Json = {
             "model": {"type": "string"},
             "choices": {"type": "array", "items": {"type": "object"}},
             "usage": {"type": ["object", "null"]},
+            "thinkgate": {"$ref": "#/components/schemas/Account"},
+        },
+    },
+    "Account": {
+        "type": "object",
+        "description": "What was made of the effort, for clients that ask for it by `include` or x-thinkgate-include. "
+        "In a stream it is in a chunk of its own before the end.",
+        "required": ["requested", "decided", "applied", "used", "reason"],
+        "properties": {
+            "requested": {"type": "string", "description": "The client's own word"},
+            "decided": {"type": "string", "description": "What the policy chose: none, tokens, or unlimited"},
+            "applied": {"type": ["string", "null"], "description": "What the model was told; null: it cannot be told"},
+            "used": {"type": ["integer", "null"], "description": "Thinking tokens spent; null: nobody knows"},
         },
     },
     "Models": {

@@ -11,11 +11,15 @@ from hypothesis import given
 from schemathesis import APIOperation, Case, GenerationMode
 
 from gateway.api import openapi
+from gateway.families.fields import EFFORT_FIELDS
+from gateway.families.limits import LIMIT_FIELDS
 from tests.gateway.bounded import FEW, whole
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 
+# The fields in which an effort can be named: two of them may contradict each other.
+WAYS = sorted({name.partition(".")[0] for name in EFFORT_FIELDS})
 DOCUMENT = openapi.document("0", keyed=False, metrics=True)
 OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()}
 
@@ -48,10 +52,16 @@ def test_what_is_not_allowed_is_refused_as_described(gateway: RunningGateway) ->
 
 
 def _sensible(body: dict[str, Any]) -> dict[str, Any]:
-    """What no schema can say: a model that exists, whole numbers without a point, and no contradiction."""
+    """What no schema can say: a model that exists, whole numbers without a point, one effort, and room for it."""
     body = whole(body)
-    if body.get("reasoning_effort") not in (None, "auto"):
-        body.pop("chat_template_kwargs", None)
+    ways = [name for name in WAYS if body.get(name) is not None]
+    for name in ways[1:]:
+        del body[name]
+    for name in LIMIT_FIELDS if ways else ():
+        body.pop(name, None)
+    for outer, inner in (("reasoning", "effort"), ("chat_template_kwargs", "enable_thinking")):
+        if outer in ways[:1]:
+            body[outer] = {inner: body[outer].get(inner)}
     return {**body, "model": "merged"}
 
 
