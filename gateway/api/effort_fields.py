@@ -7,7 +7,7 @@ position; and the same in the words of other APIs, see `families/fields.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gateway import efforts
@@ -15,7 +15,14 @@ from gateway.api import checks
 from gateway.errors import InvalidRequest, suggestion
 from gateway.families import body as fields
 from gateway.families.compiler import ACCOUNT
-from gateway.families.fields import BUDGET_FIELDS, HIDE_FIELD, LEVEL_FIELDS, SWITCH_FIELDS, SWITCH_WORD_FIELD
+from gateway.families.fields import (
+    BUDGET_FIELDS,
+    EFFORT_FIELDS,
+    HIDE_FIELD,
+    LEVEL_FIELDS,
+    SWITCH_FIELDS,
+    SWITCH_WORD_FIELD,
+)
 from gateway.families.limits import LIMIT_FIELDS
 from gateway.types import NO_THINKING, UNLIMITED, Effort, Headers
 
@@ -24,6 +31,10 @@ EXTENSION_FIELDS = ("dial",)
 ACCOUNT_HEADER = "x-thinkgate-include"
 # Objects that hold effort fields; anything else in their place is an error.
 _TABLES = ("reasoning", "thinking", "chat_template_kwargs", "custom_params")
+_WAYS = tuple(dict.fromkeys(name.partition(".")[0] for name in EFFORT_FIELDS))
+_LEVELS, _BUDGETS, _SWITCHES = (
+    tuple((name, name.partition(".")[0]) for name in names) for names in (LEVEL_FIELDS, BUDGET_FIELDS, SWITCH_FIELDS)
+)
 _SWITCH_WORDS = {"enabled": True, "disabled": False, "adaptive": None, "auto": None}
 
 
@@ -51,12 +62,16 @@ def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> EffortAsk
 
     A budget that leaves nothing of the client's token limit is an error; one that leaves little is cut later.
     """
+    if not any(name in body for name in _WAYS):
+        return NOTHING_ASKED
     for name in _TABLES:
-        checks.table(body, name)
-    checks.boolean(checks.table(body, "reasoning"), "exclude", HIDE_FIELD)
-    level = _one([_level(body, name, levels) for name in LEVEL_FIELDS])
-    budget = _one([_budget(body, name) for name in BUDGET_FIELDS])
-    switch = _one([_switch(body, name) for name in SWITCH_FIELDS] + [_switch_word(body)])
+        if name in body:
+            checks.table(body, name)
+    if "reasoning" in body:
+        checks.boolean(checks.table(body, "reasoning"), "exclude", HIDE_FIELD)
+    level = _one([_level(said, levels) for said in _said(body, _LEVELS)])
+    budget = _one([_budget(said) for said in _said(body, _BUDGETS)])
+    switch = _one([one for one in map(_switch, _said(body, _SWITCHES)) if one.value is not None])
     if level is None and budget is None and switch is None:
         return NOTHING_ASKED
     _refuse_contradiction(level, switch, levels)
@@ -108,60 +123,53 @@ def wants_account(body: dict[str, Any], headers: Headers) -> bool:
     return ACCOUNT in (included or ()) or headers.get(ACCOUNT_HEADER) == ACCOUNT
 
 
-def _one(said: list[_Said | None]) -> _Said | None:
+def _said(body: dict[str, Any], names: Iterable[tuple[str, str]]) -> list[_Said]:
+    """Those of the fields that the client filled in. `names` come with the outermost object they are in."""
+    said = [_Said(fields.get(body, name), name) for name, outer in names if outer in body]
+    return [one for one in said if one.value is not None]
+
+
+def _one(said: list[_Said]) -> _Said | None:
     """What was said, once or several times alike. InvalidRequest: two fields say two things."""
-    first: _Said | None = None
-    for one in said:
-        if one is None:
-            continue
-        if first is not None and one.value != first.value:
-            raise InvalidRequest(
-                f"{one.param} {_shown(one.value)} contradicts {first.param} {_shown(first.value)}.", param=one.param
-            )
-        first = first or one
-    return first
+    for one in said[1:]:
+        if one.value != said[0].value:
+            first = f"{said[0].param} {_shown(said[0].value)}"
+            raise InvalidRequest(f"{one.param} {_shown(one.value)} contradicts {first}.", param=one.param)
+    return said[0] if said else None
 
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _level(body: dict[str, Any], name: str, levels: Mapping[str, Effort]) -> _Said | None:
-    level = fields.get(body, name)
-    if level is None:
-        return None
+def _level(said: _Said, levels: Mapping[str, Effort]) -> _Said:
+    level, name = said
+    if isinstance(level, str) and (level in levels or level == "auto"):
+        return said
     legal = f"one of auto, {', '.join(levels)}"
     if not isinstance(level, str):
         raise checks.wrong_type(name, legal, level)
-    if level != "auto" and level not in levels:
-        near = suggestion(level, levels) if len(level) < 20 else ""
-        raise checks.wrong_value(name, f"must be {legal}, not {level[:40]!r}.{near}")
-    return _Said(level, name)
+    near = suggestion(level, levels) if len(level) < 20 else ""
+    raise checks.wrong_value(name, f"must be {legal}, not {level[:40]!r}.{near}")
 
 
-def _budget(body: dict[str, Any], name: str) -> _Said | None:
-    budget = checks.number(fields.get(body, name), name, -1, checks.MOST_THINKING, " (-1: unlimited)")
-    return None if budget is None else _Said(budget, name)
+def _budget(said: _Said) -> _Said:
+    checks.number(said.value, said.param, -1, checks.MOST_THINKING, " (-1: unlimited)")
+    return said
 
 
-def _switch(body: dict[str, Any], name: str) -> _Said | None:
-    switch = fields.get(body, name)
-    if switch is not None and not isinstance(switch, bool):
-        raise checks.wrong_type(name, "true or false", switch)
-    return None if switch is None else _Said(switch, name)
-
-
-def _switch_word(body: dict[str, Any]) -> _Said | None:
-    word = fields.get(body, SWITCH_WORD_FIELD)
-    if word is None:
-        return None
-    if not isinstance(word, str):
-        raise checks.wrong_type(SWITCH_WORD_FIELD, "a string", word)
-    if word not in _SWITCH_WORDS:
+def _switch(said: _Said) -> _Said:
+    """Its value is None where the word for it leaves it open."""
+    if said.param != SWITCH_WORD_FIELD:
+        if not isinstance(said.value, bool):
+            raise checks.wrong_type(said.param, "true or false", said.value)
+        return said
+    if not isinstance(said.value, str):
+        raise checks.wrong_type(said.param, "a string", said.value)
+    if said.value not in _SWITCH_WORDS:
         legal = ", ".join(_SWITCH_WORDS)
-        raise checks.wrong_value(SWITCH_WORD_FIELD, f"must be one of {legal}, not {word[:40]!r}.")
-    switch = _SWITCH_WORDS[word]
-    return None if switch is None else _Said(switch, SWITCH_WORD_FIELD)
+        raise checks.wrong_value(said.param, f"must be one of {legal}, not {said.value[:40]!r}.")
+    return said._replace(value=_SWITCH_WORDS[said.value])
 
 
 def _refuse_contradiction(level: _Said | None, switch: _Said | None, levels: Mapping[str, Effort]) -> None:

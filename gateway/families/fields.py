@@ -23,8 +23,9 @@ SWITCH_FIELDS = (
     "chat_template_kwargs.thinking",
     "enable_thinking",
     "reasoning.enabled",
+    "thinking.type",
 )
-# A word in an object of its own: `enabled` or `disabled`.
+# Not true or false, but a word: `enabled` or `disabled`.
 SWITCH_WORD_FIELD = "thinking.type"
 # Whether the client does not want to see the thought.
 HIDE_FIELD = "reasoning.exclude"

@@ -16,6 +16,8 @@ from gateway.families import body as fields
 from gateway.families.fields import EFFORT_FIELDS, HIDE_FIELD
 from gateway.types import NO_THINKING, UNLIMITED, Effort, Enforcement, Family
 
+_OWN = tuple((name, name.partition(".")[0]) for name in EFFORT_FIELDS)
+
 
 class Told(NamedTuple):
     """What a family is told: the effort, and the word for it where it has words. `effort` None: nothing is told."""
@@ -100,10 +102,11 @@ def write(told: Told, family: Family, body: dict[str, Any]) -> None:
         if body.get("reasoning_effort") == "auto":
             del body["reasoning_effort"]
         return
-    if family.engine == "vllm" and fields.get(body, HIDE_FIELD) is True:
+    if "reasoning" in body and family.engine == "vllm" and fields.get(body, HIDE_FIELD) is True:
         body["include_reasoning"] = False
-    for name in EFFORT_FIELDS:
-        fields.drop(body, name)
+    for name, outer in _OWN:
+        if outer in body:
+            fields.drop(body, name)
     fields.merge(body, (family.on if told.effort.think else family.off) or {})
     if told.level is not None and family.level_field is not None and told.level in family.levels:
         fields.put(body, family.level_field, family.levels[told.level])
