@@ -19,7 +19,8 @@ PARTS = {
     "on": ("on",),
     "levels": ("level_field", "levels"),
     "nearest": ("nearest",),
-    "budget": ("budget_field", "budget_least", "budget_most", "budget_step", "budget_with"),
+    "budget": ("budget_field", "budget_least", "budget_most", "budget_step", "budget_with", "budget_instead"),
+    "limit": ("limit_field",),
     "history": ("history", "history_with"),
     "history_field": ("history_field",),
     "answer_field": ("answer_field",),
@@ -61,6 +62,7 @@ class Sources(Strict):
     levels: Text = ""
     nearest: Text = ""
     budget: Text = ""
+    limit: Text = ""
     history: Text = ""
     history_field: Text = ""
     answer_field: Text = ""
@@ -81,7 +83,7 @@ class Cells(Strict):
     on: Told = {}
     """The body fields that switch thinking; {}: nothing need be said, false: it cannot be told to."""
     level_field: ToldIn = None
-    levels: dict[Level, str | int | float] = {}
+    levels: dict[Level, str | bool | int | float] = {}
     """The words that it knows, and the value that is told for each."""
     nearest: dict[Level, Level | Literal["none"]] = {}
     """What stands for a word that it does not know, where its maker says so; else the nearest by rule."""
@@ -91,6 +93,10 @@ class Cells(Strict):
     budget_step: Annotated[Tokens, Field(ge=1)] = 1
     budget_with: dict[str, Any] = {}
     """What must be said together with a budget."""
+    budget_instead: bool = False
+    """Whether a budget is told instead of a level, and never beside one."""
+    limit_field: FieldName | None = None
+    """The only name that it knows for the limit on all tokens of an answer; if left out, it knows the client's own."""
     history: Literal["drop", "tools", "keep"] = "drop"
     """Which thoughts of earlier turns go back: none, those since the last user's message, or all."""
     history_field: FieldName = "reasoning"

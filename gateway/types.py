@@ -48,13 +48,15 @@ class Family:
     """How one kind of model, served by one engine, is told to think: a row of data.
 
     Body fields that are told are objects merged into the request; field names may have dots, each goes one object
-    deeper. `hybrid`: one deployment can both think and not; if not, the deployment itself is the switch. `default` is
-    what a model does that is told nothing: `on`, `off` or `adaptive`.
+    deeper. `hybrid`: one deployment serves every effort, as far as it can; if not, the family is two models, and the
+    deployment itself is the switch. `default` is what a model does that is told nothing: `on`, `off` or `adaptive`.
 
     `off` and `on` switch thinking ({}: nothing need be said; None: it cannot be told to). `levels` are the words that
     the family knows, weakest first, with the value told for each in `level_field`; `nearest` has, for each of the named
     levels that it does not know, the one that stands for it. A budget in tokens is told in `budget_field` (None: it
-    cannot be told), between `budget_least` and `budget_most`, in steps, together with `budget_with`.
+    cannot be told), between `budget_least` and `budget_most`, in steps, together with `budget_with`; `budget_instead`
+    of a level where it cannot be told beside one. `limit_field` is the only name that it knows for the limit on all
+    tokens of an answer; None: it knows the client's own.
 
     `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
     (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
@@ -78,6 +80,8 @@ class Family:
     budget_most: int | None = None
     budget_step: int = 1
     budget_with: JsonObject = field(default_factory=dict)
+    budget_instead: bool = False
+    limit_field: str | None = None
     history: Literal["drop", "tools", "keep"] = "drop"
     history_field: str = "reasoning"
     history_with: JsonObject = field(default_factory=dict)

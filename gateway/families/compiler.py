@@ -77,7 +77,7 @@ def _compile(
     tell.write(told, family, body)
     if thoughts:
         fields.merge(body, family.history_with, instead=False)
-    limits.write(body, told.effort, call.limit, terms.answer)
+    limits.write(body, told.effort, call.limit, terms.answer, family.limit_field)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     return Plan(deployment, told.effort, body, tuple(notes), tokens, effort, bounds, told.enforcement, told.level)

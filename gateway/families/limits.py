@@ -37,11 +37,20 @@ def fit(effort: Effort, limit: int | None, answer: AnswerLimits, notes: list[str
     return Effort(True, room)
 
 
-def write(body: dict[str, Any], applied: Effort | None, limit: int | None, answer: AnswerLimits) -> None:
-    """Put the limit into the body under the client's own name for it; without one, budget plus the longest answer."""
+def write(
+    body: dict[str, Any], applied: Effort | None, limit: int | None, answer: AnswerLimits, only: str | None = None
+) -> None:
+    """Put the limit into the body; without one, budget plus the longest answer.
+
+    It goes under the client's own name for it, or under the one that the deployment knows `only`.
+    """
     if limit is not None:
-        for name in LIMIT_FIELDS:
-            if body.get(name) is not None:
-                body[name] = limit
+        said = [name for name in LIMIT_FIELDS if body.get(name) is not None]
+        if only is not None and said != [only]:
+            for name in said:
+                del body[name]
+            said = [only]
+        for name in said:
+            body[name] = limit
     elif answer.maximum is not None and applied is not None and applied.budget is not None:
-        body["max_tokens"] = applied.budget + answer.maximum
+        body[only or "max_tokens"] = applied.budget + answer.maximum

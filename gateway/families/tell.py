@@ -64,7 +64,8 @@ def _off(family: Family, by: Enforcement, notes: list[str]) -> Told:
     if family.off is not None:
         return Told(NO_THINKING)
     level = next(iter(family.levels), None)
-    budget = legal_budget(0, family) if family.budget_field is not None and by == "native" else None
+    either = level is not None and family.budget_instead
+    budget = legal_budget(0, family) if family.budget_field is not None and by == "native" and not either else None
     effort = Effort(True, budget)
     notes.append(f"family {family.name} cannot turn thinking off: applied {level or efforts.words(effort)}")
     return Told(effort, level, "none" if budget is None else "native")
@@ -76,11 +77,11 @@ def _budgeted(
     """With a budget, as far as one can be told or kept. `named`: a level was asked for, not a number."""
     if effort.budget is None:
         return Told(UNLIMITED, level)
-    if family.budget_field is not None and by == "native":
+    if family.budget_field is not None and by == "native" and not (named and family.budget_instead):
         budget = legal_budget(effort.budget, family)
         if budget != effort.budget:
             notes.append(f"family {family.name} takes no budget of {effort.budget}: told {budget}")
-        return Told(Effort(True, budget), level, "native")
+        return Told(Effort(True, budget), None if family.budget_instead else level, "native")
     if by in ("two-phase", "cut"):
         return Told(effort, level, by)
     if level is None:
