@@ -1,0 +1,39 @@
+"""A call in this dialect: what the pipeline needs, and what the answer will have to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.api.responses.turn import Item
+from gateway.types import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the client wants of the answer, besides what the model is told.
+
+    `id` is the response's; `items` are the request's own, `previous` and `root` the responses that they go on from;
+    `echo` holds the fields of the request as every response repeats them. `store`: keep it for later; `sealed`: with
+    thoughts that the client can carry but not read; `summary`: with the thought where its summary would be; `logprobs`:
+    with those of the text. `custom` are the names of custom tools. `effort` and `context` are what the client asked.
+    """
+
+    id: str
+    created: int
+    items: list[Item]
+    previous: str | None
+    root: str
+    echo: dict[str, Any]
+    store: bool
+    sealed: bool
+    summary: str | None
+    logprobs: bool
+    custom: frozenset[str]
+    effort: str | None
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesCall(Call):
+    wanted: Wanted = field(kw_only=True)

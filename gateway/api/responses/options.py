@@ -1,0 +1,213 @@
+"""The fields of a request besides its items and tools, checked: what goes on to the backend, and what is told back.
+
+What OpenAI has and this gateway has not is refused, unless it makes no difference: then it is ignored. Truncation is
+of that kind: a conversation that is too long is refused by the backend either way, and the response says `disabled`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.api import checks
+from gateway.api.effort_fields import ACCOUNT
+from gateway.api.responses.errors import Unsupported
+from gateway.api.responses.fields import Fields
+from gateway.errors import InvalidRequest
+
+INCLUDABLE = (
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+)
+CONTEXTS = ("auto", "current_turn", "all_turns")
+SUMMARIES = ("auto", "concise", "detailed")
+TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+MOST_LOGPROBS, MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE, LONGEST_ID = 20, 16, 64, 512, 128
+
+# Fields that are read here or beside; any other goes on to the backend, which may know it.
+KNOWN = frozenset(
+    (
+        "background", "background_options", "access_programs", "context_management", "conversation", "image", "include",
+        "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation",
+        "parallel_tool_calls", "previous_response_id", "prompt", "reasoning", "safety_identifier", "service_tier",
+        "store", "stream", "stream_options", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p",
+        "truncation", "user",
+    )
+)  # fmt: skip
+_NOT_HERE = {
+    "background": "is not served here: responses are made while the client waits.",
+    "background_options": "is not served here: responses are made while the client waits.",
+    "conversation": "is not served here: use previous_response_id.",
+    "prompt": "is not served here: no prompts are stored.",
+    "context_management": "is not served here.",
+    "moderation": "is not served here.",
+    "access_programs": "is not served here.",
+}
+# Chat completions' names for what has another name here: taken for typing errors, not passed on.
+_ELSEWHERE = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "verbosity": "text.verbosity",
+    "logprobs": "include",
+    "functions": "tools",
+    "function_call": "tool_choice",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`told` goes into the body of the chat completion, `echo` into the response."""
+
+    told: dict[str, Any]
+    echo: dict[str, Any]
+    stream: bool
+    store: bool
+    include: frozenset[str]
+    summary: str | None
+    context: str
+    format: dict[str, Any] | None
+    logprobs: bool
+
+
+def read_options(body: Fields) -> Options:
+    """InvalidRequest: a field is of the wrong type, out of its range, unknown or not served."""
+    _refuse(body)
+    stream = bool(body.boolean("stream"))
+    _check_stream_options(body, stream)
+    reasoning, text = body.table("reasoning"), body.table("text")
+    include = _include(body)
+    top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS)
+    logprobs = bool(top_logprobs) or "message.output_text.logprobs" in include
+    body.word("truncation", ("auto", "disabled"))
+    form, told_form = _format(text)
+    told: dict[str, Any] = {name: value for name, value in body.given.items() if name not in KNOWN}
+    if rest := reasoning.rest("effort", "summary", "generate_summary", "context", "mode"):
+        told["reasoning"] = rest
+    echo: dict[str, Any] = {"instructions": body.text("instructions")}
+    for name, value in (
+        ("temperature", body.number("temperature", 0, 2)),
+        ("top_p", body.number("top_p", 0, 1)),
+        ("user", body.text("user")),
+        ("safety_identifier", body.text("safety_identifier", LONGEST_ID)),
+        ("prompt_cache_key", body.text("prompt_cache_key")),
+        ("service_tier", body.word("service_tier", TIERS)),
+    ):
+        echo[name] = value
+        if value is not None:
+            told[name] = value
+    echo["max_output_tokens"] = limit = body.integer("max_output_tokens", 1, checks.MOST_TOKENS)
+    if limit is not None:
+        told["max_completion_tokens"] = limit
+    if stream:
+        told["stream"] = True
+    if logprobs:
+        told |= {"logprobs": True, "top_logprobs": top_logprobs or 0}
+    verbosity = text.word("verbosity", ("low", "medium", "high"))
+    if verbosity is not None:
+        told["verbosity"] = verbosity
+    echo |= {
+        "max_tool_calls": body.integer("max_tool_calls", 1, checks.MOST_TOKENS),
+        "metadata": _metadata(body),
+        "text": {"format": form, **({} if verbosity is None else {"verbosity": verbosity})},
+        "top_logprobs": top_logprobs or 0,
+        "parallel_tool_calls": body.boolean("parallel_tool_calls") is not False,
+    }
+    effort = reasoning.text("effort")
+    if effort is not None:
+        _set_effort(told, effort)
+    return Options(
+        told=told,
+        echo=echo,
+        stream=stream,
+        store=body.boolean("store") is not False,
+        include=include,
+        summary=reasoning.word("summary", SUMMARIES) or reasoning.word("generate_summary", SUMMARIES),
+        context=reasoning.word("context", CONTEXTS) or "auto",
+        format=told_form,
+        logprobs=logprobs,
+    )
+
+
+def read_format(form: Fields) -> dict[str, Any] | None:
+    """A `text.format` in the form of chat completions; None for plain text."""
+    kind = form.word("type", ("text", "json_object", "json_schema"))
+    if kind is None:
+        raise form.missing("type")
+    if kind != "json_schema":
+        return None if kind == "text" else {"type": kind}
+    if form.any("schema") is None:
+        raise form.missing("schema")
+    schema: dict[str, Any] = {"name": form.needed("name"), "schema": form.table("schema").given}
+    if (description := form.text("description")) is not None:
+        schema["description"] = description
+    if (strict := form.boolean("strict")) is not None:
+        schema["strict"] = strict
+    return {"type": kind, "json_schema": schema}
+
+
+def _set_effort(told: dict[str, Any], effort: str) -> None:
+    if told.setdefault("reasoning_effort", effort) != effort:
+        raise InvalidRequest(f"reasoning.effort {effort[:40]!r} contradicts reasoning_effort.", param="reasoning.effort")
+
+
+def _refuse(body: Fields) -> None:
+    for name, why in _NOT_HERE.items():
+        if body.any(name) not in (None, False, []):
+            raise Unsupported(name, why)
+    for name, instead in _ELSEWHERE.items():
+        if body.any(name) is not None:
+            raise body.wrong(name, f"is not known here: use {instead}.", "unknown_parameter")
+    if body.any("n") not in (None, 1):
+        raise Unsupported("n", "must be 1: a response is one answer.")
+    if body.table("image").word("context_compression", ("auto", "enabled", "disabled")) == "enabled":
+        raise Unsupported("image.context_compression", "cannot be enabled here.")
+    if body.table("reasoning").word("mode", ("standard", "pro")) == "pro":
+        raise Unsupported("reasoning.mode", "pro is not served here.")
+
+
+def _check_stream_options(body: Fields, stream: bool) -> None:
+    body.table("stream_options").boolean("include_obfuscation")
+    if body.any("stream_options") is not None and not stream:
+        raise body.wrong("stream_options", "is only allowed when `stream` is true.")
+
+
+def _include(body: Fields) -> frozenset[str]:
+    """What is of hosted tools is known, and never comes."""
+    included = body.list("include")
+    known = (*INCLUDABLE, ACCOUNT)
+    for index, name in enumerate(included):
+        param = f"include[{index}]"
+        if not isinstance(name, str):
+            raise checks.wrong_type(param, "a string", name)
+        if name not in known:
+            raise checks.wrong_value(param, f"must be one of {', '.join(known)}, not {name[:100]!r}.")
+    return frozenset(included)
+
+
+def _metadata(body: Fields) -> dict[str, str]:
+    given = body.table("metadata").given
+    if len(given) > MOST_PAIRS:
+        raise body.wrong("metadata", f"may have at most {MOST_PAIRS} pairs, not {len(given)}.")
+    metadata = Fields(given, "metadata")
+    for name in given:
+        if len(name) > LONGEST_KEY:
+            raise body.wrong("metadata", f"has a key of more than {LONGEST_KEY} characters.")
+        if metadata.text(name, LONGEST_VALUE) is None:
+            raise checks.wrong_type(metadata.param(name), "a string", None)
+    return given
+
+
+def _format(text: Fields) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """As the response repeats it, and as chat completions have it."""
+    if text.any("format") is None:
+        return {"type": "text"}, None
+    form = text.table("format")
+    return form.given, read_format(form)

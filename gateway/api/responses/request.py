@@ -1,0 +1,133 @@
+"""A request read into a call: the body of a chat completion, and what the response will need to know."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from gateway.api import wire
+from gateway.api.chat import is_batch, unit_of
+from gateway.api.dialect import Asked
+from gateway.api.effort_fields import read_dial, read_effort, wants_account
+from gateway.api.responses.call import ResponsesCall, Wanted
+from gateway.api.responses.conversation import messages_of, without_old_thoughts
+from gateway.api.responses.errors import UnknownPrevious
+from gateway.api.responses.fields import Fields
+from gateway.api.responses.ids import new_response_id
+from gateway.api.responses.input_items import read_items, references
+from gateway.api.responses.options import Options, read_format, read_options
+from gateway.api.responses.store import ResponseStore
+from gateway.api.responses.tools import Tools, read_tools
+from gateway.api.responses.turn import Item, Turn
+from gateway.catalogue import Catalogue, Model
+from gateway.seal import Seal
+
+
+async def read_call(
+    asked: Asked, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
+) -> ResponsesCall:
+    """A checked call. InvalidRequest: the client must mend it."""
+    body = Fields(asked.body)
+    model = catalogue.find(body.needed("model"))
+    options, tools = read_options(body), read_tools(body)
+    id, key = new_response_id(), asked.visitor.key
+    before = await _before(body, store, key)
+    earlier = [item for turn in before for item in turn.items]
+    referred = [item for turn in await store.several(references(body.any("input")), key) for item in turn.items]
+    known = {item["id"]: item for item in (*referred, *earlier)}
+    items = read_items(body, id, seal, earlier, known, max_items, model.levels)
+    told = _chat_body(body, model, options, tools, earlier + items)
+    return _call(asked, body, model, options, tools, told, items, before, id)
+
+
+async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:
+    """The turns that the request goes on from."""
+    previous = body.text("previous_response_id")
+    if previous is None:
+        return []
+    turns = await store.history(previous, key)
+    if turns is None:
+        raise UnknownPrevious(previous)
+    return turns
+
+
+def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items: list[Item]) -> dict[str, Any]:
+    messages = messages_of(items, options.echo["instructions"])
+    if options.context == "current_turn":
+        messages = without_old_thoughts(messages)
+    told = {**options.told, "model": model.name, "messages": messages}
+    form = options.format
+    for item in items:
+        if item["type"] == "configuration_update":
+            if "reasoning" in item:
+                told["reasoning_effort"] = item["reasoning"]["effort"]
+            if "text" in item:
+                form = read_format(Fields(item["text"]["format"]))
+    if form is not None:
+        told["response_format"] = form
+    if tools.told:
+        told["tools"] = tools.told
+        if tools.choice is not None:
+            told["tool_choice"] = tools.choice
+        if body.any("parallel_tool_calls") is not None:
+            told["parallel_tool_calls"] = options.echo["parallel_tool_calls"]
+    return told
+
+
+def _call(
+    asked: Asked,
+    body: Fields,
+    model: Model,
+    options: Options,
+    tools: Tools,
+    told: dict[str, Any],
+    items: list[Item],
+    before: list[Turn],
+    id: str,
+) -> ResponsesCall:
+    effort = read_effort(told, model.levels)
+    root = before[0].root if before else id
+    previous = before[-1].id if before else None
+    echo = {
+        **options.echo,
+        "previous_response_id": previous,
+        "tool_choice": body.any("tool_choice") or "auto",
+        "tools": body.list("tools"),
+    }
+    history = len(orjson.dumps([turn.items for turn in before])) if before else 0
+    return ResponsesCall(
+        request_id=asked.request_id,
+        dialect="responses",
+        model=model.name,
+        body=told,
+        stream=options.stream,
+        wants_usage=True,
+        requested=effort.requested,
+        asked=effort.word,
+        ceiling=effort.ceiling,
+        dial=read_dial(told, model.name, model.policy.has_dial),
+        limit=told.get("max_completion_tokens"),
+        size=asked.size + history,
+        unit=unit_of(asked.body) or root,
+        tries=wire.tries_before(asked.headers),
+        batch=is_batch(told.get("service_tier"), asked.headers),
+        wants_account=wants_account(asked.body, asked.headers),
+        forwarded=wire.forwarded(asked.headers, asked.request_id),
+        wanted=Wanted(
+            id=id,
+            created=int(time.time()),
+            items=items,
+            previous=previous,
+            root=root,
+            echo=echo,
+            store=options.store,
+            sealed="reasoning.encrypted_content" in options.include,
+            summary=options.summary,
+            logprobs=options.logprobs,
+            custom=tools.custom,
+            effort=told.get("reasoning_effort"),
+            context=options.context,
+        ),
+    )

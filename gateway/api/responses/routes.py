@@ -1,0 +1,96 @@
+"""What was answered, asked for again: a response, the items that went into it; and its removal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from gateway.access.door import Door
+from gateway.api import checks
+from gateway.api.responses.errors import UnknownResponse, Unsupported
+from gateway.api.responses.store import ResponseStore
+from gateway.api.responses.turn import Item, Turn
+from gateway.errors import InvalidRequest
+
+MOST_LISTED, USUALLY_LISTED = 100, 20
+
+
+def router(door: Door, store: ResponseStore) -> APIRouter:
+    """To everybody their own: responses made with another key are not found."""
+    routes = APIRouter(prefix="/v1/responses")
+
+    async def find(id: str, request: Request) -> tuple[Turn, str | None]:
+        key = door.enter(request.headers).key
+        turn = await store.get(id, key)
+        if turn is None:
+            raise UnknownResponse(id)
+        return turn, key
+
+    @routes.get("/{id}")
+    async def show(id: str, request: Request) -> Response:
+        if request.query_params.get("stream", "false") != "false":
+            raise Unsupported("stream", "is not served for what was answered before.")
+        turn, _ = await find(id, request)
+        return _json(turn.response)
+
+    @routes.delete("/{id}")
+    async def delete(id: str, request: Request) -> Response:
+        if not await store.delete(id, door.enter(request.headers).key):
+            raise UnknownResponse(id)
+        return _json({"id": id, "object": "response", "deleted": True})
+
+    @routes.post("/{id}/cancel")
+    async def cancel(id: str, request: Request) -> Response:
+        await find(id, request)
+        message = "Only a response made with `background` can be cancelled, and none is here."
+        raise InvalidRequest(message, param="response_id")
+
+    @routes.get("/{id}/input_items")
+    async def input_items(id: str, request: Request) -> Response:
+        """All that the model was told: of the responses before, too."""
+        _, key = await find(id, request)
+        turns = await store.history(id, key)
+        if turns is None:
+            raise UnknownResponse(id)
+        items = [item for turn in turns[:-1] for item in turn.items] + turns[-1].input
+        return _json(_page(items, request.query_params.get))
+
+    return routes
+
+
+def _page(items: list[Item], query: Any) -> dict[str, Any]:
+    """Some of the items, latest first unless the query says otherwise."""
+    order = query("order") or "desc"
+    if order not in ("asc", "desc"):
+        raise checks.wrong_value("order", f"must be asc or desc, not {order[:40]!r}.")
+    limit = _limit(query("limit"))
+    if order == "desc":
+        items = items[::-1]
+    after = query("after")
+    if after:
+        places = [place for place, item in enumerate(items) if item["id"] == after]
+        if not places:
+            raise checks.wrong_value("after", f"is the id of no item: {after[:100]!r}.")
+        items = items[places[0] + 1 :]
+    page = items[:limit]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": len(items) > limit,
+    }
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return USUALLY_LISTED
+    if not given.isascii() or not given.isdecimal() or len(given) > 9:
+        raise checks.wrong_type("limit", "a whole number", given)
+    return checks.integer({"limit": int(given)}, "limit", 1, MOST_LISTED) or USUALLY_LISTED
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")

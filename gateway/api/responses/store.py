@@ -1,0 +1,202 @@
+"""Finished responses, for as long as there is room: in SQLite, shared by all the workers of a host.
+
+It is bounded in number, in bytes and in age since the last use; what was not used for the longest time goes first. A
+response that is asked for is used, and so is every one before it in its conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+from gateway.api.responses.ids import is_response_id
+from gateway.api.responses.turn import Turn
+from gateway.errors import ConfigError, InvalidRequest
+
+log = logging.getLogger("thinkgate")
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS responses (
+    id TEXT PRIMARY KEY, key TEXT NOT NULL, root TEXT NOT NULL, previous TEXT, used REAL NOT NULL,
+    bytes INTEGER NOT NULL, input BLOB NOT NULL, response BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS responses_used ON responses (used, bytes);
+CREATE TABLE IF NOT EXISTS kept (one INTEGER PRIMARY KEY CHECK (one = 1), items INTEGER, bytes INTEGER);
+INSERT OR IGNORE INTO kept VALUES (1, 0, 0);
+CREATE TRIGGER IF NOT EXISTS came AFTER INSERT ON responses
+    BEGIN UPDATE kept SET items = items + 1, bytes = bytes + new.bytes; END;
+CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON responses
+    BEGIN UPDATE kept SET items = items - 1, bytes = bytes - old.bytes; END;
+"""
+# The conversation that ends in a response, the latest turn first, without what was said in it.
+_CHAIN = """
+WITH RECURSIVE chain (id, previous, bytes, depth) AS (
+    SELECT id, previous, bytes, 0 FROM responses WHERE id = :id AND key = :key AND used >= :oldest
+    UNION ALL
+    SELECT r.id, r.previous, r.bytes, c.depth + 1 FROM responses r JOIN chain c ON r.id = c.previous
+    WHERE r.key = :key AND r.used >= :oldest)
+SELECT id, previous, bytes FROM chain ORDER BY depth LIMIT :most
+"""
+BUSY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`history_bytes` is the longest conversation that is read back in one go, in bytes."""
+
+    items: int
+    bytes: int
+    age_s: float
+    history_bytes: int
+
+
+class ResponseStore:
+    """Every method but `open` and `close` works in a thread: another worker may be writing, and is waited for.
+
+    `key` is the id of the API key that a response was made with; None where none is asked for. With another key there
+    is no such response.
+    """
+
+    def __init__(self, path: Path, bounds: Bounds, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._bounds = bounds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """ConfigError: the database cannot be used."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # What was said is in it: for nobody else on this machine to read.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            database.execute("PRAGMA journal_mode=WAL").fetchall()
+            database.execute("PRAGMA synchronous=NORMAL")
+            database.execute("PRAGMA secure_delete=ON").fetchall()  # deleted is gone, not just forgotten
+            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError([f"responses.path: {self._path} cannot be used: {error}"]) from error
+        self._database = database
+
+    def close(self) -> None:
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    async def put(self, turn: Turn, key: str | None) -> bool:
+        """Whether it is kept: not if it is larger than all there is room for, nor if the disk refuses."""
+
+        def put(database: sqlite3.Connection) -> bool:
+            told, answered = orjson.dumps(turn.input), orjson.dumps(turn.response)
+            size = len(told) + len(answered)
+            if size > self._bounds.bytes:
+                return False
+            row = (turn.id, key or "", turn.root, turn.previous, self._clock(), size, told, answered)
+            self._make_room(database, size)
+            database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            return True
+
+        try:
+            return await self._changing(put)
+        except sqlite3.Error as error:
+            log.error("a response is not kept: %s", error)
+            return False
+
+    async def history(self, id: str, key: str | None) -> list[Turn] | None:
+        """The turns of the conversation up to this response, the first one first; None unless all of them are there.
+
+        InvalidRequest: together they are too long to be read back.
+        """
+
+        def read(database: sqlite3.Connection) -> list[Turn] | None:
+            known = {"id": id, "key": key or "", "oldest": self._oldest(), "most": self._bounds.items + 1}
+            chain = database.execute(_CHAIN, known).fetchall()
+            if not chain or chain[-1][1] is not None:
+                return None
+            if sum(bytes for _, _, bytes in chain) > self._bounds.history_bytes:
+                raise InvalidRequest(
+                    "The conversation before this request is too long to be taken up again.",
+                    param="previous_response_id",
+                    code="context_length_exceeded",
+                )
+            now = self._clock()
+            database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(now, id) for id, _, _ in chain])
+            return [_read(database, id) for id, _, _ in reversed(chain)]
+
+        return await self._changing(read) if is_response_id(id) else None
+
+    async def get(self, id: str, key: str | None) -> Turn | None:
+        def read(database: sqlite3.Connection) -> Turn | None:
+            used = database.execute(
+                "UPDATE responses SET used = ? WHERE id = ? AND key = ? AND used >= ?",
+                (self._clock(), id, key or "", self._oldest()),
+            )
+            return _read(database, id) if used.rowcount else None
+
+        return await self._changing(read) if is_response_id(id) else None
+
+    async def several(self, ids: Iterable[str], key: str | None) -> list[Turn]:
+        """Those of them that are there."""
+        return [turn for turn in [await self.get(id, key) for id in ids] if turn is not None]
+
+    async def delete(self, id: str, key: str | None) -> bool:
+        """Whether it was there."""
+
+        def delete(database: sqlite3.Connection) -> bool:
+            gone = database.execute("DELETE FROM responses WHERE id = ? AND key = ?", (id, key or ""))
+            return gone.rowcount > 0
+
+        return await self._changing(delete) if is_response_id(id) else False
+
+    def _make_room(self, database: sqlite3.Connection, size: int) -> None:
+        database.execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
+        while True:
+            items, bytes = database.execute("SELECT items, bytes FROM kept").fetchone()
+            over = items - self._bounds.items + 1
+            if over <= 0 and bytes + size <= self._bounds.bytes:
+                return
+            oldest = "SELECT id FROM responses ORDER BY used LIMIT ?"
+            database.execute(f"DELETE FROM responses WHERE id IN ({oldest})", (max(over, 1),))
+
+    def _oldest(self) -> float:
+        """When a response must have been used to be still there."""
+        return self._clock() - self._bounds.age_s
+
+    async def _changing(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in a transaction, in a thread."""
+
+        def run() -> T:
+            with self._lock:
+                database = self._database
+                assert database is not None, "it was opened before there were requests"
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    result = change(database)
+                except BaseException:
+                    database.execute("ROLLBACK")
+                    raise
+                database.execute("COMMIT")
+                return result
+
+        return await asyncio.to_thread(run)
+
+
+def _read(database: sqlite3.Connection, id: str) -> Turn:
+    with closing(
+        database.execute("SELECT root, previous, input, response FROM responses WHERE id = ?", (id,))
+    ) as found:
+        root, previous, told, answered = found.fetchone()
+    return Turn(id, root, previous, orjson.loads(told), orjson.loads(answered))

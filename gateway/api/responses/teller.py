@@ -1,0 +1,82 @@
+"""A chat completion told as a response, whole or in events. It is kept before the client has the last of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.api.renamed import dumped
+from gateway.api.responses import response
+from gateway.api.responses.call import Wanted
+from gateway.api.responses.errors import fields
+from gateway.api.responses.events import Events, Silence
+from gateway.api.responses.output import Output
+from gateway.api.responses.store import ResponseStore
+from gateway.api.responses.turn import Item, Turn
+from gateway.errors import BackendFailed, GatewayError
+from gateway.exchange import Exchange
+from gateway.seal import Seal
+
+
+class ResponsesTeller:
+    def __init__(self, exchange: Exchange, wanted: Wanted, stream: bool, seal: Seal, store: ResponseStore) -> None:
+        self._exchange = exchange
+        self._wanted = wanted
+        self._store = store
+        self._events = Events() if stream else Silence()
+        self._output = Output(wanted, seal, self._events)
+        self._begun = False
+        self._usage: Any = None
+        self._tier: Any = None
+
+    async def whole(self, body: dict[str, Any], raw: bytes) -> bytes:
+        choice = body["choices"][0] if body["choices"] else None
+        if not isinstance(choice, dict):
+            raise BackendFailed("The backend's answer has no choice.")
+        self._learn(body)
+        self._output.add(choice.get("message"), choice.get("logprobs"))
+        items, _ = self._output.finish(self._complete)
+        return dumped(await self._finished(items))
+
+    def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
+        told = b"" if self._begun else self._begin()
+        self._learn(chunk)
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if isinstance(choice, dict) and choice.get("delta") is not None:
+            told += self._output.add(choice["delta"], choice.get("logprobs"))
+        return told
+
+    async def end(self) -> bytes:
+        told = b"" if self._begun else self._begin()
+        items, closed = self._output.finish(self._complete)
+        body = await self._finished(items)
+        return told + closed + self._events(f"response.{body['status']}", response=body)
+
+    def broken(self, error: GatewayError) -> bytes:
+        items, _ = self._output.finish(False)
+        seen = fields(error)
+        told = self._events("error", code=seen["code"], message=seen["message"], param=seen["param"])
+        failed = response.failed(self._wanted, self._exchange, items, error)
+        return told + self._events("response.failed", response=failed)
+
+    @property
+    def _complete(self) -> bool:
+        return response.status_of(self._exchange.finish_reason) == "completed"
+
+    def _begin(self) -> bytes:
+        self._begun = True
+        body = response.begun(self._wanted, self._exchange)
+        return self._events("response.created", response=body) + self._events("response.in_progress", response=body)
+
+    def _learn(self, told: dict[str, Any]) -> None:
+        self._usage = told.get("usage") or self._usage
+        self._tier = told.get("service_tier") or self._tier
+
+    async def _finished(self, items: list[Item]) -> dict[str, Any]:
+        """The response, which is kept if it may be; `store` says whether it is."""
+        wanted = self._wanted
+        body = response.finished(wanted, self._exchange, items, self._usage, self._tier)
+        if wanted.store:
+            turn = Turn(wanted.id, wanted.root, wanted.previous, wanted.items, body)
+            body["store"] = await self._store.put(turn, self._exchange.visitor.key)
+        return body

@@ -1,0 +1,125 @@
+"""The tools of a request, and which of them the model is to use, told as chat completions have them.
+
+Functions are the same in both. A custom tool, which takes any text, is told as a function with one string: the model
+calls that, and the client gets its custom tool's call. Tools that OpenAI runs itself are nobody's here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.api import checks
+from gateway.api.responses.errors import Unsupported
+from gateway.api.responses.fields import Fields
+
+# The one argument of the function that stands for a custom tool.
+INPUT = "input"
+_CHOICES = ("none", "auto", "required")
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """`told` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
+
+    `custom` are the names of the custom tools.
+    """
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    choice: str | dict[str, Any] | None = None
+    custom: frozenset[str] = frozenset()
+
+
+def read_tools(body: Fields) -> Tools:
+    """InvalidRequest: a tool is hosted, nameless or named twice, or the choice is one of none that there is."""
+    told: dict[str, dict[str, Any]] = {}
+    custom = set()
+    for tool in body.rows("tools"):
+        kind = tool.text("type")
+        if kind is None:
+            raise tool.missing("type")
+        if kind not in ("function", "custom"):
+            raise Unsupported(tool.param("type"), f"{kind[:100]!r} is not served here: only function and custom tools.")
+        name = tool.needed("name")
+        if name in told:
+            raise tool.wrong("name", f"{name[:100]!r} is there twice.")
+        if kind == "custom":
+            custom.add(name)
+        told[name] = {"type": "function", "function": _function(tool) if kind == "function" else _custom(tool)}
+    choice, allowed = _choice(body, told)
+    return Tools([told[name] for name in allowed], choice, frozenset(custom))
+
+
+def custom_arguments(text: str) -> str:
+    """The arguments of the function that stands for a custom tool."""
+    return orjson.dumps({INPUT: text}).decode()
+
+
+def custom_input(arguments: str) -> str:
+    """What a custom tool is called with; a model that did not keep to the form is taken at its word."""
+    try:
+        given = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return arguments
+    text = given.get(INPUT) if isinstance(given, dict) else None
+    return text if isinstance(text, str) else arguments
+
+
+def _function(tool: Fields) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.needed("name")}
+    if (description := tool.text("description")) is not None:
+        function["description"] = description
+    if tool.any("parameters") is not None:
+        function["parameters"] = tool.table("parameters").given
+    if (strict := tool.boolean("strict")) is not None:
+        function["strict"] = strict
+    return function
+
+
+def _custom(tool: Fields) -> dict[str, Any]:
+    form = tool.table("format")
+    if form.text("type") not in (None, "text"):
+        raise Unsupported(form.param("type"), "cannot be enforced here: only custom tools that take any text.")
+    text = {"type": "string", "description": "The tool's input, as it is"}
+    parameters = {"type": "object", "properties": {INPUT: text}, "required": [INPUT], "additionalProperties": False}
+    function: dict[str, Any] = {"name": tool.needed("name"), "parameters": parameters}
+    if (description := tool.text("description")) is not None:
+        function["description"] = description
+    return function
+
+
+def _choice(body: Fields, known: Iterable[str]) -> tuple[str | dict[str, Any] | None, list[str]]:
+    """The choice as chat completions have it, and the tools that are left to the model."""
+    names = list(known)
+    choice = body.any("tool_choice")
+    if choice is None:
+        return None, names
+    if isinstance(choice, str):
+        word = body.word("tool_choice", _CHOICES)
+        if word == "required" and not names:
+            raise body.wrong("tool_choice", "is required, but there are no tools.")
+        return (word if names else None), names
+    if not isinstance(choice, dict):
+        raise checks.wrong_type("tool_choice", "a string or an object", choice)
+    table = body.table("tool_choice")
+    kind = table.text("type")
+    if kind is None:
+        raise table.missing("type")
+    if kind in ("function", "custom"):
+        return {"type": "function", "function": {"name": _named(table, names)}}, names
+    if kind == "allowed_tools":
+        allowed = [_named(row, names) for row in table.rows("tools")]
+        if not allowed:
+            raise table.missing("tools")
+        return table.word("mode", ("auto", "required")) or "auto", [name for name in names if name in allowed]
+    raise Unsupported(table.param("type"), f"{kind[:100]!r} is not served here: only function and custom tools.")
+
+
+def _named(table: Fields, names: list[str]) -> str:
+    name = table.needed("name")
+    if name not in names:
+        raise table.wrong("name", f"{name[:100]!r} is not among the tools.")
+    return name
