@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,6 +21,9 @@ from gateway.api.chat import Chat
 from gateway.api.dialect import Dialect
 from gateway.api.endpoint import Endpoint
 from gateway.api.passed import READERS, PassedOn
+from gateway.api.responses import routes as responses_routes
+from gateway.api.responses.dialect import Responses
+from gateway.api.responses.store import Bounds, ResponseStore
 from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
 from gateway.dispatch import Dispatch
@@ -51,6 +55,7 @@ class Parts:
     stopping: Stopping
     door: Door
     seal: Seal
+    responses: ResponseStore
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -77,7 +82,16 @@ def make_parts(settings: Settings) -> Parts:
         stopping=Stopping(),
         door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
         seal=build.seal(settings),
+        responses=_response_store(settings),
     )
+
+
+def _response_store(settings: Settings) -> ResponseStore:
+    given = settings.responses
+    bounds = Bounds(
+        given.max_items if given.store else 0, given.max_bytes, given.max_age_s, settings.server.max_body_bytes
+    )
+    return ResponseStore(given.path or Path(f"{settings.records.path}.responses"), bounds)
 
 
 class _App(FastAPI):
@@ -102,18 +116,21 @@ def create_app(parts: Parts) -> FastAPI:
         parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, enforce, ids
     )
     dialects: dict[str, Dialect] = {"/v1/chat/completions": Chat(parts.catalogue, server.max_messages)}
+    dialects["/v1/responses"] = Responses(parts.catalogue, parts.responses, parts.seal, server.max_messages)
     dialects |= {f"/v1/{name}": PassedOn(name, parts.catalogue) for name in READERS}
     endpoints = {path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.records.start()
+        parts.responses.open()
         await parts.upstream.open()
         try:
             yield
         finally:
             await parts.upstream.close()
             parts.records.stop()
+            parts.responses.close()
             parts.door.close()
 
     app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -122,6 +139,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.direct = {("POST", path): endpoint for path, endpoint in endpoints.items()}
     app.router.routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
     app.include_router(models.router(parts.door, parts.catalogue, int(time.time())))
+    app.include_router(responses_routes.router(parts.door, parts.responses))
     app.include_router(ops.health_router())
     app.include_router(ops.router(parts.door, parts.deployments, parts.upstream, parts.stopping))
     if server.metrics:

@@ -79,6 +79,22 @@ class Admin(Strict):
     """Where the operators' own key is: an environment variable or a file."""
 
 
+class Responses(Strict):
+    """What is kept of /v1/responses, so that a later request can go on from it: as much as there is room for.
+
+    What was not used for the longest time goes first. Conversations are in it, word for word.
+    """
+
+    store: bool = True
+    """Whether anything is kept: if not, every response is as if its request had said `store: false`."""
+    path: Path | None = None
+    """The SQLite database; beside the records, in `<records.path>.responses`, if left out."""
+    max_items: Annotated[int, Field(ge=1)] = 10_000
+    max_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024 * 1024
+    max_age_s: Annotated[float, Field(gt=0)] = 30 * 24 * 3600.0
+    """How long one is kept after it was last used, in seconds."""
+
+
 class Signing(Strict):
     """The secrets that thoughts are signed and sealed with: of several, one a line, the first one signs, all verify.
 
@@ -222,6 +238,7 @@ class Settings(Strict):
     records: Records = Records()
     access: Access = Access()
     admin: Admin | None = None
+    responses: Responses = Responses()
     signing: Signing = Signing()
     families: dict[str, FamilyRow] = {}
     """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""

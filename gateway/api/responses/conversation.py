@@ -101,12 +101,11 @@ def _call(item: Item) -> Message:
 def _tell(messages: list[Message], item: Item) -> None:
     role = "user" if item["role"] == "user" else "system"
     content = _content(item["content"])
-    first = messages[0] if len(messages) == 1 else None
-    if role == "system" and first is not None and first["role"] == "system":
-        if isinstance(content, str) and isinstance(first["content"], str):
-            first["content"] += _BETWEEN + content
-            return
-    messages.append({"role": role, "content": content})
+    opening = messages[0] if len(messages) == 1 and messages[0]["role"] == role == "system" else None
+    if opening is not None and isinstance(content, str) and isinstance(opening["content"], str):
+        opening["content"] += _BETWEEN + content
+    else:
+        messages.append({"role": role, "content": content})
 
 
 def _content(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
@@ -116,15 +115,15 @@ def _content(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     if len(parts) == 1 and parts[0]["type"] == "input_text":
         text: str = parts[0]["text"]
         return text
-    return [_PARTS[part["type"]](part) for part in parts]
+    return [_part(part) for part in parts]
 
 
-_PARTS = {
-    "input_text": lambda part: {"type": "text", "text": part["text"]},
-    "input_image": lambda part: {"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}},
-    "input_file": lambda part: {
-        "type": "file",
-        "file": {"file_data": part["file_data"], "filename": part["filename"]},
-    },
-    "input_audio": lambda part: {"type": "input_audio", "input_audio": part["input_audio"]},
-}
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    kind = part["type"]
+    if kind == "input_text":
+        return {"type": "text", "text": part["text"]}
+    if kind == "input_image":
+        return {"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}}
+    if kind == "input_file":
+        return {"type": "file", "file": {"file_data": part["file_data"], "filename": part["filename"]}}
+    return {"type": kind, "input_audio": part["input_audio"]}

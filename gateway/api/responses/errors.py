@@ -61,5 +61,6 @@ def fields(error: GatewayError) -> dict[str, Any]:
         if head in _SAID_IN:
             told["param"] = _SAID_IN[head] if head == "messages" else _SAID_IN[head] + param[len(head) :]
     if isinstance(error, InvalidRequest):
-        told["message"] = error.message.replace("reasoning_effort", _SAID_IN["reasoning_effort"])
+        for name in ("reasoning_effort", "max_completion_tokens"):
+            told["message"] = told["message"].replace(name, _SAID_IN[name])
     return told

@@ -38,7 +38,7 @@ def read_items(
     most: int,
     levels: Collection[str],
 ) -> list[Item]:
-    """The items of `input`. `response` is the id of the response to be, `earlier` what was said in the responses before.
+    """The items of `input`, for a response with this id to be, after what was said `earlier` in the responses before.
 
     `known` are the items that may be referred to, by their ids; `levels` the efforts that the model has names for.
     InvalidRequest says which item is wrong, and how.
@@ -56,7 +56,9 @@ def read_items(
     if not given:
         raise body.wrong("input", "must hold at least one item.", "empty_array")
     if len(given) + len(earlier) > most:
-        raise body.wrong("input", f"may hold at most {most} items, with those of the responses before.", "array_too_long")
+        raise body.wrong(
+            "input", f"may hold at most {most} items, with those of the responses before.", "array_too_long"
+        )
     reader = _Reader(response, seal, known, ("auto", *levels))
     for item in earlier:
         reader.note(item, None)
@@ -227,7 +229,11 @@ def _part(part: Fields) -> dict[str, Any]:
         return {"type": "input_image", "image_url": _url(part), "detail": part.word("detail", _DETAILS) or "auto"}
     if kind == "input_file":
         _refuse_stored(part, "file_id", "file_url")
-        return {"type": "input_file", "file_data": part.needed("file_data"), "filename": part.text("filename") or "file"}
+        return {
+            "type": "input_file",
+            "file_data": part.needed("file_data"),
+            "filename": part.text("filename") or "file",
+        }
     if kind == "input_audio":
         sound = part.table("input_audio")
         given = {"data": sound.needed("data"), "format": sound.needed("format")}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api import checks
-from gateway.api.effort_fields import ACCOUNT
 from gateway.api.responses.errors import Unsupported
 from gateway.api.responses.fields import Fields
 from gateway.errors import InvalidRequest
+from gateway.families.compiler import ACCOUNT
 
 INCLUDABLE = (
     "file_search_call.results",
@@ -155,7 +155,9 @@ def read_format(form: Fields) -> dict[str, Any] | None:
 
 def _set_effort(told: dict[str, Any], effort: str) -> None:
     if told.setdefault("reasoning_effort", effort) != effort:
-        raise InvalidRequest(f"reasoning.effort {effort[:40]!r} contradicts reasoning_effort.", param="reasoning.effort")
+        raise InvalidRequest(
+            f"reasoning.effort {effort[:40]!r} contradicts reasoning_effort.", param="reasoning.effort"
+        )
 
 
 def _refuse(body: Fields) -> None:

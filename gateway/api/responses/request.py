@@ -106,6 +106,7 @@ def _call(
         wants_usage=True,
         requested=effort.requested,
         asked=effort.word,
+        named_in=effort.param,
         ceiling=effort.ceiling,
         dial=read_dial(told, model.name, model.policy.has_dial),
         limit=told.get("max_completion_tokens"),

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.api.responses.call import Wanted
 from gateway.api.responses.options import TIERS
 from gateway.api.responses.turn import Item
+from gateway.efforts import LEVELS
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.types import Usage
@@ -26,9 +27,7 @@ def begun(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
     return _object(wanted, exchange, "in_progress", [])
 
 
-def finished(
-    wanted: Wanted, exchange: Exchange, output: list[Item], usage: Any, tier: Any
-) -> dict[str, Any]:
+def finished(wanted: Wanted, exchange: Exchange, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
     """`usage` and `tier` are as the backend told them."""
     status = status_of(exchange.finish_reason)
     body = _object(wanted, exchange, status, output) | {"usage": _usage(usage, exchange.usage)}
@@ -78,10 +77,11 @@ def _reasoning(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
     plan = exchange.plan
     assert plan is not None, "there is an answer"
     asked = None if wanted.effort == "auto" else wanted.effort
+    level = plan.level if plan.level in LEVELS else None
     family = plan.deployment.family
     keeps = (family.history == "keep" or family.passes_through) and wanted.context != "current_turn"
     return {
-        "effort": asked if plan.applied is None else exchange.level_of(plan.applied),
+        "effort": level or (exchange.level_of(plan.applied) if plan.applied is not None else asked),
         "summary": wanted.summary,
         "context": "all_turns" if keeps else "current_turn",
     }

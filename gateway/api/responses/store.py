@@ -53,7 +53,7 @@ BUSY_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`history_bytes` is the longest conversation that is read back in one go, in bytes."""
+    """With room for no `items`, nothing is kept. `history_bytes` is the longest conversation that is taken up again."""
 
     items: int
     bytes: int
@@ -77,6 +77,8 @@ class ResponseStore:
 
     def open(self) -> None:
         """ConfigError: the database cannot be used."""
+        if not self._bounds.items:
+            return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # What was said is in it: for nobody else on this machine to read.
@@ -109,6 +111,8 @@ class ResponseStore:
             database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
             return True
 
+        if self._database is None:
+            return False
         try:
             return await self._changing(put)
         except sqlite3.Error as error:
@@ -136,7 +140,7 @@ class ResponseStore:
             database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(now, id) for id, _, _ in chain])
             return [_read(database, id) for id, _, _ in reversed(chain)]
 
-        return await self._changing(read) if is_response_id(id) else None
+        return await self._changing(read) if self._may_have(id) else None
 
     async def get(self, id: str, key: str | None) -> Turn | None:
         def read(database: sqlite3.Connection) -> Turn | None:
@@ -146,7 +150,7 @@ class ResponseStore:
             )
             return _read(database, id) if used.rowcount else None
 
-        return await self._changing(read) if is_response_id(id) else None
+        return await self._changing(read) if self._may_have(id) else None
 
     async def several(self, ids: Iterable[str], key: str | None) -> list[Turn]:
         """Those of them that are there."""
@@ -159,7 +163,10 @@ class ResponseStore:
             gone = database.execute("DELETE FROM responses WHERE id = ? AND key = ?", (id, key or ""))
             return gone.rowcount > 0
 
-        return await self._changing(delete) if is_response_id(id) else False
+        return await self._changing(delete) if self._may_have(id) else False
+
+    def _may_have(self, id: str) -> bool:
+        return self._database is not None and is_response_id(id)
 
     def _make_room(self, database: sqlite3.Connection, size: int) -> None:
         database.execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
