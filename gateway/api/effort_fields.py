@@ -21,7 +21,7 @@ from gateway.families.fields import (
     HIDE_FIELD,
     LEVEL_FIELDS,
     SWITCH_FIELDS,
-    SWITCH_WORD_FIELD,
+    SWITCH_WORD_FIELDS,
 )
 from gateway.families.limits import LIMIT_FIELDS
 from gateway.types import NO_THINKING, UNLIMITED, Effort, Headers
@@ -160,7 +160,7 @@ def _budget(said: _Said) -> _Said:
 
 def _switch(said: _Said) -> _Said:
     """Its value is None where the word for it leaves it open."""
-    if said.param != SWITCH_WORD_FIELD:
+    if said.param not in SWITCH_WORD_FIELDS:
         if not isinstance(said.value, bool):
             raise checks.wrong_type(said.param, "true or false", said.value)
         return said

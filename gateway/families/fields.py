@@ -24,9 +24,10 @@ SWITCH_FIELDS = (
     "enable_thinking",
     "reasoning.enabled",
     "thinking.type",
+    "chat_template_kwargs.thinking_mode",
 )
 # Not true or false, but a word: `enabled` or `disabled`.
-SWITCH_WORD_FIELD = "thinking.type"
+SWITCH_WORD_FIELDS = ("thinking.type", "chat_template_kwargs.thinking_mode")
 # Whether the client does not want to see the thought.
 HIDE_FIELD = "reasoning.exclude"
 # All of it goes out of the body before the family's own words come in.
@@ -42,6 +43,7 @@ EFFORT_FIELDS = (
     "chat_template_kwargs.thinking_budget",
     "chat_template_kwargs.enable_thinking",
     "chat_template_kwargs.thinking",
+    "chat_template_kwargs.thinking_mode",
     "custom_params.thinking_budget",
     "extra_body.google.thinking_config",
 )
