@@ -9,7 +9,7 @@ from gateway import efforts
 from gateway.families import body as fields
 from gateway.families import history, limits, refusal, tell
 from gateway.families.terms import Terms
-from gateway.types import Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
+from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
 
 # What an unlimited thought counts as, in tokens.
 LONG_THOUGHT = 4096
@@ -71,7 +71,11 @@ def _compile(
     _drop_own(body)
     body["model"] = deployment.model
     word = call.asked if effort == call.requested else ""
-    told = tell.nearest(effort, word, family, terms.levels, enforce(deployment, call), notes)
+    by = enforce(deployment, call)
+    told = tell.nearest(effort, word, family, terms.levels, by, notes)
+    if limits.starves(told.effort, call.limit) and family.off is not None:
+        notes.append(f"no room to think: of {call.limit} tokens the least thought leaves none")
+        told = tell.nearest(NO_THINKING, "", family, terms.levels, by, notes)
     messages, thoughts = history.send_back(body["messages"], family, notes)
     body["messages"] = messages
     tell.write(told, family, body)

@@ -37,6 +37,11 @@ def fit(effort: Effort, limit: int | None, answer: AnswerLimits, notes: list[str
     return Effort(True, room)
 
 
+def starves(applied: Effort | None, limit: int | None) -> bool:
+    """Whether a budget, raised to the least that a family takes, leaves nothing of the limit for the answer."""
+    return limit is not None and applied is not None and applied.budget is not None and applied.budget >= limit
+
+
 def write(
     body: dict[str, Any], applied: Effort | None, limit: int | None, answer: AnswerLimits, only: str | None = None
 ) -> None:

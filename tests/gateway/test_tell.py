@@ -136,6 +136,13 @@ def test_less_room_is_a_weaker_level() -> None:
     assert plan.notes[0].startswith("budget cut from 4096 to 1490")
 
 
+def test_the_least_budget_does_not_take_the_whole_limit() -> None:
+    plan = plan_of(STEPS, 200, max_tokens=400)
+    assert (told(plan), plan.words) == (OFF, "none")
+    assert "no room to think" in plan.notes[-1]
+    assert plan_of(STEPS, 200, max_tokens=600).words == "512"
+
+
 CLIENTS: list[dict[str, Any]] = [
     {"reasoning": {"effort": "low", "exclude": True}},
     {"thinking": {"type": "enabled", "budget_tokens": 1024}},
