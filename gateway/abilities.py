@@ -2,26 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from gateway.types import Call, Deployment, Enforcement
 
-# What the gateway cannot join out of two answers, as its first one may end in the middle of any of it.
-_ONE_PIECE = ("tools", "functions", "logprobs")
+# What cannot be joined out of two answers: the second one is bare text.
+_ONE_PIECE = ("tools", "functions", "logprobs", "continue_final_message")
+# So many answers in a row that exceed their budgets show that a backend is not what it was taken for.
+VIOLATIONS = 3
+
+
+class Marks(NamedTuple):
+    """Token ids of what opens a thought, of what closes it, and of all that is written to close one by force."""
+
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    forced: tuple[int, ...]
+
+
+class Ability(NamedTuple):
+    """What a deployment was seen to do. `marks` are there if it tells the token ids of its answers."""
+
+    enforcement: Enforcement
+    marks: Marks | None = None
 
 
 class Abilities:
-    """Read with every request, written by discovery."""
+    """Read with every request, written by discovery. `doubted` is told whose answers keep exceeding their budgets."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Enforcement] = {}
+        self._found: dict[str, Ability] = {}
+        self._exceeded: dict[str, int] = {}
+        self.doubted: Callable[[str], None] = lambda deployment: None
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
         """How a budget for this call is kept, if it is given one."""
         found = self._found.get(deployment.name)
         if found is None:
             return "native" if deployment.family.budget_field is not None else "none"
-        if found == "two-phase" and (call.choices > 1 or any(map(call.body.get, _ONE_PIECE))):
+        if found.enforcement == "two-phase" and not _can_be_joined(call):
             return "cut"
-        return found
+        return found.enforcement
 
-    def learn(self, deployment: Deployment, found: Enforcement) -> None:
-        self._found[deployment.name] = found
+    def marks(self, deployment: Deployment) -> Marks | None:
+        found = self._found.get(deployment.name)
+        return None if found is None else found.marks
+
+    def learn(self, deployment: str, found: Ability) -> None:
+        self._found[deployment] = found
+        self._exceeded.pop(deployment, None)
+
+    def answered(self, deployment: str, exceeded: bool) -> None:
+        """An answer was checked against its budget."""
+        if exceeded:
+            times = self._exceeded[deployment] = self._exceeded.get(deployment, 0) + 1
+            if times == VIOLATIONS:
+                self.doubted(deployment)
+        elif self._exceeded:
+            self._exceeded.pop(deployment, None)
+
+
+def _can_be_joined(call: Call) -> bool:
+    """Whether an answer can be written on as a completion: one text, after a prompt that is nothing but tokens."""
+    if call.choices > 1 or any(map(call.body.get, _ONE_PIECE)):
+        return False
+    contents = [message.get("content") for message in call.body["messages"]]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return all(isinstance(part, dict) and "text" in part for part in parts)

@@ -73,9 +73,7 @@ def make_parts(settings: Settings) -> Parts:
         paces=speeds,
         catalogue=build.catalogue(settings, deployments, speeds),
         upstream=upstream,
-        dispatch=Dispatch(
-            upstream, gates, fallbacks, abilities.enforcement, lambda name: metrics.fallbacks.labels(name).inc()
-        ),
+        dispatch=Dispatch(upstream, gates, fallbacks, abilities, lambda name: metrics.fallbacks.labels(name).inc()),
         abilities=abilities,
         records=Records(settings.records.path, metrics.settle),
         metrics=metrics,

@@ -32,6 +32,14 @@ def read_answer(raw: bytes, holds: str = "choices") -> tuple[dict[str, Any], Usa
     return body, usage if holds == "choices" else replace(usage, completion_tokens=0), reason
 
 
+def dumped(body: dict[str, Any]) -> bytes:
+    """JSON of what came out of JSON. BackendFailed: it is nested too deeply for that."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise BackendFailed("The backend's answer is nested too deeply.") from error
+
+
 def read_usage(usage: Any) -> Usage:
     """Token counts out of a `usage` object; a count that is missing or no sensible whole number is None."""
     if not isinstance(usage, dict):

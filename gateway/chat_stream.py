@@ -1,6 +1,6 @@
 """A stream of completions on its way through: every event is parsed once.
 
-Fed with chunks of any size, it gives back what the client may see now, as its teller tells it. It notices the first
+Fed with chunks of any size, it gives back what the client may see now, as its hearer tells it on. It notices the first
 token, the finish reason, the usage, an error and the end. An event that is broken never reaches the client: it ends the
 stream in an error.
 """
@@ -14,7 +14,7 @@ import orjson
 
 from gateway.chat_answer import MOST_CHARACTERS, read_usage
 from gateway.errors import BackendFailed, BackendRefused, GatewayError, fields_of
-from gateway.teller import Teller
+from gateway.teller import Hearer
 from gateway.types import Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -24,8 +24,8 @@ _TOKEN_FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "ref
 
 
 class ChatStream:
-    def __init__(self, teller: Teller, max_event_bytes: int) -> None:
-        self._teller = teller
+    def __init__(self, hearer: Hearer, max_event_bytes: int) -> None:
+        self._hearer = hearer
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
         self.usage = Usage()
@@ -123,7 +123,7 @@ class ChatStream:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self.usage = read_usage(usage)
-        return self._teller.event(chunk, event)
+        return self._hearer.event(chunk, event)
 
     def _choice(self, choice: dict[str, Any]) -> None:
         reason = choice.get("finish_reason")

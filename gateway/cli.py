@@ -80,15 +80,30 @@ def check(config: Path) -> None:
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of the model folders.")
 @click.option("--max-batch", type=click.IntRange(1), default=32, show_default=True, help="Answers at once, per model.")
 @click.option("--max-queue", type=click.IntRange(0), default=256, show_default=True, help="Waiting, per model.")
+@click.option(
+    "--budgets",
+    type=click.Choice(["kept", "ignored", "refused"]),
+    default="kept",
+    show_default=True,
+    help="What becomes of thinking budgets: the other two are to try what the gateway does about that.",
+)
 @click.option("--stop-with-parent", is_flag=True, help="End when standard input ends.")
-def engine(host: str, port: int, weights: Path | None, max_batch: int, max_queue: int, stop_with_parent: bool) -> None:
+def engine(
+    host: str,
+    port: int,
+    weights: Path | None,
+    max_batch: int,
+    max_queue: int,
+    budgets: str,
+    stop_with_parent: bool,
+) -> None:
     """Run the embedded backend alone, in vLLM's dialect."""
     from gateway import engine_process
     from gateway.embedded import server
 
     if stop_with_parent:
         engine_process.stop_with_parent()
-    server.run(host, port, weights, max_batch, max_queue)
+    server.run(host, port, weights, max_batch, max_queue, budgets)
 
 
 @main.command()

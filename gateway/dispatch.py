@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 
 from gateway import faults
+from gateway.abilities import Abilities
 from gateway.admission import Gate
+from gateway.enforcement.keeper import Keeper
 from gateway.errors import BackendUnreachable, GatewayError, Overloaded
 from gateway.exchange import Exchange
-from gateway.families.compiler import Enforce, by_the_row, stand_in
+from gateway.families.compiler import stand_in
 from gateway.families.terms import Terms
+from gateway.reply import Reply
 from gateway.types import Call, Deployment, Plan
-from gateway.upstream import CHAT, Reply, Upstream
+from gateway.upstream import Upstream
 
 Gates = Mapping[str, Gate]
 Fallbacks = Mapping[str, tuple[Deployment, ...]]
@@ -26,13 +29,14 @@ class Dispatch:
         upstream: Upstream,
         gates: Gates,
         fallbacks: Fallbacks,
-        enforce: Enforce = by_the_row,
+        abilities: Abilities,
         fell_back: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.gates = gates
         self._upstream = upstream
         self._fallbacks = fallbacks
-        self._enforce = enforce
+        self._enforce = abilities.enforcement
+        self._keeper = Keeper(upstream, abilities)
         self._fell_back = fell_back
 
     async def send(self, exchange: Exchange, call: Call, plan: Plan, terms: Terms) -> Reply:
@@ -64,8 +68,7 @@ class Dispatch:
             exchange.queued_s += await gate.enter(call.batch, left_s)
         exchange.gate = gate
         exchange.sent = time.perf_counter()
-        path = call.passed.path if call.passed else CHAT
-        return await self._upstream.post(plan, call, exchange.sent - begun, path)
+        return await self._keeper.post(plan, call, exchange.sent - begun)
 
 
 def _may_stand_in(error: GatewayError) -> bool:

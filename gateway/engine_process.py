@@ -27,9 +27,22 @@ class EngineProcess:
     closes and the engine stops.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, weights: Path | None = None) -> None:
-        """`weights` is a folder of model folders; the ones that ship if None."""
-        command = [sys.executable, "-m", "gateway.cli", "engine", "--host", host, "--port", str(port)]
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, weights: Path | None = None, budgets: str = "kept"
+    ) -> None:
+        """`weights` is a folder of model folders; the ones that ship if None. `budgets` is as of `thinkgate engine`."""
+        command = [
+            sys.executable,
+            "-m",
+            "gateway.cli",
+            "engine",
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--budgets",
+            budgets,
+        ]
         if weights is not None:
             command += ["--weights", str(weights)]
         self._process = subprocess.Popen(

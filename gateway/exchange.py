@@ -17,6 +17,7 @@ from gateway.efforts import level_of, words
 from gateway.errors import GatewayError
 from gateway.faults import OWN_ID
 from gateway.pace import Measured
+from gateway.reply import Kept
 from gateway.teller import Teller
 from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, JsonObject, Plan, Record, Usage
 
@@ -66,6 +67,7 @@ class Exchange:
     error: GatewayError | None = None
     usage: Usage = field(default_factory=Usage)
     upstream_id: str | None = None
+    kept: Kept | None = None
     gate: Gate | None = None
     queued_s: float = 0.0
     sent: float | None = None

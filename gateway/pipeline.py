@@ -20,8 +20,8 @@ from gateway.families.compiler import Enforce, compile_plan
 from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
 from gateway.records import Records
+from gateway.reply import Reply
 from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure
-from gateway.upstream import Reply
 
 HUNG_UP = 499
 
@@ -64,7 +64,7 @@ class Pipeline:
         else:
             plan = await self._think_over(exchange, call, model, arm)
         reply = await self.dispatch.send(exchange, call, plan, model.terms)
-        exchange.upstream_id = reply.own_id
+        exchange.upstream_id, exchange.kept = reply.own_id, reply.kept
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
     async def _think_over(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Plan:

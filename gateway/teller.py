@@ -7,7 +7,15 @@ from typing import Any, Protocol
 from gateway.errors import GatewayError
 
 
-class Teller(Protocol):
+class Hearer(Protocol):
+    """Who is told each event of a stream, as it came and as what it says."""
+
+    def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
+        """What is passed on of one event of the stream, now: any number of events of its own."""
+        ...
+
+
+class Teller(Hearer, Protocol):
     """One for each request. By the time that `whole` or `end` is called, the exchange knows what was used.
 
     What it raises before the client has seen anything is told as an error of its own status.
@@ -15,10 +23,6 @@ class Teller(Protocol):
 
     async def whole(self, body: dict[str, Any], raw: bytes) -> bytes:
         """The body of a plain answer, out of a chat completion and its bytes."""
-        ...
-
-    def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
-        """What the client sees of one event of the stream, now: any number of events of its own."""
         ...
 
     async def end(self) -> bytes:

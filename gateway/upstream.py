@@ -23,6 +23,7 @@ from gateway.alarm import Alarm
 from gateway.connector import KEEPALIVE_S, REUSED, Connector
 from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
 from gateway.replicas import Replica, Replicas
+from gateway.reply import Kept
 from gateway.types import Call, Deployment, Headers, JsonObject, Plan
 
 DRAIN_S = 0.2
@@ -39,7 +40,7 @@ MOST_ASKED_BYTES = 4 * 1024 * 1024
 class Reply:
     """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    kept = None
+    kept: Kept | None = None
 
     def __init__(self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Turn, alarm: Alarm) -> None:
         self._response = response
@@ -51,6 +52,11 @@ class Reply:
     def own_id(self) -> str | None:
         """The backend's own id for the request."""
         return faults.own_id(self._response)
+
+    @property
+    def url(self) -> str:
+        """The base URL of the replica that answers."""
+        return self._turn.url
 
     async def read(self) -> bytes:
         """The whole body. BackendFailed: it breaks off, stops, or is larger than is taken."""
@@ -281,6 +287,7 @@ class _Turn:
         self._tokens = tokens
         self._ended = False
         self._probe = replica.began(tokens)
+        self.url = replica.url
 
     def refused(self, error: GatewayError) -> None:
         """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
@@ -307,6 +314,11 @@ class _Turn:
         if not self._ended:
             self._ended = True
             self._replica.ended(self._tokens, self._probe)
+
+
+def root(url: str) -> str:
+    """Where an engine has its own routes, beside those of the API version that a base URL ends in."""
+    return url.removesuffix("/v1")
 
 
 def _conversation(call: Call) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from gateway.api.renamed import Renamed, dumped
+from gateway.api.renamed import Renamed
+from gateway.chat_answer import dumped
 from gateway.chat_stream import DONE
 from gateway.errors import GatewayError
 from gateway.types import JsonObject

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.errors import BackendFailed
+from gateway.chat_answer import dumped
 
 
 class Renamed:
@@ -43,10 +43,3 @@ class Renamed:
             return event.replace(self._old, self._new)
         renamed = self.answer(chunk, event)
         return renamed if renamed.endswith(b"\n\n") else b"data: " + renamed + b"\n\n"
-
-
-def dumped(body: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body)
-    except orjson.JSONEncodeError as error:
-        raise BackendFailed("The backend's answer is nested too deeply.") from error

@@ -16,17 +16,21 @@ from gateway.embedded import VERSION
 from gateway.embedded.chat import Chat
 from gateway.embedded.completions import Completion
 from gateway.embedded.engine import Engine
-from gateway.embedded.errors import Failed, RequestError
+from gateway.embedded.errors import NO_BUDGETS, BadRequest, Failed, RequestError
 from gateway.embedded.listing import detokenized, models_page, tokenized
 from gateway.embedded.protocol import parse_json
 
 Job = Chat | Completion
+# What becomes of thinking budgets: kept; ignored, as engines do with fields they do not know; refused, as vLLM does
+# without a reasoning parser.
+BUDGETS = ("kept", "ignored", "refused")
+_BUDGET = "thinking_token_budget"
 DONE = b"data: [DONE]\n\n"
 HUNG_UP = 499
 
 
-def create_app(engine: Engine) -> FastAPI:
-    """The routes over `engine`, which lives as long as the application."""
+def create_app(engine: Engine, budgets: str = "kept") -> FastAPI:
+    """The routes over `engine`, which lives as long as the application. `budgets` is one of BUDGETS."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,19 +41,27 @@ def create_app(engine: Engine) -> FastAPI:
     app = FastAPI(title="Thinkgate's embedded engine", lifespan=lifespan, openapi_url=None)
     app.add_exception_handler(RequestError, _refuse)
     app.add_exception_handler(Exception, _fail)
-    _add_generation(app, engine)
+    _add_generation(app, engine, budgets)
     _add_pages(app, engine)
     return app
 
 
-def _add_generation(app: FastAPI, engine: Engine) -> None:
+def _add_generation(app: FastAPI, engine: Engine, budgets: str) -> None:
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
-        return await _answer(request, lambda body, name: Chat(engine, body, name))
+        return await _answer(request, lambda body, name: Chat(engine, _budgeted(body, budgets), name))
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
-        return await _answer(request, lambda body, name: Completion(engine, body, name))
+        return await _answer(request, lambda body, name: Completion(engine, _budgeted(body, budgets), name))
+
+
+def _budgeted(body: dict[str, Any], budgets: str) -> dict[str, Any]:
+    if budgets == "kept" or body.get(_BUDGET) is None:
+        return body
+    if budgets == "refused":
+        raise BadRequest(NO_BUDGETS)
+    return {name: value for name, value in body.items() if name != _BUDGET}
 
 
 def _add_pages(app: FastAPI, engine: Engine) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.embedded.errors import BadRequest
+from gateway.embedded.errors import NO_BUDGETS, BadRequest
 from gateway.embedded.output_format import grammar_of
 from gateway.embedded.prompts import thinking_enabled
 from gateway.embedded.protocol import ChatRequest, Generation
@@ -145,8 +145,7 @@ def _check_support(request: Generation, served: Served) -> None:
     if isinstance(request, ChatRequest) and request.echo:
         raise BadRequest("`echo` of chats is not supported by the embedded engine", "echo")
     if request.thinking_token_budget is not None and not served.reasons:
-        raise BadRequest("thinking_token_budget is set but reasoning_config is not configured. Please set "
-                         "--reasoning-parser or --reasoning-config to use thinking_token_budget.")  # fmt: skip
+        raise BadRequest(NO_BUDGETS)
 
 
 def _max_tokens(served: Served, prompt: int, name: str, limit: int | None) -> int:

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 MOST_DETAILS = 10
+NO_BUDGETS = (
+    "thinking_token_budget is set but reasoning_config is not configured. Please set "
+    "--reasoning-parser or --reasoning-config to use thinking_token_budget."
+)
 
 
 class RequestError(Exception):

@@ -28,20 +28,22 @@ def run(
     weights: Path | None = None,
     max_batch: int = 32,
     max_queue: int = 256,
+    budgets: str = "kept",
 ) -> None:
     """Serve until a signal says stop. Port 0 takes a free one; the line READY + URL on stdout says which.
 
-    `max_batch` answers per model are written at once, `max_queue` more may wait. Exits with 1 and one line on stderr
+    `max_batch` answers per model are written at once, `max_queue` more may wait. `budgets` says what becomes of
+    thinking budgets: they are `kept`, `ignored` or `refused`. Exits with 1 and one line on stderr
     when it cannot start.
     """
     try:
-        _serve(host, port, weights, max_batch, max_queue)
+        _serve(host, port, weights, max_batch, max_queue, budgets)
     except CannotStart as error:
         print(f"thinkgate engine: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-def _serve(host: str, port: int, weights: Path | None, max_batch: int, max_queue: int) -> None:
+def _serve(host: str, port: int, weights: Path | None, max_batch: int, max_queue: int, budgets: str) -> None:
     listening = _listen(host, port)
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
@@ -69,7 +71,7 @@ def _serve(host: str, port: int, weights: Path | None, max_batch: int, max_queue
         print("thinkgate engine: decoding failed, the engine stops", file=sys.stderr)
         server.end()
 
-    app = create_app(Engine(models, max_queue, broken))
+    app = create_app(Engine(models, max_queue, broken), budgets)
     config = uvicorn.Config(app, log_level="warning", access_log=False, backlog=BACKLOG, timeout_graceful_shutdown=2)
     server = Server(config)
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api.renamed import dumped
+from gateway.chat_answer import dumped
 
 
 class Events:

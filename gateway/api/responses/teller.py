@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api.renamed import dumped
 from gateway.api.responses import response
 from gateway.api.responses.call import Wanted
 from gateway.api.responses.errors import fields
@@ -12,6 +11,7 @@ from gateway.api.responses.events import Events, Silence
 from gateway.api.responses.output import Output
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
+from gateway.chat_answer import dumped
 from gateway.errors import BackendFailed, GatewayError
 from gateway.exchange import Exchange
 from gateway.seal import Seal

@@ -1,0 +1,80 @@
+"""A reply that is made here out of what a backend streams, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Protocol
+
+from gateway.chat_answer import dumped
+from gateway.chat_stream import ChatStream
+from gateway.enforcement.whole import Whole
+from gateway.errors import BackendFailed
+from gateway.reply import Kept
+from gateway.teller import Hearer
+from gateway.types import Plan
+from gateway.upstream import Reply
+
+
+class Listener(Hearer, Protocol):
+    @property
+    def enough(self) -> bool:
+        """Whether no more of the answer is wanted."""
+        ...
+
+
+class Joined:
+    """`reply` is the backend's answer that is under way now."""
+
+    def __init__(self, reply: Reply, plan: Plan) -> None:
+        self.kept: Kept | None = Kept()
+        self._reply = reply
+        self._own_id = reply.own_id
+        self._plan = plan
+        self._rest: AsyncIterator[bytes] | None = None
+
+    @property
+    def own_id(self) -> str | None:
+        return self._own_id
+
+    async def read(self) -> bytes:
+        """The whole answer, for clients that asked for no stream."""
+        whole, size, deployment = Whole(), 0, self._plan.deployment
+        stream = ChatStream(whole, deployment.max_event_bytes)
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > deployment.max_answer_bytes:
+                    raise BackendFailed(f"The answer of the backend {deployment.name} is too large.")
+                stream.feed(chunk)
+        stream.finish()
+        return dumped(whole.body())
+
+    def chunks(self) -> AsyncGenerator[bytes]:
+        raise NotImplementedError
+
+    async def drain(self, chunks: AsyncIterator[bytes]) -> None:
+        if self._rest is not None:
+            await self._reply.drain(self._rest)
+
+    def close(self) -> None:
+        self._reply.close()
+
+    async def _heard(self, listener: Listener) -> AsyncGenerator[bytes]:
+        """What the backend's answer becomes, but for its end mark. It is hung up on once the listener has enough.
+
+        GatewayError: it ends in an error.
+        """
+        stream = ChatStream(listener, self._plan.deployment.max_event_bytes)
+        chunks = self._reply.chunks()
+        async for chunk in chunks:
+            events = stream.feed(chunk)
+            if events:
+                yield events
+            if listener.enough:
+                self._reply.enough()
+                return
+            if stream.ended:
+                break
+        stream.finish()
+        self._rest = chunks

@@ -1,0 +1,49 @@
+"""Sends a plan, and sees to it that its budget is kept where the backend does not do that."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from gateway.abilities import Abilities
+from gateway.enforcement.cut import Cut
+from gateway.enforcement.two_phase import TwoPhase
+from gateway.reply import Reply
+from gateway.types import Call, Plan
+from gateway.upstream import CHAT, Upstream
+
+
+class Keeper:
+    def __init__(self, upstream: Upstream, abilities: Abilities) -> None:
+        self._upstream = upstream
+        self._abilities = abilities
+
+    async def post(self, plan: Plan, call: Call, spent_s: float) -> Reply:
+        """As `Upstream.post`."""
+        applied = plan.applied
+        if plan.enforcement in ("native", "none") or applied is None or not applied.think or applied.budget is None:
+            path = call.passed.path if call.passed else CHAT
+            return await self._upstream.post(plan, call, spent_s, path)
+        marks = self._abilities.marks(plan.deployment)
+        two_phase = plan.enforcement == "two-phase" and marks is not None
+        began = time.perf_counter()
+        plan = replace(plan, body=_followed(plan.body, marks is not None))
+        reply = await self._upstream.post(plan, call, spent_s)
+        if two_phase:
+            assert marks is not None
+            return TwoPhase(self._upstream, reply, plan, call, marks, spent_s + time.perf_counter() - began)
+        return Cut(reply, plan, call, marks)
+
+
+def _followed(body: dict[str, Any], ids: bool) -> dict[str, Any]:
+    """The same request as a stream, with what it takes to count tokens as they come."""
+    options = {**(body.get("stream_options") or {}), "include_usage": True}
+    followed: dict[str, Any] = {**body, "stream": True, "stream_options": options}
+    # A thought that is hidden cannot be counted: it is hidden here.
+    followed.pop("include_reasoning", None)
+    if ids:
+        followed["return_token_ids"] = True
+    else:
+        options["continuous_usage_stats"] = True
+    return followed
