@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from gateway import build, settings
 from gateway.admin import admin_key
 from gateway.catalogue import Model
 from gateway.efforts import size, words
+from gateway.families import tell
+from gateway.families import words as family_words
 from gateway.pace import paces
 from gateway.settings import Settings
 from gateway.types import Arm, Deployment, Effort
 
 
-def explain(chosen: Settings) -> Iterator[str]:
-    """Lines for people. ConfigError: the configuration cannot be used."""
+def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
+    """Lines for people; with `sources`, where it is written how families are told. ConfigError: it cannot be used."""
     deployments = build.deployments(chosen)
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
@@ -27,7 +30,7 @@ def explain(chosen: Settings) -> Iterator[str]:
     )
     fallbacks = build.fallbacks(chosen, deployments)
     for deployment in deployments.values():
-        yield from _deployment(deployment, fallbacks[deployment.name])
+        yield from _deployment(deployment, fallbacks[deployment.name], sources)
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
 
@@ -62,11 +65,13 @@ def _live_keys(access: settings.Access) -> str:
     return f"{live} live {'one is' if live == 1 else 'ones are'}"
 
 
-def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...]) -> Iterator[str]:
+def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sources: bool) -> Iterator[str]:
     family = deployment.family
     yield ""
     yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
-    yield f"  Family {family.name}, {family.about}."
+    yield f"  Family {family.name} ({family.engine}), {family.about}."
+    for line in family_words.described(family, sources):
+        yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
     replicas = len(deployment.urls)
     if replicas > 1:
@@ -99,7 +104,7 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
         for effort in arm.efforts:
             deployment = arm.deployment_for(effort)
             assert deployment is not None, "an arm offers only efforts it has a deployment for"
-            yield f"    {words(effort):>9}: {_how(effort, deployment)}"
+            yield f"    {words(effort):>9}: {_how(effort, deployment, model.terms.levels)}"
     yield f"  Levels that clients may name: {_levels(model.levels)}."
     yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
     yield f"  Router: {_router(model)}"
@@ -117,22 +122,17 @@ def _backend(arm: Arm, experiment: bool, total: float) -> str:
     return f"{share}split: " + ", ".join(f"{d.name} {does}" if d else f"nothing {does}" for d, does in sides) + "."
 
 
-def _how(effort: Effort, deployment: Deployment) -> str:
+def _how(effort: Effort, deployment: Deployment, levels: Mapping[str, Effort]) -> str:
     """How the effort is told, on the wire."""
     family = deployment.family
     if family.passes_through:
         return f"to {deployment.name} with the client's own fields: the effort is not enforced"
-    fields = (family.on if effort.think else family.off) or {}
-    told = [f"{key} {_inline(value)}" for key, value in fields.items()]
-    if effort.think and effort.budget is not None and family.budget_field is not None:
-        told.append(f"{family.budget_field} {effort.budget}")
-    return f"to {deployment.name} with {' and '.join(told)}" if told else f"to {deployment.name} as it is"
-
-
-def _inline(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {str(inner).lower()}" for key, inner in value.items()) + "}"
-    return str(value)
+    body: dict[str, Any] = {}
+    notes: list[str] = []
+    told = tell.nearest(effort, "", family, levels, "none" if family.budget_field is None else "native", notes)
+    tell.write(told, family, body)
+    how = f"to {deployment.name} with {family_words.inline(body)}" if body else f"to {deployment.name} as it is"
+    return f"{how} ({'; '.join(notes)})" if notes else how
 
 
 def _levels(levels: Mapping[str, Effort]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli_families import families
 from gateway.cli_keys import keys
 from gateway.errors import ConfigError
 
@@ -65,12 +66,13 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path))
-def check(config: Path) -> None:
+@click.option("--sources", is_flag=True, help="Also say where it is written how each family is told.")
+def check(config: Path, sources: bool) -> None:
     """Validate a configuration and say what each model, effort and family will do."""
     from gateway import check as checker
     from gateway import settings
 
-    for line in list(checker.explain(settings.load(config))):
+    for line in list(checker.explain(settings.load(config), sources)):
         click.echo(line)
 
 
@@ -171,6 +173,7 @@ def evaluate(
         raise ConfigError([str(error)]) from error
 
 
+main.add_command(families)
 main.add_command(keys)
 
 if __name__ == "__main__":

@@ -32,6 +32,10 @@ def _false_is_none(value: Any) -> Any:
     return None if value is False else value
 
 
+def _false_is_empty(value: Any) -> Any:
+    return "" if value is False else value
+
+
 Text = Annotated[str, Field(min_length=1)]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 Told = Annotated[dict[str, Any] | None, BeforeValidator(_false_is_none)]
@@ -102,9 +106,10 @@ class Cells(Strict):
     history_field: FieldName = "reasoning"
     history_with: dict[str, Any] = {}
     """The body fields with which the template keeps them."""
-    answer_field: FieldName = "reasoning"
-    end_text: Text = "</think>\n\n"
-    """What comes between a thought and its answer."""
+    answer_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = "reasoning"
+    """Where thoughts are in answers; false: they are not shown."""
+    end_text: Annotated[str, BeforeValidator(_false_is_empty)] = "</think>\n\n"
+    """What ends a thought and leads to its answer; false: no text can."""
     faults: list[FaultRow] = []
     """Known faults, beside those of the row that this one comes from."""
     source: Text = ""

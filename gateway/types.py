@@ -60,9 +60,9 @@ class Family:
 
     `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
     (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
-    `answer_field` is where the engine puts thoughts in its answers, and `end_text` what ends a thought that the gateway
-    has to end itself ("": it cannot be ended by text). `sources` has for each cell where it is written.
-    `passes_through`: nothing is known, and the client's own effort fields go on as they are.
+    `answer_field` is where the engine puts thoughts in its answers ("": it does not show them), and `end_text` what
+    ends a thought that the gateway has to end itself ("": it cannot be ended by text). `sources` has for each part of
+    the row where it is written. `passes_through`: nothing is known, and the client's own words go on as they are.
     """
 
     name: str

@@ -17,6 +17,8 @@ from gateway.settings_faults import faults
 from gateway.types import Family, Fault
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
+# The source of levels that stand for others where nobody says which does.
+BY_RULE = "the rule of nearest.py"
 # The engines that serve any model whose weights one has.
 ENGINES: tuple[Literal["vllm", "sglang"], ...] = ("vllm", "sglang")
 
@@ -58,8 +60,9 @@ class Table:
             found += said.faults
         if cells.get("budget_field") is not None and cells["budget_field"] == host.budget_field:
             found += host.budget_faults
-        said_nearest = cells.get("nearest", {})
-        cells["nearest"] = stand_ins(cells.get("levels", {}), cells.get("off") is not None, said_nearest)
+        if cells.get("levels"):
+            cells["nearest"] = stand_ins(cells["levels"], cells.get("off") is not None, cells.get("nearest", {}))
+            sources.setdefault("nearest", BY_RULE)
         family = Family(
             name=name,
             engine=engine or known[0],

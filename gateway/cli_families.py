@@ -1,0 +1,44 @@
+"""`thinkgate families`: the family table, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.errors import ConfigError, suggestion
+
+if TYPE_CHECKING:
+    from gateway.family_row import Engine
+
+ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "hosted")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--engine", type=click.Choice(ENGINES), help="As it serves them; each usual one if left out.")
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file, whose own rows are shown too.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def families(name: str | None, engine: Engine | None, config: Path | None, as_json: bool) -> None:
+    """List the families that the gateway knows, or say all of one, with where it is written."""
+    from gateway import settings
+    from gateway.families import table, words
+
+    known = table.shipped().with_rows({} if config is None else settings.load(config).families)
+    if name is not None and name not in known.names():
+        raise ConfigError([f"family {name!r} is unknown.{suggestion(name, known.names())}"])
+    chosen = known.names() if name is None else (name,)
+    rows = [known.family(one, engine) for one in chosen if name or engine in (None, *known.engines(one))]
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        return
+    width = max(map(len, chosen))
+    for row in rows if name is None else ():
+        click.echo(f"{row.name:{width}}  {'/'.join(known.engines(row.name)):11}  {row.about}")
+    for row in rows if name is not None else ():
+        click.echo(f"{row.name} ({row.engine}), {row.about}.")
+        for line in words.described(row, sources=True):
+            click.echo(f"  {line}")
