@@ -109,9 +109,14 @@ class _App(FastAPI):
 def create_app(parts: Parts) -> FastAPI:
     server = parts.settings.server
     ids = Ids()
-    enforce = parts.abilities.enforcement
     pipeline = Pipeline(
-        parts.catalogue, parts.dispatch, parts.records, parts.metrics, server.router_deadline_s, enforce, ids
+        parts.catalogue,
+        parts.dispatch,
+        parts.records,
+        parts.metrics,
+        server.router_deadline_s,
+        parts.abilities,
+        ids,
     )
     dialects: dict[str, Dialect] = {"/v1/chat/completions": Chat(parts.catalogue, server.max_messages)}
     dialects["/v1/responses"] = Responses(parts.catalogue, parts.responses, parts.seal, server.max_messages)

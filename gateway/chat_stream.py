@@ -14,6 +14,7 @@ import orjson
 
 from gateway.chat_answer import MOST_CHARACTERS, read_usage
 from gateway.errors import BackendFailed, BackendRefused, GatewayError, fields_of
+from gateway.seen import Seen
 from gateway.teller import Hearer
 from gateway.types import Usage
 
@@ -24,10 +25,12 @@ _TOKEN_FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "ref
 
 
 class ChatStream:
-    def __init__(self, hearer: Hearer, max_event_bytes: int) -> None:
+    def __init__(self, hearer: Hearer, max_event_bytes: int, seen: Seen | None = None) -> None:
+        """`seen` is told what came by."""
         self._hearer = hearer
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
+        self._seen = seen
         self.usage = Usage()
         self.finish_reason: str | None = None
         self.saw_token = False
@@ -129,8 +132,10 @@ class ChatStream:
         reason = choice.get("finish_reason")
         if reason:
             self.finish_reason = str(reason)[:MOST_CHARACTERS]
+        delta = choice.get("delta")
+        if self._seen is not None and isinstance(delta, dict):
+            self._seen.delta(delta)
         if not self.saw_token:
-            delta = choice.get("delta")
             self.saw_token = any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else bool(choice.get("text"))
 
 

@@ -17,11 +17,17 @@ from gateway.efforts import level_of, words
 from gateway.errors import GatewayError
 from gateway.faults import OWN_ID
 from gateway.pace import Measured
-from gateway.reply import Kept
+from gateway.reply import Kept, Reply
+from gateway.seen import Seen
 from gateway.teller import Teller
-from gateway.types import Arm, Call, Decision, Effort, Forecast, Headers, JsonObject, Plan, Record, Usage
+from gateway.types import Arm, Call, Decision, Effort, Enforcement, Forecast, Headers, JsonObject, Plan, Record, Usage
+from gateway.verdict import Checked, check
 
 log = logging.getLogger("thinkgate")
+
+MARKED = "the end of a thought is in the arguments of a tool call"
+MENDED = "the end of a thought was taken out of the arguments of a tool call"
+CUT = "the thought exceeded its budget: the answer was cut there"
 
 
 class Ids:
@@ -68,6 +74,7 @@ class Exchange:
     usage: Usage = field(default_factory=Usage)
     upstream_id: str | None = None
     kept: Kept | None = None
+    seen: Seen = field(default_factory=Seen)
     gate: Gate | None = None
     queued_s: float = 0.0
     sent: float | None = None
@@ -76,6 +83,12 @@ class Exchange:
     client_gone: bool = False
     answering: bool = False
     closed: bool = False
+
+    def answered_by(self, reply: Reply) -> None:
+        """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""
+        self.upstream_id, self.kept = reply.own_id, reply.kept
+        if self.plan is not None and self._enforced() == "native":
+            self.seen.mark = self.plan.deployment.family.end_text.strip()
 
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""
@@ -101,17 +114,45 @@ class Exchange:
         """What was made of the effort, for the body of an answer: budgets in words, tokens as they were used."""
         call, decision, plan = self.call, self.decision, self.plan
         assert call is not None and decision is not None and plan is not None, "there is an answer"
+        checked = self.checked()
         return {
             "requested": call.asked,
             "decided": words(decision.effort),
             "applied": plan.words,
-            "used": self.usage.reasoning_tokens,
+            "used": checked.used,
+            "used_from": checked.used_from,
+            "enforced": self._enforced(),
+            "verdict": checked.verdict,
             "reason": decision.reason,
             "arm": self.arm.name if self.arm else None,
             "router": self.router,
             "deployment": plan.deployment.name,
-            "notes": list(plan.notes),
+            "notes": self._notes(),
         }
+
+    def checked(self) -> Checked:
+        """What the answer used of its budget; of one that is not complete only what was reported."""
+        call, plan = self.call, self.plan
+        if call is None or plan is None or call.passed is not None or self.error is not None or self.client_gone:
+            used = self.usage.reasoning_tokens
+            return Checked(used, None if used is None else "reported")
+        hidden = plan.body.get("include_reasoning") is False
+        return check(plan.applied, call.choices, self.usage, self.seen, self.kept, hidden)
+
+    def _enforced(self) -> Enforcement | None:
+        """Who keeps the budget; None where there is none to keep."""
+        applied = self.plan.applied if self.plan else None
+        bounded = applied is not None and applied.think and applied.budget is not None
+        return self.plan.enforcement if self.plan and bounded else None
+
+    def _notes(self) -> list[str]:
+        """What differs from what was wanted, as far as it is known by now."""
+        notes = list(self.plan.notes) if self.plan else []
+        if self.kept is not None and self.kept.cut:
+            notes.append(CUT)
+        if self.seen.marked:
+            notes.append(MENDED if self.seen.mended else MARKED)
+        return notes
 
     def settle(self) -> None:
         """Tell the visitor what was used. A backend that refused or failed at once has used nothing."""
@@ -144,6 +185,7 @@ class Exchange:
         now = time.perf_counter()
         call, decision, plan, usage = self.call, self.decision, self.plan, self.usage
         applied = plan.applied if plan else None
+        notes, checked = self._notes(), self.checked()
         return Record(
             id=self.id,
             request_id=self.request_id,
@@ -156,7 +198,7 @@ class Exchange:
             requested=call.asked if call and call.passed is None else None,
             decided=words(decision.effort) if decision else None,
             applied=plan.words if plan else None,
-            used=usage.reasoning_tokens,
+            used=checked.used,
             budget=applied.budget if applied else None,
             reason=decision.reason if decision else None,
             propensity=decision.propensity if decision else None,
@@ -165,7 +207,7 @@ class Exchange:
             forecast=_rows(decision.forecast) if decision and decision.forecast else None,
             router=self.router,
             unit=self.unit,
-            notes="; ".join(plan.notes) if plan and plan.notes else None,
+            notes="; ".join(notes) if notes else None,
             error_type=self.error.type if self.error else None,
             error_code=self.error.code if self.error else None,
             prompt_tokens=usage.prompt_tokens,
@@ -180,6 +222,10 @@ class Exchange:
             key=self.visitor.key,
             cost=self._cost(),
             queued_ms=self.queued_s * 1000 if self.queued_s else None,
+            enforced=self._enforced(),
+            verdict=checked.verdict,
+            used_from=checked.used_from,
+            exceeded=checked.over or None,
         )
 
 

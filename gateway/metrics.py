@@ -40,6 +40,7 @@ class Metrics:
         # What labels belong to is looked up once.
         self._model = cache(self._of_model)
         self._outcome = cache(lambda model, arm, status, reason: self.requests.labels(model, arm, str(status), reason))
+        self._verdict = cache(lambda deployment, verdict: self.budgets.labels(deployment, verdict))
         self._finished: deque[Record] = deque()
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
@@ -101,6 +102,25 @@ class Metrics:
         self.fallbacks = Counter(
             "thinkgate_fallbacks", "Requests that another deployment stood in for.", ("deployment",), registry=registry
         )
+        self.budgets = Counter(
+            "thinkgate_budget_answers",
+            "Answers under a thinking budget; verdict is within, over or unknown.",
+            ("deployment", "verdict"),
+            registry=registry,
+        )
+        self.exceeded = Counter(
+            "thinkgate_budget_exceeded_tokens",
+            "Thinking tokens beyond the budgets that were granted.",
+            ("deployment",),
+            registry=registry,
+        )
+        self.disagreements = Gauge(
+            "thinkgate_family_disagreements",
+            "1 where a deployment was seen not to do what its family's row says.",
+            ("deployment", "what"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.lost = Gauge(
             "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
         )
@@ -148,6 +168,10 @@ class Metrics:
             model.answer.inc(max(record.completion_tokens - thought, 0))
             if record.decided is not None:
                 model.thinking.observe(thought)
+        if record.verdict is not None:
+            self._verdict(record.deployment, record.verdict).inc()
+        if record.exceeded is not None:
+            self.exceeded.labels(record.deployment).inc(record.exceeded)
 
     def _of_model(self, name: str | None) -> _OfModel:
         return _OfModel(

@@ -8,15 +8,16 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from gateway import effort_router
+from gateway.abilities import Abilities
 from gateway.access.visitor import Visitor
 from gateway.catalogue import Catalogue, Model
-from gateway.chat_answer import read_answer
+from gateway.chat_answer import dumped, read_answer
 from gateway.chat_stream import ChatStream
 from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
 from gateway.experiments import assignment
-from gateway.families.compiler import Enforce, compile_plan
+from gateway.families.compiler import compile_plan
 from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
 from gateway.records import Records
@@ -41,7 +42,7 @@ class Pipeline:
     records: Records
     metrics: Metrics
     router_deadline_s: float
-    enforce: Enforce
+    abilities: Abilities
     ids: Ids
 
     def begin(self, dialect: str, given_id: str | None, visitor: Visitor) -> Exchange:
@@ -64,7 +65,7 @@ class Pipeline:
         else:
             plan = await self._think_over(exchange, call, model, arm)
         reply = await self.dispatch.send(exchange, call, plan, model.terms)
-        exchange.upstream_id, exchange.kept = reply.own_id, reply.kept
+        exchange.answered_by(reply)
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
     async def _think_over(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Plan:
@@ -89,7 +90,7 @@ class Pipeline:
         while True:
             bounded = exchange.visitor.bound(call, model.levels, arm)
             exchange.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
-            plan = compile_plan(bounded, decision.effort, arm, model.terms, forecast, self.enforce)
+            plan = compile_plan(bounded, decision.effort, arm, model.terms, forecast, self.abilities.enforcement)
             if exchange.visitor.take(bounded, plan):
                 exchange.plan = plan
                 return plan
@@ -101,6 +102,8 @@ class Pipeline:
             reply.close()
         body, exchange.usage, exchange.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
         assert exchange.teller is not None, "who reads a call brings its teller"
+        if call.passed is None and exchange.seen.whole(body):
+            raw = dumped(body)
         told = await exchange.teller.whole(body, raw)
         self.close(exchange)
         return Answer(told)
@@ -113,7 +116,7 @@ class Pipeline:
         """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
         teller, plan = exchange.teller, exchange.plan
         assert teller is not None and plan is not None, "both are there before there is a reply"
-        stream = ChatStream(teller, plan.deployment.max_event_bytes)
+        stream = ChatStream(teller, plan.deployment.max_event_bytes, exchange.seen)
         chunks = reply.chunks()
         begun = False
         try:
@@ -165,6 +168,8 @@ class Pipeline:
         record = exchange.record()
         self.records.write(record)
         self.metrics.finished(record)
+        if record.deployment is not None and record.verdict is not None and exchange.kept is None:
+            self.abilities.answered(record.deployment, record.verdict == "over")
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
         exchange.leave(exchange.measured())

@@ -327,7 +327,9 @@ class Record(NamedTuple):
 
     `requested`, `decided` and `applied` are budgets in words (`auto`, `none`, a number, `unlimited`); times in seconds
     unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees, `key` the id of the
-    client's API key; `cost` is in dollars.
+    client's API key; `cost` is in dollars. `enforced` is who kept the budget; `used_from` whether the backend
+    `reported` what was used or it was `counted` here; `verdict` whether that was `within` the budget, `over` it or is
+    `unknown`; and `exceeded` by how many tokens it was over.
     """
 
     id: str
@@ -365,6 +367,10 @@ class Record(NamedTuple):
     key: str | None = None
     cost: float | None = None
     queued_ms: float | None = None
+    enforced: str | None = None
+    verdict: str | None = None
+    used_from: str | None = None
+    exceeded: int | None = None
 
 
 __all__ = [

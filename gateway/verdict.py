@@ -1,0 +1,60 @@
+"""Whether a backend kept to the budget it was given: what it used, against what was granted."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from gateway.reply import Kept
+from gateway.seen import Seen
+from gateway.types import Effort, Usage
+
+Verdict = Literal["within", "over", "unknown"]
+# A count by characters is an estimate: so much above the budget it is still no proof, as a share and in tokens.
+DOUBT, DOUBT_TOKENS = 0.25, 8
+
+
+class Checked(NamedTuple):
+    """`used` tokens of thinking (None: nobody can tell), as the backend `reported` them or as they were `counted` here.
+
+    `verdict` is None where no budget was granted. `over` is by how many tokens it was exceeded, as far as can be told.
+    A backend whose thought had to be cut has exceeded its budget, though what was let through has not.
+    """
+
+    used: int | None = None
+    used_from: Literal["reported", "counted"] | None = None
+    verdict: Verdict | None = None
+    over: int = 0
+
+
+def check(
+    applied: Effort | None, choices: int, usage: Usage, seen: Seen, kept: Kept | None, hidden: bool = False
+) -> Checked:
+    """`applied` is what the backend was told. Of several choices only the sum is known: each has the whole budget.
+
+    `hidden`: the thought was not to be shown.
+    """
+    granted = None if applied is None or applied.budget is None else applied.budget * choices
+    if kept is not None and kept.thought is not None:
+        return Checked(kept.thought, "counted", "over" if kept.cut else "within")
+    if usage.reasoning_tokens is not None:
+        used = usage.reasoning_tokens
+        return Checked(used, "reported", *_judged(used, used, granted))
+    if hidden:
+        return Checked(verdict=None if granted is None else "unknown")
+    if usage.completion_tokens is None:
+        # Pieces are tokens at least.
+        verdict, over = _judged(seen.pieces, seen.pieces, granted)
+        surely = verdict == "over" or not seen.pieces
+        return Checked(seen.pieces, "counted", verdict if surely or granted is None else "unknown", over)
+    share = seen.thought / max(seen.thought + seen.answer, 1)
+    used = max(round(usage.completion_tokens * share), seen.pieces)
+    return Checked(used, "counted", *_judged(used, round(used / (1 + DOUBT)) - DOUBT_TOKENS, granted))
+
+
+def _judged(used: int, surely: int, granted: int | None) -> tuple[Verdict | None, int]:
+    """`surely` is what was used at least."""
+    if granted is None:
+        return None, 0
+    if used <= granted:
+        return "within", 0
+    return ("over", used - granted) if surely > granted else ("unknown", 0)
