@@ -80,10 +80,10 @@ class RunningGateway:
     def async_sdk(self, **options: Any) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
 
-    def post(self, body: Any, **options: Any) -> httpx.Response:
+    def post(self, body: Any, path: str = "/v1/chat/completions", **options: Any) -> httpx.Response:
         """A chat completion without the SDK: a dict as JSON, bytes as they are."""
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
-        return httpx.post(f"{self.url}/v1/chat/completions", **content, **options, timeout=20)
+        return httpx.post(self.url + path, **content, **options, timeout=20)
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=20)
