@@ -20,6 +20,8 @@ from gateway.api import models, openapi, ops, wire
 from gateway.api.chat import Chat
 from gateway.api.dialect import Dialect
 from gateway.api.endpoint import Endpoint
+from gateway.api.messages.count import CountTokens
+from gateway.api.messages.dialect import Messages
 from gateway.api.passed import READERS, PassedOn
 from gateway.api.responses import routes as responses_routes
 from gateway.api.responses.dialect import Responses
@@ -118,10 +120,18 @@ def create_app(parts: Parts) -> FastAPI:
         parts.abilities,
         ids,
     )
-    dialects: dict[str, Dialect] = {"/v1/chat/completions": Chat(parts.catalogue, server.max_messages)}
-    dialects["/v1/responses"] = Responses(parts.catalogue, parts.responses, parts.seal, server.max_messages)
-    dialects |= {f"/v1/{name}": PassedOn(name, parts.catalogue) for name in READERS}
-    endpoints = {path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()}
+    dialects: dict[str, Dialect] = {
+        "/v1/chat/completions": Chat(parts.catalogue, server.max_messages),
+        "/v1/messages": Messages(parts.catalogue, server.max_messages, parts.seal),
+        "/v1/responses": Responses(parts.catalogue, parts.responses, parts.seal, server.max_messages),
+        **{f"/v1/{name}": PassedOn(name, parts.catalogue) for name in READERS},
+    }
+    endpoints: dict[str, wire.App] = {
+        path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()
+    }
+    endpoints["/v1/messages/count_tokens"] = CountTokens(
+        parts.catalogue, parts.seal, parts.door, parts.upstream, parts.abilities.enforcement, server, ids
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -63,7 +63,7 @@ class Holder:
         if most is None:
             return call
         ceiling = most if call.ceiling is None else min(most, call.ceiling, key=efforts.size)
-        return replace(call, ceiling=ceiling, most=most, note=note)
+        return replace(call, ceiling=ceiling, most=most, note="; ".join(filter(None, (call.note, note))))
 
     def take(self, call: Call, plan: Plan) -> bool:
         if not self._limits.counted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api import openapi_responses
 from gateway.api.openapi_schemas import SCHEMAS
 
 Json = dict[str, Any]
@@ -14,7 +13,6 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
     """`keyed`: clients need a key; `metrics`: they are served here."""
     paths: Json = {
         "/v1/chat/completions": {"post": _CHAT},
-        **openapi_responses.paths(_CHAT["responses"]),
         "/v1/models": {"get": _get("The models that the client may use", _ref("Models"), "Models")},
         "/v1/models/{name}": {"get": _get("One model", _ref("Model"), "Models") | {"parameters": [_NAME]}},
         "/health": {"get": _get("Whether the process lives", _STATUS, "Operations")},
@@ -29,7 +27,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
         "info": {"title": "Thinkgate", "version": version, "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS | openapi_responses.SCHEMAS,
+            "schemas": SCHEMAS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     } | ({"security": [{"key": []}]} if keyed else {})
@@ -76,7 +74,7 @@ _HEADERS = {
     "x-thinkgate-note": _TEXT | {"description": "What could not be told to the backend as it was asked"},
     "x-upstream-request-id": _TEXT | {"description": "The backend's own id, if it has one"},
 }
-_CHAT: Json = {
+_CHAT = {
     "summary": "A chat completion",
     "tags": ["Chat"],
     "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("ChatRequest")}}},

@@ -1,4 +1,4 @@
-"""What the routes of FastAPI say of errors: the same as the others."""
+"""What the routes of FastAPI say of errors: the same as the others, in the shape that the client's own SDK reads."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.api import wire
+from gateway.api.messages import errors
 from gateway.errors import GatewayError, InternalError, NotFound
 from gateway.exchange import Ids
+from gateway.types import Headers
 
 
 def tell_errors(app: FastAPI, ids: Ids) -> None:
-    """Every error of the application's routes is told in OpenAI's shape, with a request id."""
+    """Every error of the application's routes is told with a request id: in Anthropic's shape to its clients and of
+    its routes, else in OpenAI's.
+    """
 
     async def tell(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)
-        headers = {"x-request-id": wire.given_id(request.headers) or ids.for_client(), **error.headers}
-        return Response(error.body(), error.status, headers, media_type="application/json")
+        id = wire.given_id(request.headers) or ids.for_client()
+        headers: Headers = {"x-request-id": id, **error.headers}
+        body = error.body()
+        if _is_anthropics(request):
+            headers, body = errors.headers(headers), errors.body(error, id)
+        return Response(body, error.status, headers, media_type="application/json")
 
     async def tell_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -30,3 +38,7 @@ def tell_errors(app: FastAPI, ids: Ids) -> None:
     app.add_exception_handler(GatewayError, tell)
     app.add_exception_handler(HTTPException, tell_route)
     app.add_exception_handler(Exception, tell_bug)
+
+
+def _is_anthropics(request: Request) -> bool:
+    return "anthropic-version" in request.headers or f"{request.url.path}/".startswith("/v1/messages/")

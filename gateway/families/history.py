@@ -43,6 +43,9 @@ def _first_kept(messages: Sequence[JsonObject], family: Family) -> int:
     if family.history == "drop":
         return len(messages)
     asked = [index for index, message in enumerate(messages) if message.get("role") == "user"]
+    # What a user says right after a tool's result, without an answer in between, is said inside the loop.
+    while asked and asked[-1] > 0 and messages[asked[-1] - 1].get("role") in ("tool", "user"):
+        asked.pop()
     return asked[-1] if asked else 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anthropic
 import httpx
 import openai
 
@@ -79,6 +80,12 @@ class RunningGateway:
 
     def async_sdk(self, **options: Any) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
+
+    def claude(self, **options: Any) -> anthropic.Anthropic:
+        return anthropic.Anthropic(base_url=self.url, api_key="a client's key", max_retries=0, **options)
+
+    def async_claude(self, **options: Any) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(base_url=self.url, api_key="a client's key", max_retries=0, **options)
 
     def post(self, body: Any, path: str = "/v1/chat/completions", **options: Any) -> httpx.Response:
         """A chat completion without the SDK: a dict as JSON, bytes as they are."""

@@ -72,3 +72,11 @@ def test_a_thought_survives_any_hops_byte_for_byte(thoughts: list[str], hops: li
     for name in hops:
         talk, _ = send_back(talk, family("keep", name), [])
     assert [thought(message) for message in talk] == thoughts
+
+
+def test_what_is_said_right_after_a_result_is_said_inside_the_loop() -> None:
+    for beside in ([], [{"role": "user", "content": "on"}], [{"role": "user", "content": "on"}] * 2):
+        messages, _ = send_back([*TALK, *beside], family("tools"), [])
+        assert [message["reasoning"] for message in messages if "reasoning" in message] == [" second\nthought "]
+    answered = [*TALK, {"role": "assistant", "content": "2"}, {"role": "user", "content": "three"}]
+    assert send_back(answered, family("tools"), [])[1] is False

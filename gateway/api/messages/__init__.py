@@ -1,0 +1,1 @@
+"""Anthropic's Messages: requests read into the call that the pipeline knows, and answers told in Anthropic's form."""

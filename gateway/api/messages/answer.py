@@ -1,0 +1,109 @@
+"""A chat completion as a message: blocks of content, why it stopped, and what was used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jiter
+
+from gateway.api.messages.fields import Json
+from gateway.api.messages.thoughts import Thoughts
+from gateway.errors import BackendFailed
+
+_THOUGHT_FIELDS = ("reasoning", "reasoning_content")
+
+
+def content(message: Json, finish: Any, thoughts: Thoughts, id: str) -> list[Json]:
+    """Thought, text and calls. BackendFailed: a call has no name, or its arguments are no object."""
+    thought, text = thought_in(message), text_in(message)
+    calls = [_tool_use(call, finish, f"toolu_{id}_{index}") for index, call in enumerate(calls_in(message))]
+    blocks: list[Json] = [thoughts.block(thought)] if thought else []
+    # What stands between a thought and a call is often no more than a line's end.
+    if text.strip() or (text and not calls):
+        blocks.append({"type": "text", "text": text})
+    return [*blocks, *calls] or [{"type": "text", "text": ""}]
+
+
+def thought_in(message: Json) -> str:
+    """Of a message or of a delta; engines differ in what they call it."""
+    return next((found for name in _THOUGHT_FIELDS if isinstance(found := message.get(name), str) and found), "")
+
+
+def text_in(message: Json) -> str:
+    text, refusal = message.get("content"), message.get("refusal")
+    return (text if isinstance(text, str) else "") + (refusal if isinstance(refusal, str) else "")
+
+
+def calls_in(message: Json) -> list[Json]:
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+
+
+def function_in(call: Json) -> tuple[str, str]:
+    """Name and arguments, each empty if it is not there."""
+    function = call.get("function")
+    found = function if isinstance(function, dict) else {}
+    name, arguments = found.get("name"), found.get("arguments")
+    return (name if isinstance(name, str) else ""), (arguments if isinstance(arguments, str) else "")
+
+
+def _tool_use(call: Json, finish: Any, own_id: str) -> Json:
+    name, arguments = function_in(call)
+    id = call.get("id")
+    if not name:
+        raise BackendFailed("The backend's tool call has no name.", code="invalid_tool_call")
+    return {
+        "type": "tool_use",
+        "id": id if isinstance(id, str) and id else own_id,
+        "name": name,
+        "input": _input(arguments, finish),
+    }
+
+
+def _input(arguments: str, finish: Any) -> Json:
+    """The arguments as an object; of an answer that was cut off, as far as they came."""
+    try:
+        given = jiter.from_json(arguments.encode(), partial_mode=finish == "length") if arguments.strip() else {}
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise BackendFailed("The arguments of the backend's tool call are no JSON object.", code="invalid_tool_call")
+    return given
+
+
+def stopped(finish: Any, choice: Json, called: bool) -> Json:
+    """Why it stopped: `stop_reason`, `stop_sequence` and `stop_details`."""
+    reason, sequence, details = "end_turn", None, None
+    # vLLM says which stop sequence it met, and SGLang under another name; a number is a token's.
+    met = choice.get("stop_reason") or choice.get("matched_stop")
+    if finish == "length":
+        reason = "max_tokens"
+    elif finish == "content_filter":
+        reason, details = "refusal", {"type": "refusal", "category": None, "explanation": None}
+    elif called:
+        reason = "tool_use"
+    elif finish == "stop" and isinstance(met, str):
+        reason, sequence = "stop_sequence", met
+    return {"stop_reason": reason, "stop_sequence": sequence, "stop_details": details}
+
+
+def used(usage: Any) -> Json:
+    """Tokens. What was read from a cache is not in `input_tokens`, as Anthropic counts."""
+    given: Json = usage if isinstance(usage, dict) else {}
+    cached = _count(given.get("prompt_tokens_details"), "cached_tokens")
+    thinking = _count(given.get("completion_tokens_details"), "reasoning_tokens")
+    prompt = _count(given, "prompt_tokens") or 0
+    told: Json = {
+        "input_tokens": max(prompt - (cached or 0), 0),
+        "output_tokens": _count(given, "completion_tokens") or 0,
+    }
+    if cached is not None:
+        told["cache_read_input_tokens"] = cached
+    if thinking is not None:
+        told["output_tokens_details"] = {"thinking_tokens": thinking}
+    return told
+
+
+def _count(table: Any, name: str) -> int | None:
+    value = table.get(name) if isinstance(table, dict) else None
+    return value if type(value) is int and value >= 0 else None

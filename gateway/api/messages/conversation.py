@@ -1,0 +1,193 @@
+"""A conversation in turns of blocks, as the messages of a chat completion.
+
+Turns of one role that follow each other are one turn, as Anthropic has it. What of a turn has no order in a chat
+completion is put together as the model's own output was taken apart: its thoughts, then its text, then its calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from gateway.api.checks import wrong_type, wrong_value
+from gateway.api.messages import fields
+from gateway.api.messages.fields import Json, at
+from gateway.api.messages.parts import of_content, parts
+from gateway.api.messages.thoughts import read_thought
+from gateway.errors import InvalidRequest
+from gateway.seal import Seal
+
+ROLES = ("user", "assistant", "system")
+# A client's own line for accounting: it is another one each time, and every prefix cache would miss because of it.
+_BILLING = "x-anthropic-billing-header"
+_SYSTEM_JOINT = "\n"
+Placed = tuple[Json, str]
+
+
+def read_conversation(body: Json, most: int, seal: Seal) -> list[Json]:
+    """InvalidRequest: no conversation, a thought that is not ours, a result without its call or a call without its."""
+    messages = _system(body.get("system"), "system")
+    open_calls: dict[str, str] = {}
+    last = ""
+    for role, blocks in _turns(body, most):
+        last = role
+        if role == "system":
+            messages += _system([block for block, _ in blocks], blocks[0][1].rpartition(".")[0] if blocks else "system")
+        elif role == "user":
+            messages += _user(blocks, open_calls)
+        else:
+            message, open_calls = _assistant(blocks, seal)
+            messages.append(message)
+    if last == "assistant":
+        raise fields.unsupported(
+            "messages", "must not end with the assistant's: no backend is asked to go on with a message that is begun."
+        )
+    return messages
+
+
+def _turns(body: Json, most: int) -> Iterator[tuple[str, list[Placed]]]:
+    """Each turn's role and its blocks, with where they are."""
+    messages = body.get("messages")
+    if messages is None:
+        raise fields.missing("messages")
+    if messages == []:
+        raise InvalidRequest("messages must hold at least one message.", param="messages", code="empty_array")
+    if isinstance(messages, list) and len(messages) > most:
+        said = f"messages may hold at most {most}, not {len(messages)}."
+        raise InvalidRequest(said, param="messages", code="array_too_long")
+    role, blocks = "", list[Placed]()
+    for message, here in fields.tables(body, "messages"):
+        next_role = fields.word(message, "role", here, ROLES)
+        if role and next_role != role:
+            yield role, blocks
+            blocks = []
+        role = next_role
+        blocks += _blocks(message, here, role)
+    yield role, blocks
+
+
+def _blocks(message: Json, where: str, role: str) -> list[Placed]:
+    content = message.get("content")
+    if content is None:
+        raise fields.missing(at(where, "content"))
+    if isinstance(content, str):
+        return [({"type": "text", "text": content}, at(where, "content"))]
+    if not isinstance(content, list):
+        raise wrong_type(at(where, "content"), "a string or a list of blocks", content)
+    if not content and role == "user":
+        raise InvalidRequest(f"{at(where, 'content')} is empty.", param=at(where, "content"), code="empty_array")
+    return list(fields.tables(message, "content", where))
+
+
+def _system(value: Any, where: str) -> list[Json]:
+    """One message, of a string or of blocks of text; none, if they say nothing."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        texts = [value]
+    elif isinstance(value, list):
+        texts = [_system_text(block, at(where, index)) for index, block in enumerate(value)]
+    else:
+        raise wrong_type(where, "a string or a list of text blocks", value)
+    text = _SYSTEM_JOINT.join(text for text in texts if text and not text.startswith(_BILLING))
+    return [{"role": "system", "content": text}] if text else []
+
+
+def _system_text(block: Any, where: str) -> str:
+    if not isinstance(block, dict):
+        raise wrong_type(where, "an object", block)
+    fields.word(block, "type", where, ("text",))
+    return fields.text(block, "text", where)
+
+
+def _user(blocks: list[Placed], open_calls: dict[str, str]) -> list[Json]:
+    """The results of the calls before it, each in a message of its own, then what the user says."""
+    results: list[Json] = []
+    rest: list[Json] = []
+    for block, where in blocks:
+        if fields.text(block, "type", where) == "tool_result":
+            result, images = _result(block, where, open_calls)
+            results.append(result)
+            rest += images
+        else:
+            rest += parts(block, where)
+    _all_answered(open_calls)
+    if results and not rest:
+        return results
+    return [*results, {"role": "user", "content": _content(rest)}]
+
+
+def _content(said_parts: list[Json]) -> str | list[Json]:
+    """A single text as a string: every template can show that."""
+    if not said_parts:
+        return ""
+    return said_parts[0]["text"] if len(said_parts) == 1 and "text" in said_parts[0] else said_parts
+
+
+def _result(block: Json, where: str, open_calls: dict[str, str]) -> tuple[Json, list[Json]]:
+    """A message of the tool's, and the images that it cannot hold."""
+    id = fields.text(block, "tool_use_id", where)
+    if open_calls.pop(id, None) is None:
+        message = f"{id[:100]!r} is no tool_use of the assistant's turn before it, or has its result already."
+        raise wrong_value(at(where, "tool_use_id"), message)
+    failed = fields.flag(block, "is_error", where)
+    texts, images = [], []
+    for part in of_content(block, "content", where):
+        if part["type"] == "text":
+            texts.append(part["text"])
+        else:
+            images.append(part)
+    text = "\n".join(texts)
+    if failed:
+        # A chat completion has no other place to say so.
+        text = f"Error: {text}" if text else "Error"
+    return {"role": "tool", "tool_call_id": id, "content": text}, images
+
+
+def _all_answered(open_calls: dict[str, str]) -> None:
+    for id, where in open_calls.items():
+        message = f"{id[:100]!r} has no tool_result in the user's turn after it."
+        raise wrong_value(at(where, "id"), message)
+
+
+def _assistant(blocks: list[Placed], seal: Seal) -> tuple[Json, dict[str, str]]:
+    """The message, and where each call of it is that now wants a result."""
+    thoughts: list[str] = []
+    texts: list[str] = []
+    calls: list[Json] = []
+    open_calls: dict[str, str] = {}
+    for block, where in blocks:
+        kind = fields.text(block, "type", where)
+        if kind in ("thinking", "redacted_thinking"):
+            thoughts.append(read_thought(block, where, seal))
+        elif kind == "text":
+            texts.append(fields.text(block, "text", where))
+        elif kind == "tool_use":
+            call = _call(block, where)
+            if call["id"] in open_calls:
+                raise wrong_value(at(where, "id"), "is there twice in one turn: ids must be unique.")
+            open_calls[call["id"]] = where
+            calls.append(call)
+        else:
+            known = "thinking, redacted_thinking, text and tool_use are"
+            raise fields.unsupported(
+                at(where, "type"), f"{kind[:60]!r} is not offered in an assistant's turn: {known}."
+            )
+    message: Json = {"role": "assistant", "content": "".join(texts) or (None if calls else "")}
+    if thoughts:
+        message["reasoning"] = "".join(thoughts)
+    if calls:
+        message["tool_calls"] = calls
+    return message, open_calls
+
+
+def _call(block: Json, where: str) -> Json:
+    id, name = fields.text(block, "id", where), fields.text(block, "name", where)
+    if not id or not name:
+        raise fields.missing(at(where, "name" if id else "id"))
+    given = fields.table(block, "input", where)
+    if given is None:
+        raise fields.missing(at(where, "input"))
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": orjson.dumps(given).decode()}}

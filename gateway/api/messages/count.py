@@ -1,0 +1,160 @@
+"""`POST /v1/messages/count_tokens`: how many tokens a prompt has, by the backend's own tokenizer where it tells.
+
+The prompt is the one that a request would send: with the family's words for the effort, and the thoughts of earlier
+turns as the family wants them. Nothing is generated, and nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from gateway.access.door import Door
+from gateway.api import checks, json_object, wire
+from gateway.api.dialect import Asked
+from gateway.api.messages import errors
+from gateway.api.messages.request import read_request
+from gateway.catalogue import Catalogue
+from gateway.errors import BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
+from gateway.exchange import Ids
+from gateway.experiments import assignment
+from gateway.families.compiler import Enforce, compile_plan
+from gateway.seal import Seal
+from gateway.settings import Server
+from gateway.types import BYTES_PER_TOKEN, Call, Headers, Load, Plan
+from gateway.upstream import Upstream
+
+log = logging.getLogger("thinkgate")
+
+# What an image counts as that nobody has counted, in tokens: one of about a megapixel.
+IMAGE_TOKENS = 1500
+TIMEOUT_S = 10.0
+HOW = "x-thinkgate-count"
+EXACT, ESTIMATE = "exact", "estimate"
+# Statuses by which a server says that it has no such route.
+_NO_ROUTE = frozenset({404, 405, 501})
+_KWARGS = "chat_template_kwargs"
+
+
+class CountTokens:
+    """An ASGI endpoint."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        seal: Seal,
+        door: Door,
+        upstream: Upstream,
+        enforce: Enforce,
+        limits: Server,
+        ids: Ids,
+    ) -> None:
+        self._catalogue = catalogue
+        self._seal = seal
+        self._door = door
+        self._upstream = upstream
+        self._enforce = enforce
+        self._limits = limits
+        self._ids = ids
+
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        headers = wire.read_headers(scope)
+        id = wire.given_id(headers) or self._ids.for_client()
+        told: Headers = {"x-request-id": id}
+        try:
+            count, how = await self._count(scope, receive, headers, id)
+        except wire.HungUp:
+            return
+        except Exception as error:
+            seen = error if isinstance(error, GatewayError) else InternalError()
+            if seen is not error:
+                log.error("request %s failed inside the gateway", id, exc_info=error)
+            body = errors.body(seen, id)
+            await wire.send_json(send, seen.status, body, errors.headers({**told, **seen.headers}))
+            return
+        await wire.send_json(send, 200, orjson.dumps({"input_tokens": count}), errors.headers({**told, HOW: how}))
+
+    async def _count(self, scope: wire.Scope, receive: wire.Receive, headers: Headers, id: str) -> tuple[int, str]:
+        visitor = self._door.enter(headers)
+        raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
+        body = json_object.read(raw, self._limits.max_depth, self._limits.max_values)
+        visitor.check_model(checks.text(body, "model"))
+        asked = Asked(body, len(raw), headers, id, visitor)
+        call = read_request(asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
+        plan = self._plan(call)
+        exact = await self._exact(plan)
+        return (_estimate(plan.body), ESTIMATE) if exact is None else (exact, EXACT)
+
+    def _plan(self, call: Call) -> Plan:
+        """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
+        model = self._catalogue.find(call.model)
+        arm = assignment.assign(call.unit, model.name, model.arms)
+        decision = model.policy.decide(call, None, Load())
+        return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
+
+    async def _exact(self, plan: Plan) -> int | None:
+        """None: the backend does not tell. BackendRefused: it would not take this prompt."""
+        if plan.deployment.family.engine not in ("vllm", "sglang"):
+            return None
+        question = _question(plan.body)
+        for url in plan.deployment.urls:
+            try:
+                status, raw = await self._upstream.ask(
+                    plan.deployment, f"{url.rpartition('/')[0]}/tokenize", question, TIMEOUT_S
+                )
+            except BackendFailed:
+                continue
+            if status == 200:
+                return _told(raw)
+            if 400 <= status < 500 and status not in _NO_ROUTE:
+                fields = error_fields(raw)
+                if fields is not None:
+                    raise BackendRefused(status, {}, fields)
+        return None
+
+
+def _question(body: dict[str, Any]) -> dict[str, Any]:
+    """What `/tokenize` takes of a request; it knows an effort only by what vLLM makes of it for the template."""
+    question = {name: body[name] for name in ("model", "messages", "tools", _KWARGS) if name in body}
+    effort = body.get("reasoning_effort")
+    if isinstance(effort, str):
+        question[_KWARGS] = {
+            "reasoning_effort": effort,
+            "enable_thinking": effort != "none",
+            **question.get(_KWARGS, {}),
+        }
+    return question
+
+
+def _told(raw: bytes) -> int | None:
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    count = answer.get("count") if isinstance(answer, dict) else None
+    return count if type(count) is int and count >= 0 else None
+
+
+def _estimate(body: dict[str, Any]) -> int:
+    """By bytes, which is what a request is judged by elsewhere too; an image by what is usual."""
+    size = images = 0
+    for part in _parts(body["messages"]):
+        if part.get("type") == "image_url":
+            images += 1
+        else:
+            size += len(orjson.dumps(part))
+    size += len(orjson.dumps(body["tools"])) if "tools" in body else 0
+    return max(size // BYTES_PER_TOKEN, 1) + images * IMAGE_TOKENS
+
+
+def _parts(messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            yield from content
+            yield {name: value for name, value in message.items() if name != "content"}
+        else:
+            yield message

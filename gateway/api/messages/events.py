@@ -1,0 +1,132 @@
+"""The events of a stream: one block of content at a time, each begun, told in pieces, and ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.api.messages.answer import calls_in, function_in, stopped, text_in, thought_in
+from gateway.api.messages.fields import Json
+from gateway.api.messages.thoughts import Thoughts
+from gateway.errors import BackendFailed
+
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps({"type": kind, **fields}) + b"\n\n"
+
+
+class Events:
+    """Fed with the deltas of a chat completion. What it gives back may be sent at once."""
+
+    def __init__(self, thoughts: Thoughts, id: str) -> None:
+        """`id` begins the ids of calls to which the backend gives none."""
+        self._thoughts = thoughts
+        self._id = id
+        self._index = -1
+        self._kind = ""
+        self._thought: list[str] = []
+        self._blank = ""
+        self._after_call = ""
+        self._call = -1
+        self._called = False
+        self._finish: Any = None
+        self._choice: Json = {}
+
+    def feed(self, choice: Json) -> bytes:
+        """BackendFailed: a call without a name, or pieces of a call after another one has begun."""
+        delta = choice.get("delta")
+        if choice.get("finish_reason"):
+            self._finish, self._choice = choice["finish_reason"], choice
+        if not isinstance(delta, dict):
+            return b""
+        thought, text, calls = thought_in(delta), text_in(delta), calls_in(delta)
+        told = self._think(thought) if thought else b""
+        if text:
+            told += self._say(text)
+        for call in calls:
+            told += self._use(call)
+        return told
+
+    def end(self) -> bytes:
+        """The end of the last block. A message without any gets an empty one: clients look into the first."""
+        told = self._stop()
+        if self._blank and not self._called:
+            told += self._begin_text() + self._stop()
+        if self._index < 0:
+            told += self._start("text", {"type": "text", "text": ""}) + self._stop()
+        return told
+
+    def stopped(self) -> Json:
+        return stopped(self._finish, self._choice, self._called)
+
+    def _think(self, thought: str) -> bytes:
+        told = b""
+        if self._kind != "thinking":
+            told = self._stop() + self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+        self._thought.append(thought)
+        if self._thoughts.omitted:
+            return told
+        return told + self._delta(type="thinking_delta", thinking=thought)
+
+    def _say(self, text: str) -> bytes:
+        if self._kind == "tool_use":
+            # More of the call may come: what is said beside it waits.
+            self._after_call += text
+            return b""
+        if self._kind == "text":
+            return self._delta(type="text_delta", text=text)
+        # A line's end between a thought and a call is no text; before a text it is part of it.
+        self._blank += text
+        return self._stop() + self._begin_text() if self._blank.strip() else b""
+
+    def _begin_text(self) -> bytes:
+        text, self._blank = self._blank, ""
+        return self._start("text", {"type": "text", "text": ""}) + self._delta(type="text_delta", text=text)
+
+    def _use(self, call: Json) -> bytes:
+        name, arguments = function_in(call)
+        index = call.get("index")
+        place = index if type(index) is int else self._call + bool(name)
+        told = b""
+        if place != self._call:
+            if not name and not arguments:
+                return b""
+            if not name or place < self._call:
+                raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
+            told = self._stop()
+            self._blank, self._call, self._called = "", place, True
+            id = call.get("id")
+            id = id if isinstance(id, str) and id else f"toolu_{self._id}_{place}"
+            told += self._start("tool_use", {"type": "tool_use", "id": id, "name": name, "input": {}})
+        if arguments:
+            if self._kind != "tool_use":
+                raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
+            told += self._delta(type="input_json_delta", partial_json=arguments)
+        return told
+
+    def _start(self, kind: str, block: Json) -> bytes:
+        self._index += 1
+        self._kind = kind
+        return event("content_block_start", index=self._index, content_block=block)
+
+    def _delta(self, **delta: Any) -> bytes:
+        return event("content_block_delta", index=self._index, delta=delta)
+
+    def _stop(self) -> bytes:
+        """The end of the block that is open, if one is, and what had to wait for it."""
+        if not self._kind:
+            return b""
+        told = b""
+        if self._kind == "thinking":
+            told = self._delta(type="signature_delta", signature=self._thoughts.signature("".join(self._thought)))
+            self._thought.clear()
+        self._kind = ""
+        told += event("content_block_stop", index=self._index)
+        waiting, self._after_call = self._after_call, ""
+        if waiting.strip():
+            self._blank = waiting
+            told += self._begin_text() + self._stop()
+        return told

@@ -1,0 +1,137 @@
+"""A request read into the call that the pipeline knows. Each field is checked, translated, ignored aloud or refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.api import checks, wire
+from gateway.api.chat import is_batch
+from gateway.api.dialect import Asked
+from gateway.api.effort_fields import read_dial, wants_account
+from gateway.api.messages import fields
+from gateway.api.messages.conversation import read_conversation
+from gateway.api.messages.fields import Json
+from gateway.api.messages.thinking import read_thinking
+from gateway.api.messages.tools import read_format, read_tools
+from gateway.catalogue import Catalogue, Model
+from gateway.seal import Seal
+from gateway.types import Call
+
+# What says nothing that would have to be told: prefixes are cached anyway, and no request is compared with another.
+_HARMLESS = frozenset({"cache_control", "diagnostics", "betas"})
+_READ = frozenset(
+    {
+        *("model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k"),
+        *("tools", "tool_choice", "thinking", "output_config", "metadata", "service_tier", "speed", "container"),
+        *("inference_geo", "mcp_servers", "thinkgate", "include"),
+    }
+)
+_SANE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesCall(Call):
+    """`omitted`: the client wants thoughts sealed."""
+
+    omitted: bool = False
+
+
+def read_request(
+    asked: Asked, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
+) -> MessagesCall:
+    """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
+    body, headers = asked.body, asked.headers
+    model = catalogue.find(checks.text(body, "model"))
+    limit = fields.whole(body, "max_tokens", 1, checks.MOST_TOKENS)
+    if limit is None and not counting:
+        raise fields.missing("max_tokens")
+    thinking = read_thinking(body, model.levels, model.policy.has_dial, limit)
+    stream = bool(fields.flag(body, "stream"))
+    chat = {
+        "model": model.name,
+        "messages": read_conversation(body, max_messages, seal),
+        **({} if limit is None else {"max_tokens": limit}),
+        **({"stream": True} if stream else {}),
+        **_sampling(body),
+        **read_tools(body),
+        **read_format(body),
+        **thinking.chat,
+    }
+    _refuse(body)
+    return MessagesCall(
+        request_id=asked.request_id,
+        dialect="messages",
+        model=model.name,
+        body=chat,
+        stream=stream,
+        wants_usage=True,
+        requested=thinking.effort.requested,
+        asked=thinking.effort.word,
+        named_in=thinking.effort.param,
+        ceiling=thinking.effort.ceiling,
+        note=_ignored(body),
+        dial=_dial(body, model),
+        limit=limit,
+        size=asked.size,
+        unit=_unit(body) or asked.request_id,
+        tries=wire.tries_before(headers),
+        batch=is_batch(None, headers),
+        wants_account=wants_account(body, headers),
+        forwarded=wire.forwarded(headers, asked.request_id),
+        omitted=thinking.omitted,
+    )
+
+
+def _sampling(body: Json) -> dict[str, Any]:
+    given = {
+        "temperature": fields.number(body, "temperature", 0, 2),
+        "top_p": fields.number(body, "top_p", 0, 1),
+        "top_k": fields.whole(body, "top_k", 0, checks.MOST_TOKENS),
+        "stop": _stops(body),
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _stops(body: Json) -> list[str] | None:
+    stops = body.get("stop_sequences")
+    if stops is None or stops == []:
+        return None
+    if not isinstance(stops, list):
+        raise checks.wrong_type("stop_sequences", "a list", stops)
+    for index, stop in enumerate(stops):
+        if not isinstance(stop, str):
+            raise checks.wrong_type(f"stop_sequences.{index}", "a string", stop)
+        if not stop:
+            raise checks.wrong_value(f"stop_sequences.{index}", "must not be empty.")
+    return stops
+
+
+def _refuse(body: Json) -> None:
+    """What would change the answer and cannot be had."""
+    fields.word(body, "service_tier", "", ("auto", "standard_only"), default="auto")
+    if fields.word(body, "speed", "", ("standard", "fast"), default="standard") == "fast":
+        raise fields.unsupported("speed", "'fast' is not offered here.")
+    for name in ("container", "inference_geo", "mcp_servers"):
+        if body.get(name):
+            raise fields.unsupported(name, "is not offered here.")
+
+
+def _ignored(body: Json) -> str:
+    """Fields of other releases or of betas, in words: whoever sends them is to know that nothing is made of them."""
+    names = [name for name in body if name not in _READ and name not in _HARMLESS]
+    sane = [name for name in names if _SANE_NAME.fullmatch(name)][:10]
+    return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
+
+
+def _dial(body: Json, model: Model) -> float | None:
+    return read_dial(body, model.name, model.policy.has_dial)
+
+
+def _unit(body: Json) -> str | None:
+    """What an experiment assigns: the conversation, else the user."""
+    metadata = fields.table(body, "metadata") or {}
+    user = fields.some_text(metadata, "user_id", "metadata")
+    conversation = metadata.get("conversation_id")
+    return conversation if isinstance(conversation, str) and conversation else user
