@@ -43,6 +43,14 @@ class UnknownResponse(InvalidRequest):
         super().__init__(f"Response with id {id[:100]!r} not found.", param="response_id")
 
 
+class StoreUnavailable(GatewayError):
+    status = 503
+    code = "store_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway cannot get at what it keeps of responses now.")
+
+
 class Unsupported(InvalidRequest):
     """What the dialect has and this gateway has not."""
 

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import orjson
 
+from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
 from gateway.api.responses.turn import Turn
 from gateway.errors import ConfigError, InvalidRequest
@@ -65,7 +66,7 @@ class ResponseStore:
     """Every method but `open` and `close` works in a thread: another worker may be writing, and is waited for.
 
     `key` is the id of the API key that a response was made with; None where none is asked for. With another key there
-    is no such response.
+    is no such response. StoreUnavailable: the disk refuses, or another worker takes too long.
     """
 
     def __init__(self, path: Path, bounds: Bounds, clock: Callable[[], float] = time.time) -> None:
@@ -99,7 +100,7 @@ class ResponseStore:
                 self._database = None
 
     async def put(self, turn: Turn, key: str | None) -> bool:
-        """Whether it is kept: not if it is larger than all there is room for, nor if the disk refuses."""
+        """Whether it is kept: not if it is larger than all there is room for, nor if the store is unavailable."""
 
         def put(database: sqlite3.Connection) -> bool:
             told, answered = orjson.dumps(turn.input), orjson.dumps(turn.response)
@@ -115,8 +116,7 @@ class ResponseStore:
             return False
         try:
             return await self._changing(put)
-        except sqlite3.Error as error:
-            log.error("a response is not kept: %s", error)
+        except StoreUnavailable:
             return False
 
     async def history(self, id: str, key: str | None) -> list[Turn] | None:
@@ -198,7 +198,11 @@ class ResponseStore:
                 database.execute("COMMIT")
                 return result
 
-        return await asyncio.to_thread(run)
+        try:
+            return await asyncio.to_thread(run)
+        except sqlite3.Error as error:
+            log.error("responses cannot be kept, or read: %s", error)
+            raise StoreUnavailable from error
 
 
 def _read(database: sqlite3.Connection, id: str) -> Turn:
