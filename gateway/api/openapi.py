@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.api import openapi_messages
 from gateway.api.openapi_schemas import SCHEMAS
 
 Json = dict[str, Any]
@@ -13,6 +14,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
     """`keyed`: clients need a key; `metrics`: they are served here."""
     paths: Json = {
         "/v1/chat/completions": {"post": _CHAT},
+        **openapi_messages.paths(_HEADERS, _STATUSES),
         "/v1/models": {"get": _get("The models that the client may use", _ref("Models"), "Models")},
         "/v1/models/{name}": {"get": _get("One model", _ref("Model"), "Models") | {"parameters": [_NAME]}},
         "/health": {"get": _get("Whether the process lives", _STATUS, "Operations")},
@@ -27,7 +29,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
         "info": {"title": "Thinkgate", "version": version, "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": {**SCHEMAS, **openapi_messages.SCHEMAS},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     } | ({"security": [{"key": []}]} if keyed else {})
@@ -74,6 +76,20 @@ _HEADERS = {
     "x-thinkgate-note": _TEXT | {"description": "What could not be told to the backend as it was asked"},
     "x-upstream-request-id": _TEXT | {"description": "The backend's own id, if it has one"},
 }
+_STATUSES = {
+    400: "The request is wrong: `param` says where",
+    401: "No key, or none that is valid",
+    403: "The key may not use this model or effort",
+    404: "There is no such model",
+    408: "The request did not arrive in time",
+    413: "The request is too large",
+    429: "Too much at a time, or a limit of the key: Retry-After says when to come back",
+    431: "The request's head is too large",
+    500: "The gateway failed",
+    502: "No backend could answer",
+    503: "The gateway is stopping, or the backend has no room",
+    504: "The backend did not answer in time",
+}
 _CHAT = {
     "summary": "A chat completion",
     "tags": ["Chat"],
@@ -87,23 +103,7 @@ _CHAT = {
                 "text/event-stream": {},
             },
         },
-        **{
-            str(status): _json(what, _ref("Error"))
-            for status, what in {
-                400: "The request is wrong: `param` says where",
-                401: "No key, or none that is valid",
-                403: "The key may not use this model or effort",
-                404: "There is no such model",
-                408: "The request did not arrive in time",
-                413: "The request is too large",
-                429: "Too much at a time, or a limit of the key: Retry-After says when to come back",
-                431: "The request's head is too large",
-                500: "The gateway failed",
-                502: "No backend could answer",
-                503: "The gateway is stopping, or the backend has no room",
-                504: "The backend did not answer in time",
-            }.items()
-        },
+        **{str(status): _json(what, _ref("Error")) for status, what in _STATUSES.items()},
         "default": _ERROR,
     },
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from tests.gateway.bounded import whole
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, Script, delta, usage_chunk
 
@@ -65,3 +66,29 @@ def streaming(*deltas: Mapping[str, Any], finish_reason: str = "stop", stop_reas
 
 def call(name: str, arguments: str, id: str = "call-1", index: int = 0) -> dict[str, Any]:
     return {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def sensible(body: dict[str, Any]) -> dict[str, Any]:
+    """What no schema can say: a model that exists, thoughts that are ours, calls with results, room for a thought."""
+    body = {**whole(body), "model": "merged"}
+    body["messages"] = [*map(_turn_alone, body["messages"]), *HI]
+    if isinstance(body.get("thinking"), dict) and body["thinking"].get("budget_tokens"):
+        body["thinking"]["budget_tokens"] = min(body["thinking"]["budget_tokens"], 4000)
+        body["max_tokens"] = 5000
+        body.pop("output_config", None)
+    for name in ("tools", "tool_choice"):
+        body.pop(name, None) if len(body.get("tools") or ()) != 1 else None
+    choice = body.get("tool_choice") or {}
+    if "name" in choice:
+        choice["name"] = body["tools"][0]["name"]
+    return body
+
+
+def _turn_alone(turn: dict[str, Any]) -> dict[str, Any]:
+    """Without thoughts, calls and results: each of them must go with another one."""
+    content = turn["content"]
+    if isinstance(content, list):
+        alone = ("text", "image", "document", "search_result")
+        kept = [block for block in content if block["type"] in alone]
+        return {**turn, "content": kept or "nothing"}
+    return turn

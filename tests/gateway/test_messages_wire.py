@@ -209,7 +209,7 @@ def test_calls_and_their_results(scripted_gateway: RunningGateway, backend: Scri
             "role": "assistant",
             "content": "I look.",
             "tool_calls": [
-                {"id": "a", "type": "function", "function": {"name": "look", "arguments": '{"at":"é"}'}},
+                {"id": "a", "type": "function", "function": {"name": "look", "arguments": '{"at": "é"}'}},
                 {"id": "b", "type": "function", "function": {"name": "look", "arguments": "{}"}},
                 {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}},
             ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from schemathesis import APIOperation, Case, GenerationMode
 from gateway.api import openapi
 from gateway.families.fields import EFFORT_FIELDS
 from gateway.families.limits import LIMIT_FIELDS
+from tests.gateway.anthropics import COUNT, MESSAGES, sensible
 from tests.gateway.bounded import FEW, whole
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
@@ -36,15 +37,18 @@ def test_what_is_allowed_is_answered_as_described(gateway: RunningGateway, opera
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def check(case: Case) -> None:
         if isinstance(case.body, dict):
-            case.body = _sensible(case.body)
+            case.body = SENSIBLE.get(operation.path, lambda body: body)(case.body)
         case.call_and_validate(base_url=gateway.url)
 
     check()
 
 
-def test_what_is_not_allowed_is_refused_as_described(gateway: RunningGateway) -> None:
+@pytest.mark.parametrize(
+    "operation", [found for found in OPERATIONS.values() if found.body], ids=lambda each: each.path
+)
+def test_what_is_not_allowed_is_refused_as_described(gateway: RunningGateway, operation: APIOperation) -> None:
     @FEW
-    @given(OPERATIONS["POST /v1/chat/completions"].as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    @given(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def check(case: Case) -> None:
         case.call_and_validate(base_url=gateway.url)
 
@@ -63,6 +67,14 @@ def _sensible(body: dict[str, Any]) -> dict[str, Any]:
         if outer in ways[:1]:
             body[outer] = {inner: body[outer].get(inner)}
     return {**body, "model": "merged"}
+
+
+# What is made of a body, by its route.
+SENSIBLE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "/v1/chat/completions": _sensible,
+    MESSAGES: sensible,
+    COUNT: sensible,
+}
 
 
 def test_the_document_is_served(gateway: RunningGateway) -> None:

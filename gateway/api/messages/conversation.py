@@ -6,10 +6,9 @@ completion is put together as the model's own output was taken apart: its though
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
-
-import orjson
 
 from gateway.api.checks import wrong_type, wrong_value
 from gateway.api.messages import fields
@@ -190,4 +189,6 @@ def _call(block: Json, where: str) -> Json:
     given = fields.table(block, "input", where)
     if given is None:
         raise fields.missing(at(where, "input"))
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": orjson.dumps(given).decode()}}
+    # With the spaces that models are used to, as most templates and the models themselves write it.
+    arguments = json.dumps(given, ensure_ascii=False)
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
