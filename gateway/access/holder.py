@@ -47,8 +47,14 @@ class Holder:
             said = f"This key may not use the model {model[:100]!r}. It may use: {names}."
             raise NotAllowed(said, param="model", code="model_not_allowed")
 
+    def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
+        ceiling = self._limits.ceiling
+        if ceiling is None:
+            return None
+        return levels[ceiling] if isinstance(ceiling, str) else efforts.from_budget(ceiling)
+
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
-        most = self._ceiling(levels)
+        most = self.ceiling(levels)
         if call.passed is not None:
             return self._bound_passed(call, most, arm)
         if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
@@ -128,12 +134,6 @@ class Holder:
     @property
     def _limits(self) -> Limits:
         return self._key.limits
-
-    def _ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
-        ceiling = self._limits.ceiling
-        if ceiling is None:
-            return None
-        return levels[ceiling] if isinstance(ceiling, str) else efforts.from_budget(ceiling)
 
     def _bound_passed(self, call: Call, most: Effort | None, arm: Arm) -> Call:
         """Nobody can tell what of a raw answer is a thought, so all of it may be one where the model can think.

@@ -24,6 +24,10 @@ class Visitor(Protocol):
         """NotAllowed: it is not theirs."""
         ...
 
+    def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
+        """The most thinking that they may ever name; None: there is no most."""
+        ...
+
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         """The call with the most thinking that they may have now. NotAllowed: they named more than they ever may."""
         ...
@@ -57,6 +61,9 @@ class Anybody:
 
     def check_model(self, model: str) -> None:
         pass
+
+    def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
+        return None
 
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         return call

@@ -1,32 +1,100 @@
-"""`GET /v1/models` and `/v1/models/{name}`: the public names, in OpenAI's shape."""
+"""`GET /v1/models` and `/v1/models/{name}`: the public names, as OpenAI's clients read them and as Anthropic's do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.datastructures import QueryParams
 
 from gateway.access.door import Door
+from gateway.access.visitor import Visitor
+from gateway.api import capabilities, checks
 from gateway.catalogue import Catalogue, Model
+from gateway.errors import InvalidRequest
+from gateway.families.compiler import Enforce
+
+Json = dict[str, Any]
+MOST_ON_A_PAGE = 1000
+_CURSORS = ("after_id", "before_id")
 
 
-def router(door: Door, catalogue: Catalogue, created: int) -> APIRouter:
-    """What each visitor may use. `created` is said of every model: the time the gateway started, in Unix seconds."""
+def router(door: Door, catalogue: Catalogue, created: int, enforce: Enforce) -> APIRouter:
+    """What each visitor may use. `created` is said of every model: the time the gateway started, in Unix seconds.
+
+    `enforce` says how budgets are kept, as discovery found it.
+    """
     routes = APIRouter()
 
+    def card(model: Model, visitor: Visitor) -> Json:
+        found = capabilities.of(model, visitor.ceiling(model.levels), enforce)
+        return _card(model, created, found)
+
     @routes.get("/v1/models")
-    async def list_models(request: Request) -> dict[str, Any]:
+    async def list_models(request: Request) -> Json:
         visitor = door.enter(request.headers)
-        cards = [_card(model, created) for model in catalogue if visitor.may_use(model.name)]
-        return {"object": "list", "data": cards}
+        mine = [model for model in catalogue if visitor.may_use(model.name)]
+        return _page(mine, request.query_params, lambda model: card(model, visitor))
 
     @routes.get("/v1/models/{name:path}")
-    async def one_model(name: str, request: Request) -> dict[str, Any]:
-        door.enter(request.headers).check_model(name)
-        return _card(catalogue.find(name), created)
+    async def one_model(name: str, request: Request) -> Json:
+        visitor = door.enter(request.headers)
+        visitor.check_model(name)
+        return card(catalogue.find(name), visitor)
 
     return routes
 
 
-def _card(model: Model, created: int) -> dict[str, Any]:
-    return {"id": model.name, "object": "model", "created": created, "owned_by": "thinkgate"}
+def _card(model: Model, created: int, found: capabilities.Capabilities) -> Json:
+    """One object with the fields of both vendors: what is not known is null."""
+    contexts = [one.max_context for arm in model.arms for one in (arm.none, arm.think) if one is not None]
+    known = [context for context in contexts if context is not None]
+    longest = min(known) if len(known) == len(contexts) else None
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "thinkgate",
+        "type": "model",
+        "display_name": model.name,
+        "created_at": datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z"),
+        "lifecycle": "active",
+        "max_input_tokens": longest,
+        "max_tokens": longest,
+        "capabilities": capabilities.anthropics(found),
+        "reasoning": capabilities.openrouters(found),
+    }
+
+
+def _page(models: Sequence[Model], query: QueryParams, card: Callable[[Model], Json]) -> Json:
+    """All models, or those after or before one of them, as many as fit. InvalidRequest: no such page."""
+    limit = _limit(query)
+    names = [model.name for model in models]
+    cursors = [name for name in _CURSORS if query.get(name)]
+    if len(cursors) == 2:
+        raise InvalidRequest("after_id and before_id cannot both be given.", param="before_id")
+    start, end = 0, len(names)
+    for name in cursors:
+        if query[name] not in names:
+            raise checks.wrong_value(name, f"is no model's id: {query[name][:100]!r}.")
+        at = names.index(query[name])
+        start, end = (at + 1, end) if name == "after_id" else (start, at)
+    if "before_id" in cursors:
+        start, more = max(end - limit, 0), end > limit
+    else:
+        end, more = min(start + limit, end), end > start + limit
+    data = [card(model) for model in models[start:end]]
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "has_more": more, "first_id": first, "last_id": last}
+
+
+def _limit(query: QueryParams) -> int:
+    """Without one all models are on one page, as OpenAI's clients expect it."""
+    given = query.get("limit")
+    if given is None:
+        return MOST_ON_A_PAGE
+    if not given.isascii() or not given.isdecimal() or not 1 <= int(given[:10]) <= MOST_ON_A_PAGE:
+        raise checks.wrong_value("limit", f"must be between 1 and {MOST_ON_A_PAGE}, not {given[:40]!r}.")
+    return int(given)
