@@ -60,8 +60,9 @@ class Table:
             found += said.faults
         if cells.get("budget_field") is not None and cells["budget_field"] == host.budget_field:
             found += host.budget_faults
-        if cells.get("levels"):
-            cells["nearest"] = stand_ins(cells["levels"], cells.get("off") is not None, cells.get("nearest", {}))
+        said_nearest = cells.get("nearest", {})
+        cells["nearest"] = stand_ins(cells.get("levels", {}), cells.get("off") is not None, said_nearest)
+        if cells["nearest"]:
             sources.setdefault("nearest", BY_RULE)
         family = Family(
             name=name,

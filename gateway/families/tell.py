@@ -45,8 +45,11 @@ def nearest(
     level = None
     if family.levels:
         level = legal_level(word if word in levels else efforts.level_of(effort, levels), family)
+        if level == "none" and word not in levels and by != "none":
+            level = next(iter(family.levels))
         if level == "none":
-            notes.append(f"family {family.name} has no level {word}: applied none")
+            lacks = f"has no level {word}" if word in levels else "takes levels, no budget"
+            notes.append(f"family {family.name} {lacks}: applied none")
             return Told(NO_THINKING, "none")
         if word in levels and level != word:
             notes.append(f"family {family.name} has no level {word}: told {level}")
