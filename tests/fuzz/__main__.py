@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 MODULES = ("tests.fuzz.test_requests", "tests.fuzz.test_answers", "tests.fuzz.test_files", "tests.fuzz.test_engine",
-           "tests.gateway.test_chat_stream")  # fmt: skip
+           "tests.gateway.test_chat_stream", "tests.gateway.test_messages_properties")  # fmt: skip
 CORPUS = Path("runs/fuzz")
 # It talks to a gateway in another thread, whose coverage says nothing of the input alone.
 NOT_HERE = "test_any_http_of_a_backend_is_an_answer_or_an_error"

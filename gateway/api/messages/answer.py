@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jiter
+import orjson
 
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thoughts import Thoughts
@@ -62,8 +63,9 @@ def _tool_use(call: Json, finish: Any, own_id: str) -> Json:
 
 def _input(arguments: str, finish: Any) -> Json:
     """The arguments as an object; of an answer that was cut off, as far as they came."""
+    raw = arguments.encode() if arguments.strip() else b"{}"
     try:
-        given = jiter.from_json(arguments.encode(), partial_mode=finish == "length") if arguments.strip() else {}
+        given = jiter.from_json(raw, partial_mode=True) if finish == "length" else orjson.loads(raw)
     except ValueError:
         given = None
     if not isinstance(given, dict):
