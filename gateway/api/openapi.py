@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api import openapi_messages
+from gateway.api import openapi_messages, openapi_responses
 from gateway.api.openapi_schemas import SCHEMAS
 
 Json = dict[str, Any]
@@ -15,6 +15,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
     paths: Json = {
         "/v1/chat/completions": {"post": _CHAT},
         **openapi_messages.paths(_HEADERS, _STATUSES),
+        **openapi_responses.paths(_CHAT["responses"]),
         "/v1/models": {"get": _get("The models that the client may use", _ref("Models"), "Models")},
         "/v1/models/{name}": {"get": _get("One model", _ref("Model"), "Models") | {"parameters": [_NAME]}},
         "/health": {"get": _get("Whether the process lives", _STATUS, "Operations")},
@@ -29,7 +30,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
         "info": {"title": "Thinkgate", "version": version, "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": {**SCHEMAS, **openapi_messages.SCHEMAS},
+            "schemas": SCHEMAS | openapi_messages.SCHEMAS | openapi_responses.SCHEMAS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     } | ({"security": [{"key": []}]} if keyed else {})
@@ -90,7 +91,7 @@ _STATUSES = {
     503: "The gateway is stopping, or the backend has no room",
     504: "The backend did not answer in time",
 }
-_CHAT = {
+_CHAT: Json = {
     "summary": "A chat completion",
     "tags": ["Chat"],
     "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("ChatRequest")}}},

@@ -12,9 +12,11 @@ FEW = settings(QUICK, max_examples=100)
 
 
 def whole(value: Any) -> Any:
-    """The same JSON with every whole number written without a point: to schemas 1.0 is an integer, too."""
+    """The same JSON with every whole number without a point, as schemas take 1.0 for one, and within 64 bits."""
     if isinstance(value, dict):
         return {name: whole(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [whole(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return 0 if isinstance(value, int) and not -(2**63) <= value < 2**64 else value

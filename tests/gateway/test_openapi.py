@@ -16,6 +16,7 @@ from gateway.families.limits import LIMIT_FIELDS
 from tests.gateway.anthropics import COUNT, MESSAGES, sensible
 from tests.gateway.bounded import FEW, whole
 from tests.gateway.conftest import table
+from tests.gateway.response_bodies import sensible_response
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 
@@ -72,6 +73,7 @@ def _sensible(body: dict[str, Any]) -> dict[str, Any]:
 # What is made of a body, by its route.
 SENSIBLE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "/v1/chat/completions": _sensible,
+    "/v1/responses": lambda body: sensible_response(_sensible(body)),
     MESSAGES: sensible,
     COUNT: sensible,
 }

@@ -60,9 +60,20 @@ class Unsupported(InvalidRequest):
         super().__init__(f"{param} {message}", param=param)
 
 
+class SaidElsewhere(InvalidRequest):
+    """A field of chat completions that has another name here."""
+
+    code = "unknown_parameter"
+
+    def __init__(self, name: str, instead: str) -> None:
+        super().__init__(f"{name} is not known here: use {instead}.", param=name)
+
+
 def fields(error: GatewayError) -> dict[str, Any]:
     """An error as the client of this dialect understands it. A backend's words stay as they were."""
     told = error.fields()
+    if isinstance(error, SaidElsewhere):
+        return told
     param = told.get("param")
     if isinstance(param, str):
         head = param.partition("[")[0].partition(".")[0]

@@ -8,19 +8,15 @@ from gateway.chat_answer import dumped
 
 
 class Events:
-    """Called with a type and fields it gives the bytes of one event."""
+    """Called with a type and fields it gives the bytes of one event; while it is `silent`, none."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool = False) -> None:
+        self.silent = silent
         self._count = 0
 
     def __call__(self, type: str, /, **fields: Any) -> bytes:
+        if self.silent:
+            return b""
         event = {"type": type, "sequence_number": self._count, **fields}
         self._count += 1
         return b"event: " + type.encode() + b"\ndata: " + dumped(event) + b"\n\n"
-
-
-class Silence(Events):
-    """For an answer that is told as a whole."""
-
-    def __call__(self, type: str, /, **fields: Any) -> bytes:
-        return b""

@@ -15,7 +15,7 @@ from gateway.seal import Seal
 
 ROLES = ("user", "assistant", "system", "developer")
 CALLS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
-_DETAILS = ("low", "high", "auto", "original")
+DETAILS = ("low", "high", "auto", "original")
 
 
 def references(given: Any) -> set[str]:
@@ -226,7 +226,7 @@ def _part(part: Fields) -> dict[str, Any]:
     if kind in ("input_text", "output_text"):
         return {"type": "input_text", "text": _given(part, "text")}
     if kind == "input_image":
-        return {"type": "input_image", "image_url": _url(part), "detail": part.word("detail", _DETAILS) or "auto"}
+        return {"type": "input_image", "image_url": _url(part), "detail": part.word("detail", DETAILS) or "auto"}
     if kind == "input_file":
         _refuse_stored(part, "file_id", "file_url")
         return {

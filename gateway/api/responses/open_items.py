@@ -79,6 +79,8 @@ class OpenMessage:
     def add(self, kind: str, text: str, logprobs: Logprobs) -> bytes:
         """More of a part; `kind` is its type."""
         told = b"" if kind == self._kind else self._end_part() + self._begin_part(kind)
+        if not text:
+            return told
         self._said.append(text)
         self._logprobs += logprobs
         where = {**self._where, "content_index": len(self._content)}

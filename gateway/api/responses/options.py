@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api import checks
-from gateway.api.responses.errors import Unsupported
+from gateway.api.responses.errors import SaidElsewhere, Unsupported
 from gateway.api.responses.fields import Fields
 from gateway.errors import InvalidRequest
 from gateway.families.compiler import ACCOUNT
@@ -166,7 +166,7 @@ def _refuse(body: Fields) -> None:
             raise Unsupported(name, why)
     for name, instead in _ELSEWHERE.items():
         if body.any(name) is not None:
-            raise body.wrong(name, f"is not known here: use {instead}.", "unknown_parameter")
+            raise SaidElsewhere(name, instead)
     if body.any("n") not in (None, 1):
         raise Unsupported("n", "must be 1: a response is one answer.")
     if body.table("image").word("context_compression", ("auto", "enabled", "disabled")) == "enabled":

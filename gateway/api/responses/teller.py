@@ -7,7 +7,7 @@ from typing import Any
 from gateway.api.responses import response
 from gateway.api.responses.call import Wanted
 from gateway.api.responses.errors import fields
-from gateway.api.responses.events import Events, Silence
+from gateway.api.responses.events import Events
 from gateway.api.responses.output import Output
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
@@ -22,7 +22,7 @@ class ResponsesTeller:
         self._exchange = exchange
         self._wanted = wanted
         self._store = store
-        self._events = Events() if stream else Silence()
+        self._events = Events(silent=not stream)
         self._output = Output(wanted, seal, self._events)
         self._begun = False
         self._usage: Any = None
@@ -53,7 +53,10 @@ class ResponsesTeller:
         return told + closed + self._events(f"response.{body['status']}", response=body)
 
     def broken(self, error: GatewayError) -> bytes:
+        # What is cut is not told as done: a client might take half a call for a whole one.
+        self._events.silent = True
         items, _ = self._output.finish(False)
+        self._events.silent = False
         seen = fields(error)
         told = self._events("error", code=seen["code"], message=seen["message"], param=seen["param"])
         failed = response.failed(self._wanted, self._exchange, items, error)
