@@ -15,6 +15,12 @@ from gateway.pace import paces
 from gateway.settings import Settings
 from gateway.types import Arm, Deployment, Effort
 
+_STRICT: Mapping[bool | str, str] = {
+    True: "refused, with the list of what can be",
+    "off": "told as the nearest that can, but for no thinking: where that cannot be had, it is refused",
+    False: "told as the nearest that can",
+}
+
 
 def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     """Lines for people; with `sources`, where it is written how families are told. ConfigError: it cannot be used."""
@@ -106,6 +112,7 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
             assert deployment is not None, "an arm offers only efforts it has a deployment for"
             yield f"    {words(effort):>9}: {_how(effort, deployment, model.terms.levels)}"
     yield f"  Levels that clients may name: {_levels(model.levels)}."
+    yield f"  What cannot be told to a model is {_STRICT[model.terms.strict]}."
     yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
     yield f"  Router: {_router(model)}"
     answer = model.terms.answer
