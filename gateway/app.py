@@ -28,6 +28,7 @@ from gateway.api.responses.dialect import Responses
 from gateway.api.responses.store import Bounds, ResponseStore
 from gateway.api.telling import tell_errors
 from gateway.catalogue import Catalogue
+from gateway.discovery.discovery import Discovery
 from gateway.dispatch import Dispatch
 from gateway.exchange import Ids
 from gateway.metrics import Metrics
@@ -52,6 +53,7 @@ class Parts:
     upstream: Upstream
     dispatch: Dispatch
     abilities: Abilities
+    discovery: Discovery
     records: Records
     metrics: Metrics
     stopping: Stopping
@@ -77,6 +79,7 @@ def make_parts(settings: Settings) -> Parts:
         upstream=upstream,
         dispatch=Dispatch(upstream, gates, fallbacks, abilities, lambda name: metrics.fallbacks.labels(name).inc()),
         abilities=abilities,
+        discovery=Discovery(upstream, deployments.values(), abilities, metrics.disagrees),
         records=Records(settings.records.path, metrics.settle),
         metrics=metrics,
         stopping=Stopping(),
@@ -138,9 +141,11 @@ def create_app(parts: Parts) -> FastAPI:
         parts.records.start()
         parts.responses.open()
         await parts.upstream.open()
+        parts.discovery.start()
         try:
             yield
         finally:
+            await parts.discovery.stop()
             await parts.upstream.close()
             parts.records.stop()
             parts.responses.close()

@@ -23,7 +23,7 @@ from gateway.families.terms import Terms
 from gateway.pace import Paces
 from gateway.seal import Seal
 from gateway.seal_secret import kept_secret
-from gateway.types import Arm, Deployment, Effort
+from gateway.types import Arm, Deployment, Effort, Family
 
 if TYPE_CHECKING:
     from gateway.effort_router import Predictor
@@ -144,12 +144,12 @@ def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> d
 def _deployment(name: str, given: settings.Deployment, *, families: table.Table) -> Deployment:
     if given.family not in families.names():
         raise ConfigError([f"family: {given.family!r} is unknown.{suggestion(given.family, families.names())}"])
-    model = given.model or name
+    model, family = given.model or name, families.family(given.family, given.engine)
     return Deployment(
         name=name,
         urls=tuple(_url(url) for url in given.url),
         model=model,
-        family=families.family(given.family, given.engine),
+        family=family,
         max_context=given.max_context,
         ttft_s=given.ttft_s,
         tpot_s=given.tpot_s,
@@ -169,7 +169,14 @@ def _deployment(name: str, given: settings.Deployment, *, families: table.Table)
         batch_share=given.batch_share,
         api_key=settings.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
+        probe=_probe(given, family),
     )
+
+
+def _probe(given: settings.Deployment, family: Family) -> bool:
+    """Hosted APIs cost money and change nothing; where nothing is known there is nothing to compare."""
+    known = family.engine != "hosted" and not family.passes_through
+    return known if given.probe is None else given.probe
 
 
 def _url(url: str) -> str:

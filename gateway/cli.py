@@ -67,13 +67,24 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--sources", is_flag=True, help="Also say where it is written how each family is told.")
-def check(config: Path, sources: bool) -> None:
+@click.option("--probe", is_flag=True, help="Also ask the deployments if they do what their families say.")
+def check(config: Path, sources: bool, probe: bool) -> None:
     """Validate a configuration and say what each model, effort and family will do."""
+    from gateway import build, settings
     from gateway import check as checker
-    from gateway import settings
 
-    for line in list(checker.explain(settings.load(config), sources)):
+    chosen = settings.load(config)
+    for line in list(checker.explain(chosen, sources)):
         click.echo(line)
+    if not probe:
+        return
+    from gateway.discovery import told
+
+    click.echo()
+    lines, disagree = told.probe(build.deployments(chosen).values())
+    for line in lines:
+        click.echo(line)
+    sys.exit(disagree)
 
 
 @main.command()

@@ -133,6 +133,10 @@ class Metrics:
             self.overloaded.labels(deployment).inc,
         )
 
+    def disagrees(self, deployment: str, what: str, does: bool) -> None:
+        """A deployment was probed."""
+        self.disagreements.labels(deployment, what).set(does)
+
     def began(self) -> None:
         self.active += 1
 

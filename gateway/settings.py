@@ -149,6 +149,9 @@ class Deployment(Strict):
     api_key_env: str | None = None
     api_key_file: Path | None = None
     """Where the backend's key is, if it wants one: an environment variable or a file."""
+    probe: bool | None = None
+    """Whether it is asked, now and then, if it does what its family says; if left out, engines are and hosted APIs not.
+    """
     router_name: str | None = None
     """The model's name in the router's outcome data; `model` if left out."""
 

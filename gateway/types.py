@@ -122,6 +122,7 @@ class Deployment:
     batch_share: float = 0.8
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""
+    probe: bool = False
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Dollars."""

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -117,8 +118,11 @@ class Upstream:
     """The connection pool. `open` and `close` belong to the application's life."""
 
     def __init__(self, deployments: Mapping[str, Deployment], retried: Callable[[str], None] = lambda _: None) -> None:
-        """`retried` is told a deployment's name for each request that another of its replicas is asked."""
+        """`retried` is told a deployment's name for each request that another of its replicas is asked, and `returned`
+        when a replica of it answers again after a break.
+        """
         self._retried = retried
+        self.returned: Callable[[str], None] = lambda deployment: None
         self._routes = {name: _Route(deployment) for name, deployment in deployments.items()}
         self._session: aiohttp.ClientSession | None = None
 
@@ -180,7 +184,7 @@ class Upstream:
         self, route: _Route, replica: Replica, path: str, data: bytes, headers: Headers, tokens: float, alarm: Alarm
     ) -> Reply:
         """One try at one replica, which learns how it went."""
-        turn = _Turn(route.replicas, replica, tokens)
+        turn = _Turn(route.replicas, replica, tokens, partial(self._answers_again, route))
         try:
             async with alarm:
                 response = await self._send(route, route.url(replica.url, path), data, headers)
@@ -195,6 +199,9 @@ class Upstream:
             raise
         alarm.answered(response)
         return Reply(response, route.deployment, turn, alarm)
+
+    def _answers_again(self, route: _Route) -> None:
+        self.returned(route.deployment.name)
 
     async def _send(self, route: _Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
         try:
@@ -281,8 +288,10 @@ class _Route:
 class _Turn:
     """One request at one replica, from being sent to being let go."""
 
-    def __init__(self, replicas: Replicas, replica: Replica, tokens: float) -> None:
+    def __init__(self, replicas: Replicas, replica: Replica, tokens: float, answers_again: Callable[[], None]) -> None:
+        """`answers_again` is told of the first whole answer after a break."""
         self._replicas = replicas
+        self._answers_again = answers_again
         self._replica = replica
         self._tokens = tokens
         self._ended = False
@@ -306,6 +315,8 @@ class _Turn:
 
     def succeeded(self) -> None:
         self._replica.succeeded()
+        if self._probe:
+            self._answers_again()
 
     def failed(self) -> None:
         self._replica.failed(self._replicas.clock())

@@ -15,6 +15,7 @@ url = "{backend}"
 model = "m"
 router_name = "tiny"
 family = "qwen3"
+probe = false
 [deployments.unknown]
 url = "{backend}"
 model = "m"

@@ -22,10 +22,15 @@ T = TypeVar("T")
 
 
 class RunningGateway:
-    """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there."""
+    """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there.
+
+    It probes no deployment of which the table does not say that it shall: what backends get is counted.
+    """
 
     def __init__(self, table: dict[str, Any], folder: Path) -> None:
-        self._set_up(make_parts(parse({"records": {"path": folder / "records.db"}, **table})))
+        deployments = {name: {"probe": False, **given} for name, given in table["deployments"].items()}
+        chosen = {"records": {"path": folder / "records.db"}, **table, "deployments": deployments}
+        self._set_up(make_parts(parse(chosen)))
 
     @classmethod
     def of(cls, parts: Parts) -> RunningGateway:

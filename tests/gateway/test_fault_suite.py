@@ -160,8 +160,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
         settings = table(backend.url)
         limits = {"read_timeout_s": 0.15, "total_timeout_s": 0.4, "connect_timeout_s": 1.0}
         settings["deployments"]["hybrid"] |= limits | {"max_answer_bytes": does.MIB, "max_event_bytes": does.MIB}
-        settings["deployments"]["refusing"] = {"url": f"http://127.0.0.1:{free_port()}/v1", "family": "qwen3"}
-        settings["deployments"]["nameless"] = {"url": "http://no-such-host.invalid/v1", "family": "qwen3"} | limits
+        own = {"family": "qwen3", "probe": False}
+        settings["deployments"]["refusing"] = {"url": f"http://127.0.0.1:{free_port()}/v1", **own}
+        settings["deployments"]["nameless"] = {"url": "http://no-such-host.invalid/v1", **own, **limits}
         settings["models"] |= {name: {"deployment": name} for name in ("refusing", "nameless")}
         path = tmp_path_factory.mktemp("faults") / "records.db"
         records = Noted(path)

@@ -165,7 +165,8 @@ def rss(pid: int) -> int:
 def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3" }}\nmodels.merged = {{ deployment = "dep" }}\n',
+        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3", probe = false }}\n'
+        'models.merged = { deployment = "dep" }\n',
         "utf-8",
     )
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:

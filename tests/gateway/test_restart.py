@@ -29,7 +29,7 @@ PATIENCE_S = 60
 def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path:
     knobs = "".join(f"server.{key} = {value}\n" for key, value in server.items())
     path.write_text(
-        f'{knobs}deployments.dep = {{ url = "{url}", model = "{MODEL}", family = "qwen3" }}\n'
+        f'{knobs}deployments.dep = {{ url = "{url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
         f'models.{name} = {{ deployment = "dep", policy = {{ kind = "client", default_effort = "low" }} }}\n',
         "utf-8",
     )
