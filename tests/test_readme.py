@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from gateway.app import make_parts
+from gateway.defaults import embedded_settings
+from tests.gateway.running import RunningGateway
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -38,10 +42,17 @@ def test_the_configurations_are_ones_the_gateway_takes(
         assert model in done.stdout
 
 
-def test_python_is_python() -> None:
-    assert blocks("python")
-    for block in blocks("python"):
-        ast.parse(block)
+def test_the_programs_run(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One after the other, as a reader would type them, in front of the embedded models."""
+    parts = make_parts(embedded_settings(engine, tmp_path / "records.db"))
+    known: dict[str, Any] = {}
+    with RunningGateway.of(parts) as gateway:
+        for block in blocks("python"):
+            exec(block.replace("http://127.0.0.1:8080", gateway.url), known)
+            printed = capsys.readouterr().out
+            assert printed.count("42") >= block.count("print("), printed
+    for name in ("client", "anthropic"):
+        known[name].close()
 
 
 def test_targets_and_commands_exist() -> None:
