@@ -44,7 +44,7 @@ def _dotted(location: Location, root: type[BaseModel]) -> str:
 
 def _known(location: Location, root: type[BaseModel]) -> list[str]:
     """The valid keys of the table in which an unknown one was found."""
-    table = _walk(location[:-1], root)[0]
+    table = _table_if_given(_walk(location[:-1], root)[0])
     return list(table.model_fields) if _is_table(table) else []
 
 
@@ -70,7 +70,7 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
         elif part in kinds:
             here = kinds[str(part)]
         elif isinstance(part, int):
-            here = None
+            here = get_args(here)[0] if get_origin(here) is list else None
             path.append(part)
     return here, path
 
