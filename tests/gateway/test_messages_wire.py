@@ -418,7 +418,14 @@ def test_calls_that_are_broken_are_the_backends_fault(
     backend.script = answering("length", tool_calls=[call("look", '{"at": "x", "of')])
     body = ask(scripted_gateway).json()
     assert body["stop_reason"] == "max_tokens" and body["content"][0]["input"] == {"at": "x"}
+    backend.script = streaming({"tool_calls": [call("look", '{"at": "x", "of')]}, finish_reason="length")
+    with scripted_gateway.claude() as client, client.messages.stream(**ASK) as stream:
+        message = stream.get_final_message()
+    assert message.stop_reason == "max_tokens" and message.content[0].to_dict()["input"] == {"at": "x"}
     for pieces in (
+        [{"tool_calls": [call("look", '"so"')]}],
+        [{"tool_calls": [call("look", '{"at": ')]}],
+        [{"tool_calls": [call("look", "{"), call("look", "{}", "call-2", 1)]}],
         [{"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}],
         [
             {"tool_calls": [call("a", "{")]},

@@ -57,15 +57,15 @@ def _tool_use(call: Json, finish: Any, own_id: str) -> Json:
         "type": "tool_use",
         "id": id if isinstance(id, str) and id else own_id,
         "name": name,
-        "input": _input(arguments, finish),
+        "input": input_of(arguments, finish == "length"),
     }
 
 
-def _input(arguments: str, finish: Any) -> Json:
-    """The arguments as an object; of an answer that was cut off, as far as they came."""
+def input_of(arguments: str, cut: bool) -> Json:
+    """The arguments as an object; of an answer that was cut off, as far as they came. BackendFailed: they are none."""
     raw = arguments.encode() if arguments.strip() else b"{}"
     try:
-        given = jiter.from_json(raw, partial_mode=True) if finish == "length" else orjson.loads(raw)
+        given = jiter.from_json(raw, partial_mode=True) if cut else orjson.loads(raw)
     except ValueError:
         given = None
     if not isinstance(given, dict):

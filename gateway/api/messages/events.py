@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.api.messages.answer import calls_in, function_in, stopped, text_in, thought_in
+from gateway.api.messages.answer import calls_in, function_in, input_of, stopped, text_in, thought_in
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thoughts import Thoughts
 from gateway.errors import BackendFailed
@@ -31,12 +31,13 @@ class Events:
         self._blank = ""
         self._after_call = ""
         self._call = -1
+        self._arguments: list[str] = []
         self._called = False
         self._finish: Any = None
         self._choice: Json = {}
 
     def feed(self, choice: Json) -> bytes:
-        """BackendFailed: a call without a name, or pieces of a call after another one has begun."""
+        """BackendFailed: a call without a name, pieces of one after another one has begun, arguments that are none."""
         delta = choice.get("delta")
         if choice.get("finish_reason"):
             self._finish, self._choice = choice["finish_reason"], choice
@@ -104,6 +105,7 @@ class Events:
         if arguments:
             if self._kind != "tool_use":
                 raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
+            self._arguments.append(arguments)
             told += self._delta(type="input_json_delta", partial_json=arguments)
         return told
 
@@ -123,6 +125,9 @@ class Events:
         if self._kind == "thinking":
             told = self._delta(type="signature_delta", signature=self._thoughts.signature("".join(self._thought)))
             self._thought.clear()
+        elif self._kind == "tool_use":
+            input_of("".join(self._arguments), self._finish == "length")
+            self._arguments.clear()
         self._kind = ""
         told += event("content_block_stop", index=self._index)
         waiting, self._after_call = self._after_call, ""
