@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -94,7 +93,7 @@ def _response_store(settings: Settings) -> ResponseStore:
     bounds = Bounds(
         given.max_items if given.store else 0, given.max_bytes, given.max_age_s, settings.server.max_body_bytes
     )
-    return ResponseStore(given.path or Path(f"{settings.records.path}.responses"), bounds)
+    return ResponseStore(settings.responses_path, bounds)
 
 
 class _App(FastAPI):

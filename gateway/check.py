@@ -29,6 +29,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
     yield from _access(chosen)
     yield _signing(chosen)
+    yield _responses(chosen)
     server = chosen.server
     yield (
         f"Takes requests of up to {server.max_body_bytes} bytes, {server.max_messages} messages and {server.max_depth} "
@@ -60,6 +61,14 @@ def _signing(chosen: Settings) -> str:
     whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
     own = f"a secret of its own, in {chosen.records.path}.key"
     return f"Signs thoughts with {whose if given else own}."
+
+
+def _responses(chosen: Settings) -> str:
+    kept = chosen.responses
+    if not kept.store:
+        return "Keeps no responses: previous_response_id finds nothing."
+    much = f"{kept.max_items} responses, {kept.max_bytes} bytes, until {kept.max_age_s / 86_400:g} days"
+    return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path}."
 
 
 def _live_keys(access: settings.Access) -> str:

@@ -90,7 +90,7 @@ class Responses(Strict):
     path: Path | None = None
     """The SQLite database; beside the records, in `<records.path>.responses`, if left out."""
     max_items: Annotated[int, Field(ge=1)] = 10_000
-    max_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024 * 1024
+    max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     max_age_s: Annotated[float, Field(gt=0)] = 30 * 24 * 3600.0
     """How long one is kept after it was last used, in seconds."""
 
@@ -247,6 +247,10 @@ class Settings(Strict):
     """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
     deployments: Annotated[dict[str, Deployment], Field(min_length=1)]
     models: Annotated[dict[str, Model], Field(min_length=1)]
+
+    @property
+    def responses_path(self) -> Path:
+        return self.responses.path or Path(f"{self.records.path}.responses")
 
 
 def load(path: Path) -> Settings:

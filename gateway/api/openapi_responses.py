@@ -205,6 +205,7 @@ SCHEMAS: Json = {
             "top_logprobs": _or_null(type="integer", minimum=0, maximum=options.MOST_LOGPROBS),
             "text": _or_null(
                 type="object",
+                additionalProperties=False,
                 properties={
                     "format": {"anyOf": [_FORMAT, {"type": "null"}]},
                     "verbosity": _words("low", "medium", "high"),

@@ -81,6 +81,7 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "5 s to connect, 30 s for the first piece of a stream, 600 s for any piece of an answer, 900 s in all.",
         "Of its 2 replicas, 1 more may be asked when one cannot answer.",
         "Takes requests of up to 33554432 bytes, 10000 messages and 64 levels of JSON.",
+        "Keeps up to 10000 responses, 268435456 bytes, until 30 days after their last use, word for word in",
         "When it is stopped, running answers have 110 s to end.",
         "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places",
         "When it cannot answer, instruct, then thinking stands in.",

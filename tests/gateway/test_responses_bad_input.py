@@ -202,6 +202,7 @@ CASES: list[tuple[Any, ...]] = [
     ({"parallel_tool_calls": "no"}, "parallel_tool_calls", TYPE),
     # The form of the answer.
     ({"text": "json"}, "text", TYPE),
+    ({"text": {"fromat": {"type": "text"}}}, "text.fromat", UNKNOWN),
     ({"text": {"format": "json"}}, "text.format", TYPE),
     ({"text": {"format": {"type": "xml"}}}, "text.format.type", VALUE),
     ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema", MISSING),

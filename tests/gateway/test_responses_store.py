@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,28 @@ async def test_workers_share_it_and_its_bounds(store: ResponseStore, tmp_path: P
     assert all(sum(seen) == 10 and seen == found[0] for seen in found)
     for opened in stores:
         opened.close()
+
+
+def test_workers_may_start_together(tmp_path: Path, clock: Clock) -> None:
+    def start(path: Path) -> None:
+        store = ResponseStore(path, ROOMY, clock)
+        store.open()
+        store.close()
+
+    with ThreadPoolExecutor(8) as workers:
+        for round in range(10):
+            for started in [workers.submit(start, tmp_path / f"{round}.db") for _ in range(8)]:
+                started.result()
+
+
+async def test_what_is_too_old_is_gone_from_the_disk_at_the_start(
+    store: ResponseStore, tmp_path: Path, clock: Clock
+) -> None:
+    await store.put(turn(), None)
+    clock.now += 1001
+    of(store, tmp_path, clock).close()
+    with closing(sqlite3.connect(tmp_path / "kept.db")) as database:
+        assert database.execute("SELECT items, bytes FROM kept").fetchone() == (0, 0)
 
 
 async def test_a_file_that_is_no_store_stops_the_start(tmp_path: Path, clock: Clock) -> None:

@@ -75,7 +75,8 @@ def _say(said: Message, item: Item) -> None:
     kind = item["type"]
     if kind == "reasoning":
         thought = thought_of(item)
-        said["reasoning"] = f"{said['reasoning']}{_BETWEEN}{thought}" if "reasoning" in said else thought
+        if thought:
+            said["reasoning"] = f"{said['reasoning']}{_BETWEEN}{thought}" if "reasoning" in said else thought
     elif kind == "message":
         text = "".join(part.get("text", "") or part.get("refusal", "") for part in item["content"])
         said["content"] = (said["content"] or "") + text

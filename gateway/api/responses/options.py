@@ -83,6 +83,8 @@ def read_options(body: Fields) -> Options:
     stream = bool(body.boolean("stream"))
     _check_stream_options(body, stream)
     reasoning, text = body.table("reasoning"), body.table("text")
+    for name in text.rest("format", "verbosity"):
+        raise text.wrong(name[:100], "is unknown.", "unknown_parameter")
     include = _include(body)
     top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS)
     logprobs = bool(top_logprobs) or "message.output_text.logprobs" in include

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
     id TEXT PRIMARY KEY, key TEXT NOT NULL, root TEXT NOT NULL, previous TEXT, used REAL NOT NULL,
-    bytes INTEGER NOT NULL, input BLOB NOT NULL, response BLOB NOT NULL) WITHOUT ROWID;
+    bytes INTEGER NOT NULL, input BLOB NOT NULL, response BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS responses_used ON responses (used, bytes);
 CREATE TABLE IF NOT EXISTS kept (one INTEGER PRIMARY KEY CHECK (one = 1), items INTEGER, bytes INTEGER);
 INSERT OR IGNORE INTO kept VALUES (1, 0, 0);
@@ -49,7 +49,7 @@ WITH RECURSIVE chain (id, previous, bytes, depth) AS (
     WHERE r.key = :key AND r.used >= :oldest)
 SELECT id, previous, bytes FROM chain ORDER BY depth LIMIT :most
 """
-BUSY_S = 10
+BUSY_S, RETRY_S = 10, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +80,35 @@ class ResponseStore:
         """ConfigError: the database cannot be used."""
         if not self._bounds.items:
             return
+        give_up = time.monotonic() + BUSY_S
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # What was said is in it: for nobody else on this machine to read.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            while True:
+                try:
+                    self._database = self._connect()
+                    return
+                except sqlite3.OperationalError as error:
+                    # Workers that start together are in each other's way, and SQLite itself does not wait for that.
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                        raise
+                    time.sleep(RETRY_S)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError([f"responses.path: {self._path} cannot be used: {error}"]) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
             database.execute("PRAGMA journal_mode=WAL").fetchall()
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute("PRAGMA secure_delete=ON").fetchall()  # deleted is gone, not just forgotten
             database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError([f"responses.path: {self._path} cannot be used: {error}"]) from error
-        self._database = database
+            database.execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
 
     def close(self) -> None:
         with self._lock:
