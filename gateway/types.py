@@ -161,7 +161,10 @@ class Arm:
     @property
     def passed_may_think(self) -> bool:
         """Whether a raw prompt may open a thought there."""
-        return self.none is None or self.none.family.hybrid or self.none.family.off is None
+        if self.none is None:
+            return True
+        family = self.none.family
+        return family.on is not None and (family.hybrid or family.off is None)
 
 
 class EffortForecast(NamedTuple):

@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, OpenAI
 
 MODEL = "tiny"
 THINKING_MODEL = "tiny-thinking"
+INSTRUCT_MODEL = "tiny-instruct"
 TIMEOUT_S = 120.0
 Json = dict[str, Any]
 

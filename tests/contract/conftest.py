@@ -15,13 +15,22 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.contract.backend import MODEL, THINKING_MODEL, Backend
+from tests.contract.backend import INSTRUCT_MODEL, MODEL, THINKING_MODEL, Backend
+from tests.contract.trio import Trio
 from tests.contract.vllm_server import VllmServer
+from tests.gateway.running import RunningGateway
 from tests.vllm_env import ROOT, is_ready, why_not_here
 
 WEIGHTS = ROOT / "gateway" / "embedded" / "weights"
 RUNNING = dict(pair.split("=", 1) for pair in os.environ.get("THINKGATE_TEST_VLLM", "").split())
-FIXTURES = {MODEL: ("backend", "vllm_backend"), THINKING_MODEL: ("thinking_backend", "vllm_thinking_backend")}
+# The fixtures that ask for each model: one of its two backends by parameter, and its vLLM by name.
+FIXTURES = {
+    MODEL: ("backend", "vllm_backend"),
+    THINKING_MODEL: ("thinking_backend", "vllm_thinking_backend"),
+    INSTRUCT_MODEL: ("", "vllm_instruct_backend"),
+}
+# All three at once.
+TRIO = "trio"
 SERVERS = pytest.StashKey[dict[str, VllmServer]]()
 
 
@@ -29,7 +38,7 @@ def _needs_vllm(item: pytest.Item, model: str) -> bool:
     """Whether a test asks for the fixture of a served model: by name, or as one of its two backends."""
     chosen, own = FIXTURES[model]
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return parameters.get(chosen) == "vllm" or own in getattr(item, "fixturenames", ())
+    return "vllm" in (parameters.get(chosen), parameters.get(TRIO)) or own in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(trylast=True)
@@ -49,7 +58,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _server(config: pytest.Config, model: str) -> VllmServer:
     servers = config.stash.setdefault(SERVERS, {})
     if model not in servers:
-        server = VllmServer(WEIGHTS / model, model, Path(mkdtemp(prefix="thinkgate-vllm-")) / "vllm.log")
+        log = Path(mkdtemp(prefix="thinkgate-vllm-")) / "vllm.log"
+        server = VllmServer(WEIGHTS / model, model, log, thinks=model != INSTRUCT_MODEL)
         config.add_cleanup(server.stop)
         server.start()
         servers[model] = server
@@ -75,6 +85,11 @@ def vllm_backend(pytestconfig: pytest.Config) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def vllm_thinking_backend(pytestconfig: pytest.Config) -> Iterator[Backend]:
     yield from _vllm(pytestconfig, THINKING_MODEL)
+
+
+@pytest.fixture(scope="session")
+def vllm_instruct_backend(pytestconfig: pytest.Config) -> Iterator[Backend]:
+    yield from _vllm(pytestconfig, INSTRUCT_MODEL)
 
 
 @pytest.fixture(scope="session")
@@ -114,3 +129,19 @@ class Both:
 @pytest.fixture(scope="session")
 def both(embedded_backend: Backend, vllm_backend: Backend) -> Both:
     return Both(embedded_backend, vllm_backend)
+
+
+@pytest.fixture(scope="session", params=["embedded", "vllm"])
+def trio(request: pytest.FixtureRequest) -> Trio:
+    """All three models, on one engine and then on the other."""
+    if request.param == "embedded":
+        return Trio("embedded", dict.fromkeys(FIXTURES, request.getfixturevalue("engine")))
+    backends: list[Backend] = [request.getfixturevalue(own) for _, own in FIXTURES.values()]
+    return Trio("vllm", {backend.model: backend.url for backend in backends})
+
+
+@pytest.fixture(scope="session")
+def gateway(trio: Trio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """The gateway as it comes: `tiny` is the merged model, `tiny-split` the pair."""
+    with trio.gateway(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
