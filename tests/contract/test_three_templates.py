@@ -125,7 +125,8 @@ def test_a_thought_of_a_tool_loop_reaches_the_prompt(
     without = prompt_tokens(client, model, loop({}), effort)
     kept = prompt_tokens(client, model, loop({name: THOUGHT}), effort)
     assert without == rendered(trio, deployment, loop({}), **more)
-    assert kept == rendered(trio, deployment, loop({name: THOUGHT}), **more) > without + 10
+    # vLLM itself drops a thought that comes under its old name.
+    assert kept == rendered(trio, deployment, loop({"reasoning": THOUGHT}), **more) > without + 10
 
 
 @pytest.mark.parametrize(("model", "effort", "deployment", "more"), REACHED)
