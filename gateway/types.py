@@ -245,7 +245,7 @@ class Call:
     whatever the policy says, `note` what the client is to know of that. `limit` is the client's limit on all completion
     tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `tries` how often
     the client has tried before, `batch` whether it can wait, `wants_account` whether the answer is to say in its body
-    what was made of the effort.
+    what was made of the effort, `stops_answer` whether its stop sequences are for the answer alone and not the thought.
     """
 
     request_id: str
@@ -268,6 +268,7 @@ class Call:
     tries: int = 0
     batch: bool = False
     wants_account: bool = False
+    stops_answer: bool = False
     passed: Passed | None = None
     forwarded: Headers = field(default_factory=dict)
 

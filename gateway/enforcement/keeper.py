@@ -1,4 +1,4 @@
-"""Sends a plan, and sees to it that its budget is kept where the backend does not do that."""
+"""Sends a plan, and sees to it that its budget and its stop sequences are kept where the backend does not do that."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.abilities import Abilities
 from gateway.enforcement.cut import Cut
+from gateway.enforcement.stops import StoppedAnswer, stops_to_keep
 from gateway.enforcement.two_phase import TwoPhase
 from gateway.reply import Reply
 from gateway.types import Call, Plan
@@ -24,7 +25,12 @@ class Keeper:
         applied = plan.applied
         if plan.enforcement in ("native", "none") or applied is None or not applied.think or applied.budget is None:
             path = call.passed.path if call.passed else CHAT
-            return await self._upstream.post(plan, call, spent_s, path)
+            stops = stops_to_keep(plan, call)
+            if not stops:
+                return await self._upstream.post(plan, call, spent_s, path)
+            plan = replace(plan, body=_followed(plan.body, ids=False))
+            del plan.body["stop"]
+            return StoppedAnswer(await self._upstream.post(plan, call, spent_s), plan, stops)
         marks = self._abilities.marks(plan.deployment)
         two_phase = plan.enforcement == "two-phase" and marks is not None
         began = time.perf_counter()

@@ -111,6 +111,7 @@ def test_structured_output_and_stops(thinking: Any, client: anthropic.Anthropic)
     stop = whole.strip()[-1]
     for message in both(client, stop_sequences=[stop], thinking=thinking):
         assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", stop)
+        assert message.content[-1].text == whole[: whole.index(stop)] and message.usage.output_tokens > 1
 
 
 @pytest.mark.parametrize("fields", [{}, {"system": "Be brief."}, {"thinking": OFF}, {"thinking": BUDGET}])

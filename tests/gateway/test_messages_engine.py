@@ -158,7 +158,8 @@ def test_where_it_stops(thinking: Any, client: anthropic.Anthropic) -> None:
         messages = [client.messages.create(**fields), stream.get_final_message()]
     for message in messages:
         assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", stop)
-        assert stop not in "".join(block.text for block in message.content if block.type == "text")
+        assert kinds(message) == (["text"] if thinking is OFF else ["thinking", "text"])
+        assert message.content[-1].text == whole[: whole.index(stop)]
 
 
 def test_the_limit_is_kept(client: anthropic.Anthropic) -> None:

@@ -25,7 +25,7 @@ from gateway.families.compiler import Enforce, compile_plan
 from gateway.seal import Seal
 from gateway.settings import Server
 from gateway.types import BYTES_PER_TOKEN, Call, Headers, Load, Plan
-from gateway.upstream import Upstream
+from gateway.upstream import Upstream, root
 
 log = logging.getLogger("thinkgate")
 
@@ -102,9 +102,7 @@ class CountTokens:
         question = _question(plan.body)
         for url in plan.deployment.urls:
             try:
-                status, raw = await self._upstream.ask(
-                    plan.deployment, f"{url.rpartition('/')[0]}/tokenize", question, TIMEOUT_S
-                )
+                status, raw = await self._upstream.ask(plan.deployment, f"{root(url)}/tokenize", question, TIMEOUT_S)
             except BackendFailed:
                 continue
             if status == 200:

@@ -79,6 +79,7 @@ def read_request(
         tries=wire.tries_before(headers),
         batch=is_batch(None, headers),
         wants_account=wants_account(body, headers),
+        stops_answer=True,
         forwarded=wire.forwarded(headers, asked.request_id),
         omitted=thinking.omitted,
     )

@@ -1,0 +1,77 @@
+"""Stop sequences for the answer alone: vLLM and SGLang look for them in the thought as well, and end there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from gateway.chat_stream import DONE
+from gateway.enforcement.joined import Joined
+from gateway.enforcement.parts import chunk_like, event_of, text_of
+from gateway.enforcement.stop_text import StopText
+from gateway.types import Call, JsonObject, Plan
+from gateway.upstream import Reply
+
+# Of hosted APIs each does as it says.
+_ENGINES = ("vllm", "sglang")
+_BESIDES = ("reasoning", "reasoning_content", "tool_calls")
+
+
+def stops_to_keep(plan: Plan, call: Call) -> Sequence[str]:
+    """The stop sequences of a call that thinks first; none, where the backend may look for them itself."""
+    thinks = plan.applied is not None and plan.applied.think
+    stops = plan.body.get("stop") if call.stops_answer and thinks else None
+    return stops if isinstance(stops, list) and plan.deployment.family.engine in _ENGINES else ()
+
+
+class StoppedAnswer(Joined):
+    """An answer of one choice, which ends where its text meets a stop sequence; the backend is hung up on."""
+
+    def __init__(self, reply: Reply, plan: Plan, stops: Sequence[str]) -> None:
+        """`reply` streams, without being told of `stops`, and tells its usage with every piece."""
+        super().__init__(reply, plan)
+        self.kept = None
+        self._stops = stops
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        listener = _Listener(self._stops)
+        async for events in self._heard(listener):
+            yield events
+        if listener.enough and listener.usage is not None:
+            yield event_of(chunk_like(listener.head, [], usage=listener.usage))
+        yield DONE
+
+
+class _Listener:
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._text = StopText(stops)
+        self.head: JsonObject = {}
+        self.usage: JsonObject | None = None
+
+    @property
+    def enough(self) -> bool:
+        return self._text.met is not None
+
+    def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
+        self.head = chunk
+        if isinstance(chunk.get("usage"), dict):
+            self.usage = chunk["usage"]
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return event_of(chunk)
+        # Usage with every piece was asked for here.
+        chunk.pop("usage", None)
+        delta = choice.get("delta")
+        said = text_of(delta, "content")
+        shown = self._text.push(said) if said else ""
+        if self.enough:
+            ended = {"index": 0, "delta": {"content": shown}, "finish_reason": "stop", "stop_reason": self._text.met}
+            return event_of({**chunk, "choices": [ended]})
+        if not isinstance(delta, dict):
+            delta = choice["delta"] = {}
+        if choice.get("finish_reason") or any(map(delta.get, _BESIDES)):
+            shown += self._text.finish()
+        if shown or said:
+            delta["content"] = shown
+        return event_of(chunk)
