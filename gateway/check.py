@@ -13,7 +13,7 @@ from gateway.families import tell
 from gateway.families import words as family_words
 from gateway.pace import paces
 from gateway.settings import Settings
-from gateway.types import Arm, Deployment, Effort
+from gateway.types import Arm, Deployment, Effort, Fault
 
 _STRICT: Mapping[bool | str, str] = {
     True: "refused, with the list of what can be",
@@ -38,6 +38,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     fallbacks = build.fallbacks(chosen, deployments)
     for deployment in deployments.values():
         yield from _deployment(deployment, fallbacks[deployment.name], sources)
+    yield from _faults(deployments, sources)
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
 
@@ -99,6 +100,19 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
         )
     if fallbacks:
         yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."
+
+
+def _faults(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
+    """What their families and engines are known to get wrong: each once, with the deployments that it is true of."""
+    known: dict[Fault, list[str]] = {}
+    for name, deployment in deployments.items():
+        for fault in deployment.family.faults:
+            known.setdefault(fault, []).append(name)
+    if known:
+        yield ""
+        yield "Known faults of these families and engines:"
+    for fault, names in known.items():
+        yield f"  {', '.join(names)}: {family_words.faulty(fault, sources)}"
 
 
 def _limits(deployment: Deployment) -> str:

@@ -42,3 +42,5 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
         click.echo(f"{row.name} ({row.engine}), {row.about}.")
         for line in words.described(row, sources=True):
             click.echo(f"  {line}")
+        for fault in row.faults:
+            click.echo(f"  Known fault. {words.faulty(fault, sources=True)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gateway.types import Family, JsonObject
+from gateway.types import Family, Fault, JsonObject
 
 DEFAULTS = {
     "on": "Told nothing, it thinks.",
@@ -19,15 +19,18 @@ HISTORY = {
 
 
 def described(family: Family, sources: bool = False) -> Iterator[str]:
-    """Lines for people; with `sources`, each ends with where it is written."""
+    """Lines for people, without the faults; with `sources`, each ends with where it is written."""
     if family.passes_through:
         yield "Nothing is known of it: the client's own words go on, and no effort is enforced."
         return
     for part, line in _lines(family):
         yield f"{line} [{family.sources.get(part, 'no source')}]" if sources else line
-    for fault in family.faults:
-        line = f"Known fault, {fault.when}: {fault.what}. Way round it: {fault.way_round}."
-        yield f"{line} [{fault.source}]" if sources else line
+
+
+def faulty(fault: Fault, sources: bool = False) -> str:
+    """A known fault on one line."""
+    line = f"{fault.when[0].upper()}{fault.when[1:]}: {fault.what}. Way round it: {fault.way_round}."
+    return f"{line} [{fault.source}]" if sources else line
 
 
 def inline(fields: JsonObject) -> str:

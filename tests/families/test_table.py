@@ -78,7 +78,7 @@ def test_an_engine_differs_in_its_words_and_fields() -> None:
 def test_faults_of_budgets_are_told_only_of_families_that_have_them_from_their_engine() -> None:
     told = {fault.source for fault in table.family("qwen3").faults}
     assert {fault.source for fault in table.family("seed-oss").faults}.isdisjoint(told)
-    assert not table.family("granite-3.2").faults
+    assert not table.family("hunyuan-a13b").faults
 
 
 def test_an_operators_row_takes_over_what_it_does_not_say() -> None:
@@ -143,7 +143,7 @@ def test_every_row_can_be_said_in_words(name: str) -> None:
         lines = list(described(row, sources=True))
         assert "no source" not in " ".join(lines)
         if not row.passes_through:
-            assert len(lines) >= 5 + len(row.faults)
+            assert len(lines) >= 5
             assert all(line.endswith("]") for line in lines)
 
 
@@ -157,7 +157,7 @@ def test_check_says_how_a_family_is_told_and_where_that_is_written(tmp_path: Pat
         "No thinking: cannot be told; the nearest is the level low.",
         "Others are rounded: minimal is told as low, medium is told as low, xhigh is told as high.",
         "Thoughts of all turns go back, as reasoning, with chat_template_kwargs {clear_thinking: false}.",
-        "Known fault, when it is told enable_thinking false or the level none: it thinks all the same, at max.",
+        "  d: When it is told enable_thinking false or the level none: it thinks all the same, at max. Way round it:",
     ):
         assert line in short
     assert "parser/glm47_moe.py" not in short
