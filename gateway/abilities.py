@@ -14,11 +14,14 @@ VIOLATIONS = 3
 
 
 class Marks(NamedTuple):
-    """Token ids of what opens a thought, of what closes it, and of all that is written to close one by force."""
+    """Token ids of what opens a thought and of what closes it, and of what is written before and after the latter when
+    a thought is closed by force.
+    """
 
     start: tuple[int, ...]
     end: tuple[int, ...]
-    forced: tuple[int, ...]
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
 
 
 class Ability(NamedTuple):

@@ -14,6 +14,7 @@ import orjson
 from gateway.access.visitor import ANYBODY, Visitor
 from gateway.admission import Gate
 from gateway.efforts import level_of, words
+from gateway.end_text import parted
 from gateway.errors import GatewayError
 from gateway.faults import OWN_ID
 from gateway.pace import Measured
@@ -88,7 +89,8 @@ class Exchange:
         """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""
         self.upstream_id, self.kept = reply.own_id, reply.kept
         if self.plan is not None and self._enforced() == "native":
-            self.seen.mark = self.plan.deployment.family.end_text.strip()
+            end = parted(self.plan.deployment.family.end_text)
+            self.seen.mark = end.mark if end is not None else ""
 
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""

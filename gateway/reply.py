@@ -10,11 +10,10 @@ from typing import Protocol
 @dataclass(slots=True)
 class Kept:
     """What it took to keep the budget: `thought` tokens were let through as thinking, counted here; None where they
-    could not be. `ended`: the thought was ended and the answer written on. `cut`: the answer ends where the budget did.
+    could not be. `cut`: the answer ends where the budget did.
     """
 
     thought: int | None = None
-    ended: bool = False
     cut: bool = False
 
 

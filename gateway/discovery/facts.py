@@ -65,7 +65,7 @@ def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement
     for field in dict.fromkeys((facts.field, facts.streamed_field)):
         if field == "":
             yield Disagreement("field", "its thoughts are not told from its answers: it has no reasoning parser")
-        elif field is not None and field != family.answer_field:
+        elif field is not None and family.answer_field and field != family.answer_field:
             yield Disagreement("field", f"its thoughts are in {field!r}, not in {family.answer_field!r}")
     if facts.budget in ("ignored", "refused"):
         what = "ignores" if facts.budget == "ignored" else "refuses"

@@ -10,6 +10,7 @@ import orjson
 from gateway.abilities import Marks
 from gateway.chat_answer import read_usage
 from gateway.discovery.facts import Facts
+from gateway.end_text import parted
 from gateway.errors import BackendFailed, BackendRefused, GatewayError
 from gateway.families.tell import Told, write
 from gateway.types import NO_THINKING, Deployment, Effort
@@ -48,8 +49,7 @@ class Questions:
 
     def __init__(self, upstream: Upstream, deployment: Deployment, url: str) -> None:
         self._upstream, self._deployment, self._url = upstream, deployment, url
-        self._mark = deployment.family.end_text.strip()
-        self._start = self._mark.replace("/", "", 1)
+        self._end = parted(deployment.family.end_text)
 
     async def signature(self) -> bytes:
         """What is another one when the replica serves something else. GatewayError: it cannot be reached."""
@@ -122,7 +122,9 @@ class Questions:
 
     def _tagged(self, answer: Answer) -> bool:
         """Whether there is a thought in the midst of the answer."""
-        return bool(self._mark) and (self._mark in answer.content or answer.content.lstrip().startswith(self._start))
+        if self._end is None:
+            return False
+        return self._end.mark in answer.content or answer.content.lstrip().startswith(self._end.start)
 
     def _thinks(self, answer: Answer | None) -> bool | None:
         return None if answer is None else bool(answer.thought.strip()) or self._tagged(answer)
@@ -131,12 +133,12 @@ class Questions:
         return answer.field if answer.thought else "" if self._tagged(answer) else None
 
     async def _marks(self) -> Marks | None:
-        """None: no text ends a thought, or the replica does not tell tokens."""
-        end_text = self._deployment.family.end_text
-        if not self._mark or self._start == self._mark:
+        """None: no mark ends a thought, or the replica does not tell tokens."""
+        if self._end is None:
             return None
-        found = [await self._tokens(text) for text in (self._start, self._mark, end_text)]
-        return Marks(*found) if all(found) else None
+        texts = (self._end.start, self._end.mark, self._end.before, self._end.after)
+        found = [await self._tokens(text) if text else () for text in texts]
+        return Marks(*found) if all(bool(ids) == bool(text) for ids, text in zip(found, texts, strict=True)) else None
 
     async def _tokens(self, text: str) -> tuple[int, ...]:
         body = {"model": self._deployment.model, "prompt": text, "add_special_tokens": False}
@@ -165,7 +167,7 @@ class Questions:
         body: dict[str, Any] = {
             "model": self._deployment.model,
             "messages": [{"role": "user", "content": QUESTION}],
-            "max_tokens": tokens,
+            self._deployment.family.limit_field or "max_tokens": tokens,
             **more,
         }
         if more.get("stream"):

@@ -8,7 +8,7 @@ the end of a thought, as a completion. The client gets one chat completion.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import orjson
 
 from gateway.abilities import Marks
 from gateway.chat_stream import DONE
+from gateway.end_text import parted
 from gateway.enforcement.continuation import COMPLETIONS, continuation, room
 from gateway.enforcement.joined import Joined
 from gateway.enforcement.parts import chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
@@ -36,42 +37,53 @@ class TwoPhase(Joined):
         super().__init__(reply, plan)
         self._upstream, self._call, self._marks = upstream, call, marks
         self._began = time.perf_counter() - spent_s
+        end = parted(plan.deployment.family.end_text)
+        assert end is not None, "there are marks"
+        self._end = end
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         assert self.kept is not None
         first = First(self._plan, self._call, self._marks)
         async for events in self._heard(first):
             yield events
-        self.kept.thought = first.spent
         if first.enough:
-            self.kept.ended = True
             last = await self._last_words(first)
-            if last:
+            if not first.prompt or first.ends_in(last, self._end.before):
+                first.before = ()
+            last += self._end.before if first.before else ""
+            if last and not first.hides:
                 yield event_of(chunk_like(first.head, [piece({first.field: last})]))
-            async for events in self._written_on(first):
+            self.kept.cut = not first.prompt
+            async for events in self._written_on(first) if first.prompt else self._ended(first):
                 yield events
+        self.kept.thought = first.spent
         yield DONE
 
     async def _written_on(self, first: First) -> AsyncGenerator[bytes]:
         """The second phase, and the usage of both."""
         body = self._plan.body
         # A grammar for the answer begins right after the mark.
-        forced = self._marks.end if grammar(body) else self._marks.forced
-        after = "" if forced == self._marks.end else _after_mark(self._plan.deployment.family.end_text)
+        after = () if grammar(body) else self._marks.after
+        forced = (*first.before, *self._marks.end, *after)
         done = len(first.ids) + len(forced)
         left = room(body, done)
-        shown = {"token_ids": [*forced]} if first.shows_ids else {}
-        second = Second(first.head, self._plan.deployment.family.end_text.strip(), first.shows_ids)
-        if after or shown:
-            yield event_of(chunk_like(first.head, [piece({"content": after} if after else {}, more=shown)]))
+        ids = {"token_ids": [*forced]} if first.shows_ids else {}
+        text = self._end.shown if after else ""
+        second = Second(first.head, self._end.stray, first.shows_ids)
+        if text or ids:
+            yield event_of(chunk_like(first.head, [piece({"content": text} if text else {}, more=ids)]))
         if left is not None and left <= 0:
-            yield event_of(chunk_like(first.head, [piece({}, "length", {"stop_reason": None})]))
+            async for events in self._ended(first):
+                yield events
         else:
             self._reply = await self._go_on(continuation(body, [*first.prompt, *first.ids, *forced], left, done))
             async for events in self._heard(second):
                 yield events
         usage = usage_of(len(first.prompt), done + second.spent, first.spent)
         yield event_of(chunk_like(first.head, [], usage=usage))
+
+    async def _ended(self, first: First) -> AsyncGenerator[bytes]:
+        yield event_of(chunk_like(first.head, [piece({}, "length", {"stop_reason": None})]))
 
     async def _go_on(self, body: dict[str, Any]) -> Reply:
         """The backend's answer to the second phase. What it refuses of that is no fault of the client's."""
@@ -86,10 +98,10 @@ class TwoPhase(Joined):
 
     async def _last_words(self, first: First) -> str:
         """What was not passed on yet of the thought: pieces of text do not end where tokens do."""
-        if first.hides or not first.spent:
+        if first.hides or not first.written:
             return ""
         deployment = self._plan.deployment
-        body = {"model": deployment.model, "tokens": first.ids[-first.spent :]}
+        body = {"model": deployment.model, "tokens": first.ids[-first.written :]}
         try:
             status, raw = await self._upstream.ask(
                 deployment, f"{root(self._reply.url)}/detokenize", body, timeout_s=TEXT_S
@@ -111,16 +123,23 @@ class First:
         self.head: JsonObject = {}
         self.prompt: list[int] = []
         self.ids: list[int] = []
-        self.field = plan.deployment.family.answer_field
+        self.field = plan.deployment.family.answer_field or THOUGHTS[0]
         self.enough = False
-        self._thought = Thought(applied.budget, marks)
+        # What is written before the mark is thought, too; a budget that is smaller goes without.
+        self.before = marks.before if len(marks.before) < applied.budget else ()
+        self._thought = Thought(applied.budget - len(self.before), marks)
         self._said: list[str] = []
         self._held, self._share = "", 1.0
 
     @property
-    def spent(self) -> int:
-        """Tokens of the thought that were written, of those passed on."""
+    def written(self) -> int:
+        """Tokens of the thought that the backend wrote, of those passed on."""
         return self._thought.spent - self._thought.in_prompt
+
+    @property
+    def spent(self) -> int:
+        """Tokens of the thought, with those that end it by force."""
+        return self.written + (len(self.before) if self.enough else 0)
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
         if self.enough:
@@ -164,6 +183,10 @@ class First:
                 delta.pop(name, None)
         return bool(delta or choice.get("finish_reason") or choice.get("token_ids"))
 
+    def ends_in(self, last: str, text: str) -> bool:
+        """Whether the thought, with these words at its end, ends as it should before its mark."""
+        return ("".join(self._said) + last).endswith(text)
+
     def last_words(self, whole: str | None) -> str:
         """The rest of the thought, whose text is `whole`; without that, of the last piece as much as it has tokens."""
         said = "".join(self._said)
@@ -179,10 +202,10 @@ class Second:
 
     enough = False
 
-    def __init__(self, head: JsonObject, mark: str, shows_ids: bool) -> None:
+    def __init__(self, head: JsonObject, stray: Sequence[str], shows_ids: bool) -> None:
         self._head, self._shows_ids = head, shows_ids
         # Models may end a thought that has been ended for them once more.
-        self._text = Without(mark)
+        self._text = Without(stray)
         self._written = 0
         self._reported: int | None = None
 
@@ -215,8 +238,3 @@ def grammar(body: JsonObject) -> bool:
     form = body.get("response_format")
     constrained = isinstance(form, dict) and form.get("type") not in (None, "text")
     return constrained or body.get("structured_outputs") is not None
-
-
-def _after_mark(end_text: str) -> str:
-    """What is written after the mark that ends a thought, and so belongs to the answer."""
-    return end_text[len(end_text.rstrip()) :]
