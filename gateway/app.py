@@ -157,7 +157,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.router.routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
     started = int(time.time())
     app.include_router(models.router(parts.door, parts.catalogue, started, parts.abilities.enforcement))
-    app.include_router(responses_routes.router(parts.door, parts.responses))
+    app.include_router(responses_routes.router(parts.door, parts.responses, parts.seal))
     app.include_router(ops.health_router())
     app.include_router(ops.router(parts.door, parts.deployments, parts.upstream, parts.stopping))
     if server.metrics:

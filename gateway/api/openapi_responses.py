@@ -33,11 +33,12 @@ def paths(answers: Json) -> Json:
         _query("order", {"enum": ["asc", "desc"]}),
         _query("after", {"type": "string"}, "The id of the item that came last"),
     ]
+    included = _query("include[]", {"type": "array", "items": {"enum": [*options.INCLUDABLE, ACCOUNT]}})
     one = {"parameters": [_ID]}
     return {
         "/v1/responses": {"post": create},
         "/v1/responses/{response_id}": {
-            "get": _kept("A response that was kept", _ref("Response"), answers) | one,
+            "get": _kept("A response that was kept", _ref("Response"), answers) | {"parameters": [_ID, included]},
             "delete": _kept("Its removal", _ref("DeletedResponse"), answers) | one,
         },
         "/v1/responses/{response_id}/input_items": {

@@ -315,6 +315,32 @@ def test_what_is_deleted_is_gone_for_good(scripted_gateway: RunningGateway) -> N
     assert b"a secret of some length" not in kept(scripted_gateway).read_bytes()
 
 
+def test_a_thought_can_be_sealed_later(scripted_gateway: RunningGateway) -> None:
+    with scripted_gateway.sdk() as client:
+        id = client.responses.create(**ASK).id
+        kept: Any = client.responses.retrieve(id, include=["reasoning.encrypted_content"]).output[0]
+        assert scripted_gateway.parts.seal.open(kept.encrypted_content) == "two and two"
+        kept = client.responses.retrieve(id, include=["message.output_text.logprobs"]).output[0]
+        assert kept.encrypted_content is None
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.responses.retrieve(id, include=["reasoning"])  # type: ignore[list-item]
+    assert refused.value.param == "include[0]"
+
+
+def test_gateways_that_share_their_files_share_conversations(backend: ScriptedBackend, start: Start) -> None:
+    """As the workers of one host do: whatever one has kept or sealed, another goes on from."""
+    with start(table(backend.url)).sdk() as one, start(table(backend.url)).sdk() as other:
+        sealing: Any = {"store": False, "include": ["reasoning.encrypted_content"]}
+        first = one.responses.create(**ASK, **sealing).output[0].to_dict(exclude_unset=True)
+        thought: Any = {name: value for name, value in first.items() if name != "content"}
+        other.responses.create(model="plain", input=[thought, {"role": "user", "content": "and?"}])
+        assert backend.last["messages"][0]["reasoning"] == "two and two"
+        kept = one.responses.create(**ASK).id
+        again = other.responses.create(model="merged", input="and?", previous_response_id=kept)
+        assert one.responses.retrieve(again.id).previous_response_id == kept
+    assert len(backend.last["messages"]) == 3
+
+
 def test_nothing_can_be_cancelled_or_streamed_again(scripted_gateway: RunningGateway) -> None:
     with scripted_gateway.sdk() as client:
         id = client.responses.create(**ASK).id

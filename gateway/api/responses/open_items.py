@@ -120,11 +120,11 @@ class OpenCall:
     def __init__(self, events: Events, index: int, id: str, call: str, name: str) -> None:
         self._events = events
         self._where = {"item_id": id, "output_index": index}
-        self._id, self._call, self._name = id, call, name
+        self._named = id, call, name
         self._said: list[str] = []
 
     def open(self) -> bytes:
-        item = output_items.call_item(self._id, self._call, self._name, "", "in_progress")
+        item = self._item("", "in_progress")
         return self._events("response.output_item.added", output_index=self._where["output_index"], item=item)
 
     def add(self, arguments: str) -> bytes:
@@ -132,36 +132,32 @@ class OpenCall:
         return self._events("response.function_call_arguments.delta", **self._where, delta=arguments)
 
     def close(self, status: str) -> tuple[Item, bytes]:
-        text = "".join(self._said)
-        item = output_items.call_item(self._id, self._call, self._name, text, status)
-        told = self._events("response.function_call_arguments.done", **self._where, name=self._name, arguments=text)
+        item = self._item("".join(self._said), status)
         index = self._where["output_index"]
-        return item, told + self._events("response.output_item.done", output_index=index, item=item)
+        return item, self._done(item) + self._events("response.output_item.done", output_index=index, item=item)
+
+    def _item(self, arguments: str, status: str) -> Item:
+        return output_items.call_item(*self._named, arguments, status)
+
+    def _done(self, item: Item) -> bytes:
+        given = {"name": item["name"], "arguments": item["arguments"]}
+        return self._events("response.function_call_arguments.done", **self._where, **given)
 
 
-class OpenCustomCall:
+class OpenCustomCall(OpenCall):
     """Its input is inside the arguments of the function that stands for it: it comes in one piece, at the end."""
-
-    def __init__(self, events: Events, index: int, id: str, call: str, name: str) -> None:
-        self._events = events
-        self._where = {"item_id": id, "output_index": index}
-        self._id, self._call, self._name = id, call, name
-        self._said: list[str] = []
-
-    def open(self) -> bytes:
-        item = output_items.custom_call_item(self._id, self._call, self._name, "", "in_progress")
-        return self._events("response.output_item.added", output_index=self._where["output_index"], item=item)
 
     def add(self, arguments: str) -> bytes:
         self._said.append(arguments)
         return b""
 
-    def close(self, status: str) -> tuple[Item, bytes]:
-        item = output_items.custom_call_item(self._id, self._call, self._name, "".join(self._said), status)
-        told = self._events("response.custom_tool_call_input.delta", **self._where, delta=item["input"])
-        told += self._events("response.custom_tool_call_input.done", **self._where, input=item["input"])
-        index = self._where["output_index"]
-        return item, told + self._events("response.output_item.done", output_index=index, item=item)
+    def _item(self, arguments: str, status: str) -> Item:
+        return output_items.custom_call_item(*self._named, arguments, status)
+
+    def _done(self, item: Item) -> bytes:
+        given = item["input"]
+        told = self._events("response.custom_tool_call_input.delta", **self._where, delta=given)
+        return told + self._events("response.custom_tool_call_input.done", **self._where, input=given)
 
 
 def _part(kind: str, text: str, logprobs: Logprobs) -> dict[str, Any]:

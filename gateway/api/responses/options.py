@@ -15,6 +15,7 @@ from gateway.api.responses.fields import Fields
 from gateway.errors import InvalidRequest
 from gateway.families.compiler import ACCOUNT
 
+SEALED, LOGPROBS = "reasoning.encrypted_content", "message.output_text.logprobs"
 INCLUDABLE = (
     "file_search_call.results",
     "web_search_call.results",
@@ -22,8 +23,8 @@ INCLUDABLE = (
     "message.input_image.image_url",
     "computer_call_output.output.image_url",
     "code_interpreter_call.outputs",
-    "reasoning.encrypted_content",
-    "message.output_text.logprobs",
+    SEALED,
+    LOGPROBS,
 )
 CONTEXTS = ("auto", "current_turn", "all_turns")
 SUMMARIES = ("auto", "concise", "detailed")
@@ -85,9 +86,9 @@ def read_options(body: Fields) -> Options:
     reasoning, text = body.table("reasoning"), body.table("text")
     for name in text.rest("format", "verbosity"):
         raise text.wrong(name[:100], "is unknown.", "unknown_parameter")
-    include = _include(body)
+    include = read_include(body.list("include"))
     top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS)
-    logprobs = bool(top_logprobs) or "message.output_text.logprobs" in include
+    logprobs = bool(top_logprobs) or LOGPROBS in include
     body.word("truncation", ("auto", "disabled"))
     form, told_form = _format(text)
     told: dict[str, Any] = {name: value for name, value in body.given.items() if name not in KNOWN}
@@ -183,9 +184,8 @@ def _check_stream_options(body: Fields, stream: bool) -> None:
         raise body.wrong("stream_options", "is only allowed when `stream` is true.")
 
 
-def _include(body: Fields) -> frozenset[str]:
+def read_include(included: list[Any]) -> frozenset[str]:
     """What is of hosted tools is known, and never comes."""
-    included = body.list("include")
     known = (*INCLUDABLE, ACCOUNT)
     for index, name in enumerate(included):
         param = f"include[{index}]"

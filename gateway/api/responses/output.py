@@ -27,7 +27,7 @@ class Output:
         # The thought or text that is being said, and the calls by the backend's number for them.
         self._index = 0
         self._said: OpenThought | OpenMessage | None = None
-        self._calls: dict[int, tuple[int, OpenCall | OpenCustomCall]] = {}
+        self._calls: dict[int, tuple[int, OpenCall]] = {}
         self._called: set[str] = set()
 
     def add(self, said: Any, logprobs: Any) -> bytes:

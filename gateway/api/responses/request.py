@@ -17,7 +17,7 @@ from gateway.api.responses.errors import UnknownPrevious
 from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items, references
-from gateway.api.responses.options import Options, read_format, read_options
+from gateway.api.responses.options import SEALED, Options, read_format, read_options
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.tools import Tools, read_tools
 from gateway.api.responses.turn import Item, Turn
@@ -124,7 +124,7 @@ def _call(
             root=root,
             echo=echo,
             store=options.store,
-            sealed="reasoning.encrypted_content" in options.include,
+            sealed=SEALED in options.include,
             summary=options.summary,
             logprobs=options.logprobs,
             custom=tools.custom,

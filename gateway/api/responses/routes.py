@@ -9,15 +9,18 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.access.door import Door
 from gateway.api import checks
+from gateway.api.responses.conversation import thought_of
 from gateway.api.responses.errors import UnknownResponse, Unsupported
+from gateway.api.responses.options import SEALED, read_include
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
 from gateway.errors import InvalidRequest
+from gateway.seal import Seal
 
 MOST_LISTED, USUALLY_LISTED = 100, 20
 
 
-def router(door: Door, store: ResponseStore) -> APIRouter:
+def router(door: Door, store: ResponseStore, seal: Seal) -> APIRouter:
     """To everybody their own: responses made with another key are not found."""
     routes = APIRouter(prefix="/v1/responses")
 
@@ -33,7 +36,8 @@ def router(door: Door, store: ResponseStore) -> APIRouter:
         if request.query_params.get("stream", "false") != "false":
             raise Unsupported("stream", "is not served for what was answered before.")
         turn, _ = await find(id, request)
-        return _json(turn.response)
+        included = [*request.query_params.getlist("include"), *request.query_params.getlist("include[]")]
+        return _json(_sealed(turn.response, seal) if SEALED in read_include(included) else turn.response)
 
     @routes.delete("/{id}")
     async def delete(id: str, request: Request) -> Response:
@@ -58,6 +62,15 @@ def router(door: Door, store: ResponseStore) -> APIRouter:
         return _json(_page(items, request.query_params.get))
 
     return routes
+
+
+def _sealed(response: dict[str, Any], seal: Seal) -> dict[str, Any]:
+    """The response with its thoughts also as a client can carry them and not read them."""
+    output = [
+        {**item, "encrypted_content": seal.close(thought_of(item))} if item["type"] == "reasoning" else item
+        for item in response["output"]
+    ]
+    return {**response, "output": output}
 
 
 def _page(items: list[Item], query: Any) -> dict[str, Any]:
