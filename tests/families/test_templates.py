@@ -63,6 +63,10 @@ TEMPLATES = {
     "step-3.5": Renders("always"),
     "step-3.7": Renders("always", ("low", "medium", "high")),
     "ring-2.6": Renders("always", ("low", "medium", "high")),
+    "mimo": Renders("switch_off"),
+    "ling-3": Renders("switch_on"),
+    "laguna": Renders("switch_off", keeps_all=True),
+    "laguna-s": Renders("switch_on"),
 }
 CASES = [(name, engine) for name in TEMPLATES for engine in table.shipped().engines(name)]
 ROWS = pytest.mark.parametrize(("name", "engine"), [pytest.param(*case, id="@".join(case)) for case in CASES])
