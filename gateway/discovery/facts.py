@@ -18,7 +18,8 @@ class Facts:
     """`served`: it lists the model. `thinks_*`: whether it thought when it was told to, told not to, and told nothing.
 
     `budget` is what it made of one. `field` is where it puts thoughts, `""` where it does not tell them from answers;
-    `reports`: it counts thinking tokens, whole and streamed. `marks` are there if it tells the token ids of streams.
+    `reports`: it counts thinking tokens, whole and streamed. `marks` are there if it tells the token ids of streams,
+    and was asked for them: one that keeps budgets was not.
     """
 
     served: bool = True

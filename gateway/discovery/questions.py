@@ -107,12 +107,13 @@ class Questions:
         kept: Literal["kept", "ignored", "refused"] | None = "kept" if answer.used <= least else "ignored"
         if family.budget_field is None or free.used <= least:
             kept = None
+        ids = answer.told_ids and bool(answer.prompt_ids)
         return replace(
             facts,
             budget="refused" if refused else kept,
             streamed_field=self._field(answer) if answer.thought or facts.field is None else facts.field,
             streamed_reports=None if not answer.thought else answer.reported is not None,
-            marks=await self._marks() if answer.told_ids and answer.prompt_ids else None,
+            marks=await self._marks() if ids and (refused or kept != "kept") else None,
         )
 
     def _level(self) -> str | None:
