@@ -14,14 +14,17 @@ from gateway.upstream import Reply
 
 # Of hosted APIs each does as it says.
 _ENGINES = ("vllm", "sglang")
+# vLLM looks for so many at most.
+MOST_STOPS = 4
 _BESIDES = ("reasoning", "reasoning_content", "tool_calls")
 
 
 def stops_to_keep(plan: Plan, call: Call) -> Sequence[str]:
-    """The stop sequences of a call that thinks first; none, where the backend may look for them itself."""
-    thinks = plan.applied is not None and plan.applied.think
-    stops = plan.body.get("stop") if call.stops_answer and thinks else None
-    return stops if isinstance(stops, list) and plan.deployment.family.engine in _ENGINES else ()
+    """Those of a call that thinks first, or that are too many; none, where the backend may look for them itself."""
+    stops = plan.body.get("stop") if call.stops_answer else None
+    if not isinstance(stops, list) or plan.applied is None or plan.deployment.family.engine not in _ENGINES:
+        return ()
+    return stops if plan.applied.think or len(stops) > MOST_STOPS else ()
 
 
 class StoppedAnswer(Joined):

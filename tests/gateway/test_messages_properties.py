@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import cache
+from itertools import count
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from gateway.api.dialect import Asked
 from gateway.api.messages import errors
 from gateway.api.messages.answer import content
 from gateway.api.messages.conversation import read_conversation
+from gateway.api.messages.events import PING, Events
 from gateway.api.messages.request import MessagesCall, read_request
 from gateway.api.messages.teller import MessagesTeller
 from gateway.api.messages.thoughts import Thoughts
@@ -306,3 +308,11 @@ def test_any_plain_answer_is_a_message_or_the_backends_fault(message: Any, finis
         assert error.status == 502
         return
     assert told["content"] and told["stop_reason"]
+
+
+def test_who_sees_nothing_of_a_thought_hears_that_it_goes_on() -> None:
+    for omitted, pings in ((True, 3), (False, 0)):
+        # Every look at the clock takes a second.
+        events = Events(Thoughts(SEAL, omitted), "id", count(0.0, 1.0).__next__)
+        told = b"".join(events.feed({"delta": {"reasoning": "hm"}}) for _ in range(32))
+        assert told.count(PING) == pings

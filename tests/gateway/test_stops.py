@@ -104,6 +104,13 @@ def test_an_answer_that_does_not_meet_it_is_whole(
         assert message.usage.output_tokens == 99
 
 
+def test_more_than_the_engine_takes(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
+    backend.script = thinking_aloud({"content": "so "}, {"content": "END"})
+    body = ask(scripted_gateway, thinking={"type": "disabled"}, stop_sequences=["a", "b", "c", "d", "END"]).json()
+    assert body["content"] == [{"type": "text", "text": "so "}] and body["stop_sequence"] == "END"
+    assert "stop" not in backend.last
+
+
 def test_where_the_backend_may_look_for_them_itself(backend: ScriptedBackend, start: Start) -> None:
     settings = table(backend.url)
     settings["families"] = {"away": {"base": "qwen3", "engine": "hosted", "budget_field": "b", "source": "made up"}}

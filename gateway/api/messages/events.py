@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,6 +14,8 @@ from gateway.api.messages.thoughts import Thoughts
 from gateway.errors import BackendFailed
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+# How often a client that sees nothing of a thought hears that it goes on.
+PING_EVERY_S = 10.0
 
 
 def event(kind: str, **fields: Any) -> bytes:
@@ -21,9 +25,11 @@ def event(kind: str, **fields: Any) -> bytes:
 class Events:
     """Fed with the deltas of a chat completion. What it gives back may be sent at once."""
 
-    def __init__(self, thoughts: Thoughts, id: str) -> None:
-        """`id` begins the ids of calls to which the backend gives none."""
+    def __init__(self, thoughts: Thoughts, id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`id` begins the ids of calls to which the backend gives none; `clock` is in seconds."""
         self._thoughts = thoughts
+        self._clock = clock
+        self._pinged = 0.0
         self._id = id
         self._index = -1
         self._kind = ""
@@ -67,10 +73,15 @@ class Events:
         told = b""
         if self._kind != "thinking":
             told = self._stop() + self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            self._pinged = self._clock()
         self._thought.append(thought)
-        if self._thoughts.omitted:
+        if not self._thoughts.omitted:
+            return told + self._delta(type="thinking_delta", thinking=thought)
+        now = self._clock()
+        if now - self._pinged < PING_EVERY_S:
             return told
-        return told + self._delta(type="thinking_delta", thinking=thought)
+        self._pinged = now
+        return told + PING
 
     def _say(self, text: str) -> bytes:
         if self._kind == "tool_use":
