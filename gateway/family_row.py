@@ -24,6 +24,7 @@ PARTS = {
     "history": ("history", "history_with"),
     "history_field": ("history_field",),
     "answer_field": ("answer_field",),
+    "usage": ("usage_field",),
     "end_text": ("end_text",),
 }
 
@@ -70,6 +71,7 @@ class Sources(Strict):
     history: Text = ""
     history_field: Text = ""
     answer_field: Text = ""
+    usage: Text = ""
     end_text: Text = ""
 
 
@@ -108,6 +110,10 @@ class Cells(Strict):
     """The body fields with which the template keeps them."""
     answer_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = "reasoning"
     """Where thoughts are in answers; false: they are not shown."""
+    usage_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = (
+        "completion_tokens_details.reasoning_tokens"
+    )
+    """Where their tokens are counted in the usage; false: not apart from the answer's."""
     end_text: Annotated[str, BeforeValidator(_false_is_empty)] = "</think>\n\n"
     """What ends a thought and leads to its answer; false: no text can."""
     faults: list[FaultRow] = []

@@ -61,7 +61,8 @@ class Family:
     `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
     (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
     `answer_field` is where the engine puts thoughts in its answers ("": it does not show them), and `end_text` what
-    ends a thought that the gateway has to end itself ("": it cannot be ended by text). `sources` has for each part of
+    ends a thought that the gateway has to end itself ("": it cannot be ended by text). `usage_field` is where in the
+    usage the tokens of thoughts are counted ("": not apart from the answer's). `sources` has for each part of
     the row where it is written. `passes_through`: nothing is known, and the client's own words go on as they are.
     """
 
@@ -86,6 +87,7 @@ class Family:
     history_field: str = "reasoning"
     history_with: JsonObject = field(default_factory=dict)
     answer_field: str = "reasoning"
+    usage_field: str = "completion_tokens_details.reasoning_tokens"
     end_text: str = "</think>\n\n"
     passes_through: bool = False
     faults: tuple[Fault, ...] = ()

@@ -54,6 +54,8 @@ def _lines(family: Family) -> Iterator[tuple[str, str]]:
     if family.on is not None:
         shown = f"come in {family.answer_field}" if family.answer_field else "are not shown"
         yield "answer_field", f"Thoughts {shown}."
+        counted = f"in {family.usage_field}" if family.usage_field else "only together with the answer's"
+        yield "usage", f"Their tokens are counted {counted}."
 
 
 def _off(family: Family) -> str:

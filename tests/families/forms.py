@@ -66,7 +66,7 @@ def _thought(family: str, engine: str) -> dict[str, Any]:
 def _usage(family: str, engine: str) -> dict[str, Any]:
     """Tokens as counted there: OpenAI's details; SGLang also has its own field; Anthropic's surface has neither."""
     counts: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
-    if not family.startswith("anthropic") and family != "instruct":
+    if table.shipped().family(family, engine).usage_field and family != "instruct":  # type: ignore[arg-type]
         counts["completion_tokens_details"] = {"reasoning_tokens": THOUGHT_TOKENS}
         if engine == "sglang":
             counts["reasoning_tokens"] = THOUGHT_TOKENS

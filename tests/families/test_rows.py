@@ -16,7 +16,7 @@ from gateway.families import table
 from gateway.family_row import PARTS
 from gateway.types import Family
 from tests.families import record as recording
-from tests.families.forms import ANSWER, THOUGHT
+from tests.families.forms import ANSWER, THOUGHT, THOUGHT_TOKENS
 from tests.families.record import ASKED, FOLDER, LEVELS, Recorder, fixture, path, read, rows
 
 NAMES = table.shipped().names()
@@ -71,7 +71,7 @@ def test_there_is_no_fixture_without_a_family() -> None:
 @ROWS
 def test_every_part_of_a_row_says_where_it_is_written(name: str, engine: str) -> None:
     row = family(name, engine)
-    told = {"hybrid", "default", "off", "on", "history", "history_field", "answer_field", "budget"}
+    told = {"hybrid", "default", "off", "on", "history", "history_field", "answer_field", "usage", "budget"}
     told |= {"levels"} if row.levels else set()
     told |= {"nearest"} if row.nearest else set()
     told |= {"limit"} if row.limit_field else set()
@@ -210,6 +210,8 @@ def test_what_comes_back_reaches_the_client(name: str, engine: str) -> None:
     deltas = [event for event in seen["stream"] if "usage" not in event]
     assert "".join(delta.get("content") or "" for delta in deltas) == ANSWER
     assert seen["stream"][-1]["usage"] == seen["answer"]["usage"]
+    counted = bool(row.usage_field) and row.on is not None
+    assert value_in(seen["answer"]["usage"], row.usage_field) == (THOUGHT_TOKENS if counted else None)
     if row.on is not None and row.answer_field:
         assert message[row.answer_field] == THOUGHT
         assert "".join(delta.get(row.answer_field) or "" for delta in deltas) == THOUGHT
