@@ -110,6 +110,11 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"system": ["x"]}, "system.0", TYPE),
     ({"system": [{"type": "image"}]}, "system.0.type", VALUE),
     ({"system": [{"type": "text"}]}, "system.0.text", MISSING),
+    (
+        {"messages": [{"role": "system", "content": "x"}, {"role": "system", "content": [{}]}]},
+        "messages.1.content.0.type",
+        MISSING,
+    ),
     (said({"role": "system", "content": [USE]}, *HI), "messages.1.content.0.type", VALUE),
     # The model's own turns.
     (said(assistant(TEXT)), "messages", CANNOT),
@@ -145,6 +150,12 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     (said(assistant(USE), user({**RESULT, "content": [1]})), "messages.2.content.0.content.0", TYPE),
     (said(assistant(USE), user({**RESULT, "is_error": 1})), "messages.2.content.0.is_error", TYPE),
     (said(assistant(USE), user(TEXT)), "messages.1.content.0.id", VALUE),
+    (said(assistant(USE), {"role": "system", "content": "x"}), "messages.1.content.0.id", VALUE),
+    (
+        said(assistant(USE), {"role": "system", "content": "x"}, assistant(TEXT), *HI),
+        "messages.1.content.0.id",
+        VALUE,
+    ),
     (said(assistant(USE, USE), user(RESULT)), "messages.1.content.1.id", VALUE),
     (said(assistant({**USE, "id": None}), user(RESULT)), "messages.1.content.0.id", MISSING),
     (said(assistant({**USE, "id": ""}), user(RESULT)), "messages.1.content.0.id", MISSING),

@@ -449,6 +449,18 @@ def test_calls_without_an_id_get_one(scripted_gateway: RunningGateway, backend: 
     assert len(set(ids)) == 4 and all(str(id).startswith("toolu_") for id in ids)
 
 
+def test_calls_that_all_have_the_same_index(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
+    backend.script = streaming(
+        {"tool_calls": [call("a", '{"x":')]},
+        {"tool_calls": [{"index": 0, "id": "call-1", "function": {"name": "a", "arguments": "1}"}}]},
+        {"tool_calls": [call("b", "{}", "call-2")]},
+        finish_reason="tool_calls",
+    )
+    with scripted_gateway.claude() as client, client.messages.stream(**ASK) as stream:
+        used = [block.to_dict() for block in stream.get_final_message().content]
+    assert [(block["id"], block["input"]) for block in used] == [("call-1", {"x": 1}), ("call-2", {})]
+
+
 def test_what_was_read_from_a_cache(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 64}}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from gateway.api.checks import wrong_type, wrong_value
 from gateway.api.messages import fields
@@ -27,19 +26,20 @@ Placed = tuple[Json, str]
 
 def read_conversation(body: Json, most: int, seal: Seal) -> list[Json]:
     """InvalidRequest: no conversation, a thought that is not ours, a result without its call or a call without its."""
-    messages = _system(body.get("system"), "system")
+    messages = _system(_blocks(body, "system", "")) if body.get("system") is not None else []
     open_calls: dict[str, str] = {}
-    last = ""
+    role = ""
     for role, blocks in _turns(body, most):
-        last = role
         if role == "system":
-            messages += _system([block for block, _ in blocks], blocks[0][1].rpartition(".")[0] if blocks else "system")
+            messages += _system(blocks)
         elif role == "user":
             messages += _user(blocks, open_calls)
         else:
+            _all_answered(open_calls)
             message, open_calls = _assistant(blocks, seal)
             messages.append(message)
-    if last == "assistant":
+    _all_answered(open_calls)
+    if role == "assistant":
         raise fields.unsupported(
             "messages", "must not end with the assistant's: no backend is asked to go on with a message that is begun."
         )
@@ -63,42 +63,34 @@ def _turns(body: Json, most: int) -> Iterator[tuple[str, list[Placed]]]:
             yield role, blocks
             blocks = []
         role = next_role
-        blocks += _blocks(message, here, role)
+        found = _blocks(message, "content", here)
+        if not found and role == "user":
+            param = at(here, "content")
+            raise InvalidRequest(f"{param} is empty.", param=param, code="empty_array")
+        blocks += found
     yield role, blocks
 
 
-def _blocks(message: Json, where: str, role: str) -> list[Placed]:
-    content = message.get("content")
+def _blocks(outer: Json, name: str, where: str) -> list[Placed]:
+    """Those of a field that holds a string or blocks."""
+    content = outer.get(name)
     if content is None:
-        raise fields.missing(at(where, "content"))
+        raise fields.missing(at(where, name))
     if isinstance(content, str):
-        return [({"type": "text", "text": content}, at(where, "content"))]
+        return [({"type": "text", "text": content}, at(where, name))]
     if not isinstance(content, list):
-        raise wrong_type(at(where, "content"), "a string or a list of blocks", content)
-    if not content and role == "user":
-        raise InvalidRequest(f"{at(where, 'content')} is empty.", param=at(where, "content"), code="empty_array")
-    return list(fields.tables(message, "content", where))
+        raise wrong_type(at(where, name), "a string or a list of blocks", content)
+    return list(fields.tables(outer, name, where))
 
 
-def _system(value: Any, where: str) -> list[Json]:
-    """One message, of a string or of blocks of text; none, if they say nothing."""
-    if value is None:
-        return []
-    if isinstance(value, str):
-        texts = [value]
-    elif isinstance(value, list):
-        texts = [_system_text(block, at(where, index)) for index, block in enumerate(value)]
-    else:
-        raise wrong_type(where, "a string or a list of text blocks", value)
+def _system(blocks: list[Placed]) -> list[Json]:
+    """One message, of blocks of text; none, if they say nothing."""
+    texts = []
+    for block, where in blocks:
+        fields.word(block, "type", where, ("text",))
+        texts.append(fields.text(block, "text", where))
     text = _SYSTEM_JOINT.join(text for text in texts if text and not text.startswith(_BILLING))
     return [{"role": "system", "content": text}] if text else []
-
-
-def _system_text(block: Any, where: str) -> str:
-    if not isinstance(block, dict):
-        raise wrong_type(where, "an object", block)
-    fields.word(block, "type", where, ("text",))
-    return fields.text(block, "text", where)
 
 
 def _user(blocks: list[Placed], open_calls: dict[str, str]) -> list[Json]:

@@ -36,7 +36,7 @@ class Events:
         self._thought: list[str] = []
         self._blank = ""
         self._after_call = ""
-        self._call = -1
+        self._call, self._call_id = -1, ""
         self._arguments: list[str] = []
         self._called = False
         self._finish: Any = None
@@ -102,17 +102,19 @@ class Events:
         name, arguments = function_in(call)
         index = call.get("index")
         place = index if type(index) is int else self._call + bool(name)
+        given = call.get("id")
+        id = given if isinstance(given, str) else ""
         told = b""
-        if place != self._call:
+        # Some backends give all of their calls the same index.
+        if place != self._call or (name and id and id != self._call_id):
             if not name and not arguments:
                 return b""
             if not name or place < self._call:
                 raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
             told = self._stop()
             self._blank, self._call, self._called = "", place, True
-            id = call.get("id")
-            id = id if isinstance(id, str) and id else f"toolu_{self._id}_{place}"
-            told += self._start("tool_use", {"type": "tool_use", "id": id, "name": name, "input": {}})
+            self._call_id = id or f"toolu_{self._id}_{place}"
+            told += self._start("tool_use", {"type": "tool_use", "id": self._call_id, "name": name, "input": {}})
         if arguments:
             if self._kind != "tool_use":
                 raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
