@@ -100,8 +100,9 @@ class Exchange:
             headers["x-thinkgate-effort"] = self.plan.level or (self.level_of(applied) if applied else "unknown")
             if applied is not None:
                 headers["x-thinkgate-budget"] = "unlimited" if applied.budget is None else str(applied.budget)
-            if self.plan.notes:
-                headers["x-thinkgate-note"] = "; ".join(self.plan.notes)
+            notes = self._notes()
+            if notes:
+                headers["x-thinkgate-note"] = "; ".join(notes)
         if self.decision is not None:
             headers["x-thinkgate-reason"] = self.decision.reason
         if self.arm is not None:

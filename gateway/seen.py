@@ -26,6 +26,8 @@ class Seen:
         if type(thought) is str:
             self.pieces += 1
             self.thought += len(thought)
+            if len(delta) == 1:
+                return
         content = delta.get("content")
         if type(content) is str:
             self.answer += len(content)

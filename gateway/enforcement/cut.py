@@ -9,7 +9,7 @@ from gateway.abilities import Marks
 from gateway.chat_answer import read_usage
 from gateway.chat_stream import DONE
 from gateway.enforcement.joined import Joined
-from gateway.enforcement.parts import chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
+from gateway.enforcement.parts import choices_of, chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
 from gateway.enforcement.thought import Thought
 from gateway.types import Call, JsonObject, Plan
 from gateway.upstream import Reply
@@ -86,15 +86,15 @@ class Knife:
                     choice.thought.read_prompt(prompt)
         if not self._shows_ids:
             chunk.pop("prompt_token_ids", None)
-        choices, usage = chunk.get("choices"), chunk.get("usage")
-        if not isinstance(choices, list) or not choices:
+        choices, usage = choices_of(chunk), chunk.get("usage")
+        if not choices:
             if isinstance(usage, dict):
                 chunk["usage"] = with_thought(usage, self.spent)
             return event_of(chunk)
         # Usage that comes with every piece was asked for here.
         running = read_usage(chunk.pop("usage", None))
         self._prompt = running.prompt_tokens if self._prompt is None else self._prompt
-        told = [shown for one in choices if isinstance(one, dict) and (shown := self._choice(one, running)) is not None]
+        told = [shown for one in choices if (shown := self._choice(one, running)) is not None]
         return event_of({**chunk, "choices": told}) if told else b""
 
     def _choice(self, given: dict[str, Any], running: Any) -> JsonObject | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.chat_answer import dumped
+from gateway.errors import BackendFailed
 from gateway.types import JsonObject
 
 NOTHING: JsonObject = {}
@@ -38,10 +39,20 @@ def usage_of(prompt: int, completion: int, thought: int) -> JsonObject:
 
 def with_thought(usage: Any, thought: int) -> JsonObject:
     """A backend's usage, with the thought that it did not count itself."""
-    details = usage.get("completion_tokens_details")
-    if isinstance(details, Mapping) and details.get("reasoning_tokens") is not None:
+    given = usage.get("completion_tokens_details")
+    details = given if isinstance(given, Mapping) else NOTHING
+    if details.get("reasoning_tokens") is not None:
         return dict(usage)
-    return {**usage, "completion_tokens_details": {**(details or {}), "reasoning_tokens": thought}}
+    return {**usage, "completion_tokens_details": {**details, "reasoning_tokens": thought}}
+
+
+def choices_of(chunk: JsonObject) -> list[dict[str, Any]]:
+    """The choices of a chunk, as far as they make sense. BackendFailed: one that does not say which it is."""
+    given = chunk.get("choices")
+    choices = [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
+    if any(type(choice.get("index", 0)) is not int for choice in choices):
+        raise BackendFailed("The backend sent an event that is no chat completion.")
+    return choices
 
 
 def ids_of(value: Any) -> list[int]:

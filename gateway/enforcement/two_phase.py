@@ -19,7 +19,7 @@ from gateway.chat_stream import DONE
 from gateway.end_text import parted
 from gateway.enforcement.continuation import COMPLETIONS, continuation, room
 from gateway.enforcement.joined import Joined
-from gateway.enforcement.parts import chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
+from gateway.enforcement.parts import choices_of, chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
 from gateway.enforcement.thought import Thought
 from gateway.enforcement.without import Without
 from gateway.errors import BackendFailed, BackendRefused, GatewayError
@@ -151,10 +151,10 @@ class First:
             self._thought.read_prompt(prompt)
         if not self.shows_ids:
             chunk.pop("prompt_token_ids", None)
-        usage, choices = chunk.get("usage"), chunk.get("choices")
+        usage, choices = chunk.get("usage"), choices_of(chunk)
         if isinstance(usage, dict):
             chunk["usage"] = with_thought(usage, self.spent)
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        if not choices:
             return event_of(chunk)
         return event_of(chunk) if self._take(choices[0]) else b""
 
@@ -214,11 +214,11 @@ class Second:
         return self._written if self._reported is None else self._reported
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
-        usage, choices = chunk.get("usage"), chunk.get("choices")
+        usage, choices = chunk.get("usage"), choices_of(chunk)
         reported = usage.get("completion_tokens") if isinstance(usage, dict) else None
         if type(reported) is int:
             self._reported = reported
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        if not choices:
             return b""
         choice = choices[0]
         ids, reason = ids_of(choice.get("token_ids")), choice.get("finish_reason")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.enforcement.parts import choices_of
 from gateway.errors import BackendFailed
 from gateway.types import JsonObject
 
@@ -68,9 +69,9 @@ class Whole:
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
         self._rest |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
-        for choice in chunk.get("choices") or ():
+        for choice in choices_of(chunk):
             try:
-                self._choices.setdefault(choice["index"], _Choice()).add(choice)
+                self._choices.setdefault(choice.get("index", 0), _Choice()).add(choice)
             except (AttributeError, KeyError, TypeError) as error:
                 raise BackendFailed("The backend sent an event that is no chat completion.") from error
         return b""

@@ -60,11 +60,11 @@ def pair(engine: str, limitless: str, tmp_path_factory: pytest.TempPathFactory) 
         RunningGateway(_table(engine, False, AS_NATIVE), tmp_path_factory.mktemp("native")) as native,
     ):
         for name in FAMILIES:
-            _until_known(kept, name)
+            until_known(kept, name)
         yield [kept, native]
 
 
-def _until_known(gateway: RunningGateway, deployment: str) -> None:
+def until_known(gateway: RunningGateway, deployment: str) -> None:
     """Wait until discovery has been there; it goes on in the gateway's own loop."""
     deadline = time.monotonic() + 60
     abilities, known = gateway.parts.abilities, gateway.parts.deployments[deployment]
@@ -203,7 +203,7 @@ def test_other_dialects_are_kept_to_their_budgets_too(pair: list[RunningGateway]
 
 def test_the_record_says_how_the_budget_was_kept(limitless: str, tmp_path: Path) -> None:
     with RunningGateway(_table(limitless, True, {}), tmp_path) as gateway:
-        _until_known(gateway, "tiny")
+        until_known(gateway, "tiny")
         for stream in (False, True):
             answer = _ask(gateway, long_thought(), thinking_token_budget=9, stream=stream)
             # As the family's own row ends thoughts.
