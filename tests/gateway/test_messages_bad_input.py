@@ -240,6 +240,8 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"container": "c"}, "container", CANNOT),
     ({"inference_geo": "eu"}, "inference_geo", CANNOT),
     ({"mcp_servers": [{"type": "url"}]}, "mcp_servers", CANNOT),
+    ({"thread": {"type": "create"}}, "thread", "thread_unsupported_request"),
+    ({"thread": {"type": "continue", "previous_message_id": "msg_1"}}, "thread", "thread_unsupported_request"),
 ]
 
 

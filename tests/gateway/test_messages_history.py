@@ -8,6 +8,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from anthropic import beta_tool
 
 from gateway.families.table import shipped
 from gateway.seal import Seal
@@ -203,3 +204,40 @@ def test_every_family_gets_the_thoughts_that_it_wants(backend: ScriptedBackend, 
         for row in rows:
             check_agent(row, run_agent(plainly, client, backend, row, 3, True))
     assert len(rows) >= 40
+
+
+@beta_tool
+def look(at: str) -> str:
+    """Looks at a thing.
+
+    Args:
+        at: where it is
+    """
+    return f"saw {at}"
+
+
+def agent(connection: Connection) -> Any:
+    """A model that looks three times and is done then."""
+    turn = sum(message["role"] == "tool" for message in connection.request.body["messages"])
+    stream = connection.request.body.get("stream")
+    if turn == 3:
+        return (streaming({"content": "done"}) if stream else answering(content="done"))(connection)
+    said = {"reasoning": f"{THOUGHT}{turn}", "tool_calls": [call("look", f'{{"at": "{turn}"}}', f"call-{turn}")]}
+    pieces = [{name: value} for name, value in said.items()]
+    told = streaming(*pieces, finish_reason="tool_calls") if stream else answering("tool_calls", **said)
+    return told(connection)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_sdks_own_tool_loop(stream: bool, client: anthropic.Anthropic, backend: ScriptedBackend) -> None:
+    """It first asks the server to keep the conversation; told that it does not, it sends all of it each time."""
+    backend.script = agent
+    runner = client.beta.messages.tool_runner(
+        model="plain", max_tokens=3000, tools=[look], messages=HI, thinking={"type": "adaptive"}, stream=stream
+    )
+    messages = [running.get_final_message() for running in runner] if stream else list(runner)
+    assert [message.stop_reason for message in messages] == ["tool_use"] * 3 + ["end_turn"]
+    assert messages[-1].content[0].text == "done"
+    assert [one["reasoning"] for one in returned(backend)] == [f"{THOUGHT}{turn}" for turn in range(3)]
+    results = [message["content"] for message in backend.last["messages"] if message["role"] == "tool"]
+    assert results == ["saw 0", "saw 1", "saw 2"]

@@ -101,8 +101,11 @@ def test_the_choice_of_tools(
 
 
 def test_what_is_not_known_is_ignored_aloud(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
-    answer = ask(scripted_gateway, context_management={"edits": []}, of_tomorrow=1, **{"\r\nodd: x": 1})
-    assert "ignored: context_management, of_tomorrow" in answer.headers["x-thinkgate-note"]
+    config = {"effort": "high", "task_budget": {"type": "tokens", "total": 5}}
+    fields = {"context_management": {"edits": []}, "of_tomorrow": 1, "output_config": config, "\r\nodd: x": 1}
+    answer = ask(scripted_gateway, **fields)
+    told = "ignored: context_management, of_tomorrow, output_config.task_budget"
+    assert told in answer.headers["x-thinkgate-note"]
     assert "odd" not in answer.headers["x-thinkgate-note"]
     assert "context_management" not in backend.last
     assert scripted_gateway.records()[0]["notes"].startswith("ignored: ")

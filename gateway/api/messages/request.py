@@ -16,6 +16,7 @@ from gateway.api.messages.fields import Json
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.tools import read_format, read_tools
 from gateway.catalogue import Catalogue, Model
+from gateway.errors import InvalidRequest
 from gateway.seal import Seal
 from gateway.types import Call
 
@@ -25,9 +26,13 @@ _READ = frozenset(
     {
         *("model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k"),
         *("tools", "tool_choice", "thinking", "output_config", "metadata", "service_tier", "speed", "container"),
-        *("inference_geo", "mcp_servers", "thinkgate", "include"),
+        *("inference_geo", "mcp_servers", "thinkgate", "include", "thread"),
     }
 )
+_READ_INSIDE = {
+    "thinking": frozenset({"type", "budget_tokens", "display"}),
+    "output_config": frozenset({"effort", "format"}),
+}
 _SANE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -47,6 +52,7 @@ def read_request(
     limit = fields.whole(body, "max_tokens", 1, checks.MOST_TOKENS)
     if limit is None and not counting:
         raise fields.missing("max_tokens")
+    _refuse(body)
     thinking = read_thinking(body, model.levels, model.policy.has_dial, limit)
     stream = bool(fields.flag(body, "stream"))
     chat = {
@@ -59,7 +65,6 @@ def read_request(
         **read_format(body),
         **thinking.chat,
     }
-    _refuse(body)
     return MessagesCall(
         request_id=asked.request_id,
         dialect="messages",
@@ -117,11 +122,17 @@ def _refuse(body: Json) -> None:
     for name in ("container", "inference_geo", "mcp_servers"):
         if body.get(name):
             raise fields.unsupported(name, "is not offered here.")
+    if body.get("thread") is not None:
+        # By this code the SDK knows that it must send whole conversations; its tool runner then does, by itself.
+        said = "thread is not offered here: no conversation is kept. Send all of it, and no thread."
+        raise InvalidRequest(said, param="thread", code="thread_unsupported_request")
 
 
 def _ignored(body: Json) -> str:
     """Fields of other releases or of betas, in words: whoever sends them is to know that nothing is made of them."""
     names = [name for name in body if name not in _READ and name not in _HARMLESS]
+    for outer, known in _READ_INSIDE.items():
+        names += [f"{outer}.{name}" for name in fields.table(body, outer) or () if name not in known]
     sane = [name for name in names if _SANE_NAME.fullmatch(name)][:10]
     return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
 
