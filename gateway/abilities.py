@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gateway.types import Call, Deployment, Enforcement
 
 # What cannot be joined out of two answers: the second one is bare text.
-_ONE_PIECE = ("tools", "functions", "logprobs", "continue_final_message")
+_ONE_PIECE = ("functions", "logprobs", "continue_final_message")
 # So many answers in a row that exceed their budgets show that a backend is not what it was taken for.
 VIOLATIONS = 3
 
@@ -68,7 +68,8 @@ class Abilities:
 
 def _can_be_joined(call: Call) -> bool:
     """Whether an answer can be written on as a completion: one text, after a prompt that is nothing but tokens."""
-    if call.choices > 1 or any(map(call.body.get, _ONE_PIECE)):
+    calls = call.body.get("tools") and call.body.get("tool_choice") != "none"
+    if call.choices > 1 or calls or any(map(call.body.get, _ONE_PIECE)):
         return False
     contents = [message.get("content") for message in call.body["messages"]]
     parts = [part for content in contents if isinstance(content, list) for part in content]

@@ -116,6 +116,16 @@ SCHEMAS: Json = {
             "decided": {"type": "string", "description": "What the policy chose: none, tokens, or unlimited"},
             "applied": {"type": ["string", "null"], "description": "What the model was told; null: it cannot be told"},
             "used": {"type": ["integer", "null"], "description": "Thinking tokens spent; null: nobody knows"},
+            "used_from": {"enum": ["reported", "counted", None], "description": "By the backend, or by the gateway"},
+            "enforced": {
+                "enum": ["native", "two-phase", "cut", "none", None],
+                "description": "Who kept the budget: the backend; the gateway, by ending the thought and having the "
+                "answer written on, or by ending the answer there; nobody",
+            },
+            "verdict": {
+                "enum": ["within", "over", "unknown", None],
+                "description": "Whether the backend kept to its budget; null: it had none",
+            },
         },
     },
     "Models": {

@@ -43,7 +43,7 @@ class Disagreement(NamedTuple):
 
 
 # Everything that a row and a deployment can disagree about.
-WHATS = ("model", "context", "on", "off", "default", "field", "budget")
+WHATS = ("model", "context", "on", "off", "default", "field", "usage", "budget")
 
 
 def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement]:
@@ -68,6 +68,9 @@ def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement
             yield Disagreement("field", "its thoughts are not told from its answers: it has no reasoning parser")
         elif field is not None and family.answer_field and field != family.answer_field:
             yield Disagreement("field", f"its thoughts are in {field!r}, not in {family.answer_field!r}")
+    if family.usage_field and False in (facts.reports, facts.streamed_reports):
+        where = " in streams" if facts.reports else ""
+        yield Disagreement("usage", f"it does not report thinking tokens{where}: they are counted here")
     if facts.budget in ("ignored", "refused"):
         what = "ignores" if facts.budget == "ignored" else "refuses"
         yield Disagreement("budget", f"it {what} budgets in {family.budget_field!r}: {_instead(facts, deployment)}")

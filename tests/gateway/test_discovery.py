@@ -45,6 +45,7 @@ class Manner:
     context: int = 4096
     version: str = "1"
     status: int = 200
+    late: int = 0
 
     async def __call__(self, connection: Connection) -> None:
         path, body = connection.request.path, connection.request.body
@@ -72,6 +73,7 @@ class Manner:
         switch = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
         thinks = self.default if switch is None else self.on if switch else not self.off
         granted = body.get("thinking_token_budget") if self.budget == "kept" else None
+        granted = None if granted is None else granted + self.late
         spent = (THOUGHT if granted is None else granted) if thinks else 0
         usage: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": spent + 1, "total_tokens": spent + 8}
         if self.reports:
@@ -136,7 +138,10 @@ def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> N
         ),
         (
             Manner(budget="ignored", ids=False, reports=False),
-            [f"budget: it ignores {IN_FIELD}: the gateway cuts answers whose thoughts exceed them"],
+            [
+                "usage: it does not report thinking tokens: they are counted here",
+                f"budget: it ignores {IN_FIELD}: the gateway cuts answers whose thoughts exceed them",
+            ],
         ),
         (
             Manner(field="", budget="refused"),
@@ -153,6 +158,11 @@ def test_disagreements_are_told(backend: ScriptedBackend, manner: Manner, expect
     lines, disagree = _probe(backend.url, max_context=4096)
     assert disagree
     assert lines[1:] == [f"  {line}" for line in expected]
+
+
+def test_an_engine_that_ends_thoughts_a_token_late_keeps_budgets(backend: ScriptedBackend) -> None:
+    backend.script = Manner(late=1)
+    assert _probe(backend.url) == ([f"Probed dep at {backend.url}: {AS_IT_SHOULD}"], False)
 
 
 def test_token_ids_that_are_refused_say_nothing_of_the_budget(backend: ScriptedBackend) -> None:
