@@ -21,6 +21,7 @@ PARTS = {
     "nearest": ("nearest",),
     "budget": ("budget_field", "budget_least", "budget_most", "budget_step", "budget_with", "budget_instead"),
     "limit": ("limit_field",),
+    "system": ("system",),
     "history": ("history", "history_with"),
     "history_field": ("history_field",),
     "answer_field": ("answer_field",),
@@ -68,6 +69,7 @@ class Sources(Strict):
     nearest: Text = ""
     budget: Text = ""
     limit: Text = ""
+    system: Text = ""
     history: Text = ""
     history_field: Text = ""
     answer_field: Text = ""
@@ -103,6 +105,8 @@ class Cells(Strict):
     """Whether a budget is told instead of a level, and never beside one."""
     limit_field: FieldName | None = None
     """The only name that it knows for the limit on all tokens of an answer; if left out, it knows the client's own."""
+    system: Literal["anywhere", "first"] = "anywhere"
+    """Where its template allows messages of the system: if at the beginning alone, later ones go to the user's."""
     history: Literal["drop", "tools", "keep"] = "drop"
     """Which thoughts of earlier turns go back: none, those since the last user's message, or all."""
     history_field: FieldName = "reasoning"

@@ -58,6 +58,7 @@ class Family:
     of a level where it cannot be told beside one. `limit_field` is the only name that it knows for the limit on all
     tokens of an answer; None: it knows the client's own.
 
+    `system` says where its template allows messages of the system: `anywhere`, or at the beginning alone (`first`).
     `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
     (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
     `answer_field` is where the engine puts thoughts in its answers ("": it does not show them), and `end_text` what
@@ -83,6 +84,7 @@ class Family:
     budget_with: JsonObject = field(default_factory=dict)
     budget_instead: bool = False
     limit_field: str | None = None
+    system: Literal["anywhere", "first"] = "anywhere"
     history: Literal["drop", "tools", "keep"] = "drop"
     history_field: str = "reasoning"
     history_with: JsonObject = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway import efforts
 from gateway.families import body as fields
-from gateway.families import history, limits, refusal, tell
+from gateway.families import history, limits, refusal, system, tell
 from gateway.families.terms import Terms
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
 
@@ -77,7 +77,7 @@ def _compile(
         notes.append(f"no room to think: of {call.limit} tokens the least thought leaves none")
         told = tell.nearest(NO_THINKING, "", family, terms.levels, by, notes)
     messages, thoughts = history.send_back(body["messages"], family, notes)
-    body["messages"] = messages
+    body["messages"] = system.where_allowed(messages, family, notes)
     tell.write(told, family, body)
     if thoughts:
         fields.merge(body, family.history_with, instead=False)

@@ -43,10 +43,15 @@ def _first_kept(messages: Sequence[JsonObject], family: Family) -> int:
     if family.history == "drop":
         return len(messages)
     asked = [index for index, message in enumerate(messages) if message.get("role") == "user"]
-    # What a user says right after a tool's result, without an answer in between, is said inside the loop.
-    while asked and asked[-1] > 0 and messages[asked[-1] - 1].get("role") in ("tool", "user"):
+    while asked and _inside(messages, asked[-1]):
         asked.pop()
     return asked[-1] if asked else 0
+
+
+def _inside(messages: Sequence[JsonObject], index: int) -> bool:
+    """Whether a user's message is within a loop: it comes after a tool's result, and no answer is in between."""
+    roles = (message.get("role") for message in reversed(messages[:index]))
+    return next((role for role in roles if role not in ("system", "developer")), None) in ("tool", "user")
 
 
 def _has_thought(message: JsonObject) -> bool:

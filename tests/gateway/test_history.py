@@ -75,7 +75,8 @@ def test_a_thought_survives_any_hops_byte_for_byte(thoughts: list[str], hops: li
 
 
 def test_what_is_said_right_after_a_result_is_said_inside_the_loop() -> None:
-    for beside in ([], [{"role": "user", "content": "on"}], [{"role": "user", "content": "on"}] * 2):
+    on, now = {"role": "user", "content": "on"}, {"role": "system", "content": "now"}
+    for beside in ([], [on], [on, on], [now], [now, on], [on, now, on]):
         messages, _ = send_back([*TALK, *beside], family("tools"), [])
         assert [message["reasoning"] for message in messages if "reasoning" in message] == [" second\nthought "]
     answered = [*TALK, {"role": "assistant", "content": "2"}, {"role": "user", "content": "three"}]
