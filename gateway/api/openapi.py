@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api import openapi_messages, openapi_responses
+from gateway.api import openapi_messages, openapi_passed, openapi_responses
 from gateway.api.openapi_schemas import SCHEMAS
 
 Json = dict[str, Any]
@@ -16,8 +16,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
         "/v1/chat/completions": {"post": _CHAT},
         **openapi_messages.paths(_HEADERS, _STATUSES),
         **openapi_responses.paths(_CHAT["responses"]),
-        "/v1/models": {"get": _get("The models that the client may use", _ref("Models"), "Models")},
-        "/v1/models/{name}": {"get": _get("One model", _ref("Model"), "Models") | {"parameters": [_NAME]}},
+        **openapi_passed.paths(_CHAT["responses"], _ERROR),
         "/health": {"get": _get("Whether the process lives", _STATUS, "Operations")},
         "/ready": {"get": _READY},
     }
@@ -30,7 +29,7 @@ def document(version: str, keyed: bool, metrics: bool) -> Json:
         "info": {"title": "Thinkgate", "version": version, "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS | openapi_messages.SCHEMAS | openapi_responses.SCHEMAS,
+            "schemas": SCHEMAS | openapi_messages.SCHEMAS | openapi_responses.SCHEMAS | openapi_passed.SCHEMAS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     } | ({"security": [{"key": []}]} if keyed else {})
@@ -57,7 +56,6 @@ _ERROR = _json(
     {"$ref": "#/components/schemas/Error"},
 )
 _STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
-_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _READY = {
     "summary": "Whether requests can be answered",
     "tags": ["Operations"],

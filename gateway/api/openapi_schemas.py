@@ -128,24 +128,6 @@ SCHEMAS: Json = {
             },
         },
     },
-    "Models": {
-        "type": "object",
-        "required": ["object", "data"],
-        "properties": {
-            "object": {"const": "list"},
-            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}},
-        },
-    },
-    "Model": {
-        "type": "object",
-        "required": ["id", "object", "created", "owned_by"],
-        "properties": {
-            "id": {"type": "string"},
-            "object": {"const": "model"},
-            "created": {"type": "integer", "description": "When the gateway started, in Unix seconds"},
-            "owned_by": {"const": "thinkgate"},
-        },
-    },
     "Error": {
         "type": "object",
         "required": ["error"],

@@ -23,7 +23,7 @@ EMBEDDING = Passed("/embeddings", "input", "data")
 # Without a limit, engines make a raw completion so long.
 USUAL_LIMIT = 16
 # Fields of a chat that ask for an effort: a backend would ignore them, and the client would not know.
-_OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate")
+OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate")
 
 
 def read_completion(asked: Asked) -> Call:
@@ -102,7 +102,7 @@ class PassedOn:
 
 
 def _check_fields(body: Mapping[str, object]) -> None:
-    for name in _OF_A_CHAT:
+    for name in OF_A_CHAT:
         if body.get(name) is not None:
             said = f"{name} is for chats: nothing is decided here, and the backend gets the prompt as it is."
             raise InvalidRequest(said, param=name, code="unknown_parameter")
