@@ -6,7 +6,12 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-_MARK = re.compile(r"([<\[])/([^<>\[\]\s]+)([>\]])")
+# What closes a thought, and what had opened it: </think>, [/THINK], <channel|>, <|END_THINKING|>.
+_MARKS = (
+    (re.compile(r"([<\[])/([^<>\[\]\s]+[>\]])"), r"\1\2"),
+    (re.compile(r"<([^<>|\s]+)\|>"), r"<|\1>"),
+    (re.compile(r"<\|END_([^<>|\s]+)\|>"), r"<|START_\1|>"),
+)
 _TAG = re.compile(r"<([^<>/\s]+)>")
 
 
@@ -26,11 +31,12 @@ class EndText(NamedTuple):
 @cache
 def parted(end_text: str) -> EndText | None:
     """None: there is no mark in it that closes what another one opens."""
-    found = _MARK.search(end_text)
+    found = next(((match, start) for mark, start in _MARKS if (match := mark.search(end_text))), None)
     if found is None:
         return None
-    left, name, right = found.groups()
-    after = end_text[found.end() :]
+    match, start = found
+    after = end_text[match.end() :]
     tags = _TAG.findall(after)
-    stray = (found[0], *(f"</{tag}>" for tag in tags))
-    return EndText(left + name + right, end_text[: found.start()], found[0], after, "" if tags else after, stray)
+    stray = (match[0], *(f"</{tag}>" for tag in tags))
+    before = end_text[: match.start()]
+    return EndText(match.expand(start), before, match[0], after, "" if tags else after, stray)

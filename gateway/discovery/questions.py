@@ -101,10 +101,12 @@ class Questions:
         family = self._deployment.family
         least = max(family.budget_least, 1)
         bounded = Told(Effort(True, least), self._level(), "native" if family.budget_field is not None else "none")
-        answer = await self._ask(bounded, TOKENS + least, stream=True, return_token_ids=True)
+        # A budget that is not small is not tried out, only told.
+        tokens = TOKENS + least if least <= TOKENS else TOKENS
+        answer = await self._ask(bounded, tokens, stream=True, return_token_ids=True)
         if answer is None:
             # It may be the token ids that it does not like.
-            answer = await self._ask(bounded, TOKENS + least, stream=True)
+            answer = await self._ask(bounded, tokens, stream=True)
         refused = answer is None and family.budget_field is not None
         if refused:
             bounded = bounded._replace(effort=Effort(True), enforcement="none")

@@ -91,6 +91,24 @@ def test_a_mark_in_arguments_is_mended_for_the_client_and_noted(backend: Scripte
     assert row["notes"] == answer["thinkgate"]["notes"][0]
 
 
+def test_a_mark_in_the_arguments_of_a_stream_is_noted(backend: ScriptedBackend, start: Start) -> None:
+    async def forced(connection: Connection) -> None:
+        await connection.begin_stream()
+        function = {"name": "f", "arguments": '{"a": "x</think>y"}'}
+        await connection.event(delta(tool_calls=[{"index": 0, "id": "1", "type": "function", "function": function}]))
+        await connection.event(delta("tool_calls"))
+        await connection.event(usage_chunk())
+        await connection.event("[DONE]")
+        await connection.end_stream()
+
+    backend.script = forced
+    gateway = start(table(backend.url))
+    body = {"model": "fixed", "messages": [{"role": "user", "content": "hi"}], "stream": True, "include": ["thinkgate"]}
+    assert "the end of a thought is in the arguments of a tool call" in gateway.post(body).text
+    (row,) = gateway.records()
+    assert row["notes"] == "the end of a thought is in the arguments of a tool call"
+
+
 def test_a_stream_without_usage_is_counted_by_its_pieces(backend: ScriptedBackend, start: Start) -> None:
     async def silent(connection: Connection) -> None:
         await connection.begin_stream()
