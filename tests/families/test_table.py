@@ -46,6 +46,8 @@ def faults_of(row: dict[str, Any], **deployment: Any) -> list[str]:
         ("high", False, {}, "high high high - high high"),
         ("low medium xhigh", True, {"high": "xhigh"}, "low - - xhigh - xhigh"),
         ("minimal max", True, {}, "- minimal minimal max max -"),
+        ("low max", True, {"high": "xhigh", "medium": "max"}, "low - max low max -"),
+        ("low max", False, {"minimal": "none"}, "low - low low max -"),
     ],
 )
 def test_the_nearest_level_stands_in(levels: str, can_be_off: bool, said: dict[str, str], expected: str) -> None:
