@@ -88,6 +88,8 @@ _BUDGET: Json = {
 _DISPLAY: Json = {"enum": [*DISPLAYS, None], "description": "omitted: the client sees nothing of a thought"}
 _FORMAT = _object(("type", "schema"), type={"const": "json_schema"}, schema={"type": "object"})
 
+_NOT_OFFERED: Json = {"type": "null", "description": "Not offered here: a request that asks for it is refused"}
+
 _ASKED: Json = {
     "model": {"type": "string", "minLength": 1},
     "messages": {**_list("MessagesTurn"), "minItems": 1, "description": "The last one must not be the assistant's"},
@@ -144,6 +146,7 @@ SCHEMAS: Json = {
             ),
             "service_tier": {"enum": ["auto", "standard_only", None]},
             "speed": {"enum": ["standard", None]},
+            **dict.fromkeys(("container", "inference_geo", "mcp_servers", "thread"), _NOT_OFFERED),
             "include": _or_null(
                 type="array", items={"type": "string"}, description="`thinkgate`: what was made of the effort"
             ),
