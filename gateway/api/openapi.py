@@ -48,7 +48,7 @@ def _get(summary: str, schema: Json, tag: str) -> Json:
 
 
 _ABOUT = (
-    "Chat completions as OpenAI and vLLM speak them. How hard the model thinks is decided for each request, unless the "
+    "Chat completions and responses as OpenAI speaks them, messages as Anthropic does. How hard the model thinks is decided for each request, unless the "
     "client says it: in any of the usual fields, which must not contradict each other."
 )
 _ERROR = _json(
