@@ -48,8 +48,9 @@ def _get(summary: str, schema: Json, tag: str) -> Json:
 
 
 _ABOUT = (
-    "Chat completions and responses as OpenAI speaks them, messages as Anthropic does. How hard the model thinks is decided for each request, unless the "
-    "client says it: in any of the usual fields, which must not contradict each other."
+    "Chat completions and responses as OpenAI speaks them, messages as Anthropic does. How hard the model thinks is "
+    "decided for each request, unless the client says it: in any of the usual fields, which must not contradict each "
+    "other."
 )
 _ERROR = _json(
     "An error: of the client (4xx), of the gateway's own (500), or of the backend, with its own status and words",
