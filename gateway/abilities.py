@@ -9,8 +9,9 @@ from gateway.types import Call, Deployment, Enforcement
 
 # What cannot be joined out of two answers: the second one is bare text.
 _ONE_PIECE = ("functions", "logprobs", "continue_final_message")
-# So many answers in a row that exceed their budgets show that a backend is not what it was taken for.
-VIOLATIONS = 3
+# So many answers in a row that exceed their budgets by more than so many tokens show that a backend is not what it was
+# taken for. Engines that keep budgets may force the end a little late, with speculative decoding above all.
+VIOLATIONS, LATE = 3, 8
 
 
 class Marks(NamedTuple):
@@ -56,9 +57,9 @@ class Abilities:
         self._found[deployment] = found
         self._exceeded.pop(deployment, None)
 
-    def answered(self, deployment: str, exceeded: bool) -> None:
-        """An answer was checked against its budget."""
-        if exceeded:
+    def answered(self, deployment: str, exceeded: int) -> None:
+        """An answer was checked against its budget, and `exceeded` it by so many tokens."""
+        if exceeded > LATE:
             times = self._exceeded[deployment] = self._exceeded.get(deployment, 0) + 1
             if times == VIOLATIONS:
                 self.doubted(deployment)

@@ -18,6 +18,9 @@ from typing import Any, TextIO
 import orjson
 
 from gateway import build, settings
+from gateway.abilities import Abilities
+from gateway.discovery.discovery import learn
+from gateway.enforcement.keeper import Keeper
 from gateway.errors import ConfigError, GatewayError
 from gateway.families.compiler import compile_plan
 from gateway.families.terms import Terms
@@ -133,12 +136,15 @@ async def _collect(
 
     upstream, failed, queue = Upstream(deployments), 0, iter(jobs)
     await upstream.open()
+    abilities = Abilities()
+    await learn(upstream, deployments.values(), abilities)
+    keeper = Keeper(upstream, abilities)
     with tqdm(total=len(jobs), unit=" answers", disable=None) as progress:
 
         async def worker() -> None:
             nonlocal failed
             for target, prompt in queue:
-                row = await _answer(upstream, target, prompt)
+                row = await _answer(keeper, abilities, target, prompt)
                 failed += row is None
                 if row is not None:
                     file.write(json.dumps(row) + "\n")
@@ -152,18 +158,18 @@ async def _collect(
     return failed
 
 
-async def _answer(upstream: Upstream, target: Target, prompt: Prompt) -> dict[str, Any] | None:
+async def _answer(keeper: Keeper, abilities: Abilities, target: Target, prompt: Prompt) -> dict[str, Any] | None:
     body: dict[str, Any] = {"model": target.deployment.model, "messages": prompt.messages, "temperature": 0}
     if prompt.tools:
         body["tools"] = prompt.tools
     if target.effort == NO_THINKING:
         body.update(_PROBE)
     call = Call(request_id=prompt.id, dialect="chat", model=target.deployment.model, body=body)
-    plan = compile_plan(call, target.effort, target.arm, Terms())
+    plan = compile_plan(call, target.effort, target.arm, Terms(), enforce=abilities.enforcement)
     for _ in range(_ATTEMPTS):
         started = time.perf_counter()
         try:
-            reply = await upstream.post(plan, call)
+            reply = await keeper.post(plan, call, 0.0)
             try:
                 answer = orjson.loads(await reply.read())
             finally:

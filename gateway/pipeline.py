@@ -169,7 +169,7 @@ class Pipeline:
         self.records.write(record)
         self.metrics.finished(record)
         if record.deployment is not None and record.verdict is not None and exchange.kept is None:
-            self.abilities.answered(record.deployment, record.verdict == "over")
+            self.abilities.answered(record.deployment, record.exceeded or 0)
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
         exchange.leave(exchange.measured())

@@ -65,6 +65,25 @@ class Discovery:
             watch.doubt()
 
 
+def conclude(deployment: Deployment, all_facts: Iterable[Facts], abilities: Abilities) -> None:
+    """What can be done about budgets at a deployment, going by what was seen at its replicas."""
+    served = [ability(facts, deployment) for facts in all_facts if facts.served]
+    if served:
+        abilities.learn(deployment.name, weakest(served))
+
+
+async def learn(upstream: Upstream, deployments: Iterable[Deployment], abilities: Abilities) -> None:
+    """The same once, of all that are to be probed and can be reached, for whoever does wait for it."""
+    for deployment in deployments:
+        seen: list[Facts] = []
+        for url in deployment.urls if deployment.probe else ():
+            try:
+                seen.append(await Questions(upstream, deployment, url).facts())
+            except GatewayError as error:
+                log.warning("deployment %s: %s cannot be probed: %s", deployment.name, url, error.for_log())
+        conclude(deployment, seen, abilities)
+
+
 class _Watch:
     """One deployment, all of its replicas."""
 
@@ -121,9 +140,7 @@ class _Watch:
 
     def _conclude(self) -> None:
         deployment, all_facts = self._deployment, list(self._facts.values())
-        served = [facts for facts in all_facts if facts.served]
-        if served:
-            self._abilities.learn(deployment.name, weakest([ability(facts, deployment) for facts in served]))
+        conclude(deployment, all_facts, self._abilities)
         found = frozenset(one for facts in all_facts for one in disagreements(facts, deployment))
         for what in WHATS:
             self._tell(deployment.name, what, any(one.what == what for one in found))

@@ -16,7 +16,8 @@ _OF_CHATS = frozenset(
         "reasoning", "reasoning_effort", "include_reasoning", "thinking", "chat_template", "chat_template_kwargs",
         "add_generation_prompt", "continue_final_message", "add_special_tokens", "documents", "echo", "logprobs",
         "top_logprobs", "n", "store", "metadata", "modalities", "audio", "prediction", "verbosity",
-        "web_search_options", "service_tier", "return_prompt_text", "mm_processor_kwargs", "media_io_kwargs",
+        "web_search_options", "service_tier", "return_prompt_text", "request_id", "truncate_prompt_tokens",
+        "truncation_side", "mm_processor_kwargs", "media_io_kwargs",
     )
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from gateway.engine_process import EngineProcess
 from router_model.tasks import generate, write_jsonl
 
 CONFIG = """
@@ -43,6 +44,17 @@ TARGETS = {
 def collect(config: Path, tasks: Path, out: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway.cli", "collect", "--config", config, "--tasks", tasks, "--out", out]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_budgets_are_kept_where_the_engine_does_not_keep_them(tmp_path: Path) -> None:
+    config, tasks, out = tmp_path / "c.toml", tmp_path / "tasks.jsonl", tmp_path / "outcomes.parquet"
+    write_jsonl(generate(22, PROMPTS), tasks)
+    with EngineProcess(budgets="ignored") as limitless:
+        config.write_text(CONFIG.format(engine=limitless.url()), "utf-8")
+        done = collect(config, tasks, out)
+    assert done.returncode == 0, done.stderr
+    bounded = [row["thinking_tokens"] for row in pq.read_table(out).to_pylist() if row["mode"] == "budget"]
+    assert 0 < max(bounded) <= 16
 
 
 def test_every_effort_is_collected_once_even_after_an_interruption(engine: str, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_stream_without_usage_is_counted_by_its_pieces(backend: ScriptedBacken
 
 def test_violations_are_counted_for_each_deployment(backend: ScriptedBackend, start: Start) -> None:
     async def boundless(connection: Connection) -> None:
-        usage = {**usage_chunk()["usage"], "completion_tokens_details": {"reasoning_tokens": 107}}
+        usage = {**usage_chunk()["usage"], "completion_tokens_details": {"reasoning_tokens": 109}}
         await connection.answer(200, json.dumps({**ANSWER, "usage": usage}).encode())
 
     backend.script = boundless
@@ -137,12 +137,12 @@ def test_violations_are_counted_for_each_deployment(backend: ScriptedBackend, st
     gateway.parts.abilities.doubted = doubted.append
     body = {"model": "fixed", "messages": [{"role": "user", "content": "hi"}], "include": ["thinkgate"]}
     accounts = [gateway.post(body).json()["thinkgate"] for _ in range(4)]
-    assert [(one["used"], one["used_from"], one["verdict"]) for one in accounts] == [(107, "reported", "over")] * 4
+    assert [(one["used"], one["used_from"], one["verdict"]) for one in accounts] == [(109, "reported", "over")] * 4
     assert doubted == ["hybrid"]
     page = gateway.get("/metrics").text
     assert 'thinkgate_budget_answers_total{deployment="hybrid",verdict="over"} 4.0' in page
-    assert 'thinkgate_budget_exceeded_tokens_total{deployment="hybrid"} 28.0' in page
+    assert 'thinkgate_budget_exceeded_tokens_total{deployment="hybrid"} 36.0' in page
     rows = gateway.records()
     assert [(row["applied"], row["used"], row["verdict"], row["exceeded"]) for row in rows] == [
-        ("100", 107, "over", 7)
+        ("100", 109, "over", 9)
     ] * 4
