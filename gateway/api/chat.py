@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api import checks, wire
+from gateway.api import checks, known_fields, wire
 from gateway.api.chat_teller import ChatTeller
 from gateway.api.dialect import Asked
 from gateway.api.effort_fields import read_dial, read_effort, wants_account
@@ -39,11 +39,12 @@ class Chat:
 
 
 def read_call(asked: Asked, catalogue: Catalogue, max_messages: int) -> Call:
-    """A checked call. Only the fields that the gateway reads are checked; the rest is the backend's to judge."""
+    """A checked call. Of the fields that it does not read, the gateway checks no more than the kind of value."""
     body, headers = asked.body, asked.headers
     model = catalogue.find(checks.text(body, "model"))
     checks.messages(body, max_messages)
     checks.objects(body, "tools")
+    known_fields.check(body, known_fields.OF_CHATS)
     stream = bool(checks.boolean(body, "stream"))
     options = checks.table(body, "stream_options")
     effort = read_effort(body, model.levels)

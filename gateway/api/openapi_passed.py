@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.api.checks import MOST_CHOICES, MOST_TOKENS
+from gateway.api.known_fields import OF_COMPLETIONS, OF_EMBEDDINGS
 from gateway.api.models import MOST_ON_A_PAGE
+from gateway.api.openapi_schemas import kinds_of
 from gateway.api.passed import OF_A_CHAT
 from gateway.efforts import LEVELS
 
@@ -93,6 +95,7 @@ SCHEMAS: Json = {
             "best_of": _or_null(type="integer", minimum=1, maximum=MOST_CHOICES),
             "stream": _or_null(type="boolean"),
             "stream_options": _or_null(type="object", properties={"include_usage": _or_null(type="boolean")}),
+            **kinds_of(OF_COMPLETIONS),
             **_NO_EFFORT,
         },
     },
@@ -108,6 +111,7 @@ SCHEMAS: Json = {
         "properties": {
             "model": {"type": "string", "minLength": 1},
             "input": _PROMPT,
+            **kinds_of(OF_EMBEDDINGS),
             **_NO_EFFORT,
         },
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.api.checks import MOST_CHOICES, MOST_THINKING, MOST_TOKENS
+from gateway.api.known_fields import OF_CHATS, Kinds
 from gateway.efforts import LEVELS
 
 Json = dict[str, Any]
@@ -20,6 +21,12 @@ def _count(least: int, most: int, description: str) -> Json:
     return _or_null(type="integer", minimum=least, maximum=most, description=description)
 
 
+def kinds_of(fields: Kinds) -> Json:
+    """Fields of which only the kind of value is known."""
+    return {name: {"type": [*(_NAMES[kind] for kind in kinds), "null"]} for name, (kinds, _) in fields.items()}
+
+
+_NAMES = {float: "number", int: "integer", bool: "boolean", str: "string", list: "array", dict: "object"}
 SCHEMAS: Json = {
     "ChatRequest": {
         "type": "object",
@@ -82,9 +89,12 @@ SCHEMAS: Json = {
                     )
                 },
             ),
-            "metadata": {"description": "`conversation_id` in it keeps a conversation in one arm of an experiment"},
-            "safety_identifier": {"description": "Does the same for a user"},
-            "user": {"description": "Does the same for a user"},
+            **kinds_of(OF_CHATS),
+            "metadata": _or_null(
+                type="object", description="`conversation_id` in it keeps a conversation in one arm of an experiment"
+            ),
+            "safety_identifier": _or_null(type="string", description="Does the same for a user"),
+            "user": _or_null(type="string", description="Does the same for a user"),
         },
     },
     "Message": {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gateway.api import checks, wire
+from gateway.api import checks, known_fields, wire
 from gateway.api.chat import is_batch, unit_of
 from gateway.api.chat_teller import ChatTeller
 from gateway.api.dialect import Asked
@@ -29,7 +29,7 @@ OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate")
 def read_completion(asked: Asked) -> Call:
     """InvalidRequest: a field that the gateway reads is wrong. The rest is the backend's to judge."""
     body = asked.body
-    _check_fields(body)
+    _check_fields(body, known_fields.OF_COMPLETIONS)
     prompts = 1 if body.get("prompt_embeds") is not None and "prompt" not in body else checks.prompts(body, "prompt")
     options = checks.table(body, "stream_options")
     limit = checks.integer(body, "max_tokens", 0, checks.MOST_TOKENS)
@@ -55,7 +55,7 @@ def read_completion(asked: Asked) -> Call:
 def read_embedding(asked: Asked) -> Call:
     """The same; engines also take `messages` instead of an input."""
     body = asked.body
-    _check_fields(body)
+    _check_fields(body, known_fields.OF_EMBEDDINGS)
     if body.get("messages") is not None and "input" not in body:
         checks.objects(body, "messages")
     else:
@@ -101,7 +101,8 @@ class PassedOn:
         return headers
 
 
-def _check_fields(body: Mapping[str, object]) -> None:
+def _check_fields(body: Mapping[str, object], kinds: known_fields.Kinds) -> None:
+    known_fields.check(body, kinds)
     for name in OF_A_CHAT:
         if body.get(name) is not None:
             said = f"{name} is for chats: nothing is decided here, and the backend gets the prompt as it is."
