@@ -12,8 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-MODULES = ("tests.fuzz.test_requests", "tests.fuzz.test_answers", "tests.fuzz.test_files", "tests.fuzz.test_engine",
-           "tests.gateway.test_chat_stream", "tests.gateway.test_messages_properties")  # fmt: skip
+MODULES = (
+    *(f"tests.fuzz.test_{name}" for name in ("requests", "passed", "responses", "answers", "files", "engine")),
+    "tests.fuzz.test_kept_answers",
+    "tests.gateway.test_chat_stream",
+    "tests.gateway.test_messages_properties",
+)
 CORPUS = Path("runs/fuzz")
 # It talks to a gateway in another thread, whose coverage says nothing of the input alone.
 NOT_HERE = "test_any_http_of_a_backend_is_an_answer_or_an_error"
