@@ -89,6 +89,8 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
     for line in family_words.described(family, sources):
         yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
+    if deployment.probe:
+        yield "  It is asked, on start and on change, if it does what its family says; `check --probe` does that now."
     replicas = len(deployment.urls)
     if replicas > 1:
         yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."

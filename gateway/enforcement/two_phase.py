@@ -66,13 +66,14 @@ class TwoPhase(Joined):
         after = () if grammar(body) else self._marks.after
         forced = (*first.before, *self._marks.end, *after)
         done = len(first.ids) + len(forced)
-        left = room(body, done)
+        left, context = room(body, done), self._plan.deployment.max_context
+        full = context is not None and len(first.prompt) + done >= context
         ids = {"token_ids": [*forced]} if first.shows_ids else {}
         text = self._end.shown if after else ""
         second = Second(first.head, self._end.stray, first.shows_ids)
         if text or ids:
             yield event_of(chunk_like(first.head, [piece({"content": text} if text else {}, more=ids)]))
-        if left is not None and left <= 0:
+        if full or (left is not None and left <= 0):
             async for events in self._ended(first):
                 yield events
         else:

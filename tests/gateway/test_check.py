@@ -79,6 +79,7 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "Deployment instruct: model 'instruct' at http://gpu-2:8000/v1, http://gpu-3:8000/v1.",
         "Time limits: 5 s to connect, 600 s for any piece of an answer, 3600 s in all.",
         "5 s to connect, 30 s for the first piece of a stream, 600 s for any piece of an answer, 900 s in all.",
+        "It is asked, on start and on change, if it does what its family says",
         "Of its 2 replicas, 1 more may be asked when one cannot answer.",
         "Takes requests of up to 33554432 bytes, 10000 messages and 64 levels of JSON.",
         "Keeps up to 10000 responses, 268435456 bytes, until 30 days after their last use, word for word in",

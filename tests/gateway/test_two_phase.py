@@ -370,6 +370,16 @@ def test_a_client_that_leaves_ends_the_second_phase(
     assert (row["status"], row["client_gone"]) == (499, 1)
 
 
+def test_a_context_that_is_full_ends_the_answer(backend: ScriptedBackend, start: Start) -> None:
+    backend.script = _by_path(_refusing)
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"]["max_context"] = 3 + 1 + 4 + 2
+    gateway = start(settings)
+    gateway.parts.abilities.learn("hybrid", Ability("two-phase", MARKS))
+    answer = _whole(gateway.post(_body(4, False)))
+    assert (answer["used"], answer["content"], answer["finish_reason"]) == (4, "\n\n", "length")
+
+
 def test_a_backend_that_tells_no_prompt_is_cut(phases: RunningGateway, backend: ScriptedBackend) -> None:
     async def forgetful(connection: Connection) -> None:
         await connection.begin_stream()
