@@ -86,6 +86,15 @@ def test_what_the_tokenizer_is_asked(scripted_gateway: RunningGateway, backend: 
     assert backend.last["chat_template_kwargs"] == told and "tools" not in backend.last
 
 
+def test_sglang_is_told_the_effort_itself(backend: ScriptedBackend, start: Start) -> None:
+    settings = table(backend.url)
+    settings["deployments"]["other"] |= {"engine": "sglang"}
+    backend.script = tokenizer(200, b'{"count": 42}')
+    gateway = start(settings)
+    assert counted(ask(gateway, COUNT, model="plain", output_config={"effort": "high"})) == (42, "exact")
+    assert backend.last["reasoning_effort"] == "high" and "chat_template_kwargs" not in backend.last
+
+
 def test_thoughts_count_as_the_family_has_them(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
     block = ask(scripted_gateway).json()["content"][0]
     messages = [*HI, {"role": "assistant", "content": [block]}, *HI]

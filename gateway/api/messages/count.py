@@ -99,7 +99,7 @@ class CountTokens:
         """None: the backend does not tell. BackendRefused: it would not take this prompt."""
         if plan.deployment.family.engine not in ("vllm", "sglang"):
             return None
-        question = _question(plan.body)
+        question = _question(plan)
         for url in plan.deployment.urls:
             try:
                 status, raw = await self._upstream.ask(plan.deployment, f"{root(url)}/tokenize", question, TIMEOUT_S)
@@ -114,16 +114,17 @@ class CountTokens:
         return None
 
 
-def _question(body: dict[str, Any]) -> dict[str, Any]:
-    """What `/tokenize` takes of a request; it knows an effort only by what vLLM makes of it for the template."""
+def _question(plan: Plan) -> dict[str, Any]:
+    """What `/tokenize` takes of a request. vLLM's takes no effort, but what vLLM makes of one for the template."""
+    body = plan.body
     question = {name: body[name] for name in ("model", "messages", "tools", _KWARGS) if name in body}
     effort = body.get("reasoning_effort")
     if isinstance(effort, str):
-        question[_KWARGS] = {
-            "reasoning_effort": effort,
-            "enable_thinking": effort != "none",
-            **question.get(_KWARGS, {}),
-        }
+        if plan.deployment.family.engine == "sglang":
+            question["reasoning_effort"] = effort
+        else:
+            told = {"reasoning_effort": effort, "enable_thinking": effort != "none"}
+            question[_KWARGS] = {**told, **question.get(_KWARGS, {})}
     return question
 
 
