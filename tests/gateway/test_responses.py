@@ -293,6 +293,18 @@ def test_logprobs_are_those_of_the_text(
     assert ask(scripted_gateway, stream)["output"][1]["content"][0]["logprobs"] == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_space_before_a_call_is_no_message(
+    scripted_gateway: RunningGateway, backend: ScriptedBackend, stream: bool
+) -> None:
+    """vLLM leaves the template's empty lines in its streams, and not in its whole answers."""
+    backend.script = answering("tool_calls", reasoning="hm", content="\n\n", tool_calls=CALLS[:1])
+    output = ask(scripted_gateway, stream, tools=TOOLS)["output"]
+    assert [item["type"] for item in output] == ["reasoning", "function_call"]
+    backend.script = answering("stop", reasoning="hm", content="\n\n")
+    assert ask(scripted_gateway, stream)["output"][1]["content"][0]["text"] == "\n\n"
+
+
 def test_calls_without_an_id_of_their_own_get_one(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
     same = [{**CALLS[0], "id": id} for id in ("a", "a", None, "")]
     backend.script = answering("tool_calls", content=None, tool_calls=same)

@@ -39,7 +39,7 @@ def wanted(**changes: Any) -> Wanted:
 @st.composite
 def answers(draw: st.DrawFn) -> Json:
     """What an assistant may say in one go."""
-    message: Json = {"role": "assistant", "content": draw(st.none() | TEXT)}
+    message: Json = {"role": "assistant", "content": draw(st.none() | TEXT.filter(lambda text: not text.isspace()))}
     if draw(st.booleans()):
         message["reasoning"] = draw(TEXT)
     calls = draw(st.lists(st.sampled_from(["look", "write", CUSTOM]), max_size=3))

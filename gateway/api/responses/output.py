@@ -9,14 +9,17 @@ from gateway.api.responses.call import Wanted
 from gateway.api.responses.events import Events
 from gateway.api.responses.ids import output_item_id
 from gateway.api.responses.logprobs import logprobs_of
-from gateway.api.responses.open_items import OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
+from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
 from gateway.api.responses.turn import Item
 from gateway.errors import BackendFailed
 from gateway.seal import Seal
 
 
 class Output:
-    """A thought or a text ends where something else begins. Calls may come interleaved, and all end at the end."""
+    """A thought or a text ends where something else begins. Calls may come interleaved, and all end at the end.
+
+    Space before a call is no text: templates put some there, and engines leave it in their streams.
+    """
 
     def __init__(self, wanted: Wanted, seal: Seal, events: Events) -> None:
         self._wanted = wanted
@@ -27,6 +30,7 @@ class Output:
         # The thought or text that is being said, and the calls by the backend's number for them.
         self._index = 0
         self._said: OpenThought | OpenMessage | None = None
+        self._space: list[tuple[str, Logprobs]] = []
         self._calls: dict[int, tuple[int, OpenCall]] = {}
         self._called: set[str] = set()
 
@@ -40,7 +44,7 @@ class Output:
             told += self._think(thought)
         text = _text(said, "content")
         if text:
-            told += self._say("output_text", text, logprobs_of(text, logprobs) if self._wanted.logprobs else [])
+            told += self._text(text, logprobs_of(text, logprobs) if self._wanted.logprobs else [])
         refusal = _text(said, "refusal")
         if refusal:
             told += self._say("refusal", refusal, [])
@@ -54,7 +58,7 @@ class Output:
 
     def finish(self, complete: bool) -> tuple[list[Item], bytes]:
         """All items, and the events that end those which are open. Of an answer that was cut, the last one was."""
-        told = b""
+        told = self._tell_space()
         if complete and not self._count:
             told += self._say("output_text", "", [])  # an answer of nothing is one, too
         still: dict[int, OpenItem] = dict(self._calls.values())
@@ -78,7 +82,18 @@ class Output:
             told += self._said.open()
         return told + self._said.add(text)
 
-    def _say(self, kind: str, text: str, logprobs: list[dict[str, Any]]) -> bytes:
+    def _text(self, text: str, logprobs: Logprobs) -> bytes:
+        if text.isspace() and not isinstance(self._said, OpenMessage):
+            self._space.append((text, logprobs))
+            return b""
+        return self._tell_space() + self._say("output_text", text, logprobs)
+
+    def _tell_space(self) -> bytes:
+        """The space that the text began with after all."""
+        space, self._space = self._space, []
+        return b"".join(self._say("output_text", text, logprobs) for text, logprobs in space)
+
+    def _say(self, kind: str, text: str, logprobs: Logprobs) -> bytes:
         told = b""
         if not isinstance(self._said, OpenMessage):
             told += self._end_said()
@@ -99,6 +114,7 @@ class Output:
             name = _text(function, "name")
             if not name:
                 raise _no_call()
+            self._space = []
             told += self._end_said() + self._begin_call(number, _text(call, "id"), name)
         arguments = _text(function, "arguments")
         return told + (self._calls[number][1].add(arguments) if arguments else b"")
