@@ -173,6 +173,7 @@ class Pipeline:
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
         exchange.leave(exchange.measured())
+        exchange.teller = None  # the two know each other: neither is to wait for the garbage collector
 
     def _load(self, arm: Arm) -> Load:
         none = self._pressure(arm.none)

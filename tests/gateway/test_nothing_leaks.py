@@ -28,6 +28,26 @@ ASK: dict[str, Any] = {
     "metadata": {"conversation_id": "MARK-conversation"},
     "tools": [{"type": "function", "function": {"name": "MARK-tool"}}],
 }
+# The same as a response that is not to be kept, and what is wrong with it.
+RESPONSE: dict[str, Any] = {
+    "model": "pub",
+    "store": False,
+    "instructions": "MARK-system",
+    "input": [
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "MARK-history"}]},
+        {"role": "user", "content": [{"type": "input_text", "text": "MARK-prompt"}]},
+    ],
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "include": ["reasoning.encrypted_content"],
+    "tools": [{"type": "function", "name": "MARK-tool"}],
+    "metadata": {"conversation_id": "MARK-conversation"},
+}
+BAD_RESPONSES: list[dict[str, Any]] = [
+    {"previous_response_id": "MARK-previous"},
+    {"input": [{"type": "function_call_output", "call_id": "MARK-call", "output": "MARK-output"}]},
+    {"input": [{"type": "reasoning", "id": "MARK-id", "summary": [], "encrypted_content": "MARK-sealed"}]},
+    {"tools": [{"type": "MARK-kind"}]},
+]
 WHOLE = json.dumps(
     {**ANSWER, "choices": [{"message": {"content": "MARK-answer", "reasoning": "MARK-thought"}}]}
 ).encode()
@@ -108,6 +128,7 @@ def test_nothing_that_was_said_is_logged_counted_or_kept(
     headers = {"authorization": f"Bearer {secret}", "cookie": "MARK-cookie", "x-forwarded-for": "MARK-address"}
     with Process("--config", config, "--port", "0", cwd=tmp_path, program=("-c", LOUD)) as gateway:
         url = gateway.url() + "/v1/chat/completions"
+        responses = url.replace("chat/completions", "responses")
         with httpx.Client(headers=headers, timeout=20) as client:
             for script in (
                 answers,
@@ -119,9 +140,13 @@ def test_nothing_that_was_said_is_logged_counted_or_kept(
                 *map(refuses, (400, 429, 500)),
             ):
                 backend.script = script
-                client.post(url, json={**ASK, "stream": script not in (answers, no_json)})
+                stream = {"stream": script not in (answers, no_json)}
+                client.post(url, json={**ASK, **stream})
+                client.post(responses, json={**RESPONSE, **stream})
             for body in BAD_BODIES:
                 assert client.post(url, content=body).status_code == 400
+            for fields in BAD_RESPONSES:
+                assert client.post(responses, json={**RESPONSE, **fields}).status_code == 400
             client.post(url, json={**ASK, "reasoning_effort": "MARK-effort"})
             client.post(url + "/MARK-path?MARK-query", json=ASK)
         for wrong in ("MARK-wrong-key", secret[:-1] + "-", secret[:40]):
