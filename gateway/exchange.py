@@ -133,6 +133,11 @@ class Exchange:
             "notes": self._notes(),
         }
 
+    @property
+    def kept_here(self) -> bool:
+        """Whether it was the gateway that kept the budget."""
+        return self.kept is not None and self.kept.thought is not None
+
     def checked(self) -> Checked:
         """What the answer used of its budget; of one that is not complete only what was reported."""
         call, plan = self.call, self.plan

@@ -168,7 +168,7 @@ class Pipeline:
         record = exchange.record()
         self.records.write(record)
         self.metrics.finished(record)
-        if record.deployment is not None and record.verdict is not None and exchange.kept is None:
+        if record.deployment is not None and record.verdict is not None and not exchange.kept_here:
             self.abilities.answered(record.deployment, record.exceeded or 0)
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
