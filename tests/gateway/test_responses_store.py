@@ -143,6 +143,14 @@ async def test_a_conversation_that_is_too_long_is_refused(store: ResponseStore) 
     with pytest.raises(InvalidRequest) as refused:
         await store.history(last.id, None)
     assert refused.value.param == "previous_response_id"
+    apart = [turn(text="x" * 40_000) for _ in range(3)]
+    for one in apart:
+        await store.put(one, None)
+    ids = [one.id for one in apart]
+    assert await store.several([*ids[:2], NOBODY, "x"], None) == apart[:2]
+    with pytest.raises(InvalidRequest) as refused:
+        await store.several(ids, None)
+    assert refused.value.param == "input"
 
 
 async def test_workers_share_it_and_its_bounds(store: ResponseStore, tmp_path: Path, clock: Clock) -> None:

@@ -69,7 +69,6 @@ class Options:
 
     told: dict[str, Any]
     echo: dict[str, Any]
-    stream: bool
     store: bool
     include: frozenset[str]
     summary: str | None
@@ -83,53 +82,42 @@ def read_options(body: Fields) -> Options:
     _refuse(body)
     stream = bool(body.boolean("stream"))
     _check_stream_options(body, stream)
-    reasoning, text = body.table("reasoning"), body.table("text")
-    for name in text.rest("format", "verbosity"):
-        raise text.wrong(name[:100], "is unknown.", "unknown_parameter")
-    include = read_include(body.list("include"))
-    top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS)
-    logprobs = bool(top_logprobs) or LOGPROBS in include
     body.word("truncation", ("auto", "disabled"))
-    form, told_form = _format(text)
+    reasoning, include = body.table("reasoning"), read_include(body.list("include"))
+    verbosity, form, told_form = _read_text(body.table("text"))
+    top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS) or 0
+    logprobs = top_logprobs > 0 or LOGPROBS in include
+    limit = body.integer("max_output_tokens", 1, checks.MOST_TOKENS)
+    same = _said_alike(body)
     told: dict[str, Any] = {name: value for name, value in body.given.items() if name not in KNOWN}
-    if rest := reasoning.rest("effort", "summary", "generate_summary", "context", "mode"):
-        told["reasoning"] = rest
-    echo: dict[str, Any] = {"instructions": body.text("instructions")}
-    for name, value in (
-        ("temperature", body.number("temperature", 0, 2)),
-        ("top_p", body.number("top_p", 0, 1)),
-        ("user", body.text("user")),
-        ("safety_identifier", body.text("safety_identifier", LONGEST_ID)),
-        ("prompt_cache_key", body.text("prompt_cache_key")),
-        ("service_tier", body.word("service_tier", TIERS)),
-    ):
-        echo[name] = value
-        if value is not None:
-            told[name] = value
-    echo["max_output_tokens"] = limit = body.integer("max_output_tokens", 1, checks.MOST_TOKENS)
-    if limit is not None:
-        told["max_completion_tokens"] = limit
-    if stream:
-        told["stream"] = True
-    if logprobs:
-        told |= {"logprobs": True, "top_logprobs": top_logprobs or 0}
-    verbosity = text.word("verbosity", ("low", "medium", "high"))
-    if verbosity is not None:
-        told["verbosity"] = verbosity
-    echo |= {
+    told |= {name: value for name, value in same.items() if value is not None}
+    told |= {
+        name: value
+        for name, value in (
+            ("stream", stream or None),
+            ("max_completion_tokens", limit),
+            ("verbosity", verbosity),
+            ("logprobs", logprobs or None),
+            ("top_logprobs", top_logprobs if logprobs else None),
+            ("reasoning", reasoning.rest("effort", "summary", "generate_summary", "context", "mode") or None),
+        )
+        if value is not None
+    }
+    if (effort := reasoning.text("effort")) is not None:
+        _set_effort(told, effort)
+    echo = {
+        **same,
+        "instructions": body.text("instructions"),
+        "max_output_tokens": limit,
         "max_tool_calls": body.integer("max_tool_calls", 1, checks.MOST_TOKENS),
         "metadata": _metadata(body),
         "text": {"format": form, **({} if verbosity is None else {"verbosity": verbosity})},
-        "top_logprobs": top_logprobs or 0,
+        "top_logprobs": top_logprobs,
         "parallel_tool_calls": body.boolean("parallel_tool_calls") is not False,
     }
-    effort = reasoning.text("effort")
-    if effort is not None:
-        _set_effort(told, effort)
     return Options(
         told=told,
         echo=echo,
-        stream=stream,
         store=body.boolean("store") is not False,
         include=include,
         summary=reasoning.word("summary", SUMMARIES) or reasoning.word("generate_summary", SUMMARIES),
@@ -137,6 +125,18 @@ def read_options(body: Fields) -> Options:
         format=told_form,
         logprobs=logprobs,
     )
+
+
+def _said_alike(body: Fields) -> dict[str, Any]:
+    """The fields that chat completions have under the same name, and responses repeat."""
+    return {
+        "temperature": body.number("temperature", 0, 2),
+        "top_p": body.number("top_p", 0, 1),
+        "user": body.text("user"),
+        "safety_identifier": body.text("safety_identifier", LONGEST_ID),
+        "prompt_cache_key": body.text("prompt_cache_key"),
+        "service_tier": body.word("service_tier", TIERS),
+    }
 
 
 def read_format(form: Fields) -> dict[str, Any] | None:
@@ -209,9 +209,12 @@ def _metadata(body: Fields) -> dict[str, str]:
     return given
 
 
-def _format(text: Fields) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """As the response repeats it, and as chat completions have it."""
+def _read_text(text: Fields) -> tuple[str | None, dict[str, Any], dict[str, Any] | None]:
+    """How wordy it is to be, and its form: as the response repeats it, and as chat completions have it."""
+    for name in text.rest("format", "verbosity"):
+        raise text.wrong(name[:100], "is unknown.", "unknown_parameter")
+    verbosity = text.word("verbosity", ("low", "medium", "high"))
     if text.any("format") is None:
-        return {"type": "text"}, None
+        return verbosity, {"type": "text"}, None
     form = text.table("format")
-    return form.given, read_format(form)
+    return verbosity, form.given, read_format(form)

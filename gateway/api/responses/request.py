@@ -39,7 +39,9 @@ async def read_call(
     known = {item["id"]: item for item in (*referred, *earlier)}
     items = read_items(body, id, seal, earlier, known, max_items, model.levels)
     told = _chat_body(body, model, options, tools, earlier + items)
-    return _call(asked, body, model, options, tools, told, items, before, id)
+    wanted = _wanted(body, options, tools, told, items, before, id)
+    size = asked.size + (len(orjson.dumps(earlier)) if earlier else 0)
+    return _call(asked, model, told, wanted, size)
 
 
 async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:
@@ -76,19 +78,15 @@ def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items
     return told
 
 
-def _call(
-    asked: Asked,
+def _wanted(
     body: Fields,
-    model: Model,
     options: Options,
     tools: Tools,
     told: dict[str, Any],
     items: list[Item],
     before: list[Turn],
     id: str,
-) -> ResponsesCall:
-    effort = read_effort(told, model.levels)
-    root = before[0].root if before else id
+) -> Wanted:
     previous = before[-1].id if before else None
     echo = {
         **options.echo,
@@ -96,13 +94,31 @@ def _call(
         "tool_choice": body.any("tool_choice") or "auto",
         "tools": body.list("tools"),
     }
-    history = len(orjson.dumps([turn.items for turn in before])) if before else 0
+    return Wanted(
+        id=id,
+        created=int(time.time()),
+        items=items,
+        previous=previous,
+        root=before[0].root if before else id,
+        echo=echo,
+        store=options.store,
+        sealed=SEALED in options.include,
+        summary=options.summary,
+        logprobs=options.logprobs,
+        custom=tools.custom,
+        effort=told.get("reasoning_effort"),
+        context=options.context,
+    )
+
+
+def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size: int) -> ResponsesCall:
+    effort = read_effort(told, model.levels)
     return ResponsesCall(
         request_id=asked.request_id,
         dialect="responses",
         model=model.name,
         body=told,
-        stream=options.stream,
+        stream="stream" in told,
         wants_usage=True,
         requested=effort.requested,
         asked=effort.word,
@@ -110,25 +126,11 @@ def _call(
         ceiling=effort.ceiling,
         dial=read_dial(told, model.name, model.policy.has_dial),
         limit=told.get("max_completion_tokens"),
-        size=asked.size + history,
-        unit=unit_of(asked.body) or root,
+        size=size,
+        unit=unit_of(asked.body) or wanted.root,
         tries=wire.tries_before(asked.headers),
         batch=is_batch(told.get("service_tier"), asked.headers),
         wants_account=wants_account(asked.body, asked.headers),
         forwarded=wire.forwarded(asked.headers, asked.request_id),
-        wanted=Wanted(
-            id=id,
-            created=int(time.time()),
-            items=items,
-            previous=previous,
-            root=root,
-            echo=echo,
-            store=options.store,
-            sealed=SEALED in options.include,
-            summary=options.summary,
-            logprobs=options.logprobs,
-            custom=tools.custom,
-            effort=told.get("reasoning_effort"),
-            context=options.context,
-        ),
+        wanted=wanted,
     )

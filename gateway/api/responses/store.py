@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ WITH RECURSIVE chain (id, previous, bytes, depth) AS (
     WHERE r.key = :key AND r.used >= :oldest)
 SELECT id, previous, bytes FROM chain ORDER BY depth LIMIT :most
 """
+_USE = "UPDATE responses SET used = ? WHERE id = ? AND key = ? AND used >= ? RETURNING bytes"
 BUSY_S, RETRY_S = 10, 0.02
 
 
@@ -147,12 +148,7 @@ class ResponseStore:
             chain = database.execute(_CHAIN, known).fetchall()
             if not chain or chain[-1][1] is not None:
                 return None
-            if sum(bytes for _, _, bytes in chain) > self._bounds.history_bytes:
-                raise InvalidRequest(
-                    "The conversation before this request is too long to be taken up again.",
-                    param="previous_response_id",
-                    code="context_length_exceeded",
-                )
+            self._check_length(sum(bytes for _, _, bytes in chain), "previous_response_id")
             now = self._clock()
             database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(now, id) for id, _, _ in chain])
             return [_read(database, id) for id, _, _ in reversed(chain)]
@@ -161,17 +157,24 @@ class ResponseStore:
 
     async def get(self, id: str, key: str | None) -> Turn | None:
         def read(database: sqlite3.Connection) -> Turn | None:
-            used = database.execute(
-                "UPDATE responses SET used = ? WHERE id = ? AND key = ? AND used >= ?",
-                (self._clock(), id, key or "", self._oldest()),
-            )
-            return _read(database, id) if used.rowcount else None
+            return None if self._use(database, id, key) is None else _read(database, id)
 
         return await self._changing(read) if self._may_have(id) else None
 
-    async def several(self, ids: Iterable[str], key: str | None) -> list[Turn]:
-        """Those of them that are there."""
-        return [turn for turn in [await self.get(id, key) for id in ids] if turn is not None]
+    async def several(self, ids: Collection[str], key: str | None) -> list[Turn]:
+        """Those of them that are there. InvalidRequest: together they are too long to be read back."""
+
+        def read(database: sqlite3.Connection) -> list[Turn]:
+            found, size = [], 0
+            for id in filter(is_response_id, ids):
+                used = self._use(database, id, key)
+                if used is not None:
+                    size += used
+                    self._check_length(size, "input")
+                    found.append(_read(database, id))
+            return found
+
+        return await self._changing(read) if ids and self._database is not None else []
 
     async def delete(self, id: str, key: str | None) -> bool:
         """Whether it was there."""
@@ -184,6 +187,18 @@ class ResponseStore:
 
     def _may_have(self, id: str) -> bool:
         return self._database is not None and is_response_id(id)
+
+    def _use(self, database: sqlite3.Connection, id: str, key: str | None) -> int | None:
+        """How many bytes it has; None if it is not there."""
+        # All of the answer is taken: a statement that is not over keeps a transaction from being so.
+        used = database.execute(_USE, (self._clock(), id, key or "", self._oldest())).fetchall()
+        return used[0][0] if used else None
+
+    def _check_length(self, size: int, param: str) -> None:
+        if size > self._bounds.history_bytes:
+            raise InvalidRequest(
+                "What was said before is too long to be taken up again.", param=param, code="context_length_exceeded"
+            )
 
     def _make_room(self, database: sqlite3.Connection, size: int) -> None:
         database.execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
