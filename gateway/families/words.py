@@ -50,6 +50,8 @@ def _lines(family: Family) -> Iterator[tuple[str, str]]:
     yield "budget", _budget(family)
     if family.limit_field is not None:
         yield "limit", f"The limit on all tokens is told in {family.limit_field}."
+    if family.system == "first":
+        yield "system", "Messages of the system are taken only at the beginning; later ones go to the user's."
     yield "history", _history(family)
     if family.on is not None:
         shown = f"come in {family.answer_field}" if family.answer_field else "are not shown"

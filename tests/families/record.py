@@ -43,6 +43,13 @@ TURNS: list[dict[str, Any]] = [
     {"role": "assistant", "content": "", "reasoning": "I need a sum", "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "call_1", "content": "4"},
 ]
+# Messages of the system after an answer and after a tool's result.
+REMINDED: list[dict[str, Any]] = [
+    *TURNS[:2],
+    {"role": "system", "content": "Be brief."},
+    *TURNS[2:],
+    {"role": "system", "content": "No lists."},
+]
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}]
 LIMITS = ("max_tokens", "max_completion_tokens")
 SAME_EVERYWHERE = ("model", "messages", "stream", "stream_options", "tools", *LIMITS)
@@ -104,6 +111,7 @@ def fixture(name: str, to: Recorder) -> dict[str, Any]:
         found[engine] = {
             "asked": {asked: _asked(model, body, to) for asked, body in ASKED.items()},
             "thoughts_go_back": _history(model, to),
+            "reminded": _reminded(model, to),
             "limit": _limit(model, to),
             "answer": _answer(model, to),
             "stream": _stream(model, to),
@@ -137,6 +145,13 @@ def _history(model: str, to: Recorder) -> dict[str, Any]:
     to.ask(model, messages=TURNS, tools=TOOLS, reasoning_effort="high")
     answers = [one for one in to.backend.last["messages"] if one["role"] == "assistant"]
     return {"answers": answers, "told_besides": _besides(to.told(), without)}
+
+
+def _reminded(model: str, to: Recorder) -> list[dict[str, Any]]:
+    """Who says what, where the system speaks late: all but the answers, as it goes out."""
+    to.ask(model, messages=REMINDED, tools=TOOLS, reasoning_effort="high")
+    said = ((message["role"], message["content"]) for message in to.backend.last["messages"])
+    return [{"role": role, "content": content} for role, content in said if role in ("user", "system")]
 
 
 def _limit(model: str, to: Recorder) -> dict[str, Any]:

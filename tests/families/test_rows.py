@@ -75,6 +75,7 @@ def test_every_part_of_a_row_says_where_it_is_written(name: str, engine: str) ->
     told |= {"levels"} if row.levels else set()
     told |= {"nearest"} if row.nearest else set()
     told |= {"limit"} if row.limit_field else set()
+    told |= {"system"} if row.system == "first" else set()
     assert told <= {*row.sources} <= {*PARTS}
     for source in (*row.sources.values(), *(fault.source for fault in row.faults)):
         assert len(source) > 10
@@ -171,6 +172,15 @@ def test_what_cannot_be_told_is_said_and_refused_by_a_strict_model(name: str, en
             assert seen["told"] == row.off
         else:
             assert value_in(seen["told"], row.level_field) == row.levels[legal]
+
+
+@ROWS
+def test_what_the_system_says_late_is_said_where_the_family_takes_it(name: str, engine: str) -> None:
+    seen = recorded(name, engine)["reminded"]
+    everything = " ".join(message["content"] for message in seen)
+    assert [everything.count(text) for text in ("Hello", "Be brief.", "What is 2+2?", "No lists.")] == [1, 1, 1, 1]
+    late = [message["content"] for message in seen if message["role"] == "system"]
+    assert late == (["Be brief.", "No lists."] if family(name, engine).system == "anywhere" else [])
 
 
 @ROWS
