@@ -84,11 +84,11 @@ def make_parts(settings: Settings) -> Parts:
         stopping=Stopping(),
         door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
         seal=build.seal(settings),
-        responses=_response_store(settings),
+        responses=response_store(settings),
     )
 
 
-def _response_store(settings: Settings) -> ResponseStore:
+def response_store(settings: Settings) -> ResponseStore:
     given = settings.responses
     bounds = Bounds(
         given.max_items if given.store else 0, given.max_bytes, given.max_age_s, settings.server.max_body_bytes

@@ -7,11 +7,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gateway import admin, build
-from gateway.app import Parts, create_app, make_parts
+from gateway.app import Parts, create_app, make_parts, response_store
 from gateway.defaults import embedded_settings
 from gateway.engine_process import EngineFailed, EngineProcess
 from gateway.errors import ConfigError
@@ -86,6 +86,8 @@ def _validate(settings: Settings) -> None:
     build.catalogue(settings, deployments, paces(deployments.values()))
     build.door(settings.access, lambda why: None).close()
     build.seal(settings)
+    with closing(response_store(settings)) as store:
+        store.open()
     if settings.admin is not None:
         admin.admin_key(settings.admin)
 

@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, InvalidRequest
 from tests.gateway import response_events
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
+from tests.gateway.processes import Process
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 
@@ -383,3 +384,11 @@ def test_each_key_has_its_own(backend: ScriptedBackend, tmp_path: Path, clock: C
             assert mine.responses.retrieve(first.id).id == first.id
         for path in (first.id, f"{first.id}/input_items"):
             assert gateway.get(f"{PATH}/{path}").status_code == 401
+
+
+def test_serve_says_in_one_line_what_cannot_be_kept(config: Path) -> None:
+    config.write_text(f'responses.path = "{config.parent}"\n{config.read_text("utf-8")}', "utf-8")
+    with Process("--config", config, "--port", "0", cwd=config.parent) as gateway:
+        assert gateway.popen.wait(20) == 1
+        assert gateway.errors().startswith(f"thinkgate: responses.path: {config.parent} cannot be used")
+        assert gateway.errors().count("\n") == 1

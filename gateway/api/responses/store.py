@@ -127,7 +127,7 @@ class ResponseStore:
                 return False
             row = (turn.id, key or "", turn.root, turn.previous, self._clock(), size, told, answered)
             self._make_room(database, size)
-            database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            database.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
             return True
 
         if self._database is None:
