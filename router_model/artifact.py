@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
+from router_model.probe import PROBE_NAMES, Revelation
 from router_model.trees import F32, Trees
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED = Path(__file__).parent / "artifacts"
 _TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
 
@@ -56,21 +57,48 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """Trees, and what makes their outputs mean what they say.
+
+    `calibration` [heads, 4]: the logit z of a prompt of novelty w becomes a z + b + w (c z + d). `token_scale`
+    [heads, 2] corrects mean thinking and answer tokens.
+    """
+
+    trees: Trees
+    calibration: F32
+    token_scale: F32
+
+    def restricted(self, heads: Sequence[int]) -> Stage:
+        """Only these heads."""
+        outputs = np.concatenate([np.array(heads) + part * len(self.calibration) for part in range(3)])
+        return Stage(self.trees.restricted(outputs), self.calibration[heads], self.token_scale[heads])
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What follows a probe of one head: forecasts that have seen it, and what it may be expected to reveal."""
+
+    stage: Stage
+    reveals: Revelation
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """Everything a predictor needs.
 
-    `vocabulary` names the row of `projection` [terms, k] of each term. `calibration` [heads, 2] is slope and offset of
-    the logit, `token_scale` [heads, 2] corrects mean thinking and answer tokens.
-    `seen` are the sorted hashes of the prompts it was trained on.
+    `vocabulary` names the row of `projection` [terms, k] of each term. `unread` forecasts from the request alone;
+    `probed` by the index of the head that was probed, for heads of whose probes the data told. `familiar`: the novelty
+    below which 95 % of prompts in wordings new to the router lie. `seen` are the sorted hashes of the prompts it was
+    trained on.
     """
 
     version: str
     heads: tuple[Head, ...]
-    trees: Trees
+    unread: Stage
+    probed: Mapping[int, Probed]
     vocabulary: Mapping[bytes, int]
     projection: F32
-    calibration: F32
-    token_scale: F32
+    familiar: float
     dial: Dial
     seen: NDArray[np.uint64]
     about: Mapping[str, Any]
@@ -79,13 +107,15 @@ class Artifact:
         """Only these heads. ValueError: none."""
         if not heads:
             raise ValueError("an artifact has at least one head")
-        outputs = np.concatenate([np.array(heads) + part * len(self.heads) for part in range(3)])
         return replace(
             self,
             heads=tuple(self.heads[i] for i in heads),
-            trees=self.trees.restricted(outputs),
-            calibration=self.calibration[heads],
-            token_scale=self.token_scale[heads],
+            unread=self.unread.restricted(heads),
+            probed={
+                new: Probed(self.probed[old].stage.restricted(heads), self.probed[old].reveals)
+                for new, old in enumerate(heads)
+                if old in self.probed
+            },
             dial=Dial(self.dial.p_correct[:, heads], self.dial.forecast[:, heads], self.dial.tokens[:, heads]),
         )
 
@@ -104,6 +134,8 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "format": FORMAT,
         "version": artifact.version,
         "features": _features(),
+        "probed": sorted(artifact.probed),
+        "familiar": artifact.familiar,
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
@@ -114,25 +146,37 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
 
 
 def _features() -> dict[str, int]:
-    return {"version": FEATURES_VERSION, "dense": len(DENSE_NAMES)}
+    return {"version": FEATURES_VERSION, "dense": len(DENSE_NAMES), "probe": len(PROBE_NAMES)}
 
 
 def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {f"tree_{name}": getattr(artifact.trees, name) for name in _TREE_ARRAYS}
-    arrays["tree_feature"] = artifact.trees.feature.astype(np.int32)
-    arrays["tree_values"] = artifact.trees.values.astype(np.float16)
-    arrays |= {
+    arrays: dict[str, NDArray[Any]] = {
         # Terms hold no line break: all space in them has become one blank.
         "vocabulary": np.frombuffer(b"\n".join(artifact.vocabulary), np.uint8),
         "projection": artifact.projection.astype(np.float16),
-        "calibration": artifact.calibration,
-        "token_scale": artifact.token_scale,
         "dial_p_correct": artifact.dial.p_correct.astype(np.float16),
         "dial_forecast": artifact.dial.forecast.astype(np.float16),
         "dial_tokens": artifact.dial.tokens.astype(np.float16),
         "seen": artifact.seen,
+        **_stage_arrays("", artifact.unread),
     }
+    for head, probed in sorted(artifact.probed.items()):
+        arrays |= _stage_arrays(f"probed{head}_", probed.stage)
+        arrays[f"probed{head}_before"], arrays[f"probed{head}_after"] = probed.reveals.before, probed.reveals.after
     return arrays
+
+
+def numbers(artifact: Artifact) -> dict[str, NDArray[Any]]:
+    """The arrays that a version is named after: all that its forecasts follow from."""
+    arrays = _arrays(artifact)
+    return {name: arrays[name] for name in arrays if name not in ("vocabulary", "seen")}
+
+
+def _stage_arrays(prefix: str, stage: Stage) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {f"{prefix}tree_{name}": getattr(stage.trees, name) for name in _TREE_ARRAYS}
+    arrays[f"{prefix}tree_feature"] = stage.trees.feature.astype(np.int32)
+    arrays[f"{prefix}tree_values"] = stage.trees.values.astype(np.float16)
+    return arrays | {f"{prefix}calibration": stage.calibration, f"{prefix}token_scale": stage.token_scale}
 
 
 def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -224,25 +268,38 @@ def inputs_of(projection: NDArray[Any]) -> int:
 
 def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> Artifact:
     heads = tuple(Head(str(h["model"]), bool(h["think"]), h["budget"]) for h in header["heads"])
-    parts = {name: weights[f"tree_{name}"] for name in _TREE_ARRAYS}
-    # In the machine's own integers, which index arrays without being converted at every step.
-    parts["feature"] = parts["feature"].astype(np.intp)
-    parts["values"] = parts["values"].astype(np.float32)
-    outputs = 3 * len(heads)
-    if parts["values"].shape[2:] != (outputs,) or parts["base"].shape != (outputs,):
-        raise ValueError(f"{len(heads)} heads need {outputs} outputs, the trees have {parts['values'].shape[2:]}")
     terms = weights["vocabulary"].tobytes().split(b"\n") if weights["vocabulary"].size else []
-    if len(terms) != len(weights["projection"]) or parts["feature"].max() >= inputs_of(weights["projection"]):
-        raise ValueError("terms, projection and trees do not fit together")
+    inputs = inputs_of(weights["projection"])
+    if len(terms) != len(weights["projection"]):
+        raise ValueError("terms and projection do not fit together")
     return Artifact(
         version=str(header["version"]),
         heads=heads,
-        trees=Trees(**parts),
+        unread=_stage("", weights, len(heads), inputs),
+        probed={
+            int(head): Probed(
+                _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)),
+                Revelation(weights[f"probed{head}_before"], weights[f"probed{head}_after"]),
+            )
+            for head in header["probed"]
+        },
         vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
-        calibration=weights["calibration"],
-        token_scale=weights["token_scale"],
+        familiar=float(header["familiar"]),
         dial=Dial(*(weights[f"dial_{name}"].astype(np.float32) for name in ("p_correct", "forecast", "tokens"))),
         seen=weights["seen"],
         about=header["about"],
     )
+
+
+def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs: int) -> Stage:
+    parts = {name: weights[f"{prefix}tree_{name}"] for name in _TREE_ARRAYS}
+    # In the machine's own integers, which index arrays without being converted at every step.
+    parts["feature"] = parts["feature"].astype(np.intp)
+    parts["values"] = parts["values"].astype(np.float32)
+    outputs = 3 * heads
+    if parts["values"].shape[2:] != (outputs,) or parts["base"].shape != (outputs,):
+        raise ValueError(f"{heads} heads need {outputs} outputs, the trees have {parts['values'].shape[2:]}")
+    if parts["feature"].max() >= inputs:
+        raise ValueError("trees and features do not fit together")
+    return Stage(Trees(**parts), weights[f"{prefix}calibration"], weights[f"{prefix}token_scale"])

@@ -14,28 +14,44 @@ from router_model.trees import F32
 Matrix = NDArray[np.float64]
 
 
-def calibrate(outputs: Matrix, correct: Matrix, tokens: Matrix) -> tuple[F32, F32]:
-    """Per head: slope and offset of the logit; the factors that make mean forecast tokens equal to mean real ones."""
-    n = correct.shape[1]
-    calibration = np.tile(np.array([1.0, 0.0], np.float32), (n, 1))
+def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bool) -> F32:
+    """The `calibration` of a stage, [heads, 4], from logits [rows, heads] of rows that the trees had not seen.
+
+    `strange`: among the rows are kinds of work the trees had not seen, so that what novelty takes away can be learned.
+    """
+    lines = np.zeros((correct.shape[1], 4), np.float32)
+    for j in range(correct.shape[1]):
+        known = ~np.isnan(correct[:, j])
+        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], strange)
+    return lines
+
+
+def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
+    """The factors [heads, 2] that make mean forecast tokens equal to mean real ones; both [rows, 2 x heads] in logs."""
+    n = tokens.shape[1] // 2
     scale = np.ones((n, 2), np.float32)
     for j in range(n):
-        known = ~np.isnan(correct[:, j])
-        calibration[j] = _platt(outputs[known, j], correct[known, j])
-        for k, column in ((0, n + j), (1, 2 * n + j)):
-            known = ~np.isnan(tokens[:, column - n])
+        for k, column in ((0, j), (1, n + j)):
+            known = ~np.isnan(tokens[:, column])
             forecast = np.expm1(np.clip(outputs[known, column], 0, 14)).sum()
             if forecast > 0:
-                scale[j, k] = np.clip(np.expm1(tokens[known, column - n]).sum() / forecast, 0.5, 3.0)
-    return calibration, scale
+                scale[j, k] = np.clip(np.expm1(tokens[known, column]).sum() / forecast, 0.5, 3.0)
+    return scale
 
 
-def _platt(logit: Matrix, correct: Matrix) -> tuple[float, float]:
+def _line(logit: Matrix, novelty: Matrix, correct: Matrix, strange: bool) -> tuple[float, float, float, float]:
     if correct.min() == correct.max():
-        return 1.0, 0.0
-    x = np.concatenate([logit, logit])[:, None]
+        return 1.0, 0.0, 0.0, 0.0
+    columns = [logit, novelty * logit, novelty] if strange else [logit]
+    x = np.column_stack(columns)
     label = np.repeat([1, 0], len(logit))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=10.0).fit(x, label, sample_weight=np.concatenate([correct, 1 - correct]))
-    return float(np.clip(fitted.coef_[0, 0], 0.2, 3.0)), float(fitted.intercept_[0])
+        fitted = LogisticRegression(C=10.0).fit(
+            np.vstack([x, x]), label, sample_weight=np.concatenate([correct, 1 - correct])
+        )
+    slope, offset = float(np.clip(fitted.coef_[0, 0], 0.2, 3.0)), float(fitted.intercept_[0])
+    if not strange:
+        return slope, offset, 0.0, 0.0
+    # However strange a prompt, more of what the trees call likely stays more likely.
+    return slope, offset, max(float(fitted.coef_[0, 1]), 0.05 - slope), float(fitted.coef_[0, 2])

@@ -23,6 +23,11 @@ def _cell(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _probes(artifact: Artifact) -> str:
+    names = [artifact.heads[i].name for i in sorted(artifact.probed)]
+    return f"Probes it has learned from: {', '.join(names)}." if names else "It has learned from no probes."
+
+
 def text(artifact: Artifact, files: Sequence[str], notes: str = "") -> str:
     """CARD.md. `files` are names of outcome tables; `notes` is added under the data."""
     about = artifact.about
@@ -31,7 +36,8 @@ def text(artifact: Artifact, files: Sequence[str], notes: str = "") -> str:
     directions = artifact.projection.shape[1]
     return f"""# Router artifact `{artifact.version}`
 
-Forecasts, from the text of a request alone, P(correct), thinking tokens and answer tokens for each effort below.
+Forecasts P(correct), thinking tokens and answer tokens for each effort below: from a request, and after a probe (a
+short answer without thinking) from both. {_probes(artifact)}
 
 ## Data
 {", ".join(files)}: {about["prompts"]} prompts in {about["groups"]} phrasings or questions of {len(shown)} data sets

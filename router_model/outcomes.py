@@ -2,8 +2,8 @@
 
 A table is Parquet, one row per prompt x model x effort, with the columns of `COLUMNS`. Further columns are kept where
 they mean something here: `tools` (JSON list: the tools the request offered), `task` (else the data set is the task),
-`phrasing` (prompts of one phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never
-trained on).
+`probe_*` (what an answer without thinking told about itself, see `router_model.probe`), `phrasing` (prompts of one
+phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from router_model.probe import PROBE_COLUMNS, PROBE_NAMES, Probe
 
 COLUMNS = (
     "dataset", "prompt_id", "prompt", "family", "model", "mode", "budget", "correct",
@@ -74,7 +76,8 @@ class PromptRow:
 class Outcomes:
     """Outcomes as matrices [prompts, arms]; NaN where an arm was not run on a prompt or a count is unknown.
 
-    `correct` in [0,1]; `completion` counts all tokens after the prompt, `thinking` those before the answer.
+    `correct` in [0,1]; `completion` counts all tokens after the prompt, `thinking` those before the answer. `probes`
+    [prompts, len(PROBE_NAMES)] by no-think arm, where any prompt has one.
     """
 
     prompts: tuple[PromptRow, ...]
@@ -82,6 +85,7 @@ class Outcomes:
     correct: Matrix
     completion: Matrix
     thinking: Matrix
+    probes: Mapping[Arm, Matrix] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -95,6 +99,7 @@ class Outcomes:
             correct=self.correct[index],
             completion=self.completion[index],
             thinking=self.thinking[index],
+            probes={arm: rows[index] for arm, rows in self.probes.items()},
         )
 
     def columns(self, arms: Sequence[Arm]) -> Outcomes:
@@ -106,6 +111,7 @@ class Outcomes:
             correct=self.correct[:, index],
             completion=self.completion[:, index],
             thinking=self.thinking[:, index],
+            probes={arm: rows for arm, rows in self.probes.items() if arm in arms},
         )
 
     def arm(self, name: str) -> Arm:
@@ -161,7 +167,7 @@ def _read_one(path: Path) -> list[dict[str, Any]]:
     for name in _NEVER_NULL:
         if table[name].null_count:
             raise OutcomeError(f"{path}: column {name} has {table[name].null_count} nulls; every row needs one")
-    kept = [name for name in (*COLUMNS, *_TEXT_EXTRAS) if name in table.column_names]
+    kept = [name for name in (*COLUMNS, *_TEXT_EXTRAS, *PROBE_COLUMNS) if name in table.column_names]
     rows: list[dict[str, Any]] = table.select(kept).to_pylist()
     return rows
 
@@ -211,7 +217,18 @@ def _matrices(prompts: Mapping[str, PromptRow], cells: Mapping[tuple[str, Arm], 
         completion[at] = np.nan if row["completion_tokens"] is None else row["completion_tokens"]
         known = row["thinking_tokens"]
         thinking[at] = 0.0 if not arm.think else np.nan if known is None else known
-    return Outcomes(tuple(prompts.values()), tuple(arms), correct, completion, thinking)
+    return Outcomes(tuple(prompts.values()), tuple(arms), correct, completion, thinking, _probes(row_of, cells))
+
+
+def _probes(row_of: Mapping[str, int], cells: Mapping[tuple[str, Arm], Mapping[str, Any]]) -> dict[Arm, Matrix]:
+    found: dict[Arm, Matrix] = {}
+    for (key, arm), row in cells.items():
+        probe = None if arm.think else Probe.of_row(row)
+        if probe is not None:
+            if arm not in found:
+                found[arm] = np.full((len(row_of), len(PROBE_NAMES)), np.nan)
+            found[arm][row_of[key]] = probe.inputs()
+    return found
 
 
 def _arm(row: Mapping[str, Any]) -> Arm:

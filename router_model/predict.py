@@ -15,11 +15,12 @@ import numpy as np
 
 from router_model import artifact as artifacts
 from router_model import dial
-from router_model.artifact import Artifact, ArtifactError, Head
+from router_model.artifact import Artifact, ArtifactError, Head, Stage
 from router_model.features import Features, featurize
+from router_model.probe import Probe
 from router_model.trees import F32
 
-__all__ = ["ArtifactError", "Head", "Predictor", "Scores", "load"]
+__all__ = ["ArtifactError", "Head", "Predictor", "Probe", "Reading", "Scores", "load"]
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
 MOST_TOKENS = 1e6
@@ -34,6 +35,13 @@ class Scores(NamedTuple):
     p_correct: list[float]
     thinking_tokens: list[float]
     answer_tokens: list[float]
+
+
+class Reading(NamedTuple):
+    """A request as the trees read it. `novelty` in [0,1]: the share of its terms that the router has never met."""
+
+    row: F32
+    novelty: float
 
 
 def load(path_or_name: str | Path) -> Predictor:
@@ -53,10 +61,12 @@ def term_weight(features: Features) -> float:
     return 1 / sqrt(len(features.terms) or 1)
 
 
-def inputs(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> F32:
+def read(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> Reading:
     """The row that the trees read: the structural counts, then the terms projected on a few directions."""
-    directions = projection.take(term_rows(features, vocabulary), axis=0).sum(axis=0) * term_weight(features)
-    return np.array([*features.dense, *directions.tolist()], np.float32)
+    known = term_rows(features, vocabulary)
+    directions = projection.take(known, axis=0).sum(axis=0) * term_weight(features)
+    novelty = 1 - len(known) / len(features.terms) if features.terms else 0.0
+    return Reading(np.array([*features.dense, *directions.tolist()], np.float32), novelty)
 
 
 class Predictor:
@@ -67,10 +77,11 @@ class Predictor:
         self.version = artifact.version
         self.heads = artifact.heads
         self._ladders = _ladders(artifact.heads)
-        self._finish = [
-            (*map(float, line), *map(float, scale), _most_thinking(head))
-            for head, line, scale in zip(artifact.heads, artifact.calibration, artifact.token_scale, strict=True)
-        ]
+        self._unread = _Finish(artifact.heads, artifact.unread, self._ladders)
+        self._probed = {
+            head: (probed, _Finish(artifact.heads, probed.stage, self._ladders))
+            for head, probed in artifact.probed.items()
+        }
         self._dial = dial.table(artifact.dial.p_correct, artifact.dial.forecast, artifact.dial.tokens)
 
     def restricted(self, models: Collection[str]) -> Predictor:
@@ -78,21 +89,83 @@ class Predictor:
         return Predictor(self.artifact.restricted([i for i, head in enumerate(self.heads) if head.model in models]))
 
     def forecast(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        probe: Probe | None = None,
+        probed: int | None = None,
     ) -> Scores:
-        """What each head would bring this request."""
-        row = inputs(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
-        return self.finish(self.artifact.trees.score(row).tolist())
+        """What each head would bring this request; with the answer of head `probed`, what is known after it.
 
-    def finish(self, outputs: Sequence[float]) -> Scores:
-        """From the trees' raw outputs [3 x heads] to forecasts: calibrated, scaled, monotone.
-
-        Number by number: there are too few for arrays to be worth their beginning.
+        A probe of a head that is not in `probes_known` changes nothing.
         """
-        n = len(self.heads)
+        return self.scores(self.read(messages, tools), probe, probed)
+
+    def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Reading:
+        """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
+        return read(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
+
+    def scores(self, reading: Reading, probe: Probe | None = None, probed: int | None = None) -> Scores:
+        """The forecast of a request that has been read."""
+        known = None if probe is None or probed is None else self._probed.get(probed)
+        if probe is None or known is None:
+            return self._unread(self.artifact.unread.trees.score(reading.row).tolist(), reading.novelty)
+        row = np.concatenate([reading.row, np.array(probe.inputs(), np.float32)])
+        return known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
+
+    def finish(self, outputs: Sequence[float], novelty: float) -> Scores:
+        """The forecast before any probe, from raw outputs of its trees."""
+        return self._unread(outputs, novelty)
+
+    @property
+    def probes_known(self) -> Collection[int]:
+        """The heads whose probes it has learned from: no-think heads, by index."""
+        return self._probed.keys()
+
+    def is_novel(self, reading: Reading) -> bool:
+        """Whether a request is stranger than nearly all wordings that the router was tried on."""
+        return reading.novelty > self.artifact.familiar
+
+    def wants_probe(self, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
+        """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
+
+        `best_direct` is that effort's value and `cost` what the probe's tokens and seconds cost, both in P(correct). A
+        probe that convinces is the answer; one that does not was paid for in vain.
+        """
+        known = self._probed.get(head)
+        if known is None:
+            return False
+        return known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
+
+    def price_for_dial(self, x: float) -> float:
+        """The price of a token, in P(correct), at dial position `x`.
+
+        1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
+        traffic lie that far between never and always thinking.
+        """
+        return self._dial.price(x)
+
+
+class _Finish:
+    """From the raw outputs [3 x heads] of a stage's trees to forecasts: calibrated, scaled, monotone.
+
+    Number by number: there are too few for arrays to be worth their beginning.
+    """
+
+    def __init__(self, heads: Sequence[Head], stage: Stage, ladders: Sequence[Sequence[int]]) -> None:
+        self._ladders = ladders
+        self._lines = [
+            (*map(float, line), *map(float, scale), _most_thinking(head))
+            for head, line, scale in zip(heads, stage.calibration, stage.token_scale, strict=True)
+        ]
+
+    def __call__(self, outputs: Sequence[float], novelty: float) -> Scores:
+        n = len(self._lines)
         p, thinking, answer = [], [], []
-        for i, (slope, offset, scale_thinking, scale_answer, most) in enumerate(self._finish):
-            p.append(1.0 / (1.0 + exp(-(outputs[i] * slope + offset))))
+        for i, (slope, offset, more_slope, more_offset, scale_thinking, scale_answer, most) in enumerate(self._lines):
+            z = outputs[i]
+            z = z * slope + offset + novelty * (z * more_slope + more_offset)
+            p.append(1.0 / (1.0 + exp(-z)) if z > -40.0 else 0.0)
             tokens = expm1(outputs[n + i]) * scale_thinking
             thinking.append(0.0 if tokens < 0.0 else tokens if tokens < most else most)
             tokens = expm1(outputs[2 * n + i]) * scale_answer
@@ -104,14 +177,6 @@ class Predictor:
             for i in ladder:
                 thinking[i] = reached = max(thinking[i], reached)
         return Scores(p, thinking, answer)
-
-    def price_for_dial(self, x: float) -> float:
-        """The price of a token, in P(correct), at dial position `x`.
-
-        1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
-        traffic lie that far between never and always thinking.
-        """
-        return self._dial.price(x)
 
 
 def _most_thinking(head: Head) -> float:

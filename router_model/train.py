@@ -21,16 +21,19 @@ from sklearn.model_selection import GroupKFold
 
 from router_model import artifact as artifacts
 from router_model import calibration, card, metrics, outcomes
-from router_model.artifact import Artifact, Dial, Head
+from router_model.artifact import Artifact, Dial, Head, Probed, Stage
 from router_model.boosting import Boosting, grow
 from router_model.features import Features, featurize, vocabulary
 from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor, inputs, term_rows, term_weight
+from router_model.predict import Predictor, Reading, read, term_rows, term_weight
+from router_model.probe import revelation
 from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]
 # Fewer prompts than this teach a head nothing that would hold on others.
 LEAST_PROMPTS = 50
+# Fewer kinds of work than this do not show how forecasts fare on another one.
+LEAST_TASKS = 4
 DIAL_PROMPTS = 1000
 
 
@@ -50,9 +53,24 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
+    """Trees for the request alone, and by head for the request and a probe of that head."""
+
     vocabulary: Mapping[bytes, int]
     projection: F32
-    trees: Trees
+    unread: Trees
+    probed: Mapping[int, Trees]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unseen:
+    """Raw outputs [prompts, 3 x heads] by trees that saw no prompt of the same group, and how novel each prompt was.
+
+    NaN where a prompt has no probe of that head.
+    """
+
+    unread: Matrix
+    probed: Mapping[int, Matrix]
+    novelty: Matrix
 
 
 def run(
@@ -122,49 +140,71 @@ def with_generic(table: Outcomes) -> Outcomes:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
                 block.append(np.nanmean(getattr(table, name)[:, columns], axis=1, keepdims=True))
-    return Outcomes(table.prompts, tuple(arms), *(np.hstack(block) for block in blocks.values()))
+    correct, completion, thinking = (np.hstack(block) for block in blocks.values())
+    return Outcomes(table.prompts, tuple(arms), correct, completion, thinking, table.probes)
 
 
 def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], None]) -> Artifact:
-    """The artifact of a table; everything in it but the final trees comes from cross-validation."""
+    """The artifact of a table; everything in it but the final trees comes from cross-validation.
+
+    Twice: with phrasings kept together, as for wordings new to the router, and with tasks kept together, as for work
+    new to it. The first says what to expect; both together say what novelty takes away.
+    """
     heads = tuple(Head(arm.model, arm.think, arm.budget) for arm in table.arms)
     features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
     tokens = _token_targets(table)
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
-    unseen, fold_of = _cross_validate(features, table, tokens, settings, say)
-    slopes, scale = calibration.calibrate(unseen, table.correct, tokens)
-    final = _fit(features, table.correct, tokens, settings)
+    familiar, fold_of = _cross_validate(features, table, tokens, _phrasings(table, settings), settings, say)
+    views = [familiar]
+    tasks = _tasks(table, settings)
+    if tasks is not None:
+        views.append(_cross_validate(features, table, tokens, tasks, settings, say)[0])
+    final = _fit(features, table, tokens, np.arange(len(table)), settings)
     draft = Artifact(
         version="",
         heads=heads,
-        trees=final.trees,
+        unread=_stage(final.unread, [(view.unread, view.novelty) for view in views], table, tokens),
+        probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
-        calibration=slopes,
-        token_scale=scale,
+        familiar=round(float(np.quantile(familiar.novelty, 0.95)), 4),
         dial=Dial(*(np.zeros((0, len(heads)), np.float32) for _ in range(3))),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
-    p, thinking, answer = _finished(Predictor(draft), unseen)
+    p, thinking, answer = _finished(Predictor(draft), familiar)
+    probed = {}
+    for head, trees in final.probed.items():
+        stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens)
+        after = _finished(Predictor(replace(draft, unread=stage)), replace(familiar, unread=familiar.probed[head]))[0]
+        has = ~np.isnan(after[:, head])
+        probed[head] = Probed(stage, revelation(p[has, head], after[has, head]))
     about = _about(table, p, thinking + answer, fold_of, settings)
     dial = _dial(p, thinking + answer, table, settings.seed)
-    version = artifacts.version_of(name, _numbers(draft, dial), heads)
-    return replace(draft, version=version, dial=dial, about=about)
+    whole = replace(draft, probed=probed, dial=dial, about=about)
+    return replace(whole, version=artifacts.version_of(name, artifacts.numbers(whole), heads))
+
+
+def _stage(trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes, tokens: Matrix) -> Stage:
+    """Trees with their calibration, from what trees like them said of prompts they had not seen, familiar ones first.
+
+    `views`: raw outputs, NaN where there are none, and novelty.
+    """
+    n = table.correct.shape[1]
+    parts = []
+    for outputs, novelty in views:
+        has = ~np.isnan(outputs[:, 0])
+        parts.append((outputs[has, :n], novelty[has], table.correct[has]))
+    logits, strangeness, correct = (np.concatenate(part) for part in zip(*parts, strict=True))
+    lines = calibration.probabilities(logits, strangeness, correct, strange=len(views) > 1)
+    outputs = views[0][0]
+    has = ~np.isnan(outputs[:, 0])
+    return Stage(trees, lines, calibration.token_scales(outputs[has][:, n:], tokens[has]))
 
 
 def stem_of(prompt: PromptRow) -> str:
     """What makes two prompts the same question: all their text, whatever its case and punctuation."""
     return outcomes.stem("\n".join(str(message.get("content")) for message in prompt.messages))
-
-
-def _numbers(draft: Artifact, dial: Dial) -> dict[str, NDArray[Any]]:
-    return {
-        "values": draft.trees.values,
-        "threshold": draft.trees.threshold,
-        "calibration": draft.calibration,
-        "dial": dial.p_correct,
-    }
 
 
 def _token_targets(table: Outcomes) -> Matrix:
@@ -179,30 +219,82 @@ def _token_targets(table: Outcomes) -> Matrix:
     return np.asarray(np.log1p(np.maximum(np.hstack([thinking, answer]), 0.0)))
 
 
-def _cross_validate(
-    features: Sequence[Features], table: Outcomes, tokens: Matrix, settings: Settings, say: Callable[[str], None]
-) -> tuple[Matrix, NDArray[np.int64]]:
-    """Raw outputs [prompts, 3 x heads] for every prompt by trees that saw no prompt of its group, and the folds."""
-    groups = np.unique([prompt.group for prompt in table.prompts], return_inverse=True)[1]
-    folds = min(settings.folds, int(groups.max()) + 1)
-    if folds < 2:
+def _phrasings(table: Outcomes, settings: Settings) -> NDArray[np.int64]:
+    """A fold for every prompt; those of a phrasing (or question) share one. Raises OutcomeError."""
+    folds = _folds([prompt.group for prompt in table.prompts], settings.folds, settings.seed)
+    if folds is None:
         raise OutcomeError("all prompts belong to one phrasing; cross-validation needs at least two")
-    outputs = np.zeros((len(table), 3 * len(table.arms)))
-    fold_of = np.zeros(len(table), np.int64)
-    splits = GroupKFold(folds, shuffle=True, random_state=settings.seed).split(groups, groups=groups)
-    for k, (train_rows, test_rows) in enumerate(splits):
-        fit = _fit([features[i] for i in train_rows], table.correct[train_rows], tokens[train_rows], settings)
-        rows = [inputs(features[i], fit.vocabulary, fit.projection) for i in test_rows]
-        outputs[test_rows] = fit.trees.score_all(np.stack(rows))
-        fold_of[test_rows] = k
+    return folds
+
+
+def _tasks(table: Outcomes, settings: Settings) -> NDArray[np.int64] | None:
+    """The same by tasks, where phrasings do not reach over them; None where there are too few to leave any out."""
+    tasks = [prompt.task for prompt in table.prompts]
+    return _folds(tasks, settings.folds, settings.seed) if len(set(tasks)) >= LEAST_TASKS else None
+
+
+def _folds(names: Sequence[str], folds: int, seed: int) -> NDArray[np.int64] | None:
+    groups = np.unique(names, return_inverse=True)[1]
+    folds = min(folds, int(groups.max()) + 1)
+    if folds < 2:
+        return None
+    fold_of = np.zeros(len(groups), np.int64)
+    for k, (_, rows) in enumerate(GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)):
+        fold_of[rows] = k
+    return fold_of
+
+
+def _cross_validate(
+    features: Sequence[Features],
+    table: Outcomes,
+    tokens: Matrix,
+    fold_of: NDArray[np.int64],
+    settings: Settings,
+    say: Callable[[str], None],
+) -> tuple[_Unseen, NDArray[np.int64]]:
+    """What trees say of prompts whose fold they did not see, and the folds."""
+    shape = len(table), 3 * len(table.arms)
+    probed = {table.arms.index(arm): np.full(shape, np.nan) for arm in _probed_arms(table)}
+    unseen = _Unseen(np.zeros(shape), probed, np.zeros(len(table)))
+    folds = int(fold_of.max()) + 1
+    for k in range(folds):
+        fit = _fit(features, table, tokens, np.flatnonzero(fold_of != k), settings)
+        rows = np.flatnonzero(fold_of == k)
+        readings = [read(features[i], fit.vocabulary, fit.projection) for i in rows.tolist()]
+        unseen.novelty[rows] = [reading.novelty for reading in readings]
+        unseen.unread[rows] = fit.unread.score_all(np.stack([reading.row for reading in readings]))
+        for head, trees in fit.probed.items():
+            has, x = _with_probes(readings, table.probes[table.arms[head]][rows])
+            unseen.probed[head][rows[has]] = trees.score_all(x)
         say(f"  fold {k + 1} of {folds} done")
-    return outputs, fold_of
+    return unseen, fold_of
 
 
-def _fit(features: Sequence[Features], correct: Matrix, tokens: Matrix, settings: Settings) -> _Fit:
-    known, projection = project(features, settings)
-    x = np.stack([inputs(f, known, projection) for f in features])
-    return _Fit(known, projection, grow(x, correct, tokens, settings.boosting))
+def _probed_arms(table: Outcomes) -> list[Arm]:
+    """The arms whose probes enough prompts have to learn from."""
+    return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= LEAST_PROMPTS]
+
+
+def _with_probes(readings: Sequence[Reading], probes: Matrix) -> tuple[NDArray[np.intp], F32]:
+    """Which prompts have a probe, and their rows with it."""
+    has = np.flatnonzero(~np.isnan(probes[:, 0]))
+    rows = [np.concatenate([readings[i].row, probes[i].astype(np.float32)]) for i in has.tolist()]
+    width = len(readings[0].row) + probes.shape[1]
+    return has, np.stack(rows) if rows else np.zeros((0, width), np.float32)
+
+
+def _fit(
+    features: Sequence[Features], table: Outcomes, tokens: Matrix, rows: NDArray[np.intp], settings: Settings
+) -> _Fit:
+    chosen = [features[i] for i in rows.tolist()]
+    known, projection = project(chosen, settings)
+    readings = [read(f, known, projection) for f in chosen]
+    x = np.stack([reading.row for reading in readings])
+    probed = {}
+    for arm in _probed_arms(table):
+        has, more = _with_probes(readings, table.probes[arm][rows])
+        probed[table.arms.index(arm)] = grow(more, table.correct[rows[has]], tokens[rows[has]], settings.boosting)
+    return _Fit(known, projection, grow(x, table.correct[rows], tokens[rows], settings.boosting), probed)
 
 
 def project(features: Sequence[Features], settings: Settings) -> tuple[Mapping[bytes, int], F32]:
@@ -223,8 +315,12 @@ def _matrix(features: Sequence[Features], known: Mapping[bytes, int]) -> sp.csr_
     return sp.csr_matrix((values, np.concatenate(rows).astype(np.intp), ends), shape=(len(features), len(known)))
 
 
-def _finished(predictor: Predictor, outputs: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    parts = [predictor.finish(row) for row in outputs]
+def _finished(predictor: Predictor, unseen: _Unseen) -> tuple[Matrix, Matrix, Matrix]:
+    """P(correct), thinking and answer tokens [prompts, heads] of raw outputs; NaN where there are none."""
+    parts = [
+        predictor.finish(row, novelty) if not np.isnan(row[0]) else [np.full(len(predictor.heads), np.nan)] * 3
+        for row, novelty in zip(unseen.unread.tolist(), unseen.novelty.tolist(), strict=True)
+    ]
     p, thinking, answer = (np.stack(part) for part in zip(*parts, strict=True))
     return p, thinking, answer
 
