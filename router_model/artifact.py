@@ -76,10 +76,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What follows a probe of one head: forecasts that have seen it, and what it may be expected to reveal."""
+    """What follows a probe of one head: forecasts that have seen it, and what it may be expected to reveal.
+
+    `reveals` for familiar kinds of work, `reveals_strange` for kinds that the router never met.
+    """
 
     stage: Stage
     reveals: Revelation
+    reveals_strange: Revelation
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,9 @@ class Artifact:
     """Everything a predictor needs.
 
     `vocabulary` names the row of `projection` [terms, k] of each term. `unread` forecasts from the request alone;
-    `probed` by the index of the head that was probed, for heads of whose probes the data told. `familiar`: the novelty
-    below which 95 % of prompts in wordings new to the router lie. `seen` are the sorted hashes of the prompts it was
-    trained on.
+    `probed` by the index of the head that was probed, for heads of whose probes the data told. `strangeness` is slope
+    and offset of the logit of P(a kind of work never met | novelty), where that is as likely as not beforehand. `seen`
+    are the sorted hashes of the prompts it was trained on.
     """
 
     version: str
@@ -98,7 +102,7 @@ class Artifact:
     probed: Mapping[int, Probed]
     vocabulary: Mapping[bytes, int]
     projection: F32
-    familiar: float
+    strangeness: tuple[float, float]
     dial: Dial
     seen: NDArray[np.uint64]
     about: Mapping[str, Any]
@@ -112,7 +116,7 @@ class Artifact:
             heads=tuple(self.heads[i] for i in heads),
             unread=self.unread.restricted(heads),
             probed={
-                new: Probed(self.probed[old].stage.restricted(heads), self.probed[old].reveals)
+                new: replace(self.probed[old], stage=self.probed[old].stage.restricted(heads))
                 for new, old in enumerate(heads)
                 if old in self.probed
             },
@@ -135,7 +139,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "version": artifact.version,
         "features": _features(),
         "probed": sorted(artifact.probed),
-        "familiar": artifact.familiar,
+        "strangeness": list(artifact.strangeness),
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
@@ -162,7 +166,8 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
     }
     for head, probed in sorted(artifact.probed.items()):
         arrays |= _stage_arrays(f"probed{head}_", probed.stage)
-        arrays[f"probed{head}_before"], arrays[f"probed{head}_after"] = probed.reveals.before, probed.reveals.after
+        for name, reveals in (("", probed.reveals), ("strange_", probed.reveals_strange)):
+            arrays[f"probed{head}_{name}before"], arrays[f"probed{head}_{name}after"] = reveals.before, reveals.after
     return arrays
 
 
@@ -280,16 +285,22 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
             int(head): Probed(
                 _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)),
                 Revelation(weights[f"probed{head}_before"], weights[f"probed{head}_after"]),
+                Revelation(weights[f"probed{head}_strange_before"], weights[f"probed{head}_strange_after"]),
             )
             for head in header["probed"]
         },
         vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
-        familiar=float(header["familiar"]),
+        strangeness=_two(header["strangeness"]),
         dial=Dial(*(weights[f"dial_{name}"].astype(np.float32) for name in ("p_correct", "forecast", "tokens"))),
         seen=weights["seen"],
         about=header["about"],
     )
+
+
+def _two(numbers: Sequence[float]) -> tuple[float, float]:
+    slope, offset = numbers
+    return float(slope), float(offset)
 
 
 def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs: int) -> Stage:

@@ -26,6 +26,19 @@ def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bo
     return lines
 
 
+def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float, float]:
+    """Slope and offset of the logit of P(strange | novelty), from the novelty of prompts known to be either.
+
+    Both kinds count alike, however many there are. Without strange ones nothing is held to be strange.
+    """
+    if strange is None:
+        return 0.0, -40.0
+    x = np.concatenate([familiar, strange])[:, None]
+    label = np.repeat([0, 1], [len(familiar), len(strange)])
+    fitted = LogisticRegression(C=100.0, class_weight="balanced").fit(x, label)
+    return max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0])
+
+
 def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
     """The factors [heads, 2] that make mean forecast tokens equal to mean real ones; both [rows, 2 x heads] in logs."""
     n = tokens.shape[1] // 2

@@ -38,10 +38,15 @@ class Scores(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A request as the trees read it. `novelty` in [0,1]: the share of its terms that the router has never met."""
+    """A request as the trees read it.
+
+    `novelty` in [0,1]: the share of its terms that the router has never met; `strange`: the probability that it is of a
+    kind never met, where that is as likely as not beforehand.
+    """
 
     row: F32
     novelty: float
+    strange: float
 
 
 def load(path_or_name: str | Path) -> Predictor:
@@ -61,12 +66,12 @@ def term_weight(features: Features) -> float:
     return 1 / sqrt(len(features.terms) or 1)
 
 
-def read(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> Reading:
-    """The row that the trees read: the structural counts, then the terms projected on a few directions."""
+def inputs(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, float]:
+    """The row that the trees read, structural counts before terms projected on a few directions, and the novelty."""
     known = term_rows(features, vocabulary)
     directions = projection.take(known, axis=0).sum(axis=0) * term_weight(features)
     novelty = 1 - len(known) / len(features.terms) if features.terms else 0.0
-    return Reading(np.array([*features.dense, *directions.tolist()], np.float32), novelty)
+    return np.array([*features.dense, *directions.tolist()], np.float32), novelty
 
 
 class Predictor:
@@ -103,7 +108,9 @@ class Predictor:
 
     def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Reading:
         """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
-        return read(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
+        row, novelty = inputs(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
+        slope, offset = self.artifact.strangeness
+        return Reading(row, novelty, 1.0 / (1.0 + exp(-(slope * novelty + offset))))
 
     def scores(self, reading: Reading, probe: Probe | None = None, probed: int | None = None) -> Scores:
         """The forecast of a request that has been read."""
@@ -122,20 +129,20 @@ class Predictor:
         """The heads whose probes it has learned from: no-think heads, by index."""
         return self._probed.keys()
 
-    def is_novel(self, reading: Reading) -> bool:
-        """Whether a request is stranger than nearly all wordings that the router was tried on."""
-        return reading.novelty > self.artifact.familiar
-
-    def wants_probe(self, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
+    def wants_probe(self, reading: Reading, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
         """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
 
-        `best_direct` is that effort's value and `cost` what the probe's tokens and seconds cost, both in P(correct). A
-        probe that convinces is the answer; one that does not was paid for in vain.
+        `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
+        seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
+        for in vain. The stranger the request, the less its text is trusted and the more a probe is expected to tell.
         """
         known = self._probed.get(head)
         if known is None:
             return False
-        return known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
+        p, share = scores.p_correct[head], reading.strange
+        familiar = known[0].reveals.worth(p, best_direct)
+        strange = known[0].reveals_strange.worth(p, best_direct)
+        return familiar + share * (strange - familiar) - cost >= best_direct
 
     def price_for_dial(self, x: float) -> float:
         """The price of a token, in P(correct), at dial position `x`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log1p
+from math import log1p
 from typing import Any
 
 import numpy as np
@@ -92,28 +92,13 @@ class Revelation:
 def revelation(before: F64, after: F64, knots: int = 12, quantiles: int = 9) -> Revelation:
     """From forecasts [prompts] before and after a probe, both by models that saw neither prompt, what probes reveal.
 
-    Fewer knots where there are few prompts. The values are moved so that their mean at each knot is the forecast before
-    it: a probe changes what is known of one prompt, not of all.
+    Fewer knots where there are few prompts.
     """
     knots = max(1, min(knots, len(before) // (3 * quantiles)))
     order = np.argsort(before, kind="stable")
     parts = [part for part in np.array_split(order, knots) if len(part)]
     at = np.array([before[part].mean() for part in parts])
     levels = (np.arange(quantiles) + 0.5) / quantiles
-    values = np.array([_centred(np.quantile(after[part], levels), mean) for part, mean in zip(parts, at, strict=True)])
+    values = np.array([np.quantile(after[part], levels) for part in parts])
     distinct = np.append(True, np.diff(at) > 1e-9)
     return Revelation(at[distinct], values[distinct])
-
-
-def _centred(values: F64, mean: float) -> F64:
-    """The same values on the scale of logits, shifted until their mean is `mean`."""
-    logits = np.log(np.clip(values, 1e-6, 1 - 1e-6)) - np.log1p(-np.clip(values, 1e-6, 1 - 1e-6))
-    low, high = -20.0, 20.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        if float(np.mean(1 / (1 + np.exp(-(logits + middle))))) < mean:
-            low = middle
-        else:
-            high = middle
-    shift = (low + high) / 2
-    return np.array([1 / (1 + exp(-(x + shift))) for x in logits])

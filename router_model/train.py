@@ -25,8 +25,8 @@ from router_model.artifact import Artifact, Dial, Head, Probed, Stage
 from router_model.boosting import Boosting, grow
 from router_model.features import Features, featurize, vocabulary
 from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor, Reading, read, term_rows, term_weight
-from router_model.probe import revelation
+from router_model.predict import Predictor, inputs, term_rows, term_weight
+from router_model.probe import Revelation, revelation
 from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]
@@ -167,22 +167,33 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
         probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
-        familiar=round(float(np.quantile(familiar.novelty, 0.95)), 4),
+        strangeness=calibration.strangeness(*(view.novelty for view in views)),
         dial=Dial(*(np.zeros((0, len(heads)), np.float32) for _ in range(3))),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
-    p, thinking, answer = _finished(Predictor(draft), familiar)
+    before = Predictor(draft)
+    p, thinking, answer = _finished(before, familiar.unread, familiar.novelty)
     probed = {}
     for head, trees in final.probed.items():
         stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens)
-        after = _finished(Predictor(replace(draft, unread=stage)), replace(familiar, unread=familiar.probed[head]))[0]
-        has = ~np.isnan(after[:, head])
-        probed[head] = Probed(stage, revelation(p[has, head], after[has, head]))
+        after = Predictor(replace(draft, unread=stage))
+        reveals = [_reveals(before, after, view, head) for view in views]
+        probed[head] = Probed(stage, reveals[0], reveals[-1])
     about = _about(table, p, thinking + answer, fold_of, settings)
     dial = _dial(p, thinking + answer, table, settings.seed)
     whole = replace(draft, probed=probed, dial=dial, about=about)
     return replace(whole, version=artifacts.version_of(name, artifacts.numbers(whole), heads))
+
+
+def _reveals(before: Predictor, after: Predictor, view: _Unseen, head: int) -> Revelation:
+    """What probes of a head tell about it; `after` finishes the outputs of trees that have seen them."""
+    has = ~np.isnan(view.probed[head][:, 0])
+    first, then = (
+        _finished(predictor, outputs[has], view.novelty[has])[0][:, head]
+        for predictor, outputs in ((before, view.unread), (after, view.probed[head]))
+    )
+    return revelation(first, then)
 
 
 def _stage(trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes, tokens: Matrix) -> Stage:
@@ -260,12 +271,11 @@ def _cross_validate(
     for k in range(folds):
         fit = _fit(features, table, tokens, np.flatnonzero(fold_of != k), settings)
         rows = np.flatnonzero(fold_of == k)
-        readings = [read(features[i], fit.vocabulary, fit.projection) for i in rows.tolist()]
-        unseen.novelty[rows] = [reading.novelty for reading in readings]
-        unseen.unread[rows] = fit.unread.score_all(np.stack([reading.row for reading in readings]))
+        x, unseen.novelty[rows] = _inputs([features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
+        unseen.unread[rows] = fit.unread.score_all(x)
         for head, trees in fit.probed.items():
-            has, x = _with_probes(readings, table.probes[table.arms[head]][rows])
-            unseen.probed[head][rows[has]] = trees.score_all(x)
+            has, more = _with_probes(x, table.probes[table.arms[head]][rows])
+            unseen.probed[head][rows[has]] = trees.score_all(more)
         say(f"  fold {k + 1} of {folds} done")
     return unseen, fold_of
 
@@ -275,12 +285,18 @@ def _probed_arms(table: Outcomes) -> list[Arm]:
     return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= LEAST_PROMPTS]
 
 
-def _with_probes(readings: Sequence[Reading], probes: Matrix) -> tuple[NDArray[np.intp], F32]:
+def _inputs(
+    features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32
+) -> tuple[F32, NDArray[np.float64]]:
+    """The rows that trees read, and the novelty of each."""
+    rows, novelty = zip(*(inputs(f, vocabulary, projection) for f in features), strict=True)
+    return np.stack(rows), np.array(novelty)
+
+
+def _with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
     """Which prompts have a probe, and their rows with it."""
     has = np.flatnonzero(~np.isnan(probes[:, 0]))
-    rows = [np.concatenate([readings[i].row, probes[i].astype(np.float32)]) for i in has.tolist()]
-    width = len(readings[0].row) + probes.shape[1]
-    return has, np.stack(rows) if rows else np.zeros((0, width), np.float32)
+    return has, np.hstack([x[has], probes[has].astype(np.float32)])
 
 
 def _fit(
@@ -288,11 +304,10 @@ def _fit(
 ) -> _Fit:
     chosen = [features[i] for i in rows.tolist()]
     known, projection = project(chosen, settings)
-    readings = [read(f, known, projection) for f in chosen]
-    x = np.stack([reading.row for reading in readings])
+    x, _ = _inputs(chosen, known, projection)
     probed = {}
     for arm in _probed_arms(table):
-        has, more = _with_probes(readings, table.probes[arm][rows])
+        has, more = _with_probes(x, table.probes[arm][rows])
         probed[table.arms.index(arm)] = grow(more, table.correct[rows[has]], tokens[rows[has]], settings.boosting)
     return _Fit(known, projection, grow(x, table.correct[rows], tokens[rows], settings.boosting), probed)
 
@@ -315,12 +330,9 @@ def _matrix(features: Sequence[Features], known: Mapping[bytes, int]) -> sp.csr_
     return sp.csr_matrix((values, np.concatenate(rows).astype(np.intp), ends), shape=(len(features), len(known)))
 
 
-def _finished(predictor: Predictor, unseen: _Unseen) -> tuple[Matrix, Matrix, Matrix]:
-    """P(correct), thinking and answer tokens [prompts, heads] of raw outputs; NaN where there are none."""
-    parts = [
-        predictor.finish(row, novelty) if not np.isnan(row[0]) else [np.full(len(predictor.heads), np.nan)] * 3
-        for row, novelty in zip(unseen.unread.tolist(), unseen.novelty.tolist(), strict=True)
-    ]
+def _finished(predictor: Predictor, outputs: Matrix, novelty: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """P(correct), thinking and answer tokens [prompts, heads] of raw outputs."""
+    parts = [predictor.finish(row, new) for row, new in zip(outputs.tolist(), novelty.tolist(), strict=True)]
     p, thinking, answer = (np.stack(part) for part in zip(*parts, strict=True))
     return p, thinking, answer
 
