@@ -76,14 +76,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What follows a probe of one head: forecasts that have seen it, and what it may be expected to reveal.
-
-    `reveals` for familiar kinds of work, `reveals_strange` for kinds that the router never met.
-    """
+    """What follows a probe of one head: forecasts that have seen it, and what it may be expected to reveal."""
 
     stage: Stage
     reveals: Revelation
-    reveals_strange: Revelation
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +162,7 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
     }
     for head, probed in sorted(artifact.probed.items()):
         arrays |= _stage_arrays(f"probed{head}_", probed.stage)
-        for name, reveals in (("", probed.reveals), ("strange_", probed.reveals_strange)):
-            arrays[f"probed{head}_{name}before"], arrays[f"probed{head}_{name}after"] = reveals.before, reveals.after
+        arrays[f"probed{head}_before"], arrays[f"probed{head}_after"] = probed.reveals.before, probed.reveals.after
     return arrays
 
 
@@ -285,7 +280,6 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
             int(head): Probed(
                 _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)),
                 Revelation(weights[f"probed{head}_before"], weights[f"probed{head}_after"]),
-                Revelation(weights[f"probed{head}_strange_before"], weights[f"probed{head}_strange_after"]),
             )
             for head in header["probed"]
         },

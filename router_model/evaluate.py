@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import baselines, frontier, matching, metrics, outcomes, predict, report
+from router_model import baselines, frontier, matching, metrics, outcomes, predict, probing, report
 from router_model.frontier import Forecasts
 from router_model.outcomes import Arm, OutcomeError, Outcomes
 from router_model.predict import Predictor
@@ -74,6 +74,7 @@ def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> d
         "decision_ms_p99": float(np.quantile(forecasts.decision_ms, 0.99)),
     }
     result |= frontier.figures(chosen, forecasts, predictor, heads, result)
+    result["probe"] = probing.figures(predictor, chosen, [group[0] for group in heads])
     return result
 
 

@@ -20,10 +20,12 @@ from router_model.features import Features, featurize
 from router_model.probe import Probe
 from router_model.trees import F32
 
-__all__ = ["ArtifactError", "Head", "Predictor", "Probe", "Reading", "Scores", "load"]
+__all__ = ["STRANGE", "ArtifactError", "Head", "Predictor", "Probe", "Reading", "Scores", "load"]
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
 MOST_TOKENS = 1e6
+# Above this `Reading.strange`, what the text of a request says about its difficulty is not to be trusted alone.
+STRANGE = 0.4
 
 
 class Scores(NamedTuple):
@@ -134,15 +136,14 @@ class Predictor:
 
         `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
         seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
-        for in vain. The stranger the request, the less its text is trusted and the more a probe is expected to tell.
+        for in vain. The text of a strange request is not trusted: there a probe is always worth its price.
         """
         known = self._probed.get(head)
         if known is None:
             return False
-        p, share = scores.p_correct[head], reading.strange
-        familiar = known[0].reveals.worth(p, best_direct)
-        strange = known[0].reveals_strange.worth(p, best_direct)
-        return familiar + share * (strange - familiar) - cost >= best_direct
+        if reading.strange > STRANGE:
+            return True
+        return known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
 
     def price_for_dial(self, x: float) -> float:
         """The price of a token, in P(correct), at dial position `x`.

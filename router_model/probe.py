@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log1p
+from math import expm1, log1p
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,12 @@ class Probe:
             None if margin is None else float(margin),
             bool(row.get("probe_truncated")),
         )
+
+    @classmethod
+    def of_inputs(cls, numbers: Sequence[float]) -> Probe:
+        """The probe whose `inputs` these are."""
+        tokens, mean, least, _, margin, truncated = numbers
+        return cls(round(expm1(tokens)), mean, least, margin, bool(truncated))
 
     def inputs(self) -> list[float]:
         """The numbers that trees read, in the order of PROBE_NAMES."""

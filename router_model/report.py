@@ -35,7 +35,7 @@ def text(result: dict[str, Any]) -> str:
     ]
     if result["dial"]:
         lines += ["", *_frontier_lines(result)]
-    return "\n".join(lines)
+    return "\n".join(lines + _probe_lines(result))
 
 
 def _rankings(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -61,6 +61,26 @@ def _frontier_lines(result: dict[str, Any]) -> list[str]:
         lines.append(
             f"Within 1.5 points of {result['think']} at {_percent(share)} of its "
             f"{'thinking ' if result['fixed'][-1]['thinking'] else ''}tokens (best price in hindsight)"
+        )
+    return lines
+
+
+def _probe_lines(result: dict[str, Any]) -> list[str]:
+    found = result.get("probe")
+    if not found:
+        return []
+    lines = [
+        "",
+        f"with a probe (its tokens charged; {_percent(found['strange'])} of prompts are strange to the router): "
+        f"AUC {found['auc_after']:.3f}, ECE {found['ece_after']:.3f}",
+    ]
+    for ask in ("auto", "always", "never"):
+        row = found[ask]
+        shares = [row[f"thinking_share_{name}"] for name in ("within_interval", "at_minus_1_point")]
+        kept, near = ("no price" if share is None else _percent(share) for share in shares)
+        lines.append(
+            f"  {ask:8s} token APGR {row['token_apgr']:.3f}   always-think's accuracy within its interval at {kept} of "
+            f"its thinking tokens, within 1 point at {near}"
         )
     return lines
 

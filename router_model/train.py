@@ -178,8 +178,7 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
     for head, trees in final.probed.items():
         stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens)
         after = Predictor(replace(draft, unread=stage))
-        reveals = [_reveals(before, after, view, head) for view in views]
-        probed[head] = Probed(stage, reveals[0], reveals[-1])
+        probed[head] = Probed(stage, _reveals(before, after, familiar, head))
     about = _about(table, p, thinking + answer, fold_of, settings)
     dial = _dial(p, thinking + answer, table, settings.seed)
     whole = replace(draft, probed=probed, dial=dial, about=about)

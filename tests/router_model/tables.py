@@ -42,8 +42,20 @@ def rows(
                 solved = thinking >= need or rng.random() < (0.95 if level < 4 else 0.05)
                 made.append(row(name, f"{seed}-{i}", prompt, model, mode, budget, float(solved), thinking) | {
                     "phrasing": f"sum/{wording}"
-                })  # fmt: skip
+                } | (probe(solved, rng) if mode == "nothink" else {}))  # fmt: skip
     return made
+
+
+def probe(solved: bool, rng: random.Random) -> dict[str, Any]:
+    """What an answer tells about itself: right ones are surer, mostly."""
+    mean = -rng.expovariate(8 if solved else 0.8)
+    return {
+        "probe_tokens": 3,
+        "probe_mean": mean,
+        "probe_min": 2 * mean,
+        "probe_first_margin": rng.expovariate(1) + 2 * solved,
+        "probe_truncated": False,
+    }
 
 
 def row(
