@@ -6,6 +6,7 @@ describe prompts worded in ways the router has not met. Seeds are fixed: the sam
 
 from __future__ import annotations
 
+import random
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.model_selection import GroupKFold
 
 from router_model import artifact as artifacts
-from router_model import calibration, card, metrics, outcomes
+from router_model import calibration, card, gaming, metrics, outcomes
 from router_model.artifact import Artifact, Dial, Head, Probed, Stage
 from router_model.boosting import Boosting, grow
 from router_model.features import Features, featurize, vocabulary
@@ -41,12 +42,14 @@ DIAL_PROMPTS = 1000
 class Settings:
     """How to train.
 
-    `directions`: how many numbers the terms become; `least_uses`: terms of fewer prompts are dropped.
+    `directions`: how many numbers the terms become; `least_uses`: terms of fewer prompts are dropped; `attacked`: how
+    many copies of every prompt are added with words around the question that mean nothing (`gaming.attacked`).
     """
 
     boosting: Boosting = field(default_factory=Boosting)
     directions: int = 12
     least_uses: int = 4
+    attacked: int = 1
     folds: int = 4
     seed: int = 7
 
@@ -152,14 +155,15 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
     """
     heads = tuple(Head(arm.model, arm.think, arm.budget) for arm in table.arms)
     features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
+    tampered = _tampered(table, settings)
     tokens = _token_targets(table)
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
-    familiar, fold_of = _cross_validate(features, table, tokens, _phrasings(table, settings), settings, say)
+    familiar, fold_of = _cross_validate(features, tampered, table, tokens, _phrasings(table, settings), settings, say)
     views = [familiar]
     tasks = _tasks(table, settings)
     if tasks is not None:
-        views.append(_cross_validate(features, table, tokens, tasks, settings, say)[0])
-    final = _fit(features, table, tokens, np.arange(len(table)), settings)
+        views.append(_cross_validate(features, tampered, table, tokens, tasks, settings, say)[0])
+    final = _fit(features, tampered, table, tokens, np.arange(len(table)), settings)
     draft = Artifact(
         version="",
         heads=heads,
@@ -256,6 +260,7 @@ def _folds(names: Sequence[str], folds: int, seed: int) -> NDArray[np.int64] | N
 
 def _cross_validate(
     features: Sequence[Features],
+    tampered: Sequence[Sequence[Features]],
     table: Outcomes,
     tokens: Matrix,
     fold_of: NDArray[np.int64],
@@ -268,7 +273,7 @@ def _cross_validate(
     unseen = _Unseen(np.zeros(shape), probed, np.zeros(len(table)))
     folds = int(fold_of.max()) + 1
     for k in range(folds):
-        fit = _fit(features, table, tokens, np.flatnonzero(fold_of != k), settings)
+        fit = _fit(features, tampered, table, tokens, np.flatnonzero(fold_of != k), settings)
         rows = np.flatnonzero(fold_of == k)
         x, unseen.novelty[rows] = _inputs([features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
         unseen.unread[rows] = fit.unread.score_all(x)
@@ -298,12 +303,28 @@ def _with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
     return has, np.hstack([x[has], probes[has].astype(np.float32)])
 
 
+def _tampered(table: Outcomes, settings: Settings) -> list[list[Features]]:
+    """Features of tampered copies of all prompts, one list per copy."""
+    rng = random.Random(settings.seed)
+    return [
+        [featurize(gaming.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
+        for _ in range(settings.attacked)
+    ]
+
+
 def _fit(
-    features: Sequence[Features], table: Outcomes, tokens: Matrix, rows: NDArray[np.intp], settings: Settings
+    features: Sequence[Features],
+    tampered: Sequence[Sequence[Features]],
+    table: Outcomes,
+    tokens: Matrix,
+    rows: NDArray[np.intp],
+    settings: Settings,
 ) -> _Fit:
+    """Trees on these prompts and their tampered copies, held to fare alike; terms are those of the prompts."""
     chosen = [features[i] for i in rows.tolist()]
     known, projection = project(chosen, settings)
-    x, _ = _inputs(chosen, known, projection)
+    x, _ = _inputs([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
+    rows = np.tile(rows, 1 + len(tampered))
     probed = {}
     for arm in _probed_arms(table):
         has, more = _with_probes(x, table.probes[arm][rows])
