@@ -83,7 +83,7 @@ def rates(
     requests: Sequence[tuple[Messages, Sequence[Mapping[str, Any]] | None]],
     seed: int = 0,
 ) -> Rates:
-    """Upgrade and downgrade rates of a decision (a rank of effort) over requests (messages, tools) at a constant task."""
+    """Upgrade and downgrade rates of a decision, a rank of effort, over requests (messages and tools)."""
     before = np.array([decide(messages, tools) for messages, tools in requests])
     up, down = {}, {}
     for name, attack in attacks().items():
