@@ -14,7 +14,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## Real prompts through gateway and engine, one table of what each policy bought (ARGS="--quick", "--keep")
-	@$(RUN) -m gateway.demo $(ARGS)
+	@$(RUN) -m gateway.commands.demo $(ARGS)
 
 test: $(VENV)/.dev ## Every test that CI runs (ARGS="tests/helm -k schema" for some of them)
 	@$(RUN) -m tests.vllm_env

@@ -14,7 +14,6 @@ from starlette.routing import Route
 from gateway import __version__, build
 from gateway.abilities import Abilities
 from gateway.access.door import Door
-from gateway.admission import Gate
 from gateway.api import models, openapi, ops, wire
 from gateway.api.chat import Chat
 from gateway.api.dialect import Dialect
@@ -26,17 +25,18 @@ from gateway.api.responses import routes as responses_routes
 from gateway.api.responses.dialect import Responses
 from gateway.api.responses.store import Bounds, ResponseStore
 from gateway.api.telling import tell_errors
+from gateway.backends.admission import Gate
+from gateway.backends.pace import Paces, paces
 from gateway.catalogue import Catalogue
 from gateway.discovery.discovery import Discovery
 from gateway.dispatch import Dispatch
 from gateway.exchange import Ids
 from gateway.metrics import Metrics
-from gateway.pace import Paces, paces
 from gateway.pipeline import Pipeline
 from gateway.records import Records
 from gateway.seal import Seal
+from gateway.serving.stopping import Stopping
 from gateway.settings import Settings
-from gateway.stopping import Stopping
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 

@@ -11,6 +11,7 @@ from gateway import policies, settings
 from gateway.access.counters import Counters
 from gateway.access.door import Door, KeyedDoor, OpenDoor
 from gateway.access.keys import Keys
+from gateway.backends.pace import Paces
 from gateway.catalogue import Catalogue, Model, levels_with
 from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
 from gateway.efforts import from_budget, level_of, size
@@ -20,7 +21,6 @@ from gateway.families.compiler import by_the_row
 from gateway.families.limits import AnswerLimits
 from gateway.families.tell import nearest
 from gateway.families.terms import Terms
-from gateway.pace import Paces
 from gateway.seal import Seal
 from gateway.seal_secret import kept_secret
 from gateway.types import Arm, Deployment, Effort, Family

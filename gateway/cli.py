@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli_families import families
-from gateway.cli_keys import keys
+from gateway.commands.families import families
+from gateway.commands.keys import keys
 from gateway.errors import ConfigError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -51,8 +51,8 @@ def main() -> None:
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
     """Run the gateway."""
-    from gateway import serve as server
     from gateway import settings
+    from gateway.serving import serve as server
 
     if config is None:
         defaults = settings.Server()
@@ -71,7 +71,7 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 def check(config: Path, sources: bool, probe: bool) -> None:
     """Validate a configuration and say what each model, effort and family will do."""
     from gateway import build, settings
-    from gateway import check as checker
+    from gateway.commands import check as checker
 
     chosen = settings.load(config)
     for line in list(checker.explain(chosen, sources)):
@@ -111,7 +111,7 @@ def engine(
     stop_with_parent: bool,
 ) -> None:
     """Run the embedded backend alone, in vLLM's dialect."""
-    from gateway import engine_process
+    from gateway.commands import engine_process
     from gateway.embedded import server
 
     if stop_with_parent:
@@ -127,8 +127,8 @@ def engine(
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of the embedded engine's model folders.")
 def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None) -> None:
     """Run tasks over every effort of every deployment and verify the answers. Started again, it goes on."""
-    from gateway import collect as collector
-    from gateway.engine_process import EngineProcess
+    from gateway.commands import collect as collector
+    from gateway.commands.engine_process import EngineProcess
 
     if config is not None:
         if weights is not None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from gateway import faults
 from gateway.abilities import Abilities
-from gateway.admission import Gate
+from gateway.backends import faults
+from gateway.backends.admission import Gate
+from gateway.backends.reply import Reply
 from gateway.enforcement.keeper import Keeper
 from gateway.errors import BackendUnreachable, GatewayError, Overloaded
 from gateway.exchange import Exchange
 from gateway.families.compiler import stand_in
 from gateway.families.terms import Terms
-from gateway.reply import Reply
 from gateway.types import Call, Deployment, Plan
 from gateway.upstream import Upstream
 

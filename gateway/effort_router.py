@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+from gateway.backends.pace import Pace, Paces
 from gateway.efforts import size
-from gateway.pace import Pace, Paces
 from gateway.types import Arm, Call, Effort, EffortForecast, Forecast
 
 log = logging.getLogger("thinkgate")

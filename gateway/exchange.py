@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.access.visitor import ANYBODY, Visitor
-from gateway.admission import Gate
+from gateway.answers.end_text import parted
+from gateway.answers.seen import Seen
+from gateway.answers.teller import Teller
+from gateway.answers.verdict import Checked, check
+from gateway.backends.admission import Gate
+from gateway.backends.faults import OWN_ID
+from gateway.backends.pace import Measured
+from gateway.backends.reply import Kept, Reply
 from gateway.efforts import level_of, words
-from gateway.end_text import parted
 from gateway.errors import GatewayError
-from gateway.faults import OWN_ID
-from gateway.pace import Measured
-from gateway.reply import Kept, Reply
-from gateway.seen import Seen
-from gateway.teller import Teller
 from gateway.types import Arm, Call, Decision, Effort, Enforcement, Forecast, Headers, JsonObject, Plan, Record, Usage
-from gateway.verdict import Checked, check
 
 log = logging.getLogger("thinkgate")
 

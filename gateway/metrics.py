@@ -13,7 +13,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.admission import Watch
+from gateway.backends.admission import Watch
 from gateway.types import Record
 
 # The client library's own name for where processes count together; set before a worker imports it.

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from gateway import effort_router
 from gateway.abilities import Abilities
 from gateway.access.visitor import Visitor
+from gateway.answers.chat_answer import dumped, read_answer
+from gateway.answers.chat_stream import ChatStream
+from gateway.backends.reply import Reply
 from gateway.catalogue import Catalogue, Model
-from gateway.chat_answer import dumped, read_answer
-from gateway.chat_stream import ChatStream
 from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InternalError, ShuttingDown
 from gateway.exchange import Exchange, Ids, log_failure
@@ -21,7 +22,6 @@ from gateway.families.compiler import compile_plan
 from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
 from gateway.records import Records
-from gateway.reply import Reply
 from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure
 
 HUNG_UP = 499

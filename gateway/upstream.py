@@ -19,12 +19,12 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from gateway import faults
-from gateway.alarm import Alarm
-from gateway.connector import KEEPALIVE_S, REUSED, Connector
+from gateway.backends import faults
+from gateway.backends.alarm import Alarm
+from gateway.backends.connector import KEEPALIVE_S, REUSED, Connector
+from gateway.backends.replicas import Replica, Replicas
+from gateway.backends.reply import Kept
 from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
-from gateway.replicas import Replica, Replicas
-from gateway.reply import Kept
 from gateway.types import Call, Deployment, Headers, JsonObject, Plan
 
 DRAIN_S = 0.2

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.engine_process import EngineProcess
+from gateway.commands.engine_process import EngineProcess
 
 
 @pytest.fixture(scope="session")

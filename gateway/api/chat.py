@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.answers.teller import Teller
 from gateway.api import checks, known_fields, wire
 from gateway.api.chat_teller import ChatTeller
 from gateway.api.dialect import Asked
@@ -12,7 +13,6 @@ from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.families.limits import LIMIT_FIELDS
-from gateway.teller import Teller
 from gateway.types import Call, Headers
 
 

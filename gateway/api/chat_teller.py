@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from gateway.answers.chat_answer import dumped
+from gateway.answers.chat_stream import DONE
 from gateway.api.renamed import Renamed
-from gateway.chat_answer import dumped
-from gateway.chat_stream import DONE
 from gateway.errors import GatewayError
 from gateway.types import JsonObject
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.access.visitor import Visitor
+from gateway.answers.teller import Teller
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
-from gateway.teller import Teller
 from gateway.types import Call, Headers
 
 

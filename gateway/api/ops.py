@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.access.door import Door
 from gateway.metrics import Metrics
-from gateway.stopping import Stopping
+from gateway.serving.stopping import Stopping
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from gateway.answers.teller import Teller
 from gateway.api import checks, known_fields, wire
 from gateway.api.chat import is_batch, unit_of
 from gateway.api.chat_teller import ChatTeller
@@ -15,7 +16,6 @@ from gateway.api.dialect import Asked
 from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.exchange import Exchange
-from gateway.teller import Teller
 from gateway.types import Call, Headers, Passed
 
 COMPLETION = Passed("/completions", "prompt", "choices")

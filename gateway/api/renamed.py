@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.chat_answer import dumped
+from gateway.answers.chat_answer import dumped
 
 
 class Renamed:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
-from gateway.connection import ON_HANG_UP, TOO_SLOW
 from gateway.errors import BodyTooLarge, TooSlow
 from gateway.exchange import Exchange
 from gateway.pipeline import Answer
+from gateway.serving.connection import ON_HANG_UP, TOO_SLOW
 from gateway.types import Headers
 
 Scope = MutableMapping[str, Any]

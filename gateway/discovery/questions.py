@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from gateway.abilities import Marks
-from gateway.chat_answer import read_usage
+from gateway.answers.chat_answer import read_usage
+from gateway.answers.end_text import parted
 from gateway.discovery.facts import Facts
-from gateway.end_text import parted
 from gateway.errors import BackendFailed, BackendRefused, GatewayError
 from gateway.families.tell import Told, write
 from gateway.types import NO_THINKING, Deployment, Effort

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from gateway.abilities import Marks
-from gateway.chat_answer import read_usage
-from gateway.chat_stream import DONE
+from gateway.answers.chat_answer import read_usage
+from gateway.answers.chat_stream import DONE
 from gateway.enforcement.joined import Joined
 from gateway.enforcement.parts import choices_of, chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
 from gateway.enforcement.thought import Thought

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
-from gateway.chat_answer import dumped
-from gateway.chat_stream import ChatStream
+from gateway.answers.chat_answer import dumped
+from gateway.answers.chat_stream import ChatStream
+from gateway.answers.teller import Hearer
+from gateway.backends.reply import Kept
 from gateway.enforcement.whole import Whole
 from gateway.errors import BackendFailed
-from gateway.reply import Kept
-from gateway.teller import Hearer
 from gateway.types import Plan
 from gateway.upstream import Reply
 

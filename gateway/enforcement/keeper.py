@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.abilities import Abilities
+from gateway.backends.reply import Reply
 from gateway.enforcement.cut import Cut
 from gateway.enforcement.stops import StoppedAnswer, stops_to_keep
 from gateway.enforcement.two_phase import TwoPhase
-from gateway.reply import Reply
 from gateway.types import Call, Plan
 from gateway.upstream import CHAT, Upstream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.chat_answer import dumped
+from gateway.answers.chat_answer import dumped
 from gateway.errors import BackendFailed
 from gateway.types import JsonObject
 

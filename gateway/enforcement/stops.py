@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from gateway.chat_stream import DONE
+from gateway.answers.chat_stream import DONE
 from gateway.enforcement.joined import Joined
 from gateway.enforcement.parts import chunk_like, event_of, text_of
 from gateway.enforcement.stop_text import StopText

@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from gateway.abilities import Marks
-from gateway.chat_stream import DONE
-from gateway.end_text import parted
+from gateway.answers.chat_stream import DONE
+from gateway.answers.end_text import parted
 from gateway.enforcement.continuation import COMPLETIONS, continuation, room
 from gateway.enforcement.joined import Joined
 from gateway.enforcement.parts import choices_of, chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from loadtests.gateway import thinkgate
 from loadtests.peers.install import NotInstalled, version
 from loadtests.peers.rivals import RIVALS, Place, Rival

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from loadtests.peers.target import Target
 from loadtests.processes import Process
 

@@ -11,7 +11,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from tests.vllm_env import ENVIRONMENT, ensure
 
 # Three that start at once share two cores with the tests that need none of them.

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.check import explain
 from gateway.cli import main
+from gateway.commands.check import explain
 from gateway.errors import ConfigError
 from gateway.families import table
 from gateway.families.nearest import stand_ins

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answers.chat_answer import read_answer
 from gateway.api.chat_teller import ChatTeller
-from gateway.chat_answer import read_answer
+from gateway.backends.faults import wait_s
 from gateway.errors import BackendRefused, GatewayError, error_fields
-from gateway.faults import wait_s
 from gateway.records import connect, insert
 from gateway.types import Record
 from tests.gateway.bounded import FEW, QUICK

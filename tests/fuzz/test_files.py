@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import build
+from gateway.backends.pace import paces
 from gateway.errors import ConfigError
-from gateway.pace import paces
 from gateway.records import Records
 from gateway.settings import Settings, load, parse
 from gateway.types import Record

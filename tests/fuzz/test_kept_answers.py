@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from gateway import build
 from gateway.abilities import Marks
-from gateway.chat_stream import ChatStream
+from gateway.answers.chat_stream import ChatStream
+from gateway.answers.seen import Seen
 from gateway.enforcement.cut import Knife
 from gateway.enforcement.two_phase import First, Second
 from gateway.enforcement.whole import Whole
 from gateway.errors import GatewayError
-from gateway.seen import Seen
 from gateway.settings import parse
 from gateway.types import Call, Effort, Plan
 from tests.gateway.bounded import QUICK

@@ -13,9 +13,9 @@ from gateway.access.visitor import ANYBODY
 from gateway.api import json_object, models
 from gateway.api.dialect import Asked
 from gateway.api.passed import READERS
+from gateway.backends.replicas import Replicas
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.families.passing import pass_on
-from gateway.replicas import Replicas
 from gateway.upstream import _conversation
 from tests.fuzz.bodies import SCALARS, VALUES, bodies
 from tests.fuzz.test_requests import MODELS, catalogue

@@ -15,11 +15,11 @@ from gateway.access.visitor import ANYBODY
 from gateway.api import json_object, wire
 from gateway.api.chat import read_call
 from gateway.api.dialect import Asked
+from gateway.backends.pace import paces
+from gateway.backends.replicas import Replicas
 from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.families.compiler import compile_plan
-from gateway.pace import paces
-from gateway.replicas import Replicas
 from gateway.settings import parse
 from gateway.types import Load
 from gateway.upstream import _conversation

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.chat_stream import ChatStream
+from gateway.answers.chat_stream import ChatStream
 from gateway.exchange import Exchange
 from gateway.types import Call, Plan
 from gateway.upstream import Reply

@@ -15,7 +15,7 @@ import httpx
 import openai
 
 from gateway.app import Parts, create_app, make_parts
-from gateway.server import Server
+from gateway.serving.server import Server
 from gateway.settings import parse
 
 T = TypeVar("T")

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.admission import BATCH_AGES_S, Gate, Watch
 from gateway.app import make_parts
+from gateway.backends.admission import BATCH_AGES_S, Gate, Watch
+from gateway.backends.pace import Measured, Pace
 from gateway.catalogue import Catalogue
 from gateway.errors import Overloaded
 from gateway.families.table import family
-from gateway.pace import Measured, Pace
 from gateway.settings import parse, share
 from gateway.types import (
     NO_THINKING,

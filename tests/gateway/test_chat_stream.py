@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answers.chat_stream import ChatStream
 from gateway.api.chat_teller import ChatTeller
-from gateway.chat_stream import ChatStream
 from gateway.errors import BackendFailed, GatewayError
 from gateway.types import Usage
 from tests.gateway.bounded import QUICK

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.check import explain
+from gateway.commands.check import explain
 from gateway.errors import ConfigError
 from gateway.settings import load, override, parse
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from gateway.engine_process import EngineProcess
+from gateway.commands.engine_process import EngineProcess
 from router_model.tasks import generate, write_jsonl
 
 CONFIG = """

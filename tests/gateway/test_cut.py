@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.abilities import Ability
-from gateway.engine_process import EngineProcess
+from gateway.commands.engine_process import EngineProcess
 from tests.contract.prompts import prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway

@@ -21,7 +21,7 @@ FIELDS = {
 
 def test_the_demo_measures_every_policy_on_both_backends(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
-    command = [sys.executable, "-m", "gateway.demo", "--quick", "--prompts", "12", "--json", str(file)]
+    command = [sys.executable, "-m", "gateway.commands.demo", "--quick", "--prompts", "12", "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(file.read_text("utf-8"))["rows"]
@@ -40,7 +40,7 @@ def test_the_demo_measures_every_policy_on_both_backends(tmp_path: Path) -> None
 
 
 def test_a_demo_that_cannot_start_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gateway.demo", "--prompts", "1"]
+    command = [sys.executable, "-m", "gateway.commands.demo", "--prompts", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
     assert done.returncode == 2
     assert "1 is not in the range" in done.stderr

@@ -16,9 +16,9 @@ import pytest
 
 from gateway import build
 from gateway.app import make_parts
+from gateway.commands.engine_process import EngineProcess
 from gateway.discovery import told
 from gateway.discovery.discovery import Discovery, Pace
-from gateway.engine_process import EngineProcess
 from gateway.settings import parse
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway

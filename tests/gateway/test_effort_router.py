@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.app import make_parts
+from gateway.backends.pace import Pace
 from gateway.catalogue import Catalogue
 from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
 from gateway.families.table import family
-from gateway.pace import Pace
 from gateway.settings import parse
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Effort, Forecast
 from tests.gateway.conftest import table

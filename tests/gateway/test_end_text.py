@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.end_text import EndText, parted
+from gateway.answers.end_text import EndText, parted
 from gateway.enforcement.without import Without
 from gateway.families.table import shipped
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.ports import free_port
-from gateway.replicas import FAILURES
+from gateway.backends.replicas import FAILURES
+from gateway.serving.ports import free_port
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend

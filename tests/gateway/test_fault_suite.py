@@ -14,8 +14,8 @@ import openai
 import pytest
 
 from gateway.app import make_parts
-from gateway.ports import free_port
 from gateway.records import Records
+from gateway.serving.ports import free_port
 from gateway.settings import parse
 from gateway.types import Record
 from tests.gateway import fault_scripts as does

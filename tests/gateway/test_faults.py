@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient

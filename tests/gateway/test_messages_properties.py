@@ -25,10 +25,10 @@ from gateway.api.messages.events import PING, Events
 from gateway.api.messages.request import MessagesCall, read_request
 from gateway.api.messages.teller import MessagesTeller
 from gateway.api.messages.thoughts import Thoughts
+from gateway.backends.pace import paces
 from gateway.catalogue import Catalogue
 from gateway.errors import BackendFailed, GatewayError, InvalidRequest
 from gateway.families.compiler import compile_plan
-from gateway.pace import paces
 from gateway.seal import Seal
 from gateway.settings import parse
 from gateway.types import Load

@@ -13,9 +13,9 @@ from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth
 
 from gateway import build
-from gateway.admin import create_admin_app, running
 from gateway.api import openapi_admin
 from gateway.metrics import Metrics
+from gateway.serving.admin import create_admin_app, running
 from gateway.settings import Access, Server
 from tests.gateway.bounded import FEW, whole
 

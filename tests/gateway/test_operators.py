@@ -15,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from gateway.check import explain
+from gateway.commands.check import explain
 from gateway.errors import ConfigError
 from gateway.settings import load
 from tests.gateway.processes import Process

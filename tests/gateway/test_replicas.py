@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from gateway.backends.faults import wait_s
+from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
 from gateway.families.compiler import compile_plan
 from gateway.families.table import family
 from gateway.families.terms import Terms
-from gateway.faults import wait_s
-from gateway.ports import free_port
-from gateway.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
+from gateway.serving.ports import free_port
 from gateway.types import Arm, Call, Deployment, Effort, EffortForecast, Forecast
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway

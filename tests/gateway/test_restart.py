@@ -18,7 +18,7 @@ import aiohttp
 import httpx
 import pytest
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from tests.gateway.processes import Process, workers
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, obedient
 

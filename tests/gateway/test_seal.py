@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import build, settings
-from gateway.check import explain
+from gateway.commands.check import explain
 from gateway.errors import ConfigError
 from gateway.seal import Seal
 from gateway.seal_secret import kept_secret

@@ -15,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from tests.gateway.processes import Process, recorded
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from gateway.abilities import Ability, Marks
-from gateway.engine_process import EngineProcess
+from gateway.commands.engine_process import EngineProcess
 from tests.contract.prompts import long_thought, prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway

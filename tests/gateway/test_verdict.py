@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.reply import Kept
-from gateway.seen import Seen
+from gateway.answers.seen import Seen
+from gateway.answers.verdict import Checked, check
+from gateway.backends.reply import Kept
 from gateway.types import NO_THINKING, UNLIMITED, Effort, Usage
-from gateway.verdict import Checked, check
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, usage_chunk
 

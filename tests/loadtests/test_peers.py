@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ports import free_port
+from gateway.serving.ports import free_port
 from loadtests.peers.bars import bars
 from loadtests.peers.cases import Case
 from loadtests.peers.fidelity import ROWS, check

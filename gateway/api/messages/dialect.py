@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.answers.teller import Teller
 from gateway.api.dialect import Asked
 from gateway.api.messages import errors
 from gateway.api.messages.request import MessagesCall, read_request
@@ -11,7 +12,6 @@ from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.seal import Seal
-from gateway.teller import Teller
 from gateway.types import Call, Headers
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gateway.answers.chat_answer import dumped
 from gateway.api.messages import errors
 from gateway.api.messages.answer import content, stopped, used
 from gateway.api.messages.events import PING, Events, event
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.chat_answer import dumped
 from gateway.errors import BackendFailed, GatewayError
 from gateway.types import JsonObject
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from gateway.answers.teller import Teller
 from gateway.api.dialect import Asked
 from gateway.api.responses import errors
 from gateway.api.responses.call import ResponsesCall
@@ -14,7 +15,6 @@ from gateway.catalogue import Catalogue
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.seal import Seal
-from gateway.teller import Teller
 from gateway.types import Call, Headers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.chat_answer import dumped
+from gateway.answers.chat_answer import dumped
 
 
 class Events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.answers.chat_answer import dumped
 from gateway.api.responses import response
 from gateway.api.responses.call import Wanted
 from gateway.api.responses.errors import fields
@@ -11,7 +12,6 @@ from gateway.api.responses.events import Events
 from gateway.api.responses.output import Output
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
-from gateway.chat_answer import dumped
 from gateway.errors import BackendFailed, GatewayError
 from gateway.exchange import Exchange
 from gateway.seal import Seal

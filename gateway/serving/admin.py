@@ -18,8 +18,8 @@ from gateway.api.telling import tell_errors
 from gateway.errors import ConfigError
 from gateway.exchange import Ids
 from gateway.metrics import Metrics
-from gateway.server import Server
-from gateway.stopping import Stopping
+from gateway.serving.server import Server
+from gateway.serving.stopping import Stopping
 
 # Operators' requests are short, and their key is not.
 DRAIN_S = 5.0

@@ -25,7 +25,7 @@ import numpy as np
 import openai
 from tqdm import tqdm
 
-from gateway.demo_table import Row, table
+from gateway.commands.demo_table import Row, table
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, Prompt, generate, verify
 
 SEED = 2026

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from gateway.reply import Kept
-from gateway.seen import Seen
+from gateway.answers.seen import Seen
+from gateway.backends.reply import Kept
 from gateway.types import Effort, Usage
 
 Verdict = Literal["within", "over", "unknown"]

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.backends.pace import Measured, Pace
 from gateway.errors import Overloaded
-from gateway.pace import Measured, Pace
 from gateway.types import Deployment, Pressure
 
 # After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes

@@ -19,12 +19,12 @@ import orjson
 
 from gateway import build, settings
 from gateway.abilities import Abilities
+from gateway.backends.pace import paces
 from gateway.discovery.discovery import learn
 from gateway.enforcement.keeper import Keeper
 from gateway.errors import ConfigError, GatewayError
 from gateway.families.compiler import compile_plan
 from gateway.families.terms import Terms
-from gateway.pace import paces
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort
 from gateway.upstream import Upstream
 from router_model.tasks import Prompt, verify

@@ -15,9 +15,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.connection import SAFE_HEADERS, limited
+from gateway.serving.connection import SAFE_HEADERS, limited
+from gateway.serving.stopping import Stopping
 from gateway.settings import Server as ServerSettings
-from gateway.stopping import Stopping
 
 BACKLOG = 2048
 IDLE_GRACE_S = 1.0

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway import build, settings
-from gateway.admin import admin_key
+from gateway.backends.pace import paces
 from gateway.catalogue import Model
 from gateway.efforts import size, words
 from gateway.families import tell
 from gateway.families import words as family_words
-from gateway.pace import paces
+from gateway.serving.admin import admin_key
 from gateway.settings import Settings
 from gateway.types import Arm, Deployment, Effort, Fault
 

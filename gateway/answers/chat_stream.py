@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from gateway.chat_answer import MOST_CHARACTERS, read_usage
+from gateway.answers.chat_answer import MOST_CHARACTERS, read_usage
+from gateway.answers.seen import Seen
+from gateway.answers.teller import Hearer
 from gateway.errors import BackendFailed, BackendRefused, GatewayError, fields_of
-from gateway.seen import Seen
-from gateway.teller import Hearer
 from gateway.types import Usage
 
 DONE = b"data: [DONE]\n\n"

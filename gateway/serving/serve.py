@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from gateway import admin, build
+from gateway import build
 from gateway.app import Parts, create_app, make_parts, response_store
+from gateway.backends.pace import paces
+from gateway.commands.engine_process import EngineFailed, EngineProcess
 from gateway.defaults import embedded_settings
-from gateway.engine_process import EngineFailed, EngineProcess
 from gateway.errors import ConfigError
 from gateway.metrics import Metrics
-from gateway.pace import paces
-from gateway.server import BACKLOG, Server
+from gateway.serving import admin
+from gateway.serving.server import BACKLOG, Server
+from gateway.serving.workers import RENEW, Workers
 from gateway.settings import Settings, share
-from gateway.workers import RENEW, Workers
 
 Load = Callable[[], Settings]
 

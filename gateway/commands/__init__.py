@@ -1,0 +1,1 @@
+"""What `thinkgate` and `make demo` do besides serving."""
