@@ -16,14 +16,18 @@ from gateway.types import Record
 
 SOURCES = Path(gateway.__file__).parent
 WAITING = (
-    "api/chat.py",
+    "api/endpoint.py",
     "api/wire.py",
-    "connection.py",
-    "server.py",
+    "backends/admission.py",
+    "backends/alarm.py",
+    "backends/replicas.py",
+    "discovery/discovery.py",
+    "enforcement/two_phase.py",
     "pipeline.py",
-    "replicas.py",
+    "serving/connection.py",
+    "serving/server.py",
+    "serving/workers.py",
     "upstream.py",
-    "workers.py",
 )
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now"}
 
