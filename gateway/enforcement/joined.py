@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
@@ -23,7 +24,7 @@ class Listener(Hearer, Protocol):
         ...
 
 
-class Joined:
+class Joined(ABC):
     """`reply` is the backend's answer that is under way now."""
 
     def __init__(self, reply: Reply, plan: Plan) -> None:
@@ -50,8 +51,9 @@ class Joined:
         stream.finish()
         return dumped(whole.body())
 
+    @abstractmethod
     def chunks(self) -> AsyncGenerator[bytes]:
-        raise NotImplementedError
+        """The stream that the client gets, in the form of a chat."""
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
         if self._rest is not None:

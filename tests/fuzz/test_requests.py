@@ -18,14 +18,13 @@ from gateway.api.dialect import Asked
 from gateway.backends.pace import paces
 from gateway.backends.replicas import Replicas
 from gateway.catalogue import Catalogue
-from gateway.errors import GatewayError, InvalidRequest
-from gateway.families.compiler import compile_plan
+from gateway.errors import GatewayError
 from gateway.settings import parse
-from gateway.types import Load
 from gateway.upstream import _conversation
 from tests.fuzz.bodies import bodies
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
+from tests.gateway.plans import plans
 
 MODELS = ["merged", "split", "unrouted", "bounded", "fixed", "plain"]
 LATIN = st.text(st.characters(max_codepoint=255), max_size=200)
@@ -47,14 +46,7 @@ def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     except GatewayError as error:
         assert 400 <= error.status < 500 and orjson.loads(error.body())["error"]["message"]
         return
-    model = catalogue().find(call.model)
-    for arm in model.arms:
-        try:
-            plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.terms)
-        except InvalidRequest as error:
-            assert error.code == "unsupported_value" and error.param
-            continue
-        sent = orjson.loads(orjson.dumps(plan.body))
+    for plan, sent in plans(call, catalogue().find(call.model)):
         assert sent["messages"] == body["messages"] and sent["model"] == plan.deployment.model
     assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None
 

@@ -19,13 +19,12 @@ from gateway.api.responses.events import Events
 from gateway.api.responses.output import Output
 from gateway.api.responses.request import read_call
 from gateway.api.responses.store import Bounds, ResponseStore
-from gateway.errors import BackendFailed, GatewayError, InvalidRequest
-from gateway.families.compiler import compile_plan
+from gateway.errors import BackendFailed, GatewayError
 from gateway.seal import Seal
-from gateway.types import Load
 from tests.fuzz.bodies import CALLS, FORMATS, SCALARS, TOOLS, VALUES, WORDS
 from tests.fuzz.test_requests import MODELS, catalogue
 from tests.gateway.bounded import QUICK
+from tests.gateway.plans import plans
 from tests.gateway.test_responses_items import wanted
 
 SEAL = Seal(["a secret for tests of sufficient length"])
@@ -142,14 +141,7 @@ def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
         told = errors.fields(error)
         assert 400 <= error.status < 500 and told["message"] and told["param"] and told["code"]
         return
-    model = catalogue().find(call.model)
-    for arm in model.arms:
-        try:
-            plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.terms)
-        except InvalidRequest as error:
-            assert error.code == "unsupported_value" and error.param
-            continue
-        sent = orjson.loads(orjson.dumps(plan.body))
+    for _, sent in plans(call, catalogue().find(call.model)):
         assert sent["messages"] and all(isinstance(message["role"], str) for message in sent["messages"])
 
 

@@ -28,13 +28,12 @@ from gateway.api.messages.thoughts import Thoughts
 from gateway.backends.pace import paces
 from gateway.catalogue import Catalogue
 from gateway.errors import BackendFailed, GatewayError, InvalidRequest
-from gateway.families.compiler import compile_plan
 from gateway.seal import Seal
 from gateway.settings import parse
-from gateway.types import Load
 from tests.gateway.anthropics import HI, TOOL
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
+from tests.gateway.plans import plans
 
 SEAL = Seal(["a secret of some length, for tests"])
 TEXT = st.text(max_size=20)
@@ -137,14 +136,7 @@ def test_any_body_becomes_a_plan_or_an_error_with_a_place(body: dict[str, Any]) 
         assert first in {*body, "messages", "max_tokens", "tool_choice"}
         return
     assert orjson.dumps(body) == before, "the client's own body is not changed"
-    model = catalogue().find(call.model)
-    for arm in model.arms:
-        try:
-            plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.terms)
-        except InvalidRequest as error:
-            assert error.code == "unsupported_value" and error.param
-            continue
-        sent = orjson.loads(orjson.dumps(plan.body))
+    for _, sent in plans(call, catalogue().find(call.model)):
         assert sent["max_tokens"] <= body["max_tokens"]
         assert all(isinstance(message["content"], str | list | None) for message in sent["messages"])
 

@@ -1,0 +1,24 @@
+"""What goes out for a call, as property tests look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from gateway.catalogue import Model
+from gateway.errors import InvalidRequest
+from gateway.families.compiler import compile_plan
+from gateway.types import Call, Load, Plan
+
+
+def plans(call: Call, model: Model) -> Iterator[tuple[Plan, dict[str, Any]]]:
+    """For each arm the plan and its body as the backend reads it, but for arms that refuse the effort by its name."""
+    for arm in model.arms:
+        try:
+            plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.terms)
+        except InvalidRequest as error:
+            assert error.code == "unsupported_value" and error.param
+            continue
+        yield plan, orjson.loads(orjson.dumps(plan.body))
