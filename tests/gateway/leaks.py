@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from gateway.answers.chat_stream import ChatStream
 from gateway.exchange import Exchange
@@ -29,20 +31,27 @@ PATIENCE_S = 10.0
 class Held:
     """Of one gateway: tasks, connections to backends in use, objects of requests, and open sockets.
 
-    Sockets leave out the idle connections to backends, which are two each where both ends are in this process.
+    Sockets are those of its clients and backends, and those that nothing is known of; what other tests have open here
+    is theirs. Idle connections to backends are left out, which are two each where both ends are in this process. `ends`
+    names the sockets, for who wonders.
     """
 
     tasks: int
     in_use: int
     objects: int
     sockets: int
+    ends: tuple[str, ...] = field(compare=False)
 
     def within(self, other: Held) -> bool:
-        return all(mine <= its for mine, its in zip(astuple(self), astuple(other), strict=True))
+        mine, its = ((held.tasks, held.in_use, held.objects, held.sockets) for held in (self, other))
+        return all(a <= b for a, b in zip(mine, its, strict=True))
 
 
 def held(gateway: RunningGateway) -> Held:
-    return gateway.inside(lambda: _held(gateway))
+    ports = {URL(gateway.url).port}
+    for deployment in gateway.parts.settings.deployments.values():
+        ports |= {URL(str(url)).port for url in deployment.url}
+    return gateway.inside(lambda: _held(gateway, ports))
 
 
 def settled(gateway: RunningGateway, expected: Held) -> Held:
@@ -70,22 +79,31 @@ def until(condition: Callable[[], bool]) -> None:
         threading.Event().wait(0.02)
 
 
-def _held(gateway: RunningGateway) -> Held:
+def _held(gateway: RunningGateway, ports: Collection[int | None]) -> Held:
     connector = gateway.parts.upstream._session.connector  # type: ignore[union-attr]
     idle = sum(map(len, connector._conns.values()))  # type: ignore[union-attr]
     gc.collect()
-    sockets = len(list(_sockets())) if sys.platform == "linux" else 0
+    ends = tuple(_sockets(ports)) if sys.platform == "linux" else ()
     return Held(
         tasks=len(asyncio.all_tasks()),
         in_use=len(connector._acquired),  # type: ignore[union-attr]
         objects=sum(isinstance(found, OF_A_REQUEST) for found in gc.get_objects()),
-        sockets=sockets - 2 * idle,
+        sockets=len(ends) - 2 * idle,
+        ends=ends,
     )
 
 
-def _sockets() -> Iterator[str]:
+def _sockets(ports: Collection[int | None]) -> Iterator[str]:
+    """This process's sockets but those whose both ends are other ports."""
+    connected = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
+            _, local, remote, state, *_, inode = line.split()[:10]
+            connected[inode] = int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16), state
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            name = str(path.readlink())
-            if name.startswith("socket:"):
-                yield name
+            found = re.fullmatch(r"socket:\[(\d+)\]", str(path.readlink()))
+            if found:
+                local, remote, state = connected.get(found[1], (None, None, ""))
+                if local is None or local in ports or remote in ports:
+                    yield f"{local} to {remote} in {state}"
