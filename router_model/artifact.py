@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.probe import PROBE_NAMES, Revelation
 from router_model.trees import F32, Trees
+from router_model.trial import Tried
 
-FORMAT = 3
+FORMAT = 4
 SHIPPED = Path(__file__).parent / "artifacts"
 _TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
 
@@ -42,18 +43,6 @@ class Head:
     def name(self) -> str:
         effort = "nothink" if not self.think else "think" if self.budget is None else f"budget-{self.budget}"
         return f"{self.model}/{effort}"
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """Cross-validated forecasts of training traffic, by which a dial position becomes a price. All [prompts, heads].
-
-    `tokens` is what was really spent where that was measured, `forecast` what the router expected.
-    """
-
-    p_correct: F32
-    forecast: F32
-    tokens: F32
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +78,7 @@ class Artifact:
     `vocabulary` names the row of `projection` [terms, k] of each term. `unread` forecasts from the request alone;
     `probed` by the index of the head that was probed, for heads of whose probes the data told. `strangeness` is slope
     and offset of the logit of P(a kind of work never met | novelty), where that is as likely as not beforehand. `seen`
-    are the sorted hashes of the prompts it was trained on.
+    are the sorted hashes of the prompts it was trained on. `tried` are some of those, judged by cross-validation.
     """
 
     version: str
@@ -99,7 +88,7 @@ class Artifact:
     vocabulary: Mapping[bytes, int]
     projection: F32
     strangeness: tuple[float, float]
-    dial: Dial
+    tried: Tried
     seen: NDArray[np.uint64]
     about: Mapping[str, Any]
 
@@ -116,7 +105,7 @@ class Artifact:
                 for new, old in enumerate(heads)
                 if old in self.probed
             },
-            dial=Dial(self.dial.p_correct[:, heads], self.dial.forecast[:, heads], self.dial.tokens[:, heads]),
+            tried=self.tried.restricted(heads),
         )
 
 
@@ -154,10 +143,8 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
         # Terms hold no line break: all space in them has become one blank.
         "vocabulary": np.frombuffer(b"\n".join(artifact.vocabulary), np.uint8),
         "projection": artifact.projection.astype(np.float16),
-        "dial_p_correct": artifact.dial.p_correct.astype(np.float16),
-        "dial_forecast": artifact.dial.forecast.astype(np.float16),
-        "dial_tokens": artifact.dial.tokens.astype(np.float16),
         "seen": artifact.seen,
+        **artifact.tried.arrays(),
         **_stage_arrays("", artifact.unread),
     }
     for head, probed in sorted(artifact.probed.items()):
@@ -286,10 +273,18 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
         vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
         strangeness=_two(header["strangeness"]),
-        dial=Dial(*(weights[f"dial_{name}"].astype(np.float32) for name in ("p_correct", "forecast", "tokens"))),
+        tried=_tried(header, weights, len(heads)),
         seen=weights["seen"],
         about=header["about"],
     )
+
+
+def _tried(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], heads: int) -> Tried:
+    named = {name: array for name, array in weights.items() if name.startswith("trial")}
+    tried = Tried.of_arrays(named, [int(head) for head in header["probed"]])
+    if tried.correct.shape[1] != heads:
+        raise ValueError(f"{heads} heads, the trial has {tried.correct.shape[1]}")
+    return tried
 
 
 def _two(numbers: Sequence[float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""From a dial position to the price of a token, read off cross-validated forecasts of training traffic. NumPy only."""
+"""From a dial position to the price of a token, read off what prices would have bought on tried prompts. NumPy only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from router_model.trial import Trial
 
 F64 = NDArray[np.float64]
 
@@ -35,22 +37,20 @@ class DialTable:
         return float(np.exp(np.interp(x, self.shares, np.log(self.prices))))
 
 
-def table(p_correct: NDArray[np.floating], forecast: NDArray[np.floating], tokens: NDArray[np.floating]) -> DialTable:
-    """The dial of a set of efforts; all [prompts, efforts], cheapest and dearest found by mean real tokens.
+def table(trial: Trial) -> DialTable:
+    """The dial of the efforts of a trial; cheapest and dearest are found by mean real tokens.
 
     Where nothing can be told apart, any position but the top buys only the cheapest.
     """
-    if not len(tokens):
-        return DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
-    means = tokens.mean(axis=0, dtype=np.float64)
+    nothing = DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
+    if not len(trial):
+        return nothing
+    means = trial.tokens.mean(axis=0)
     span = means.max() - means.min()
-    rows = np.arange(len(tokens))
-    spent = [tokens[rows, np.argmax(p_correct - price * forecast, axis=1)].mean(dtype=np.float64) for price in _PRICES]
     if span <= 0:
-        return DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
-    shares = np.maximum.accumulate((np.array(spent) - means.min()) / span)
+        return nothing
+    spent = np.array([trial.bought(price)[1].mean() for price in _PRICES])
+    shares = np.maximum.accumulate((spent - means.min()) / span)
     # Where the share stands still the highest price holds; strictly rising shares make the inverse well defined.
     rising = np.append(True, np.diff(shares) > 1e-9) & (shares > 1e-6)
-    if not rising.any():
-        return DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
-    return DialTable(shares[rising], _PRICES[rising])
+    return DialTable(shares[rising], _PRICES[rising]) if rising.any() else nothing

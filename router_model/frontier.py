@@ -62,7 +62,7 @@ def figures(
     fixed = [Point(arm.name, *_bought(known, np.full(len(known), j))) for j, arm in enumerate(known.arms)]
     sweep = [Point(f"price {price:.3g}", *_bought(known, choose(p, tokens, price))) for price in PRICES]
     own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
-    dial = [Point(f"dial-{x:g}", *_bought(known, choose(p, tokens, own.price_for_dial(x)))) for x in DIALS]
+    dial = [Point(f"dial-{x:g}", *_bought(known, choose(p, tokens, own.price_for_dial(x, "never")))) for x in DIALS]
     oracle = [Point("", *_bought(known, choose(known.correct, known.completion, price))) for price in PRICES]
     low, high = fixed[0].at, fixed[-1].at
     hull = metrics.upper_hull(*(np.array([getattr(point, k) for point in fixed]) for k in ("tokens", "accuracy")))

@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from router_model import artifact as artifacts
-from router_model import dial
+from router_model import dial, trial
 from router_model.artifact import Artifact, ArtifactError, Head, Stage
+from router_model.asking import Ask
 from router_model.features import Features, featurize
-from router_model.probe import Probe
+from router_model.probe import STRANGE, Probe
 from router_model.trees import F32
+from router_model.trial import Trial
 
-__all__ = ["STRANGE", "ArtifactError", "Head", "Predictor", "Probe", "Reading", "Scores", "load"]
+__all__ = ["STRANGE", "ArtifactError", "Ask", "Head", "Predictor", "Probe", "Reading", "Scores", "Trial", "load"]
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
 MOST_TOKENS = 1e6
-# Above this `Reading.strange`, what the text of a request says about its difficulty is not to be trusted alone.
-STRANGE = 0.4
 
 
 class Scores(NamedTuple):
@@ -89,7 +89,7 @@ class Predictor:
             head: (probed, _Finish(artifact.heads, probed.stage, self._ladders))
             for head, probed in artifact.probed.items()
         }
-        self._dial = dial.table(artifact.dial.p_correct, artifact.dial.forecast, artifact.dial.tokens)
+        self._dials: dict[Ask, dial.DialTable] = {}
 
     def restricted(self, models: Collection[str]) -> Predictor:
         """The same forecasts for the efforts of these models alone, and their own dial. ValueError: it knows none."""
@@ -111,8 +111,12 @@ class Predictor:
     def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Reading:
         """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
         row, novelty = inputs(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
+        return Reading(row, novelty, self.strange(novelty))
+
+    def strange(self, novelty: float) -> float:
+        """How strange a request of this novelty is, as `Reading` says it."""
         slope, offset = self.artifact.strangeness
-        return Reading(row, novelty, 1.0 / (1.0 + exp(-(slope * novelty + offset))))
+        return 1.0 / (1.0 + exp(-(slope * novelty + offset)))
 
     def scores(self, reading: Reading, probe: Probe | None = None, probed: int | None = None) -> Scores:
         """The forecast of a request that has been read."""
@@ -145,13 +149,41 @@ class Predictor:
             return True
         return known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
 
-    def price_for_dial(self, x: float) -> float:
-        """The price of a token, in P(correct), at dial position `x`.
+    def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> Trial:
+        """What the served policy would have bought at any price, on training traffic it had not seen.
+
+        `efforts` are heads to choose from, the one that may be asked first at the front; all heads where it is left
+        out, no-think heads and those with known probes first. Without probes of the first nobody is asked.
+        """
+        columns = list(efforts) if efforts is not None else self._in_order()
+        tried = self.artifact.tried
+        known = self._probed.get(columns[0])
+        if known is None:
+            outcomes = np.zeros((len(tried), 0))
+        else:
+            reveals = known[0].reveals
+            outcomes = np.stack([reveals.outcomes(p) for p in tried.before.p_correct[:, columns[0]].tolist()])
+        return trial.of(tried, columns, outcomes, ask)
+
+    def _in_order(self) -> list[int]:
+        """All heads as a policy orders them: asked first, not thinking, then by budget."""
+
+        def place(i: int) -> tuple[bool, bool, float]:
+            head = self.heads[i]
+            return head.think, i not in self._probed, np.inf if head.budget is None else float(head.budget)
+
+        return sorted(range(len(self.heads)), key=place)
+
+    def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
+        """The price of a token, in P(correct), at dial position `x`, for a policy that asks first or does not.
 
         1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
-        traffic lie that far between never and always thinking.
+        traffic, with those of probes that were thrown away, lie that far between never and always thinking.
         """
-        return self._dial.price(x)
+        known = self._dials.get(ask)
+        if known is None:
+            known = self._dials[ask] = dial.table(self.trial(ask))
+        return known.price(x)
 
 
 class _Finish:

@@ -20,6 +20,9 @@ PROBE_NAMES = ("probe tokens", "probe mean", "probe least", "probe sum", "probe 
 PROBE_COLUMNS = ("probe_tokens", "probe_mean", "probe_min", "probe_first_margin", "probe_truncated")
 # A margin that the backend could not tell (it gave one candidate only) counts as clear.
 _CLEAR = 10.0
+# Above this probability that a request is of a kind never met, what its text says of its difficulty is not to be
+# trusted alone.
+STRANGE = 0.4
 
 
 @dataclass(frozen=True, slots=True)

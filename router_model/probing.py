@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router_model import metrics
+from router_model.asking import Ask, Views, decide
 from router_model.outcomes import Outcomes
 from router_model.predict import STRANGE, Predictor
 from router_model.probe import Probe
 
+__all__ = ["PRICES", "Views", "bought", "decide", "figures", "views"]
+
 F64 = NDArray[np.float64]
 PRICES = np.concatenate([[np.inf], np.geomspace(1.0, 1e-6, 181), [0.0]])
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """Forecasts for the efforts of a table, no thinking first, before and after a probe of that one.
-
-    `p_*`, `tokens_*` [prompts, efforts]; `outcomes` [prompts, quantiles]: what P(correct) may be after the probe;
-    `strange` [prompts].
-    """
-
-    p_before: F64
-    tokens_before: F64
-    p_after: F64
-    tokens_after: F64
-    outcomes: F64
-    strange: F64
 
 
 def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> Views | None:
@@ -61,27 +47,6 @@ def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> Views
     )
 
 
-def decide(seen: Views, price: float, ask: str = "auto") -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which prompts are probed, and the effort that each ends with, at a price per token in P(correct).
-
-    `ask`: `auto` where it is worth it (`Predictor.wants_probe`), `always`, or `never`. At an infinite price the
-    cheapest is taken: the answer without thinking.
-    """
-    n = len(seen.p_before)
-    if np.isinf(price):
-        return np.full(n, ask != "never"), np.zeros(n, np.int64)
-    before = seen.p_before - price * seen.tokens_before
-    if ask == "never":
-        return np.zeros(n, bool), np.argmax(before, axis=1)
-    direct = before[:, 1:].max(axis=1)
-    worth = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - price * seen.tokens_before[:, 0]
-    probed = np.ones(n, bool) if ask == "always" else (worth >= direct) | (seen.strange > STRANGE)
-    after = seen.p_after - price * seen.tokens_after
-    # The answer is there already, and costs nothing more.
-    after[:, 0] = seen.p_after[:, 0]
-    return probed, np.where(probed, after.argmax(axis=1), 1 + before[:, 1:].argmax(axis=1))
-
-
 def bought(chosen: Outcomes, probed: NDArray[np.bool_], choice: NDArray[np.int64]) -> tuple[float, float, float]:
     """Accuracy, tokens and thinking tokens, all means. Tokens of probes that were thrown away count in both."""
     rows = np.arange(len(chosen))
@@ -103,7 +68,8 @@ def figures(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> dic
     seen = views(predictor, chosen, heads)
     if seen is None:
         return None
-    result: dict[str, Any] = {ask: _swept(chosen, seen, ask) for ask in ("auto", "always", "never")}
+    asks: tuple[Ask, ...] = ("auto", "always", "never")
+    result: dict[str, Any] = {ask: _swept(chosen, seen, ask) for ask in asks}
     said, real = seen.p_after, chosen.correct
     return result | {
         "auc_after": metrics.auc(said[:, 0], real[:, 0] >= 0.5),
@@ -113,7 +79,7 @@ def figures(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> dic
     }
 
 
-def _swept(chosen: Outcomes, seen: Views, ask: str) -> dict[str, Any]:
+def _swept(chosen: Outcomes, seen: Views, ask: Ask) -> dict[str, Any]:
     points = [(decide(seen, price, ask), price) for price in PRICES]
     curve = [(*bought(chosen, *made), float(made[0].mean()), float(price)) for made, price in points]
     low, high = (chosen.completion[:, j].mean() for j in (0, -1))

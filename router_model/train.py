@@ -22,20 +22,24 @@ from sklearn.model_selection import GroupKFold
 
 from router_model import artifact as artifacts
 from router_model import calibration, card, gaming, metrics, outcomes
-from router_model.artifact import Artifact, Dial, Head, Probed, Stage
+from router_model.artifact import Artifact, Head, Probed, Stage
 from router_model.boosting import Boosting, grow
 from router_model.features import Features, featurize, vocabulary
 from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
 from router_model.predict import Predictor, inputs, term_rows, term_weight
 from router_model.probe import Revelation, revelation
 from router_model.trees import F32, Trees
+from router_model.trial import Told, Tried
 
 Matrix = NDArray[np.float64]
 # Fewer prompts than this teach a head nothing that would hold on others.
 LEAST_PROMPTS = 50
 # Fewer kinds of work than this do not show how forecasts fare on another one.
 LEAST_TASKS = 4
-DIAL_PROMPTS = 1000
+# How many prompts an artifact keeps to set prices by: fewer of many heads, for it is to stay small.
+TRIED_PROMPTS = 2000
+TRIED_CELLS = 40_000
+LEAST_TRIED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,31 +176,40 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
         vocabulary=final.vocabulary,
         projection=final.projection,
         strangeness=calibration.strangeness(*(view.novelty for view in views)),
-        dial=Dial(*(np.zeros((0, len(heads)), np.float32) for _ in range(3))),
+        tried=Tried.none(len(heads)),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
-    before = Predictor(draft)
-    p, thinking, answer = _finished(before, familiar.unread, familiar.novelty)
-    probed = {}
+    probed, after = {}, {}
+    before = _told(draft, familiar.unread, familiar.novelty)
     for head, trees in final.probed.items():
         stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens)
-        after = Predictor(replace(draft, unread=stage))
-        probed[head] = Probed(stage, _reveals(before, after, familiar, head))
-    about = _about(table, p, thinking + answer, fold_of, settings)
-    dial = _dial(p, thinking + answer, table, settings.seed)
-    whole = replace(draft, probed=probed, dial=dial, about=about)
+        after[head] = _told(replace(draft, unread=stage), familiar.probed[head], familiar.novelty)
+        probed[head] = Probed(stage, _reveals(before, after[head], head))
+    strange = np.array([Predictor(draft).strange(novelty) for novelty in familiar.novelty.tolist()])
+    whole = replace(
+        draft,
+        probed=probed,
+        tried=_tried(before, after, strange, table, settings.seed),
+        about=_about(table, before, fold_of, settings),
+    )
     return replace(whole, version=artifacts.version_of(name, artifacts.numbers(whole), heads))
 
 
-def _reveals(before: Predictor, after: Predictor, view: _Unseen, head: int) -> Revelation:
-    """What probes of a head tell about it; `after` finishes the outputs of trees that have seen them."""
-    has = ~np.isnan(view.probed[head][:, 0])
-    first, then = (
-        _finished(predictor, outputs[has], view.novelty[has])[0][:, head]
-        for predictor, outputs in ((before, view.unread), (after, view.probed[head]))
-    )
-    return revelation(first, then)
+def _told(draft: Artifact, outputs: Matrix, novelty: Matrix) -> Told:
+    """The forecasts in raw outputs, with the calibration of a draft; NaN where there are none."""
+    predictor = Predictor(draft)
+    p, tokens = (np.full((len(outputs), len(draft.heads)), np.nan) for _ in range(2))
+    for i in np.flatnonzero(~np.isnan(outputs[:, 0])).tolist():
+        scores = predictor.finish(outputs[i].tolist(), float(novelty[i]))
+        p[i], tokens[i] = scores.p_correct, np.add(scores.thinking_tokens, scores.answer_tokens)
+    return Told(p, tokens)
+
+
+def _reveals(before: Told, after: Told, head: int) -> Revelation:
+    """What probes of a head tell about it."""
+    has = ~np.isnan(after.p_correct[:, head])
+    return revelation(before.p_correct[has, head], after.p_correct[has, head])
 
 
 def _stage(trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes, tokens: Matrix) -> Stage:
@@ -350,24 +363,27 @@ def _matrix(features: Sequence[Features], known: Mapping[bytes, int]) -> sp.csr_
     return sp.csr_matrix((values, np.concatenate(rows).astype(np.intp), ends), shape=(len(features), len(known)))
 
 
-def _finished(predictor: Predictor, outputs: Matrix, novelty: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    """P(correct), thinking and answer tokens [prompts, heads] of raw outputs."""
-    parts = [predictor.finish(row, new) for row, new in zip(outputs.tolist(), novelty.tolist(), strict=True)]
-    p, thinking, answer = (np.stack(part) for part in zip(*parts, strict=True))
-    return p, thinking, answer
+def _tried(before: Told, after: Mapping[int, Told], strange: Matrix, table: Outcomes, seed: int) -> Tried:
+    """Some of the prompts, drawn at random, as an artifact keeps them."""
+    most = min(TRIED_PROMPTS, max(LEAST_TRIED, TRIED_CELLS // len(table.arms)))
+    rows = np.random.default_rng(seed).permutation(len(table))[:most]
+
+    def drawn(told: Told) -> Told:
+        return Told(told.p_correct[rows], told.tokens[rows])
+
+    return Tried(
+        drawn(before),
+        {head: drawn(told) for head, told in after.items()},
+        strange[rows],
+        table.correct[rows],
+        table.completion[rows],
+    ).rounded()
 
 
-def _dial(p: Matrix, forecast: Matrix, table: Outcomes, seed: int) -> Dial:
-    rows = np.random.default_rng(seed).permutation(len(p))[:DIAL_PROMPTS]
-    tokens = np.where(np.isnan(table.completion), forecast, table.completion)
-    return Dial(*(part[rows].astype(np.float16).astype(np.float32) for part in (p, forecast, tokens)))
-
-
-def _about(
-    table: Outcomes, p: Matrix, forecast: Matrix, fold_of: NDArray[np.int64], settings: Settings
-) -> dict[str, Any]:
+def _about(table: Outcomes, told: Told, fold_of: NDArray[np.int64], settings: Settings) -> dict[str, Any]:
     """Figures of the cross-validation, per head, and where the data came from."""
     rows = []
+    p, forecast = np.asarray(told.p_correct, np.float64), np.asarray(told.tokens, np.float64)
     for j, arm in enumerate(table.arms):
         known = ~np.isnan(table.correct[:, j])
         real, said = table.correct[known, j], p[known, j]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model import dial, evaluate, frontier, matching
+from router_model import evaluate, frontier, matching
 from router_model.artifact import Head
 from router_model.outcomes import Arm
 from tests.router_model import tables
@@ -95,14 +95,3 @@ def test_the_decision_rule() -> None:
     tokens = np.array([[1.0, 11.0, 101.0]])
     chosen = [int(frontier.choose(p, tokens, price)[0]) for price in (np.inf, 0.1, 0.01, 0.0001)]
     assert chosen == [0, 0, 1, 2]
-
-
-def test_the_dial_inverts_what_prices_buy() -> None:
-    rng = np.random.default_rng(0)
-    hard = rng.random(500)
-    p = np.stack([1 - hard, np.full(500, 0.9)], axis=1)
-    tokens = np.stack([np.full(500, 2.0), np.full(500, 102.0)], axis=1)
-    table = dial.table(p, tokens, tokens)
-    for x in (0.2, 0.5, 0.8):
-        spent = tokens[np.arange(500), frontier.choose(p, tokens, table.price(x))].mean()
-        assert (spent - 2) / 100 == pytest.approx(x, abs=0.05)
