@@ -55,7 +55,7 @@ def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> d
     table = table.rows(both)
     efforts, notes = _efforts(table, weak, strong)
     heads, said = matching.match_heads(predictor.heads, efforts)
-    notes += said
+    notes += [*said, *table.unlike([weak, strong])]
     seen = _seen(predictor, table)
     if seen:
         notes.append(f"{seen} of {len(table)} prompts were in the router's training data: its figures flatter there")

@@ -3,40 +3,39 @@
 A table is Parquet, one row per prompt x model x effort, with the columns of `COLUMNS`. Further columns are kept where
 they mean something here: `tools` (JSON list: the tools the request offered), `task` (else the data set is the task),
 `probe_*` (what an answer without thinking told about itself, see `router_model.probe`), `phrasing` (prompts of one
-phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on).
+phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on), `tokens_source`
+(who counted the tokens: counts of different sources are never averaged within an arm of a data set).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from router_model.probe import PROBE_COLUMNS, PROBE_NAMES, Probe
+from router_model import table_file
+from router_model.probe import PROBE_NAMES, Probe
+from router_model.table_file import OutcomeError
 
-COLUMNS = (
-    "dataset", "prompt_id", "prompt", "family", "model", "mode", "budget", "correct",
-    "n_samples", "completion_tokens", "thinking_tokens", "latency_s",
-)  # fmt: skip
-_NEVER_NULL = ("dataset", "prompt_id", "prompt", "model", "mode", "correct")
-_TEXT_EXTRAS = ("tools", "task", "phrasing", "router_split")
+__all__ = ["COLUMNS", "GENERIC", "Arm", "OutcomeError", "Outcomes", "PromptRow", "from_rows", "read"]
+
+COLUMNS = tuple(table_file.NEEDED)
+_COUNTS = ("completion_tokens", "thinking_tokens", "probe_tokens")
 _MODE = re.compile(r"nothink|think|budget|effort-\w+")
 GENERIC = "*"
+# Sums of many float32 log-probabilities end a little above what they are.
+_NO_MORE_THAN_CERTAIN = 1e-3
 
 Matrix = NDArray[np.float64]
-
-
-class OutcomeError(ValueError):
-    """An outcome table that cannot be used; the message is one line and says what to mend."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,7 +76,8 @@ class Outcomes:
     """Outcomes as matrices [prompts, arms]; NaN where an arm was not run on a prompt or a count is unknown.
 
     `correct` in [0,1]; `completion` counts all tokens after the prompt, `thinking` those before the answer. `probes`
-    [prompts, len(PROBE_NAMES)] by no-think arm, where any prompt has one.
+    [prompts, len(PROBE_NAMES)] by no-think arm, where any prompt has one. `counted`: who counted the tokens, by data
+    set and arm, where that is known.
     """
 
     prompts: tuple[PromptRow, ...]
@@ -86,6 +86,7 @@ class Outcomes:
     completion: Matrix
     thinking: Matrix
     probes: Mapping[Arm, Matrix] = field(default_factory=dict)
+    counted: Mapping[tuple[str, Arm], str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -113,6 +114,30 @@ class Outcomes:
             thinking=self.thinking[:, index],
             probes={arm: rows for arm, rows in self.probes.items() if arm in arms},
         )
+
+    def of_models(self, models: Sequence[str]) -> Outcomes:
+        """Only these models' arms, and the prompts that they were run on. OutcomeError: one has none."""
+        for name in models:
+            if name not in {arm.model for arm in self.arms}:
+                known = ", ".join(sorted({arm.model for arm in self.arms})[:12])
+                raise OutcomeError(f"no model {name!r} in the data with enough rows; there are: {known}")
+        chosen = self.columns([arm for arm in self.arms if arm.model in models])
+        return chosen.rows(np.asarray((~np.isnan(chosen.correct)).any(axis=1)))
+
+    def unlike(self, arms: Sequence[Arm]) -> list[str]:
+        """A line for everything among these arms whose token counts are put together though they were counted apart."""
+        here = {prompt.dataset for prompt in self.prompts}
+        found = []
+        for arm in arms:
+            sources = sorted({self.counted[key] for key in self.counted if key[1] == arm and key[0] in here})
+            if len(sources) > 1:
+                found.append(f"tokens of {arm.name} were counted by {' and '.join(sources)}, in different data sets")
+        for dataset in sorted(here):
+            by = {self.counted[dataset, arm]: arm.name for arm in arms if (dataset, arm) in self.counted}
+            if len(by) > 1:
+                told = ", ".join(f"of {name} by {source}" for source, name in sorted(by.items()))
+                found.append(f"tokens in {dataset} were counted apart ({told}): what thinking costs there is a guess")
+        return found
 
     def arm(self, name: str) -> Arm:
         """The arm called MODEL/MODE (`tiny/nothink`, `tiny/budget-64`). Raises OutcomeError naming those there are."""
@@ -148,28 +173,10 @@ def read(paths: Iterable[Path]) -> Outcomes:
     """Read and check tables that belong together. Raises OutcomeError with one line."""
     rows: list[dict[str, Any]] = []
     for path in paths:
-        rows.extend(_read_one(Path(path)))
+        rows.extend(table_file.rows(Path(path)))
     if not rows:
         raise OutcomeError("the outcome tables have no rows")
     return from_rows(rows)
-
-
-def _read_one(path: Path) -> list[dict[str, Any]]:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise OutcomeError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        raise OutcomeError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        raise OutcomeError(f"{path}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
-    for name in _NEVER_NULL:
-        if table[name].null_count:
-            raise OutcomeError(f"{path}: column {name} has {table[name].null_count} nulls; every row needs one")
-    kept = [name for name in (*COLUMNS, *_TEXT_EXTRAS, *PROBE_COLUMNS) if name in table.column_names]
-    rows: list[dict[str, Any]] = table.select(kept).to_pylist()
-    return rows
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
@@ -179,8 +186,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
     cells: dict[tuple[str, Arm], Mapping[str, Any]] = {}
     for row in rows:
         arm, key = _arm(row), f"{row['dataset']}\n{row['prompt_id']}"
-        if not 0 <= row["correct"] <= 1:
-            raise OutcomeError(f"correct must lie in [0, 1]; {row['prompt_id']} has {row['correct']} for {arm.name}")
+        _check_numbers(row, arm)
         if key not in prompts:
             prompts[key], texts[key] = _prompt(key, row), row["prompt"]
         elif texts[key] != row["prompt"]:
@@ -190,7 +196,42 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
                 f"two rows for prompt {row['prompt_id']} of {row['dataset']} and {arm.name}; merge them first"
             )
         cells[key, arm] = row
-    return _matrices(_named_tasks(prompts, rows), cells)
+    return replace(_matrices(_named_tasks(prompts, rows), cells), counted=_counted(cells))
+
+
+def _check_numbers(row: Mapping[str, Any], arm: Arm) -> None:
+    """OutcomeError: a number that cannot be."""
+    if not 0 <= row["correct"] <= 1:
+        raise OutcomeError(f"correct must lie in [0, 1]; {row['prompt_id']} has {row['correct']} for {arm.name}")
+    for name in _COUNTS:
+        value = row.get(name)
+        # Not a number is how some writers say that it is unknown.
+        if value is not None and not (0 <= value < math.inf or math.isnan(value)):
+            raise OutcomeError(f"{name} must be a count; {row['prompt_id']} has {value} for {arm.name}")
+    for name in ("probe_mean", "probe_min"):
+        value = row.get(name)
+        if value is not None and not -math.inf < value <= _NO_MORE_THAN_CERTAIN:
+            raise OutcomeError(f"{name} is a log-probability, never above 0; {row['prompt_id']} has {value}")
+
+
+def _counted(cells: Mapping[tuple[str, Arm], Mapping[str, Any]]) -> dict[tuple[str, Arm], str]:
+    """Who counted the tokens, by data set and arm. OutcomeError: several did for one of them."""
+    found: dict[tuple[str, Arm], Counter[str]] = {}
+    for (_, arm), row in cells.items():
+        if not _unknown(row["completion_tokens"]):
+            found.setdefault((row["dataset"], arm), Counter())[row.get("tokens_source") or ""] += 1
+    for (dataset, arm), sources in found.items():
+        if len(sources) > 1:
+            told = " and ".join(f"{source or 'unknown'} ({n} rows)" for source, n in sorted(sources.items()))
+            raise OutcomeError(
+                f"tokens of {arm.name} in {dataset} were counted by {told}, which cannot be averaged; keep the counts "
+                "of one tokens_source and make the others null"
+            )
+    return {key: source for key, (source,) in found.items() if source}
+
+
+def _unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def _named_tasks(prompts: dict[str, PromptRow], rows: Sequence[Mapping[str, Any]]) -> dict[str, PromptRow]:
@@ -216,7 +257,9 @@ def _matrices(prompts: Mapping[str, PromptRow], cells: Mapping[tuple[str, Arm], 
         correct[at] = row["correct"]
         completion[at] = np.nan if row["completion_tokens"] is None else row["completion_tokens"]
         known = row["thinking_tokens"]
-        thinking[at] = 0.0 if not arm.think else np.nan if known is None else known
+        # A thought longer than all that was said is a miscount, by whatever means: the split is unknown.
+        unknown = known is None or known > completion[at]
+        thinking[at] = 0.0 if not arm.think else np.nan if unknown else known
     return Outcomes(tuple(prompts.values()), tuple(arms), correct, completion, thinking, _probes(row_of, cells))
 
 
@@ -235,7 +278,7 @@ def _arm(row: Mapping[str, Any]) -> Arm:
     mode, budget = row["mode"], row["budget"]
     if not _MODE.fullmatch(mode):
         raise OutcomeError(f"unknown mode {mode!r}; modes are nothink, think, budget and effort-<level>")
-    if mode == "budget" and (budget is None or budget < 0):
+    if mode == "budget" and (budget is None or not 0 <= budget < math.inf):
         raise OutcomeError(f"a row of mode budget needs a budget in tokens; {row['prompt_id']} has {budget}")
     return Arm(row["model"], mode, int(budget) if mode == "budget" else None)
 
@@ -243,16 +286,27 @@ def _arm(row: Mapping[str, Any]) -> Arm:
 def _prompt(key: str, row: Mapping[str, Any]) -> PromptRow:
     messages = messages_of(row["prompt"])
     group = row.get("phrasing") or stem(row["prompt"])
-    tools = row.get("tools")
     return PromptRow(
         key=key,
         dataset=row["dataset"],
         task=row.get("task") or row["dataset"],
         group=str(group),
         messages=messages,
-        tools=json.loads(tools) if tools else None,
+        tools=_tools(row),
         test=row.get("router_split") == "test",
     )
+
+
+def _tools(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    if not row.get("tools"):
+        return None
+    try:
+        tools = json.loads(row["tools"])
+    except (ValueError, RecursionError):
+        tools = None
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise OutcomeError(f"tools must be a JSON list of tools; {row['prompt_id']} has {row['tools'][:60]!r}")
+    return tools
 
 
 def messages_of(prompt: str) -> list[dict[str, Any]]:
@@ -260,7 +314,7 @@ def messages_of(prompt: str) -> list[dict[str, Any]]:
     if prompt.lstrip().startswith("["):
         try:
             parsed = json.loads(prompt)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = None
         if isinstance(parsed, list) and parsed and all(isinstance(m, dict) and "role" in m for m in parsed):
             return parsed

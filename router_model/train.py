@@ -99,7 +99,7 @@ def run(
     if generic:
         kept = with_generic(kept)
     if models:
-        kept = kept.columns([arm for arm in kept.arms if arm.model in models])
+        kept = kept.of_models(models)
     artifact = train(kept, out.name, settings or Settings(), say)
     text = card.text(artifact, [Path(p).name for p in data])
     artifacts.save(artifact, out, text)
@@ -113,7 +113,11 @@ def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
     test = np.array([prompt.test for prompt in table.prompts])
     if test.any():
         say(f"Left out {int(test.sum())} prompts marked router_split=test")
-        table = table.rows(~test)
+        kept_apart = {stem_of(prompt) for prompt in table.prompts if prompt.test}
+        again = np.array([not prompt.test and stem_of(prompt) in kept_apart for prompt in table.prompts])
+        if again.any():
+            say(f"Left out {int(again.sum())} prompts that ask what one marked router_split=test asks")
+        table = table.rows(~test & ~again)
     few, named = [], []
     for arm, count in zip(table.arms, (~np.isnan(table.correct)).sum(axis=0), strict=True):
         if arm.mode.startswith("effort-"):
@@ -131,6 +135,8 @@ def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
             f"one arm only: there is nothing to choose between (need {LEAST_PROMPTS} prompts for each of two efforts)"
         )
     table = table.columns(arms)
+    for line in table.unlike(arms):
+        say(f"Careful: {line}")
     return table.rows(np.asarray((~np.isnan(table.correct)).any(axis=1)))
 
 
