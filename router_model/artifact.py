@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +18,16 @@ from numpy.typing import NDArray
 
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.probe import PROBE_NAMES, Revelation
-from router_model.trees import F32, Trees
+from router_model.trees import F32, MOST_LEAVES, Trees
 from router_model.trial import Tried
 
 FORMAT = 4
 SHIPPED = Path(__file__).parent / "artifacts"
+# What an artifact may take, unpacked: one that claims more is no router, and must not fill the memory of the gateway.
+MOST_BYTES = 512 * 1024 * 1024
+MOST_HEADER_BYTES = 4 * 1024 * 1024
+# A version is told in a header and is a label of metrics.
+_VERSION = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 _TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
 
 
@@ -129,9 +136,16 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
     }
-    (folder / "weights.npz").write_bytes(weights)
-    (folder / "artifact.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-    (folder / "CARD.md").write_text(card, encoding="utf-8")
+    # Each takes its place whole, and what names the others comes last: a gateway may be reading.
+    _put(folder / "CARD.md", card.encode())
+    _put(folder / "weights.npz", weights)
+    _put(folder / "artifact.json", (json.dumps(header, indent=1) + "\n").encode())
+
+
+def _put(path: Path, data: bytes) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    new.replace(path)
 
 
 def _features() -> dict[str, int]:
@@ -209,43 +223,79 @@ def load(path_or_name: str | Path) -> Artifact:
     weights = _weights(folder, header)
     try:
         return _assemble(header, weights)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ArtifactError(f"router artifact {folder} is corrupt: {type(error).__name__}: {error}") from None
+    except KeyError as error:
+        raise ArtifactError(f"router artifact {folder} is corrupt: {error} is missing") from None
+    except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise ArtifactError(f"router artifact {folder} is corrupt: {str(error).splitlines()[0]}") from None
 
 
 def _header(folder: Path) -> dict[str, Any]:
     try:
-        header = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        header = json.loads(_bytes(folder / "artifact.json", MOST_HEADER_BYTES))
+    except OSError as error:
+        raise ArtifactError(
+            f"router artifact {folder}: artifact.json cannot be read ({error.strerror or error})"
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"router artifact {folder}: artifact.json cannot be read ({error})") from None
     found = header.get("format") if isinstance(header, dict) else None
     if found != FORMAT:
-        newer = isinstance(found, int) and found > FORMAT
+        newer = isinstance(found, int | float) and found > FORMAT
         advice = "a newer Thinkgate wrote it, upgrade to use it" if newer else "train it again"
         raise ArtifactError(
-            f"router artifact {folder} has format {found}, this version reads format {FORMAT}: {advice}"
+            f"router artifact {folder} has format {str(found)[:20]}, this version reads format {FORMAT}: {advice}"
         )
     if header.get("features") != _features():
         raise ArtifactError(
-            f"router artifact {folder} was trained on other prompt features ({header.get('features')}): train it again"
+            f"router artifact {folder} was trained on other prompt features ({str(header.get('features'))[:80]}): "
+            "train it again"
         )
     return header  # type: ignore[no-any-return]
 
 
 def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     try:
-        data = (folder / "weights.npz").read_bytes()
+        data = _bytes(folder / "weights.npz", MOST_BYTES)
     except OSError as error:
-        raise ArtifactError(f"router artifact {folder}: weights.npz cannot be read ({error.strerror})") from None
+        raise ArtifactError(
+            f"router artifact {folder}: weights.npz cannot be read ({error.strerror or error})"
+        ) from None
     if hashlib.sha256(data).hexdigest() != header.get("weights_sha256"):
         raise ArtifactError(
             f"router artifact {folder} is corrupt or truncated: weights.npz does not match its checksum"
         )
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            if sum(member.file_size for member in packed.infolist()) > MOST_BYTES:
+                raise ValueError(f"it would take more than {MOST_BYTES} bytes unpacked")
+        # Nothing is unpacked to a file, so that names of members lead nowhere; objects are not read.
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"router artifact {folder} is corrupt: {error}") from None
+            found = {name: archive[name] for name in archive.files}
+        for name, array in found.items():
+            _check_array(name, array)
+    except (ValueError, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError) as error:
+        raise ArtifactError(f"router artifact {folder} is corrupt: {str(error).splitlines()[0]}") from None
+    except (zipfile.BadZipFile, zlib.error, SyntaxError, AttributeError, TypeError) as error:
+        raise ArtifactError(f"router artifact {folder} is corrupt: weights.npz is no archive ({error})") from None
+    return found
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    """What a plain file holds: a pipe would be waited for, a device has no end. OSError: it is none, or too large."""
+    if not path.is_file():
+        raise OSError("it is no plain file" if path.exists() else "No such file")
+    if path.stat().st_size > most:
+        raise OSError(f"it is larger than {most} bytes")
+    return path.read_bytes()
+
+
+def _check_array(name: str, array: NDArray[Any]) -> None:
+    """ValueError: it does not hold the numbers that it should."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds no numbers")
+    # What was not measured may be unknown; everything that is computed with may not.
+    if array.dtype.kind == "f" and (np.isinf(array).any() or (not name.startswith("trial") and np.isnan(array).any())):
+        raise ValueError(f"{name} holds numbers that are none")
 
 
 def inputs_of(projection: NDArray[Any]) -> int:
@@ -254,7 +304,15 @@ def inputs_of(projection: NDArray[Any]) -> int:
 
 
 def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> Artifact:
-    heads = tuple(Head(str(h["model"]), bool(h["think"]), h["budget"]) for h in header["heads"])
+    heads = tuple(map(_head, header["heads"]))
+    if not heads or len(set(heads)) < len(heads):
+        raise ValueError("it needs heads, each of which is there once")
+    if not _VERSION.fullmatch(str(header["version"])):
+        raise ValueError(f"{header['version']!r:.60} is no version")
+    if not isinstance(header["about"], dict):
+        raise ValueError("it says nothing about itself")
+    if weights["projection"].ndim != 2 or weights["seen"].dtype != np.uint64:
+        raise ValueError("projection or seen has another shape")
     terms = weights["vocabulary"].tobytes().split(b"\n") if weights["vocabulary"].size else []
     inputs = inputs_of(weights["projection"])
     if len(terms) != len(weights["projection"]):
@@ -264,11 +322,10 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
         heads=heads,
         unread=_stage("", weights, len(heads), inputs),
         probed={
-            int(head): Probed(
-                _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)),
-                Revelation(weights[f"probed{head}_before"], weights[f"probed{head}_after"]),
+            head: Probed(
+                _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)), _reveals(head, weights)
             )
-            for head in header["probed"]
+            for head in _probed(header, len(heads))
         },
         vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
@@ -281,15 +338,46 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
 
 def _tried(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], heads: int) -> Tried:
     named = {name: array for name, array in weights.items() if name.startswith("trial")}
-    tried = Tried.of_arrays(named, [int(head) for head in header["probed"]])
-    if tried.correct.shape[1] != heads:
-        raise ValueError(f"{heads} heads, the trial has {tried.correct.shape[1]}")
+    tried = Tried.of_arrays(named, _probed(header, heads))
+    if tried.correct.ndim != 2 or tried.correct.shape[1] != heads or tried.strange.shape != tried.correct.shape[:1]:
+        raise ValueError(f"{heads} heads, the trial has {tried.correct.shape[1:]}")
     return tried
 
 
+def _head(said: Mapping[str, Any]) -> Head:
+    model, think, budget = said["model"], said["think"], said["budget"]
+    if not isinstance(model, str) or not isinstance(think, bool):
+        raise ValueError("a head has no model, or does not say whether it thinks")
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):
+        raise ValueError(f"a head has {budget!r:.40} for a budget")
+    return Head(model, think, budget)
+
+
+def _probed(header: Mapping[str, Any], heads: int) -> list[int]:
+    found = header["probed"]
+    if not isinstance(found, list) or not all(type(head) is int and 0 <= head < heads for head in found):
+        raise ValueError("probed names heads that are not there")
+    return found
+
+
+def _reveals(head: int, weights: Mapping[str, NDArray[Any]]) -> Revelation:
+    before, after = weights[f"probed{head}_before"], weights[f"probed{head}_after"]
+    if (
+        before.ndim != 1
+        or not len(before)
+        or after.ndim != 2
+        or len(after) != len(before)
+        or np.any(np.diff(before) <= 0)
+    ):
+        raise ValueError(f"what probes of head {head} reveal has another shape")
+    return Revelation(before, after)
+
+
 def _two(numbers: Sequence[float]) -> tuple[float, float]:
-    slope, offset = numbers
-    return float(slope), float(offset)
+    slope, offset = map(float, numbers)
+    if not np.isfinite([slope, offset]).all():
+        raise ValueError("strangeness holds numbers that are none")
+    return slope, offset
 
 
 def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs: int) -> Stage:
@@ -300,6 +388,25 @@ def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs:
     outputs = 3 * heads
     if parts["values"].shape[2:] != (outputs,) or parts["base"].shape != (outputs,):
         raise ValueError(f"{heads} heads need {outputs} outputs, the trees have {parts['values'].shape[2:]}")
-    if parts["feature"].max() >= inputs:
+    trees, leaves = parts["values"].shape[:2]
+    splits = parts["feature"].shape
+    shaped = parts["threshold"].shape == parts["rules_out"].shape == splits
+    if len(splits) != 2 or splits[1] != trees or not shaped or not 0 < leaves <= MOST_LEAVES:
+        raise ValueError("the trees have another shape")
+    if parts["feature"].size and not 0 <= parts["feature"].min() <= parts["feature"].max() < inputs:
         raise ValueError("trees and features do not fit together")
-    return Stage(Trees(**parts), weights[f"{prefix}calibration"], weights[f"{prefix}token_scale"])
+    parts["rules_out"] = _rules(parts["rules_out"], leaves)
+    calibration, token_scale = weights[f"{prefix}calibration"], weights[f"{prefix}token_scale"]
+    if calibration.shape != (heads, 4) or token_scale.shape != (heads, 2):
+        raise ValueError(f"{heads} heads, calibrated are {calibration.shape[:1]} and scaled {token_scale.shape[:1]}")
+    return Stage(Trees(**parts), calibration, token_scale)
+
+
+def _rules(rules_out: NDArray[Any], leaves: int) -> NDArray[np.uint32]:
+    """ValueError: a row could be left without a leaf."""
+    if rules_out.dtype != np.uint32:
+        raise ValueError("the trees have another shape")
+    everything = np.bitwise_or.reduce(rules_out, axis=0) if len(rules_out) else np.zeros(0, np.uint32)
+    if np.any(np.bitwise_count(everything & ~(everything + np.uint32(1))) >= leaves):
+        raise ValueError("the trees rule out all of their leaves")
+    return rules_out

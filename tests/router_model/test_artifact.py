@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,7 +67,20 @@ def test_a_truncated_artifact_is_refused(artifact_path: Path, tmp_path: Path) ->
         ({"format": None}, "train it again"),
         ({"features": {"version": 0}}, "other prompt features"),
         ({"heads": []}, "corrupt"),
-        ({"heads": [{"model": "m"}]}, "corrupt"),
+        ({"heads": [{"model": "m"}]}, "corrupt: 'think' is missing"),
+        ({"format": "4"}, "has format 4"),
+        ({"format": 4.5}, "a newer Thinkgate wrote it"),
+        ({"heads": [{"model": 7, "think": True, "budget": None}]}, "a head has no model"),
+        ({"heads": [{"model": "m", "think": True, "budget": "8"}]}, "a head has '8' for a budget"),
+        ({"heads": None}, "corrupt"),
+        ({"version": "a\r\nset-cookie: b"}, "is no version"),
+        ({"version": "../../etc"}, "is no version"),
+        ({"version": None, "about": None}, "corrupt"),
+        ({"probed": [0, 99]}, "probed names heads that are not there"),
+        ({"probed": ["../0"]}, "probed names heads that are not there"),
+        ({"strangeness": [float("nan"), 0.0]}, "strangeness holds numbers that are none"),
+        ({"strangeness": [1.0]}, "corrupt"),
+        ({"weights_sha256": None}, "does not match its checksum"),
     ],
 )
 def test_artifacts_of_another_kind_are_refused(
@@ -74,6 +92,111 @@ def test_artifacts_of_another_kind_are_refused(
     with pytest.raises(ArtifactError, match=message) as caught:
         predict.load(copy)
     assert "\n" not in str(caught.value)
+
+
+def rewritten(folder: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Other numbers, with the checksum that belongs to them: what a checksum cannot find."""
+    with np.load(folder / "weights.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    change(arrays)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    signed(folder, buffer.getvalue())
+
+
+def signed(folder: Path, weights: bytes) -> None:
+    header = json.loads((folder / "artifact.json").read_text())
+    header["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    (folder / "weights.npz").write_bytes(weights)
+    (folder / "artifact.json").write_text(json.dumps(header))
+
+
+SHAPES = {
+    "calibration": np.zeros((2, 4), np.float32),
+    "token_scale": np.zeros((6, 3), np.float32),
+    "tree_base": np.zeros(3, np.float32),
+    "tree_values": np.zeros((40, 16, 6), np.float32),
+    "tree_feature": np.full((15, 40), -1, np.int32),
+    "tree_threshold": np.zeros((2, 2), np.float32),
+    "tree_rules_out": np.full((15, 40), 2**32 - 1, np.uint32),
+    "projection": np.zeros(4, np.float16),
+    "vocabulary": np.frombuffer(b"a\nb", np.uint8),
+    "probed0_before": np.zeros(3, np.float64),
+    "probed0_after": np.zeros((1, 9), np.float64),
+    "probed0_calibration": np.zeros((6, 5), np.float32),
+    "trial_p": np.zeros((5, 6), np.float16),
+    "trial_strange": np.zeros(5, np.float16),
+    "seen": np.array(["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_arrays_of_another_shape_or_without_numbers_are_refused(name: str, artifact_path: Path, tmp_path: Path) -> None:
+    def shape(arrays: dict[str, np.ndarray]) -> None:
+        assert name in arrays
+        arrays[name] = SHAPES[name]
+
+    def nan(arrays: dict[str, np.ndarray]) -> None:
+        arrays[name] = np.full(arrays[name].shape, np.nan)
+
+    def drop(arrays: dict[str, np.ndarray]) -> None:
+        del arrays[name]
+
+    for number, change in enumerate((shape, nan, drop)):
+        if change is nan and name in ("trial_p", "trial_strange"):
+            continue  # what was not measured may be unknown
+        copy = Path(shutil.copytree(artifact_path, tmp_path / str(number)))
+        rewritten(copy, change)
+        with pytest.raises(ArtifactError, match="corrupt") as caught:
+            predict.load(copy)
+        assert "\n" not in str(caught.value)
+
+
+def test_archives_with_tricks_are_refused(artifact_path: Path, tmp_path: Path) -> None:
+    copy = broken(artifact_path, tmp_path)
+    whole = (copy / "weights.npz").read_bytes()
+    for trick in (b"", b"PK\x05\x06" + bytes(18), whole[:-40], whole.replace(b"tree_base", b"../e_base")):
+        signed(copy, trick)
+        with pytest.raises(ArtifactError, match="corrupt"):
+            predict.load(copy)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.npy", "w") as member:
+        for _ in range(artifact.MOST_BYTES // 2**24 + 1):
+            member.write(bytes(2**24))
+    signed(copy, bomb.getvalue())
+    with pytest.raises(ArtifactError, match="bytes unpacked"):
+        predict.load(copy)
+    signed(copy, pickled())
+    with pytest.raises(ArtifactError, match="corrupt"):
+        predict.load(copy)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
+
+
+def pickled() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, vocabulary=np.array([{"an": "object"}], dtype=object))
+    return buffer.getvalue()
+
+
+def test_files_that_are_none_are_refused_and_not_waited_for(artifact_path: Path, tmp_path: Path) -> None:
+    copy = broken(artifact_path, tmp_path)
+    (copy / "weights.npz").unlink()
+    os.mkfifo(copy / "weights.npz")
+    with pytest.raises(ArtifactError, match="no plain file"):
+        predict.load(copy)
+    (copy / "weights.npz").unlink()
+    (copy / "weights.npz").symlink_to("/dev/zero")
+    with pytest.raises(ArtifactError, match="no plain file"):
+        predict.load(copy)
+    (copy / "artifact.json").write_text("[" * 100_000)
+    with pytest.raises(ArtifactError, match=r"artifact\.json cannot be read"):
+        predict.load(copy)
+    (copy / "artifact.json").write_bytes(bytes(artifact.MOST_HEADER_BYTES + 1))
+    with pytest.raises(ArtifactError, match="larger than"):
+        predict.load(copy)
+    for name in ("../tiny", "tiny/..", "", ".", "/", "tiny\0"):
+        with pytest.raises(ArtifactError, match="no router artifact"):
+            predict.load(name)
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
