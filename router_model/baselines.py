@@ -43,13 +43,18 @@ def scores(table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Scores | None]:
     cost = table.completion[:, s] - table.completion[:, w]
     known_cost = None if np.isnan(cost).any() else cost
     folds = fold_of(table)
-    length = np.array([float(sum(len(text_of(m)) for m in prompt.messages)) for prompt in table.prompts])
+    longer = length(table)
     return {
-        "length": Scores(length, length),
+        "length": Scores(longer, longer),
         "dataset": _dataset(table, gain, known_cost, folds),
         "ceiling": _ceiling(table, gain, known_cost, folds, (weak, strong)),
         "oracle": _per_token(gain, known_cost),
     }
+
+
+def length(table: Outcomes) -> F64:
+    """Characters of all messages of each prompt."""
+    return np.array([float(sum(len(text_of(m)) for m in prompt.messages)) for prompt in table.prompts])
 
 
 def fold_of(table: Outcomes) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +12,146 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import baselines, frontier, matching, metrics, outcomes, predict, probing, report
+from router_model import (
+    by_dataset,
+    crossval,
+    frontier,
+    gaming,
+    matching,
+    metrics,
+    outcomes,
+    page,
+    pair_figures,
+    predict,
+    probing,
+    promises,
+    report,
+)
+from router_model.asking import Views
+from router_model.crossval import Fold, Unit
 from router_model.frontier import Forecasts
 from router_model.outcomes import Arm, OutcomeError, Outcomes
-from router_model.predict import Predictor
-from router_model.train import stem_of
+from router_model.predict import STRANGE, Predictor
+from router_model.train import Settings, stem_of
 
 F64 = NDArray[np.float64]
+# The heads of a router that stand for each effort of a table.
+Heads = Sequence[Sequence[int]]
 TIMED_PROMPTS = 500
+GAMED_PROMPTS = 200
+GAMED_AT = 0.65
 
 
 def run(
-    router: str | Path,
+    router: str | Path | None,
     data: Sequence[Path],
     *,
     no_think: str | None = None,
     think: str | None = None,
+    leave_out: Unit | None = None,
+    datasets: Sequence[str] = (),
+    settings: Settings | None = None,
     json_file: Path | None = None,
     html_file: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Evaluate and print; also write JSON, or HTML with its PNG beside it. Raises OutcomeError or ArtifactError."""
-    predictor = predict.load(router)
+    """Evaluate and print; also write JSON, or HTML with its PNG beside it. Raises OutcomeError or ArtifactError.
+
+    Without a router the table is judged by routers trained on the rest of it, `leave_out` by `leave_out`. `datasets`:
+    patterns of names, `medagents/*`; all if there are none. `no_think` and `think` may name several arms with commas
+    between, the first of which that ran a prompt stands for it: names of one model that changed over time.
+    """
+    if (router is None) == (leave_out is None):
+        raise OutcomeError("give either a router to judge, or what to leave out to judge one trained on these data")
     table = outcomes.read(data)
-    result = evaluate(predictor, table, *table.pair(no_think, think))
+    if datasets:
+        table = table.of_datasets(datasets)
+    table, weak, strong = _pair(table, no_think, think)
+    if router is not None:
+        result = evaluate(predict.load(router), table, weak, strong)
+    else:
+        assert leave_out is not None
+        result = cross_validate(table, weak, strong, leave_out, settings or Settings(), say)
     say(report.text(result))
     if json_file:
         Path(json_file).write_text(json.dumps(_plain(result), indent=1) + "\n", encoding="utf-8")
         say(f"Wrote {json_file}")
     if html_file:
-        report.write_html(result, Path(html_file))
+        page.write(result, Path(html_file))
         say(f"Wrote {html_file}")
     return result
 
 
+def _pair(table: Outcomes, no_think: str | None, think: str | None) -> tuple[Outcomes, Arm, Arm]:
+    """The pair's arms, those of several names merged."""
+    found = []
+    for names in (no_think, think):
+        first, *more = names.split(",") if names else (None,)
+        if first and more:
+            table = table.merged([first, *more])
+        found.append(first)
+    return table, *table.pair(*found)
+
+
 def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Any]:
-    """All figures for routing between two arms, and over the thinking budgets that the table has."""
+    """All figures of a router for choosing between two arms, and over the thinking budgets that the table has."""
+    table, efforts, notes = _of_pair(table, weak, strong)
+    heads, said = matching.match_heads(predictor.heads, efforts)
+    seen = _seen(predictor, table)
+    if seen:
+        said.append(f"{seen} of {len(table)} prompts were in the router's training data: its figures flatter there")
+    about = {"router": predictor.version, "left_out": None, "seen_in_training": seen, "notes": [*notes, *said, *table.unlike([weak, strong])]}
+    judged = [(Fold(predictor, np.arange(len(table))), heads)]
+    return _figures(table, efforts, judged, about)
+
+
+def cross_validate(
+    table: Outcomes, weak: Arm, strong: Arm, leave_out: Unit, settings: Settings, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The same for routers trained on the rest of the table, each judged on what it did not learn from."""
+    table, efforts, notes = _of_pair(table, weak, strong)
+    folds = crossval.trained(table, efforts, leave_out, settings, say=say)
+    judged = [(fold, matching.match_heads(fold.predictor.heads, efforts)[0]) for fold in folds]
+    about = {
+        "router": f"{len(folds)}-fold cross-validation by {leave_out}",
+        "left_out": leave_out,
+        "seen_in_training": 0,
+        "notes": [*notes, *table.unlike([weak, strong])],
+    }
+    return _figures(table, efforts, judged, about)
+
+
+def _of_pair(table: Outcomes, weak: Arm, strong: Arm) -> tuple[Outcomes, list[Arm], list[str]]:
     w, s = table.arms.index(weak), table.arms.index(strong)
     both = ~np.isnan(table.correct[:, w]) & ~np.isnan(table.correct[:, s])
     if not both.any():
         raise OutcomeError(f"no prompt was run with both {weak.name} and {strong.name}")
     table = table.rows(both)
-    efforts, notes = _efforts(table, weak, strong)
-    heads, said = matching.match_heads(predictor.heads, efforts)
-    notes += [*said, *table.unlike([weak, strong])]
-    seen = _seen(predictor, table)
-    if seen:
-        notes.append(f"{seen} of {len(table)} prompts were in the router's training data: its figures flatter there")
-    forecasts = forecast_all(predictor, table, heads)
+    return table, *_efforts(table, weak, strong)
+
+
+def _figures(
+    table: Outcomes, efforts: Sequence[Arm], judged: Sequence[tuple[Fold, Heads]], about: dict[str, Any]
+) -> dict[str, Any]:
     chosen = table.columns(efforts)
+    forecasts = forecast_all(judged, table)
+    weak, strong = efforts[0], efforts[-1]
     result: dict[str, Any] = {
-        "router": predictor.version,
+        **about,
         "no_think": weak.name,
         "think": strong.name,
         "prompts": len(table),
-        "seen_in_training": seen,
-        "notes": notes,
-        **_pair_figures(table, weak, strong, forecasts),
+        "strange": float((forecasts.strange > STRANGE).mean()),
+        **pair_figures.figures(table, weak, strong, forecasts),
         **_calibration(chosen, forecasts),
         "decision_ms_p50": float(np.quantile(forecasts.decision_ms, 0.5)),
         "decision_ms_p99": float(np.quantile(forecasts.decision_ms, 0.99)),
     }
-    result |= frontier.figures(chosen, forecasts, predictor, heads, result)
-    result["probe"] = probing.figures(predictor, chosen, [group[0] for group in heads])
+    result |= frontier.figures(chosen, forecasts, result)
+    result["datasets"] = by_dataset.rows(chosen, forecasts)
+    result["probe"] = probing.figures(_probe_views(judged, chosen), chosen)
+    result["gaming"] = _gaming(judged, table)
+    result["risk"] = promises.figures(chosen, forecasts)
     return result
 
 
@@ -97,109 +174,75 @@ def _seen(predictor: Predictor, table: Outcomes) -> int:
     return int(np.isin(stems, predictor.artifact.seen).sum())
 
 
-def forecast_all(predictor: Predictor, table: Outcomes, heads: Sequence[Sequence[int]]) -> Forecasts:
+def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forecasts:
     """Forecasts for every prompt, one by one as the gateway asks for them; the first prompts are timed (CPU time)."""
-    n = len(table)
-    p, tokens = np.zeros((n, len(predictor.heads))), np.zeros((n, len(predictor.heads)))
-    times = []
-    for i, prompt in enumerate(table.prompts):
-        started = time.thread_time()
-        scores = predictor.forecast(prompt.messages, prompt.tools)
-        if i < TIMED_PROMPTS:
-            times.append((time.thread_time() - started) * 1000)
-        p[i] = scores.p_correct
-        tokens[i] = np.add(scores.thinking_tokens, scores.answer_tokens)
-    mean_p = np.stack([p[:, list(group)].mean(axis=1) for group in heads], axis=1)
-    mean_tokens = np.stack([tokens[:, list(group)].mean(axis=1) for group in heads], axis=1)
-    return Forecasts(mean_p, mean_tokens, np.array(times))
+    n, arms = len(table), len(judged[0][1])
+    p, tokens, prices, strange = (np.zeros((n, k)) for k in (arms, arms, len(frontier.DIALS), 1))
+    times: list[float] = []
+    for (predictor, rows), heads in judged:
+        own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
+        prices[rows] = [own.price_for_dial(x, "never") for x in frontier.DIALS]
+        for i in rows.tolist():
+            prompt = table.prompts[i]
+            started = time.thread_time()
+            reading = predictor.read(prompt.messages, prompt.tools)
+            scores = predictor.scores(reading)
+            if len(times) < TIMED_PROMPTS:
+                times.append((time.thread_time() - started) * 1000)
+            strange[i] = reading.strange
+            for j, group in enumerate(heads):
+                p[i, j] = sum(scores.p_correct[k] for k in group) / len(group)
+                tokens[i, j] = sum(scores.thinking_tokens[k] + scores.answer_tokens[k] for k in group) / len(group)
+    return Forecasts(p, tokens, prices, strange[:, 0], np.array(times))
 
 
-def _pair_figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> dict[str, Any]:
-    """APGR and its kin for choosing between the two arms, and the same for each baseline."""
-    w, s = table.arms.index(weak), table.arms.index(strong)
-    low, high = table.correct[:, w], table.correct[:, s]
-    cost = table.completion[:, s] - table.completion[:, w]
-    priced = ~np.isnan(cost)
-    gain = forecasts.p[:, -1] - forecasts.p[:, 0]
-    extra = forecasts.tokens[:, -1] - forecasts.tokens[:, 0]
-    own = baselines.Scores(gain, baselines.per_token(gain, extra))
-    ranked: dict[str, baselines.Scores | None] = {"router": own, **baselines.scores(table, weak, strong)}
-    if not priced.all() and priced.sum() >= frontier.LEAST_WITH_TOKENS:
-        partly = baselines.scores(table.rows(priced), weak, strong)
-    else:
-        partly = {}
-    rows: dict[str, dict[str, Any]] = {}
-    for name, score in ranked.items():
-        if score is None:
-            rows[name] = {"apgr": None, "token_apgr": None, "missing": "no other models ran these prompts"}
-            continue
-        row = _call_figures(score.calls, low, high, with_interval=name in ("router", "length"))
-        by_token = _token_scores(name, score, partly, priced)
-        row |= _token_figures(by_token, low[priced], high[priced], cost[priced], with_interval=name == "router")
-        rows[name] = row
-    random = {
-        "apgr": 0.5,
-        "token_apgr": 0.5 if priced.sum() >= frontier.LEAST_WITH_TOKENS else None,
-        "cpt50": 0.5,
-        "cpt80": 0.8,
-    }
-    best = max((low.mean(), weak.name), (high.mean(), strong.name))
-    rows |= {
-        "random": random,
-        "best_fixed": {"apgr": 0.5, "token_apgr": None, "effort": best[1], "accuracy": float(best[0])},
-    }
-    _add_recovered(rows)
-    router = rows.pop("router")
+def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> Views | None:
+    """What every fold's router says before and after a probe, put together; None where one cannot tell."""
+    parts = []
+    for (predictor, rows), heads in judged:
+        part = probing.views(predictor, chosen.rows(rows), [group[0] for group in heads])
+        if part is None:
+            return None
+        parts.append(part)
+    back = np.argsort(np.concatenate([fold.rows for fold, _ in judged]))
+    return Views(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in Views.__slots__))
+
+
+def _gaming(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, Any]:
+    """How often the published attacks move a decision at a dial of GAMED_AT; by text alone, before any probe."""
+    (predictor, rows), heads = judged[0]
+    rows = np.random.default_rng(0).permutation(rows)[:GAMED_PROMPTS]
+    own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
+    price = own.price_for_dial(GAMED_AT, "never")
+
+    def decide(messages: gaming.Messages, tools: Sequence[Mapping[str, Any]] | None) -> int:
+        scores = predictor.forecast(messages, tools)
+        values = [
+            sum(scores.p_correct[k] - price * (scores.thinking_tokens[k] + scores.answer_tokens[k]) for k in group)
+            / len(group)
+            for group in heads
+        ]
+        return int(np.argmax(values))
+
+    rates = gaming.rates(decide, [(table.prompts[i].messages, table.prompts[i].tools) for i in rows.tolist()])
     return {
-        "accuracy_no_think": float(low.mean()),
-        "accuracy_think": float(high.mean()),
-        "prompts_with_tokens": int(priced.sum()),
-        **router,
-        "baselines": {name: rows[name] | {"about": about} for name, about in baselines.ABOUT.items()},
+        "prompts": len(rows),
+        "dial": GAMED_AT,
+        "upgrades": dict(rates.upgrades),
+        "downgrades": dict(rates.downgrades),
+        "upgrade_rate": rates.mean([*rates.upgrades]),
+        "downgrade_rate": rates.mean([*rates.downgrades], down=True),
+        "inflating_upgrade_rate": rates.mean(gaming.INFLATING),
+        "worst_upgrade": list(rates.worst()),
+        "worst_downgrade": list(rates.worst(down=True)),
     }
-
-
-def _token_scores(
-    name: str, score: baselines.Scores, partly: dict[str, baselines.Scores | None], priced: NDArray[np.bool_]
-) -> F64 | None:
-    if name in partly:
-        found = partly[name]
-        return found.tokens if found else None
-    if priced.sum() < frontier.LEAST_WITH_TOKENS or score.tokens is None:
-        return None
-    return score.tokens[priced]
-
-
-def _call_figures(score: F64, low: F64, high: F64, with_interval: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"apgr": metrics.apgr(score, low, high)}
-    if with_interval:
-        row["apgr_ci"] = list(metrics.bootstrap(score, low, high))
-    return row | {"cpt50": metrics.cpt(score, low, high, 0.5), "cpt80": metrics.cpt(score, low, high, 0.8)}
-
-
-def _token_figures(score: F64 | None, low: F64, high: F64, cost: F64, with_interval: bool) -> dict[str, Any]:
-    if score is None:
-        return {"token_apgr": None}
-    row: dict[str, Any] = {"token_apgr": metrics.token_apgr(score, low, high, cost)}
-    if with_interval:
-        row["token_apgr_ci"] = list(metrics.bootstrap(score, low, high, cost))
-    return row
-
-
-def _add_recovered(rows: dict[str, dict[str, Any]]) -> None:
-    """`recovered_area` on the axis of calls and, where tokens are known, of tokens."""
-    oracle = rows["oracle"]
-    for row in rows.values():
-        if row["apgr"] is None:
-            continue
-        row["recovered_area"] = metrics.recovered(row["apgr"], oracle["apgr"])
-        if row.get("token_apgr") is not None and oracle.get("token_apgr") is not None:
-            row["recovered_token_area"] = metrics.recovered(row["token_apgr"], oracle["token_apgr"])
 
 
 def _calibration(chosen: Outcomes, forecasts: Forecasts) -> dict[str, Any]:
     """ECE and Brier over all efforts together; per effort also AUC. Curves for the figure."""
     said, real = forecasts.p.ravel(), chosen.correct.ravel()
+    times = metrics.resamples(len(chosen), 300)
+    squared = np.square(forecasts.p - chosen.correct).mean(axis=1)
     per_effort = {
         arm.name: {
             "ece": metrics.ece(forecasts.p[:, j], chosen.correct[:, j]),
@@ -211,7 +254,9 @@ def _calibration(chosen: Outcomes, forecasts: Forecasts) -> dict[str, Any]:
     }
     return {
         "ece": metrics.ece(said, real),
+        "ece_ci": metrics.interval(metrics.ece_draws(forecasts.p, chosen.correct, times)),
         "brier": metrics.brier(said, real),
+        "brier_ci": metrics.interval(times @ squared / len(chosen)),
         "auc": per_effort[chosen.arms[0].name]["auc"],
         "efforts": per_effort,
         "reliability": metrics.reliability(said, real),

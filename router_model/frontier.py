@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from router_model import metrics
 from router_model.outcomes import Outcomes
-from router_model.predict import Predictor
 
 F64 = NDArray[np.float64]
 DIALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -21,11 +20,29 @@ LEAST_WITH_TOKENS = 50
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer."""
+    """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
+
+    `prices` [prompts, DIALS]: what a token costs at each dial position; `strange` [prompts]: `Reading.strange`;
+    `decision_ms`: CPU time of some of them.
+    """
 
     p: F64
     tokens: F64
+    prices: F64
+    strange: F64
     decision_ms: F64
+
+    @property
+    def gain(self) -> F64:
+        """What the last effort adds to P(correct) of the first, [prompts]."""
+        gained: F64 = self.p[:, -1] - self.p[:, 0]
+        return gained
+
+    @property
+    def extra(self) -> F64:
+        """What it adds to the tokens, [prompts]."""
+        spent: F64 = self.tokens[:, -1] - self.tokens[:, 0]
+        return spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +62,7 @@ class Point:
         return asdict(self)
 
 
-def figures(
-    chosen: Outcomes, forecasts: Forecasts, predictor: Predictor, heads: Sequence[Sequence[int]], so_far: dict[str, Any]
-) -> dict[str, Any]:
+def figures(chosen: Outcomes, forecasts: Forecasts, so_far: dict[str, Any]) -> dict[str, Any]:
     """What prices and dial positions buy over all efforts, where the tokens of every effort are known."""
     priced = np.asarray(~np.isnan(chosen.completion).any(axis=1))
     if priced.sum() < LEAST_WITH_TOKENS:
@@ -61,8 +76,8 @@ def figures(
     p, tokens = forecasts.p[priced], forecasts.tokens[priced]
     fixed = [Point(arm.name, *_bought(known, np.full(len(known), j))) for j, arm in enumerate(known.arms)]
     sweep = [Point(f"price {price:.3g}", *_bought(known, choose(p, tokens, price))) for price in PRICES]
-    own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
-    dial = [Point(f"dial-{x:g}", *_bought(known, choose(p, tokens, own.price_for_dial(x, "never")))) for x in DIALS]
+    prices = forecasts.prices[priced]
+    dial = [Point(f"dial-{x:g}", *_bought(known, choose(p, tokens, prices[:, k]))) for k, x in enumerate(DIALS)]
     oracle = [Point("", *_bought(known, choose(known.correct, known.completion, price))) for price in PRICES]
     low, high = fixed[0].at, fixed[-1].at
     hull = metrics.upper_hull(*(np.array([getattr(point, k) for point in fixed]) for k in ("tokens", "accuracy")))
@@ -83,12 +98,15 @@ def figures(
     return figures
 
 
-def choose(p: F64, tokens: F64, price: float) -> NDArray[np.int64]:
-    """The decision rule on rows of efforts, cheapest first: the effort of most P(correct) - price * tokens."""
-    if np.isinf(price):
+def choose(p: F64, tokens: F64, price: float | F64) -> NDArray[np.int64]:
+    """The decision rule on rows of efforts, cheapest first: the effort of most P(correct) - price * tokens.
+
+    `price`: one for all rows, or one for each.
+    """
+    if np.isinf(price).any():
         cheapest: NDArray[np.int64] = np.argmin(tokens, axis=1)
         return cheapest
-    best: NDArray[np.int64] = np.argmax(p - price * tokens, axis=1)
+    best: NDArray[np.int64] = np.argmax(p - np.reshape(price, (-1, 1)) * tokens, axis=1)
     return best
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+DRAWS = 1000
 
 
 def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[F64, F64]:
@@ -14,14 +16,15 @@ def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[
     `x` is the share of strong calls, or with `cost` [prompts] the mean cost added by them. Prompts of equal score go
     together, and the curve is linear between: equal scores are a random order.
     """
-    order, ends = _groups(score)
+    order, ends = groups(score)
     gain = np.cumsum((strong - weak)[order])[ends]
     spent = np.cumsum(np.ones(len(score)) if cost is None else cost[order])[ends]
     n = len(score)
     return np.append(0.0, spent / n), np.append(0.0, gain / n) + weak.mean()
 
 
-def _groups(score: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def groups(score: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The order of falling scores, and where in it each group of equal ones ends."""
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(score) - 1)
@@ -49,21 +52,45 @@ def token_apgr(score: F64, weak: F64, strong: F64, cost: F64) -> float:
     return area(*curve(score, weak, strong, cost))
 
 
-def bootstrap(
-    score: F64, weak: F64, strong: F64, cost: F64 | None = None, draws: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval of the area, prompts drawn with replacement."""
+def resamples(n: int, draws: int = DRAWS, seed: int = 0) -> F64:
+    """How often each of n prompts comes [draws, n] when as many are drawn with replacement."""
     rng = np.random.default_rng(seed)
-    order, ends = _groups(score)
+    return np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(draws)]).astype(np.float64)
+
+
+def interval(values: F64) -> list[float]:
+    """The 95 % percentile interval of resampled figures."""
+    if np.isnan(values).all():
+        return [float("nan")] * 2
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def resampled(
+    score: F64, weak: F64, strong: F64, cost: F64 | None = None, draws: int = DRAWS, seed: int = 0
+) -> dict[str, F64]:
+    """`area`, `cpt50` and `cpt80` [draws] of resampled prompts; the same draws for the same number of prompts."""
+    rng = np.random.default_rng(seed)
+    order, ends = groups(score)
     n, gain = len(score), (strong - weak)[order]
     spent = np.ones(n) if cost is None else cost[order]
-    areas = []
+    found: dict[str, list[float]] = {"area": [], "cpt50": [], "cpt80": []}
     for _ in range(draws):
-        times = np.bincount(rng.integers(0, n, n), minlength=n)
+        times = np.bincount(rng.integers(0, n, n), minlength=n)[order]
         y = np.append(0.0, np.cumsum(times * gain)[ends])
-        areas.append(area(np.append(0.0, np.cumsum(times * spent)[ends]), y))
-    low, high = np.nanpercentile(areas, [2.5, 97.5]) if not np.isnan(areas).all() else (np.nan, np.nan)
-    return float(low), float(high)
+        x = np.append(0.0, np.cumsum(times * spent)[ends])
+        found["area"].append(area(x, y))
+        found["cpt50"].append(_reaches(x, y, 0.5))
+        found["cpt80"].append(_reaches(x, y, 0.8))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def bootstrap(
+    score: F64, weak: F64, strong: F64, cost: F64 | None = None, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of the area, prompts drawn with replacement."""
+    low, high = interval(resampled(score, weak, strong, cost, draws, seed)["area"])
+    return low, high
 
 
 def recovered(router: float, oracle: float, random: float = 0.5) -> float:
@@ -73,16 +100,38 @@ def recovered(router: float, oracle: float, random: float = 0.5) -> float:
 
 def cpt(score: F64, weak: F64, strong: F64, share: float) -> float:
     """CPT: the least share of strong calls at which `share` of the performance gap is recovered, linear in between."""
-    x, quality = curve(score, weak, strong)
+    return _reaches(*curve(score, weak, strong), share)
+
+
+def _reaches(x: F64, quality: F64, share: float) -> float:
+    """Where on `x`, scaled to [0,1], a curve first recovers this share of the gap between its ends."""
     wanted = quality[0] + share * (quality[-1] - quality[0])
-    if quality[-1] <= quality[0]:
+    if quality[-1] <= quality[0] or x[-1] <= x[0]:
         return float("nan")
-    reached = np.flatnonzero(quality >= wanted - 1e-12)
-    k = int(reached[0])
+    k = int(np.argmax(quality >= wanted - 1e-12))
     if k == 0:
         return 0.0
     part = (wanted - quality[k - 1]) / (quality[k] - quality[k - 1])
-    return float(x[k - 1] + part * (x[k] - x[k - 1]))
+    return float((x[k - 1] + part * (x[k] - x[k - 1]) - x[0]) / (x[-1] - x[0]))
+
+
+def aiq(x: F64, quality: F64) -> float:
+    """Average improvement in quality: the mean height over the costs `x` of the non-decreasing hull of a curve."""
+    if x.max() <= x.min():
+        return float("nan")
+    few = np.unique(np.linspace(0, len(x) - 1, 400).astype(int))
+    at, height = upper_hull(np.append(x[few], x.max()), np.append(quality[few], quality[few].max()))
+    return float(np.trapezoid(height, at) / (x.max() - x.min()))
+
+
+def ece_draws(confidence: F64, correct: F64, times: F64, bins: int = 15) -> F64:
+    """ECE [draws] of prompts [prompts, efforts] that come `times` [draws, prompts]."""
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    off = np.zeros((len(times), bins))
+    for b in range(bins):
+        off[:, b] = times @ np.where(index == b, confidence - correct, 0.0).sum(axis=1)
+    found: F64 = np.abs(off).sum(axis=1) / confidence.size
+    return found
 
 
 def ece(confidence: F64, correct: F64, bins: int = 15) -> float:

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,31 @@ class Outcomes:
                 told = ", ".join(f"of {name} by {source}" for source, name in sorted(by.items()))
                 found.append(f"tokens in {dataset} were counted apart ({told}): what thinking costs there is a guess")
         return found
+
+    def of_datasets(self, patterns: Sequence[str]) -> Outcomes:
+        """The prompts of data sets whose names match any of these (`medagents/*`). Raises OutcomeError: none does."""
+        wanted = np.array([any(fnmatchcase(prompt.dataset, p) for p in patterns) for prompt in self.prompts])
+        if not wanted.any():
+            raise OutcomeError(f"no data set matches {', '.join(patterns)}")
+        found = self.rows(wanted)
+        ran = (~np.isnan(found.correct)).any(axis=0)
+        return found.columns([arm for arm, some in zip(self.arms, ran, strict=True) if some])
+
+    def merged(self, names: Sequence[str]) -> Outcomes:
+        """The table with several arms as one, called as the first: what the first of them says that ran a prompt."""
+        first, *others = (self.arm(name) for name in names)
+        to, counted = self.arms.index(first), dict(self.counted)
+        correct, completion, thinking = self.correct.copy(), self.completion.copy(), self.thinking.copy()
+        for other in others:
+            at = self.arms.index(other)
+            lacking = np.isnan(correct[:, to])
+            for block in (correct, completion, thinking):
+                block[lacking, to] = block[lacking, at]
+            for (dataset, arm), source in self.counted.items():
+                if arm == other:
+                    counted.setdefault((dataset, first), source)
+        found = replace(self, correct=correct, completion=completion, thinking=thinking, counted=counted)
+        return found.columns([arm for arm in self.arms if arm not in others])
 
     def arm(self, name: str) -> Arm:
         """The arm called MODEL/MODE (`tiny/nothink`, `tiny/budget-64`). Raises OutcomeError naming those there are."""

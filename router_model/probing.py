@@ -18,6 +18,7 @@ __all__ = ["PRICES", "Views", "bought", "decide", "figures", "views"]
 
 F64 = NDArray[np.float64]
 PRICES = np.concatenate([[np.inf], np.geomspace(1.0, 1e-6, 181), [0.0]])
+DRAWS = 200
 
 
 def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> Views | None:
@@ -47,53 +48,99 @@ def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> Views
     )
 
 
-def bought(chosen: Outcomes, probed: NDArray[np.bool_], choice: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Accuracy, tokens and thinking tokens, all means. Tokens of probes that were thrown away count in both."""
+def bought(chosen: Outcomes, probed: NDArray[np.bool_], choice: NDArray[np.int64]) -> F64:
+    """Accuracy, tokens and thinking tokens [3, prompts]. Tokens of probes that were thrown away count in both."""
     rows = np.arange(len(chosen))
     wasted = np.where(probed & (choice > 0), chosen.completion[:, 0], 0.0)
-    return (
-        float(chosen.correct[rows, choice].mean()),
-        float((chosen.completion[rows, choice] + wasted).mean()),
-        float((chosen.thinking[rows, choice] + wasted).mean()),
+    return np.stack(
+        [chosen.correct[rows, choice], chosen.completion[rows, choice] + wasted, chosen.thinking[rows, choice] + wasted]
     )
 
 
-def figures(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> dict[str, Any] | None:
+def figures(seen: Views | None, chosen: Outcomes) -> dict[str, Any] | None:
     """Per way to ask: token APGR, thinking shares at which always-think's accuracy is kept; and calibration after.
 
     None where nothing can be said: no probes, or efforts whose tokens are unknown.
     """
-    if np.isnan(chosen.completion).any() or np.isnan(chosen.thinking).any():
-        return None
-    seen = views(predictor, chosen, heads)
-    if seen is None:
+    if seen is None or np.isnan(chosen.completion).any() or np.isnan(chosen.thinking).any():
         return None
     asks: tuple[Ask, ...] = ("auto", "always", "never")
-    result: dict[str, Any] = {ask: _swept(chosen, seen, ask) for ask in asks}
+    times = metrics.resamples(len(chosen), DRAWS)
+    result: dict[str, Any] = {ask: _swept(chosen, seen, ask, times) for ask in asks}
     said, real = seen.p_after, chosen.correct
     return result | {
         "auc_after": metrics.auc(said[:, 0], real[:, 0] >= 0.5),
         "ece_after": metrics.ece(said.ravel(), real.ravel()),
+        "ece_after_ci": metrics.interval(metrics.ece_draws(said, real, times)),
         "brier_after": metrics.brier(said.ravel(), real.ravel()),
+        "reliability_after": metrics.reliability(said.ravel(), real.ravel()),
         "strange": float((seen.strange > STRANGE).mean()),
+        "clairvoyant": _clairvoyant(chosen),
     }
 
 
-def _swept(chosen: Outcomes, seen: Views, ask: Ask) -> dict[str, Any]:
-    points = [(decide(seen, price, ask), price) for price in PRICES]
-    curve = [(*bought(chosen, *made), float(made[0].mean()), float(price)) for made, price in points]
-    low, high = (chosen.completion[:, j].mean() for j in (0, -1))
-    never, always = (float(chosen.correct[:, j].mean()) for j in (0, -1))
-    tokens, accuracy = (np.array([row[k] for row in curve]) for k in (1, 0))
+def _swept(chosen: Outcomes, seen: Views, ask: Ask, times: F64) -> dict[str, Any]:
+    made = [decide(seen, price, ask) for price in PRICES]
+    got = np.stack([bought(chosen, *choice) for choice in made])
+    means = got.mean(axis=2)
+    ends = np.stack([chosen.correct, chosen.completion, chosen.thinking])[:, :, [0, -1]]
+    always = float(chosen.correct[:, -1].mean())
     interval = 1.96 * float(np.sqrt(always * (1 - always) / len(chosen)))
+    drawn = np.einsum("dn,pkn->dkp", times, got) / len(chosen)
+    drawn_ends = np.einsum("dn,kne->dke", times, ends) / len(chosen)
     return {
-        "token_apgr": metrics.capped_area(tokens, accuracy, (float(low), never), (float(high), always)),
-        "thinking_share_within_interval": _least(curve, chosen, always - interval),
-        "thinking_share_at_minus_1_point": _least(curve, chosen, always - 0.01),
-        "points": [dict(zip(("accuracy", "tokens", "thinking", "probed", "price"), row, strict=True)) for row in curve],
+        "token_apgr": _area(means.T, ends.mean(axis=1)),
+        "token_apgr_ci": metrics.interval(
+            np.array([_area(draw, end) for draw, end in zip(drawn, drawn_ends, strict=True)])
+        ),
+        "thinking_share_within_interval": _least(means.T, ends.mean(axis=1), interval),
+        "thinking_share_at_minus_1_point": _least(means.T, ends.mean(axis=1), 0.01),
+        "thinking_share_at_minus_1_point_ci": metrics.interval(
+            np.array(
+                [
+                    np.nan if (share := _least(draw, end, 0.01)) is None else share
+                    for draw, end in zip(drawn, drawn_ends, strict=True)
+                ]
+            )
+        ),
+        "points": [
+            {
+                "accuracy": float(row[0]),
+                "tokens": float(row[1]),
+                "thinking": float(row[2]),
+                "probed": float(choice[0].mean()),
+                "price": float(price),
+            }
+            for row, choice, price in zip(means, made, PRICES, strict=True)
+        ],
     }
 
 
-def _least(curve: Sequence[tuple[float, ...]], chosen: Outcomes, wanted: float) -> float | None:
-    enough = [row[2] for row in curve if row[0] >= wanted - 1e-12]
-    return min(enough) / float(chosen.thinking[:, -1].mean()) if enough else None
+def _clairvoyant(chosen: Outcomes) -> dict[str, Any]:
+    """What knowing whether the answer without thinking is right would buy, if that must be asked first; `free`: if not."""
+    n, found = len(chosen), {}
+    gain, cost = chosen.correct[:, -1] - chosen.correct[:, 0], chosen.completion[:, -1] - chosen.completion[:, 0]
+    ends = np.stack([chosen.correct, chosen.completion, chosen.thinking])[:, :, [0, -1]].mean(axis=1)
+    for name in ("charged", "free"):
+        curve = []
+        for price in PRICES:
+            think = gain > price * cost if np.isfinite(price) else np.zeros(n, bool)
+            curve.append(bought(chosen, np.full(n, name == "charged"), np.where(think, len(chosen.arms) - 1, 0)))
+        means = np.stack(curve).mean(axis=2).T
+        found[name] = {
+            "token_apgr": _area(means, ends),
+            "thinking_share_at_minus_1_point": _least(means, ends, 0.01),
+        }
+    return found
+
+
+def _area(curve: F64, ends: F64) -> float:
+    """Token APGR of a curve [accuracy, tokens, thinking; points] between never and always thinking [.., 2]."""
+    never, always = ((float(ends[1, k]), float(ends[0, k])) for k in (0, 1))
+    return metrics.capped_area(curve[1], curve[0], never, always)
+
+
+def _least(curve: F64, ends: F64, loss: float) -> float | None:
+    """The least share of always-think's thinking tokens at which no more than `loss` of its accuracy is lost."""
+    enough = curve[0] >= ends[0, 1] - loss - 1e-12
+    return float(curve[2, enough].min() / ends[2, 1]) if enough.any() else None

@@ -1,0 +1,62 @@
+"""How a router fares on each data set apart: what it gains over chance there, and whether its forecasts mean what they say.
+
+An average over data sets hides those on which a router only knows which one a prompt is from, and those where it harms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from router_model import baselines, metrics
+from router_model.frontier import Forecasts
+from router_model.outcomes import Outcomes
+from router_model.predict import STRANGE
+
+# Fewer prompts than this tell nothing of a data set.
+LEAST = 30
+# A gap in accuracy smaller than this leaves nothing to share out, and areas have no meaning.
+LEAST_GAP = 0.01
+
+
+def rows(chosen: Outcomes, forecasts: Forecasts) -> list[dict[str, Any]]:
+    """One row per data set, largest first; `chosen` has the efforts in the order of the forecasts.
+
+    `apgr` None: thinking is no better there by a point. `below_random`: worse than chance mixing, beyond noise.
+    """
+    names = np.array([prompt.dataset for prompt in chosen.prompts])
+    found, counts = np.unique(names, return_counts=True)
+    order = np.lexsort((found, -counts))
+    return [_row(str(found[k]), names == found[k], chosen, forecasts) for k in order if counts[k] >= LEAST]
+
+
+def _row(name: str, own: metrics.Mask, chosen: Outcomes, forecasts: Forecasts) -> dict[str, Any]:
+    correct, p = chosen.correct[own], forecasts.p[own]
+    low, high = correct[:, 0], correct[:, -1]
+    row: dict[str, Any] = {
+        "dataset": name,
+        "prompts": int(own.sum()),
+        "accuracy_no_think": float(low.mean()),
+        "accuracy_think": float(high.mean()),
+        "forecast_no_think": float(p[:, 0].mean()),
+        "forecast_think": float(p[:, -1].mean()),
+        "ece": metrics.ece(p.ravel(), correct.ravel()),
+        "brier": metrics.brier(p.ravel(), correct.ravel()),
+        "strange": float((forecasts.strange[own] > STRANGE).mean()),
+        "apgr": None,
+        "apgr_ci": None,
+        "length_apgr": None,
+        "below_random": False,
+    }
+    if high.mean() - low.mean() < LEAST_GAP:
+        return row
+    score = forecasts.gain[own]
+    interval = metrics.bootstrap(score, low, high, draws=300)
+    length = baselines.length(chosen.rows(own))
+    return row | {
+        "apgr": metrics.apgr(score, low, high),
+        "apgr_ci": list(interval),
+        "length_apgr": metrics.apgr(length, low, high),
+        "below_random": bool(interval[1] < 0.5),
+    }

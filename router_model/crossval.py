@@ -1,0 +1,86 @@
+"""Forecasts of a table's own prompts by routers that did not see them: the product's learner, trained in folds.
+
+What a fold leaves out decides what a figure means. With prompts left out (wordings and questions kept together) it
+tells of known kinds of work; with tasks, data sets or whole suites left out, of kinds never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+
+from router_model import train
+from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
+from router_model.predict import Predictor
+from router_model.train import Settings
+
+Unit = Literal["prompt", "task", "dataset", "suite"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+FOLDS = 5
+
+
+class Fold(NamedTuple):
+    """A router, and the prompts [indices] of the table that it did not learn from."""
+
+    predictor: Predictor
+    rows: NDArray[np.intp]
+
+
+def unit_of(prompt: PromptRow, unit: Unit) -> str:
+    """What a prompt is left out with.
+
+    Data sets are often named SUITE/TASK: a task of two suites (`easy/sums`, `hard/sums`) is one task, and a suite is
+    all its tasks.
+    """
+    if unit == "prompt":
+        return prompt.group
+    if unit == "dataset":
+        return prompt.dataset
+    suite, _, rest = prompt.dataset.partition("/")
+    if unit == "suite":
+        return suite
+    return prompt.task if prompt.task != prompt.dataset else rest or suite
+
+
+def trained(
+    table: Outcomes,
+    efforts: Sequence[Arm],
+    unit: Unit,
+    settings: Settings,
+    folds: int = FOLDS,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Fold]:
+    """A router for every fold, trained on the others. Raises OutcomeError where there is too little to leave out.
+
+    A table with more models than the pair teaches what holds for all of them too: heads of model `*`.
+    """
+    names = np.unique([unit_of(prompt, unit) for prompt in table.prompts], return_inverse=True)[1]
+    folds = min(folds, int(names.max()) + 1)
+    if folds < 2:
+        raise OutcomeError(f"nothing can be left out: the data have one {unit} only")
+    learned = _lessons(table, efforts, unit)
+    found = []
+    split = GroupKFold(folds, shuffle=True, random_state=settings.seed).split(names, groups=names)
+    for k, (others, own) in enumerate(split):
+        artifact = train.train(learned.rows(others), f"fold-{k + 1}", settings, lambda line: None)
+        found.append(Fold(Predictor(artifact), own))
+        say(f"Trained without fold {k + 1} of {folds}: {len(own)} prompts left out by {unit}")
+    return found
+
+
+def _lessons(table: Outcomes, efforts: Sequence[Arm], unit: Unit) -> Outcomes:
+    """What routers learn from: the efforts to choose from, and what all models together do."""
+    wanted = list(efforts)
+    if len(table.arms) > len(efforts):
+        table = train.with_generic(table)
+        wanted += [arm for arm in table.arms if arm.model == GENERIC]
+    table = table.columns(wanted)
+    if unit == "prompt":
+        return table
+    # The learner's own cross-validation leaves out the same as this one.
+    return replace(table, prompts=tuple(replace(p, task=unit_of(p, unit)) for p in table.prompts))
