@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -157,28 +158,46 @@ def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: b
 
 
 @main.command()
-@click.option("--router", required=True, metavar="DIR|NAME", help="An artifact by folder or name; `tiny` ships.")
+@click.option("--router", metavar="DIR|NAME", help="An artifact by folder or name; `tiny` ships.")
+@click.option(
+    "--leave-out",
+    type=click.Choice(["prompt", "task", "dataset", "suite"]),
+    help="Instead of --router: train on the rest of the data, in folds that leave these out.",
+)
 @click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
-@click.option("--no-think", metavar="MODEL/MODE", help="The cheap arm, out of a table of many.")
-@click.option("--think", metavar="MODEL/MODE", help="The dear arm, out of a table of many.")
+@click.option(
+    "--dataset", "datasets", multiple=True, metavar="PATTERN", help="Only data sets like this: `medagents/*`."
+)
+@click.option("--no-think", metavar="MODEL/MODE[,…]", help="The cheap arm, out of a table of many; the first that ran.")
+@click.option("--think", metavar="MODEL/MODE[,…]", help="The dear arm, out of a table of many; the first that ran.")
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the figures here too.")
-@click.option("--html", "html_file", type=NEW_FILE, help="Write a page with the frontier, and a PNG beside it.")
+@click.option("--html", "html_file", type=NEW_FILE, help="Write a page with all figures, and a PNG beside it.")
 def evaluate(
-    router: str,
+    router: str | None,
+    leave_out: Any,
     data: tuple[Path, ...],
+    datasets: tuple[str, ...],
     no_think: str | None,
     think: str | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
-    """Judge a router on outcome tables, against the mandatory baselines."""
+    """Judge a router on outcome tables, or one trained on the rest of them, against the mandatory baselines."""
     from router_model import evaluate as evaluator
     from router_model.artifact import ArtifactError
     from router_model.outcomes import OutcomeError
 
     try:
         evaluator.run(
-            router, data, no_think=no_think, think=think, json_file=json_file, html_file=html_file, say=click.echo
+            router,
+            data,
+            no_think=no_think,
+            think=think,
+            leave_out=leave_out,
+            datasets=datasets,
+            json_file=json_file,
+            html_file=html_file,
+            say=click.echo,
         )
     except (OutcomeError, ArtifactError) as error:
         raise ConfigError([str(error)]) from error

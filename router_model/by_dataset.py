@@ -1,4 +1,4 @@
-"""How a router fares on each data set apart: what it gains over chance there, and whether its forecasts mean what they say.
+"""How a router fares on each data set apart: what it gains there, and whether its forecasts hold.
 
 An average over data sets hides those on which a router only knows which one a prompt is from, and those where it harms.
 """

@@ -41,10 +41,8 @@ def unit_of(prompt: PromptRow, unit: Unit) -> str:
         return prompt.group
     if unit == "dataset":
         return prompt.dataset
-    suite, _, rest = prompt.dataset.partition("/")
-    if unit == "suite":
-        return suite
-    return prompt.task if prompt.task != prompt.dataset else rest or suite
+    suite, within, _ = prompt.dataset.partition("/")
+    return suite if unit == "suite" else prompt.task.removeprefix(suite + within)
 
 
 def trained(

@@ -100,7 +100,12 @@ def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> d
     seen = _seen(predictor, table)
     if seen:
         said.append(f"{seen} of {len(table)} prompts were in the router's training data: its figures flatter there")
-    about = {"router": predictor.version, "left_out": None, "seen_in_training": seen, "notes": [*notes, *said, *table.unlike([weak, strong])]}
+    about = {
+        "router": predictor.version,
+        "left_out": None,
+        "seen_in_training": seen,
+        "notes": [*notes, *said, *table.unlike([weak, strong])],
+    }
     judged = [(Fold(predictor, np.arange(len(table))), heads)]
     return _figures(table, efforts, judged, about)
 

@@ -120,8 +120,9 @@ def aiq(x: F64, quality: F64) -> float:
     if x.max() <= x.min():
         return float("nan")
     few = np.unique(np.linspace(0, len(x) - 1, 400).astype(int))
-    at, height = upper_hull(np.append(x[few], x.max()), np.append(quality[few], quality[few].max()))
-    return float(np.trapezoid(height, at) / (x.max() - x.min()))
+    at, height = upper_hull(x[few], quality[few])
+    # Whoever has reached the best stays there at any higher cost.
+    return float(np.trapezoid(np.append(height, height[-1]), np.append(at, x.max())) / (x.max() - x.min()))
 
 
 def ece_draws(confidence: F64, correct: F64, times: F64, bins: int = 15) -> F64:

@@ -146,8 +146,8 @@ class Outcomes:
         if not wanted.any():
             raise OutcomeError(f"no data set matches {', '.join(patterns)}")
         found = self.rows(wanted)
-        ran = (~np.isnan(found.correct)).any(axis=0)
-        return found.columns([arm for arm, some in zip(self.arms, ran, strict=True) if some])
+        ran = np.flatnonzero((~np.isnan(found.correct)).any(axis=0))
+        return found.columns([self.arms[j] for j in ran])
 
     def merged(self, names: Sequence[str]) -> Outcomes:
         """The table with several arms as one, called as the first: what the first of them says that ran a prompt."""

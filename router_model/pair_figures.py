@@ -54,7 +54,7 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
         "prompts_with_tokens": int(priced.sum()),
         **rows.pop("router"),
         "baselines": {name: rows[name] | {"about": about} for name, about in baselines.ABOUT.items()},
-        "regret": _regret(high - low, cost, ranked, forecasts, priced.all()),
+        "regret": _regret(high - low, cost, ranked, forecasts, bool(priced.all())),
     }
 
 

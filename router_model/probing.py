@@ -117,7 +117,7 @@ def _swept(chosen: Outcomes, seen: Views, ask: Ask, times: F64) -> dict[str, Any
 
 
 def _clairvoyant(chosen: Outcomes) -> dict[str, Any]:
-    """What knowing whether the answer without thinking is right would buy, if that must be asked first; `free`: if not."""
+    """What knowing the outcomes of both ends would buy: `charged` where that must be asked first, `free` where not."""
     n, found = len(chosen), {}
     gain, cost = chosen.correct[:, -1] - chosen.correct[:, 0], chosen.completion[:, -1] - chosen.completion[:, 0]
     ends = np.stack([chosen.correct, chosen.completion, chosen.thinking])[:, :, [0, -1]].mean(axis=1)

@@ -1,4 +1,4 @@
-"""Whether risk contracts hold that are made by a router's forecasts: set on one half of a table, judged on the other."""
+"""Whether promises hold that are made by a router's forecasts: set on one half of a table, judged on the rest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is lost against knowing every outcome, at every price: regret, for choosing between two arms.
 
-The utility of an answer is its correctness less the price of what it cost. Prices are told by what always thinking costs
-at them: at a price of .05 the mean extra cost of a thought is worth five points of accuracy.
+The utility of an answer is its correctness less the price of what it cost. Prices are told by what always thinking
+costs at them: at a price of .05 the mean extra cost of a thought is worth five points of accuracy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def figures(gain: F64, cost: F64, masks: Mapping[str, NDArray[np.bool_]], cuts: 
     """
     worth = gain[:, None] - PRICES * (cost / cost.mean())[:, None]
     best = np.maximum(worth, 0)
-    fixed = np.where(worth.mean(axis=0) > 0, worth.T, 0.0).T
+    fixed = np.where(worth.mean(axis=0) > 0, worth, 0.0)
     utilities = {name: np.where(mask, worth, 0.0) for name, mask in masks.items()}
     utilities |= {name: _cut(score, worth) for name, score in cuts.items()}
     utilities |= {"random": worth / 2, "best_fixed": fixed}

@@ -1,21 +1,21 @@
-"""An evaluation for people: a table for the terminal, a figure, and one HTML page that needs nothing else."""
+"""An evaluation for people: tables for the terminal."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import math
-from pathlib import Path
 from typing import Any
 
 _COLUMNS = (
     ("apgr", "APGR"),
-    ("recovered_area", "recovered"),
+    ("recovered_area", "of oracle"),
+    ("recovered_of_ceiling", "of ceiling"),
     ("token_apgr", "token APGR"),
+    ("recovered_token_area", "of oracle"),
     ("cpt50", "CPT50"),
     ("cpt80", "CPT80"),
+    ("aiq", "AIQ"),
 )
+_SHOWN_DATASETS = 12
 
 
 def text(result: dict[str, Any]) -> str:
@@ -25,27 +25,88 @@ def text(result: dict[str, Any]) -> str:
         f"({_percent(result['accuracy_no_think'])}) -> {result['think']} ({_percent(result['accuracy_think'])})",
         *(f"note: {note}" for note in result["notes"]),
         "",
-        f"{'':12s}" + "".join(f"{title:>12s}" for _, title in _COLUMNS),
-        *(_ranking_line(name, row) for name, row in _rankings(result)),
-        f"APGR 95 % interval {_interval(result['apgr_ci'])}"
-        + (f", token APGR {_interval(result['token_apgr_ci'])}" if "token_apgr_ci" in result else ""),
-        f"ECE {_number(result['ece'])}   Brier {_number(result['brier'])}   "
+        f"{'':12s}" + "".join(f"{title:>12s}" for _, title in columns(result)),
+        *(_ranking_line(result, name, row) for name, row in rankings(result)),
+        f"95 %: APGR {interval(result['apgr_ci'])}"
+        + (f", token APGR {interval(result['token_apgr_ci'])}" if "token_apgr_ci" in result else "")
+        + f", CPT50 {interval(result['cpt50_ci'])}, CPT80 {interval(result['cpt80_ci'])}",
+        *_regret_lines(result),
+        f"ECE {_number(result['ece'])} {interval(result['ece_ci'])}   Brier {_number(result['brier'])}   "
         f"AUC of no-think right {_number(result['auc'])}   "
         f"decision p50 {result['decision_ms_p50']:.2f} ms, p99 {result['decision_ms_p99']:.2f} ms (CPU)",
     ]
     if result["dial"]:
         lines += ["", *_frontier_lines(result)]
-    return "\n".join(lines + _probe_lines(result))
+    return "\n".join(lines + _probe_lines(result) + _further_lines(result) + _dataset_lines(result))
 
 
-def _rankings(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def columns(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures of a ranking that this evaluation has: their keys and titles."""
+    rows = [row for _, row in rankings(result)]
+    return [(key, title) for key, title in _COLUMNS if any(row.get(key) is not None for row in rows)]
+
+
+def rankings(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The router and every baseline."""
     return [("router", result), *result["baselines"].items()]
 
 
-def _ranking_line(name: str, row: dict[str, Any]) -> str:
+def _ranking_line(result: dict[str, Any], name: str, row: dict[str, Any]) -> str:
     if "missing" in row:
         return f"{name:12s}    {row['missing']}"
-    return f"{name:12s}" + "".join(f"{_number(row.get(key)):>12s}" for key, _ in _COLUMNS)
+    return f"{name:12s}" + "".join(f"{_number(row.get(key)):>12s}" for key, _ in columns(result))
+
+
+def _regret_lines(result: dict[str, Any]) -> list[str]:
+    found = result["regret"]
+    if not found:
+        return []
+    mean = "  ".join(f"{name} {value:.4f}" for name, value in found["mean"].items())
+    return [
+        f"regret over prices of {found['in']}: {mean}",
+        f"gap from the best fixed effort to the oracle, recovered over prices: "
+        f"{_number(found['recovered_gap']['router'])} {interval(found['recovered_gap_ci']['router'])}",
+    ]
+
+
+def _further_lines(result: dict[str, Any]) -> list[str]:
+    gamed = result["gaming"]
+    name, worst = gamed["worst_upgrade"]
+    lines = [
+        "",
+        f"attacks on {gamed['prompts']} prompts at dial {gamed['dial']}: effort rises "
+        f"{_percent(gamed['upgrade_rate'])}, falls {_percent(gamed['downgrade_rate'])}; most: {name} {_percent(worst)}",
+    ]
+    for row in result["risk"] or ():
+        lines.append(
+            f"promise of at most {_percent(row['max_regret'])} harm: broken in {_percent(row['violations'])} of "
+            f"{row['splits']} splits, at {_percent(row['share_of_tokens'])} of always-think's tokens"
+        )
+    return lines
+
+
+def _dataset_lines(result: dict[str, Any]) -> list[str]:
+    rows = result["datasets"]
+    if len(rows) < 2:
+        return []
+    lines = [
+        "",
+        f"{'':34s}{'prompts':>9s}{'no think':>10s}{'think':>8s}{'APGR':>22s}{'length':>8s}{'ECE':>7s}{'strange':>9s}",
+    ]
+    for row in rows[:_SHOWN_DATASETS]:
+        area = "-" if row["apgr"] is None else f"{_number(row['apgr'])} {interval(row['apgr_ci'])}"
+        lines.append(
+            f"{row['dataset'][-34:]:34s}{row['prompts']:>9d}{_percent(row['accuracy_no_think']):>10s}"
+            f"{_percent(row['accuracy_think']):>8s}{area:>22s}{_number(row['length_apgr']):>8s}"
+            f"{_number(row['ece']):>7s}{_percent(row['strange']):>9s}"
+        )
+    below = [row["dataset"] for row in rows if row["below_random"]]
+    judged = sum(row["apgr"] is not None for row in rows)
+    lines.append(
+        f"{len(rows)} data sets, {judged} where thinking gains a point or more; below chance beyond noise: "
+        f"{', '.join(below) or 'none'}"
+    )
+    return lines
 
 
 def _frontier_lines(result: dict[str, Any]) -> list[str]:
@@ -79,8 +140,8 @@ def _probe_lines(result: dict[str, Any]) -> list[str]:
         shares = [row[f"thinking_share_{name}"] for name in ("within_interval", "at_minus_1_point")]
         kept, near = ("no price" if share is None else _percent(share) for share in shares)
         lines.append(
-            f"  {ask:8s} token APGR {row['token_apgr']:.3f}   always-think's accuracy within its interval at {kept} of "
-            f"its thinking tokens, within 1 point at {near}"
+            f"  {ask:8s} token APGR {row['token_apgr']:.3f} {interval(row['token_apgr_ci'])}   always-think's accuracy "
+            f"within its interval at {kept} of its thinking tokens, within 1 point at {near}"
         )
     return lines
 
@@ -97,71 +158,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _interval(value: list[float]) -> str:
+def interval(value: list[float]) -> str:
+    """Both ends of an interval."""
     return f"[{_number(value[0])}, {_number(value[1])}]"
-
-
-def write_html(result: dict[str, Any], path: Path) -> None:
-    """One self-contained page, and the figure beside it as PNG."""
-    image = figure(result)
-    path.with_suffix(".png").write_bytes(image)
-    encoded = base64.b64encode(image).decode()
-    about = "".join(f"<li><b>{name}</b>: {html.escape(row['about'])}</li>" for name, row in result["baselines"].items())
-    title = html.escape(f"{result['router']}: {result['no_think']} or {result['think']}?")
-    path.write_text(
-        f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:15px/1.5 system-ui;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}}
-pre{{overflow-x:auto}}img{{max-width:100%}}</style>
-<h1>{title}</h1><img alt="frontier and reliability" src="data:image/png;base64,{encoded}">
-<pre>{html.escape(text(result))}</pre><h2>The baselines</h2><ul>{about}</ul></html>
-""",
-        encoding="utf-8",
-    )
-
-
-def figure(result: dict[str, Any]) -> bytes:
-    """PNG: accuracy over mean tokens (where tokens are known), and forecast against real correctness."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(11, 4.5), layout="constrained")
-    FigureCanvasAgg(drawing)
-    left, right = drawing.subplots(1, 2, width_ratios=[3, 2])
-    _draw_frontier(left, result) if result["frontier"] else _draw_areas(left, result)
-    _draw_reliability(right, result)
-    buffer = io.BytesIO()
-    drawing.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
-
-
-def _draw_frontier(axes: Any, result: dict[str, Any]) -> None:
-    fixed = result["fixed"]
-    axes.plot(*_xy([fixed[0], fixed[-1]]), "k:", label="random mixing")
-    axes.plot(*_xy(fixed), "s", color="tab:gray", label="fixed efforts")
-    axes.plot(
-        *_xy(sorted(result["oracle_frontier"], key=lambda p: p["tokens"])), color="tab:green", alpha=0.5, label="oracle"
-    )
-    axes.plot(*_xy(sorted(result["frontier"], key=lambda p: p["tokens"])), color="tab:blue", label="router")
-    axes.plot(*_xy(result["dial"]), "o", color="tab:blue", label="dial 0.1 … 1")
-    axes.set(xlabel="mean completion tokens", ylabel="accuracy", title="What tokens buy")
-    axes.legend(loc="lower right")
-    axes.grid(alpha=0.3)
-
-
-def _draw_areas(axes: Any, result: dict[str, Any]) -> None:
-    rows = [(name, row["apgr"]) for name, row in _rankings(result) if row["apgr"] is not None]
-    axes.barh([name for name, _ in rows], [0 if math.isnan(value) else value for _, value in rows], color="tab:blue")
-    axes.axvline(0.5, color="k", linestyle=":")
-    axes.set(xlabel="APGR", title="Ranking by gain (token counts unknown)")
-
-
-def _draw_reliability(axes: Any, result: dict[str, Any]) -> None:
-    counts, said, real = zip(*result["reliability"], strict=True)
-    axes.plot([0, 1], [0, 1], "k:")
-    axes.scatter(said, real, s=[max(8, 200 * n / max(counts)) for n in counts], color="tab:blue", alpha=0.7)
-    axes.set(xlabel="forecast P(correct)", ylabel="share correct", title=f"Calibration (ECE {_number(result['ece'])})")
-    axes.grid(alpha=0.3)
-
-
-def _xy(points: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    return [p["tokens"] for p in points], [p["accuracy"] for p in points]

@@ -61,6 +61,7 @@ def test_dial_goes_from_cheapest_to_best(result: dict[str, Any]) -> None:
 def test_figures_are_files(result: dict[str, Any]) -> None:
     page = (result["folder"] / "r.html").read_text()
     assert (result["folder"] / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert "asks nobody" in page and "effort rises" in page and page.count("data:image/png") >= 3
     assert "data:image/png;base64," in page and not re.search(r"(src|href)=\"http", page)
     assert "token APGR" in result["said"] and "dial-0.5" in result["said"]
 

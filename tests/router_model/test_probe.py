@@ -96,16 +96,16 @@ def test_asking_first_beats_text_alone_and_is_charged(predictor: Predictor, new:
     arms = [Arm("m", "nothink"), *(Arm("m", "budget", b) for b in tables.BUDGETS), Arm("m", "think")]
     chosen = new.columns(arms)
     heads = [predictor.heads.index(h) for h in sorted(predictor.heads, key=lambda h: (h.think, h.budget or math.inf))]
-    figures = probing.figures(predictor, chosen, heads)
+    figures = probing.figures(probing.views(predictor, chosen, heads), chosen)
     assert figures is not None
     assert figures["always"]["token_apgr"] > figures["never"]["token_apgr"] - 0.02
     assert figures["auc_after"] > 0.8
     everyone = np.ones(len(chosen), bool)
     last = np.full(len(chosen), len(arms) - 1)
     charged, free = probing.bought(chosen, everyone, last), probing.bought(chosen, ~everyone, last)
-    assert charged[0] == free[0] and charged[1] == pytest.approx(free[1] + chosen.completion[:, 0].mean())
+    assert np.array_equal(charged[0], free[0]) and np.array_equal(charged[1], free[1] + chosen.completion[:, 0])
     kept = probing.bought(chosen, everyone, np.zeros(len(chosen), np.int64))
-    assert kept[1] == pytest.approx(chosen.completion[:, 0].mean()) and kept[2] == 0
+    assert np.array_equal(kept[1], chosen.completion[:, 0]) and not kept[2].any()
 
 
 def test_decisions_of_the_evaluation_are_those_of_the_predictor(predictor: Predictor, new: outcomes.Outcomes) -> None:

@@ -1,0 +1,102 @@
+"""Judging a table by routers trained on the rest of it: what is left out stays out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import main
+from router_model import crossval, evaluate, outcomes
+from router_model.outcomes import Arm, OutcomeError
+from tests.router_model import tables
+from tests.router_model.conftest import SMALL
+
+PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "public_outcomes.parquet"
+PAIR = [Arm("m", "nothink"), Arm("m", "think")]
+
+
+def _rows() -> list[dict[str, Any]]:
+    """Four tasks in two suites, one of them in both; a second model."""
+    names = ("easy/sums", "hard/sums", "easy/more", "hard/rest")
+    return [
+        row | {"dataset": name, "phrasing": None}
+        for k, name in enumerate(names)
+        for row in tables.rows(60, seed=k, models=("m", "n"), name=name)
+    ]
+
+
+@pytest.fixture(scope="module")
+def table() -> outcomes.Outcomes:
+    return outcomes.from_rows(_rows())
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"), [("dataset", 4), ("task", 3), ("suite", 2)]
+)  # fmt: skip
+def test_no_unit_is_on_both_sides(table: outcomes.Outcomes, unit: crossval.Unit, count: int) -> None:
+    units = np.array([crossval.unit_of(prompt, unit) for prompt in table.prompts])
+    assert len(set(units)) == count
+    folds = crossval.trained(table, PAIR, unit, SMALL, folds=2)
+    assert sorted(np.concatenate([fold.rows for fold in folds]).tolist()) == list(range(len(table)))
+    for predictor, rows in folds:
+        left_out = set(units[rows])
+        assert left_out.isdisjoint(units[np.setdiff1d(np.arange(len(table)), rows)])
+        assert len(predictor.artifact.seen) <= len(table) - len(rows)
+        assert {head.model for head in predictor.heads} == {"m", "*"}
+
+
+def test_one_unit_cannot_be_left_out(table: outcomes.Outcomes) -> None:
+    with pytest.raises(OutcomeError, match="one dataset only"):
+        crossval.trained(table.of_datasets(["easy/more"]), PAIR, "dataset", SMALL)
+
+
+def test_figures_by_task(tmp_path: Path) -> None:
+    path = tables.write(_rows(), tmp_path / "t.parquet")
+    said: list[str] = []
+    found = evaluate.run(
+        None,
+        [path],
+        no_think="m/nothink",
+        think="m/think",
+        leave_out="task",
+        datasets=["*/sums", "easy/*", "hard/rest"],
+        settings=SMALL,
+        html_file=tmp_path / "t.html",
+        say=said.append,
+    )
+    assert found["left_out"] == "task" and found["seen_in_training"] == 0 and found["prompts"] == 240
+    assert [row["dataset"] for row in found["datasets"]] == ["easy/more", "easy/sums", "hard/rest", "hard/sums"]
+    assert found["apgr"] > 0.6 and not any(row["below_random"] for row in found["datasets"])
+    assert found["regret"]["mean"]["router"] < found["regret"]["mean"]["best_fixed"]
+    assert found["baselines"]["ceiling"]["apgr"] is not None
+    assert "judged on what was left out by task" in (tmp_path / "t.html").read_text()
+
+
+def test_either_a_router_or_something_to_leave_out(tmp_path: Path) -> None:
+    path = tables.write(tables.rows(20), tmp_path / "t.parquet")
+    refused = CliRunner().invoke(main, ["evaluate", "--data", str(path)])
+    assert refused.exit_code == 1 and "give either a router to judge, or what to leave out" in refused.output
+
+
+def test_a_name_that_changed_is_one_arm() -> None:
+    rows = [row for row in tables.rows(12, models=("old", "new")) if row["mode"] in ("nothink", "think")]
+    rows = [row for row in rows if (row["model"] == "old") == (int(row["prompt_id"].split("-")[1]) < 6)]
+    table = outcomes.from_rows(rows).merged(["new/nothink", "old/nothink"]).merged(["new/think", "old/think"])
+    assert [arm.model for arm in table.arms] == ["new", "new"]
+    assert not np.isnan(table.correct).any()
+
+
+@pytest.mark.skipif(not PUBLIC.is_file(), reason="the public outcomes are not part of the repository")
+def test_real_models(tmp_path: Path) -> None:
+    """A small corner of the table of real models that is kept beside the checkout."""
+    corner = tmp_path / "corner.parquet"
+    pq.write_table(pq.read_table(PUBLIC, filters=[("dataset", "in", ["mip-gsm8k", "mip-math"])]), corner)
+    pair = {"no_think": "gpt-4o/nothink", "think": "o1-mini/think,o3-mini/effort-medium"}
+    found = evaluate.run(None, [corner], leave_out="prompt", settings=SMALL, say=lambda line: None, **pair)  # type: ignore[arg-type]
+    assert found["prompts"] == 634 and {row["dataset"] for row in found["datasets"]} == {"mip-gsm8k", "mip-math"}
+    assert any("counted" in note for note in found["notes"])
