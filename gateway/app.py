@@ -68,13 +68,16 @@ def make_parts(settings: Settings) -> Parts:
     speeds = paces(deployments.values())
     metrics = Metrics()
     abilities = Abilities()
+    models = build.catalogue(settings, deployments, speeds)
+    for model in models:
+        metrics.serves(model.name, model.router.version)
     upstream = Upstream(deployments, lambda name: metrics.retries.labels(name).inc())
     gates = {name: Gate(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()}
     return Parts(
         settings=settings,
         deployments=deployments,
         paces=speeds,
-        catalogue=build.catalogue(settings, deployments, speeds),
+        catalogue=models,
         upstream=upstream,
         dispatch=Dispatch(upstream, gates, fallbacks, abilities, lambda name: metrics.fallbacks.labels(name).inc()),
         abilities=abilities,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.effort_router import EffortRouter
@@ -43,6 +43,10 @@ class Catalogue:
         if model is None:
             raise UnknownModel(name, self._models)
         return model
+
+    def renew(self, models: Iterable[Model]) -> None:
+        """Serve these from now on, under the names that they have. Whoever has found one before keeps it."""
+        self._models = {**self._models, **{model.name: model for model in models}}
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())

@@ -47,7 +47,7 @@ def main() -> None:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes that share the port; SIGHUP replaces them one by one.",
+    help="Processes that share the port; SIGHUP replaces them one by one, and one alone reads its routers again.",
 )
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:

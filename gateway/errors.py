@@ -10,7 +10,8 @@ GatewayError
 │   ├── InvalidKey          401  no key, or none that opens anything
 │   ├── NotAllowed          403  a model or an effort that the key may not use
 │   ├── UnknownKey          404  to operators: no key has this id
-│   └── KeyNotLive          409  to operators: it is expired or revoked
+│   ├── KeyNotLive          409  to operators: it is expired or revoked
+│   └── ReloadRefused       409  to operators: what they would have served cannot be
 ├── QuotaExceeded           429  the key's own limit, with the time until there is more
 ├── NotFound                404, 405  no such route
 ├── Overloaded              429  the deployment has all it can do; Retry-After says when to come back
@@ -123,6 +124,11 @@ class UnknownKey(InvalidRequest):
 class KeyNotLive(InvalidRequest):
     status = 409
     code = "key_not_live"
+
+
+class ReloadRefused(InvalidRequest):
+    status = 409
+    code = "reload_refused"
 
 
 class QuotaExceeded(GatewayError):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.backends.admission import Watch
@@ -20,6 +22,7 @@ from gateway.types import Record
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TOKENS = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+_RELOADS = "Routers that were to be read again; outcome is loaded, unchanged or refused."
 MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
 
 
@@ -121,6 +124,14 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.reloads = Counter("thinkgate_router_reloads", _RELOADS, ("outcome",), registry=registry)
+        self.routers = Gauge(
+            "thinkgate_router_serving",
+            "Processes that serve a model with this version of its router.",
+            ("model", "router"),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.lost = Gauge(
             "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
         )
@@ -136,6 +147,12 @@ class Metrics:
     def disagrees(self, deployment: str, what: str, does: bool) -> None:
         """A deployment was probed."""
         self.disagreements.labels(deployment, what).set(does)
+
+    def serves(self, model: str, router: str, before: str | None = None) -> None:
+        """This process serves a model with this version from now on, and with the one before no more."""
+        if before is not None:
+            self.routers.labels(model, before).set(0)
+        self.routers.labels(model, router).set(1)
 
     def began(self) -> None:
         self.active += 1
@@ -195,3 +212,13 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def reloaded_by_the_first(outcome: str) -> None:
+    """Count a reload in the first process of several, which serves nothing: its own registry is asked by nobody."""
+    name = "thinkgate_router_reloads"
+    key = mmap_key(name, f"{name}_total", ["outcome"], [outcome], _RELOADS)
+    file = MmapedDict(str(Path(os.environ[SHARED_FOLDER], f"counter_{os.getpid()}.db")))  # type: ignore[no-untyped-call]
+    value, at = file.read_value(key)  # type: ignore[no-untyped-call]
+    file.write_value(key, value + 1, at)  # type: ignore[no-untyped-call]
+    file.close()  # type: ignore[no-untyped-call]

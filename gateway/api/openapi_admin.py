@@ -30,6 +30,12 @@ def document(version: str) -> Json:
                 "parameters": [_ID],
                 "post": _operation("Take a key out of use, for good", {"200": _json("The key", _ref("Key"))}),
             },
+            "/routers/reload": {
+                "post": _operation(
+                    "Read router artifacts again (with several workers the configuration); a bad one changes nothing",
+                    {"200": _json("What each model is served with from now on", _ref("Routers"))},
+                ),
+            },
             "/metrics": {"get": _operation("What is counted, in Prometheus' text format", {"200": _METRICS})},
             "/health": {"get": {"summary": "Whether the process lives", "security": [], "responses": {"200": _HEALTH}}},
         },
@@ -85,6 +91,14 @@ _SCHEMAS: Json = {
         **_KEY,
         "required": [*_KEY["required"], "secret"],
         "properties": {**_KEY["properties"], "secret": {"type": "string"}},
+    },
+    "Routers": {
+        "type": "object",
+        "required": ["object", "models"],
+        "properties": {
+            "object": {"const": "routers"},
+            "models": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
     },
     "Keys": {
         "type": "object",

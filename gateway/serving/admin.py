@@ -1,4 +1,4 @@
-"""The operators' own port: keys, what each has used, and metrics; nothing of it is on the clients' port."""
+"""The operators' own port: keys, what each has used, routers and metrics; nothing of it is on the clients' port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from fastapi import Depends, FastAPI
 from gateway import __version__, settings
 from gateway.access.keys import Keys
 from gateway.api import keys as key_routes
-from gateway.api import openapi_admin, ops
+from gateway.api import openapi_admin, ops, routers
+from gateway.api.routers import Reload
 from gateway.api.telling import tell_errors
 from gateway.errors import ConfigError
 from gateway.exchange import Ids
@@ -39,7 +40,7 @@ def admin_key(admin: settings.Admin) -> str:
     return key
 
 
-def create_admin_app(keys: Keys, metrics: Metrics, key: str) -> FastAPI:
+def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: Reload) -> FastAPI:
     """`/health` is for anybody; all else asks for `key`."""
     app = FastAPI(title="Thinkgate admin", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
@@ -47,6 +48,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str) -> FastAPI:
     app.include_router(ops.health_router())
     app.include_router(ops.metrics_router(metrics), dependencies=guard)
     app.include_router(key_routes.router(keys), dependencies=guard)
+    app.include_router(routers.router(reload), dependencies=guard)
     app.include_router(ops.document_router(openapi_admin.document(__version__)), dependencies=guard)
     tell_errors(app, Ids())
     return app

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from gateway import build
+from gateway.api.routers import Reload
 from gateway.app import Parts, create_app, make_parts, response_store
 from gateway.backends.pace import paces
 from gateway.commands.engine_process import EngineFailed, EngineProcess
 from gateway.defaults import embedded_settings
 from gateway.errors import ConfigError
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, reloaded_by_the_first
 from gateway.serving import admin
+from gateway.serving.routers import Routers, kept_routers
 from gateway.serving.server import BACKLOG, Server
 from gateway.serving.workers import RENEW, Workers
 from gateway.settings import Settings, share
@@ -26,39 +30,61 @@ Load = Callable[[], Settings]
 
 
 def serve(load: Load, workers: int = 1) -> None:
-    """Serve until told to stop; `load` is called again on SIGHUP, where there are several workers.
+    """Serve until told to stop. On SIGHUP router artifacts are read again and, where there are several workers, `load`
+    is called again, for they can be replaced.
 
     ConfigError: the port cannot be had, or the settings cannot be built.
     """
     _exit_on_signals()
     settings = load()
-    _validate(settings)
+    versions = _validate(settings)
     listener = _listen(settings.server.host, settings.server.port, settings.server.reuse_port)
     host, port = listener.getsockname()[:2]
 
     def ready() -> None:
         print(f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})", flush=True)
 
-    def again() -> str:
+    def changed_settings() -> tuple[Settings, dict[str, str]]:
         changed = load()
-        _validate(changed)
+        found = _validate(changed)
         if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
             raise ConfigError(["server: host and port cannot change while it runs: start it again"])
         if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
             raise ConfigError(["admin, access.path: cannot change while it runs: start it again"])
-        return share(changed, workers).model_dump_json()
+        return changed, found
 
     with listener:
         if workers == 1:
-            # There is nobody to take its place: it stops in good order, as when its terminal is closed.
-            if RENEW is not None:
-                signal.signal(RENEW, lambda *_: signal.raise_signal(signal.SIGTERM))
             parts = make_parts(settings)
-            with _operators(settings, parts.metrics):
+            routers = Routers(settings, parts.deployments, parts.paces, parts.catalogue, parts.metrics)
+            _reload_on_signal(routers)
+            with _operators(settings, parts.metrics, routers.reload):
                 _run(parts, listener, ready)
             return
-        with _operators(settings, Metrics()):
-            Workers(_worker, share(settings, workers).model_dump_json(), listener, workers, again, ready).run()
+
+        def ask() -> dict[str, str]:
+            """Whether it can be done, for somebody to read; then the signal has it done."""
+            found = changed_settings()[1]
+            os.kill(os.getpid(), signal.SIGHUP)
+            return found
+
+        with kept_routers(settings.records.path) as keep, _operators(settings, Metrics(), ask):
+
+            def again() -> str:
+                nonlocal versions
+                try:
+                    changed, found = changed_settings()
+                    kept = keep(changed)
+                    _validate(kept)
+                except ConfigError:
+                    reloaded_by_the_first("refused")
+                    raise
+                reloaded_by_the_first("unchanged" if found == versions else "loaded")
+                versions = found
+                return share(kept, workers).model_dump_json()
+
+            first = share(keep(settings), workers).model_dump_json()
+            Workers(_worker, first, listener, workers, again, ready).run()
 
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
@@ -80,17 +106,47 @@ def _exit_on_signals() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-def _validate(settings: Settings) -> None:
-    """ConfigError: the settings cannot be built."""
+def _reload_on_signal(routers: Routers) -> None:
+    """On SIGHUP, unless its terminal has gone: then it ends in good order, as there is nobody to end it later."""
+    if RENEW is None:
+        return
+    from_terminal = _has_terminal()
+
+    def reload() -> None:
+        # What was refused has been told.
+        with suppress(ConfigError):
+            routers.reload()
+
+    def renew(*_: object) -> None:
+        if from_terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            # Requests are not to wait for it.
+            threading.Thread(target=reload, name="reload", daemon=True).start()
+
+    signal.signal(RENEW, renew)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _validate(settings: Settings) -> dict[str, str]:
+    """The version of the router of each model. ConfigError: the settings cannot be built."""
     deployments = build.deployments(settings)
     build.fallbacks(settings, deployments)
-    build.catalogue(settings, deployments, paces(deployments.values()))
+    catalogue = build.catalogue(settings, deployments, paces(deployments.values()))
     build.door(settings.access, lambda why: None).close()
     build.seal(settings)
     with closing(response_store(settings)) as store:
         store.open()
     if settings.admin is not None:
         admin.admin_key(settings.admin)
+    return {model.name: model.router.version for model in catalogue}
 
 
 def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -103,7 +159,7 @@ def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> No
 
 
 @contextmanager
-def _operators(settings: Settings, metrics: Metrics) -> Iterator[None]:
+def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator[None]:
     """The operators' port, if there is to be one. ConfigError: it or its key cannot be had."""
     if settings.admin is None:
         yield
@@ -112,7 +168,7 @@ def _operators(settings: Settings, metrics: Metrics) -> Iterator[None]:
     with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
         host, port = listener.getsockname()[:2]
         with admin.running(
-            admin.create_admin_app(build.keys(settings.access), metrics, key), settings.server, listener
+            admin.create_admin_app(build.keys(settings.access), metrics, key, reload), settings.server, listener
         ):
             print(f"thinkgate for operators on http://{host}:{port}", flush=True)
             yield

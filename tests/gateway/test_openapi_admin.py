@@ -29,7 +29,7 @@ WITH_BODY = [OPERATIONS["POST /keys"], OPERATIONS["POST /keys/{id}/rotate"]]
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     keys = build.keys(Access(path=tmp_path_factory.mktemp("keys") / "keys.db"))
-    app = create_admin_app(keys, Metrics(), KEY)
+    app = create_admin_app(keys, Metrics(), KEY, dict)
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with httpx.Client(base_url=url, headers=HEADERS, timeout=20) as client:

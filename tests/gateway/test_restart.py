@@ -240,9 +240,15 @@ def accepts(url: str) -> bool:
 
 def test_a_single_gateway_ends_in_good_order_with_its_terminal(backend: ScriptedBackend, tmp_path: Path) -> None:
     config = write_config(tmp_path / "thinkgate.toml", backend.url)
-    with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
+    ours, theirs = os.openpty()
+    in_terminal = (
+        f"import os; os.setsid(); os.open({os.ttyname(theirs)!r}, os.O_RDWR); from gateway.cli import main; main()"
+    )
+    with Process("--config", config, "--port", "0", cwd=tmp_path, program=("-c", in_terminal)) as gateway:
         gateway.url()
-        assert gateway.stop(signal.SIGHUP) == 0 and gateway.errors() == ""
+        os.close(theirs)
+        os.close(ours)
+        assert gateway.popen.wait(20) == 0 and gateway.errors() == ""
 
 
 @pytest.mark.parametrize("stream", [False, True])

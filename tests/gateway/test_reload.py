@@ -1,0 +1,112 @@
+"""Router artifacts replaced under load: a bad one is refused, the last good one stays, and no request notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway import artifacts
+from tests.gateway.processes import Process, workers
+from tests.gateway.scripted import MODEL, ScriptedBackend
+from tests.gateway.test_restart import until
+
+KEY = "an operators' key of some length"
+CONFIG = """
+admin = {{ port = 0, key_file = "key" }}
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", probe = false, router_name = "tiny" }}
+models.pub = {{ deployment = "dep", router = "artifact", policy = {{ kind = "dial", budgets = [16, 64] }} }}
+models.other = {{ deployment = "dep" }}
+"""
+ASK = {"model": "pub", "messages": [{"role": "user", "content": "What is 17 + 25?"}]}
+BAD = (artifacts.corrupt, artifacts.truncated, artifacts.of_the_future, artifacts.gone)
+
+
+class Clients:
+    """They ask without a pause; `versions` are those of the answers, in order, None for one that failed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/v1/chat/completions"
+        self.versions: list[str | None] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(timeout=20) as client:
+            while not self.stop.is_set():
+                answer = client.post(self._url, json=ASK)
+                good = answer.status_code == 200
+                self.versions.append(answer.headers.get("x-thinkgate-router") if good else None)
+
+    def more(self, requests: int = 30) -> set[str | None]:
+        """The versions of so many more answers, without those that may have been under way before."""
+        begun = len(self.versions)
+        until(lambda: len(self.versions) >= begun + requests)
+        return set(self.versions[begun + 4 :])
+
+
+@contextmanager
+def asking(url: str) -> Iterator[Clients]:
+    clients = Clients(url)
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(clients.run) for _ in range(4)]
+        try:
+            yield clients
+        finally:
+            clients.stop.set()
+    for each in running:
+        each.result()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_good_bad_and_good_again_under_load(processes: int, backend: ScriptedBackend, tmp_path: Path) -> None:
+    folder = tmp_path / "artifact"
+    (tmp_path / "key").write_text(KEY, "utf-8")
+    config = tmp_path / "thinkgate.toml"
+    config.write_text(CONFIG.format(url=backend.url, model=MODEL), "utf-8")
+    first = artifacts.good(folder, 1)
+    with Process("--config", config, "--port", "0", "--workers", str(processes), cwd=tmp_path) as gateway:
+        url = gateway.url()
+        operator = httpx.Client(base_url=gateway.operators, headers={"authorization": f"Bearer {KEY}"}, timeout=20)
+        with operator, asking(url) as clients:
+            assert clients.more() == {first}
+            second = artifacts.good(folder, 2)
+            answer = operator.post("/routers/reload")
+            assert (answer.status_code, answer.json()["models"]) == (200, {"pub": second, "other": "none"})
+            until(lambda: clients.more() == {second})
+            for bad in BAD:
+                said = bad(folder)
+                answer = operator.post("/routers/reload")
+                assert answer.status_code == 409 and answer.json()["error"]["code"] == "reload_refused"
+                assert said in answer.json()["error"]["message"]
+                before = gateway.errors().count("\n")
+                gateway.popen.send_signal(signal.SIGHUP)
+                until(lambda before=before: "stay" in "".join(gateway.errors().splitlines(True)[before:]))
+                assert said in gateway.errors()
+                assert clients.more() == {second}
+                if bad is not artifacts.gone:
+                    artifacts.good(folder, 2)
+        if processes > 1:
+            # One that has to start while a bad artifact lies there has the good one, too.
+            lost = min(workers(gateway.popen.pid))
+            os.kill(lost, signal.SIGKILL)
+            until(lambda: len(now := workers(gateway.popen.pid)) == processes and lost not in now)
+        with asking(url) as later:
+            assert later.more() == {second}
+            third = artifacts.good(folder, 3)
+            gateway.popen.send_signal(signal.SIGHUP)
+            until(lambda: later.more() == {third})
+        told = httpx.get(f"{url}/metrics").text
+        assert f'thinkgate_router_serving{{model="pub",router="{third}"}} {processes}.0' in told
+        assert 'thinkgate_router_reloads_total{outcome="loaded"} 2.0' in told
+        refused = 2 * len(BAD) if processes == 1 else len(BAD)
+        assert f'thinkgate_router_reloads_total{{outcome="refused"}} {refused}.0' in told
+        assert None not in [*clients.versions, *later.versions]
+        assert gateway.stop() == 0
+    assert not [path for path in tmp_path.iterdir() if "routers-" in path.name]
