@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit format bench fuzz peers reasoner second-seed router clean
+.PHONY: help demo test lint audit format bench fuzz peers reasoner second-seed router prior clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -77,6 +77,10 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 	for name in new-phrasings new-families; do for pair in "tiny tiny" "tiny-instruct tiny-thinking"; do set -- $$pair; \
 	    $(VENV)/bin/thinkgate evaluate --router $(ROUTER)/tiny --data $(ROUTER)/$$name.parquet \
 	        --no-think $$1/nothink --think $$2/think --html $(ROUTER)/$$name-$$2.html || exit 1; done; done
+
+prior: $(VENV)/.dev ## Train the router for deployments without outcomes (PUBLIC=public_outcomes.parquet; two minutes)
+	@test -n "$(PUBLIC)" || { echo "make prior PUBLIC=FILE: a table of public outcomes with sources and licences"; exit 2; }
+	$(RUN) -m router_model.prior --data $(PUBLIC) --out router_model/artifacts/prior
 
 clean: ## Remove the environments, caches and build output
 	rm -rf $(VENV) .venv-vllm .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -203,6 +203,86 @@ def evaluate(
         raise ConfigError([str(error)]) from error
 
 
+@main.command()
+@click.option("--router", required=True, metavar="DIR|NAME", help="The artifact to start from; `prior` ships.")
+@click.option("--data", type=FILE, multiple=True, help="Outcomes of your own: a table; may be given several times.")
+@click.option("--out", type=click.Path(path_type=Path), help="The adapted artifact's folder; with --choose, a file.")
+@click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
+@click.option(
+    "--curve", is_flag=True, help="Hold prompts out, and say what ever more of the others would have brought."
+)
+@click.option("--no-think", metavar="MODEL/MODE", help="The cheap arm that the curve is about.")
+@click.option("--think", metavar="MODEL/MODE", help="The dear arm that the curve is about.")
+@click.option("--json", "json_file", type=NEW_FILE, help="Write the curve here too.")
+@click.option(
+    "--choose", type=click.IntRange(1), metavar="N", help="Pick N tasks to collect next, and calibrate later."
+)
+@click.option("--tasks", type=FILE, help="The tasks to choose from, as `collect` takes them.")
+def calibrate(
+    router: str,
+    data: tuple[Path, ...],
+    out: Path | None,
+    models: tuple[str, ...],
+    curve: bool,
+    no_think: str | None,
+    think: str | None,
+    json_file: Path | None,
+    choose: int | None,
+    tasks: Path | None,
+) -> None:
+    """Adapt a router to your own deployments, by the outcomes of a few dozen prompts or more.
+
+    \b
+    thinkgate calibrate --router prior --choose 100 --tasks tasks.jsonl --out chosen.jsonl
+    thinkgate collect   --config thinkgate.toml --tasks chosen.jsonl --out outcomes.parquet
+    thinkgate calibrate --router prior --data outcomes.parquet --out my-router
+
+    More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
+    """
+    from router_model import calibrate as calibrator
+    from router_model import choosing, learning_curve
+    from router_model.artifact import ArtifactError
+    from router_model.outcomes import OutcomeError
+
+    faults = _calibrate_faults(data, out, curve, json_file, choose, tasks)
+    if faults:
+        raise ConfigError(faults)
+    try:
+        if choose is not None and tasks is not None and out is not None:
+            choosing.run(router, tasks, choose, out, collected=data, say=click.echo)
+            return
+        if curve:
+            learning_curve.run(
+                router, data, models=models, no_think=no_think, think=think, json_file=json_file, say=click.echo
+            )
+        if out is not None:
+            calibrator.run(router, data, out, models=models, say=click.echo)
+    except (OutcomeError, ArtifactError) as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _calibrate_faults(
+    data: tuple[Path, ...],
+    out: Path | None,
+    curve: bool,
+    json_file: Path | None,
+    choose: int | None,
+    tasks: Path | None,
+) -> list[str]:
+    """What does not fit together in the options of `calibrate`, one line each."""
+    if choose is not None:
+        lacking = [name for name, value in (("--tasks", tasks), ("--out", out)) if value is None]
+        return [f"--choose needs {' and '.join(lacking)}"] if lacking else []
+    faults = ["--tasks is for --choose N"] if tasks is not None else []
+    if not data:
+        faults.append("--data is needed: outcomes of your own (or --choose N, to pick what to collect)")
+    if out is None and not curve:
+        faults.append("--out is needed: where the adapted artifact goes (or --curve, to see what it would be worth)")
+    if json_file is not None and not curve:
+        faults.append("--json is for --curve")
+    return faults
+
+
 main.add_command(families)
 main.add_command(keys)
 

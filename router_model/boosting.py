@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
-from router_model.trees import F32, MOST_LEAVES, Trees
+from router_model.trees import F32, MOST_LEAVES, NEVER, Trees
 
 Matrix = NDArray[np.float64]
 
@@ -38,16 +38,18 @@ def sigmoid(x: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30, 30))))
 
 
-def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting) -> Trees:
+def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting, start: Matrix | None = None) -> Trees:
     """Trees with outputs [logits of `correct` | `tokens`]. ValueError: more leaves than `Trees` can tell apart.
 
-    `x` [rows, features]; NaN in a target: unknown, teaches nothing.
+    `x` [rows, features]; NaN in a target: unknown, teaches nothing. `start` [rows, outputs]: what others say already;
+    the trees then give what is to be added to that.
     """
     if not 2 <= how.leaves <= MOST_LEAVES:
         raise ValueError(f"trees have 2 to {MOST_LEAVES} leaves, not {how.leaves}")
     rng = np.random.default_rng(how.seed)
     targets = _Targets(correct, tokens, how)
-    scores = np.tile(targets.base, (len(x), 1))
+    base = targets.base if start is None else np.zeros_like(targets.base)
+    scores = np.tile(base, (len(x), 1)) if start is None else start.copy()
     grown: list[tuple[DecisionTreeRegressor, Matrix]] = []
     for _ in range(how.rounds):
         slope, curve = targets.gradients(scores)
@@ -63,7 +65,7 @@ def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting) -> Trees:
         values = _leaf_values(at[rows], slope[rows], curve[rows], tree.tree_.node_count, targets.ridge, how)
         scores += values[at]
         grown.append((tree, values))
-    return _side_by_side(grown, targets.base, how.leaves)
+    return _side_by_side(grown, base, how.leaves)
 
 
 class _Targets:
@@ -105,7 +107,7 @@ def _leaf_values(
 def _side_by_side(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix, leaves: int) -> Trees:
     """The grown trees in the arrays that `Trees` scores by."""
     shape = max(leaves - 1, 1), len(grown)
-    feature, threshold = np.zeros(shape, np.intp), np.full(shape, np.inf, np.float32)
+    feature, threshold = np.zeros(shape, np.intp), np.full(shape, NEVER, np.float32)
     rules_out = np.zeros(shape, np.uint32)
     values = np.zeros((len(grown), leaves, len(base)), np.float32)
     for t, (fitted, of_nodes) in enumerate(grown):

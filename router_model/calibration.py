@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from router_model.boosting import sigmoid
 from router_model.trees import F32
 
 Matrix = NDArray[np.float64]
 
 
-def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bool) -> F32:
+def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float = 0.1) -> F32:
     """The `calibration` of a stage, [heads, 4], from logits [rows, heads] of rows that the trees had not seen.
 
     `strange`: among the rows are kinds of work the trees had not seen, so that what novelty takes away can be learned.
+    `firmness` is the precision with which these lines are held to be needless (slope 1, nothing else) beforehand.
     """
     lines = np.zeros((correct.shape[1], 4), np.float32)
     for j in range(correct.shape[1]):
         known = ~np.isnan(correct[:, j])
-        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], strange)
+        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], strange, firmness)
     return lines
 
 
@@ -52,19 +51,54 @@ def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
     return scale
 
 
-def _line(logit: Matrix, novelty: Matrix, correct: Matrix, strange: bool) -> tuple[float, float, float, float]:
+def _line(
+    logit: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float
+) -> tuple[float, float, float, float]:
     if correct.min() == correct.max():
         return 1.0, 0.0, 0.0, 0.0
-    columns = [logit, novelty * logit, novelty] if strange else [logit]
-    x = np.column_stack(columns)
-    label = np.repeat([1, 0], len(logit))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=10.0).fit(
-            np.vstack([x, x]), label, sample_weight=np.concatenate([correct, 1 - correct])
-        )
-    slope, offset = float(np.clip(fitted.coef_[0, 0], 0.2, 3.0)), float(fitted.intercept_[0])
+    ones = np.ones(len(logit))
+    x = np.column_stack([logit, ones, novelty * logit, novelty] if strange else [logit, ones])
+    needless = np.zeros(x.shape[1])
+    needless[0] = 1.0
+    fitted = likeliest(x, correct, needless, np.full(len(needless), firmness), True, ones).tolist()
+    slope, offset = min(max(fitted[0], 0.2), 3.0), fitted[1]
     if not strange:
         return slope, offset, 0.0, 0.0
     # However strange a prompt, more of what the trees call likely stays more likely.
-    return slope, offset, max(float(fitted.coef_[0, 1]), 0.05 - slope), float(fitted.coef_[0, 2])
+    return slope, offset, max(fitted[2], 0.05 - slope), fitted[3]
+
+
+def likeliest(
+    x: Matrix, y: Matrix, start: Matrix, precision: Matrix, logistic: bool, weight: Matrix, plus: Matrix | None = None
+) -> Matrix:
+    """The likeliest coefficients [columns] of a linear or logistic regression, normally distributed around `start`.
+
+    Rows of unknown `y` do not count, the others by `weight`. `plus` [rows] is added to what the coefficients give.
+    """
+    known = ~np.isnan(y)
+    x, y, weight = x[known], y[known], weight[known]
+    given = np.zeros(len(y)) if plus is None else plus[known]
+    if not logistic:
+        around = np.linalg.solve(
+            (x * weight[:, None]).T @ x + np.diag(precision), x.T @ (weight * (y - x @ start - given))
+        )
+        return np.asarray(start + around)
+
+    def unlikely(at: Matrix) -> float:
+        """The negative logarithm of how likely these coefficients are, but for a constant."""
+        said = x @ at + given
+        return float(weight @ (np.logaddexp(0.0, said) - y * said) + precision @ np.square(at - start) / 2)
+
+    at, now = start.astype(np.float64), unlikely(start)
+    for _ in range(50):
+        p = sigmoid(x @ at + given)
+        curve = weight * np.maximum(p * (1 - p), 1e-6)
+        slope = x.T @ (weight * (y - p)) - precision * (at - start)
+        step = np.linalg.solve((x * curve[:, None]).T @ x + np.diag(precision), slope)
+        # A step too long for what is curved here is halved until it leads downwards.
+        while (then := unlikely(at + step)) > now and np.abs(step).max() > 1e-9:
+            step = step / 2
+        at, gained, now = at + step, now - then, then
+        if gained < 1e-9:
+            break
+    return np.asarray(at)

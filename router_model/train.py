@@ -47,7 +47,9 @@ class Settings:
     """How to train.
 
     `directions`: how many numbers the terms become; `least_uses`: terms of fewer prompts are dropped; `attacked`: how
-    many copies of every prompt are added with words around the question that mean nothing (`gaming.attacked`).
+    many copies of every prompt are added with words around the question that mean nothing (`gaming.attacked`);
+    `least_prompts`: an effort, or the probes of one, with fewer are left out; `firmness`: the precision with which
+    calibration is held to be needless beforehand.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
@@ -56,16 +58,26 @@ class Settings:
     attacked: int = 1
     folds: int = 4
     seed: int = 7
+    least_prompts: int = LEAST_PROMPTS
+    firmness: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
-    """Trees for the request alone, and by head for the request and a probe of that head."""
+class Fit:
+    """Trees for the request alone, and by head for the request and a probe of that head.
+
+    `strangeness`: of the artifact, where it is known already; None: still to be learned.
+    """
 
     vocabulary: Mapping[bytes, int]
     projection: F32
     unread: Trees
     probed: Mapping[int, Trees]
+    strangeness: tuple[float, float] | None = None
+
+
+# Features of prompts and of tampered copies, the table, token targets, the rows to learn from.
+Fitter = Callable[[Sequence[Features], Sequence[Sequence[Features]], Outcomes, Matrix, NDArray[np.intp], Settings], Fit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +120,11 @@ def run(
     return artifact
 
 
-def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
-    """The rows and arms to train on; says what is left out and why. Raises OutcomeError if nothing useful remains."""
+def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PROMPTS) -> Outcomes:
+    """The rows and arms to train on; says what is left out and why. Raises OutcomeError if nothing useful remains.
+
+    `least`: prompts that an effort needs.
+    """
     test = np.array([prompt.test for prompt in table.prompts])
     if test.any():
         say(f"Left out {int(test.sum())} prompts marked router_split=test")
@@ -122,17 +137,17 @@ def trainable(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
     for arm, count in zip(table.arms, (~np.isnan(table.correct)).sum(axis=0), strict=True):
         if arm.mode.startswith("effort-"):
             named.append(arm)
-        elif count < LEAST_PROMPTS:
+        elif count < least:
             few.append(arm)
     if named:
         say(f"Left out {len(named)} arms with a named effort: they have no budget in tokens")
     if few:
         names = ", ".join(arm.name for arm in few[:8])
-        say(f"Left out {len(few)} arms with fewer than {LEAST_PROMPTS} prompts: {names}")
+        say(f"Left out {len(few)} arms with fewer than {least} prompts: {names}")
     arms = [arm for arm in table.arms if arm not in few and arm not in named]
     if len({arm.think for arm in arms}) < 2 and len(arms) < 2:
         raise OutcomeError(
-            f"one arm only: there is nothing to choose between (need {LEAST_PROMPTS} prompts for each of two efforts)"
+            f"one arm only: there is nothing to choose between (need {least} prompts for each of two efforts)"
         )
     table = table.columns(arms)
     for line in table.unlike(arms):
@@ -157,7 +172,9 @@ def with_generic(table: Outcomes) -> Outcomes:
     return Outcomes(table.prompts, tuple(arms), correct, completion, thinking, table.probes)
 
 
-def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], None]) -> Artifact:
+def train(
+    table: Outcomes, name: str, settings: Settings, say: Callable[[str], None], fitter: Fitter | None = None
+) -> Artifact:
     """The artifact of a table; everything in it but the final trees comes from cross-validation.
 
     Twice: with phrasings kept together, as for wordings new to the router, and with tasks kept together, as for work
@@ -167,21 +184,23 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
     features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
     tampered = _tampered(table, settings)
     tokens = _token_targets(table)
+    fitter = fitter or fit_trees
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
-    familiar, fold_of = _cross_validate(features, tampered, table, tokens, _phrasings(table, settings), settings, say)
+    folds = _phrasings(table, settings)
+    familiar, fold_of = _cross_validate(features, tampered, table, tokens, folds, settings, say, fitter)
     views = [familiar]
     tasks = _tasks(table, settings)
     if tasks is not None:
-        views.append(_cross_validate(features, tampered, table, tokens, tasks, settings, say)[0])
-    final = _fit(features, tampered, table, tokens, np.arange(len(table)), settings)
+        views.append(_cross_validate(features, tampered, table, tokens, tasks, settings, say, fitter)[0])
+    final = fitter(features, tampered, table, tokens, np.arange(len(table)), settings)
     draft = Artifact(
         version="",
         heads=heads,
-        unread=_stage(final.unread, [(view.unread, view.novelty) for view in views], table, tokens),
+        unread=_stage(final.unread, [(view.unread, view.novelty) for view in views], table, tokens, settings.firmness),
         probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
-        strangeness=calibration.strangeness(*(view.novelty for view in views)),
+        strangeness=final.strangeness or calibration.strangeness(*(view.novelty for view in views)),
         tried=Tried.none(len(heads)),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
@@ -189,7 +208,7 @@ def train(table: Outcomes, name: str, settings: Settings, say: Callable[[str], N
     probed, after = {}, {}
     before = _told(draft, familiar.unread, familiar.novelty)
     for head, trees in final.probed.items():
-        stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens)
+        stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens, settings.firmness)
         after[head] = _told(replace(draft, unread=stage), familiar.probed[head], familiar.novelty)
         probed[head] = Probed(stage, _reveals(before, after[head], head))
     strange = np.array([Predictor(draft).strange(novelty) for novelty in familiar.novelty.tolist()])
@@ -218,7 +237,9 @@ def _reveals(before: Told, after: Told, head: int) -> Revelation:
     return revelation(before.p_correct[has, head], after.p_correct[has, head])
 
 
-def _stage(trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes, tokens: Matrix) -> Stage:
+def _stage(
+    trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes, tokens: Matrix, firmness: float
+) -> Stage:
     """Trees with their calibration, from what trees like them said of prompts they had not seen, familiar ones first.
 
     `views`: raw outputs, NaN where there are none, and novelty.
@@ -229,7 +250,7 @@ def _stage(trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes
         has = ~np.isnan(outputs[:, 0])
         parts.append((outputs[has, :n], novelty[has], table.correct[has]))
     logits, strangeness, correct = (np.concatenate(part) for part in zip(*parts, strict=True))
-    lines = calibration.probabilities(logits, strangeness, correct, strange=len(views) > 1)
+    lines = calibration.probabilities(logits, strangeness, correct, len(views) > 1, firmness)
     outputs = views[0][0]
     has = ~np.isnan(outputs[:, 0])
     return Stage(trees, lines, calibration.token_scales(outputs[has][:, n:], tokens[has]))
@@ -285,30 +306,31 @@ def _cross_validate(
     fold_of: NDArray[np.int64],
     settings: Settings,
     say: Callable[[str], None],
+    fitter: Fitter,
 ) -> tuple[_Unseen, NDArray[np.int64]]:
     """What trees say of prompts whose fold they did not see, and the folds."""
     shape = len(table), 3 * len(table.arms)
-    probed = {table.arms.index(arm): np.full(shape, np.nan) for arm in _probed_arms(table)}
+    probed = {table.arms.index(arm): np.full(shape, np.nan) for arm in probed_arms(table, settings)}
     unseen = _Unseen(np.zeros(shape), probed, np.zeros(len(table)))
     folds = int(fold_of.max()) + 1
     for k in range(folds):
-        fit = _fit(features, tampered, table, tokens, np.flatnonzero(fold_of != k), settings)
+        fit = fitter(features, tampered, table, tokens, np.flatnonzero(fold_of != k), settings)
         rows = np.flatnonzero(fold_of == k)
-        x, unseen.novelty[rows] = _inputs([features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
+        x, unseen.novelty[rows] = rows_of([features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
         unseen.unread[rows] = fit.unread.score_all(x)
         for head, trees in fit.probed.items():
-            has, more = _with_probes(x, table.probes[table.arms[head]][rows])
+            has, more = with_probes(x, table.probes[table.arms[head]][rows])
             unseen.probed[head][rows[has]] = trees.score_all(more)
         say(f"  fold {k + 1} of {folds} done")
     return unseen, fold_of
 
 
-def _probed_arms(table: Outcomes) -> list[Arm]:
+def probed_arms(table: Outcomes, settings: Settings) -> list[Arm]:
     """The arms whose probes enough prompts have to learn from."""
-    return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= LEAST_PROMPTS]
+    return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= settings.least_prompts]
 
 
-def _inputs(
+def rows_of(
     features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32
 ) -> tuple[F32, NDArray[np.float64]]:
     """The rows that trees read, and the novelty of each."""
@@ -316,7 +338,7 @@ def _inputs(
     return np.stack(rows), np.array(novelty)
 
 
-def _with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
+def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
     """Which prompts have a probe, and their rows with it."""
     has = np.flatnonzero(~np.isnan(probes[:, 0]))
     return has, np.hstack([x[has], probes[has].astype(np.float32)])
@@ -331,24 +353,24 @@ def _tampered(table: Outcomes, settings: Settings) -> list[list[Features]]:
     ]
 
 
-def _fit(
+def fit_trees(
     features: Sequence[Features],
     tampered: Sequence[Sequence[Features]],
     table: Outcomes,
     tokens: Matrix,
     rows: NDArray[np.intp],
     settings: Settings,
-) -> _Fit:
+) -> Fit:
     """Trees on these prompts and their tampered copies, held to fare alike; terms are those of the prompts."""
     chosen = [features[i] for i in rows.tolist()]
     known, projection = project(chosen, settings)
-    x, _ = _inputs([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
+    x, _ = rows_of([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
     rows = np.tile(rows, 1 + len(tampered))
     probed = {}
-    for arm in _probed_arms(table):
-        has, more = _with_probes(x, table.probes[arm][rows])
+    for arm in probed_arms(table, settings):
+        has, more = with_probes(x, table.probes[arm][rows])
         probed[table.arms.index(arm)] = grow(more, table.correct[rows[has]], tokens[rows[has]], settings.boosting)
-    return _Fit(known, projection, grow(x, table.correct[rows], tokens[rows], settings.boosting), probed)
+    return Fit(known, projection, grow(x, table.correct[rows], tokens[rows], settings.boosting), probed)
 
 
 def project(features: Sequence[Features], settings: Settings) -> tuple[Mapping[bytes, int], F32]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 MOST_LEAVES = 32
+# The threshold of a split that rules out nothing.
+NEVER = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,33 @@ class Trees:
     def restricted(self, outputs: NDArray[np.intp]) -> Trees:
         """Only these outputs."""
         return replace(self, values=self.values[:, :, outputs], base=self.base[outputs])
+
+    def mixed(self, weights: NDArray[np.floating], offset: NDArray[np.floating]) -> Trees:
+        """Trees whose outputs are `offset` + this one's outputs @ `weights` [outputs, new outputs]."""
+        values = (self.values @ weights).astype(np.float16).astype(np.float32)
+        return replace(self, values=values, base=(self.base @ weights + offset).astype(np.float32))
+
+    def beside(self, other: Trees) -> Trees:
+        """One set of trees whose outputs are the sums of both. The other one may read more features."""
+        leaves = max(self.values.shape[1], other.values.shape[1])
+        one, two = self._filled_up(leaves), other._filled_up(leaves)
+        names = (("feature", 1), ("threshold", 1), ("rules_out", 1), ("values", 0))
+        parts = {name: np.concatenate([getattr(one, name), getattr(two, name)], axis=axis) for name, axis in names}
+        return Trees(**parts, base=self.base + other.base)
+
+    def _filled_up(self, leaves: int) -> Trees:
+        """The same with room for so many leaves: more splits that rule out nothing, leaves that are never reached."""
+        more = leaves - self.values.shape[1]
+        if not more:
+            return self
+        rows = ((0, leaves - 1 - len(self.feature)), (0, 0))
+        return replace(
+            self,
+            feature=np.pad(self.feature, rows),
+            threshold=np.pad(self.threshold, rows, constant_values=NEVER),
+            rules_out=np.pad(self.rules_out, rows),
+            values=np.pad(self.values, ((0, 0), (0, more), (0, 0))),
+        )
 
     def score_all(self, rows: F32) -> F32:
         """The outputs [rows, outputs] of many feature rows."""

@@ -1,0 +1,134 @@
+"""Which prompts to collect outcomes of next: those that would teach an adapted router most.
+
+Each next prompt is the one whose outcome is least known given all that were taken before (D-optimal design): how far
+its features lie from theirs, times how undecided the router is about it. Prompts alike are thus not taken twice, and
+what was collected already counts as taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model import outcomes, predict
+from router_model.outcomes import OutcomeError
+from router_model.predict import Predictor
+
+Matrix = NDArray[np.float64]
+# What is known of a direction beforehand, in prompts.
+_RIDGE = 1.0
+_DIRECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A line of a tasks file: the request in it, and the line itself, which is passed on as it is."""
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None
+    line: str
+
+    @property
+    def stem(self) -> str:
+        """The same for the same question, however it is spaced."""
+        return outcomes.stem("\n".join(str(message.get("content")) for message in self.messages))
+
+
+def run(
+    router: str | Path,
+    tasks: Path,
+    n: int,
+    out: Path,
+    *,
+    collected: Sequence[Path] = (),
+    say: Callable[[str], None] = print,
+) -> int:
+    """Write the `n` chosen lines of `tasks` to `out`; returns how many. Raises OutcomeError or ArtifactError."""
+    predictor = predict.load(router)
+    pool = read(tasks)
+    before = [prompt.messages for prompt in outcomes.read(collected).prompts] if collected else []
+    known = {outcomes.stem("\n".join(str(m.get("content")) for m in messages)) for messages in before}
+    fresh, seen = [], set(known)
+    for task in pool:
+        if task.stem not in seen:
+            seen.add(task.stem)
+            fresh.append(task)
+    if not fresh:
+        raise OutcomeError(f"{tasks}: all {len(pool)} tasks are in the collected tables already")
+    picked = choose(predictor, [(t.messages, t.tools) for t in fresh], min(n, len(fresh)), [(m, None) for m in before])
+    Path(out).write_text("".join(fresh[i].line + "\n" for i in picked), encoding="utf-8")
+    repeated = len(pool) - len(fresh)
+    say(
+        f"{len(picked)} of {len(fresh)} tasks in {out}"
+        + (f"; {repeated} more were repeated or collected already" if repeated else "")
+    )
+    return len(picked)
+
+
+def read(path: Path) -> list[Task]:
+    """The tasks of a file with one JSON object a line. Raises OutcomeError that names the line at fault."""
+    tasks = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            tasks.append(_task(line, f"{path}, line {number}"))
+    if not tasks:
+        raise OutcomeError(f"{path} has no tasks")
+    return tasks
+
+
+def _task(line: str, where: str) -> Task:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise OutcomeError(f"{where}: not JSON ({error})") from None
+    messages = row.get("messages") if isinstance(row, Mapping) else None
+    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
+        raise OutcomeError(f"{where}: a task has a list of messages")
+    tools = row.get("tools")
+    return Task(messages, tools if isinstance(tools, list) else None, line)
+
+
+def choose(
+    predictor: Predictor,
+    pool: Sequence[tuple[Sequence[Mapping[str, Any]], Any]],
+    n: int,
+    taken: Sequence[tuple[Sequence[Mapping[str, Any]], Any]] = (),
+) -> list[int]:
+    """The indices in `pool` of the `n` prompts to collect next, best first; `taken` are those collected already."""
+    features, doubt = _seen_by(predictor, [*pool, *taken])
+    new, old = features[: len(pool)], features[len(pool) :]
+    spread = np.linalg.inv(_RIDGE * np.eye(features.shape[1]) + (old * doubt[len(pool) :, None]).T @ old)
+    weight, picked = doubt[: len(pool)].copy(), []
+    reach = np.einsum("ij,jk,ik->i", new, spread, new)
+    for _ in range(n):
+        best = int(np.argmax(weight * reach))
+        picked.append(best)
+        # What is known after one more prompt (Sherman-Morrison), and of all others in its light.
+        along = spread @ new[best]
+        scale = weight[best] / (1 + weight[best] * float(new[best] @ along))
+        reach = reach - scale * np.square(new @ along)
+        spread = spread - scale * np.outer(along, along)
+        weight[best] = 0.0
+        reach = np.maximum(reach, 1e-12)
+        reach[picked] = 0.0
+    return picked
+
+
+def _seen_by(predictor: Predictor, prompts: Sequence[tuple[Sequence[Mapping[str, Any]], Any]]) -> tuple[Matrix, Matrix]:
+    """What the router sees of prompts, in few uncorrelated numbers [prompts, k], and how undecided it is [prompts]."""
+    readings = [predictor.read(messages, tools) for messages, tools in prompts]
+    x = np.stack([reading.row for reading in readings]).astype(np.float64)
+    p = np.array([predictor.scores(reading).p_correct for reading in readings])
+    x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-3)
+    axes, lengths, _ = np.linalg.svd(x, full_matrices=False)
+    k = min(_DIRECTIONS, len(lengths))
+    logits = np.log(np.clip(p, 0.02, 0.98) / (1 - np.clip(p, 0.02, 0.98)))
+    told = (logits - logits.mean(axis=0)) / (logits.std(axis=0) + 1e-3)
+    features = np.hstack([np.ones((len(x), 1)), axes[:, :k] * np.sqrt(len(x)), told / np.sqrt(told.shape[1])])
+    return features, 0.1 + (p * (1 - p)).mean(axis=1)
