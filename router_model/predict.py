@@ -14,15 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from router_model import artifact as artifacts
-from router_model import dial, trial
+from router_model import dial, promise, trial
 from router_model.artifact import Artifact, ArtifactError, Head, Stage
 from router_model.asking import Ask
 from router_model.features import Features, featurize
 from router_model.probe import STRANGE, Probe
+from router_model.promise import Promise
+from router_model.risk import Contract
 from router_model.trees import F32
 from router_model.trial import Trial
 
-__all__ = ["STRANGE", "ArtifactError", "Ask", "Head", "Predictor", "Probe", "Reading", "Scores", "Trial", "load"]
+__all__ = [
+    "STRANGE", "ArtifactError", "Ask", "Contract", "Head", "Predictor", "Probe", "Promise", "Reading", "Scores",
+    "Trial", "load",
+]  # fmt: skip
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
 MOST_TOKENS = 1e6
@@ -173,6 +178,13 @@ class Predictor:
             return head.think, i not in self._probed, np.inf if head.budget is None else float(head.budget)
 
         return sorted(range(len(self.heads)), key=place)
+
+    def promise(self, contract: Contract, ask: Ask, efforts: Sequence[int], net: bool = False) -> Promise:
+        """The price of a token at which a policy that asks first, or does not, keeps a contract over these heads.
+
+        They are as `trial` takes them; the last is what losses are measured by.
+        """
+        return promise.of(self.trial(ask, efforts), contract, net)
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
         """The price of a token, in P(correct), at dial position `x`, for a policy that asks first or does not.

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from router_model import tails
 
 F64 = NDArray[np.float64]
 
@@ -31,11 +32,8 @@ class Contract:
     def __post_init__(self) -> None:
         if not 0 < self.max_regret < 1 or not 0 < self.confidence < 1:
             raise ValueError("max_regret and confidence lie between 0 and 1")
-
-
-def clopper_pearson(failures: int, n: int, delta: float) -> float:
-    """The upper bound on a rate that holds with probability 1 - delta, after so many failures in n trials."""
-    return 1.0 if failures >= n else float(stats.beta.ppf(1 - delta, failures + 1, n - failures))
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError("a horizon is at least one request")
 
 
 def harm(correct: F64, reference: F64) -> NDArray[np.bool_]:
@@ -50,12 +48,12 @@ def harm_p(harmed: NDArray[np.bool_], contract: Contract) -> float:
     """The p-value of "more than the promised share of prompts is harmed"; exact, for prompts that are exchangeable."""
     n, k = len(harmed), int(harmed.sum())
     if contract.horizon is None:
-        return float(stats.binom.cdf(k, n, contract.max_regret))
+        return tails.binomial(k, n, contract.max_regret)
     # The least harm in all prompts together, calibration and horizon, that breaks the promise on the horizon.
     together = k + int(np.floor(contract.max_regret * contract.horizon + 1e-9)) + 1
     if together > n + contract.horizon:
         return 0.0
-    return float(stats.hypergeom.cdf(k, n + contract.horizon, together, n))
+    return tails.hypergeometric(k, n + contract.horizon, together, n)
 
 
 def regret_p(regret: F64, contract: Contract) -> float:

@@ -193,4 +193,4 @@ def _router(model: Model) -> str:
     if unknown:
         names = ", ".join(name for arm in unknown for name in arm.models)
         return f"{router.version}, which knows nothing about {names}: the default effort is applied."
-    return f"{router.version}."
+    return f"{router.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from router_model import risk
+from router_model import risk, tails
 from router_model.risk import Contract
 
 PRICES = np.linspace(0, 1, 21)
@@ -21,16 +21,27 @@ def outcomes(n: int = 2000, worst: float = 0.2, seed: int = 0) -> tuple[np.ndarr
     return correct, reference, np.repeat(100 * (1 - PRICES)[None], n, axis=0)
 
 
+def test_tails_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        n = int(rng.integers(1, 3000))
+        k, p = int(rng.integers(-1, n + 2)), float(rng.choice([0.0, 1.0, *rng.random(4), 0.01]))
+        assert tails.binomial(k, n, p) == pytest.approx(stats.binom.cdf(k, n, p), rel=1e-8, abs=1e-280)
+        marked, drawn = int(rng.integers(0, n + 1)), int(rng.integers(0, n + 1))
+        expected = stats.hypergeom.cdf(k, n, marked, drawn)
+        assert tails.hypergeometric(k, n, marked, drawn) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
 def test_clopper_pearson() -> None:
-    assert risk.clopper_pearson(0, 299, 0.05) == pytest.approx(1 - 0.05 ** (1 / 299))
-    assert risk.clopper_pearson(5, 5, 0.05) == 1.0
-    bound = risk.clopper_pearson(7, 500, 0.05)
-    assert stats.binom.cdf(7, 500, bound) == pytest.approx(0.05)
+    assert tails.upper_bound(0, 299, 0.05) == pytest.approx(1 - 0.05 ** (1 / 299))
+    assert tails.upper_bound(5, 5, 0.05) == 1.0
+    for k, n in ((7, 500), (0, 1), (499, 500), (3, 7)):
+        assert tails.upper_bound(k, n, 0.05) == pytest.approx(stats.beta.ppf(0.95, k + 1, n - k))
 
 
 def test_the_p_value_of_harm_agrees_with_the_bound() -> None:
     harmed = np.arange(500) < 4
-    bound = risk.clopper_pearson(4, 500, 0.05)
+    bound = tails.upper_bound(4, 500, 0.05)
     assert risk.harm_p(harmed, Contract(bound + 1e-6)) <= 0.05 < risk.harm_p(harmed, Contract(bound - 1e-3))
 
 
