@@ -38,6 +38,7 @@ class Abilities:
     def __init__(self) -> None:
         self._found: dict[str, Ability] = {}
         self._exceeded: dict[str, int] = {}
+        self._no_logprobs: set[str] = set()
         self.doubted: Callable[[str], None] = lambda deployment: None
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
@@ -56,6 +57,15 @@ class Abilities:
     def learn(self, deployment: str, found: Ability) -> None:
         self._found[deployment] = found
         self._exceeded.pop(deployment, None)
+        self._no_logprobs.discard(deployment)
+
+    def tells_logprobs(self, deployment: Deployment) -> bool:
+        """Whether its answers come with log-probabilities where those are asked for: until it was seen otherwise."""
+        return deployment.name not in self._no_logprobs
+
+    def no_logprobs(self, deployment: Deployment) -> None:
+        """It refused them, or left them out: it is not asked for them until discovery has been there again."""
+        self._no_logprobs.add(deployment.name)
 
     def answered(self, deployment: str, exceeded: int) -> None:
         """An answer was checked against its budget, and `exceeded` it by so many tokens."""

@@ -33,6 +33,7 @@ from gateway.dispatch import Dispatch
 from gateway.exchange import Ids
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
+from gateway.probes.prober import Prober
 from gateway.records import Records
 from gateway.seal import Seal
 from gateway.serving.stopping import Stopping
@@ -123,6 +124,7 @@ def create_app(parts: Parts) -> FastAPI:
         parts.metrics,
         server.router_deadline_s,
         parts.abilities,
+        Prober(parts.dispatch, parts.abilities),
         ids,
     )
     dialects: dict[str, Dialect] = {

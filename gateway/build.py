@@ -98,8 +98,9 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
         if model.router not in predictors:
             predictors[model.router] = _router(model.router, paces)
         arms = _arms(model, known, resolve, levels)
+        ask = model.policy.probe if isinstance(model.policy, settings.ProbeSettings) else "never"
         for arm in arms:
-            predictors[model.router].knows(arm)
+            predictors[model.router].knows(arm, ask)
         return Model(
             name=name,
             arms=arms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -45,30 +46,51 @@ class Dispatch:
         GatewayError: nobody can answer, or the client itself must mend something. A client that tries again by itself
         does get a fallback, though no other replica: its every try would meet the same dead deployment.
         """
-        begun = time.perf_counter()
         # Token ids and vectors mean something to their own model only.
         others = () if call.passed else self._fallbacks[plan.deployment.name]
         for deployment in others:
             try:
                 if self._upstream.in_break(plan.deployment.name):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
-                return await self._ask(exchange, call, plan, begun)
+                return await self._ask(exchange, call, plan)
             except GatewayError as error:
                 if not _may_stand_in(error):
                     raise
                 self._fell_back(plan.deployment.name)
                 exchange.leave(None)
                 exchange.plan = plan = stand_in(call, plan, deployment, terms, error.code, self._enforce)
-        return await self._ask(exchange, call, plan, begun)
+        return await self._ask(exchange, call, plan)
 
-    async def _ask(self, exchange: Exchange, call: Call, plan: Plan, begun: float) -> Reply:
-        gate = self.gates[plan.deployment.name]
+    def is_open(self, deployment: Deployment) -> bool:
+        """Whether it may be asked at all."""
+        return not self._upstream.in_break(deployment.name)
+
+    async def enter(self, exchange: Exchange, call: Call, deployment: Deployment, patience_s: float = math.inf) -> None:
+        """Take a place at a deployment, unless the exchange has one there already. Overloaded: there is none in time.
+
+        The time for the whole answer begins with the first place that is asked for.
+        """
+        now = time.perf_counter()
+        if exchange.dispatched is None:
+            exchange.dispatched = now
+        gate = self.gates[deployment.name]
+        if exchange.gate is gate:
+            return
+        exchange.leave(None)
         if not gate.try_enter(call.batch):
-            left_s = plan.deployment.total_timeout_s - (time.perf_counter() - begun)
-            exchange.queued_s += await gate.enter(call.batch, left_s)
+            left_s = deployment.total_timeout_s - (now - exchange.dispatched)
+            exchange.queued_s += await gate.enter(call.batch, min(left_s, patience_s))
         exchange.gate = gate
+
+    async def post(self, exchange: Exchange, call: Call, plan: Plan) -> Reply:
+        """To the plan's deployment, where the exchange has a place, and to no other."""
+        assert exchange.dispatched is not None, "who has a place has asked for it"
         exchange.sent = time.perf_counter()
-        return await self._keeper.post(plan, call, exchange.sent - begun)
+        return await self._keeper.post(plan, call, exchange.sent - exchange.dispatched)
+
+    async def _ask(self, exchange: Exchange, call: Call, plan: Plan) -> Reply:
+        await self.enter(exchange, call, plan.deployment)
+        return await self.post(exchange, call, plan)
 
 
 def _may_stand_in(error: GatewayError) -> bool:

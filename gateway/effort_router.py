@@ -6,13 +6,13 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from gateway.backends.pace import Pace, Paces
 from gateway.efforts import size
-from gateway.types import Arm, Call, Effort, EffortForecast, Forecast
+from gateway.types import NO_THINKING, Arm, Ask, Call, Effort, EffortForecast, Forecast, Probe
 
 log = logging.getLogger("thinkgate")
 
@@ -25,12 +25,18 @@ DIALS = 256
 class EffortRouter(Protocol):
     version: str
 
-    def knows(self, arm: Arm) -> bool:
-        """Whether it can say anything about an arm. Asked at start-up, so that no request pays for getting ready."""
+    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
+        """Whether it can say anything about an arm. Asked at start-up, with the way its policy asks for probes, so that
+        no request pays for getting ready.
+        """
         ...
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         """One forecast per effort of the arm that the router knows; None if it knows none. May raise."""
+        ...
+
+    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+        """What is known of the same request after a probe that the forecast said might be worth it. May raise."""
         ...
 
 
@@ -60,14 +66,28 @@ class Predictor(Protocol):
 
     @property
     def heads(self) -> Sequence[Any]: ...
+    @property
+    def probes_known(self) -> Collection[int]:
+        """The heads whose probes tell it something."""
+        ...
 
     def restricted(self, models: Collection[str]) -> Predictor: ...
 
-    def forecast(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
-    ) -> Scores: ...
+    def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Any:
+        """The request, read once for forecasts before and after a probe."""
+        ...
 
-    def price_for_dial(self, x: float) -> float: ...
+    def is_strange(self, reading: Any) -> bool: ...
+
+    def scores(self, reading: Any, probe: Any = None, probed: int | None = None) -> Scores: ...
+
+    def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Any:
+        """What `scores` takes as a probe. ValueError: it has no tokens."""
+        ...
+
+    def wants_probe(self, reading: Any, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
+
+    def price_for_dial(self, x: float, ask: Ask = "auto") -> float: ...
 
 
 async def ask(router: EffortRouter, call: Call, arm: Arm, deadline_s: float) -> Forecast | None:
@@ -87,16 +107,30 @@ async def ask(router: EffortRouter, call: Call, arm: Arm, deadline_s: float) -> 
     return None
 
 
+def reconsider(router: EffortRouter, call: Call, arm: Arm, before: Forecast, probe: Probe | None) -> Forecast:
+    """The forecast after a probe; where there is none, or the router fails on it, only thinking is left of `before`."""
+    if probe is None:
+        return before.thinking()
+    try:
+        return router.after(before, arm, probe)
+    except Exception:
+        log.warning("router %s failed on the probe of request %s", router.version, call.request_id, exc_info=True)
+    return before.thinking()
+
+
 class NoRouter:
     """Knows nothing."""
 
     version = "none"
 
-    def knows(self, arm: Arm) -> bool:
+    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
         return False
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return None
+
+    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+        return forecast
 
 
 class ConstantRouter:
@@ -110,11 +144,14 @@ class ConstantRouter:
     def __init__(self, paces: Paces) -> None:
         self._paces = paces
 
-    def knows(self, arm: Arm) -> bool:
+    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
         return True
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return Forecast(self.version, tuple(self._one(effort, arm) for effort in arm.efforts), self._price_at)
+
+    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+        return forecast
 
     def _one(self, effort: Effort, arm: Arm) -> EffortForecast:
         budget = min(size(effort), 1e5)
@@ -123,7 +160,7 @@ class ConstantRouter:
         return EffortForecast(effort, p, budget / 2, 50.0, seconds)
 
     @staticmethod
-    def _price_at(dial: float) -> float:
+    def _price_at(dial: float, ask: Ask) -> float:
         return float(10 ** (-1 - 5 * dial)) if dial < 1 else 0.0
 
 
@@ -138,11 +175,27 @@ class _Known:
     """What an artifact knows of an arm: its heads for the arm's models, and which of them to mix for each effort.
 
     `mixes`: effort, the indices of two heads and the share of the second, the pace of the effort's deployment.
+    `asked` is the head of the effort without thinking, if probes of it tell something.
     """
 
     predictor: Predictor
     mixes: tuple[tuple[Effort, int, int, float, Pace], ...]
-    price_at: Callable[[float], float]
+    asked: int | None
+    price_at: Callable[[float, Ask], float]
+
+    def efforts(self, scores: Scores, probed: bool) -> tuple[EffortForecast, ...]:
+        """`probed`: the answer without thinking is there already, and costs nothing more."""
+        p, thinking, answer = scores.p_correct, scores.thinking_tokens, scores.answer_tokens
+        efforts = []
+        for effort, low, high, share, pace in self.mixes:
+            right = p[low] + share * (p[high] - p[low])
+            if probed and not effort.think:
+                efforts.append(EffortForecast(effort, right, 0.0, 0.0, 0.0))
+                continue
+            thought = min(thinking[low] + share * (thinking[high] - thinking[low]), size(effort))
+            said = answer[low] + share * (answer[high] - answer[low])
+            efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
+        return tuple(efforts)
 
 
 class PredictorRouter:
@@ -154,15 +207,18 @@ class PredictorRouter:
         self._paces = paces
         self._known: dict[Arm, _Known] = {}
 
-    def knows(self, arm: Arm) -> bool:
+    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
         mixes = known_efforts(arm, self._predictor.heads)
         if not mixes:
             return False
         own = self._predictor.restricted({head.model for low, high, _ in mixes.values() for head in (low, high)})
         at = {head: i for i, head in enumerate(own.heads)}
+        none = at[mixes[NO_THINKING][0]] if NO_THINKING in mixes else None
+        own.price_for_dial(0.5, ask)  # the first one makes a table
         self._known[arm] = _Known(
             own,
             tuple((e, at[low], at[high], share, _pace(arm, e, self._paces)) for e, (low, high, share) in mixes.items()),
+            none if none in own.probes_known else None,
             lru_cache(DIALS)(own.price_for_dial),
         )
         return True
@@ -171,15 +227,23 @@ class PredictorRouter:
         known = self._known.get(arm)
         if known is None:
             return None
-        scores = known.predictor.forecast(call.body["messages"], call.body.get("tools"))
-        p, thinking, answer = scores.p_correct, scores.thinking_tokens, scores.answer_tokens
-        efforts = []
-        for effort, low, high, share, pace in known.mixes:
-            thought = min(thinking[low] + share * (thinking[high] - thinking[low]), size(effort))
-            said = answer[low] + share * (answer[high] - answer[low])
-            right = p[low] + share * (p[high] - p[low])
-            efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
-        return Forecast(self.version, tuple(efforts), known.price_at)
+        predictor, asked = known.predictor, known.asked
+        reading = predictor.read(call.body["messages"], call.body.get("tools"))
+        scores = predictor.scores(reading)
+        return Forecast(
+            self.version,
+            known.efforts(scores, probed=False),
+            known.price_at,
+            strange=predictor.is_strange(reading),
+            worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
+            reading=reading,
+        )
+
+    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+        known = self._known[arm]
+        scores = known.predictor.scores(forecast.reading, known.predictor.probe(*probe), known.asked)
+        efforts = known.efforts(scores, probed=True)
+        return replace(forecast, efforts=efforts, probed=True, worth_asking=None)
 
 
 def _pace(arm: Arm, effort: Effort, paces: Paces) -> Pace:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.access.visitor import ANYBODY, Visitor
+from gateway.access.visitor import ANYBODY, NOTHING, Spent, Visitor
 from gateway.answers.end_text import parted
 from gateway.answers.seen import Seen
 from gateway.answers.teller import Teller
@@ -22,6 +22,7 @@ from gateway.backends.pace import Measured
 from gateway.backends.reply import Kept, Reply
 from gateway.efforts import level_of, words
 from gateway.errors import GatewayError
+from gateway.probes.probed import Probed
 from gateway.types import Arm, Call, Decision, Effort, Enforcement, Forecast, Headers, JsonObject, Plan, Record, Usage
 
 log = logging.getLogger("thinkgate")
@@ -68,6 +69,7 @@ class Exchange:
     arm: Arm | None = None
     unit: str | None = None
     decision: Decision | None = None
+    probed: Probed | None = None
     router: str | None = None
     decision_s: float | None = None
     plan: Plan | None = None
@@ -77,6 +79,7 @@ class Exchange:
     kept: Kept | None = None
     seen: Seen = field(default_factory=Seen)
     gate: Gate | None = None
+    dispatched: float | None = None
     queued_s: float = 0.0
     sent: float | None = None
     first_token: float | None = None
@@ -130,8 +133,15 @@ class Exchange:
             "arm": self.arm.name if self.arm else None,
             "router": self.router,
             "deployment": plan.deployment.name,
+            "probe": self.probed.outcome if self.probed else None,
+            "probe_tokens": self.probed.tokens if self.probed else None,
             "notes": self._notes(),
         }
+
+    @property
+    def wasted(self) -> int:
+        """Tokens of a probe that nobody gets to see."""
+        return self.probed.wasted if self.probed else 0
 
     @property
     def kept_here(self) -> bool:
@@ -156,6 +166,8 @@ class Exchange:
     def _notes(self) -> list[str]:
         """What differs from what was wanted, as far as it is known by now."""
         notes = list(self.plan.notes) if self.plan else []
+        if self.probed is not None and self.probed.note:
+            notes.append(self.probed.note)
         if self.kept is not None and self.kept.cut:
             notes.append(CUT)
         if self.seen.marked:
@@ -166,20 +178,25 @@ class Exchange:
         """Tell the visitor what was used. A backend that refused or failed at once has used nothing."""
         ran = self.gate is not None and (self.error is None or self.first_token is not None)
         if self.plan is not None:
-            self.visitor.settle(self.plan, self.usage, ran)
+            prompt = self.usage.prompt_tokens or (self.call.prompt_tokens if self.call else 0)
+            spent = Spent(self.wasted, self.probed.cost(prompt)) if self.probed else NOTHING
+            self.visitor.settle(self.plan, self.usage, ran, spent)
 
     def _cost(self) -> float | None:
-        """Dollars; None where the backend did not tell the tokens."""
+        """Dollars, with those of a probe that was thrown away; None where the backend did not tell the tokens."""
         usage = self.usage
         if self.plan is None or usage.completion_tokens is None:
             return None
-        return self.plan.deployment.cost(usage.prompt_tokens or 0, usage.completion_tokens)
+        prompt = usage.prompt_tokens or 0
+        probe = self.probed.cost(prompt) if self.probed else 0.0
+        return self.plan.deployment.cost(prompt, usage.completion_tokens) + probe
 
     def measured(self) -> Measured | None:
         """How fast the backend was; None unless it gave a complete answer."""
         if self.sent is None or self.error is not None or self.client_gone:
             return None
-        ttft = self.first_token - self.sent if self.first_token else None
+        held_s = self.probed.held_s if self.probed and self.probed.outcome == "kept" else 0.0
+        ttft = self.first_token - self.sent - held_s if self.first_token else None
         return Measured(ttft, time.perf_counter() - self.sent, self.usage.completion_tokens or 0)
 
     def leave(self, measured: Measured | None) -> None:
@@ -194,6 +211,7 @@ class Exchange:
         call, decision, plan, usage = self.call, self.decision, self.plan, self.usage
         applied = plan.applied if plan else None
         notes, checked = self._notes(), self.checked()
+        probed, probe = self.probed, self.probed.probe if self.probed else None
         return Record(
             id=self.id,
             request_id=self.request_id,
@@ -234,6 +252,14 @@ class Exchange:
             verdict=checked.verdict,
             used_from=checked.used_from,
             exceeded=checked.over or None,
+            probe=probed.outcome if probed else None,
+            probe_tokens=probed.tokens if probed else None,
+            probe_mean=probe.mean if probe else None,
+            probe_min=probe.least if probe else None,
+            probe_first_margin=probe.first_margin if probe else None,
+            probe_truncated=probe.truncated if probe else None,
+            probe_ms=probed.seconds * 1000 if probed else None,
+            forecast_before=_rows(probed.before) if probed and probed.before else None,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gateway import effort_router
 from gateway.abilities import Abilities
 from gateway.access.visitor import Visitor
+from gateway.answers.charged import Charged, charge
 from gateway.answers.chat_answer import dumped, read_answer
 from gateway.answers.chat_stream import ChatStream
 from gateway.backends.reply import Reply
@@ -21,8 +22,9 @@ from gateway.experiments import assignment
 from gateway.families.compiler import compile_plan
 from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
+from gateway.probes.prober import Prober
 from gateway.records import Records
-from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure
+from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure, Probe
 
 HUNG_UP = 499
 
@@ -43,6 +45,7 @@ class Pipeline:
     metrics: Metrics
     router_deadline_s: float
     abilities: Abilities
+    prober: Prober
     ids: Ids
 
     def begin(self, dialect: str, given_id: str | None, visitor: Visitor) -> Exchange:
@@ -61,29 +64,47 @@ class Pipeline:
         exchange.arm = arm = assignment.assign(call.unit, model.name, model.arms)
         exchange.unit = assignment.unit_hash(call.unit)
         if call.passed is not None:
-            plan = self._pass_on(exchange, call, model, arm)
+            self._pass_on(exchange, call, model, arm)
         else:
-            plan = await self._think_over(exchange, call, model, arm)
-        reply = await self.dispatch.send(exchange, call, plan, model.terms)
+            await self._think_over(exchange, call, model, arm)
+        reply = await self._ask_first(exchange, call, model, arm)
+        if reply is None:
+            assert exchange.plan is not None, "it was decided"
+            reply = await self.dispatch.send(exchange, call, exchange.plan, model.terms)
         exchange.answered_by(reply)
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 
-    async def _think_over(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Plan:
+    async def _think_over(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> None:
         begun = time.perf_counter()
         exchange.router = model.router.version
         wanted = model.policy.wants_forecast(call)
         forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
-        plan = self._decide(exchange, call, model, arm, forecast)
+        if forecast is not None and forecast.worth_asking and not self.prober.possible(call, arm, model.terms):
+            forecast = forecast.unasked()
+        self._decide(exchange, call, model, arm, forecast)
         exchange.decision_s = time.perf_counter() - begun
-        return plan
 
-    def _pass_on(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Plan:
+    async def _ask_first(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Reply | None:
+        """The reply to a probe, where one was decided on and it convinces; if it does not, thinking is decided on."""
+        before = exchange.decision.forecast if exchange.decision and exchange.decision.asks else None
+        if before is None:
+            return None
+
+        def decide(probe: Probe | None) -> Plan:
+            begun = time.perf_counter()
+            forecast = effort_router.reconsider(model.router, call, arm, before, probe)
+            plan = self._decide(exchange, call, model, arm, forecast)
+            exchange.decision_s = (exchange.decision_s or 0.0) + time.perf_counter() - begun
+            return plan
+
+        return await self.prober.ask(exchange, call, decide)
+
+    def _pass_on(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> None:
         """Nothing is decided, yet it is bounded and paid for."""
         bounded = exchange.visitor.bound(call, model.levels, arm)
         plan = pass_on(bounded, arm)
         exchange.visitor.take(bounded, plan)
         exchange.plan = plan
-        return plan
 
     def _decide(self, exchange: Exchange, call: Call, model: Model, arm: Arm, forecast: Forecast | None) -> Plan:
         """What to send, within what the visitor may and still has: that is set aside before anything is sent."""
@@ -102,7 +123,10 @@ class Pipeline:
             reply.close()
         body, exchange.usage, exchange.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
         assert exchange.teller is not None, "who reads a call brings its teller"
-        if call.passed is None and exchange.seen.whole(body):
+        changed = call.passed is None and exchange.seen.whole(body)
+        if exchange.wasted:
+            changed = charge(body, exchange.wasted) or changed
+        if changed:
             raw = dumped(body)
         told = await exchange.teller.whole(body, raw)
         self.close(exchange)
@@ -116,7 +140,8 @@ class Pipeline:
         """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
         teller, plan = exchange.teller, exchange.plan
         assert teller is not None and plan is not None, "both are there before there is a reply"
-        stream = ChatStream(teller, plan.deployment.max_event_bytes, exchange.seen)
+        hearer = Charged(teller, exchange.wasted) if exchange.wasted else teller
+        stream = ChatStream(hearer, plan.deployment.max_event_bytes, exchange.seen)
         chunks = reply.chunks()
         begun = False
         try:

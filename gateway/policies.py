@@ -8,9 +8,22 @@ from typing import ClassVar, Protocol
 
 from gateway.efforts import clamp, size
 from gateway.settings import ClientSettings, DialSettings, FixedSettings, PolicySettings
-from gateway.types import NO_THINKING, UNLIMITED, Call, Decision, Effort, EffortForecast, Forecast, Load, Prices
+from gateway.types import (
+    NO_THINKING,
+    UNLIMITED,
+    Ask,
+    Asking,
+    Call,
+    Decision,
+    Effort,
+    EffortForecast,
+    Forecast,
+    Load,
+    Prices,
+)
 
 FREE = Prices()
+ASKING = Asking()
 Resolve = Callable[[str | int], Effort]
 
 
@@ -83,10 +96,43 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Buyer:
+    """What all policies have in common that buy at a price, whoever sets it.
+
+    A probe, where there can be one and it is worth it, is asked for first: it convinces or it does not, so nobody gets
+    an answer without thinking unseen. A request of a kind that the router has never met, and that cannot be asked for a
+    probe, gets the operator's default.
+    """
+
+    bounds: Bounds
+    ask: Ask = "auto"
+    asking: Asking = ASKING
+
+    def without_forecast(self, call: Call) -> Decision:
+        return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
+
+    def buy(self, call: Call, forecast: Forecast, prices: Prices) -> Decision:
+        allowed = self.bounds.allowed(forecast.efforts, call)
+        if not allowed:
+            return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
+        if forecast.probed:
+            return Decision(_best(allowed, prices).effort, "probe", 1.0, prices, forecast)
+        none, *others = allowed
+        if others and not none.effort.think and forecast.worth_asking is not None and self.ask != "never":
+            direct = _best(others, prices)
+            if self.ask == "always" or forecast.worth_asking(worth(direct, prices), cost(none, prices)):
+                return Decision(none.effort, "probe", 1.0, prices, forecast, self.asking)
+            return Decision(direct.effort, "router", 1.0, prices, forecast)
+        if forecast.strange:
+            return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, prices, forecast)
+        return Decision(_best(allowed, prices).effort, "router", 1.0, prices, forecast)
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """One number from cheapest (0) to best (1) sets the price of a token; the best effort at that price is chosen."""
 
-    bounds: Bounds
+    buyer: Buyer
     dial: float
     lowest: float = 0.0
     highest: float = 1.0
@@ -98,23 +144,29 @@ class Dial:
 
     def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
         if call.requested is not None:
-            return self.bounds.honour(call.requested, call)
+            return self.buyer.bounds.honour(call.requested, call)
         if forecast is None:
-            return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
+            return self.buyer.without_forecast(call)
         dial = self.dial if call.dial is None else call.dial
-        prices = Prices(forecast.price_at(min(max(dial, self.lowest), self.highest)), self.price_of_waiting)
-        allowed = self.bounds.allowed(forecast.efforts, call)
-        if not allowed:
-            return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
-        # max() keeps the first of equals: at equal worth the weaker effort wins.
-        best = max(allowed, key=lambda f: worth(f, prices))
-        return Decision(best.effort, "router", 1.0, prices, forecast)
+        price = forecast.price_at(min(max(dial, self.lowest), self.highest), self.buyer.ask)
+        return self.buyer.buy(call, forecast, Prices(price, self.price_of_waiting))
+
+
+def _best(allowed: Iterable[EffortForecast], prices: Prices) -> EffortForecast:
+    # max() keeps the first of equals: at equal worth the weaker effort wins.
+    return max(allowed, key=lambda one: worth(one, prices))
 
 
 def worth(forecast: EffortForecast, prices: Prices) -> float:
     """The one decision rule: P(correct) minus what tokens and waiting cost."""
     tokens = forecast.thinking_tokens + forecast.answer_tokens
     return forecast.p_correct - prices.token * tokens - prices.second * forecast.seconds
+
+
+def cost(forecast: EffortForecast, prices: Prices) -> float:
+    """What tokens and waiting cost, in P(correct)."""
+    tokens = forecast.thinking_tokens + forecast.answer_tokens
+    return prices.token * tokens + prices.second * forecast.seconds
 
 
 def _fixed(settings: FixedSettings, resolve: Resolve) -> Policy:
@@ -125,13 +177,18 @@ def _bounds(settings: ClientSettings | DialSettings, resolve: Resolve) -> Bounds
     return Bounds(resolve(settings.floor), resolve(settings.ceiling), resolve(settings.default_effort))
 
 
+def _buyer(settings: DialSettings, resolve: Resolve) -> Buyer:
+    asking = Asking(settings.probe_tokens, settings.probe_wait_s)
+    return Buyer(_bounds(settings, resolve), settings.probe, asking)
+
+
 def _client(settings: ClientSettings, resolve: Resolve) -> Policy:
     return Client(_bounds(settings, resolve))
 
 
 def _dial(settings: DialSettings, resolve: Resolve) -> Policy:
     lowest, highest = settings.dial_bounds
-    return Dial(_bounds(settings, resolve), settings.dial, lowest, highest, settings.price_of_waiting)
+    return Dial(_buyer(settings, resolve), settings.dial, lowest, highest, settings.price_of_waiting)
 
 
 # One row per policy: how it is made of its settings. `resolve` turns an effort's name in the configuration into one.

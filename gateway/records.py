@@ -21,7 +21,10 @@ log = logging.getLogger("thinkgate")
 IMPORT_EVERY_S = 0.2
 ROWS_AT_ONCE = 64
 COLUMNS = Record._fields
-_TYPES = {int: "INTEGER", int | None: "INTEGER", bool: "INTEGER", float: "REAL", float | None: "REAL"}
+_TYPES: dict[Any, str] = {
+    **dict.fromkeys((int, int | None, bool, bool | None), "INTEGER"),
+    **dict.fromkeys((float, float | None), "REAL"),
+}
 
 
 def _columns() -> dict[str, str]:

@@ -170,7 +170,21 @@ class ClientSettings(Strict):
     budgets: list[EffortName] = []
 
 
-class DialSettings(Strict):
+class ProbeSettings(Strict):
+    """Whether a short answer without thinking is asked for first, with log-probabilities: for every policy that buys.
+
+    If it convinces it is the answer; if not, it is thrown away and the model thinks.
+    """
+
+    probe: Literal["auto", "always", "never"] = "auto"
+    """`auto`: where it is worth its price, and of every request of a kind that the router has never met."""
+    probe_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
+    """How many tokens of a stream are held back at most until it is decided by them; then the rest follows live."""
+    probe_wait_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long that may take in seconds, from being sent to the backend; then the request goes on without it."""
+
+
+class DialSettings(ProbeSettings):
     kind: Literal["dial"]
     dial: Unit = 0.5
     dial_bounds: tuple[Unit, Unit] = (0.0, 1.0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import fsum
 from typing import Any, Literal, NamedTuple
 
 Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "load"]
+# Whether a probe is asked for first: where it is worth it, wherever it is possible, or not at all.
+Ask = Literal["auto", "always", "never"]
 BackendKind = Literal["merged", "split"]
 # How a budget is kept: the backend does it by itself; the gateway ends the thought and has the answer written on; it
 # ends the answer where the budget ends; nobody does.
@@ -185,12 +188,47 @@ class EffortForecast(NamedTuple):
 class Forecast:
     """The forecasts of one request, one per effort on offer, weakest first, and the version of the router behind them.
 
-    `price_at` turns a dial position in [0,1] into the price of a token: the router knows how steep its forecasts are.
+    `price_at` turns a dial position in [0,1] into the price of a token, for a policy that asks for probes in this way:
+    the router knows how steep its forecasts are.
+    `strange`: the request is of a kind that the router has never met, and its text alone is not to be trusted.
+    `worth_asking` says whether to ask for a probe first, given the worth of the best effort that thinks and what a
+    probe costs, both in P(correct); None: there can be no probe. `probed`: this is the forecast after one, in which the
+    effort without thinking costs nothing more. `reading` is for the router alone: what it made of the request.
     """
 
     router: str
     efforts: tuple[EffortForecast, ...]
-    price_at: Callable[[float], float] = field(default=lambda dial: 0.0, compare=False, repr=False)
+    price_at: Callable[[float, Ask], float] = field(default=lambda dial, ask: 0.0, compare=False, repr=False)
+    strange: bool = False
+    probed: bool = False
+    worth_asking: Callable[[float, float], bool] | None = field(default=None, compare=False, repr=False)
+    reading: Any = field(default=None, compare=False, repr=False)
+
+    def unasked(self) -> Forecast:
+        """The same where there can be no probe."""
+        return replace(self, worth_asking=None)
+
+    def thinking(self) -> Forecast:
+        """The same where a probe was wanted and failed: only thinking is left."""
+        return replace(self, worth_asking=None, efforts=tuple(one for one in self.efforts if one.effort.think))
+
+
+class Probe(NamedTuple):
+    """How sure a model was of its short answer: log-probabilities of its tokens in nats, and how far the first one was
+    ahead of the next likely (None: unknown). `truncated`: the client's limit ended it.
+    """
+
+    logprobs: Sequence[float]
+    first_margin: float | None = None
+    truncated: bool = False
+
+    @property
+    def mean(self) -> float:
+        return fsum(self.logprobs) / len(self.logprobs)
+
+    @property
+    def least(self) -> float:
+        return min(self.logprobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,15 +320,26 @@ class Call:
         return self.size // BYTES_PER_TOKEN
 
 
+class Asking(NamedTuple):
+    """How a probe is asked for: tokens of a stream that are held back at most, and seconds that that may take."""
+
+    tokens: int = 64
+    wait_s: float = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The chosen effort, its probability under the policy, why it was chosen and at which prices."""
+    """The chosen effort, its probability under the policy, why it was chosen and at which prices.
+
+    `asks`: the answer without thinking is a probe, asked for in this way, and after it the decision is made anew.
+    """
 
     effort: Effort
     reason: Reason
     propensity: float
     prices: Prices
     forecast: Forecast | None = None
+    asks: Asking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +387,9 @@ class Record(NamedTuple):
     unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees, `key` the id of the
     client's API key; `cost` is in dollars. `enforced` is who kept the budget; `used_from` whether the backend
     `reported` what was used or it was `counted` here; `verdict` whether that was `within` the budget, `over` it or is
-    `unknown`; and `exceeded` by how many tokens it was over.
+    `unknown`; and `exceeded` by how many tokens it was over. `probe` is what became of one (`kept`, `thrown_away`,
+    `failed`, `unfinished`), with the features it was decided by (log-probabilities in nats), how long it took, and the
+    `forecast_before` it. The tokens of a probe that was not kept are on top of `completion_tokens`, and in `cost`.
     """
 
     id: str
@@ -380,6 +431,14 @@ class Record(NamedTuple):
     verdict: str | None = None
     used_from: str | None = None
     exceeded: int | None = None
+    probe: str | None = None
+    probe_tokens: int | None = None
+    probe_mean: float | None = None
+    probe_min: float | None = None
+    probe_first_margin: float | None = None
+    probe_truncated: bool | None = None
+    probe_ms: float | None = None
+    forecast_before: str | None = None
 
 
 __all__ = [
@@ -387,6 +446,8 @@ __all__ = [
     "NO_THINKING",
     "UNLIMITED",
     "Arm",
+    "Ask",
+    "Asking",
     "BackendKind",
     "Call",
     "Decision",
@@ -404,6 +465,7 @@ __all__ = [
     "Plan",
     "Pressure",
     "Prices",
+    "Probe",
     "Reason",
     "Record",
     "Usage",

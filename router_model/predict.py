@@ -140,6 +140,14 @@ class Predictor:
         """The heads whose probes it has learned from: no-think heads, by index."""
         return self._probed.keys()
 
+    def is_strange(self, reading: Reading) -> bool:
+        """Whether what the text says of its difficulty is not to be trusted alone."""
+        return reading.strange > STRANGE
+
+    def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Probe:
+        """What `scores` takes, of an answer's tokens. ValueError: there are none."""
+        return Probe.of(logprobs, first_margin, truncated)
+
     def wants_probe(self, reading: Reading, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
         """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
 
@@ -150,7 +158,7 @@ class Predictor:
         known = self._probed.get(head)
         if known is None:
             return False
-        if reading.strange > STRANGE:
+        if self.is_strange(reading):
             return True
         return known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
 

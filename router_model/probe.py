@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import expm1, log1p
+from math import expm1, fsum, log1p
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Probe:
         """The probe of an answer's log-probabilities, token by token. ValueError: there are none."""
         if not logprobs:
             raise ValueError("a probe has at least one token")
-        return cls(len(logprobs), sum(logprobs) / len(logprobs), min(logprobs), first_margin, truncated)
+        return cls(len(logprobs), fsum(logprobs) / len(logprobs), min(logprobs), first_margin, truncated)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Probe | None:

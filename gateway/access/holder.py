@@ -11,6 +11,7 @@ from gateway.access.counters import Counters
 from gateway.access.counts import Counts
 from gateway.access.key import Clock, Key
 from gateway.access.limits import Limits
+from gateway.access.visitor import NOTHING, Spent
 from gateway.errors import NotAllowed
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Effort, Headers, Plan, Usage
 
@@ -23,7 +24,19 @@ _LESS, _LESS_TEXT = "Name a smaller effort, or none.", "Name a smaller max_token
 class Holder:
     """A request counts in the windows in which it began, however long it takes."""
 
-    __slots__ = ("_clock", "_counters", "_counts", "_dollars", "_held", "_key", "_longest", "_seen", "_tokens", "key")
+    __slots__ = (
+        "_clock",
+        "_counters",
+        "_counts",
+        "_dollars",
+        "_held",
+        "_key",
+        "_longest",
+        "_seen",
+        "_taken",
+        "_tokens",
+        "key",
+    )
 
     def __init__(self, key: Key, counters: Counters, clock: Clock, longest_thought: int) -> None:
         """`longest_thought`: what an unlimited thought is, in tokens, where the key has a quota of them."""
@@ -35,6 +48,7 @@ class Holder:
         self._counts: Counts | None = None
         self._seen = -1
         self._held = 0
+        self._taken: Counts | None = None
         self._tokens = (0, 0)
         self._dollars = 0.0
 
@@ -77,13 +91,17 @@ class Holder:
         now = self._clock()
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
-            quota.check_others(self._limits, counts, now)
+            if self._taken is not None:
+                self._give_back(counts, self._taken)
+            else:
+                quota.check_others(self._limits, counts, now)
             need, flexible = self._thought(call, plan)
             window = quota.thinking(self._limits, counts, now)
             if window is not None and need > window.left:
                 if flexible and window.left:
                     need = int(window.left)
                 elif need <= self._seen:
+                    self._held, self._tokens, self._dollars = 0, (0, 0), 0.0
                     return False
                 else:
                     raise quota.no_thinking_left(window, need, _LESS if call.passed is None else _LESS_TEXT)
@@ -91,33 +109,33 @@ class Holder:
             prompt = call.prompt_tokens
             completion = need + USUAL_ANSWER * call.choices
             self._tokens = prompt, completion if call.limit is None else min(completion, call.limit * call.choices)
-            counts.requests += 1
+            counts.requests += self._taken is None
             counts.hour_held += need
             counts.day_held += need
             counts.tokens += sum(self._tokens)
             self._dollars = plan.deployment.cost(*self._tokens)
             counts.dollars_held += self._dollars
+            self._taken = counts
         return True
 
-    def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
+    def settle(self, plan: Plan, usage: Usage, ran: bool, spent: Spent = NOTHING) -> None:
         now = self._clock()
         prompt, completion, thought = self._used(usage, ran)
+        dollars = plan.deployment.cost(prompt, completion) + spent.dollars
+        completion += spent.tokens
+        thought += spent.tokens
         tokens = prompt + completion - sum(self._tokens)
-        dollars = plan.deployment.cost(prompt, completion)
         with self._counters.change(self._key.slot, now) as counts:
-            then, self._counts = self._counts or counts, counts
+            then, self._counts = self._taken or self._counts or counts, counts
             if then is counts:  # nothing was set aside
                 counts.requests += 1
             if counts.minute == then.minute:
                 counts.tokens = max(counts.tokens + tokens, 0)
-            # A clock that went to and fro may have emptied what this is taken from.
+            self._release(counts, then)
             if counts.hour == then.hour:
-                counts.hour_held = max(counts.hour_held - self._held, 0)
                 counts.hour_used += thought
             if counts.day == then.day:
-                counts.day_held = max(counts.day_held - self._held, 0)
                 counts.day_used += thought
-                counts.dollars_held = max(counts.dollars_held - self._dollars, 0.0)
                 counts.day_dollars += dollars
             if counts.month == then.month:
                 counts.month_dollars += dollars
@@ -127,6 +145,20 @@ class Holder:
             counts.all_completion += completion
             counts.all_thinking += thought
             counts.all_dollars += dollars
+
+    def _give_back(self, counts: Counts, then: Counts) -> None:
+        """What was set aside for another plan of the same request, in the windows of `then`."""
+        if counts.minute == then.minute:
+            counts.tokens = max(counts.tokens - sum(self._tokens), 0)
+        self._release(counts, then)
+
+    def _release(self, counts: Counts, then: Counts) -> None:
+        # A clock that went to and fro may have emptied what this is taken from.
+        if counts.hour == then.hour:
+            counts.hour_held = max(counts.hour_held - self._held, 0)
+        if counts.day == then.day:
+            counts.day_held = max(counts.day_held - self._held, 0)
+            counts.dollars_held = max(counts.dollars_held - self._dollars, 0.0)
 
     def headers(self) -> Headers:
         return {} if self._counts is None else quota.headers(self._limits, self._counts, self._clock())

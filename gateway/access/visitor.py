@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.types import Arm, Call, Effort, Headers, Plan, Usage
+
+
+class Spent(NamedTuple):
+    """What a probe cost that was thrown away: tokens, which count as thought, and dollars."""
+
+    tokens: int = 0
+    dollars: float = 0.0
+
+
+NOTHING = Spent()
 
 
 class Visitor(Protocol):
@@ -33,14 +43,16 @@ class Visitor(Protocol):
         ...
 
     def take(self, call: Call, plan: Plan) -> bool:
-        """Set aside what a bounded call may cost. QuotaExceeded: that is not left.
+        """Set aside what a bounded call may cost, instead of what was set aside for it before. QuotaExceeded: that is
+        not left.
 
         False: it was left when the call was bounded and another worker took it since; bound it again.
         """
         ...
 
-    def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
-        """Once, at the end: what was used stands instead of what was set aside. `plan` is the one that was sent.
+    def settle(self, plan: Plan, usage: Usage, ran: bool, spent: Spent = NOTHING) -> None:
+        """Once, at the end: what was used stands instead of what was set aside. `plan` is the one that was sent, and
+        `spent` comes on top.
 
         `ran`: tokens may have been spent of which the backend did not tell; then what was set aside is what was used.
         """
@@ -71,7 +83,7 @@ class Anybody:
     def take(self, call: Call, plan: Plan) -> bool:
         return True
 
-    def settle(self, plan: Plan, usage: Usage, ran: bool) -> None:
+    def settle(self, plan: Plan, usage: Usage, ran: bool, spent: Spent = NOTHING) -> None:
         pass
 
     def headers(self) -> Headers:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import orjson
 
 from gateway import build, settings
 from gateway.abilities import Abilities
+from gateway.answers.logprobs import Logprobs
 from gateway.backends.pace import paces
 from gateway.discovery.discovery import learn
 from gateway.enforcement.keeper import Keeper
@@ -212,18 +212,14 @@ def _row(target: Target, prompt: Prompt, answer: dict[str, Any], latency: float)
 
 def _probe(choice: dict[str, Any]) -> dict[str, Any]:
     """Length, mean and least log-probability of the answer, and the margin of its first token (nats)."""
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    if not tokens:
-        return dict.fromkeys(("probe_tokens", "probe_mean", "probe_min", "probe_first_margin", "probe_truncated"))
-    chosen = [token["logprob"] for token in tokens]
-    first = sorted((top["logprob"] for top in tokens[0]["top_logprobs"]), reverse=True)
-    return {
-        "probe_tokens": len(chosen),
-        "probe_mean": math.fsum(chosen) / len(chosen),
-        "probe_min": min(chosen),
-        "probe_first_margin": first[0] - first[1] if len(first) > 1 else None,
-        "probe_truncated": choice.get("finish_reason") == "length",
-    }
+    heard = Logprobs()
+    heard.add(choice)
+    probe = heard.probe(choice.get("finish_reason"))
+    names = ("probe_tokens", "probe_mean", "probe_min", "probe_first_margin", "probe_truncated")
+    if probe is None:
+        return dict.fromkeys(names)
+    told = (len(probe.logprobs), probe.mean, probe.least, probe.first_margin, probe.truncated)
+    return dict(zip(names, told, strict=True))
 
 
 def _write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:

@@ -13,7 +13,7 @@ from gateway.answers.teller import Hearer
 from gateway.backends.reply import Kept
 from gateway.enforcement.whole import Whole
 from gateway.errors import BackendFailed
-from gateway.types import Plan
+from gateway.types import Deployment, Plan
 from gateway.upstream import Reply
 
 
@@ -22,6 +22,20 @@ class Listener(Hearer, Protocol):
     def enough(self) -> bool:
         """Whether no more of the answer is wanted."""
         ...
+
+
+async def joined(stream: AsyncGenerator[bytes], deployment: Deployment) -> bytes:
+    """The whole answer out of a deployment's stream of it. GatewayError: it ends in an error, or is too large."""
+    whole, size = Whole(), 0
+    heard = ChatStream(whole, deployment.max_event_bytes)
+    async with aclosing(stream) as chunks:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > deployment.max_answer_bytes:
+                raise BackendFailed(f"The answer of the backend {deployment.name} is too large.")
+            heard.feed(chunk)
+    heard.finish()
+    return dumped(whole.body())
 
 
 class Joined(ABC):
@@ -40,16 +54,7 @@ class Joined(ABC):
 
     async def read(self) -> bytes:
         """The whole answer, for clients that asked for no stream."""
-        whole, size, deployment = Whole(), 0, self._plan.deployment
-        stream = ChatStream(whole, deployment.max_event_bytes)
-        async with aclosing(self.chunks()) as chunks:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > deployment.max_answer_bytes:
-                    raise BackendFailed(f"The answer of the backend {deployment.name} is too large.")
-                stream.feed(chunk)
-        stream.finish()
-        return dumped(whole.body())
+        return await joined(self.chunks(), self._plan.deployment)
 
     @abstractmethod
     def chunks(self) -> AsyncGenerator[bytes]:

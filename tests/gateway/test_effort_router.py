@@ -17,7 +17,7 @@ from gateway.catalogue import Catalogue
 from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
 from gateway.families.table import family
 from gateway.settings import parse
-from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Effort, Forecast
+from gateway.types import NO_THINKING, UNLIMITED, Arm, Ask, Call, Deployment, Effort, Forecast
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -47,6 +47,7 @@ class Predictor:
     """Knows the efforts none, 16, 64 and unlimited of each model; P(correct) and tokens are easy to check by hand."""
 
     version = "by-hand-1"
+    probes_known = frozenset[int]()
 
     def __init__(self, *models: str) -> None:
         budgets = [(False, 0), (True, 16), (True, 64), (True, None)]
@@ -57,11 +58,17 @@ class Predictor:
         assert set(models) <= set(self._models)
         return Predictor(*models)
 
-    def forecast(self, messages: Any, tools: Any = None) -> Scores:
+    def read(self, messages: Any, tools: Any = None) -> str:
+        return str(messages)
+
+    def is_strange(self, reading: str) -> bool:
+        return "strange" in reading
+
+    def scores(self, reading: str, probe: Any = None, probed: int | None = None) -> Scores:
         n = len(self._models)
         return Scores([0.4, 0.6, 0.8, 0.9] * n, [0.0, 16.0, 40.0, 100.0] * n, [10.0] * 4 * n)
 
-    def price_for_dial(self, x: float) -> float:
+    def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
         return 0.01 * (1 - x)
 
 
@@ -75,7 +82,7 @@ def test_a_learned_router_scores_the_efforts_on_offer() -> None:
     assert [f.p_correct for f in forecast.efforts] == pytest.approx([0.4, 0.6, 0.7, 0.8, 0.9])
     assert [f.thinking_tokens for f in forecast.efforts] == pytest.approx([0, 16, 28, 40, 100])
     assert [f.seconds for f in forecast.efforts] == pytest.approx([2.0, 3.6, 4.8, 6.0, 12.0])
-    assert forecast.price_at(0.5) == 0.005
+    assert forecast.price_at(0.5, "auto") == 0.005
 
 
 def test_a_model_that_the_artifact_does_not_know_is_scored_as_any_model() -> None:
@@ -102,7 +109,7 @@ def test_the_constant_router_says_the_same_of_every_prompt() -> None:
 class FailingRouter:
     version = "failing"
 
-    def knows(self, arm: Arm) -> bool:
+    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
         return True
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:

@@ -1,0 +1,147 @@
+"""Asks for a probe: the client's own request without thinking, and how sure the model is of each token of its answer.
+
+A probe that fails or is late is no error: the request goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gateway.abilities import Abilities
+from gateway.backends.reply import Reply
+from gateway.dispatch import Dispatch
+from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError
+from gateway.exchange import Exchange
+from gateway.families import body as fields
+from gateway.families.fields import HIDE_FIELD
+from gateway.families.terms import Terms
+from gateway.probes.held import Held, HeldAnswer, HeldStream
+from gateway.probes.probed import Probed
+from gateway.types import Arm, Call, Decision, JsonObject, Plan, Probe
+
+log = logging.getLogger("thinkgate")
+
+# The second candidate tells how far the first token was ahead.
+CANDIDATES = 2
+_LOGPROBS = {"logprobs": True, "top_logprobs": CANDIDATES}
+
+
+class Prober:
+    def __init__(self, dispatch: Dispatch, abilities: Abilities) -> None:
+        self._dispatch = dispatch
+        self._abilities = abilities
+
+    def possible(self, call: Call, arm: Arm, terms: Terms) -> bool:
+        """Whether a probe can be told anything by: one answer, whose tokens may be seen, and room for a thought else.
+
+        A client that asks for log-probabilities itself gets what it asked for; with fewer candidates than a probe needs
+        there is none.
+        """
+        none, limit = arm.none, call.limit
+        return (
+            none is not None
+            and call.choices == 1
+            and (limit is None or limit > terms.answer.allowance)
+            and _may_ask(call.body)
+            and self._abilities.tells_logprobs(none)
+            and self._dispatch.is_open(none)
+        )
+
+    async def ask(self, exchange: Exchange, call: Call, decide: Callable[[Probe | None], Plan]) -> Reply | None:
+        """The reply to a probe that is the answer; None: what was decided on after it is to be sent.
+
+        `decide` is told of the probe, or of none where it failed, and what it decides on is the exchange's plan. It may
+        raise.
+        """
+        held = await self._listen(exchange, call)
+        probed = exchange.probed
+        assert probed is not None, "it was asked for"
+        try:
+            plan = decide(probed.probe)
+        except BaseException:
+            if held is not None:
+                held.close()
+            raise
+        if held is None:
+            return None
+        probed.outcome = "thrown_away" if plan.effort.think else "kept"
+        if probed.outcome == "kept":
+            return held
+        await held.drop()
+        return None
+
+    async def _listen(self, exchange: Exchange, call: Call) -> Held | None:
+        """A probe, as far as it takes to decide by it; None if it failed."""
+        decision, plan = exchange.decision, exchange.plan
+        assert decision is not None and decision.asks is not None and plan is not None, "a probe was decided on"
+        asking = decision.asks
+        plan = replace(plan, body=_body(plan, call, decision))
+        exchange.probed = probed = Probed(plan, decision.forecast)
+        held: Held | None = None
+        begun = time.perf_counter()
+        try:
+            await self._dispatch.enter(exchange, call, plan.deployment, asking.wait_s)
+            begun = time.perf_counter()
+            async with asyncio.timeout(asking.wait_s):
+                held = _held(await self._dispatch.post(exchange, call, plan), call, plan)
+                await held.listen(lambda heard: max(len(heard.values), heard.pieces - 1) >= asking.tokens)
+            probed.probe = held.heard.probe(held.finish_reason, asking.tokens)
+            if probed.probe is None:
+                self._abilities.no_logprobs(plan.deployment)
+                raise BackendFailed("It came without log-probabilities.", code="no_logprobs")
+            return held
+        except (GatewayError, TimeoutError) as error:
+            self._failed(exchange, probed, error)
+            if held is not None:
+                held.close()
+            return None
+        except BaseException:
+            if held is not None:
+                held.close()
+            raise
+        finally:
+            now = time.perf_counter()
+            probed.seconds = now - begun
+            if held is not None:
+                probed.tokens = held.usage.completion_tokens or len(held.heard.values)
+                probed.prompt_tokens = held.usage.prompt_tokens
+                probed.held_s = 0.0 if held.first_token is None else now - held.first_token
+
+    def _failed(self, exchange: Exchange, probed: Probed, error: GatewayError | TimeoutError) -> None:
+        name = probed.plan.deployment.name
+        known = error if isinstance(error, GatewayError) else BackendTimeout(f"The backend {name} was late.")
+        if isinstance(known, BackendRefused) and known.status < 500 and _is_of_logprobs(known):
+            self._abilities.no_logprobs(probed.plan.deployment)
+        probed.outcome, probed.why = "failed", known.code or known.type
+        log.warning("request %s goes on without its probe: %s", exchange.request_id, known.for_log())
+
+
+def _held(reply: Reply, call: Call, plan: Plan) -> Held:
+    shows = bool(call.body.get("logprobs"))
+    return HeldStream(reply, shows, plan) if plan.body.get("stream") else HeldAnswer(reply, shows)
+
+
+def _body(plan: Plan, call: Call, decision: Decision) -> dict[str, Any]:
+    """What is sent. A long answer is streamed, whatever the client asked for: it can be hung up on."""
+    assert decision.asks is not None and decision.forecast is not None
+    body = {**plan.body, **({} if call.body.get("logprobs") else _LOGPROBS)}
+    if not call.stream and decision.forecast.efforts[0].answer_tokens > decision.asks.tokens:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+def _may_ask(body: JsonObject) -> bool:
+    if body.get("include_reasoning") is False or fields.get(body, HIDE_FIELD) is True:
+        return False  # engines then hide the log-probabilities too
+    if body.get("logprobs"):
+        return (body.get("top_logprobs") or 0) >= CANDIDATES
+    return body.get("top_logprobs") is None
+
+
+def _is_of_logprobs(error: BackendRefused) -> bool:
+    return "logprob" in f"{error.param} {error.message}".lower()
