@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.probe import PROBE_NAMES, Revelation
+from router_model.scores import LEVELS
 from router_model.trees import F32, MOST_LEAVES, Trees
 from router_model.trial import Tried
 
@@ -57,17 +58,21 @@ class Stage:
     """Trees, and what makes their outputs mean what they say.
 
     `calibration` [heads, 4]: the logit z of a prompt of novelty w becomes a z + b + w (c z + d). `token_scale`
-    [heads, 2] corrects mean thinking and answer tokens.
+    [heads, 2] corrects mean thinking and answer tokens. `spread` [heads, 2, 2, quantiles] is what log(1 + real tokens)
+    is more than log(1 + forecast), of thinking and answer, for familiar and for strange work, at each of `LEVELS`.
     """
 
     trees: Trees
     calibration: F32
     token_scale: F32
+    spread: F32
 
     def restricted(self, heads: Sequence[int]) -> Stage:
         """Only these heads."""
         outputs = np.concatenate([np.array(heads) + part * len(self.calibration) for part in range(3)])
-        return Stage(self.trees.restricted(outputs), self.calibration[heads], self.token_scale[heads])
+        return Stage(
+            self.trees.restricted(outputs), self.calibration[heads], self.token_scale[heads], self.spread[heads]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ def _stage_arrays(prefix: str, stage: Stage) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {f"{prefix}tree_{name}": getattr(stage.trees, name) for name in _TREE_ARRAYS}
     arrays[f"{prefix}tree_feature"] = stage.trees.feature.astype(np.int32)
     arrays[f"{prefix}tree_values"] = stage.trees.values.astype(np.float16)
+    arrays[f"{prefix}spread"] = stage.spread.astype(np.float16)
     return arrays | {f"{prefix}calibration": stage.calibration, f"{prefix}token_scale": stage.token_scale}
 
 
@@ -399,7 +405,11 @@ def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs:
     calibration, token_scale = weights[f"{prefix}calibration"], weights[f"{prefix}token_scale"]
     if calibration.shape != (heads, 4) or token_scale.shape != (heads, 2):
         raise ValueError(f"{heads} heads, calibrated are {calibration.shape[:1]} and scaled {token_scale.shape[:1]}")
-    return Stage(Trees(**parts), calibration, token_scale)
+    # Without any, counts are as forecast.
+    spread = weights.get(f"{prefix}spread", np.zeros((heads, 2, 2, len(LEVELS)), np.float16)).astype(np.float32)
+    if spread.shape != (heads, 2, 2, len(LEVELS)):
+        raise ValueError(f"{heads} heads, the spread of tokens has {spread.shape}")
+    return Stage(Trees(**parts), calibration, token_scale, spread)
 
 
 def _rules(rules_out: NDArray[Any], leaves: int) -> NDArray[np.uint32]:

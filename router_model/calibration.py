@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from router_model.boosting import sigmoid
+from router_model.scores import LEVELS
 from router_model.trees import F32
 
 Matrix = NDArray[np.float64]
+# Fewer rows say nothing of how far forecasts of tokens lie from what comes.
+_LEAST_FOR_SPREAD = 20
 
 
 def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float = 0.1) -> F32:
@@ -49,6 +52,26 @@ def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
             if forecast > 0:
                 scale[j, k] = np.clip(np.expm1(tokens[known, column]).sum() / forecast, 0.5, 3.0)
     return scale
+
+
+def spreads(outputs: Matrix, tokens: Matrix, scale: F32) -> F32:
+    """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS] of rows not seen.
+
+    `outputs` and `tokens` [rows, 2 x heads] in logs. Conformal: of so many rows, another one lies below the upper
+    quantile with at least its probability, and below the lower with at most its own. Never upside down.
+    """
+    n = tokens.shape[1] // 2
+    found = np.zeros((n, 2, len(LEVELS)), np.float32)
+    for j in range(n):
+        for k, column in ((0, j), (1, n + j)):
+            known = ~np.isnan(tokens[:, column])
+            rows = int(known.sum())
+            if rows < _LEAST_FOR_SPREAD:
+                continue
+            forecast = np.log1p(np.maximum(np.expm1(np.clip(outputs[known, column], 0, 14)) * scale[j, k], 0))
+            outwards = [level + np.sign(level - 0.5) / rows for level in LEVELS]
+            found[j, k] = np.quantile(tokens[known, column] - forecast, np.clip(outwards, 0, 1))
+    return found
 
 
 def _line(

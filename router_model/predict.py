@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
-from math import exp, expm1, sqrt
+from math import exp, expm1, log1p, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
 from router_model import dial, promise, trial
@@ -21,27 +22,18 @@ from router_model.features import Features, featurize
 from router_model.probe import STRANGE, Probe
 from router_model.promise import Promise
 from router_model.risk import Contract
+from router_model.scores import Quantiles, Scores
+from router_model.surface import Surface
 from router_model.trees import F32
 from router_model.trial import Trial
 
 __all__ = [
-    "STRANGE", "ArtifactError", "Ask", "Contract", "Head", "Predictor", "Probe", "Promise", "Reading", "Scores",
-    "Trial", "load",
+    "STRANGE", "ArtifactError", "Ask", "Contract", "Head", "Predictor", "Probe", "Promise", "Quantiles", "Reading",
+    "Scores", "Surface", "Trial", "load",
 ]  # fmt: skip
 
 # No forecast of tokens beyond this, whatever the trees extrapolate to.
 MOST_TOKENS = 1e6
-
-
-class Scores(NamedTuple):
-    """What each effort of a predictor would bring, in the order of its heads.
-
-    P(correct) in [0,1], expected thinking and answer tokens.
-    """
-
-    p_correct: list[float]
-    thinking_tokens: list[float]
-    answer_tokens: list[float]
 
 
 class Reading(NamedTuple):
@@ -130,6 +122,36 @@ class Predictor:
             return self._unread(self.artifact.unread.trees.score(reading.row).tolist(), reading.novelty)
         row = np.concatenate([reading.row, np.array(probe.inputs(), np.float32)])
         return known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
+
+    def surface(self, efforts: Sequence[Head]) -> Surface:
+        """Forecasts for these efforts, whether or not it has heads for just their budgets. KeyError: it knows none."""
+        return Surface(self.heads, efforts)
+
+    def at(self, surface: Surface, scores: Scores, reading: Reading, probed: int | None = None) -> Scores:
+        """The forecasts of the efforts of a surface, from those of the heads; after a probe, `probed` is its head."""
+        if surface.exact:
+            return surface(scores, ())
+        return surface(scores, self._spread(reading, probed)[:, 0].tolist())
+
+    def quantiles(self, scores: Scores, reading: Reading, probed: int | None = None) -> Quantiles:
+        """P10, P50 and P90 of thinking and answer tokens; after a probe, `probed` is its head."""
+        spread = self._spread(reading, probed)
+        counts = []
+        for kind, tokens in enumerate((scores.thinking_tokens, scores.answer_tokens)):
+            most = [_most_thinking(head) if kind == 0 else MOST_TOKENS for head in self.heads]
+            rows = [
+                [min(max(expm1(log1p(t) + off), 0.0), top) for t, off, top in zip(tokens, level, most, strict=True)]
+                for level in spread[:, kind].T.tolist()
+            ]
+            counts.append((rows[0], rows[1], rows[2]))
+        return Quantiles(*counts)
+
+    def _spread(self, reading: Reading, probed: int | None) -> NDArray[np.floating]:
+        """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS], for this request."""
+        known = None if probed is None else self._probed.get(probed)
+        spread = (self.artifact.unread if known is None else known[0].stage).spread
+        mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - reading.strange) + spread[:, :, 1] * reading.strange
+        return mixed
 
     def finish(self, outputs: Sequence[float], novelty: float) -> Scores:
         """The forecast before any probe, from raw outputs of its trees."""

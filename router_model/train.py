@@ -251,9 +251,11 @@ def _stage(
         parts.append((outputs[has, :n], novelty[has], table.correct[has]))
     logits, strangeness, correct = (np.concatenate(part) for part in zip(*parts, strict=True))
     lines = calibration.probabilities(logits, strangeness, correct, len(views) > 1, firmness)
-    outputs = views[0][0]
-    has = ~np.isnan(outputs[:, 0])
-    return Stage(trees, lines, calibration.token_scales(outputs[has][:, n:], tokens[has]))
+    known = [~np.isnan(outputs[:, 0]) for outputs, _ in views]
+    counts = [(outputs[has][:, n:], tokens[has]) for (outputs, _), has in zip(views, known, strict=True)]
+    scale = calibration.token_scales(*counts[0])
+    spread = np.stack([calibration.spreads(*counts[k], scale) for k in (0, -1)], axis=2)
+    return Stage(trees, lines, scale, spread.astype(np.float16).astype(np.float32))
 
 
 def stem_of(prompt: PromptRow) -> str:
