@@ -40,16 +40,8 @@ class EffortRouter(Protocol):
         ...
 
 
-class Head(Protocol):
-    """One effort of one model in a router artifact; `budget` None is unlimited."""
-
-    model: str
-    think: bool
-    budget: int | None
-
-
 class Scores(Protocol):
-    """Per head: P(correct), expected thinking and answer tokens."""
+    """Per effort: P(correct), expected thinking and answer tokens."""
 
     @property
     def p_correct(self) -> Sequence[float]: ...
@@ -57,6 +49,15 @@ class Scores(Protocol):
     def thinking_tokens(self) -> Sequence[float]: ...
     @property
     def answer_tokens(self) -> Sequence[float]: ...
+
+
+class Surface(Protocol):
+    """Some efforts on an artifact's response surface."""
+
+    @property
+    def nearest(self) -> Sequence[int]:
+        """For each effort the head nearest to it."""
+        ...
 
 
 class Predictor(Protocol):
@@ -73,6 +74,10 @@ class Predictor(Protocol):
 
     def restricted(self, models: Collection[str]) -> Predictor: ...
 
+    def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
+        """Forecasts for efforts, each a model, whether it thinks, and the budget (None: unlimited)."""
+        ...
+
     def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Any:
         """The request, read once for forecasts before and after a probe."""
         ...
@@ -80,6 +85,10 @@ class Predictor(Protocol):
     def is_strange(self, reading: Any) -> bool: ...
 
     def scores(self, reading: Any, probe: Any = None, probed: int | None = None) -> Scores: ...
+
+    def at(self, surface: Any, scores: Any, reading: Any, probed: int | None = None) -> Scores:
+        """The forecasts of the efforts of a surface, from those that `scores` made."""
+        ...
 
     def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Any:
         """What `scores` takes as a probe. ValueError: it has no tokens."""
@@ -164,37 +173,34 @@ class ConstantRouter:
         return float(10 ** (-1 - 5 * dial)) if dial < 1 else 0.0
 
 
-# Two heads of an artifact and the share of the second: a budget between two that the router was trained on.
-Mix = tuple[Any, Any, float]
 # Heads of this model are means over all models of a table: for deployments that the artifact does not know by name.
 ANY_MODEL = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What an artifact knows of an arm: its heads for the arm's models, and which of them to mix for each effort.
+    """What an artifact knows of an arm: the efforts it can forecast, each with the pace of its deployment.
 
-    `mixes`: effort, the indices of two heads and the share of the second, the pace of the effort's deployment.
     `asked` is the head of the effort without thinking, if probes of it tell something.
     """
 
     predictor: Predictor
-    mixes: tuple[tuple[Effort, int, int, float, Pace], ...]
+    surface: Surface
+    paced: tuple[tuple[Effort, Pace], ...]
     asked: int | None
     price_at: Callable[[float, Ask], float]
 
-    def efforts(self, scores: Scores, probed: bool) -> tuple[EffortForecast, ...]:
+    def efforts(self, scores: Scores, reading: Any, probed: bool) -> tuple[EffortForecast, ...]:
         """`probed`: the answer without thinking is there already, and costs nothing more."""
-        p, thinking, answer = scores.p_correct, scores.thinking_tokens, scores.answer_tokens
+        told = self.predictor.at(self.surface, scores, reading, self.asked if probed else None)
         efforts = []
-        for effort, low, high, share, pace in self.mixes:
-            right = p[low] + share * (p[high] - p[low])
+        for (effort, pace), right, thought, said in zip(
+            self.paced, told.p_correct, told.thinking_tokens, told.answer_tokens, strict=True
+        ):
             if probed and not effort.think:
                 efforts.append(EffortForecast(effort, right, 0.0, 0.0, 0.0))
-                continue
-            thought = min(thinking[low] + share * (thinking[high] - thinking[low]), size(effort))
-            said = answer[low] + share * (answer[high] - answer[low])
-            efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
+            else:
+                efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
         return tuple(efforts)
 
 
@@ -208,16 +214,17 @@ class PredictorRouter:
         self._known: dict[Arm, _Known] = {}
 
     def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
-        mixes = known_efforts(arm, self._predictor.heads)
-        if not mixes:
+        models = known_efforts(arm, self._predictor.heads)
+        if not models:
             return False
-        own = self._predictor.restricted({head.model for low, high, _ in mixes.values() for head in (low, high)})
-        at = {head: i for i, head in enumerate(own.heads)}
-        none = at[mixes[NO_THINKING][0]] if NO_THINKING in mixes else None
+        own = self._predictor.restricted(set(models.values()))
+        surface = own.surface([(model, effort.think, effort.budget) for effort, model in models.items()])
+        none = dict(zip(models, surface.nearest, strict=True)).get(NO_THINKING)
         own.price_for_dial(0.5, ask)  # the first one makes a table
         self._known[arm] = _Known(
             own,
-            tuple((e, at[low], at[high], share, _pace(arm, e, self._paces)) for e, (low, high, share) in mixes.items()),
+            surface,
+            tuple((effort, _pace(arm, effort, self._paces)) for effort in models),
             none if none in own.probes_known else None,
             lru_cache(DIALS)(own.price_for_dial),
         )
@@ -232,7 +239,7 @@ class PredictorRouter:
         scores = predictor.scores(reading)
         return Forecast(
             self.version,
-            known.efforts(scores, probed=False),
+            known.efforts(scores, reading, probed=False),
             known.price_at,
             strange=predictor.is_strange(reading),
             worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
@@ -242,7 +249,7 @@ class PredictorRouter:
     def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
         known = self._known[arm]
         scores = known.predictor.scores(forecast.reading, known.predictor.probe(*probe), known.asked)
-        efforts = known.efforts(scores, probed=True)
+        efforts = known.efforts(scores, forecast.reading, probed=True)
         return replace(forecast, efforts=efforts, probed=True, worth_asking=None)
 
 
@@ -252,34 +259,15 @@ def _pace(arm: Arm, effort: Effort, paces: Paces) -> Pace:
     return paces[deployment.name]
 
 
-def known_efforts(arm: Arm, heads: Sequence[Any]) -> dict[Effort, Mix]:
-    """The arm's efforts that the artifact can score, with the heads to score them by."""
-    mixes: dict[Effort, Mix] = {}
+def known_efforts(arm: Arm, heads: Sequence[Any]) -> dict[Effort, str]:
+    """The arm's efforts that the artifact can forecast, with the model by whose heads."""
+    known: dict[Effort, str] = {}
     for effort in arm.efforts:
         deployment = arm.deployment_for(effort)
         assert deployment is not None, "an arm offers only efforts it has a deployment for"
-        fitting = [head for head in heads if head.think == effort.think]
-        own = [head for head in fitting if head.model == deployment.router_name]
-        known = own or [head for head in fitting if head.model == ANY_MODEL]
-        if known:
-            mixes[effort] = _mix(effort, sorted(known, key=_budget))
-    return mixes
-
-
-def _budget(head: Any) -> float:
-    return math.inf if head.budget is None else float(head.budget)
-
-
-def _mix(effort: Effort, heads: list[Any]) -> Mix:
-    """The heads on both sides of a budget, on a logarithmic scale; at the ends, and without thinking, one head."""
-    wanted = size(effort)
-    below = [h for h in heads if _budget(h) <= wanted]
-    above = [h for h in heads if _budget(h) >= wanted]
-    if not effort.think or not below or not above:
-        end = heads[0] if not effort.think or not below else heads[-1]
-        return end, end, 0.0
-    low, high = below[-1], above[0]
-    if _budget(low) == _budget(high) or math.isinf(_budget(high)):
-        return (low, low, 0.0) if not math.isinf(wanted) else (high, high, 0.0)
-    share = math.log(wanted / _budget(low)) / math.log(_budget(high) / _budget(low))
-    return low, high, share
+        models = {head.model for head in heads if head.think == effort.think}
+        for name in (deployment.router_name, ANY_MODEL):
+            if name in models:
+                known[effort] = name
+                break
+    return known

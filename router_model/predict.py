@@ -123,9 +123,12 @@ class Predictor:
         row = np.concatenate([reading.row, np.array(probe.inputs(), np.float32)])
         return known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
 
-    def surface(self, efforts: Sequence[Head]) -> Surface:
-        """Forecasts for these efforts, whether or not it has heads for just their budgets. KeyError: it knows none."""
-        return Surface(self.heads, efforts)
+    def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
+        """Forecasts for efforts, whether or not it has heads for just their budgets. KeyError: it knows nothing of one.
+
+        Each effort is a model, whether it thinks, and its budget (None: unlimited).
+        """
+        return Surface(self.heads, [Head(*effort) for effort in efforts])
 
     def at(self, surface: Surface, scores: Scores, reading: Reading, probed: int | None = None) -> Scores:
         """The forecasts of the efforts of a surface, from those of the heads; after a probe, `probed` is its head."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter,
 from gateway.families.table import family
 from gateway.settings import parse
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Ask, Call, Deployment, Effort, Forecast
+from router_model.predict import Head, Scores, Surface
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -30,19 +31,6 @@ CALL = Call("id", "chat", "m", {"messages": [{"role": "user", "content": "hi"}]}
 PACES = {"d": Pace(ttft_s=1.0, tpot_s=0.1)}
 
 
-@dataclass(frozen=True)
-class Head:
-    model: str
-    think: bool
-    budget: int | None
-
-
-class Scores(NamedTuple):
-    p_correct: list[float]
-    thinking_tokens: list[float]
-    answer_tokens: list[float]
-
-
 class Predictor:
     """Knows the efforts none, 16, 64 and unlimited of each model; P(correct) and tokens are easy to check by hand."""
 
@@ -50,7 +38,7 @@ class Predictor:
     probes_known = frozenset[int]()
 
     def __init__(self, *models: str) -> None:
-        budgets = [(False, 0), (True, 16), (True, 64), (True, None)]
+        budgets = [(False, None), (True, 16), (True, 64), (True, None)]
         self.heads = tuple(Head(m, think, b) for m in models for think, b in budgets)
         self._models = models
 
@@ -68,6 +56,12 @@ class Predictor:
         n = len(self._models)
         return Scores([0.4, 0.6, 0.8, 0.9] * n, [0.0, 16.0, 40.0, 100.0] * n, [10.0] * 4 * n)
 
+    def surface(self, efforts: Any) -> Surface:
+        return Surface(self.heads, [Head(*effort) for effort in efforts])
+
+    def at(self, surface: Surface, scores: Scores, reading: str, probed: int | None = None) -> Scores:
+        return surface(scores, [[-0.1, 0.0, 0.1]] * len(self.heads))
+
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
         return 0.01 * (1 - x)
 
@@ -78,10 +72,10 @@ def test_a_learned_router_scores_the_efforts_on_offer() -> None:
     forecast = router.forecast(CALL, ARM)
     assert forecast is not None and forecast.router == "by-hand-1"
     assert [f.effort for f in forecast.efforts] == list(EFFORTS)
-    # 32 lies half-way between 16 and 64 on a logarithmic scale.
+    # Thoughts are of 100 tokens, so budgets of 16, 32 and 64 are all spent, and none of them covers any.
     assert [f.p_correct for f in forecast.efforts] == pytest.approx([0.4, 0.6, 0.7, 0.8, 0.9])
-    assert [f.thinking_tokens for f in forecast.efforts] == pytest.approx([0, 16, 28, 40, 100])
-    assert [f.seconds for f in forecast.efforts] == pytest.approx([2.0, 3.6, 4.8, 6.0, 12.0])
+    assert [f.thinking_tokens for f in forecast.efforts] == pytest.approx([0, 16, 24, 40, 100])
+    assert [f.seconds for f in forecast.efforts] == pytest.approx([2.0, 3.6, 4.4, 6.0, 12.0])
     assert forecast.price_at(0.5, "auto") == 0.005
 
 

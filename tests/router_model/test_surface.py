@@ -77,7 +77,7 @@ def test_left_out_budgets_are_told_by_their_neighbours(predictor: Predictor, tmp
     )
     table = outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
     arm = next(i for i, arm in enumerate(table.arms) if arm.budget == 32)
-    surface = part.surface([Head("m", True, 32)])
+    surface = part.surface([("m", True, 32)])
     told = []
     for prompt in table.prompts:
         reading = part.read(prompt.messages)
