@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ from gateway.settings import Settings
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 
+log = logging.getLogger("thinkgate")
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -72,6 +75,8 @@ def make_parts(settings: Settings) -> Parts:
     models = build.catalogue(settings, deployments, speeds)
     for model in models:
         metrics.serves(model.name, model.router.version)
+        for line in model.unpromised:
+            log.error("%s", line)
     upstream = Upstream(deployments, lambda name: metrics.retries.labels(name).inc())
     gates = {name: Gate(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()}
     return Parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -99,13 +100,22 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
             predictors[model.router] = _router(model.router, paces)
         arms = _arms(model, known, resolve, levels)
         ask = model.policy.probe if isinstance(model.policy, settings.ProbeSettings) else "never"
+        router = predictors[model.router]
+        promises = {}
+        if model.policy.kind == "contract":
+            arms = tuple(_promisable(arm, router, model, resolve) for arm in arms)
         for arm in arms:
-            predictors[model.router].knows(arm, ask)
+            router.knows(arm, ask)
+            if model.policy.kind == "contract":
+                promises[arm.name] = router.promise(
+                    arm, policies.contract_of(model.policy), _between(arm, model, resolve)
+                )
         return Model(
             name=name,
             arms=arms,
+            promises=promises,
             policy=policies.make(model.policy, resolve),
-            router=predictors[model.router],
+            router=router,
             terms=Terms(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
         )
@@ -250,12 +260,26 @@ def _legal(
     return tuple(sorted(efforts.values(), key=size))
 
 
+def _promisable(arm: Arm, router: EffortRouter, model: settings.Model, resolve: policies.Resolve) -> Arm:
+    """The arm with those efforts that something can be promised of, unless the strongest allowed is not among them."""
+    tried, between = router.tried(arm), _between(arm, model, resolve)
+    return replace(arm, efforts=tried) if between and between[-1] in tried else arm
+
+
+def _between(arm: Arm, model: settings.Model, resolve: policies.Resolve) -> list[Effort]:
+    """The arm's efforts within the bounds of its policy, weakest first."""
+    assert model.policy.kind == "contract", "others promise nothing"
+    least, most = (size(resolve(bound)) for bound in (model.policy.floor, model.policy.ceiling))
+    return [effort for effort in arm.efforts if least <= size(effort) <= most]
+
+
 def _offered(model: settings.Model) -> list[str | int]:
     """What the policy may choose of its own accord."""
     policy = model.policy
     if policy.kind == "fixed":
         return [policy.effort]
-    return ["none", *policy.budgets, policy.floor, policy.ceiling, policy.default_effort]
+    ends = [policy.floor, policy.ceiling, *([] if policy.default_effort is None else [policy.default_effort])]
+    return ["none", *policy.budgets, *ends]
 
 
 def _named(name: str | None, known: Mapping[str, Deployment]) -> Deployment | None:

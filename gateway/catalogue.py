@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.effort_router import EffortRouter
 from gateway.efforts import LEVELS
 from gateway.errors import UnknownModel
 from gateway.families.terms import Terms
 from gateway.policies import Policy
-from gateway.types import Arm, Effort
+from gateway.types import Arm, Effort, Promised
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A public name. `level_of` names an effort by the model's levels."""
+    """A public name. `level_of` names an effort by the model's levels; `promises` are those of a contract, by arm."""
 
     name: str
     arms: tuple[Arm, ...]
@@ -23,6 +23,16 @@ class Model:
     router: EffortRouter
     terms: Terms
     level_of: Callable[[Effort], str]
+    promises: Mapping[str, Promised] = field(default_factory=dict)
+
+    @property
+    def unpromised(self) -> list[str]:
+        """A line for every arm under a contract of which nothing can be promised."""
+        return [
+            f"model {self.name}: nothing can be promised of arm {arm}, so everybody thinks fully ({promised.why})"
+            for arm, promised in self.promises.items()
+            if not promised.kept
+        ]
 
     @property
     def levels(self) -> Mapping[str, Effort]:

@@ -11,8 +11,19 @@ from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from gateway.backends.pace import Pace, Paces
-from gateway.efforts import size
-from gateway.types import NO_THINKING, Arm, Ask, Call, Effort, EffortForecast, Forecast, Probe
+from gateway.efforts import size, words
+from gateway.types import (
+    NO_THINKING,
+    Arm,
+    Ask,
+    Call,
+    Contract,
+    Effort,
+    EffortForecast,
+    Forecast,
+    Probe,
+    Promised,
+)
 
 log = logging.getLogger("thinkgate")
 
@@ -33,6 +44,14 @@ class EffortRouter(Protocol):
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         """One forecast per effort of the arm that the router knows; None if it knows none. May raise."""
+        ...
+
+    def tried(self, arm: Arm) -> tuple[Effort, ...]:
+        """The arm's efforts of which it has seen outcomes of just this effort, of just the arm's own deployments."""
+        ...
+
+    def promise(self, arm: Arm, contract: Contract, efforts: Sequence[Effort]) -> Promised:
+        """What can be promised, choosing between these of the arm's efforts, weakest first; kept for its forecasts."""
         ...
 
     def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
@@ -97,6 +116,11 @@ class Predictor(Protocol):
     def wants_probe(self, reading: Any, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float: ...
+    def promised(
+        self, max_regret: float, confidence: float, horizon: int | None, net: bool, ask: Ask, efforts: Sequence[int]
+    ) -> Any:
+        """The price at which a contract is kept, and what it did on tried prompts."""
+        ...
 
 
 async def ask(router: EffortRouter, call: Call, arm: Arm, deadline_s: float) -> Forecast | None:
@@ -138,11 +162,17 @@ class NoRouter:
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return None
 
+    def tried(self, arm: Arm) -> tuple[Effort, ...]:
+        return ()
+
+    def promise(self, arm: Arm, contract: Contract, efforts: Sequence[Effort]) -> Promised:
+        return Promised(None, None, why=f"the router {self.version!r} rests on no outcomes")
+
     def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
         return forecast
 
 
-class ConstantRouter:
+class ConstantRouter(NoRouter):
     """The same forecast for every prompt: the baseline that a learned router must beat.
 
     Thinking helps with diminishing returns; at any dial position every request gets the same effort.
@@ -158,9 +188,6 @@ class ConstantRouter:
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         return Forecast(self.version, tuple(self._one(effort, arm) for effort in arm.efforts), self._price_at)
-
-    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
-        return forecast
 
     def _one(self, effort: Effort, arm: Arm) -> EffortForecast:
         budget = min(size(effort), 1e5)
@@ -189,6 +216,7 @@ class _Known:
     paced: tuple[tuple[Effort, Pace], ...]
     asked: int | None
     price_at: Callable[[float, Ask], float]
+    promises: dict[Contract, Promised]
 
     def efforts(self, scores: Scores, reading: Any, probed: bool) -> tuple[EffortForecast, ...]:
         """`probed`: the answer without thinking is there already, and costs nothing more."""
@@ -214,21 +242,61 @@ class PredictorRouter:
         self._known: dict[Arm, _Known] = {}
 
     def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
+        known = self._known.get(arm) or self._learn(arm)
+        if known is None:
+            return False
+        known.predictor.price_for_dial(0.5, ask)  # the first one makes a table
+        return True
+
+    def _learn(self, arm: Arm) -> _Known | None:
         models = known_efforts(arm, self._predictor.heads)
         if not models:
-            return False
+            return None
         own = self._predictor.restricted(set(models.values()))
         surface = own.surface([(model, effort.think, effort.budget) for effort, model in models.items()])
         none = dict(zip(models, surface.nearest, strict=True)).get(NO_THINKING)
-        own.price_for_dial(0.5, ask)  # the first one makes a table
-        self._known[arm] = _Known(
+        known = self._known[arm] = _Known(
             own,
             surface,
             tuple((effort, _pace(arm, effort, self._paces)) for effort in models),
             none if none in own.probes_known else None,
             lru_cache(DIALS)(own.price_for_dial),
+            {},
         )
-        return True
+        return known
+
+    def tried(self, arm: Arm) -> tuple[Effort, ...]:
+        heads = {(head.model, head.think, head.budget) for head in self._predictor.heads}
+        return tuple(effort for effort in arm.efforts if _head_of(effort, arm) in heads)
+
+    def promise(self, arm: Arm, contract: Contract, efforts: Sequence[Effort]) -> Promised:
+        known = self._known.get(arm)
+        if known is None or not efforts or not {*efforts} <= {*self.tried(arm)}:
+            what = words(efforts[-1]) if efforts else "anything"
+            return Promised(None, None, why=f"the router {self.version} has seen no outcomes of {what}")
+        at = {effort: head for (effort, _), head in zip(known.paced, known.surface.nearest, strict=True)}
+        heads = [at[effort] for effort in efforts]
+
+        def by(ask: Ask) -> Any:
+            return known.predictor.promised(*contract[:4], ask, heads)
+
+        asks = contract.ask != "never" and known.asked == heads[0] and len(heads) > 1
+        direct, asking = by("never"), by(contract.ask) if asks else None
+        shown = direct if asking is None else asking
+        why = None
+        if shown.price is None:
+            why = f"no price keeps it on the {shown.prompts} prompts of {self.version}: too few, or it knows too little"
+        found = known.promises[contract] = Promised(
+            None if asking is None else asking.price,
+            direct.price,
+            shown.prompts,
+            shown.harmed,
+            shown.bound,
+            shown.loss,
+            shown.saved,
+            why,
+        )
+        return found
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         known = self._known.get(arm)
@@ -244,6 +312,7 @@ class PredictorRouter:
             strange=predictor.is_strange(reading),
             worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
             reading=reading,
+            promised=known.promises.get,
         )
 
     def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
@@ -251,6 +320,13 @@ class PredictorRouter:
         scores = known.predictor.scores(forecast.reading, known.predictor.probe(*probe), known.asked)
         efforts = known.efforts(scores, forecast.reading, probed=True)
         return replace(forecast, efforts=efforts, probed=True, worth_asking=None)
+
+
+def _head_of(effort: Effort, arm: Arm) -> tuple[str, bool, int | None]:
+    """What the head of just this effort says of itself."""
+    deployment = arm.deployment_for(effort)
+    assert deployment is not None, "an arm offers only efforts it has a deployment for"
+    return deployment.router_name, effort.think, effort.budget if effort.think else None
 
 
 def _pace(arm: Arm, effort: Effort, paces: Paces) -> Pace:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from gateway.efforts import clamp, size
-from gateway.settings import ClientSettings, DialSettings, FixedSettings, PolicySettings
+from gateway.settings import ClientSettings, ContractSettings, DialSettings, FixedSettings, PolicySettings
 from gateway.types import (
     NO_THINKING,
     UNLIMITED,
     Ask,
     Asking,
     Call,
+    Contract,
     Decision,
     Effort,
     EffortForecast,
@@ -152,6 +153,37 @@ class Dial:
         return self.buyer.buy(call, forecast, Prices(price, self.price_of_waiting))
 
 
+@dataclass(frozen=True, slots=True)
+class ByContract:
+    """The price that keeps a promise on the router's own trial; if there is none, the strongest effort for everybody.
+
+    The trial says nothing of requests that are strange to the router: they get the default.
+    """
+
+    buyer: Buyer
+    contract: Contract
+    has_dial: ClassVar[bool] = False
+
+    def wants_forecast(self, call: Call) -> bool:
+        return call.requested is None
+
+    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+        bounds = self.buyer.bounds
+        if call.requested is not None:
+            return bounds.honour(call.requested, call)
+        if forecast is None:
+            return self.buyer.without_forecast(call)
+        promised = forecast.promised(self.contract)
+        asks = self.contract.ask != "never" and (forecast.probed or forecast.worth_asking is not None)
+        price = None if promised is None else promised.asking if asks else promised.direct
+        if price is None:
+            return Decision(bounds.within(bounds.ceiling, call), "policy", 1.0, FREE, forecast)
+        prices = Prices(price)
+        if forecast.strange and not forecast.probed:
+            return Decision(bounds.within(bounds.default, call), "fallback", 1.0, prices, forecast)
+        return self.buyer.buy(call, forecast, prices)
+
+
 def _best(allowed: Iterable[EffortForecast], prices: Prices) -> EffortForecast:
     # max() keeps the first of equals: at equal worth the weaker effort wins.
     return max(allowed, key=lambda one: worth(one, prices))
@@ -173,11 +205,18 @@ def _fixed(settings: FixedSettings, resolve: Resolve) -> Policy:
     return Fixed(resolve(settings.effort))
 
 
-def _bounds(settings: ClientSettings | DialSettings, resolve: Resolve) -> Bounds:
-    return Bounds(resolve(settings.floor), resolve(settings.ceiling), resolve(settings.default_effort))
+def _bounds(settings: ClientSettings | DialSettings | ContractSettings, resolve: Resolve) -> Bounds:
+    default = settings.ceiling if settings.default_effort is None else settings.default_effort
+    return Bounds(resolve(settings.floor), resolve(settings.ceiling), resolve(default))
 
 
-def _buyer(settings: DialSettings, resolve: Resolve) -> Buyer:
+def contract_of(settings: ContractSettings) -> Contract:
+    return Contract(
+        settings.max_regret, settings.confidence, settings.horizon, settings.counts == "net", settings.probe
+    )
+
+
+def _buyer(settings: DialSettings | ContractSettings, resolve: Resolve) -> Buyer:
     asking = Asking(settings.probe_tokens, settings.probe_wait_s)
     return Buyer(_bounds(settings, resolve), settings.probe, asking)
 
@@ -191,8 +230,17 @@ def _dial(settings: DialSettings, resolve: Resolve) -> Policy:
     return Dial(_buyer(settings, resolve), settings.dial, lowest, highest, settings.price_of_waiting)
 
 
+def _contract(settings: ContractSettings, resolve: Resolve) -> Policy:
+    return ByContract(_buyer(settings, resolve), contract_of(settings))
+
+
 # One row per policy: how it is made of its settings. `resolve` turns an effort's name in the configuration into one.
-POLICIES: Mapping[str, Callable[..., Policy]] = {"fixed": _fixed, "client": _client, "dial": _dial}
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    "fixed": _fixed,
+    "client": _client,
+    "dial": _dial,
+    "contract": _contract,
+}
 
 
 def make(settings: PolicySettings, resolve: Resolve) -> Policy:

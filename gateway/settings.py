@@ -199,7 +199,39 @@ class DialSettings(ProbeSettings):
     """The thinking budgets to choose from."""
 
 
-PolicySettings = Annotated[FixedSettings | ClientSettings | DialSettings, Field(discriminator="kind")]
+class ContractSettings(ProbeSettings):
+    """A promise: at most so much less accuracy than thinking fully, which the router turns into a price.
+
+    It is about traffic like that the router was trained on, and about requests for which neither the client nor a key
+    names or bounds the effort.
+    """
+
+    kind: Literal["contract"]
+    max_regret: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """The share of requests that may be harmed: wrong, where the strongest effort would have been right."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    horizon: Annotated[int, Field(ge=1)] | None = None
+    """How many next requests it is a promise about; if left out, traffic in the long run."""
+    counts: Literal["harm", "net"] = "harm"
+    """Whether only losses count, or what is gained elsewhere is set against them."""
+    default_effort: EffortName | None = None
+    """For requests that are strange to the router, and where there is no forecast: the ceiling if left out, with which
+    nothing is lost; whoever names less leaves these requests out of the promise."""
+    floor: EffortName = "none"
+    ceiling: EffortName = "max"
+    budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]
+    """The thinking budgets to choose from: those with outcomes in the router's training data."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ContractSettings:
+        if self.counts == "net" and self.horizon is not None:
+            raise ValueError("a promise on a horizon is about harm alone: leave `counts` or `horizon` out")
+        return self
+
+
+PolicySettings = Annotated[
+    FixedSettings | ClientSettings | DialSettings | ContractSettings, Field(discriminator="kind")
+]
 
 
 class Backends(Strict):

@@ -184,6 +184,44 @@ class EffortForecast(NamedTuple):
     seconds: float
 
 
+class Contract(NamedTuple):
+    """At most `max_regret` less accuracy than the strongest effort allowed, at this confidence.
+
+    On traffic in the long run or, with a `horizon`, on the next so many requests themselves. `net`: gains count against
+    losses; else every request that loses what that effort would have got right does. `ask`: whether probes are asked.
+    """
+
+    max_regret: float
+    confidence: float
+    horizon: int | None = None
+    net: bool = False
+    ask: Ask = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What can be promised under a contract: prices of a token, where a request may be asked for a probe and where not.
+
+    None: no price keeps the contract there, so the strongest effort is taken. It rests on so many `prompts`, of which
+    `harmed` lost something; `bound` is the upper bound on their share, `loss` the loss of accuracy, gains counted, and
+    `saved` the share of the strongest effort's tokens. `why` says what stands against a promise.
+    """
+
+    asking: float | None
+    direct: float | None
+    prompts: int = 0
+    harmed: int = 0
+    bound: float = 0.0
+    loss: float = 0.0
+    saved: float = 0.0
+    why: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything is bought under it."""
+        return self.asking is not None or self.direct is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """The forecasts of one request, one per effort on offer, weakest first, and the version of the router behind them.
@@ -194,6 +232,7 @@ class Forecast:
     `worth_asking` says whether to ask for a probe first, given the worth of the best effort that thinks and what a
     probe costs, both in P(correct); None: there can be no probe. `probed`: this is the forecast after one, in which the
     effort without thinking costs nothing more. `reading` is for the router alone: what it made of the request.
+    `promised` gives what was promised under a contract, None where nothing was.
     """
 
     router: str
@@ -203,6 +242,7 @@ class Forecast:
     probed: bool = False
     worth_asking: Callable[[float, float], bool] | None = field(default=None, compare=False, repr=False)
     reading: Any = field(default=None, compare=False, repr=False)
+    promised: Callable[[Contract], Promised | None] = field(default=lambda contract: None, compare=False, repr=False)
 
     def unasked(self) -> Forecast:
         """The same where there can be no probe."""
@@ -450,6 +490,7 @@ __all__ = [
     "Asking",
     "BackendKind",
     "Call",
+    "Contract",
     "Decision",
     "Deployment",
     "Effort",
@@ -466,6 +507,7 @@ __all__ = [
     "Pressure",
     "Prices",
     "Probe",
+    "Promised",
     "Reason",
     "Record",
     "Usage",

@@ -28,7 +28,7 @@ from router_model.trees import F32
 from router_model.trial import Trial
 
 __all__ = [
-    "STRANGE", "ArtifactError", "Ask", "Contract", "Head", "Predictor", "Probe", "Promise", "Quantiles", "Reading",
+    "STRANGE", "ArtifactError", "Ask", "Head", "Predictor", "Probe", "Promise", "Quantiles", "Reading",
     "Scores", "Surface", "Trial", "load",
 ]  # fmt: skip
 
@@ -212,12 +212,14 @@ class Predictor:
 
         return sorted(range(len(self.heads)), key=place)
 
-    def promise(self, contract: Contract, ask: Ask, efforts: Sequence[int], net: bool = False) -> Promise:
+    def promised(
+        self, max_regret: float, confidence: float, horizon: int | None, net: bool, ask: Ask, efforts: Sequence[int]
+    ) -> Promise:
         """The price of a token at which a policy that asks first, or does not, keeps a contract over these heads.
 
         They are as `trial` takes them; the last is what losses are measured by.
         """
-        return promise.of(self.trial(ask, efforts), contract, net)
+        return promise.of(self.trial(ask, efforts), Contract(max_regret, confidence, horizon), net)
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
         """The price of a token, in P(correct), at dial position `x`, for a policy that asks first or does not.

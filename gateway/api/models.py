@@ -15,6 +15,7 @@ from gateway.api import capabilities, checks
 from gateway.catalogue import Catalogue, Model
 from gateway.errors import InvalidRequest
 from gateway.families.compiler import Enforce
+from gateway.policies import ByContract
 
 Json = dict[str, Any]
 MOST_ON_A_PAGE = 1000
@@ -65,7 +66,29 @@ def _card(model: Model, created: int, found: capabilities.Capabilities) -> Json:
         "max_tokens": longest,
         "capabilities": capabilities.anthropics(found),
         "reasoning": capabilities.openrouters(found),
+        **_contract(model),
     }
+
+
+def _contract(model: Model) -> Json:
+    """What is promised of a model under a contract; nothing of any other."""
+    if not isinstance(model.policy, ByContract):
+        return {}
+    contract = model.policy.contract
+    promises = [
+        {
+            "arm": arm,
+            "kept": promised.kept,
+            "price": promised.direct if promised.asking is None else promised.asking,
+            "prompts": promised.prompts,
+            "harm_bound": promised.bound if promised.kept else None,
+            "tokens_saved": promised.saved if promised.kept else None,
+            "why": promised.why,
+        }
+        for arm, promised in model.promises.items()
+    ]
+    told = {"max_regret": contract.max_regret, "confidence": contract.confidence, "horizon": contract.horizon}
+    return {"contract": {**told, "counts": "net" if contract.net else "harm", "promises": promises}}
 
 
 def _page(models: Sequence[Model], query: QueryParams, card: Callable[[Model], Json]) -> Json:

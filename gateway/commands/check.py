@@ -13,7 +13,7 @@ from gateway.families import tell
 from gateway.families import words as family_words
 from gateway.serving.admin import admin_key
 from gateway.settings import Settings
-from gateway.types import Arm, Deployment, Effort, Fault
+from gateway.types import Arm, Deployment, Effort, Fault, Promised
 
 _STRICT: Mapping[bool | str, str] = {
     True: "refused, with the list of what can be",
@@ -139,6 +139,8 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
     yield f"  Levels that clients may name: {_levels(model.levels)}."
     yield f"  What cannot be told to a model is {_STRICT[model.terms.strict]}."
     yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
+    for name, promised in model.promises.items():
+        yield f"    {_promised(name, promised)}"
     yield f"  Router: {_router(model)}"
     answer = model.terms.answer
     yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
@@ -178,10 +180,34 @@ def _policy(policy: settings.PolicySettings) -> str:
     bounds = f"never below {policy.floor} nor above {policy.ceiling}"
     if policy.kind == "client":
         return f"the client decides, {bounds}; {policy.default_effort} if it does not say."
+    if policy.kind == "contract":
+        when = "in the long run" if policy.horizon is None else f"on the next {policy.horizon} requests"
+        what = "harmed" if policy.counts == "harm" else "lost, set against what is gained,"
+        others = "thought about fully" if policy.default_effort is None else f"given {policy.default_effort}"
+        return (
+            f"at most {policy.max_regret:.2%} of requests are {what} {when}, at {policy.confidence:.0%} confidence, "
+            f"beside the strongest effort for everybody; {bounds}; a level that a client names is honoured; requests "
+            f"that are strange to the router are {others}. Efforts without outcomes in its training data are left out."
+        )
     lowest, highest = policy.dial_bounds
     return (
         f"the router decides at dial {policy.dial:g} (0 cheapest, 1 best; clients may move it within {lowest:g} and "
         f"{highest:g}), {bounds}; a level that a client names is honoured; {policy.default_effort} if the router fails."
+    )
+
+
+def _promised(arm: str, promised: Promised) -> str:
+    if not promised.kept:
+        return f"NO PROMISE for arm {arm}: {promised.why}. Everybody thinks fully."
+    prices = [
+        f"{'the strongest effort' if price is None else f'{price:.4g} of P(correct) a token'} {where}"
+        for price, where in ((promised.asking, "with a probe"), (promised.direct, "without one"))
+        if price is not None or where == "without one"
+    ]
+    return (
+        f"Arm {arm}: {', '.join(prices)}. On {promised.prompts} prompts {promised.harmed} were harmed (at most "
+        f"{promised.bound:.2%} of all), accuracy changed by {-100 * promised.loss:+.2f} points and "
+        f"{promised.saved:.0%} of the strongest effort's tokens were saved."
     )
 
 
@@ -193,4 +219,6 @@ def _router(model: Model) -> str:
     if unknown:
         names = ", ".join(name for arm in unknown for name in arm.models)
         return f"{router.version}, which knows nothing about {names}: the default effort is applied."
+    if router.version == "constant":
+        return "constant."
     return f"{router.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."

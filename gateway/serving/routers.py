@@ -74,6 +74,8 @@ class Routers:
         self._catalogue.renew(fresh)
         for model in fresh:
             log.warning("model %s: router %s, after %s", model.name, model.router.version, before[model.name])
+            for line in model.unpromised:
+                log.error("%s", line)
             self._metrics.serves(model.name, model.router.version, before[model.name])
         return "loaded"
 

@@ -7,8 +7,19 @@ from itertools import product
 import pytest
 
 from gateway.efforts import LEVELS, clamp, from_budget, level_of, size, words
-from gateway.policies import Bounds, Buyer, Client, Dial, Fixed, Policy, worth
-from gateway.types import NO_THINKING, UNLIMITED, Call, Effort, EffortForecast, Forecast, Load, Pressure, Prices
+from gateway.policies import Bounds, Buyer, ByContract, Client, Dial, Fixed, Policy, worth
+from gateway.types import (
+    NO_THINKING,
+    UNLIMITED,
+    Call,
+    Contract,
+    Effort,
+    EffortForecast,
+    Forecast,
+    Load,
+    Pressure,
+    Prices,
+)
 
 LOW, HIGH = Effort(True, 32), Effort(True, 256)
 IDLE = Load()
@@ -31,6 +42,7 @@ POLICIES: list[Policy] = [
     Client(Bounds(NO_THINKING, HIGH, LOW)),
     Dial(Buyer(Bounds(NO_THINKING, UNLIMITED, LOW)), 0.5),
     Dial(Buyer(Bounds(LOW, HIGH, LOW)), 0.5, 0.2, 0.8, 0.01),
+    ByContract(Buyer(Bounds(default=UNLIMITED)), Contract(0.01, 0.95)),
 ]
 
 
@@ -92,7 +104,7 @@ def test_without_a_forecast_the_default() -> None:
 
 
 def test_a_router_is_not_asked_in_vain() -> None:
-    assert [policy.wants_forecast(call()) for policy in POLICIES] == [False, False, True, True]
+    assert [policy.wants_forecast(call()) for policy in POLICIES] == [False, False, True, True, True]
     assert not any(policy.wants_forecast(call(LOW)) for policy in POLICIES)
 
 
