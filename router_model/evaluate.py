@@ -26,6 +26,7 @@ from router_model import (
     probing,
     promises,
     report,
+    token_ranges,
 )
 from router_model.asking import Views
 from router_model.crossval import Fold, Unit
@@ -155,6 +156,7 @@ def _figures(
     result |= frontier.figures(chosen, forecasts, result)
     result["datasets"] = by_dataset.rows(chosen, forecasts)
     result["probe"] = probing.figures(_probe_views(judged, chosen), chosen)
+    result["token_ranges"] = token_ranges.figures(judged, chosen)
     result["gaming"] = _gaming(judged, table)
     result["risk"] = promises.figures(chosen, forecasts)
     return result

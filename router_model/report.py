@@ -37,7 +37,9 @@ def text(result: dict[str, Any]) -> str:
     ]
     if result["dial"]:
         lines += ["", *_frontier_lines(result)]
-    return "\n".join(lines + _probe_lines(result) + _further_lines(result) + _dataset_lines(result))
+    return "\n".join(
+        lines + _range_lines(result) + _probe_lines(result) + _further_lines(result) + _dataset_lines(result)
+    )
 
 
 def columns(result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -124,6 +126,18 @@ def _frontier_lines(result: dict[str, Any]) -> list[str]:
             f"{'thinking ' if result['fixed'][-1]['thinking'] else ''}tokens (best price in hindsight)"
         )
     return lines
+
+
+def _range_lines(result: dict[str, Any]) -> list[str]:
+    found = result["token_ranges"]
+    if not found:
+        return []
+    told = (
+        f"{_percent(min(shares))} to {_percent(max(shares))} of {name}"
+        for kind, name in (("thinking", "thoughts"), ("answer", "answers"))
+        if (shares := [row["within"] for row in found[kind].values()])
+    )
+    return [f"token counts from the P10 to the P90 forecast: {', '.join(told)}, by effort (80 % would be right)"]
 
 
 def _probe_lines(result: dict[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import calibration, outcomes, predict
+from router_model import calibration, evaluate, outcomes, predict, report
+from router_model.outcomes import Arm
 from router_model.predict import Head, Predictor, Scores, Surface
 from router_model.surface import Thoughts
 from tests.router_model import tables
@@ -113,3 +114,14 @@ def test_quantiles_cover_what_they_promise() -> None:
         assert ((off >= low) & (off <= high)).mean() == pytest.approx(0.8, abs=0.03)
     few = calibration.spreads(forecast[:5], real[:5], np.ones((1, 2), np.float32))
     assert not few.any()
+
+
+def test_an_evaluation_says_how_often_counts_lie_in_their_range(predictor: Predictor, tmp_path: Path) -> None:
+    """In these tables every thought takes ten tokens a number, and every answer three."""
+    table = outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
+    found = evaluate.evaluate(predictor, table, Arm("m", "nothink"), Arm("m", "think"))
+    ranges = found["token_ranges"]
+    assert set(ranges["thinking"]) == {"m/think"} and set(ranges["answer"]) == {arm.name for arm in table.arms}
+    assert ranges["thinking"]["m/think"]["within"] > 0.6
+    assert all(row["within"] > 0.9 for row in ranges["answer"].values())
+    assert "token counts from the P10 to the P90 forecast" in report.text(found)

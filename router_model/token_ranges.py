@@ -1,0 +1,52 @@
+"""How well a router knows how many tokens it will take: how often real counts lie in the range it forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.crossval import Fold
+from router_model.outcomes import Outcomes
+
+F64 = NDArray[np.float64]
+
+
+def figures(judged: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outcomes) -> dict[str, Any] | None:
+    """For thoughts and for answers, by effort: the share of counts from P10 to P90 and the share up to P50.
+
+    Counts are whole, and so are the ends of a range to them. Thoughts only where no budget cuts them. None where
+    thinking and answer were not counted apart.
+    """
+    if np.isnan(chosen.completion).any() or np.isnan(chosen.thinking).any():
+        return None
+    ranges = _ranges(judged, chosen)
+    real = {"thinking": chosen.thinking, "answer": chosen.completion - chosen.thinking}
+    found: dict[str, Any] = {}
+    for kind, counts in real.items():
+        columns = [j for j, arm in enumerate(chosen.arms) if kind == "answer" or (arm.think and arm.budget is None)]
+        found[kind] = {
+            chosen.arms[j].name: {
+                "within": float(((counts[:, j] >= low - 0.5) & (counts[:, j] <= high + 0.5)).mean()),
+                "up_to_median": float((counts[:, j] <= half + 0.5).mean()),
+                "median_width": float(np.median(high - low)),
+            }
+            for j in columns
+            for low, half, high in [ranges[kind][:, :, j]]
+        }
+    return found
+
+
+def _ranges(judged: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outcomes) -> dict[str, F64]:
+    """P10, P50 and P90 of thoughts and answers, each [3, prompts, efforts]; heads of a group are taken as its first."""
+    found = {kind: np.zeros((3, len(chosen), len(chosen.arms))) for kind in ("thinking", "answer")}
+    for (predictor, rows), heads in judged:
+        first = [group[0] for group in heads]
+        for i in rows.tolist():
+            reading = predictor.read(chosen.prompts[i].messages, chosen.prompts[i].tools)
+            told = predictor.quantiles(predictor.scores(reading), reading)
+            found["thinking"][:, i] = np.array(told.thinking)[:, first]
+            found["answer"][:, i] = np.array(told.answer)[:, first]
+    return found
