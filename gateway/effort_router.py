@@ -42,6 +42,10 @@ class EffortRouter(Protocol):
         """
         ...
 
+    def heeds_probes(self, arm: Arm) -> bool:
+        """Whether probes tell it anything about an arm that it knows."""
+        ...
+
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         """One forecast per effort of the arm that the router knows; None if it knows none. May raise."""
         ...
@@ -157,6 +161,9 @@ class NoRouter:
     version = "none"
 
     def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
+        return False
+
+    def heeds_probes(self, arm: Arm) -> bool:
         return False
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
@@ -297,6 +304,10 @@ class PredictorRouter:
             why,
         )
         return found
+
+    def heeds_probes(self, arm: Arm) -> bool:
+        known = self._known.get(arm)
+        return known is not None and known.asked is not None
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         known = self._known.get(arm)

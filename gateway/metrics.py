@@ -54,7 +54,7 @@ class Metrics:
         )
         self.tokens = Counter(
             "thinkgate_tokens",
-            "Tokens as the backends report them; kind is prompt, reasoning or answer.",
+            "Tokens as the backends report them; kind is prompt, reasoning, answer, or probe: of those thrown away.",
             ("model", "kind"),
             registry=registry,
         )
@@ -115,6 +115,19 @@ class Metrics:
             "thinkgate_budget_exceeded_tokens",
             "Thinking tokens beyond the budgets that were granted.",
             ("deployment",),
+            registry=registry,
+        )
+        self.probes = Counter(
+            "thinkgate_probes",
+            "Short answers that were asked for first; outcome is kept, thrown_away, failed or unfinished.",
+            ("model", "outcome"),
+            registry=registry,
+        )
+        self.probe_seconds = Histogram(
+            "thinkgate_probe_seconds",
+            "How long probes took until they were decided by.",
+            ("model",),
+            buckets=SECONDS,
             registry=registry,
         )
         self.disagreements = Gauge(
@@ -189,10 +202,18 @@ class Metrics:
             model.answer.inc(max(record.completion_tokens - thought, 0))
             if record.decided is not None:
                 model.thinking.observe(thought)
+        if record.probe is not None:
+            self._probed(name, record)
         if record.verdict is not None:
             self._verdict(record.deployment, record.verdict).inc()
         if record.exceeded is not None:
             self.exceeded.labels(record.deployment).inc(record.exceeded)
+
+    def _probed(self, name: str | None, record: Record) -> None:
+        self.probes.labels(name, record.probe).inc()
+        self.probe_seconds.labels(name).observe((record.probe_ms or 0.0) / 1000)
+        if record.probe != "kept":
+            self.tokens.labels(name, "probe").inc(record.probe_tokens or 0)
 
     def _of_model(self, name: str | None) -> _OfModel:
         return _OfModel(

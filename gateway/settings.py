@@ -173,13 +173,14 @@ class ClientSettings(Strict):
 class ProbeSettings(Strict):
     """Whether a short answer without thinking is asked for first, with log-probabilities: for every policy that buys.
 
-    If it convinces it is the answer; if not, it is thrown away and the model thinks.
+    If it convinces it is the answer; if not, it is thrown away and the model thinks. Where there can be none, requests
+    of a kind that the router has never met get the default effort.
     """
 
     probe: Literal["auto", "always", "never"] = "auto"
     """`auto`: where it is worth its price, and of every request of a kind that the router has never met."""
     probe_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
-    """How many tokens of a stream are held back at most until it is decided by them; then the rest follows live."""
+    """By how many of its tokens it is decided: a stream is held back for so many at most, then the rest comes live."""
     probe_wait_s: Annotated[float, Field(gt=0)] = 10.0
     """How long that may take in seconds, from being sent to the backend; then the request goes on without it."""
 
@@ -192,7 +193,7 @@ class DialSettings(ProbeSettings):
     price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
     """What a second is worth, in units of P(correct)."""
     default_effort: EffortName = "low"
-    """Applied when there is no forecast."""
+    """Applied when there is no forecast, and to requests that are strange to the router and cannot be probed."""
     floor: EffortName = "none"
     ceiling: EffortName = "max"
     budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]

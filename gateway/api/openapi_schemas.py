@@ -136,6 +136,14 @@ SCHEMAS: Json = {
                 "enum": ["within", "over", "unknown", None],
                 "description": "Whether the backend kept to its budget; null: it had none",
             },
+            "probe": {
+                "enum": ["kept", "thrown_away", "failed", None],
+                "description": "What became of a short answer that was asked for first; null: none was",
+            },
+            "probe_tokens": {
+                "type": ["integer", "null"],
+                "description": "Its tokens, as far as it was heard; in the usage, too, if it was not kept",
+            },
         },
     },
     "Error": {

@@ -142,6 +142,8 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
     for name, promised in model.promises.items():
         yield f"    {_promised(name, promised)}"
     yield f"  Router: {_router(model)}"
+    if isinstance(given.policy, settings.ProbeSettings):
+        yield f"  Probes: {_probes(model, given.policy)}"
     answer = model.terms.answer
     yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
     if answer.maximum is not None:
@@ -208,6 +210,21 @@ def _promised(arm: str, promised: Promised) -> str:
         f"Arm {arm}: {', '.join(prices)}. On {promised.prompts} prompts {promised.harmed} were harmed (at most "
         f"{promised.bound:.2%} of all), accuracy changed by {-100 * promised.loss:+.2f} points and "
         f"{promised.saved:.0%} of the strongest effort's tokens were saved."
+    )
+
+
+def _probes(model: Model, policy: settings.DialSettings | settings.ContractSettings) -> str:
+    default = policy.ceiling if policy.default_effort is None else policy.default_effort
+    strange = f"a request of a kind that the router has never met gets {default}."
+    if policy.probe == "never":
+        return f"none are asked for; {strange}"
+    if not all(model.router.heeds_probes(arm) for arm in model.arms):
+        return f"the router does not know what they would tell; {strange}"
+    when = "wherever one can be" if policy.probe == "always" else "where it is worth it"
+    return (
+        f"a short answer without thinking is asked for first {when}; a stream is held back for up to "
+        f"{policy.probe_tokens} tokens, and after {policy.probe_wait_s:g} s it goes on without. Where none can be, "
+        f"{strange}"
     )
 
 

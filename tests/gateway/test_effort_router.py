@@ -17,7 +17,7 @@ from gateway.catalogue import Catalogue
 from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
 from gateway.families.table import family
 from gateway.settings import parse
-from gateway.types import NO_THINKING, UNLIMITED, Arm, Ask, Call, Deployment, Effort, Forecast
+from gateway.types import NO_THINKING, UNLIMITED, Arm, Ask, Call, Deployment, Effort, Forecast, Probe
 from router_model.predict import Head, Scores, Surface
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
@@ -105,6 +105,12 @@ class FailingRouter:
 
     def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
         return True
+
+    def heeds_probes(self, arm: Arm) -> bool:
+        return False
+
+    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+        raise AssertionError("there is no probe")
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         raise RuntimeError("no luck today")
