@@ -124,7 +124,7 @@ def test_without_a_configuration_the_embedded_models_are_served(tmp_path: Path, 
                 raw = client.chat.completions.with_raw_response.create(
                     model=model, messages=[{"role": "user", "content": "What is 17 + 25?"}], max_tokens=400
                 )
-                assert raw.headers["x-thinkgate-reason"] == "router"
+                assert raw.headers["x-thinkgate-reason"] in ("router", "probe")
                 assert raw.parse().choices[0].message.content
         engine = _engine_url(gateway.popen.pid)
         assert _alive(engine)
