@@ -72,7 +72,7 @@ def check(told: Told, form: Form, limited: bool) -> None:
     if budget != "unlimited":
         assert used <= int(budget)
     if form.decides:
-        assert told.headers["x-thinkgate-reason"] in ("router", "policy")
+        assert told.headers["x-thinkgate-reason"] in ("router", "probe", "fallback", "policy")
         assert form.budget is None or int(budget) <= form.budget
         return
     assert told.headers["x-thinkgate-reason"] == "client"
