@@ -9,7 +9,7 @@ from gateway.types import Arm, Call, Effort, Headers, Plan, Usage
 
 
 class Spent(NamedTuple):
-    """What a probe cost that was thrown away: tokens, which count as thought, and dollars."""
+    """What a probe cost that was thrown away: tokens, which quotas count as thought, and dollars."""
 
     tokens: int = 0
     dollars: float = 0.0

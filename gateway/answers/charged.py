@@ -1,7 +1,8 @@
-"""Usage as the client is told it, where a probe was thrown away: its tokens were thought in vain, and count as thought.
+"""Usage as the client is told it, where a probe was thrown away.
 
-They are added to the tokens of the completion, to all tokens, and to those of thinking where the backend counts them.
-The prompt is counted once, though two requests had it.
+Its tokens are told as `rejected_prediction_tokens`, OpenAI's word for what was written, is paid for, and is no part of
+the answer; like those they are among the tokens of the completion, and no part of the thought, which has a budget of
+its own. The prompt is counted once, though two requests had it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,15 @@ def charge(told: dict[str, Any], tokens: int) -> bool:
     usage = told.get("usage")
     if not isinstance(usage, dict):
         return False
-    _add(usage, ("completion_tokens", "total_tokens"), tokens)
+    for name in ("completion_tokens", "total_tokens"):
+        if type(usage.get(name)) is int:
+            usage[name] += tokens
     details = usage.get("completion_tokens_details")
-    if isinstance(details, dict):
-        _add(details, ("reasoning_tokens",), tokens)
+    usage["completion_tokens_details"] = {
+        **(details if isinstance(details, dict) else {}),
+        "rejected_prediction_tokens": tokens,
+    }
     return True
-
-
-def _add(counts: dict[str, Any], names: tuple[str, ...], tokens: int) -> None:
-    for name in names:
-        if type(counts.get(name)) is int:
-            counts[name] += tokens
 
 
 class Charged:

@@ -142,7 +142,7 @@ SCHEMAS: Json = {
             },
             "probe_tokens": {
                 "type": ["integer", "null"],
-                "description": "Its tokens, as far as it was heard; in the usage, too, if it was not kept",
+                "description": "Its tokens; if it was not kept, they are rejected_prediction_tokens of the usage",
             },
         },
     },

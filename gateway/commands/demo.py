@@ -47,7 +47,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request brought: score in [0,1], tokens, wall-clock seconds seen by the client."""
+    """What one request brought: score in [0,1], tokens, wall-clock seconds seen by the client.
+
+    `thinking_tokens` are with those of a probe that was thrown away: they, too, were spent on finding the answer.
+    """
 
     request_id: str
     score: float
@@ -90,7 +93,7 @@ async def _ask(client: openai.AsyncOpenAI, model: str, policy: Policy, prompt: P
     return Answer(
         request_id,
         verify(prompt, message.content, message.tool_calls),
-        (details.reasoning_tokens or 0) if details else 0,
+        (details.reasoning_tokens or 0) + (details.rejected_prediction_tokens or 0) if details else 0,
         usage.completion_tokens if usage else 0,
         latency,
     )
@@ -203,7 +206,8 @@ def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> 
         try:
             click.echo(
                 f"{len(prompts)} prompts that neither models nor router have seen (half instruct work, half "
-                f"reasoning), each once per policy, {CONCURRENCY} at a time"
+                f"reasoning), each once per policy, {CONCURRENCY} at a time. Tokens of probes that were thrown away are "
+                "among the thinking tokens."
             )
             results = asyncio.run(measure(f"{url}/v1", prompts, quick))
             decisions = _decision_times(records, sum(len(answers) for answers in results.values()))

@@ -30,7 +30,7 @@ def begun(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
 def finished(wanted: Wanted, exchange: Exchange, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
     """`usage` and `tier` are as the backend told them."""
     status = status_of(exchange.finish_reason)
-    body = _object(wanted, exchange, status, output) | {"usage": _usage(usage, exchange.usage)}
+    body = _object(wanted, exchange, status, output) | {"usage": _usage(usage, exchange.usage, exchange.wasted)}
     if status == "incomplete":
         body["incomplete_details"] = {"reason": _INCOMPLETE[str(exchange.finish_reason)]}
     else:
@@ -87,8 +87,8 @@ def _reasoning(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _usage(told: Any, used: Usage) -> dict[str, Any] | None:
-    """None if the backend did not say."""
+def _usage(told: Any, used: Usage, wasted: int) -> dict[str, Any] | None:
+    """With the tokens of a probe that was thrown away. None if the backend did not say."""
     if used.prompt_tokens is None or used.completion_tokens is None:
         return None
     details = told.get("prompt_tokens_details") if isinstance(told, Mapping) else None
@@ -98,9 +98,9 @@ def _usage(told: Any, used: Usage) -> dict[str, Any] | None:
             "cached_tokens": _count(details, "cached_tokens"),
             "cache_write_tokens": _count(details, "cache_write_tokens"),
         },
-        "output_tokens": used.completion_tokens,
+        "output_tokens": used.completion_tokens + wasted,
         "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens or 0},
-        "total_tokens": used.prompt_tokens + used.completion_tokens,
+        "total_tokens": used.prompt_tokens + used.completion_tokens + wasted,
     }
 
 
