@@ -206,8 +206,8 @@ def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> 
         try:
             click.echo(
                 f"{len(prompts)} prompts that neither models nor router have seen (half instruct work, half "
-                f"reasoning), each once per policy, {CONCURRENCY} at a time. Tokens of probes that were thrown away are "
-                "among the thinking tokens."
+                f"reasoning), each once per policy, {CONCURRENCY} at a time. Tokens of probes that were thrown away "
+                "are among the thinking tokens."
             )
             results = asyncio.run(measure(f"{url}/v1", prompts, quick))
             decisions = _decision_times(records, sum(len(answers) for answers in results.values()))

@@ -126,10 +126,10 @@ class HeldStream:
             self._held.append(self._stream.feed(chunk))
             if self.first_token is None and self._stream.saw_token:
                 self.first_token = time.perf_counter()
-            if self._stream.ended:
-                break
             if enough(self.heard):
                 return
+            if self._stream.ended:
+                break
         self._stream.finish()
 
     async def read(self) -> bytes:
@@ -146,7 +146,7 @@ class HeldStream:
                     yield events
                 if self._stream.ended:
                     break
-            self._stream.finish()
+        self._stream.finish()
         yield DONE
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:

@@ -1,0 +1,117 @@
+"""A router that can be told what to forecast, and a backend whose short answers are as sure as they are to be."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.effort_router import NoRouter
+from gateway.types import Arm, Ask, Call, EffortForecast, Forecast, Probe
+from tests.gateway.running import RunningGateway
+from tests.gateway.scripted import ANSWER, MODEL, Connection, obedient
+
+SURE, UNSURE = -0.01, -2.0
+PROMPT, USAGE = 7, {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+@dataclass
+class AskingRouter(NoRouter):
+    """Thinking brings 0.8, whatever is asked; a short answer whose mean log-probability is above -1 is right.
+
+    `seen` are the probes that it was told of; `tokens` is how long it takes short answers to be.
+    """
+
+    version: str = "asking"
+    strange: bool = False
+    asks: bool = True
+    tokens: float = 3.0
+    seen: list[Probe] = field(default_factory=list)
+
+    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
+        return True
+
+    def heeds_probes(self, arm: Arm) -> bool:
+        return True
+
+    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+        rows = tuple(self._one(effort, 0.5, self.tokens) for effort in arm.efforts)
+        return Forecast(
+            self.version, rows, lambda dial, ask: 1e-6, self.strange, worth_asking=lambda direct, cost: self.asks
+        )
+
+    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+        self.seen.append(probe)
+        right = 0.95 if probe.mean > -1 else 0.1
+        rows = tuple(self._one(one.effort, right, 0.0) for one in forecast.efforts)
+        return replace(forecast, efforts=rows, probed=True, worth_asking=None)
+
+    @staticmethod
+    def _one(effort: Any, right: float, tokens: float) -> EffortForecast:
+        budget = 1000.0 if effort.budget is None else float(effort.budget)
+        if not effort.think:
+            return EffortForecast(effort, right, 0.0, tokens, 0.1)
+        return EffortForecast(effort, 0.8 - 0.1 * abs(math.log2(budget / 64)), budget, 10.0, 1.0)
+
+
+def with_router(gateway: RunningGateway, router: AskingRouter, *names: str) -> RunningGateway:
+    """Models of a gateway forecast by this one."""
+    catalogue = gateway.parts.catalogue
+    catalogue.renew([replace(catalogue.find(name), router=router) for name in names or ("merged", "split")])
+    return gateway
+
+
+def entry(token: str, logprob: float) -> dict[str, Any]:
+    others = [{"token": token, "logprob": logprob}, {"token": "?", "logprob": logprob - 1.5}]
+    return {"token": token, "logprob": logprob, "bytes": [*token.encode()], "top_logprobs": others}
+
+
+def piece(token: str, logprob: float, finish: str | None = None) -> dict[str, Any]:
+    """A chunk with one token; an empty one is the end of the answer, which has a probability too."""
+    choice = {
+        "index": 0,
+        "delta": {"content": token} if token else {},
+        "logprobs": {"content": [entry(token, logprob)]},
+        "finish_reason": finish,
+    }
+    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": [choice]}
+
+
+def is_probe(connection: Connection) -> bool:
+    return bool(connection.request.body.get("logprobs"))
+
+
+@dataclass
+class Short:
+    """Answers probes with two words and an end, each of this log-probability, and all else as a thinking model does."""
+
+    logprob: float
+    words: Sequence[str] = ("five", " ok")
+
+    async def __call__(self, connection: Connection) -> None:
+        if not is_probe(connection):
+            await obedient(connection)
+        elif connection.request.body.get("stream"):
+            await self.stream(connection)
+        else:
+            message = {"role": "assistant", "content": "".join(self.words)}
+            told = {"content": [entry(word, self.logprob) for word in (*self.words, "")]}
+            choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": "stop"}
+            await connection.answer(200, json.dumps({**ANSWER, "choices": [choice], "usage": USAGE}).encode())
+
+    async def stream(self, connection: Connection) -> None:
+        await connection.begin_stream()
+        first = piece("", 0.0)
+        first["choices"][0] |= {"delta": {"role": "assistant", "content": ""}, "logprobs": None}
+        await connection.event(first)
+        for word in self.words:
+            await connection.event(piece(word, self.logprob))
+        await connection.event(piece("", self.logprob))
+        end = piece("", self.logprob, "stop")
+        end["choices"][0]["logprobs"] = None
+        await connection.event(end)
+        await connection.event({**end, "choices": [], "usage": USAGE})
+        await connection.event("[DONE]")
+        await connection.end_stream()
