@@ -13,6 +13,7 @@ from gateway.commands.keys import keys
 from gateway.errors import ConfigError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+RECIPE = click.Choice(["sharp", "steady", "auto"])
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -146,13 +147,22 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The artifact's folder.")
 @click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
 @click.option("--generic", is_flag=True, help="Also learn what holds for any model.")
-def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: bool) -> None:
+@click.option("--recipe", type=RECIPE, default="sharp", help="`steady` for outcomes of few samples; auto tries both.")
+@click.option(
+    "--expects",
+    type=click.Choice(["phrasings", "tasks"]),
+    default="phrasings",
+    help="What new requests will be: new phrasings of the tasks in the data, or new tasks.",
+)
+def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: bool, recipe: Any, expects: Any) -> None:
     """Train a router artifact on outcome tables."""
+    from router_model import recipes
     from router_model import train as trainer
     from router_model.outcomes import OutcomeError
 
     try:
-        trainer.run(data, out, models=models, generic=generic, say=click.echo)
+        choose = recipes.chosen(recipe, expects)
+        trainer.run(data, out, models=models, generic=generic, settings=choose, say=click.echo)
     except OutcomeError as error:
         raise ConfigError([str(error)]) from error
 
@@ -164,6 +174,7 @@ def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: b
     type=click.Choice(["prompt", "task", "dataset", "suite"]),
     help="Instead of --router: train on the rest of the data, in folds that leave these out.",
 )
+@click.option("--recipe", type=RECIPE, default="auto", help="With --leave-out: how to train; auto tries which is best.")
 @click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
 @click.option(
     "--dataset", "datasets", multiple=True, metavar="PATTERN", help="Only data sets like this: `medagents/*`."
@@ -175,6 +186,7 @@ def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: b
 def evaluate(
     router: str | None,
     leave_out: Any,
+    recipe: Any,
     data: tuple[Path, ...],
     datasets: tuple[str, ...],
     no_think: str | None,
@@ -194,6 +206,7 @@ def evaluate(
             no_think=no_think,
             think=think,
             leave_out=leave_out,
+            recipe=recipe,
             datasets=datasets,
             json_file=json_file,
             html_file=html_file,

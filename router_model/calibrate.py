@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import adapt, card, matching, outcomes, train
+from router_model import adapt, card, directions, matching, outcomes, train
 from router_model import artifact as artifacts
 from router_model.adapt import Shrinkage
 from router_model.artifact import Artifact, inputs_of
@@ -133,14 +133,16 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
 
 def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settings) -> tuple[dict[bytes, int], F32]:
     """The base's terms and those of these prompts; the base's directions, and more of their own."""
-    own, directions = train.project(chosen, settings)
+    own, found, _ = directions.fit(
+        chosen, np.zeros((len(chosen), 0)), settings.directions, 0, settings.least_uses, settings.seed
+    )
     known = dict(base.vocabulary)
     for term in own:
         known.setdefault(term, len(known))
     old = base.projection.shape[1]
-    projection = np.zeros((len(known), old + directions.shape[1]), np.float32)
+    projection = np.zeros((len(known), old + found.shape[1]), np.float32)
     projection[: len(base.vocabulary), :old] = base.projection
-    projection[[known[term] for term in own], old:] = directions[[*own.values()]]
+    projection[[known[term] for term in own], old:] = found[[*own.values()]]
     return known, projection
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from router_model.artifact import Head
 from router_model.boosting import sigmoid
+from router_model.outcomes import GENERIC
 from router_model.scores import LEVELS
 from router_model.trees import F32
 
 Matrix = NDArray[np.float64]
 # Fewer rows say nothing of how far forecasts of tokens lie from what comes.
 _LEAST_FOR_SPREAD = 20
+
+
+# Slope and offset of the logit of P(strange | novelty) by which every request is strange, or none.
+ALL_STRANGE, NONE_STRANGE = (0.0, 40.0), (0.0, -40.0)
 
 
 def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float = 0.1) -> F32:
@@ -28,13 +36,31 @@ def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bo
     return lines
 
 
+def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], firmness: float = 1.0) -> Matrix:
+    """What each head's logit [column] takes from that of every head [row], from logits of rows not seen by the trees.
+
+    Its own model's heads count and those of all models together (`GENERIC`): outcomes of one model are few and noisy,
+    and what many models find hard transfers better to work that none of them was seen doing. Held to be needless
+    beforehand: all of its own, nothing of others.
+    """
+    found = np.eye(len(heads))
+    ones = np.ones(len(outputs))
+    for j, head in enumerate(heads):
+        near = [i for i, other in enumerate(heads) if other.model in (head.model, GENERIC) and other.budget is None]
+        near = sorted({*near, j})
+        start = np.append(found[near, j], 0.0)
+        x = np.column_stack([outputs[:, near], ones])
+        found[near, j] = likeliest(x, correct[:, j], start, np.full(len(start), firmness), True, ones)[:-1]
+    return found
+
+
 def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float, float]:
     """Slope and offset of the logit of P(strange | novelty), from the novelty of prompts known to be either.
 
     Both kinds count alike, however many there are. Without strange ones nothing is held to be strange.
     """
     if strange is None:
-        return 0.0, -40.0
+        return NONE_STRANGE
     x = np.concatenate([familiar, strange])[:, None]
     label = np.repeat([0, 1], [len(familiar), len(strange)])
     fitted = LogisticRegression(C=100.0, class_weight="balanced").fit(x, label)

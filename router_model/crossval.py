@@ -17,11 +17,12 @@ from sklearn.model_selection import GroupKFold
 from router_model import train
 from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
 from router_model.predict import Predictor
-from router_model.train import Settings
+from router_model.train import Choose
 
 Unit = Literal["prompt", "task", "dataset", "suite"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 FOLDS = 5
+SEED = 7
 
 
 class Fold(NamedTuple):
@@ -49,13 +50,14 @@ def trained(
     table: Outcomes,
     efforts: Sequence[Arm],
     unit: Unit,
-    settings: Settings,
+    settings: Choose,
     folds: int = FOLDS,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Fold]:
-    """A router for every fold, trained on the others. Raises OutcomeError where there is too little to leave out.
+    """A router for every fold, trained on the others. OutcomeError: there is too little to leave out.
 
-    A table with more models than the pair teaches what holds for all of them too: heads of model `*`.
+    `settings` are chosen for each by what it learns from. Where there are more models than the pair's, routers learn
+    what holds for all of them too: heads of model `*`.
     """
     names = np.unique([unit_of(prompt, unit) for prompt in table.prompts], return_inverse=True)[1]
     folds = min(folds, int(names.max()) + 1)
@@ -63,9 +65,10 @@ def trained(
         raise OutcomeError(f"nothing can be left out: the data have one {unit} only")
     learned = _lessons(table, efforts, unit)
     found = []
-    split = GroupKFold(folds, shuffle=True, random_state=settings.seed).split(names, groups=names)
+    split = GroupKFold(folds, shuffle=True, random_state=SEED).split(names, groups=names)
     for k, (others, own) in enumerate(split):
-        artifact = train.train(learned.rows(others), f"fold-{k + 1}", settings, lambda line: None)
+        lessons = learned.rows(others)
+        artifact = train.train(lessons, f"fold-{k + 1}", settings(lessons, say), lambda line: None)
         found.append(Fold(Predictor(artifact), own))
         say(f"Trained without fold {k + 1} of {folds}: {len(own)} prompts left out by {unit}")
     return found

@@ -25,6 +25,7 @@ from router_model import (
     predict,
     probing,
     promises,
+    recipes,
     report,
     token_ranges,
 )
@@ -33,7 +34,7 @@ from router_model.crossval import Fold, Unit
 from router_model.frontier import Forecasts
 from router_model.outcomes import Arm, OutcomeError, Outcomes
 from router_model.predict import STRANGE, Predictor
-from router_model.train import Settings, stem_of
+from router_model.train import Choose, stem_of
 
 F64 = NDArray[np.float64]
 # The heads of a router that stand for each effort of a table.
@@ -41,6 +42,8 @@ Heads = Sequence[Sequence[int]]
 TIMED_PROMPTS = 500
 GAMED_PROMPTS = 200
 GAMED_AT = 0.65
+# For many routers in a row: without tampered copies of the prompts, which nobody tampers with here.
+QUICK = {"attacked": 0, "folds": 3}
 
 
 def run(
@@ -50,8 +53,9 @@ def run(
     no_think: str | None = None,
     think: str | None = None,
     leave_out: Unit | None = None,
+    recipe: recipes.Recipe = "auto",
     datasets: Sequence[str] = (),
-    settings: Settings | None = None,
+    settings: Choose | None = None,
     json_file: Path | None = None,
     html_file: Path | None = None,
     say: Callable[[str], None] = print,
@@ -72,7 +76,9 @@ def run(
         result = evaluate(predict.load(router), table, weak, strong)
     else:
         assert leave_out is not None
-        result = cross_validate(table, weak, strong, leave_out, settings or Settings(), say)
+        expects: recipes.Expects = "phrasings" if leave_out == "prompt" else "tasks"
+        settings = settings or recipes.chosen(recipe, expects, QUICK)
+        result = cross_validate(table, weak, strong, leave_out, settings, say)
     say(report.text(result))
     if json_file:
         Path(json_file).write_text(json.dumps(_plain(result), indent=1) + "\n", encoding="utf-8")
@@ -112,7 +118,7 @@ def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> d
 
 
 def cross_validate(
-    table: Outcomes, weak: Arm, strong: Arm, leave_out: Unit, settings: Settings, say: Callable[[str], None]
+    table: Outcomes, weak: Arm, strong: Arm, leave_out: Unit, settings: Choose, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The same for routers trained on the rest of the table, each judged on what it did not learn from."""
     table, efforts, notes = _of_pair(table, weak, strong)
@@ -142,12 +148,18 @@ def _figures(
     chosen = table.columns(efforts)
     forecasts = forecast_all(judged, table)
     weak, strong = efforts[0], efforts[-1]
+    if forecasts.fallen.any():
+        about["notes"].append(
+            f"{int(forecasts.fallen.sum())} of {len(table)} prompts are of kinds of work new to the router, and "
+            "text has not been shown to tell anything of such kinds: they take the default effort, at random here"
+        )
     result: dict[str, Any] = {
         **about,
         "no_think": weak.name,
         "think": strong.name,
         "prompts": len(table),
         "strange": float((forecasts.strange > STRANGE).mean()),
+        "fell_back": float(forecasts.fallen.mean()),
         **pair_figures.figures(table, weak, strong, forecasts),
         **_calibration(chosen, forecasts),
         "decision_ms_p50": float(np.quantile(forecasts.decision_ms, 0.5)),
@@ -157,7 +169,7 @@ def _figures(
     result["datasets"] = by_dataset.rows(chosen, forecasts)
     result["probe"] = probing.figures(_probe_views(judged, chosen), chosen)
     result["token_ranges"] = token_ranges.figures(judged, chosen)
-    result["gaming"] = _gaming(judged, table)
+    result["gaming"] = _gaming(judged, table) if about["left_out"] is None else None
     result["risk"] = promises.figures(chosen, forecasts)
     return result
 
@@ -182,10 +194,15 @@ def _seen(predictor: Predictor, table: Outcomes) -> int:
 
 
 def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forecasts:
-    """Forecasts for every prompt, one by one as the gateway asks for them; the first prompts are timed (CPU time)."""
+    """Forecasts for every prompt, one by one as the gateway asks for them; the first prompts are timed (CPU time).
+
+    Where a prompt is strange and nothing can be asked first, the gateway takes its default effort whatever the text
+    says: all such prompts have the same forecast here, and are told apart by chance alone.
+    """
     n, arms = len(table), len(judged[0][1])
     p, tokens, prices, strange = (np.zeros((n, k)) for k in (arms, arms, len(frontier.DIALS), 1))
     times: list[float] = []
+    fallen = np.zeros(n, bool)
     for (predictor, rows), heads in judged:
         own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
         prices[rows] = [own.price_for_dial(x, "never") for x in frontier.DIALS]
@@ -200,7 +217,10 @@ def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forec
             for j, group in enumerate(heads):
                 p[i, j] = sum(scores.p_correct[k] for k in group) / len(group)
                 tokens[i, j] = sum(scores.thinking_tokens[k] + scores.answer_tokens[k] for k in group) / len(group)
-    return Forecasts(p, tokens, prices, strange[:, 0], np.array(times))
+            fallen[i] = reading.strange > STRANGE and heads[0][0] not in predictor.probes_known
+    if fallen.any():
+        p[fallen], tokens[fallen] = p[fallen].mean(axis=0), tokens[fallen].mean(axis=0)
+    return Forecasts(p, tokens, prices, strange[:, 0], fallen, np.array(times))
 
 
 def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> Views | None:

@@ -23,13 +23,14 @@ class Forecasts:
     """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
 
     `prices` [prompts, DIALS]: what a token costs at each dial position; `strange` [prompts]: `Reading.strange`;
-    `decision_ms`: CPU time of some of them.
+    `fallen` [prompts]: those that are strange where nothing can be asked first; `decision_ms`: CPU time of some.
     """
 
     p: F64
     tokens: F64
     prices: F64
     strange: F64
+    fallen: NDArray[np.bool_]
     decision_ms: F64
 
     @property

@@ -230,6 +230,8 @@ def _promises(result: dict[str, Any]) -> str:
 
 def _gaming(result: dict[str, Any]) -> str:
     found = result["gaming"]
+    if not found:
+        return ""
     names = sorted(found["upgrades"], key=lambda name: -float(found["upgrades"][name]))
     rows = [
         ("own", ["all attacks", _percent(found["upgrade_rate"]), _percent(found["downgrade_rate"])]),

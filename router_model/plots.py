@@ -137,7 +137,7 @@ def _regret(axes: Any, found: dict[str, Any]) -> None:
         ylabel="regret against the oracle",
         title="What is lost at every price",
     )
-    axes.legend(loc="upper right", fontsize=8, frameon=False)
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
 
 
 def _datasets(axes: Any, rows: list[dict[str, Any]]) -> None:
@@ -151,7 +151,11 @@ def _datasets(axes: Any, rows: list[dict[str, Any]]) -> None:
     )
     axes.axvline(0.5, linestyle=":", color=_COLOURS["random"])
     axes.set_yticks(list(places), names, fontsize=7)
-    axes.set_xlim(-0.5, 2.0)
+    # A gap of a point or two has areas far out: they are cut off.
+    axes.set_xlim(
+        max(-1.0, min(0.3, *(row["apgr_ci"][0] for row in shown))),
+        min(2.5, max(0.8, *(row["apgr_ci"][1] for row in shown))),
+    )
     axes.set(xlabel="APGR, 95 % (dotted: chance)", title="Data set by data set")
 
 

@@ -72,13 +72,14 @@ def _regret_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _further_lines(result: dict[str, Any]) -> list[str]:
-    gamed = result["gaming"]
-    name, worst = gamed["worst_upgrade"]
-    lines = [
-        "",
-        f"attacks on {gamed['prompts']} prompts at dial {gamed['dial']}: effort rises "
-        f"{_percent(gamed['upgrade_rate'])}, falls {_percent(gamed['downgrade_rate'])}; most: {name} {_percent(worst)}",
-    ]
+    gamed, lines = result["gaming"], [""]
+    if gamed:
+        name, worst = gamed["worst_upgrade"]
+        lines.append(
+            f"attacks on {gamed['prompts']} prompts at dial {gamed['dial']}: effort rises "
+            f"{_percent(gamed['upgrade_rate'])}, falls {_percent(gamed['downgrade_rate'])}; "
+            f"most: {name} {_percent(worst)}"
+        )
     for row in result["risk"] or ():
         lines.append(
             f"promise of at most {_percent(row['max_regret'])} harm: broken in {_percent(row['violations'])} of "

@@ -12,21 +12,19 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
 from sklearn.model_selection import GroupKFold
 
 from router_model import artifact as artifacts
-from router_model import calibration, card, gaming, metrics, outcomes
+from router_model import calibration, card, directions, gaming, metrics, outcomes, trust
 from router_model.artifact import Artifact, Head, Probed, Stage
-from router_model.boosting import Boosting, grow
-from router_model.features import Features, featurize, vocabulary
+from router_model.boosting import Boosting, grow, sigmoid
+from router_model.features import Features, featurize
 from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor, inputs, term_rows, term_weight
+from router_model.predict import Predictor, inputs
 from router_model.probe import Revelation, revelation
 from router_model.trees import F32, Trees
 from router_model.trial import Told, Tried
@@ -46,20 +44,25 @@ LEAST_TRIED = 500
 class Settings:
     """How to train.
 
-    `directions`: how many numbers the terms become; `least_uses`: terms of fewer prompts are dropped; `attacked`: how
-    many copies of every prompt are added with words around the question that mean nothing (`gaming.attacked`);
-    `least_prompts`: an effort, or the probes of one, with fewer are left out; `firmness`: the precision with which
-    calibration is held to be needless beforehand.
+    `directions` and `fitted`: how many numbers the terms become, by variance and by outcomes; `least_uses`: terms of
+    fewer prompts are dropped; `attacked`: how many copies of every prompt are added with words around the question that
+    mean nothing (`gaming.attacked`); `least_prompts`: an effort, or the probes of one, with fewer are left out;
+    `firmness`: the precision with which calibration is held to be needless beforehand. `expects`: whether requests will
+    be new phrasings of known tasks or new tasks. `pooled`: before any probe, what a head says is weighed against what
+    the other efforts of its model say, and all models'.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
     directions: int = 12
+    fitted: int = 0
     least_uses: int = 4
     attacked: int = 1
     folds: int = 4
     seed: int = 7
     least_prompts: int = LEAST_PROMPTS
     firmness: float = 0.1
+    expects: Literal["phrasings", "tasks"] = "phrasings"
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ class Fit:
 Fitter = Callable[[Sequence[Features], Sequence[Sequence[Features]], Outcomes, Matrix, NDArray[np.intp], Settings], Fit]
 
 
+Choose = Callable[[Outcomes, Callable[[str], None]], Settings]
+
+
 @dataclass(frozen=True, slots=True)
 class _Unseen:
     """Raw outputs [prompts, 3 x heads] by trees that saw no prompt of the same group, and how novel each prompt was.
@@ -98,10 +104,10 @@ def run(
     *,
     models: Sequence[str] = (),
     generic: bool = False,
-    settings: Settings | None = None,
+    settings: Settings | Choose | None = None,
     say: Callable[[str], None] = print,
 ) -> Artifact:
-    """Train on tables and write the artifact to `out`. Raises OutcomeError.
+    """Train on tables and write the artifact to `out`; `settings` may be chosen by what is in them. OutcomeError.
 
     `models` keeps only these models' heads; `generic` adds heads of model `*`, the mean over all models of a table.
     """
@@ -112,7 +118,8 @@ def run(
         kept = with_generic(kept)
     if models:
         kept = kept.of_models(models)
-    artifact = train(kept, out.name, settings or Settings(), say)
+    settings = settings(kept, say) if callable(settings) else settings or Settings()
+    artifact = train(kept, out.name, settings, say)
     text = card.text(artifact, [Path(p).name for p in data])
     artifacts.save(artifact, out, text)
     say(card.summary(artifact))
@@ -186,13 +193,19 @@ def train(
     tokens = _token_targets(table)
     fitter = fitter or fit_trees
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
-    folds = _phrasings(table, settings)
-    familiar, fold_of = _cross_validate(features, tampered, table, tokens, folds, settings, say, fitter)
-    views = [familiar]
     tasks = _tasks(table, settings)
-    if tasks is not None:
-        views.append(_cross_validate(features, tampered, table, tokens, tasks, settings, say, fitter)[0])
+    shown = settings.expects == "tasks" and tasks is not None
+    splits = [] if shown else [_phrasings(table, settings)]
+    splits += [tasks] if tasks is not None else []
+    views = [_cross_validate(features, tampered, table, tokens, split, settings, say, fitter) for split in splits]
     final = fitter(features, tampered, table, tokens, np.arange(len(table)), settings)
+    if settings.pooled:
+        final, views = _pooled(final, views, table)
+    expected = views[0]
+    strangeness = final.strangeness or calibration.strangeness(*(view.novelty for view in views))
+    if settings.expects == "tasks":
+        # Every request is new: what is left to know is whether text tells anything of new work.
+        strangeness = calibration.ALL_STRANGE
     draft = Artifact(
         version="",
         heads=heads,
@@ -200,25 +213,56 @@ def train(
         probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
-        strangeness=final.strangeness or calibration.strangeness(*(view.novelty for view in views)),
+        strangeness=strangeness,
         tried=Tried.none(len(heads)),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
     probed, after = {}, {}
-    before = _told(draft, familiar.unread, familiar.novelty)
+    before = _told(draft, expected.unread, expected.novelty)
+    if shown and _trusted(before, table):
+        draft = replace(draft, strangeness=calibration.NONE_STRANGE)
     for head, trees in final.probed.items():
         stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens, settings.firmness)
-        after[head] = _told(replace(draft, unread=stage), familiar.probed[head], familiar.novelty)
+        after[head] = _told(replace(draft, unread=stage), expected.probed[head], expected.novelty)
         probed[head] = Probed(stage, _reveals(before, after[head], head))
-    strange = np.array([Predictor(draft).strange(novelty) for novelty in familiar.novelty.tolist()])
+    strange = np.array([Predictor(draft).strange(novelty) for novelty in expected.novelty.tolist()])
     whole = replace(
         draft,
         probed=probed,
         tried=_tried(before, after, strange, table, settings.seed),
-        about=_about(table, before, fold_of, settings),
+        about=_about(table, before, splits[0], settings),
     )
     return replace(whole, version=artifacts.version_of(name, artifacts.numbers(whole), heads))
+
+
+def _trusted(told: Told, table: Outcomes) -> bool:
+    """Whether forecasts of tasks that were left out rank their prompts better than chance."""
+    own = [j for j, arm in enumerate(table.arms) if arm.model != outcomes.GENERIC]
+    kinds = np.unique([prompt.task for prompt in table.prompts], return_inverse=True)[1]
+    return trust.holds(np.asarray(told.p_correct, np.float64)[:, own], table.correct[:, own], kinds)
+
+
+def loss(table: Outcomes, settings: Settings) -> float:
+    """The mean squared error of raw forecasts for one fold of left-out prompts: of tasks, where those are expected."""
+    features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
+    tasks = _tasks(table, settings) if settings.expects == "tasks" else None
+    folds = _phrasings(table, settings) if tasks is None else tasks
+    rows, own = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
+    fit = fit_trees(features, _tampered(table, settings), table, _token_targets(table), rows, settings)
+    x, _ = rows_of([features[i] for i in own.tolist()], fit.vocabulary, fit.projection)
+    said = sigmoid(fit.unread.score_all(x)[:, : len(table.arms)])
+    return float(np.nanmean(np.square(said - table.correct[own])))
+
+
+def _pooled(final: Fit, views: Sequence[_Unseen], table: Outcomes) -> tuple[Fit, list[_Unseen]]:
+    """The same with every head's logit a sum of those that bear on it: trees, and what trees like them said."""
+    n = len(table.arms)
+    heads = [Head(arm.model, arm.think, arm.budget) for arm in table.arms]
+    weights = np.eye(3 * n)
+    weights[:n, :n] = calibration.shares(views[0].unread[:, :n], table.correct, heads)
+    trees = final.unread.mixed(weights, np.zeros(3 * n))
+    return replace(final, unread=trees), [replace(view, unread=view.unread @ weights) for view in views]
 
 
 def _told(draft: Artifact, outputs: Matrix, novelty: Matrix) -> Told:
@@ -309,8 +353,8 @@ def _cross_validate(
     settings: Settings,
     say: Callable[[str], None],
     fitter: Fitter,
-) -> tuple[_Unseen, NDArray[np.int64]]:
-    """What trees say of prompts whose fold they did not see, and the folds."""
+) -> _Unseen:
+    """What trees say of prompts whose fold they did not see."""
     shape = len(table), 3 * len(table.arms)
     probed = {table.arms.index(arm): np.full(shape, np.nan) for arm in probed_arms(table, settings)}
     unseen = _Unseen(np.zeros(shape), probed, np.zeros(len(table)))
@@ -324,7 +368,7 @@ def _cross_validate(
             has, more = with_probes(x, table.probes[table.arms[head]][rows])
             unseen.probed[head][rows[has]] = trees.score_all(more)
         say(f"  fold {k + 1} of {folds} done")
-    return unseen, fold_of
+    return unseen
 
 
 def probed_arms(table: Outcomes, settings: Settings) -> list[Arm]:
@@ -364,33 +408,26 @@ def fit_trees(
     settings: Settings,
 ) -> Fit:
     """Trees on these prompts and their tampered copies, held to fare alike; terms are those of the prompts."""
-    chosen = [features[i] for i in rows.tolist()]
-    known, projection = project(chosen, settings)
-    x, _ = rows_of([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
+    views = [[view[i] for i in rows.tolist()] for view in (features, *tampered)]
+    free, fitted = settings.directions, settings.fitted
+    found = directions.fit(views[0], table.correct[rows], free, fitted, settings.least_uses, settings.seed)
+    x, _ = directions.rows(found, views, table.correct[rows], _likes(table, rows, settings), settings.seed)
     rows = np.tile(rows, 1 + len(tampered))
     probed = {}
     for arm in probed_arms(table, settings):
         has, more = with_probes(x, table.probes[arm][rows])
         probed[table.arms.index(arm)] = grow(more, table.correct[rows[has]], tokens[rows[has]], settings.boosting)
-    return Fit(known, projection, grow(x, table.correct[rows], tokens[rows], settings.boosting), probed)
+    trees = grow(x, table.correct[rows], tokens[rows], settings.boosting)
+    return Fit(found.vocabulary, found.projection, trees, probed)
 
 
-def project(features: Sequence[Features], settings: Settings) -> tuple[Mapping[bytes, int], F32]:
-    """The terms that enough prompts use, and the directions of most variance among them [terms, directions]."""
-    terms = vocabulary((f.terms for f in features), settings.least_uses)
-    known = {term: row for row, term in enumerate(terms)}
-    directions = min(settings.directions, len(terms) - 1, len(features) - 1)
-    if directions < 1:
-        return known, np.zeros((len(terms), 1), np.float32)
-    found = TruncatedSVD(directions, random_state=settings.seed).fit(_matrix(features, known))
-    return known, found.components_.T.astype(np.float16).astype(np.float32)
-
-
-def _matrix(features: Sequence[Features], known: Mapping[bytes, int]) -> sp.csr_matrix:
-    rows = [term_rows(f, known) for f in features]
-    values = np.repeat([term_weight(f) for f in features], [len(row) for row in rows])
-    ends = np.cumsum([0, *map(len, rows)])
-    return sp.csr_matrix((values, np.concatenate(rows).astype(np.intp), ends), shape=(len(features), len(known)))
+def _likes(table: Outcomes, rows: NDArray[np.intp], settings: Settings) -> list[str]:
+    """What nothing may be learned from while it is forecast for these prompts: their task, or their phrasing."""
+    prompts = [table.prompts[i] for i in rows.tolist()]
+    tasks = [prompt.task for prompt in prompts]
+    if settings.expects == "tasks" and len(set(tasks)) >= LEAST_TASKS:
+        return tasks
+    return [prompt.group for prompt in prompts]
 
 
 def _tried(before: Told, after: Mapping[int, Told], strange: Matrix, table: Outcomes, seed: int) -> Tried:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from click.testing import CliRunner
 from gateway.cli import main
 from router_model import crossval, evaluate, outcomes
 from router_model.outcomes import Arm, OutcomeError
+from router_model.train import Settings
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "public_outcomes.parquet"
 PAIR = [Arm("m", "nothink"), Arm("m", "think")]
+
+
+def _small(table: outcomes.Outcomes, say: Any) -> Settings:
+    return replace(SMALL, expects="tasks", fitted=2, pooled=True)
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -41,7 +47,7 @@ def table() -> outcomes.Outcomes:
 def test_no_unit_is_on_both_sides(table: outcomes.Outcomes, unit: crossval.Unit, count: int) -> None:
     units = np.array([crossval.unit_of(prompt, unit) for prompt in table.prompts])
     assert len(set(units)) == count
-    folds = crossval.trained(table, PAIR, unit, SMALL, folds=2)
+    folds = crossval.trained(table, PAIR, unit, _small, folds=2)
     assert sorted(np.concatenate([fold.rows for fold in folds]).tolist()) == list(range(len(table)))
     for predictor, rows in folds:
         left_out = set(units[rows])
@@ -52,7 +58,7 @@ def test_no_unit_is_on_both_sides(table: outcomes.Outcomes, unit: crossval.Unit,
 
 def test_one_unit_cannot_be_left_out(table: outcomes.Outcomes) -> None:
     with pytest.raises(OutcomeError, match="one dataset only"):
-        crossval.trained(table.of_datasets(["easy/more"]), PAIR, "dataset", SMALL)
+        crossval.trained(table.of_datasets(["easy/more"]), PAIR, "dataset", _small)
 
 
 def test_figures_by_task(tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ def test_figures_by_task(tmp_path: Path) -> None:
         think="m/think",
         leave_out="task",
         datasets=["*/sums", "easy/*", "hard/rest"],
-        settings=SMALL,
+        settings=_small,
         html_file=tmp_path / "t.html",
         say=said.append,
     )
@@ -97,6 +103,6 @@ def test_real_models(tmp_path: Path) -> None:
     corner = tmp_path / "corner.parquet"
     pq.write_table(pq.read_table(PUBLIC, filters=[("dataset", "in", ["mip-gsm8k", "mip-math"])]), corner)
     pair = {"no_think": "gpt-4o/nothink", "think": "o1-mini/think,o3-mini/effort-medium"}
-    found = evaluate.run(None, [corner], leave_out="prompt", settings=SMALL, say=lambda line: None, **pair)  # type: ignore[arg-type]
+    found = evaluate.run(None, [corner], leave_out="prompt", settings=_small, say=lambda line: None, **pair)  # type: ignore[arg-type]
     assert found["prompts"] == 634 and {row["dataset"] for row in found["datasets"]} == {"mip-gsm8k", "mip-math"}
     assert any("counted" in note for note in found["notes"])
