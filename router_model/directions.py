@@ -103,5 +103,5 @@ def _aims(correct: Matrix, most: int) -> Matrix:
 
 
 def _fitted(counts: sp.csr_matrix, aims: Matrix) -> Matrix:
-    found: Matrix = Ridge(RIDGE, solver="sparse_cg", tol=1e-3).fit(counts, aims).coef_.T
+    found: Matrix = Ridge(RIDGE, solver="sparse_cg", tol=1e-3).fit(counts, aims).coef_.reshape(aims.shape[1], -1).T
     return found
