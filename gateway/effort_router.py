@@ -109,7 +109,7 @@ class Predictor(Protocol):
 
     def scores(self, reading: Any, probe: Any = None, probed: int | None = None) -> Scores: ...
 
-    def at(self, surface: Any, scores: Any, reading: Any, probed: int | None = None) -> Scores:
+    def at(self, surface: Any, scores: Any, reading: Any) -> Scores:
         """The forecasts of the efforts of a surface, from those that `scores` made."""
         ...
 
@@ -117,7 +117,7 @@ class Predictor(Protocol):
         """What `scores` takes as a probe. ValueError: it has no tokens."""
         ...
 
-    def wants_probe(self, reading: Any, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
+    def wants_probe(self, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float: ...
     def promised(
@@ -227,7 +227,7 @@ class _Known:
 
     def efforts(self, scores: Scores, reading: Any, probed: bool) -> tuple[EffortForecast, ...]:
         """`probed`: the answer without thinking is there already, and costs nothing more."""
-        told = self.predictor.at(self.surface, scores, reading, self.asked if probed else None)
+        told = self.predictor.at(self.surface, scores, reading)
         efforts = []
         for (effort, pace), right, thought, said in zip(
             self.paced, told.p_correct, told.thinking_tokens, told.answer_tokens, strict=True
@@ -321,7 +321,7 @@ class PredictorRouter:
             known.efforts(scores, reading, probed=False),
             known.price_at,
             strange=predictor.is_strange(reading),
-            worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
+            worth_asking=None if asked is None else partial(predictor.wants_probe, scores, asked),
             reading=reading,
             promised=known.promises.get,
         )

@@ -116,12 +116,18 @@ class Predictor:
         return 1.0 / (1.0 + exp(-(slope * novelty + offset)))
 
     def scores(self, reading: Reading, probe: Probe | None = None, probed: int | None = None) -> Scores:
-        """The forecast of a request that has been read."""
+        """The forecast of a request that has been read.
+
+        A probe changes what is likely right, and not the token counts: on kinds of work never met, its few numbers mean
+        other lengths than on those that were.
+        """
+        before = self._unread(self.artifact.unread.trees.score(reading.row).tolist(), reading.novelty)
         known = None if probe is None or probed is None else self._probed.get(probed)
         if probe is None or known is None:
-            return self._unread(self.artifact.unread.trees.score(reading.row).tolist(), reading.novelty)
+            return before
         row = np.concatenate([reading.row, np.array(probe.inputs(), np.float32)])
-        return known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
+        after = known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
+        return before._replace(p_correct=after.p_correct)
 
     def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
         """Forecasts for efforts, whether or not it has heads for just their budgets. KeyError: it knows nothing of one.
@@ -130,15 +136,15 @@ class Predictor:
         """
         return Surface(self.heads, [Head(*effort) for effort in efforts])
 
-    def at(self, surface: Surface, scores: Scores, reading: Reading, probed: int | None = None) -> Scores:
-        """The forecasts of the efforts of a surface, from those of the heads; after a probe, `probed` is its head."""
+    def at(self, surface: Surface, scores: Scores, reading: Reading) -> Scores:
+        """The forecasts of the efforts of a surface, from those of the heads, before a probe or after one."""
         if surface.exact:
             return surface(scores, ())
-        return surface(scores, self._spread(reading, probed)[:, 0].tolist())
+        return surface(scores, self._spread(reading)[:, 0].tolist())
 
-    def quantiles(self, scores: Scores, reading: Reading, probed: int | None = None) -> Quantiles:
-        """P10, P50 and P90 of thinking and answer tokens; after a probe, `probed` is its head."""
-        spread = self._spread(reading, probed)
+    def quantiles(self, scores: Scores, reading: Reading) -> Quantiles:
+        """P10, P50 and P90 of thinking and answer tokens."""
+        spread = self._spread(reading)
         counts = []
         for kind, tokens in enumerate((scores.thinking_tokens, scores.answer_tokens)):
             most = [_most_thinking(head) if kind == 0 else MOST_TOKENS for head in self.heads]
@@ -149,10 +155,9 @@ class Predictor:
             counts.append((rows[0], rows[1], rows[2]))
         return Quantiles(*counts)
 
-    def _spread(self, reading: Reading, probed: int | None) -> NDArray[np.floating]:
+    def _spread(self, reading: Reading) -> NDArray[np.floating]:
         """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS], for this request."""
-        known = None if probed is None else self._probed.get(probed)
-        spread = (self.artifact.unread if known is None else known[0].stage).spread
+        spread = self.artifact.unread.spread
         mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - reading.strange) + spread[:, :, 1] * reading.strange
         return mixed
 
@@ -173,19 +178,15 @@ class Predictor:
         """What `scores` takes, of an answer's tokens. ValueError: there are none."""
         return Probe.of(logprobs, first_margin, truncated)
 
-    def wants_probe(self, reading: Reading, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
+    def wants_probe(self, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
         """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
 
         `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
         seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
-        for in vain. The text of a strange request is not trusted: there a probe is always worth its price.
+        for in vain. The answer without thinking is only ever taken after a probe.
         """
         known = self._probed.get(head)
-        if known is None:
-            return False
-        if self.is_strange(reading):
-            return True
-        return known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
+        return known is not None and known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
 
     def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> Trial:
         """What the served policy would have bought at any price, on training traffic it had not seen.

@@ -224,7 +224,8 @@ def train(
         draft = replace(draft, strangeness=calibration.NONE_STRANGE)
     for head, trees in final.probed.items():
         stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens, settings.firmness)
-        after[head] = _told(replace(draft, unread=stage), expected.probed[head], expected.novelty)
+        told = _told(replace(draft, unread=stage), expected.probed[head], expected.novelty)
+        after[head] = Told(told.p_correct, np.where(np.isnan(told.p_correct), np.nan, before.tokens))
         probed[head] = Probed(stage, _reveals(before, after[head], head))
     strange = np.array([Predictor(draft).strange(novelty) for novelty in expected.novelty.tolist()])
     whole = replace(

@@ -59,7 +59,7 @@ class Predictor:
     def surface(self, efforts: Any) -> Surface:
         return Surface(self.heads, [Head(*effort) for effort in efforts])
 
-    def at(self, surface: Surface, scores: Scores, reading: str, probed: int | None = None) -> Scores:
+    def at(self, surface: Surface, scores: Scores, reading: str) -> Scores:
         return surface(scores, [[-0.1, 0.0, 0.1]] * len(self.heads))
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
