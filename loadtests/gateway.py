@@ -8,7 +8,8 @@ from pathlib import Path
 
 from loadtests.processes import Process
 
-# `plain` passes everything through, `named` obeys the client's level, `dial` makes the learned decision.
+# `plain` passes everything through, `named` obeys the client's level, `dial` makes the learned decision, by the text
+# alone; `asking` asks for a probe first, always.
 CONFIG = """
 [deployments.backend]
 url = "{backend}"
@@ -27,7 +28,11 @@ deployment = "backend"
 policy = {{ kind = "client", default_effort = "low" }}
 [models.dial]
 deployment = "backend"
-policy = {{ kind = "dial", dial = 0.65, budgets = [8, 16, 32, 64, 128, 256], default_effort = 64 }}
+policy = {{ kind = "dial", dial = 0.65, budgets = [8, 16, 32, 64, 128, 256], default_effort = 64, probe = "never" }}
+router = "tiny"
+[models.asking]
+deployment = "backend"
+policy = {{ kind = "dial", dial = 0.65, budgets = [8, 16, 32, 64, 128, 256], default_effort = 64, probe = "always" }}
 router = "tiny"
 """
 PATIENCE_S = 60

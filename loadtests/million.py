@@ -84,18 +84,26 @@ def _templates(target: Target) -> list[bytes]:
 @click.option("--warm-up", default=50_000, show_default=True, help="Requests before memory is read.")
 @click.option("--connections", default=32, show_default=True)
 @click.option("--workers", default=1, show_default=True, help="Of the gateway; memory and CPU are those of all.")
+@click.option("--model", default="dial", show_default=True, help="`asking` asks for a probe first.")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here, too.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Memory over requests, as a PNG.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if memory grows by more than 5 %, or a request fails.")
 def main(
-    requests: int, warm_up: int, connections: int, workers: int, file: Path | None, plot: Path | None, strict: bool
+    requests: int,
+    warm_up: int,
+    connections: int,
+    workers: int,
+    model: str,
+    file: Path | None,
+    plot: Path | None,
+    strict: bool,
 ) -> None:
     """Short requests at full rate: memory, rate and CPU."""
     need_proc()
     with Upstream() as upstream, tempfile.TemporaryDirectory(prefix="thinkgate-million-") as folder:
         process, port = thinkgate(upstream.url, Path(folder), workers)
         with process:
-            load = Load(Target(port, "dial"), requests)
+            load = Load(Target(port, model), requests)
             idle = process.rss_mib()
             with Watch(process, 0.5, lambda: load.sent) as watch:
                 begun, cpu = time.monotonic(), process.cpu_s()

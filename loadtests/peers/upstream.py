@@ -29,8 +29,20 @@ USAGE = {
 }
 ERROR = {"message": "as you wish", "type": "a_type", "param": "a_param", "code": "a_code"}
 RETRY_AFTER_S = 2
+# What a token that was asked for its probability looks like.
+_TOKEN: dict[str, Any] = {
+    "token": "cd",
+    "logprob": -0.001,
+    "bytes": [99, 100],
+    "top_logprobs": [
+        {"token": "cd", "logprob": -0.001, "bytes": [99, 100]},
+        {"token": "ef", "logprob": -7.5, "bytes": [101, 102]},
+    ],
+}
+PROBE_TOKENS = 10
 _ORDER = re.compile(rb"#([a-z]+)=([A-Za-z0-9.-]+)")
 _SIZE = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_LOGPROBS = re.compile(rb'"logprobs" *: *true')
 _STREAM = re.compile(rb'"stream" *: *true')
 
 
@@ -74,10 +86,26 @@ class Upstream:
 
 def plain() -> bytes:
     """A whole answer, thought and all, under both names that engines give the thought."""
+    return _answer()
+
+
+def probe() -> bytes:
+    """The same with log-probabilities, of a model that is sure of itself."""
+    return _answer(logprobs={"content": [_TOKEN] * PROBE_TOKENS})
+
+
+def _answer(**more: Any) -> bytes:
     message = {"role": "assistant", "content": "x" * 200, "reasoning": "y" * 400, "reasoning_content": "y" * 400}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    choice = {"index": 0, "message": message, **more, "finish_reason": "stop"}
     answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
     return _whole(200, {**answer, "a_field_of_tomorrow": {"kept": True}})
+
+
+def probe_chunks() -> list[bytes]:
+    """A streamed answer that is a probe: a token in each chunk."""
+    token = {"index": 0, "delta": {"content": "cd"}, "logprobs": {"content": [_TOKEN]}, "finish_reason": None}
+    end = [_delta("stop"), _event([], usage=USAGE), _chunk(b"data: [DONE]\n\n")]
+    return [_delta(role="assistant", content=""), *[_event([token])] * (CHUNKS - 4), *end]
 
 
 def chunks() -> list[bytes]:
@@ -117,6 +145,7 @@ class _Answers:
 
     def __init__(self) -> None:
         self.plain, self.chunks = plain(), chunks()
+        self.probe, self.probe_chunks = probe(), probe_chunks()
         self.models = _whole(200, {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "me"}]})
         self.seen: dict[str, list[Seen]] = {}
 
@@ -160,10 +189,12 @@ class _Connection(asyncio.Protocol):
         orders = {name.decode(): value.decode() for name, value in _ORDER.findall(body)} if b"#" in body else {}
         if orders:
             self._obey(head, body, orders)
-        elif _STREAM.search(body):
-            self._stream(self._answers.chunks)
+            return
+        asked = _LOGPROBS.search(body) is not None
+        if _STREAM.search(body):
+            self._stream(self._answers.probe_chunks if asked else self._answers.chunks)
         else:
-            self._end(self._answers.plain)
+            self._end(self._answers.probe if asked else self._answers.plain)
 
     def _end(self, data: bytes) -> None:
         self._transport.write(data)
