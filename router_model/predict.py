@@ -158,7 +158,9 @@ class Predictor:
     def _spread(self, reading: Reading) -> NDArray[np.floating]:
         """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS], for this request."""
         spread = self.artifact.unread.spread
-        mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - reading.strange) + spread[:, :, 1] * reading.strange
+        # Squared: what is probably familiar is not to be made vague by what it might be instead.
+        share = reading.strange**2
+        mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - share) + spread[:, :, 1] * share
         return mixed
 
     def finish(self, outputs: Sequence[float], novelty: float) -> Scores:
