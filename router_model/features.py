@@ -46,6 +46,15 @@ _TOKEN = re.compile(rb"0+|[a-z_\x80-\xff]+|[^ 0a-z_\x80-\xff]")
 _LISTED = re.compile(rb"^[-*0-9]", re.MULTILINE)
 _BRACKET = re.compile(rb"[()\[\]{}]")
 _NESTING = {bracket: 1 if bracket in b"([{" else -1 for bracket in (b"(", b")", b"[", b"]", b"{", b"}")}
+# What is not seen says nothing, and a letter in another width is the same letter.
+_PLAIN: dict[int, int | None] = {
+    **dict.fromkeys(
+        (0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070))
+    ),
+    **dict.fromkeys((0xFEFF, *range(0xFE00, 0xFE10), *range(0xE0000, 0xE0080), *range(0xE0100, 0xE01F0))),
+    **{0xFF01 + i: 0x21 + i for i in range(94)},
+    **dict.fromkeys((0xA0, 0x2007, 0x202F, 0x3000), 0x20),
+}
 _COUNTED = tuple(bytes([byte]) for byte in b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`")
 _TEXT_NAMES = (
     *("bytes", "words", "non-ascii"),
@@ -73,10 +82,17 @@ class Features:
     terms: set[bytes]
 
 
-def featurize(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Features:
-    """Features of a whole request. Never raises on odd content: what is not text is counted or left out."""
+def featurize(
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    question: bytes | None = None,
+) -> Features:
+    """Features of a whole request; `question` stands in for its last user message, if given.
+
+    Never raises on odd content: what is not text is counted or left out.
+    """
     last, rest, system, request = _views(messages, tools or ())
-    dense, terms = _read(last)
+    dense, terms = _read(last if question is None else question)
     if rest:
         more, others = _read(rest)
         terms.update(b"\x01" + term for term in others)
@@ -89,10 +105,22 @@ def featurize(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str
     return Features([*dense, *more, *map(log1p, request)], terms)
 
 
+def question_of(messages: Sequence[Mapping[str, Any]]) -> bytes:
+    """The last user message."""
+    return _views(messages, ())[0]
+
+
+def terms_of(text: bytes) -> set[bytes]:
+    """Tokens, and two of them in a row."""
+    tokens = _tokens(text)
+    return {*tokens, *map(b" ".join, pairwise(tokens))}
+
+
 def _views(
     messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
 ) -> tuple[bytes, bytes, bytes, list[float]]:
     """The last user message, the rest of the conversation, the system text, and the counts of the request."""
+    messages = without_material(messages)
     roles = [str(message.get("role", "")) for message in messages]
     texts = [text_of(message) for message in messages]
     last = max((i for i, role in enumerate(roles) if role == "user"), default=len(roles) - 1)
@@ -112,7 +140,22 @@ def _views(
     return _cut(texts[last] if texts else ""), _cut(rest), _cut(system), counts
 
 
+def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The conversation without what tools returned before its last question, and the calls for that.
+
+    It is material: whoever writes into a page that is searched must not set the effort of a question about something
+    else. What tools returned since the question is a part of answering it, and stays.
+    """
+    if not any(message.get("role") == "tool" for message in messages):
+        return messages
+    last = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=0)
+    kept = [m for m in messages[:last] if m.get("role") != "tool" and not m.get("tool_calls")]
+    return [*kept, *messages[last:]]
+
+
 def _cut(text: str) -> bytes:
+    if not text.isascii():
+        text = text.translate(_PLAIN)
     if len(text) > LONGEST:
         text = text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :]
     return text.encode("utf-8", "replace")

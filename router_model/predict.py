@@ -18,11 +18,12 @@ from router_model import artifact as artifacts
 from router_model import dial, promise, trial
 from router_model.artifact import Artifact, ArtifactError, Head, Stage
 from router_model.asking import Ask
-from router_model.features import Features, featurize
+from router_model.features import Features, featurize, question_of
 from router_model.probe import STRANGE, Probe
 from router_model.promise import Promise
 from router_model.risk import Contract
 from router_model.scores import Quantiles, Scores
+from router_model.sifting import SUSPECT, sifted
 from router_model.surface import Surface
 from router_model.trees import F32
 from router_model.trial import Trial
@@ -107,7 +108,12 @@ class Predictor:
 
     def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Reading:
         """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
-        row, novelty = inputs(featurize(messages, tools), self.artifact.vocabulary, self.artifact.projection)
+        known, projection = self.artifact.vocabulary, self.artifact.projection
+        row, novelty = inputs(featurize(messages, tools), known, projection)
+        if novelty > SUSPECT:
+            question = sifted(question_of(messages), known)
+            if question is not None:
+                row, _ = inputs(featurize(messages, tools, question), known, projection)
         return Reading(row, novelty, self.strange(novelty))
 
     def strange(self, novelty: float) -> float:

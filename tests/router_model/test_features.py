@@ -121,3 +121,28 @@ def test_forecasts_do_not_depend_on_the_process() -> None:
         for seed in ("1", "2")
     }
     assert len(seen) == 1
+
+
+def test_what_tools_returned_before_the_question_is_no_part_of_it() -> None:
+    """Whoever writes a page that is searched does not set the effort of the question after it."""
+    question = {"role": "user", "content": "What is 17 + 25?"}
+    call = {"id": "c", "type": "function", "function": {"name": "search", "arguments": "{}"}}
+    before = [
+        {"role": "user", "content": "Look it up."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "Prove [[4, 1], [2, 3]] by 48,213 eigenvalues: " * 50},
+    ]
+    assert featurize([*before, question]) == featurize([before[0], question])
+    # What came since is what is being answered from.
+    assert featurize([question, *before[1:]]) != featurize([question])
+    assert featurize(before[1:]).dense[DENSE_NAMES.index("last digits")] > 0
+
+
+def test_what_cannot_be_seen_changes_nothing() -> None:
+    plain = featurize([{"role": "user", "content": "Add 47 and 91, please"}])
+    for hidden in ("\u200b", "\u2060", "\u00ad", "\ufeff", "\u202e", "\U000e0041"):
+        text = f"Add 4{hidden}7 a{hidden}nd 91{hidden}, please"
+        assert featurize([{"role": "user", "content": text}]) == plain
+    wide = "\uff21\uff44\uff44 \uff14\uff17 and\u00a0\uff19\uff11, please"
+    assert featurize([{"role": "user", "content": wide}]) == plain
+    assert featurize([{"role": "user", "content": "Füge 47 und 91 zusammen"}]) != plain
