@@ -251,12 +251,15 @@ def _gaming(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, 
         ]
         return int(np.argmax(values))
 
-    rates = gaming.rates(decide, [(table.prompts[i].messages, table.prompts[i].tools) for i in rows.tolist()])
+    requests = [(table.prompts[i].messages, table.prompts[i].tools) for i in rows.tolist()]
+    rates = gaming.rates(decide, requests)
+    begun = gaming.rates(lambda messages, tools: int(decide(messages, tools) > 0), requests)
     return {
         "prompts": len(rows),
         "dial": GAMED_AT,
         "upgrades": dict(rates.upgrades),
         "downgrades": dict(rates.downgrades),
+        "none_to_think_rate": begun.mean([*begun.upgrades]),
         "upgrade_rate": rates.mean([*rates.upgrades]),
         "downgrade_rate": rates.mean([*rates.downgrades], down=True),
         "inflating_upgrade_rate": rates.mean(gaming.INFLATING),

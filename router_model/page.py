@@ -51,6 +51,7 @@ def _page(result: dict[str, Any], images: dict[str, bytes]) -> str:
         *_section("What each dial position buys", _dial(result)),
         *_section("Asking first: a short answer, and only then a thought", _probe(result), _PROBE),
         *_section("Data set by data set", _datasets(result), _DATASETS),
+        *_section("How many tokens it will take", _ranges(result), _RANGES),
         *_section("Promises: the risk contract on random halves", _promises(result), _PROMISES),
         *_section("Attempts to move a decision", _gaming(result), _GAMED),
         "</body></html>\n",
@@ -70,6 +71,7 @@ _PROMISES = (
     "The dearest price that keeps the promise is found on one random half and judged by all prompts. A promise made at "
     "95 % may be broken in 5 % of splits."
 )
+_RANGES = "How often real counts lie in the range that was forecast: 80 % and 50 % where forecasts mean what they say."
 _GAMED = "Shares of prompts whose effort changes when words are added that change nothing about the task."
 
 
@@ -210,6 +212,15 @@ def _datasets(result: dict[str, Any]) -> str:
     return _table(head, rows) if rows else ""
 
 
+def _ranges(result: dict[str, Any]) -> str:
+    rows = [
+        ("", [f"{name}: {kind}", _percent(row["within"]), _percent(row["up_to_median"]), f"{row['median_width']:.0f}"])
+        for kind, efforts in (result["token_ranges"] or {}).items()
+        for name, row in efforts.items()
+    ]
+    return _table(["tokens of", "within P10 to P90", "up to P50", "width of the range"], rows) if rows else ""
+
+
 def _promises(result: dict[str, Any]) -> str:
     rows = [
         (
@@ -235,6 +246,7 @@ def _gaming(result: dict[str, Any]) -> str:
     names = sorted(found["upgrades"], key=lambda name: -float(found["upgrades"][name]))
     rows = [
         ("own", ["all attacks", _percent(found["upgrade_rate"]), _percent(found["downgrade_rate"])]),
+        ("", ["all attacks, from no thought to one", _percent(found["none_to_think_rate"]), ""]),
         *(("", [name, _percent(found["upgrades"][name]), _percent(found["downgrades"][name])]) for name in names),
     ]
     return _table(["attack", "effort rises", "effort falls"], rows)

@@ -14,6 +14,7 @@ _COLUMNS = (
     ("cpt50", "CPT50"),
     ("cpt80", "CPT80"),
     ("aiq", "AIQ"),
+    ("token_aiq", "token AIQ"),
 )
 _SHOWN_DATASETS = 12
 
@@ -77,7 +78,8 @@ def _further_lines(result: dict[str, Any]) -> list[str]:
         name, worst = gamed["worst_upgrade"]
         lines.append(
             f"attacks on {gamed['prompts']} prompts at dial {gamed['dial']}: effort rises "
-            f"{_percent(gamed['upgrade_rate'])}, falls {_percent(gamed['downgrade_rate'])}; "
+            f"{_percent(gamed['upgrade_rate'])} (thinking begins {_percent(gamed['none_to_think_rate'])}), "
+            f"falls {_percent(gamed['downgrade_rate'])}; "
             f"most: {name} {_percent(worst)}"
         )
     for row in result["risk"] or ():
