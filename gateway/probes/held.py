@@ -106,7 +106,7 @@ class HeldStream:
         self._reply = reply
         self._plan = plan
         self._chunks = reply.chunks()
-        self._stream = ChatStream(_Listener(self.heard, shows), plan.deployment.max_event_bytes)
+        self._stream = ChatStream(Listener(self.heard, shows), plan.deployment.max_event_bytes)
         self._held: list[bytes] = []
 
     @property
@@ -161,7 +161,7 @@ class HeldStream:
         self._reply.close()
 
 
-class _Listener:
+class Listener:
     def __init__(self, heard: Logprobs, shows: bool) -> None:
         self._heard = heard
         self._shows = shows
