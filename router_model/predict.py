@@ -109,9 +109,10 @@ class Predictor:
     def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Reading:
         """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
         known, projection = self.artifact.vocabulary, self.artifact.projection
-        row, novelty = inputs(featurize(messages, tools), known, projection)
+        features = featurize(messages, tools)
+        row, novelty = inputs(features, known, projection)
         if novelty > SUSPECT:
-            question = sifted(question_of(messages), known)
+            question = sifted(question_of(messages), known, len(features.terms))
             if question is not None:
                 row, _ = inputs(featurize(messages, tools, question), known, projection)
         return Reading(row, novelty, self.strange(novelty))

@@ -6,7 +6,7 @@ of the whole text: what is left out is not trusted, only not taken for the quest
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 
 from router_model.features import terms_of
 
@@ -18,21 +18,24 @@ STRANGE_LINE, FAMILIAR = 0.6, 0.2
 LONGEST = 8192
 
 
-def sifted(question: bytes, vocabulary: Container[bytes]) -> bytes | None:
-    """The question without strange lines; None where there are none, or where without them nothing familiar is left."""
+def sifted(question: bytes, vocabulary: Mapping[bytes, int], distinct: int) -> bytes | None:
+    """The question without strange lines; None where there are none, or where without them nothing familiar is left.
+
+    `distinct`: how many terms the whole request has.
+    """
     lines = question.split(b"\n")
     if len(lines) < 2 or len(question) > LONGEST:
         return None
-    kept, terms = [], set[bytes]()
+    kept, terms, unknown = [], set[bytes](), 0
     for line in lines:
         found = terms_of(line)
-        if _unknown(found, vocabulary) <= STRANGE_LINE:
+        new = found.difference(vocabulary)
+        if len(new) <= STRANGE_LINE * len(found):
             kept.append(line)
             terms |= found
-    if len(kept) == len(lines) or not terms or _unknown(terms, vocabulary) > FAMILIAR:
+            unknown += len(new)
+            if unknown > 2 * FAMILIAR * distinct:
+                return None  # it will not be familiar, and the time is better saved
+    if len(kept) == len(lines) or not terms or len(terms.difference(vocabulary)) > FAMILIAR * len(terms):
         return None
     return b"\n".join(kept)
-
-
-def _unknown(terms: set[bytes], vocabulary: Container[bytes]) -> float:
-    return sum(term not in vocabulary for term in terms) / len(terms) if terms else 0.0

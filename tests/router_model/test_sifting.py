@@ -29,8 +29,8 @@ def test_a_strange_line_beside_a_familiar_question_is_not_counted() -> None:
 
 
 def test_what_is_strange_as_a_whole_is_read_as_a_whole() -> None:
-    known = {term for line in (b"add 00 and 00", b"then total") for term in terms_of(line)}
-    assert sifted(b"add 00 and 00\nwherefore doth yon", known) == b"add 00 and 00"
+    known = {term: 0 for line in (b"add 00 and 00", b"then total") for term in terms_of(line)}
+    assert sifted(b"add 00 and 00\nwherefore doth yon", known, 20) == b"add 00 and 00"
     for text in (
         b"add 00 and 00",
         b"wherefore doth yon\nmelancholy troubadour",
@@ -39,14 +39,14 @@ def test_what_is_strange_as_a_whole_is_read_as_a_whole() -> None:
         b"add battlements then melancholy 00\nwherefore doth yon",
         b"add 00 and 00\n" + b"doth yon " * LONGEST,
     ):
-        assert sifted(text, known) is None
+        assert sifted(text, known, 20) is None
 
 
 def test_familiar_requests_are_left_as_they_are(artifact_path: Path) -> None:
     small = predict.load(artifact_path)
     for text in (QUESTION, "Add these: 12 and 55\nPlease total 40 and 38", "", "\n\n"):
         messages = [{"role": "user", "content": text}]
-        assert sifted(question_of(messages), small.artifact.vocabulary) is None
+        assert sifted(question_of(messages), small.artifact.vocabulary, 20) is None
 
 
 def test_fewer_than_one_in_twenty_are_talked_into_thinking() -> None:
