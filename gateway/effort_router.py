@@ -117,7 +117,7 @@ class Predictor(Protocol):
         """What `scores` takes as a probe. ValueError: it has no tokens."""
         ...
 
-    def wants_probe(self, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
+    def wants_probe(self, reading: Any, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float: ...
     def promised(
@@ -321,7 +321,7 @@ class PredictorRouter:
             known.efforts(scores, reading, probed=False),
             known.price_at,
             strange=predictor.is_strange(reading),
-            worth_asking=None if asked is None else partial(predictor.wants_probe, scores, asked),
+            worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
             reading=reading,
             promised=known.promises.get,
         )

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.probe import UNHEARD_OF
+
 F64 = NDArray[np.float64]
 # Whether a short answer is asked first: where it is worth its price, of everybody, or of nobody.
 Ask = Literal["auto", "always", "never"]
@@ -43,7 +45,7 @@ def decide(seen: Views, price: float, ask: Ask = "auto") -> tuple[NDArray[np.boo
         return np.zeros(n, bool), np.argmax(before, axis=1)
     direct = before[:, 1:].max(axis=1)
     worth = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - price * seen.tokens_before[:, 0]
-    probed = np.ones(n, bool) if ask == "always" else worth >= direct
+    probed = np.ones(n, bool) if ask == "always" else (worth >= direct) | (seen.strange > UNHEARD_OF)
     after = seen.p_after - price * seen.tokens_after
     # The answer is there already, and costs nothing more.
     after[:, 0] = seen.p_after[:, 0]

@@ -19,7 +19,7 @@ from router_model import dial, promise, trial
 from router_model.artifact import Artifact, ArtifactError, Head, Stage
 from router_model.asking import Ask
 from router_model.features import Features, featurize, question_of
-from router_model.probe import STRANGE, Probe
+from router_model.probe import STRANGE, UNHEARD_OF, Probe
 from router_model.promise import Promise
 from router_model.risk import Contract
 from router_model.scores import Quantiles, Scores
@@ -187,15 +187,21 @@ class Predictor:
         """What `scores` takes, of an answer's tokens. ValueError: there are none."""
         return Probe.of(logprobs, first_margin, truncated)
 
-    def wants_probe(self, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
+    def wants_probe(self, reading: Reading, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
         """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
 
         `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
         seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
-        for in vain. The answer without thinking is only ever taken after a probe.
+        for in vain. The answer without thinking is only ever taken after a probe; a request unheard of is always asked,
+        for its text says nothing of what thinking brings either.
         """
         known = self._probed.get(head)
-        return known is not None and known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
+        if known is None:
+            return False
+        return (
+            reading.strange > UNHEARD_OF
+            or known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
+        )
 
     def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> Trial:
         """What the served policy would have bought at any price, on training traffic it had not seen.

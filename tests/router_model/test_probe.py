@@ -58,7 +58,7 @@ def test_a_sure_answer_is_likelier_right(predictor: Predictor) -> None:
 
 def test_a_probe_of_a_head_without_any_changes_nothing(predictor: Predictor) -> None:
     assert predictor.forecast(QUESTION, probe=SURE, probed=1) == predictor.forecast(QUESTION)
-    assert not predictor.wants_probe(predictor.forecast(QUESTION), 1, 0.5, 0.0)
+    assert not predictor.wants_probe(predictor.read(QUESTION), predictor.forecast(QUESTION), 1, 0.5, 0.0)
 
 
 def test_restricted_predictors_keep_their_probes(predictor: Predictor) -> None:
@@ -67,9 +67,11 @@ def test_restricted_predictors_keep_their_probes(predictor: Predictor) -> None:
 
 
 def test_a_probe_is_asked_while_it_is_worth_its_price(predictor: Predictor) -> None:
-    scores = predictor.forecast(QUESTION)
-    asked = [predictor.wants_probe(scores, 0, 0.6, cost) for cost in (0.0, 0.01, 0.05, 0.2, 1.0)]
+    reading = predictor.read(QUESTION)._replace(strange=0.0)
+    scores = predictor.scores(reading)
+    asked = [predictor.wants_probe(reading, scores, 0, 0.6, cost) for cost in (0.0, 0.01, 0.05, 0.2, 1.0)]
     assert asked[0] and not asked[-1] and asked == sorted(asked, reverse=True)
+    assert predictor.wants_probe(reading._replace(strange=0.9), scores, 0, 0.6, 1.0)
 
 
 def test_what_probes_reveal_is_read_between_knots() -> None:
@@ -119,7 +121,7 @@ def test_decisions_of_the_evaluation_are_those_of_the_predictor(predictor: Predi
         reading = predictor.read(prompt.messages)
         scores = predictor.scores(reading)
         values = [scores.p_correct[h] - price * (scores.thinking_tokens[h] + scores.answer_tokens[h]) for h in heads]
-        asks = predictor.wants_probe(scores, heads[0], max(values[1:]), scores.p_correct[heads[0]] - values[0])
+        asks = predictor.wants_probe(reading, scores, heads[0], max(values[1:]), scores.p_correct[heads[0]] - values[0])
         assert asks == probed[i]
         if asks:
             probe = Probe.of_inputs(chosen.probes[arms[0]][i].tolist())
