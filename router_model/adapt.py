@@ -28,10 +28,10 @@ class Shrinkage:
     `offset`: around the nearest effort's; `probe`: of what one standard deviation of a probe's numbers adds.
     """
 
-    slope: float = 1.0
-    lean: float = 30.0
-    offset: float = 0.05
-    probe: float = 1.0
+    slope: float = 3.0
+    lean: float = 300.0
+    offset: float = 1.0
+    probe: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from router_model import adapt, card, directions, matching, outcomes, train
 from router_model import artifact as artifacts
 from router_model.adapt import Shrinkage
-from router_model.artifact import Artifact, inputs_of
+from router_model.artifact import Artifact, Stage, inputs_of
 from router_model.boosting import Boosting, grow
 from router_model.calibration import likeliest
 from router_model.features import Features
@@ -31,7 +31,7 @@ Matrix = NDArray[np.float64]
 # Fewer prompts than this cannot even be cross-validated.
 LEAST_PROMPTS = 20
 _SETTINGS = train.Settings(
-    boosting=Boosting(rounds=60), directions=8, least_uses=3, least_prompts=LEAST_PROMPTS, firmness=5.0
+    boosting=Boosting(rounds=60), directions=8, least_uses=3, least_prompts=LEAST_PROMPTS, firmness=300.0
 )
 
 
@@ -87,17 +87,37 @@ def fingerprints(table: Outcomes) -> NDArray[np.uint64]:
     return np.array([artifacts.fingerprint(train.stem_of(prompt)) for prompt in table.prompts], np.uint64)
 
 
+def _tries() -> list[Settings]:
+    """What to choose from: nearly the base as it is, mixtures with few trees of their own, or with many."""
+
+    def trees(rounds: int) -> train.Settings:
+        return replace(_SETTINGS, boosting=replace(_SETTINGS.boosting, rounds=rounds))
+
+    firm = Shrinkage(slope=100.0, lean=3000.0, offset=10.0, probe=200.0)
+    return [Settings(trees(3), firm), Settings(trees(10)), Settings(trees(60))]
+
+
 def calibrate(
     base: Artifact, table: Outcomes, name: str, settings: Settings | None = None, say: Callable[[str], None] = print
 ) -> Artifact:
-    """The router of these outcomes that starts from `base`. Raises OutcomeError."""
-    how = settings or Settings()
-    artifact = train.train(table, name, how.train, say, fitter(base, how))
+    """The router of these outcomes that starts from `base`. Raises OutcomeError.
+
+    Without `settings` how far to go from the base is chosen by cross-validation.
+    """
+    tries = [settings] if settings else _tries()
+    made = [train.train(table, name, how.train, say, fitter(base, how)) for how in tries]
+    artifact = min(made, key=_unlike)
     return replace(
         artifact,
         seen=np.union1d(artifact.seen, base.seen),
         about={**artifact.about, "adapted_from": base.version},
     )
+
+
+def _unlike(artifact: Artifact) -> float:
+    """How far its forecasts of prompts it had not seen were from their outcomes: the mean Brier score of its heads."""
+    scores = [row["brier"] for row in artifact.about["cross_validated"] if row["brier"] is not None]
+    return float(np.mean(scores)) if scores else 0.0
 
 
 def fitter(base: Artifact, how: Settings) -> Fitter:
@@ -116,19 +136,33 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
         x, _ = rows_of([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
         copies = 1 + len(tampered)
         rows = np.tile(rows, copies)
-        weight = np.full(len(rows), 1 / copies)
-        unread = _adapted(base, base.unread.trees, x, table, table.correct[rows], tokens[rows], weight, how)
-        probed = {}
+        told = _Told(table.arms, table.correct[rows], tokens[rows], np.full(len(rows), 1 / copies))
+        mixed, lines = _mixed(base, base.unread, x[:, : inputs_of(base.projection)], told, how)
+        start = mixed.score_all(x).astype(np.float64)
+        unread = mixed.beside(grow(x, told.correct, told.tokens, settings.boosting, start))
+        probed, probed_lines = {}, {}
         for arm in train.probed_arms(table, settings):
             probe = table.probes[arm][rows]
             has = np.flatnonzero(~np.isnan(probe[:, 0]))
-            probed[table.arms.index(arm)] = _after_probe(
-                base, arm, x[has], probe[has], table, table.correct[rows[has]], tokens[rows[has]], weight[has], how
-            )
-        # What is strange, the base knows from more kinds of work than these prompts are of.
-        return Fit(known, projection, unread, probed, base.strangeness)
+            at = table.arms.index(arm)
+            probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], told.rows(has), how)
+        # What is strange, and what that takes away, the base knows from more kinds of work than these prompts are of.
+        return Fit(known, projection, unread, probed, base.strangeness, lines, probed_lines)
 
     return fit
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What there is to learn from: outcomes [rows, arms], token targets [rows, 2 x arms], what each row counts."""
+
+    arms: Sequence[Arm]
+    correct: Matrix
+    tokens: Matrix
+    weight: Matrix
+
+    def rows(self, chosen: NDArray[np.intp]) -> _Told:
+        return _Told(self.arms, self.correct[chosen], self.tokens[chosen], self.weight[chosen])
 
 
 def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settings) -> tuple[dict[bytes, int], F32]:
@@ -146,89 +180,53 @@ def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settin
     return known, projection
 
 
-def _adapted(
-    base: Artifact,
-    trees: Trees,
-    x: F32,
-    table: Outcomes,
-    correct: Matrix,
-    tokens: Matrix,
-    weight: Matrix,
-    how: Settings,
-) -> Trees:
-    mixed = _mixed(base, trees, x[:, : inputs_of(base.projection)], table, correct, tokens, weight, how)
-    start = mixed.score_all(x).astype(np.float64)
-    return mixed.beside(grow(x, correct, tokens, _boosting(how, len(x)), start))
-
-
-def _boosting(how: Settings, rows: int) -> Boosting:
-    return how.train.boosting
-
-
-def _mixed(
-    base: Artifact,
-    trees: Trees,
-    x: F32,
-    table: Outcomes,
-    correct: Matrix,
-    tokens: Matrix,
-    weight: Matrix,
-    how: Settings,
-) -> Trees:
-    """The base's trees with the outputs of these arms."""
-    old, new = len(base.heads), len(table.arms)
-    said = trees.score_all(x).astype(np.float64)
-    groups, _ = matching.match_heads(base.heads, table.arms)
+def _mixed(base: Artifact, stage: Stage, x: F32, told: _Told, how: Settings) -> tuple[Trees, F32]:
+    """A stage's trees with the outputs of these arms, and their calibration lines as far as the base can tell."""
+    old, new = len(base.heads), len(told.arms)
+    said = stage.trees.score_all(x).astype(np.float64)
+    slope, level, more_slope, more_level = stage.calibration.astype(np.float64).T
+    groups, _ = matching.match_heads(base.heads, told.arms)
     nearest = np.zeros((old, new))
     for j, group in enumerate(groups):
         nearest[group, j] = 1 / len(group)
-    kinds = [arm.think for arm in table.arms]
+    kinds = [arm.think for arm in told.arms]
     weights, offset = np.zeros((3 * old, 3 * new)), np.zeros(3 * new)
-    targets = (correct, tokens[:, :new], tokens[:, new:])
-    for part, target in enumerate(targets):
+    for part, target in enumerate((told.correct, told.tokens[:, :new], told.tokens[:, new:])):
         one, two = slice(part * old, (part + 1) * old), slice(part * new, (part + 1) * new)
-        found = adapt.mixture(said[:, one], target, nearest, kinds, how.shrinkage, part == 0, weight)
-        weights[one, two], offset[two] = found.weights, found.offset
-    return trees.mixed(weights, offset)
+        # Mixed are calibrated logits; what calibrates them then becomes part of the mixture.
+        by, plus = (slope, level) if part == 0 else (np.ones(old), np.zeros(old))
+        outputs = said[:, one] * by + plus
+        found = adapt.mixture(outputs, target, nearest, kinds, how.shrinkage, part == 0, told.weight)
+        weights[one, two], offset[two] = by[:, None] * found.weights, found.offset + plus @ found.weights
+    novel = np.stack([more_slope / slope, more_level - more_slope * level / slope])
+    lines = np.column_stack([np.ones(new), np.zeros(new), (novel @ nearest).T])
+    return stage.trees.mixed(weights, offset), lines.astype(np.float32)
 
 
-def _after_probe(
-    base: Artifact,
-    arm: Arm,
-    x: F32,
-    probe: Matrix,
-    table: Outcomes,
-    correct: Matrix,
-    tokens: Matrix,
-    weight: Matrix,
-    how: Settings,
-) -> Trees:
-    """Trees that have seen the probe of `arm`: the base's own, if it knows such probes, else with stairs."""
+def _after_probe(base: Artifact, arm: Arm, x: F32, probe: Matrix, told: _Told, how: Settings) -> tuple[Trees, F32]:
+    """Trees that have seen the probe of `arm`, and their lines: mixed from those of a base that knows such probes, else
+    from those that have not seen it."""
     old = inputs_of(base.projection)
     groups, _ = matching.match_heads(base.heads, [arm])
     learned = [i for i in groups[0] if i in base.probed]
+    both = np.hstack([x, probe.astype(np.float32)])
     if learned:
         # The probe's numbers come last, after directions that the base has not.
-        source = base.probed[learned[0]].stage.trees
-        further = np.where(source.feature >= old, x.shape[1] - old, 0)
-        moved = replace(source, feature=source.feature + further)
-        x_all = np.hstack([x, probe.astype(np.float32)])
-        mixed = _mixed(base, moved, x_all, table, correct, tokens, weight, how)
+        stage = base.probed[learned[0]].stage
+        further = np.where(stage.trees.feature >= old, x.shape[1] - old, 0)
+        moved = replace(stage, trees=replace(stage.trees, feature=stage.trees.feature + further))
+        mixed, lines = _mixed(base, moved, both, told, how)
     else:
-        mixed = _mixed(base, base.unread.trees, x[:, :old], table, correct, tokens, weight, how)
-        x_all = np.hstack([x, probe.astype(np.float32)])
-    start = mixed.score_all(x_all).astype(np.float64)
-    stairs = _stairs(x.shape[1], probe, start, correct, tokens, weight, how)
-    both = mixed.beside(stairs)
-    start = both.score_all(x_all).astype(np.float64)
-    return both.beside(grow(x_all, correct, tokens, _boosting(how, len(x)), start))
+        mixed, lines = _mixed(base, base.unread, x[:, :old], told, how)
+    start = mixed.score_all(both).astype(np.float64)
+    mixed = mixed.beside(_stairs(x.shape[1], probe, start, told, how))
+    start = mixed.score_all(both).astype(np.float64)
+    return mixed.beside(grow(both, told.correct, told.tokens, how.train.boosting, start)), lines
 
 
-def _stairs(
-    first: int, probe: Matrix, start: Matrix, correct: Matrix, tokens: Matrix, weight: Matrix, how: Settings
-) -> Trees:
+def _stairs(first: int, probe: Matrix, start: Matrix, told: _Told, how: Settings) -> Trees:
     """What the numbers of a probe add to `start`, one staircase for each; features from `first` on."""
-    targets = np.hstack([correct, tokens])
+    targets = np.hstack([told.correct, told.tokens])
     features = range(first, first + len(PROBE_NAMES))
     trees, steps = adapt.staircases(features, probe, how.train.boosting.leaves, targets.shape[1])
     centre, spread = probe.mean(axis=0), probe.std(axis=0) + 1e-6
@@ -237,8 +235,8 @@ def _stairs(
     values = np.zeros((probe.shape[1], steps.shape[1], targets.shape[1]))
     base = np.zeros(targets.shape[1])
     for j in range(targets.shape[1]):
-        logistic = j < correct.shape[1]
-        found = likeliest(x, targets[:, j], np.zeros(x.shape[1]), precision, logistic, weight, start[:, j])
+        logistic = j < told.correct.shape[1]
+        found = likeliest(x, targets[:, j], np.zeros(x.shape[1]), precision, logistic, told.weight, start[:, j])
         base[j] = found[0]
         values[:, :, j] = found[1:, None] * (steps - centre[:, None]) / spread[:, None]
     return replace(trees, values=values.astype(np.float16).astype(np.float32), base=base.astype(np.float32))

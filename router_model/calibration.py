@@ -6,33 +6,42 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
 from router_model.artifact import Head
 from router_model.boosting import sigmoid
 from router_model.outcomes import GENERIC
+from router_model.probe import Revelation
 from router_model.scores import LEVELS
 from router_model.trees import F32
 
 Matrix = NDArray[np.float64]
 # Fewer rows say nothing of how far forecasts of tokens lie from what comes.
 _LEAST_FOR_SPREAD = 20
-
-
 # Slope and offset of the logit of P(strange | novelty) by which every request is strange, or none.
 ALL_STRANGE, NONE_STRANGE = (0.0, 40.0), (0.0, -40.0)
 
 
-def probabilities(outputs: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float = 0.1) -> F32:
+def probabilities(
+    outputs: Matrix,
+    novelty: Matrix,
+    correct: Matrix,
+    strange: bool,
+    firmness: float = 0.1,
+    beforehand: F32 | None = None,
+) -> F32:
     """The `calibration` of a stage, [heads, 4], from logits [rows, heads] of rows that the trees had not seen.
 
     `strange`: among the rows are kinds of work the trees had not seen, so that what novelty takes away can be learned.
-    `firmness` is the precision with which these lines are held to be needless (slope 1, nothing else) beforehand.
+    `firmness` is the precision with which the lines are held to be those of `beforehand` [heads, 4]: where that is left
+    out, needless (slope 1, nothing else).
     """
-    lines = np.zeros((correct.shape[1], 4), np.float32)
-    for j in range(correct.shape[1]):
+    heads = correct.shape[1]
+    lines = np.tile(np.array([1, 0, 0, 0], np.float32), (heads, 1)) if beforehand is None else beforehand.copy()
+    for j in range(heads):
         known = ~np.isnan(correct[:, j])
-        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], strange, firmness)
+        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], strange, firmness, lines[j])
     return lines
 
 
@@ -65,6 +74,20 @@ def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float,
     label = np.repeat([0, 1], [len(familiar), len(strange)])
     fitted = LogisticRegression(C=100.0, class_weight="balanced").fit(x, label)
     return max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0])
+
+
+def revelation_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles: int = 9) -> Revelation:
+    """What probes reveal, from forecasts before and after of few prompts.
+
+    After a probe P(correct) is taken to follow a beta distribution around what was thought before; how wide, is one
+    number for all.
+    """
+    room = float((before * (1 - before)).sum())
+    moved = float(np.square(after - before).sum())
+    certainty = min(max(room / max(moved, 1e-6) - 1, 0.1), 100.0)
+    at = (np.arange(knots) + 0.5) / knots
+    levels = (np.arange(quantiles) + 0.5) / quantiles
+    return Revelation(at, np.stack([beta.ppf(levels, p * certainty, (1 - p) * certainty) for p in at]))
 
 
 def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
@@ -101,20 +124,20 @@ def spreads(outputs: Matrix, tokens: Matrix, scale: F32) -> F32:
 
 
 def _line(
-    logit: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float
+    logit: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float, start: F32
 ) -> tuple[float, float, float, float]:
-    if correct.min() == correct.max():
-        return 1.0, 0.0, 0.0, 0.0
-    ones = np.ones(len(logit))
-    x = np.column_stack([logit, ones, novelty * logit, novelty] if strange else [logit, ones])
-    needless = np.zeros(x.shape[1])
-    needless[0] = 1.0
-    fitted = likeliest(x, correct, needless, np.full(len(needless), firmness), True, ones).tolist()
-    slope, offset = min(max(fitted[0], 0.2), 3.0), fitted[1]
-    if not strange:
-        return slope, offset, 0.0, 0.0
+    before = np.asarray(start, np.float64)
+    if correct.min() != correct.max():
+        x = np.column_stack([logit, np.ones(len(logit)), novelty * logit, novelty])
+        # What cannot be learned here stays as it was.
+        free = 4 if strange else 2
+        plus = x[:, free:] @ before[free:]
+        precision = np.full(free, firmness)
+        before[:free] = likeliest(x[:, :free], correct, before[:free], precision, True, np.ones(len(logit)), plus)
+    slope, offset, more_slope, more_offset = before.tolist()
+    slope = min(max(slope, 0.2), 3.0)
     # However strange a prompt, more of what the trees call likely stays more likely.
-    return slope, offset, max(fitted[2], 0.05 - slope), fitted[3]
+    return slope, offset, max(more_slope, 0.05 - slope), more_offset
 
 
 def likeliest(

@@ -26,7 +26,8 @@ def match_heads(heads: Sequence[Head], efforts: Sequence[Arm]) -> tuple[list[lis
 
 def _nearest(heads: Sequence[Head], arm: Arm) -> tuple[list[int], str]:
     wanted = float("inf") if arm.budget is None else float(arm.budget)
-    alike = [i for i, h in enumerate(heads) if h.think == arm.think]
+    # A head of no budget is where a surface begins, and stands for no other effort.
+    alike = [i for i, h in enumerate(heads) if h.think == arm.think and (h.budget != 0 or arm.budget == 0)]
     own = [i for i in alike if heads[i].model == arm.model]
     if own:
         best = min(own, key=lambda i: _distance(heads[i], wanted))

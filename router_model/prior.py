@@ -129,7 +129,25 @@ def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
         # A head that has seen no counts would call its thoughts free.
         like = arms.index(Arm(GENERIC, arms[j].mode))
         whole["completion"][:, j], whole["thinking"][:, j] = whole["completion"][:, like], whole["thinking"][:, like]
+    if {"nothink", "think"} <= {arm.mode for arm in arms if arm.model == GENERIC}:
+        arms.append(Arm(GENERIC, "budget", 0))
+        for name, anchor in _anchor(whole, arms).items():
+            whole[name] = np.hstack([whole[name], anchor[:, None]])
     return Outcomes(table.prompts, tuple(arms), whole["correct"], whole["completion"], whole["thinking"])
+
+
+def _anchor(whole: Mapping[str, Matrix], arms: Sequence[Arm]) -> dict[str, Matrix]:
+    """Where the budgets of the generic model begin: a thought cut before its first token is worth no thought.
+
+    Public outcomes know no budgets. Between this and a whole thought they are read off how long thoughts are.
+    """
+    none, whole_thought = (arms.index(Arm(GENERIC, mode)) for mode in ("nothink", "think"))
+    correct, completion = whole["correct"], whole["completion"][:, none]
+    return {
+        "correct": np.fmin(correct[:, none], correct[:, whole_thought]),
+        "completion": completion,
+        "thinking": np.where(np.isnan(completion), np.nan, 0.0),
+    }
 
 
 def _uncounted(arms: Sequence[Arm], completion: Matrix) -> list[int]:
@@ -197,14 +215,19 @@ passed on. Left out too, because next to none of their answers could be read by 
 {", ".join(drawn["models_left_out"])}.
 
 What is kept of the prompts: terms that at least {LEAST_USES} of them share (single words and pairs, digits folded), and
-64-bit hashes by which `evaluate` notices prompts that were trained on.
+64-bit hashes by which `evaluate` notices prompts that were trained on. The licences above are those under which the
+outcomes were published; the questions have licences of their own, and none of them is quoted here.
 
 Heads of model `*` are for deployments that the router does not know by name: what a model of middling ability would get
 (a Rasch model tells abilities from difficulties, since each source ran other models), and mean tokens. The tokens of
 {guessed or "no model"}
-were never published: there the forecast is that of `*`. Public outcomes know no thinking budgets: any budget is
-forecast to be as good as a full thought, its tokens cut at the budget, until `thinkgate calibrate` learns otherwise. In
-the medical sets "no thinking" answers with the letter of a choice alone. No probes are known here.
+were never published: there the forecast is that of `*`.
+
+Public outcomes know no thinking budgets. Head `*/budget-0` is made up: a thought that is cut before it begins is worth
+the answer without one (or the thought's, if that is worse). What the gateway says of a budget in between is read off
+how likely a thought is to end within it; `thinkgate calibrate` learns budgets from outcomes. For models with heads of
+their own any budget is forecast to be as good as a whole thought. In the medical sets "no thinking" answers with the
+letter of a choice alone. No probes are known here.
 """
 
 

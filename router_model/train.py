@@ -34,6 +34,8 @@ Matrix = NDArray[np.float64]
 LEAST_PROMPTS = 50
 # Fewer kinds of work than this do not show how forecasts fare on another one.
 LEAST_TASKS = 4
+# Fewer prompts than this do not show what probes reveal at each forecast before them, only how much in all.
+LEAST_REVEALED = 300
 # How many prompts an artifact keeps to set prices by: fewer of many heads, for it is to stay small.
 TRIED_PROMPTS = 2000
 TRIED_CELLS = 40_000
@@ -69,7 +71,8 @@ class Settings:
 class Fit:
     """Trees for the request alone, and by head for the request and a probe of that head.
 
-    `strangeness`: of the artifact, where it is known already; None: still to be learned.
+    `strangeness`: of the artifact, where it is known already; None: still to be learned. `lines`, `probed_lines`: what
+    calibration is held to be beforehand, where anything is known of it.
     """
 
     vocabulary: Mapping[bytes, int]
@@ -77,6 +80,8 @@ class Fit:
     unread: Trees
     probed: Mapping[int, Trees]
     strangeness: tuple[float, float] | None = None
+    lines: F32 | None = None
+    probed_lines: Mapping[int, F32] = field(default_factory=dict)
 
 
 # Features of prompts and of tampered copies, the table, token targets, the rows to learn from.
@@ -209,7 +214,9 @@ def train(
     draft = Artifact(
         version="",
         heads=heads,
-        unread=_stage(final.unread, [(view.unread, view.novelty) for view in views], table, tokens, settings.firmness),
+        unread=_stage(
+            final.unread, [(view.unread, view.novelty) for view in views], table, tokens, settings.firmness, final.lines
+        ),
         probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
@@ -223,7 +230,8 @@ def train(
     if shown and _trusted(before, table):
         draft = replace(draft, strangeness=calibration.NONE_STRANGE)
     for head, trees in final.probed.items():
-        stage = _stage(trees, [(view.probed[head], view.novelty) for view in views], table, tokens, settings.firmness)
+        seen = [(view.probed[head], view.novelty) for view in views]
+        stage = _stage(trees, seen, table, tokens, settings.firmness, final.probed_lines.get(head))
         told = _told(replace(draft, unread=stage), expected.probed[head], expected.novelty)
         after[head] = Told(told.p_correct, np.where(np.isnan(told.p_correct), np.nan, before.tokens))
         probed[head] = Probed(stage, _reveals(before, after[head], head))
@@ -279,11 +287,17 @@ def _told(draft: Artifact, outputs: Matrix, novelty: Matrix) -> Told:
 def _reveals(before: Told, after: Told, head: int) -> Revelation:
     """What probes of a head tell about it."""
     has = ~np.isnan(after.p_correct[:, head])
-    return revelation(before.p_correct[has, head], after.p_correct[has, head])
+    first, then = (np.asarray(told.p_correct[has, head], np.float64) for told in (before, after))
+    return revelation(first, then) if len(first) >= LEAST_REVEALED else calibration.revelation_of_few(first, then)
 
 
 def _stage(
-    trees: Trees, views: Sequence[tuple[Matrix, Matrix]], table: Outcomes, tokens: Matrix, firmness: float
+    trees: Trees,
+    views: Sequence[tuple[Matrix, Matrix]],
+    table: Outcomes,
+    tokens: Matrix,
+    firmness: float,
+    beforehand: F32 | None,
 ) -> Stage:
     """Trees with their calibration, from what trees like them said of prompts they had not seen, familiar ones first.
 
@@ -295,7 +309,7 @@ def _stage(
         has = ~np.isnan(outputs[:, 0])
         parts.append((outputs[has, :n], novelty[has], table.correct[has]))
     logits, strangeness, correct = (np.concatenate(part) for part in zip(*parts, strict=True))
-    lines = calibration.probabilities(logits, strangeness, correct, len(views) > 1, firmness)
+    lines = calibration.probabilities(logits, strangeness, correct, len(views) > 1, firmness, beforehand)
     known = [~np.isnan(outputs[:, 0]) for outputs, _ in views]
     counts = [(outputs[has][:, n:], tokens[has]) for (outputs, _), has in zip(views, known, strict=True)]
     scale = calibration.token_scales(*counts[0])

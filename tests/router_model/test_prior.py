@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
+from gateway.commands.check import explain
+from gateway.settings import parse
 from router_model import artifact, evaluate, predict, prior
 from router_model.outcomes import GENERIC, Arm, OutcomeError
 from tests.router_model import tables
@@ -67,6 +69,8 @@ def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> No
     hidden, generic = (whole.arms.index(Arm(model, "think")) for model in ("hidden", GENERIC))
     assert np.array_equal(whole.completion[:, hidden], whole.completion[:, generic])
     assert (whole.completion[:, generic] == 12).all()
+    anchor = whole.arms.index(Arm(GENERIC, "budget", 0))
+    assert (whole.thinking[:, anchor] == 0).all() and (whole.correct[:, anchor] <= whole.correct[:, generic]).all()
 
 
 def test_the_prior_ships_small_and_says_where_it_is_from() -> None:
@@ -80,6 +84,16 @@ def test_the_prior_ships_small_and_says_where_it_is_from() -> None:
         assert source["repo"] in card and source["commit"][:12] in card
 
 
+def test_budgets_lie_between_no_thought_and_a_whole_one() -> None:
+    known = predict.load("prior").restricted({"*"})
+    request = [{"role": "user", "content": "Find x if 3 x + 17 = 2 x + 45, and explain."}]
+    reading = known.read(request)
+    efforts = [("*", True, budget) for budget in (16, 256, 4096, None)]
+    said = known.at(known.surface(efforts), known.scores(reading), reading)
+    assert said.p_correct == sorted(said.p_correct) and said.p_correct[0] < said.p_correct[-1]
+    assert said.thinking_tokens == sorted(said.thinking_tokens) and said.thinking_tokens[0] <= 16
+
+
 def test_it_forecasts_models_it_has_never_met(tmp_path: Path) -> None:
     data = tables.write(tables.rows(n=80, models=("own",)), tmp_path / "own.parquet")
     result = CliRunner().invoke(main, ["evaluate", "--router", "prior", "--data", str(data)])
@@ -87,6 +101,19 @@ def test_it_forecasts_models_it_has_never_met(tmp_path: Path) -> None:
     assert "the generic head */think" in result.output and "APGR" in result.output
     found = evaluate.run("prior", [data], say=lambda line: None)
     assert found["seen_in_training"] == 0 and np.isfinite(found["apgr"])
+
+
+def test_a_configuration_may_name_it() -> None:
+    chosen = parse(
+        {
+            "deployments": {"hybrid": {"url": "http://gpu-1:8000/v1", "model": "Own-8B", "family": "qwen3"}},
+            "models": {
+                "own": {"deployment": "hybrid", "router": "prior", "policy": {"kind": "dial", "budgets": [512, 4096]}}
+            },
+        }
+    )
+    said = "\n".join(explain(chosen))
+    assert artifact.load("prior").version in said and "knows nothing" not in said
 
 
 def test_harder_looking_work_is_forecast_to_be_harder() -> None:
