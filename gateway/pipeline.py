@@ -22,7 +22,7 @@ from gateway.experiments import assignment
 from gateway.families.compiler import compile_plan
 from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
-from gateway.probes.prober import Prober
+from gateway.probes.prober import Prober, second
 from gateway.records import Records
 from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure, Probe
 
@@ -70,7 +70,8 @@ class Pipeline:
         reply = await self._ask_first(exchange, call, model, arm)
         if reply is None:
             assert exchange.plan is not None, "it was decided"
-            reply = await self.dispatch.send(exchange, call, exchange.plan, model.terms)
+            sent = call if exchange.probed is None else second(call)
+            reply = await self.dispatch.send(exchange, sent, exchange.plan, model.terms)
         exchange.answered_by(reply)
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
 

@@ -26,6 +26,7 @@ from gateway.types import Arm, Call, Decision, JsonObject, Plan, Probe
 
 log = logging.getLogger("thinkgate")
 
+REQUEST_ID = "x-request-id"
 # The second candidate tells how far the first token was ahead.
 CANDIDATES = 2
 _LOGPROBS = {"logprobs": True, "top_logprobs": CANDIDATES}
@@ -119,6 +120,12 @@ class Prober:
             self._abilities.no_logprobs(probed.plan.deployment)
         probed.outcome, probed.why = "failed", known.code or known.type
         log.warning("request %s goes on without its probe: %s", exchange.request_id, known.for_log())
+
+
+def second(call: Call) -> Call:
+    """The call as it follows a probe: under an id of its own, as engines may refuse one that they still know."""
+    id = call.forwarded.get(REQUEST_ID)
+    return call if id is None else replace(call, forwarded={**call.forwarded, REQUEST_ID: f"{id}-2"})
 
 
 def _held(reply: Reply, call: Call, plan: Plan) -> Held:

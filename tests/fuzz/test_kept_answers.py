@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from gateway import build
 from gateway.abilities import Marks
 from gateway.answers.chat_stream import ChatStream
+from gateway.answers.logprobs import Logprobs
 from gateway.answers.seen import Seen
 from gateway.enforcement.cut import Knife
 from gateway.enforcement.two_phase import First, Second
 from gateway.enforcement.whole import Whole
 from gateway.errors import GatewayError
+from gateway.probes.held import Listener
 from gateway.settings import parse
 from gateway.types import Call, Effort, Plan
 from tests.gateway.bounded import QUICK
@@ -74,6 +76,7 @@ def test_any_stream_becomes_events_or_an_error(chunks: list[Any], shows: bool, c
         Second({}, ("</think>",), shows),
         Knife(budget, call, MARKS),
         Knife(budget, call, None),
+        Listener(Logprobs(), shows),
     ):
         whole = Whole()
         heard, joined = ChatStream(listener, 10_000), ChatStream(whole, 10_000, Seen("</think>"))

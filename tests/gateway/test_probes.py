@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.answers.logprobs import Logprobs
+from gateway.commands.check import explain
 from gateway.families.table import family
 from gateway.policies import Bounds, Buyer, Dial, worth
+from gateway.settings import parse
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Decision, Deployment, Effort, Load, Prices
 from router_model.probe import Probe as Read
 from tests.gateway.conftest import Start, table
@@ -104,7 +106,9 @@ def test_one_that_does_not_is_thrown_away_and_paid_for(
     assert (answer.headers["x-thinkgate-reason"], answer.headers["x-thinkgate-budget"]) == ("probe", "64")
     none, think = ("an-instruct-model", "a-thinking-model") if model == "split" else ("backend-model", "backend-model")
     assert bodies(backend) == [(none, True, False), (think, False, True)]
-    assert backend.requests[0].body["messages"] == backend.requests[1].body["messages"]
+    probe, thought = backend.requests
+    assert probe.body["messages"] == thought.body["messages"]
+    assert thought.headers["x-request-id"] == f"{probe.headers['x-request-id']}-2", "engines want ids of their own"
     text = gateway.get("/metrics").text
     assert f'thinkgate_probes_total{{model="{model}",outcome="thrown_away"}} 1.0' in text
     assert f'thinkgate_tokens_total{{kind="probe",model="{model}"}} 3.0' in text
@@ -293,6 +297,53 @@ def test_a_client_that_leaves_meanwhile_cancels_it(
     assert settled(gateway, before) == before
     (row,) = gateway.records()
     assert (row["status"], row["client_gone"], row["probe"]) == (499, 1, "unfinished")
+
+
+def test_one_that_was_let_go_and_is_not_read(start: Start, backend: ScriptedBackend, router: AskingRouter) -> None:
+    """The gateway takes no more of it than of any other stream, and lets the backend go with the client."""
+    stuck, over = threading.Event(), threading.Event()
+
+    async def floods(connection: Connection) -> None:
+        try:
+            await connection.begin_stream()
+            for _ in range(4):
+                await connection.event(piece("word", SURE))
+            stuck.set()
+            for _ in range(200):
+                await connection.event(piece("x" * 100_000, SURE))
+            await connection.hung_up()
+        finally:
+            over.set()
+
+    gateway = limited(start, backend, router)
+    before = held(gateway)
+    backend.script = floods
+    with asked(gateway.url, {**ASK, "stream": True}) as client:
+        assert stuck.wait(10) and b"word" in client.recv(65536)
+        assert not over.is_set(), "20 MB were not taken"
+    assert over.wait(10), "the backend was not told"
+    assert settled(gateway, before) == before
+    (row,) = gateway.records()
+    assert (row["status"], row["probe"]) == (499, "kept")
+
+
+def test_check_says_whether_probes_are_asked_for(tmp_path: Path) -> None:
+    settings = table("http://127.0.0.1:1/v1")
+    dial = settings["models"]["merged"]["policy"]
+    settings["deployments"]["hybrid"]["router_name"] = "tiny"
+    settings["models"] = {
+        "asking": {"deployment": "hybrid", "router": "tiny", "policy": dial},
+        "never": {"deployment": "hybrid", "router": "tiny", "policy": {**dial, "probe": "never"}},
+        "constant": {"deployment": "hybrid", "router": "constant", "policy": dial},
+    }
+    lines = [line.strip() for line in explain(parse(settings)) if line.strip().startswith("Probes:")]
+    strange = "a request of a kind that the router has never met gets low."
+    assert lines == [
+        "Probes: a short answer without thinking is asked for first where it is worth it; a stream is held back for up "
+        f"to 64 tokens, and after 10 s it goes on without. Where none can be, {strange}",
+        f"Probes: none are asked for; {strange}",
+        f"Probes: the router does not know what they would tell; {strange}",
+    ]
 
 
 def test_a_key_pays_for_both(backend: ScriptedBackend, tmp_path: Path, router: AskingRouter) -> None:
