@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model import artifact_file
+from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.probe import PROBE_NAMES, Revelation
 from router_model.scores import LEVELS
@@ -24,9 +23,6 @@ from router_model.trial import Tried
 
 FORMAT = 4
 SHIPPED = Path(__file__).parent / "artifacts"
-# What an artifact may take, unpacked: one that claims more is no router, and must not fill the memory of the gateway.
-MOST_BYTES = 512 * 1024 * 1024
-MOST_HEADER_BYTES = 4 * 1024 * 1024
 # A version is told in a header and is a label of metrics.
 _VERSION = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 _TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
@@ -130,7 +126,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
     """Write the artifact; the same artifact always gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = _arrays(artifact)
-    weights = _npz(arrays)
+    weights = artifact_file.pack(arrays)
     header = {
         "format": FORMAT,
         "version": artifact.version,
@@ -142,15 +138,9 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "about": dict(artifact.about),
     }
     # Each takes its place whole, and what names the others comes last: a gateway may be reading.
-    _put(folder / "CARD.md", card.encode())
-    _put(folder / "weights.npz", weights)
-    _put(folder / "artifact.json", (json.dumps(header, indent=1) + "\n").encode())
-
-
-def _put(path: Path, data: bytes) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(data)
-    new.replace(path)
+    artifact_file.put(folder / "CARD.md", card.encode())
+    artifact_file.put(folder / "weights.npz", weights)
+    artifact_file.put(folder / "artifact.json", (json.dumps(header, indent=1) + "\n").encode())
 
 
 def _features() -> dict[str, int]:
@@ -184,19 +174,6 @@ def _stage_arrays(prefix: str, stage: Stage) -> dict[str, NDArray[Any]]:
     arrays[f"{prefix}tree_values"] = stage.trees.values.astype(np.float16)
     arrays[f"{prefix}spread"] = stage.spread.astype(np.float16)
     return arrays | {f"{prefix}calibration": stage.calibration, f"{prefix}token_scale": stage.token_scale}
-
-
-def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """A compressed npz without time stamps, so that equal artifacts are equal files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            body = io.BytesIO()
-            np.lib.format.write_array(body, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), body.getvalue(), zipfile.ZIP_DEFLATED
-            )
-    return buffer.getvalue()
 
 
 def version_of(name: str, parts: Mapping[str, NDArray[Any]], heads: tuple[Head, ...]) -> str:
@@ -237,7 +214,7 @@ def load(path_or_name: str | Path) -> Artifact:
 
 def _header(folder: Path) -> dict[str, Any]:
     try:
-        header = json.loads(_bytes(folder / "artifact.json", MOST_HEADER_BYTES))
+        header = json.loads(artifact_file.read(folder / "artifact.json", MOST_HEADER_BYTES))
     except OSError as error:
         raise ArtifactError(
             f"router artifact {folder}: artifact.json cannot be read ({error.strerror or error})"
@@ -261,7 +238,7 @@ def _header(folder: Path) -> dict[str, Any]:
 
 def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     try:
-        data = _bytes(folder / "weights.npz", MOST_BYTES)
+        data = artifact_file.read(folder / "weights.npz", MOST_BYTES)
     except OSError as error:
         raise ArtifactError(
             f"router artifact {folder}: weights.npz cannot be read ({error.strerror or error})"
@@ -271,37 +248,9 @@ def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]
             f"router artifact {folder} is corrupt or truncated: weights.npz does not match its checksum"
         )
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            if sum(member.file_size for member in packed.infolist()) > MOST_BYTES:
-                raise ValueError(f"it would take more than {MOST_BYTES} bytes unpacked")
-        # Nothing is unpacked to a file, so that names of members lead nowhere; objects are not read.
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-        for name, array in found.items():
-            _check_array(name, array)
-    except (ValueError, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError) as error:
-        raise ArtifactError(f"router artifact {folder} is corrupt: {str(error).splitlines()[0]}") from None
-    except (zipfile.BadZipFile, zlib.error, SyntaxError, AttributeError, TypeError) as error:
-        raise ArtifactError(f"router artifact {folder} is corrupt: weights.npz is no archive ({error})") from None
-    return found
-
-
-def _bytes(path: Path, most: int) -> bytes:
-    """What a plain file holds: a pipe would be waited for, a device has no end. OSError: it is none, or too large."""
-    if not path.is_file():
-        raise OSError("it is no plain file" if path.exists() else "No such file")
-    if path.stat().st_size > most:
-        raise OSError(f"it is larger than {most} bytes")
-    return path.read_bytes()
-
-
-def _check_array(name: str, array: NDArray[Any]) -> None:
-    """ValueError: it does not hold the numbers that it should."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} holds no numbers")
-    # What was not measured may be unknown; everything that is computed with may not.
-    if array.dtype.kind == "f" and (np.isinf(array).any() or (not name.startswith("trial") and np.isnan(array).any())):
-        raise ValueError(f"{name} holds numbers that are none")
+        return artifact_file.unpack(data)
+    except ValueError as error:
+        raise ArtifactError(f"router artifact {folder} is corrupt: {error}") from None
 
 
 def inputs_of(projection: NDArray[Any]) -> int:

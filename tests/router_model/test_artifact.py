@@ -19,6 +19,7 @@ import pytest
 
 from router_model import artifact, outcomes, predict, train
 from router_model.artifact import ArtifactError
+from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
 from tests.router_model.conftest import SMALL
 
 QUESTION = [{"role": "user", "content": "Add these: 12 and 55 and 71 and 40 and 38"}]
@@ -161,7 +162,7 @@ def test_archives_with_tricks_are_refused(artifact_path: Path, tmp_path: Path) -
             predict.load(copy)
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.npy", "w") as member:
-        for _ in range(artifact.MOST_BYTES // 2**24 + 1):
+        for _ in range(MOST_BYTES // 2**24 + 1):
             member.write(bytes(2**24))
     signed(copy, bomb.getvalue())
     with pytest.raises(ArtifactError, match="bytes unpacked"):
@@ -191,7 +192,7 @@ def test_files_that_are_none_are_refused_and_not_waited_for(artifact_path: Path,
     (copy / "artifact.json").write_text("[" * 100_000)
     with pytest.raises(ArtifactError, match=r"artifact\.json cannot be read"):
         predict.load(copy)
-    (copy / "artifact.json").write_bytes(bytes(artifact.MOST_HEADER_BYTES + 1))
+    (copy / "artifact.json").write_bytes(bytes(MOST_HEADER_BYTES + 1))
     with pytest.raises(ArtifactError, match="larger than"):
         predict.load(copy)
     for name in ("../tiny", "tiny/..", "", ".", "/", "tiny\0"):
