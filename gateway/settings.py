@@ -178,7 +178,7 @@ class ProbeSettings(Strict):
     """
 
     probe: Literal["auto", "always", "never"] = "auto"
-    """`auto`: where it is worth its price, and of every request of a kind that the router has never met."""
+    """`auto`: where it is worth its price, and of every request that is unlike any that the router has met."""
     probe_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
     """By how many of its tokens it is decided: a stream is held back for so many at most, then the rest comes live."""
     probe_wait_s: Annotated[float, Field(gt=0)] = 10.0
