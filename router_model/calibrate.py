@@ -30,8 +30,15 @@ from router_model.trees import F32, Trees
 Matrix = NDArray[np.float64]
 # Fewer prompts than this cannot even be cross-validated.
 LEAST_PROMPTS = 20
+# This share of the operator's own traffic is held to be strange: what is more novel than the rest of it.
+STRANGE_SHARE = 0.1
 _SETTINGS = train.Settings(
-    boosting=Boosting(rounds=60), directions=8, least_uses=3, least_prompts=LEAST_PROMPTS, firmness=300.0
+    boosting=Boosting(rounds=60),
+    directions=8,
+    least_uses=3,
+    least_prompts=LEAST_PROMPTS,
+    firmness=300.0,
+    strange_share=STRANGE_SHARE,
 )
 
 
@@ -146,8 +153,8 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
             has = np.flatnonzero(~np.isnan(probe[:, 0]))
             at = table.arms.index(arm)
             probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], told.rows(has), how)
-        # What is strange, and what that takes away, the base knows from more kinds of work than these prompts are of.
-        return Fit(known, projection, unread, probed, base.strangeness, lines, probed_lines)
+        # What novelty takes away, the base knows from more kinds of work than these prompts are of.
+        return Fit(known, projection, unread, probed, lines, probed_lines)
 
     return fit
 

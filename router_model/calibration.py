@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from router_model.artifact import Head
 from router_model.boosting import sigmoid
 from router_model.outcomes import GENERIC
-from router_model.probe import Revelation
+from router_model.probe import STRANGE, Revelation
 from router_model.scores import LEVELS
 from router_model.trees import F32
 
@@ -21,6 +22,8 @@ Matrix = NDArray[np.float64]
 _LEAST_FOR_SPREAD = 20
 # Slope and offset of the logit of P(strange | novelty) by which every request is strange, or none.
 ALL_STRANGE, NONE_STRANGE = (0.0, 40.0), (0.0, -40.0)
+# How fast what is more novel than most becomes strange.
+_STEEP = 20.0
 
 
 def probabilities(
@@ -74,6 +77,12 @@ def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float,
     label = np.repeat([0, 1], [len(familiar), len(strange)])
     fitted = LogisticRegression(C=100.0, class_weight="balanced").fit(x, label)
     return max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0])
+
+
+def strange_beyond(familiar: Matrix, share: float) -> tuple[float, float]:
+    """Slope and offset as of `strangeness` by which this share of familiar requests, the most novel, is strange."""
+    most = float(np.quantile(familiar, 1 - share))
+    return _STEEP, math.log(STRANGE / (1 - STRANGE)) - _STEEP * most
 
 
 def revelation_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles: int = 9) -> Revelation:

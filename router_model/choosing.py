@@ -2,7 +2,8 @@
 
 Each next prompt is the one whose outcome is least known given all that were taken before (D-optimal design): how far
 its features lie from theirs, times how undecided the router is about it. Prompts alike are thus not taken twice, and
-what was collected already counts as taken.
+what was collected already counts as taken. Every second prompt is drawn at random instead: what is learned has to fit
+the traffic as it is, not only its edges.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,10 @@ def run(
             fresh.append(task)
     if not fresh:
         raise OutcomeError(f"{tasks}: all {len(pool)} tasks are in the collected tables already")
-    picked = choose(predictor, [(t.messages, t.tools) for t in fresh], min(n, len(fresh)), [(m, None) for m in before])
+    n = min(n, len(fresh))
+    best = choose(predictor, [(t.messages, t.tools) for t in fresh], (n + 1) // 2, [(m, None) for m in before])
+    drawn = np.random.default_rng(len(before)).permutation([i for i in range(len(fresh)) if i not in set(best)])
+    picked = [i for pair in zip_longest(best, drawn[: n - len(best)].tolist()) for i in pair if i is not None]
     Path(out).write_text("".join(fresh[i].line + "\n" for i in picked), encoding="utf-8")
     repeated = len(pool) - len(fresh)
     say(

@@ -51,7 +51,8 @@ class Settings:
     mean nothing (`gaming.attacked`); `least_prompts`: an effort, or the probes of one, with fewer are left out;
     `firmness`: the precision with which calibration is held to be needless beforehand. `expects`: whether requests will
     be new phrasings of known tasks or new tasks. `pooled`: before any probe, what a head says is weighed against what
-    the other efforts of its model say, and all models'.
+    the other efforts of its model say, and all models'. `strange_share`: this share of familiar requests, the most
+    novel, is held to be strange; None: what is strange is learned from tasks left out.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
@@ -65,21 +66,20 @@ class Settings:
     firmness: float = 0.1
     expects: Literal["phrasings", "tasks"] = "phrasings"
     pooled: bool = False
+    strange_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """Trees for the request alone, and by head for the request and a probe of that head.
 
-    `strangeness`: of the artifact, where it is known already; None: still to be learned. `lines`, `probed_lines`: what
-    calibration is held to be beforehand, where anything is known of it.
+    `lines`, `probed_lines`: what calibration is held to be beforehand, where anything is known of it.
     """
 
     vocabulary: Mapping[bytes, int]
     projection: F32
     unread: Trees
     probed: Mapping[int, Trees]
-    strangeness: tuple[float, float] | None = None
     lines: F32 | None = None
     probed_lines: Mapping[int, F32] = field(default_factory=dict)
 
@@ -207,7 +207,10 @@ def train(
     if settings.pooled:
         final, views = _pooled(final, views, table)
     expected = views[0]
-    strangeness = final.strangeness or calibration.strangeness(*(view.novelty for view in views))
+    if settings.strange_share is None:
+        strangeness = calibration.strangeness(*(view.novelty for view in views))
+    else:
+        strangeness = calibration.strange_beyond(views[0].novelty, settings.strange_share)
     if settings.expects == "tasks":
         # Every request is new: what is left to know is whether text tells anything of new work.
         strangeness = calibration.ALL_STRANGE
