@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit format bench fuzz peers reasoner second-seed router prior clean
+.PHONY: help demo test lint audit format bench fuzz peers reasoner second-seed router prior public clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -54,6 +54,7 @@ ROUTER := runs/router
 HELD_OUT ?= 2400
 ROUTER_PROMPTS ?= 4000
 JUDGED_PROMPTS ?= 1000
+PUBLIC ?= ../shared/data/public_outcomes.parquet
 
 reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and measure them (about 75 minutes of one core)
 	$(RUN) -m router_model.reasoner --out $(REASONER) $(ARGS)
@@ -81,6 +82,22 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 prior: $(VENV)/.dev ## Train the router for deployments without outcomes (PUBLIC=public_outcomes.parquet; two minutes)
 	@test -n "$(PUBLIC)" || { echo "make prior PUBLIC=FILE: a table of public outcomes with sources and licences"; exit 2; }
 	$(RUN) -m router_model.prior --data $(PUBLIC) --out router_model/artifacts/prior
+
+public: $(VENV)/.dev ## Judge the learner on outcomes of real models (PUBLIC=table.parquet), by what is left out
+	mkdir -p $(ROUTER)
+	judge() { name=$$1; left=$$2; weak=$$3; strong=$$4; shift 4; \
+	    $(VENV)/bin/thinkgate evaluate --leave-out $$left --data $(PUBLIC) --no-think $$weak --think $$strong "$$@" \
+	        --json $(ROUTER)/public-$$name.json --html $(ROUTER)/public-$$name.html; }; \
+	o1="gpt-4o/nothink,gpt-4o-2024-08-06/nothink o1-mini/think,o1-mini-2024-09-12/think"; \
+	o3="gpt-4o/nothink o3-mini/think,o3-mini/effort-medium"; \
+	gpt="mixtral-8x7b-instruct/nothink gpt-4-1106-preview/nothink"; \
+	judge o3-mini prompt $$o3 --dataset 'medagents/*' --dataset 'mip-*' && \
+	judge o1-mini prompt $$o1 --dataset 'medagents/*' --dataset 'zeroeval/*' --dataset 'mip-*' && \
+	judge mmlu task $$gpt --dataset 'routellm/mmlu*' && \
+	judge reasoning-gym task llama-4-maverick/nothink deepseek-r1/think --dataset 'reasoning-gym-*' && \
+	judge new-sets-o1-mini dataset $$o1 --dataset 'medagents/*' --dataset 'zeroeval/*' --dataset 'mip-*' && \
+	judge new-sets-r1 dataset DeepSeek-V3/nothink DeepSeek-R1/think --dataset 'medagents/*' && \
+	judge new-sets-gpt-4 dataset $$gpt --dataset 'routellm/*'
 
 clean: ## Remove the environments, caches and build output
 	rm -rf $(VENV) .venv-vllm .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
