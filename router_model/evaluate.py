@@ -218,9 +218,10 @@ def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forec
                 p[i, j] = sum(scores.p_correct[k] for k in group) / len(group)
                 tokens[i, j] = sum(scores.thinking_tokens[k] + scores.answer_tokens[k] for k in group) / len(group)
             fallen[i] = reading.strange > STRANGE and heads[0][0] not in predictor.probes_known
+    told_gain = p[:, -1] - p[:, 0]
     if fallen.any():
         p[fallen], tokens[fallen] = p[fallen].mean(axis=0), tokens[fallen].mean(axis=0)
-    return Forecasts(p, tokens, prices, strange[:, 0], fallen, np.array(times))
+    return Forecasts(p, tokens, prices, strange[:, 0], fallen, told_gain, np.array(times))
 
 
 def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> Views | None:

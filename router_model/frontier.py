@@ -23,7 +23,8 @@ class Forecasts:
     """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
 
     `prices` [prompts, DIALS]: what a token costs at each dial position; `strange` [prompts]: `Reading.strange`;
-    `fallen` [prompts]: those that are strange where nothing can be asked first; `decision_ms`: CPU time of some.
+    `fallen` [prompts]: those that are strange where nothing can be asked first, whose forecasts are all one;
+    `told_gain` [prompts]: what their text told of the gain none the less; `decision_ms`: CPU time of some.
     """
 
     p: F64
@@ -31,6 +32,7 @@ class Forecasts:
     prices: F64
     strange: F64
     fallen: NDArray[np.bool_]
+    told_gain: F64
     decision_ms: F64
 
     @property

@@ -104,6 +104,11 @@ def _cards(result: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     recovered = result.get("recovered_of_ceiling")
     if recovered is not None and not math.isnan(recovered):
         yield "of what can be known", _percent(recovered), "of the difficulty ceiling's area over chance"
+    if "text_apgr" in result:
+        told = (
+            f"of prompts; APGR of their text {_number(result['text_apgr'])} {report.interval(result['text_apgr_ci'])}"
+        )
+        yield "fell back", _percent(result["fell_back"]), told
     yield "calibration error", _number(result["ece"]), f"95 % {report.interval(result['ece_ci'])} (ECE)"
     yield "decision", f"{result['decision_ms_p99']:.2f} ms", f"p99 of CPU; p50 {result['decision_ms_p50']:.2f} ms"
 

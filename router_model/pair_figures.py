@@ -52,10 +52,18 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
         "accuracy_no_think": float(low.mean()),
         "accuracy_think": float(high.mean()),
         "prompts_with_tokens": int(priced.sum()),
+        **_had_text_been_trusted(forecasts, low, high),
         **rows.pop("router"),
         "baselines": {name: rows[name] | {"about": about} for name, about in baselines.ABOUT.items()},
         "regret": _regret(high - low, cost, ranked, forecasts, bool(priced.all())),
     }
+
+
+def _had_text_been_trusted(forecasts: Forecasts, low: F64, high: F64) -> Row:
+    if not forecasts.fallen.any():
+        return {}
+    score = forecasts.told_gain
+    return {"text_apgr": metrics.apgr(score, low, high), "text_apgr_ci": list(metrics.bootstrap(score, low, high))}
 
 
 def _with_tokens(

@@ -141,10 +141,13 @@ def _regret(axes: Any, found: dict[str, Any]) -> None:
 
 
 def _datasets(axes: Any, rows: list[dict[str, Any]]) -> None:
-    shown = [row for row in rows if row["apgr"] is not None and not math.isnan(row["apgr"])][:20]
+    shown = [
+        row for row in rows if row["apgr"] is not None and not any(map(math.isnan, (row["apgr"], *row["apgr_ci"])))
+    ][:20]
     names = [row["dataset"].rsplit("/", 1)[-1][-22:] for row in shown]
-    low = [row["apgr"] - row["apgr_ci"][0] for row in shown]
-    high = [row["apgr_ci"][1] - row["apgr"] for row in shown]
+    # Of few prompts the interval of drawn ones need not hold the figure itself.
+    low = [max(0.0, row["apgr"] - row["apgr_ci"][0]) for row in shown]
+    high = [max(0.0, row["apgr_ci"][1] - row["apgr"]) for row in shown]
     places = range(len(shown), 0, -1)
     axes.errorbar(
         [row["apgr"] for row in shown], places, xerr=[low, high], fmt="o", color=_COLOURS["router"], markersize=4

@@ -31,6 +31,7 @@ def text(result: dict[str, Any]) -> str:
         f"95 %: APGR {interval(result['apgr_ci'])}"
         + (f", token APGR {interval(result['token_apgr_ci'])}" if "token_apgr_ci" in result else "")
         + f", CPT50 {interval(result['cpt50_ci'])}, CPT80 {interval(result['cpt80_ci'])}",
+        *_text_lines(result),
         *_regret_lines(result),
         f"ECE {_number(result['ece'])} {interval(result['ece_ci'])}   Brier {_number(result['brier'])}   "
         f"AUC of no-think right {_number(result['auc'])}   "
@@ -58,6 +59,15 @@ def _ranking_line(result: dict[str, Any], name: str, row: dict[str, Any]) -> str
     if "missing" in row:
         return f"{name:12s}    {row['missing']}"
     return f"{name:12s}" + "".join(f"{_number(row.get(key)):>12s}" for key, _ in columns(result))
+
+
+def _text_lines(result: dict[str, Any]) -> list[str]:
+    if "text_apgr" not in result:
+        return []
+    return [
+        f"{_percent(result['fell_back'])} of prompts fell back to the default effort; had their text been trusted: "
+        f"APGR {_number(result['text_apgr'])} {interval(result['text_apgr_ci'])}"
+    ]
 
 
 def _regret_lines(result: dict[str, Any]) -> list[str]:

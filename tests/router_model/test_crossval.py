@@ -106,3 +106,16 @@ def test_real_models(tmp_path: Path) -> None:
     found = evaluate.run(None, [corner], leave_out="prompt", settings=_small, say=lambda line: None, **pair)  # type: ignore[arg-type]
     assert found["prompts"] == 634 and {row["dataset"] for row in found["datasets"]} == {"mip-gsm8k", "mip-math"}
     assert any("counted" in note for note in found["notes"])
+
+
+def test_where_text_was_not_shown_to_tell_anything_of_new_work_nothing_is_lost_against_chance(tmp_path: Path) -> None:
+    rows = [{k: v for k, v in row.items() if not k.startswith("probe")} for row in _rows() if row["model"] == "m"]
+    said: list[str] = []
+    path = tables.write(rows, tmp_path / "t.parquet")
+    found = evaluate.run(
+        None, [path], leave_out="suite", settings=_small, html_file=tmp_path / "t.html", say=said.append
+    )
+    # One suite to learn from cannot show how text fares on another.
+    assert found["fell_back"] == 1 and found["apgr"] == pytest.approx(0.5) and found["text_apgr"] > 0.5
+    assert any("take the default effort" in note for note in found["notes"])
+    assert "had their text been trusted" in "\n".join(said) and "fell back" in (tmp_path / "t.html").read_text()

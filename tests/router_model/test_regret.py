@@ -48,7 +48,9 @@ def test_promises_of_a_useful_router_hold_and_save() -> None:
     prompts = tuple(PromptRow(str(i), "d", "d", str(i), []) for i in range(n))
     chosen = Outcomes(prompts, (Arm("m", "nothink"), Arm("m", "think")), correct, tokens, tokens - 5)
     said = np.stack([np.where(hard, 0.1, 0.95), np.full(n, 0.97)], axis=1)
-    forecasts = Forecasts(said, tokens, np.zeros((n, len(DIALS))), np.zeros(n), np.zeros(n, bool), np.zeros(1))
+    forecasts = Forecasts(
+        said, tokens, np.zeros((n, len(DIALS))), np.zeros(n), np.zeros(n, bool), np.zeros(n), np.zeros(1)
+    )
     found = promises.figures(chosen, forecasts, splits=50)
     assert found is not None and all(row["violations"] <= 0.05 for row in found)
     assert found[-1]["share_of_tokens"] < 0.7
