@@ -38,7 +38,7 @@ class Abilities:
     def __init__(self) -> None:
         self._found: dict[str, Ability] = {}
         self._exceeded: dict[str, int] = {}
-        self._no_logprobs: set[str] = set()
+        self._without_logprobs: dict[str, int] = {}
         self.doubted: Callable[[str], None] = lambda deployment: None
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
@@ -57,15 +57,22 @@ class Abilities:
     def learn(self, deployment: str, found: Ability) -> None:
         self._found[deployment] = found
         self._exceeded.pop(deployment, None)
-        self._no_logprobs.discard(deployment)
+        self._without_logprobs.pop(deployment, None)
 
     def tells_logprobs(self, deployment: Deployment) -> bool:
         """Whether its answers come with log-probabilities where those are asked for: until it was seen otherwise."""
-        return deployment.name not in self._no_logprobs
+        return self._without_logprobs.get(deployment.name, 0) < VIOLATIONS
 
-    def no_logprobs(self, deployment: Deployment) -> None:
-        """It refused them, or left them out: it is not asked for them until discovery has been there again."""
-        self._no_logprobs.add(deployment.name)
+    def refuses_logprobs(self, deployment: Deployment) -> None:
+        """It is not asked for them until discovery has been there again."""
+        self._without_logprobs[deployment.name] = VIOLATIONS
+
+    def told_logprobs(self, deployment: Deployment, told: bool) -> None:
+        """It was asked for them, and told them or left them out: so many times in a row are as good as a refusal."""
+        if not told:
+            self._without_logprobs[deployment.name] = self._without_logprobs.get(deployment.name, 0) + 1
+        elif self._without_logprobs:
+            self._without_logprobs.pop(deployment.name, None)
 
     def answered(self, deployment: str, exceeded: int) -> None:
         """An answer was checked against its budget, and `exceeded` it by so many tokens."""

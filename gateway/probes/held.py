@@ -153,9 +153,11 @@ class HeldStream:
         await self._reply.drain(self._chunks)
 
     async def drop(self) -> None:
-        if self._stream.ended:
-            await self._reply.drain(self._chunks)
-        self.close()
+        try:
+            if self._stream.ended:
+                await self._reply.drain(self._chunks)
+        finally:
+            self.close()
 
     def close(self) -> None:
         self._reply.close()

@@ -92,8 +92,8 @@ class Prober:
                 held = _held(await self._dispatch.post(exchange, call, plan), call, plan)
                 await held.listen(lambda heard: max(len(heard.values), heard.pieces - 1) >= asking.tokens)
             probed.probe = held.heard.probe(held.finish_reason, asking.tokens)
+            self._abilities.told_logprobs(plan.deployment, probed.probe is not None)
             if probed.probe is None:
-                self._abilities.no_logprobs(plan.deployment)
                 raise BackendFailed("It came without log-probabilities.", code="no_logprobs")
             return held
         except (GatewayError, TimeoutError) as error:
@@ -117,7 +117,7 @@ class Prober:
         name = probed.plan.deployment.name
         known = error if isinstance(error, GatewayError) else BackendTimeout(f"The backend {name} was late.")
         if isinstance(known, BackendRefused) and known.status < 500 and _is_of_logprobs(known):
-            self._abilities.no_logprobs(probed.plan.deployment)
+            self._abilities.refuses_logprobs(probed.plan.deployment)
         probed.outcome, probed.why = "failed", known.code or known.type
         log.warning("request %s goes on without its probe: %s", exchange.request_id, known.for_log())
 
