@@ -30,9 +30,11 @@ RECIPES: Mapping[str, Settings] = {
 def chosen(recipe: Recipe, expects: Expects, changes: Mapping[str, Any] | None = None) -> Choose:
     """How to find the settings for a table; `auto` takes the recipe with the least error on a fold of it left out.
 
-    `changes` to the settings of any recipe.
+    `changes` to the settings of any recipe. Where new tasks are expected there are no directions of most variance:
+    they tell known kinds of work apart, and of unknown ones nothing.
     """
-    known = {name: replace(found, expects=expects, **(changes or {})) for name, found in RECIPES.items()}
+    more = {"expects": expects, **({"directions": 0} if expects == "tasks" else {}), **(changes or {})}
+    known = {name: replace(found, **more) for name, found in RECIPES.items()}
 
     def choose(table: Outcomes, say: Callable[[str], None]) -> Settings:
         if recipe != "auto":
