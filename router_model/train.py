@@ -34,6 +34,7 @@ Matrix = NDArray[np.float64]
 LEAST_PROMPTS = 50
 # Fewer kinds of work than this do not show how forecasts fare on another one.
 LEAST_TASKS = 4
+RARELY = 0.05
 # Fewer prompts than this do not show what probes reveal at each forecast before them, only how much in all.
 LEAST_REVEALED = 300
 # How many prompts an artifact keeps to set prices by: fewer of many heads, for it is to stay small.
@@ -207,10 +208,14 @@ def train(
     if settings.pooled:
         final, views = _pooled(final, views, table)
     expected = views[0]
-    if settings.strange_share is None:
+    # Where nothing can be asked first, what is strange is not routed at all: it should be rare among what is known.
+    share = settings.strange_share
+    if share is None and not final.probed and len(views) > 1:
+        share = RARELY
+    if share is None:
         strangeness = calibration.strangeness(*(view.novelty for view in views))
     else:
-        strangeness = calibration.strange_beyond(views[0].novelty, settings.strange_share)
+        strangeness = calibration.strange_beyond(views[0].novelty, share)
     if settings.expects == "tasks":
         # Every request is new: what is left to know is whether text tells anything of new work.
         strangeness = calibration.ALL_STRANGE
