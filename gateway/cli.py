@@ -156,9 +156,9 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
 )
 def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: bool, recipe: Any, expects: Any) -> None:
     """Train a router artifact on outcome tables."""
-    from router_model import recipes
-    from router_model import train as trainer
     from router_model.outcomes import OutcomeError
+    from router_model.training import recipes
+    from router_model.training import train as trainer
 
     try:
         choose = recipes.chosen(recipe, expects)
@@ -195,8 +195,8 @@ def evaluate(
     html_file: Path | None,
 ) -> None:
     """Judge a router on outcome tables, or one trained on the rest of them, against the mandatory baselines."""
-    from router_model import evaluate as evaluator
     from router_model.artifact import ArtifactError
+    from router_model.evaluation import evaluate as evaluator
     from router_model.outcomes import OutcomeError
 
     try:
@@ -252,8 +252,8 @@ def calibrate(
 
     More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
     """
-    from router_model import calibrate as calibrator
-    from router_model import choosing, learning_curve
+    from router_model.adapting import calibrate as calibrator
+    from router_model.adapting import choosing, learning_curve
     from router_model.artifact import ArtifactError
     from router_model.outcomes import OutcomeError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from router_model import train
-from router_model.boosting import Boosting
+from router_model.training import train
+from router_model.training.boosting import Boosting
 from tests.router_model import tables
 
 SMALL = train.Settings(boosting=Boosting(rounds=40, rate=0.2), directions=4, folds=3)

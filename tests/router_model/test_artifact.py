@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import artifact, outcomes, predict, train
+from router_model import artifact, outcomes, predict
 from router_model.artifact import ArtifactError
 from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
+from router_model.training import train
 from tests.router_model.conftest import SMALL
 
 QUESTION = [{"role": "user", "content": "Add these: 12 and 55 and 71 and 40 and 38"}]

@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import adapt, artifact, calibrate, evaluate, outcomes, predict
-from router_model.boosting import Boosting, grow
+from router_model import artifact, outcomes, predict
+from router_model.adapting import adapt, calibrate
+from router_model.evaluation import evaluate
 from router_model.predict import Predictor, Probe
+from router_model.training.boosting import Boosting, grow
 from tests.router_model import tables
 
 QUESTION = [{"role": "user", "content": "Add these: 12 and 55 and 71 and 40"}]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model import evaluate, frontier, matching
+from router_model import matching
 from router_model.artifact import Head
+from router_model.evaluation import evaluate, frontier
 from router_model.outcomes import Arm
 from tests.router_model import tables
 

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.commands.check import explain
 from gateway.settings import parse
-from router_model import artifact, evaluate, predict, prior
+from router_model import artifact, predict
+from router_model.adapting import prior
+from router_model.evaluation import evaluate
 from router_model.outcomes import GENERIC, Arm, OutcomeError
 from tests.router_model import tables
 

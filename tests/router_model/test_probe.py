@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model import evaluate, outcomes, predict, probing
+from router_model import outcomes, predict, probing
+from router_model.evaluation import evaluate
 from router_model.outcomes import Arm
 from router_model.predict import Predictor
 from router_model.probe import PROBE_NAMES, Probe, Revelation, revelation

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from router_model import calibration, directions, recipes, train, trust
 from router_model.artifact import Head
 from router_model.features import Features, featurize
 from router_model.outcomes import GENERIC, from_rows
 from router_model.predict import STRANGE, Predictor
+from router_model.training import calibration, directions, recipes, train, trust
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from router_model import metrics, promises, regret
-from router_model.frontier import DIALS, Forecasts
+from router_model import metrics
+from router_model.evaluation import promises, regret
+from router_model.evaluation.frontier import DIALS, Forecasts
 from router_model.outcomes import Arm, Outcomes, PromptRow
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import dial, outcomes, predict, probing, train, trial
+from router_model import dial, outcomes, predict, probing, trial
 from router_model.asking import Ask
 from router_model.outcomes import Arm
 from router_model.predict import Predictor
+from router_model.training import train
 from router_model.trial import Told, Tried
 
 

@@ -1,8 +1,8 @@
 """Adapts a router to deployments of one's own, from a few dozen prompts upwards.
 
-The adapted router mixes the forecasts of the one it starts from (`router_model.adapt`), adds terms and trees of the
-operator's own traffic as far as there are outcomes for them, and is cross-validated, calibrated, saved, judged and
-served like any other.
+The adapted router mixes the forecasts of the one it starts from (`router_model.adapting.adapt`), adds terms and trees
+of the operator's own traffic as far as there are outcomes for them, and is cross-validated, calibrated, saved, judged
+and served like any other.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import adapt, card, directions, matching, outcomes, train
 from router_model import artifact as artifacts
-from router_model.adapt import Shrinkage
+from router_model import matching, outcomes
+from router_model.adapting import adapt
+from router_model.adapting.adapt import Shrinkage
 from router_model.artifact import Artifact, Stage, inputs_of
-from router_model.boosting import Boosting, grow
-from router_model.calibration import likeliest
 from router_model.features import Features
 from router_model.outcomes import Arm, OutcomeError, Outcomes
 from router_model.probe import PROBE_NAMES
-from router_model.train import Fit, Fitter, rows_of
+from router_model.training import card, directions, train
+from router_model.training.boosting import Boosting, grow
+from router_model.training.calibration import likeliest
+from router_model.training.train import Fit, Fitter, rows_of
 from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]

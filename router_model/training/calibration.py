@@ -11,10 +11,10 @@ from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
 from router_model.artifact import Head
-from router_model.boosting import sigmoid
 from router_model.outcomes import GENERIC
 from router_model.probe import STRANGE, Revelation
 from router_model.scores import LEVELS
+from router_model.training.boosting import sigmoid
 from router_model.trees import F32
 
 Matrix = NDArray[np.float64]

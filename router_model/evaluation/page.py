@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from router_model import plots, report
+from router_model.evaluation import plots, report
 
 _STYLE = """
 :root{--line:#d8dee4;--soft:#57606a}

@@ -1,6 +1,6 @@
 """The prior: a router trained on public outcomes of many models, for deployments without outcomes of their own.
 
-    python -m router_model.prior --data public_outcomes.parquet --out router_model/artifacts/prior
+    python -m router_model.adapting.prior --data public_outcomes.parquet --out router_model/artifacts/prior
 
 The table has the columns of an outcome table and, for every row, where it is from (`source_repo`, `source_commit`) and
 under which `licence`. Rows of other licences than `LICENCES` are left out. What is kept of the texts are terms that
@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import card, outcomes, train
+from router_model import outcomes
 from router_model.artifact import Artifact
-from router_model.boosting import sigmoid
 from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes
+from router_model.training import card, train
+from router_model.training.boosting import sigmoid
 
 Matrix = NDArray[np.float64]
 # A trained artifact may be shipped under Apache-2.0 whatever these say of the outcomes it was trained on.

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from router_model import artifact as artifacts
-from router_model import calibrate, evaluate, frontier, matching, metrics, outcomes, probing
+from router_model import matching, metrics, outcomes, probing
+from router_model.adapting import calibrate
 from router_model.artifact import Artifact
-from router_model.crossval import Fold
+from router_model.evaluation import evaluate, frontier
+from router_model.evaluation.crossval import Fold
 from router_model.outcomes import Arm, Matrix, OutcomeError, Outcomes
 from router_model.predict import Predictor
 from router_model.probing import PRICES, Views

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from router_model import artifact as artifacts
-from router_model import calibration, card, directions, gaming, metrics, outcomes, trust
+from router_model import gaming, metrics, outcomes
 from router_model.artifact import Artifact, Head, Probed, Stage
-from router_model.boosting import Boosting, grow, sigmoid
 from router_model.features import Features, featurize
 from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
 from router_model.predict import Predictor, inputs
 from router_model.probe import Revelation, revelation
+from router_model.training import calibration, card, directions, trust
+from router_model.training.boosting import Boosting, grow, sigmoid
 from router_model.trees import F32, Trees
 from router_model.trial import Told, Tried
 

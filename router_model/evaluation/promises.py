@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from router_model import risk
-from router_model.frontier import Forecasts, choose
+from router_model.evaluation.frontier import Forecasts, choose
 from router_model.outcomes import Outcomes
 from router_model.risk import Contract
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from router_model import train
-from router_model.boosting import Boosting
 from router_model.outcomes import Outcomes
-from router_model.train import Choose, Settings
+from router_model.training import train
+from router_model.training.boosting import Boosting
+from router_model.training.train import Choose, Settings
 
 Recipe = Literal["sharp", "steady", "auto"]
 Expects = Literal["phrasings", "tasks"]

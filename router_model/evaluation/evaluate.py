@@ -12,29 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import (
-    by_dataset,
-    crossval,
-    frontier,
-    gaming,
-    matching,
-    metrics,
-    outcomes,
-    page,
-    pair_figures,
-    predict,
-    probing,
-    promises,
-    recipes,
-    report,
-    token_ranges,
-)
+from router_model import gaming, matching, metrics, outcomes, predict, probing, token_ranges
 from router_model.asking import Views
-from router_model.crossval import Fold, Unit
-from router_model.frontier import Forecasts
+from router_model.evaluation import by_dataset, crossval, frontier, page, pair_figures, promises, report
+from router_model.evaluation.crossval import Fold, Unit
+from router_model.evaluation.frontier import Forecasts
 from router_model.outcomes import Arm, OutcomeError, Outcomes
 from router_model.predict import STRANGE, Predictor
-from router_model.train import Choose, stem_of
+from router_model.training import recipes
+from router_model.training.train import Choose, stem_of
 
 F64 = NDArray[np.float64]
 # The heads of a router that stand for each effort of a table.

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from router_model import train
 from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
 from router_model.predict import Predictor
-from router_model.train import Choose
+from router_model.training import train
+from router_model.training.train import Choose
 
 Unit = Literal["prompt", "task", "dataset", "suite"]
 UNITS: tuple[Unit, ...] = get_args(Unit)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from router_model import baselines, metrics
-from router_model.frontier import Forecasts
+from router_model import metrics
+from router_model.evaluation import baselines
+from router_model.evaluation.frontier import Forecasts
 from router_model.outcomes import Outcomes
 from router_model.predict import STRANGE
 

@@ -1,0 +1,1 @@
+"""From outcome tables to a router artifact."""
