@@ -55,6 +55,7 @@ _PLAIN: dict[int, int | None] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
     **dict.fromkeys((0xA0, 0x2007, 0x202F, 0x3000), 0x20),
 }
+_ODD = frozenset(map(chr, _PLAIN))
 _COUNTED = tuple(bytes([byte]) for byte in b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`")
 _TEXT_NAMES = (
     *("bytes", "words", "non-ascii"),
@@ -155,7 +156,10 @@ def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[
 
 def _cut(text: str) -> bytes:
     if not text.isascii():
-        text = text.translate(_PLAIN)
+        # Few texts hold an odd character, and to look among those beyond ASCII is many times faster than to translate.
+        beyond = text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8", "replace")
+        if not _ODD.isdisjoint(beyond):
+            text = text.translate(_PLAIN)
     if len(text) > LONGEST:
         text = text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :]
     return text.encode("utf-8", "replace")

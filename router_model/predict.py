@@ -23,8 +23,8 @@ from router_model.probe import STRANGE, UNHEARD_OF, Probe
 from router_model.promise import Promise
 from router_model.risk import Contract
 from router_model.scores import Quantiles, Scores
+from router_model.sifting import SUSPECT, sifted
 from router_model.surface import Surface
-from router_model.training.sifting import SUSPECT, sifted
 from router_model.trees import F32
 from router_model.trial import Trial
 

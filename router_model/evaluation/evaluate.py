@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import gaming, matching, metrics, outcomes, predict, probing, token_ranges
+from router_model import gaming, matching, metrics, outcomes, predict, probing
 from router_model.asking import Views
-from router_model.evaluation import by_dataset, crossval, frontier, page, pair_figures, promises, report
+from router_model.evaluation import by_dataset, crossval, frontier, page, pair_figures, promises, report, token_ranges
 from router_model.evaluation.crossval import Fold, Unit
 from router_model.evaluation.frontier import Forecasts
 from router_model.outcomes import Arm, OutcomeError, Outcomes

@@ -7,8 +7,8 @@ from pathlib import Path
 from router_model import gaming, predict
 from router_model.features import question_of, terms_of
 from router_model.predict import Predictor
+from router_model.sifting import LONGEST, sifted
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, generate
-from router_model.training.sifting import LONGEST, sifted
 
 QUESTION = "What is 57702 + 14887? Keep it short."
 NOISE = "xqv zzkt ~~ qrblf describing.\\ + similarlyNow oppositeley"
