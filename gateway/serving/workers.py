@@ -78,11 +78,15 @@ class Workers:
     def run(self) -> None:
         """ConfigError: the workers cannot even start with the first settings."""
         context = multiprocessing.get_context("spawn")
-        woken, wake = context.Pipe(duplex=False)
+        woken, wake = socket.socketpair()
         watched, held = context.Pipe(duplex=False)
+        wake.setblocking(False)
+        # Written at once, by whatever thread: a handler in Python would wait for the next thing to happen if its signal
+        # came just before this process begins to wait for that.
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, RENEW):
             if number is not None:
-                signal.signal(number, lambda got, _: wake.send_bytes(bytes([got])))
+                signal.signal(number, lambda *_: None)
 
         def start() -> Worker:
             says, tell = context.Pipe(duplex=False)
@@ -100,6 +104,7 @@ class Workers:
                     self._fill(start)
                     self._renew(start)
             finally:
+                signal.set_wakeup_fd(-1)
                 everyone = [*self._workers, *self._leaving]
                 for worker in everyone:
                     worker.process.terminate()
@@ -107,7 +112,7 @@ class Workers:
                     worker.process.join()
                     worker.says.close()
 
-    def _take(self, woken: Connection, folder: str) -> bool:
+    def _take(self, woken: socket.socket, folder: str) -> bool:
         """Wait for something to happen and take note of it; False: it is time to stop."""
         everyone = [*self._workers, *self._leaving]
         starting = [worker for worker in self._workers if not worker.serves]
@@ -115,7 +120,7 @@ class Workers:
         if len(self._workers) < self._count:
             next_steps.append(self._not_before)
         timeout_s = max(min(next_steps) - time.monotonic(), 0.0) if next_steps else None
-        news = [woken, *(worker.says for worker in starting)]
+        news: list[socket.socket | Connection] = [woken, *(worker.says for worker in starting)]
         happened = wait([*news, *(worker.process.sentinel for worker in everyone)], timeout_s)
         for worker in self._workers:
             if worker.says in happened and _spoke(worker):
@@ -127,10 +132,12 @@ class Workers:
                 self._gone(worker, folder)
         if woken not in happened:
             return True
-        renew = woken.recv_bytes()[0] == RENEW
-        if renew:
+        signals = {*woken.recv(4096)}
+        if signals & {signal.SIGTERM, signal.SIGINT}:
+            return False
+        if RENEW in signals:
             self._new_settings()
-        return renew
+        return True
 
     def _fill(self, start: Callable[[], Worker]) -> None:
         while len(self._workers) < self._count and time.monotonic() >= self._not_before:

@@ -15,6 +15,8 @@ F64 = NDArray[np.float64]
 DRAWS = 400
 # To trust wrongly costs about as much as to fall back wrongly; what is asked for is that the odds are clear.
 CONFIDENCE = 0.8
+# Of fewer kinds than this, draws of them say too little of the next one.
+LEAST_KINDS = 10
 
 
 def holds(p_correct: F64, correct: F64, kinds: NDArray[np.int64]) -> bool:
@@ -26,7 +28,7 @@ def holds(p_correct: F64, correct: F64, kinds: NDArray[np.int64]) -> bool:
 
 
 def share(p_correct: F64, correct: F64, kinds: NDArray[np.int64]) -> float:
-    """The share of draws of kinds in which they do."""
+    """The share of draws of kinds in which they do; 0 where there are too few kinds."""
     known = ~np.isnan(correct)
     accuracy = np.where(known, correct, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     low, high = int(accuracy.argmin()), int(accuracy.argmax())
@@ -37,6 +39,8 @@ def share(p_correct: F64, correct: F64, kinds: NDArray[np.int64]) -> float:
     order, ends = metrics.groups((p_correct[:, high] - p_correct[:, low])[both])
     names = np.unique(kinds[both], return_inverse=True)[1][order]
     rng, better, n = np.random.default_rng(0), 0, int(names.max()) + 1
+    if n < LEAST_KINDS:
+        return 0.0
     for _ in range(DRAWS):
         times = np.bincount(rng.integers(0, n, n), minlength=n)[names]
         x, y = (np.append(0.0, np.cumsum(part)[ends]) for part in (times, times * gain[order]))

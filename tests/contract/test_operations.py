@@ -74,8 +74,13 @@ def test_an_earlier_thought_is_not_repeated_to_the_model(backend: Backend) -> No
 def test_a_client_that_hangs_up_frees_its_slot(backend: Backend) -> None:
     endless = {str(token_id(backend, token)): -100 for token in ("</think>", "<|im_end|>")}
     body = {"model": MODEL, "messages": SUM, "stream": True, "logit_bias": endless}
-    with backend.streaming("/v1/chat/completions", body) as events:
-        for _ in range(5):
-            next(events)
-        assert backend.gauge("vllm:num_requests_running") == 1
+    # On a busy machine one may come to the end of the context before it is looked at.
+    for _ in range(5):
+        with backend.streaming("/v1/chat/completions", body) as events:
+            for _ in range(5):
+                next(events)
+            if backend.gauge("vllm:num_requests_running") == 1:
+                break
+    else:
+        raise AssertionError("none was seen running")
     backend.until(lambda: backend.gauge("vllm:num_requests_running") == 0, within_s=10)
