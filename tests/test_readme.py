@@ -26,8 +26,8 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("configuration", "models"),
-    list(zip(blocks("toml"), [("assistant", "assistant-fast", "pair"), ("assistant",)], strict=True)),
-    ids=["in front of vLLM", "in production"],
+    list(zip(blocks("toml"), [("assistant", "assistant-fast", "pair"), ("assistant",), ("assistant",)], strict=True)),
+    ids=["in front of vLLM", "the gateway decides", "in production"],
 )
 def test_the_configurations_are_ones_the_gateway_takes(
     configuration: str, models: Sequence[str], tmp_path: Path
