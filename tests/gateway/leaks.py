@@ -31,8 +31,8 @@ PATIENCE_S = 10.0
 class Held:
     """Of one gateway: tasks, connections to backends in use, objects of requests, and open sockets.
 
-    Sockets are those of its clients and backends, and those that nothing is known of; what other tests have open here
-    is theirs. Idle connections to backends are left out, which are two each where both ends are in this process. `ends`
+    Sockets are those of its clients and backends: others in this process belong to other tests, and come and go when
+    they like. Idle connections to backends are left out, which are two each where both ends are in this process. `ends`
     names the sockets, for who wonders.
     """
 
@@ -94,7 +94,7 @@ def _held(gateway: RunningGateway, ports: Collection[int | None]) -> Held:
 
 
 def _sockets(ports: Collection[int | None]) -> Iterator[str]:
-    """This process's sockets but those whose both ends are other ports."""
+    """This process's sockets with an end at one of these ports."""
     connected = {}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
@@ -104,6 +104,6 @@ def _sockets(ports: Collection[int | None]) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):
             found = re.fullmatch(r"socket:\[(\d+)\]", str(path.readlink()))
             if found:
-                local, remote, state = connected.get(found[1], (None, None, ""))
-                if local is None or local in ports or remote in ports:
+                local, remote, state = connected.get(found[1], (-1, -1, ""))
+                if local in ports or remote in ports:
                     yield f"{local} to {remote} in {state}"
