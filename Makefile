@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit format bench fuzz peers reasoner second-seed router prior public clean
+.PHONY: help demo test test-long lint audit format bench fuzz peers reasoner second-seed router prior public clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -16,9 +16,13 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Real prompts through gateway and engine, one table of what each policy bought (ARGS="--quick", "--keep")
 	@$(RUN) -m gateway.commands.demo $(ARGS)
 
-test: $(VENV)/.dev ## Every test that CI runs (ARGS="tests/helm -k schema" for some of them)
+test: $(VENV)/.dev ## The tests, without the soak parts (ARGS="tests/helm -k schema" for some, "--random-order" shuffles)
 	@$(RUN) -m tests.vllm_env
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -m "not long" $(ARGS)
+
+test-long: $(VENV)/.dev ## The soak parts, which CI runs as well
+	@$(RUN) -m tests.vllm_env
+	$(RUN) -m pytest -m long $(ARGS)
 
 lint: $(VENV)/.dev ## Style, types, the direction of imports, and whether what is installed fits together
 	@$(RUN) -m pip check
