@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from gateway import private_file
 from gateway.access.counters import Counters
 from gateway.access.key import Clock, Key, Secret
 from gateway.access.limits import Limits, NewKey
@@ -102,8 +102,7 @@ class Keys:
     def open(self) -> sqlite3.Connection:
         """The database, made if need be, for its owner's eyes only. ConfigError: it cannot be had."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            private_file.make(self.path)
             database = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             database.execute("PRAGMA journal_mode=WAL")
             database.executescript(_SCHEMA)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import TypeVar
 
 import orjson
 
+from gateway import private_file
 from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
 from gateway.api.responses.turn import Turn
@@ -83,9 +83,8 @@ class ResponseStore:
             return
         give_up = time.monotonic() + BUSY_S
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             # What was said is in it: for nobody else on this machine to read.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            private_file.make(self._path)
             while True:
                 try:
                     self._database = self._connect()
