@@ -41,6 +41,9 @@ class Server(Strict):
     max_depth: Annotated[int, Field(ge=8, le=200)] = 64
     max_values: Annotated[int, Field(ge=1000)] = 500_000
     """How deep the JSON of a request may nest, and about how many values it may hold."""
+    max_stops: Annotated[int, Field(ge=1, le=2500)] = 64
+    max_stop_length: Annotated[int, Field(ge=1, le=65_536)] = 512
+    """How many stop sequences a request may have, and how many characters each: an answer is searched for all."""
     header_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     body_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """How long the headers of a request may take to arrive, and then its body."""

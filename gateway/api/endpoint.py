@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gateway.access.door import Door
-from gateway.api import checks, json_object, wire
+from gateway.api import checks, json_object, stops, wire
 from gateway.api.dialect import Asked, Dialect
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
@@ -64,6 +64,7 @@ class Endpoint:
             body = json_object.read(raw, self._limits.max_depth, self._limits.max_values)
             exchange.model = str(body.get("model"))[:100]
             exchange.visitor.check_model(checks.text(body, "model"))
+            stops.check(body, self._limits)
             asked = Asked(body, len(raw), headers, exchange.request_id, exchange.visitor)
             exchange.call = call = await self._dialect.read(asked)
             exchange.teller = self._dialect.teller(exchange)

@@ -16,7 +16,7 @@ from gateway.embedded import VERSION
 from gateway.embedded.chat import Chat
 from gateway.embedded.completions import Completion
 from gateway.embedded.engine import Engine
-from gateway.embedded.errors import NO_BUDGETS, BadRequest, Failed, RequestError
+from gateway.embedded.errors import NO_BUDGETS, BadRequest, Failed, RequestError, TooLarge
 from gateway.embedded.listing import detokenized, models_page, tokenized
 from gateway.embedded.protocol import parse_json
 
@@ -27,6 +27,8 @@ BUDGETS = ("kept", "ignored", "refused")
 _BUDGET = "thinking_token_budget"
 DONE = b"data: [DONE]\n\n"
 HUNG_UP = 499
+# As many as the gateway takes unless it is told otherwise.
+MOST_BODY_BYTES = 32 * 1024 * 1024
 
 
 def create_app(engine: Engine, budgets: str = "kept") -> FastAPI:
@@ -84,15 +86,15 @@ def _add_pages(app: FastAPI, engine: Engine) -> None:
 
     @app.post("/tokenize")
     async def tokenize(request: Request) -> Response:
-        return _json(tokenized(engine, parse_json(await request.body())))
+        return _json(tokenized(engine, parse_json(await _body(request))))
 
     @app.post("/detokenize")
     async def detokenize(request: Request) -> Response:
-        return _json(detokenized(engine, parse_json(await request.body())))
+        return _json(detokenized(engine, parse_json(await _body(request))))
 
 
 async def _answer(request: Request, accept: Callable[[dict[str, Any], str | None], Job]) -> Response:
-    job = accept(parse_json(await request.body()), request.headers.get("x-request-id"))
+    job = accept(parse_json(await _body(request)), request.headers.get("x-request-id"))
     if job.streamed:
         return StreamingResponse(_events(job), media_type="text/event-stream")
     try:
@@ -100,6 +102,16 @@ async def _answer(request: Request, accept: Callable[[dict[str, Any], str | None
     finally:
         job.generation.close()
     return Response(status_code=HUNG_UP) if body is None else _json(body)
+
+
+async def _body(request: Request) -> bytes:
+    """Raises TooLarge."""
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > MOST_BODY_BYTES:
+            raise TooLarge(MOST_BODY_BYTES)
+    return bytes(content)
 
 
 async def _events(job: Job) -> AsyncIterator[bytes]:

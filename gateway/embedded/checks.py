@@ -15,6 +15,10 @@ from gateway.embedded.served import Served
 
 MOST_CHOICES = 16384
 MOST_LOGPROBS = 20
+# Each is looked for in the whole answer, token by token. vLLM has no such limit, and waits.
+LONGEST_STOP = 512
+# Each is compared with the end of the answer at every token.
+MOST_BAD_WORDS = 1024
 DEFAULTS: Mapping[str, float] = {
     "temperature": 1.0,
     "top_p": 1.0,
@@ -72,6 +76,8 @@ def sampling_params(request: Generation, served: Served, prompt: int, limit: tup
     Raises BadRequest.
     """
     _check_support(request, served)
+    if len(request.bad_words) > MOST_BAD_WORDS:
+        raise BadRequest(f"bad_words can hold at most {MOST_BAD_WORDS} words, got {len(request.bad_words)}.")
     params = SamplingParams(
         max_tokens=_max_tokens(served, prompt, *limit),
         **_numbers(request, served),
@@ -180,6 +186,9 @@ def _stops(request: Generation) -> tuple[str, ...]:
     stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
     if "" in stops:
         raise BadRequest("stop cannot contain an empty string.")
+    longest = max(map(len, stops), default=0)
+    if longest > LONGEST_STOP:
+        raise BadRequest(f"stop cannot contain a string of more than {LONGEST_STOP} characters, got {longest}.", "stop")
     return tuple(stops)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 MOST_DETAILS = 10
+# Characters of a client's own value that an error repeats.
+LONGEST_SHOWN = 200
 NO_BUDGETS = (
     "thinking_token_budget is set but reasoning_config is not configured. Please set "
     "--reasoning-parser or --reasoning-config to use thinking_token_budget."
@@ -32,7 +34,7 @@ class BadRequest(RequestError):
 
     def __init__(self, message: str, param: str | None = None, value: Any = None) -> None:
         details = [] if param is None else [f"parameter={param}"]
-        details += [] if value is None else [f"value={value}"]
+        details += [] if value is None else [f"value={str(value)[:LONGEST_SHOWN]}"]
         super().__init__(f"{message} ({', '.join(details)})" if details else message, param)
 
 
@@ -50,12 +52,22 @@ class Invalid(RequestError):
         super().__init__("\n".join(lines), _location(problems[0]))
 
 
+class TooLarge(RequestError):
+    status = 413
+    kind = "RequestEntityTooLargeError"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The request body is larger than {most} bytes.")
+
+
 class UnknownModel(RequestError):
     status = 404
     kind = "NotFoundError"
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"The model `{name}` does not exist. Valid aliases: {', '.join(known)}.", "model")
+        super().__init__(
+            f"The model `{name[:LONGEST_SHOWN]}` does not exist. Valid aliases: {', '.join(known)}.", "model"
+        )
 
 
 class QueueFull(RequestError):
@@ -91,4 +103,4 @@ def _described(problem: Mapping[str, Any]) -> dict[str, Any]:
 def _shortened(value: Any) -> str:
     if isinstance(value, dict | list):
         return f"<{type(value).__name__} of {len(value)} items>"
-    return str(value)[:200]
+    return str(value)[:LONGEST_SHOWN]

@@ -12,6 +12,8 @@ from gateway.embedded.protocol import ChatRequest, Generation, NamedTool
 
 OBJECT: Mapping[str, Any] = {"type": "object"}
 KINDS = ("json", "regex", "choice", "json_object")
+# A regular expression, choices or schemas in the form that the matcher takes: it is compiled while all answers wait.
+LONGEST_GRAMMAR = 131_072
 UNKNOWN = ("grammar", "structural_tag")
 
 
@@ -21,6 +23,8 @@ def grammar_of(request: Generation, grammars: Grammars) -> str | None:
         grammar = _grammar(request)
     except ValueError as error:
         raise BadRequest(f"Invalid grammar specification: {error}") from error
+    if grammar is not None and len(grammar) > LONGEST_GRAMMAR:
+        raise BadRequest(f"Invalid grammar specification: longer than {LONGEST_GRAMMAR} characters")
     fault = grammars.fault(grammar) if grammar is not None else ""
     if fault:
         raise BadRequest(f"Invalid grammar specification: {fault.strip()}")

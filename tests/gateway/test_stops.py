@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -33,6 +34,54 @@ def test_a_text_ends_where_the_first_stop_sequence_begins(pieces: list[str], sto
     else:
         assert whole.startswith(shown + text.met) and text.met in stops
         assert not any(stop in (shown + text.met)[:-1] for stop in stops)
+
+
+@QUICK
+@given(st.lists(LETTERS, max_size=6), st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3))
+def test_no_more_is_held_back_than_may_become_a_stop_sequence(pieces: list[str], stops: list[str]) -> None:
+    text, shown, told = StopText(stops), "", ""
+    for piece in pieces:
+        told += piece
+        shown += text.push(piece)
+        if text.met is not None:
+            break
+        begun = max(size for stop in stops for size in range(len(stop)) if told.endswith(stop[:size]))
+        assert len(told) - len(shown) == begun
+
+
+def test_a_long_stop_sequence_costs_no_more_with_every_piece_than_a_short_one() -> None:
+    def cost(length: int) -> float:
+        text, begun = StopText(["a" * length, "ab" * (length // 2)]), time.thread_time()
+        for _ in range(2000):
+            text.push("word a")
+        return time.thread_time() - begun
+
+    assert cost(200_000) < 20 * min(cost(8) for _ in range(3))
+
+
+def test_too_many_stop_sequences_and_too_long_ones_are_refused_in_every_dialect(
+    scripted_gateway: RunningGateway, backend: ScriptedBackend
+) -> None:
+    chat = {"model": "merged", "messages": ASK["messages"]}
+    anthropic = {**chat, "max_tokens": 9}
+    for path, name, one, body in (
+        ("/v1/chat/completions", "stop", "stop[1]", chat),
+        ("/v1/completions", "stop", "stop[1]", {"model": "merged", "prompt": "x"}),
+        ("/v1/responses", "stop", "stop[1]", {"model": "merged", "input": "x"}),
+        ("/v1/messages", "stop_sequences", "stop_sequences.1", anthropic),
+        ("/v1/messages/count_tokens", "stop_sequences", "stop_sequences.1", anthropic),
+    ):
+        for stops, param, code in (
+            ([str(number) for number in range(65)], name, "array_too_long"),
+            (["a", "b" * 513], one, "string_above_max_length"),
+        ):
+            answer = scripted_gateway.post({**body, name: stops}, path)
+            error = answer.json()["error"]
+            assert answer.status_code == 400 and param in error["message"], error
+            assert "/messages" in path or (error["param"], error["code"]) == (param, code)
+        assert scripted_gateway.post({**body, name: ["b" * 512, "c"]}, path).status_code == 200
+    alone = scripted_gateway.post({**chat, "stop": "b" * 513}).json()["error"]
+    assert (alone["param"], alone["code"]) == ("stop", "string_above_max_length")
 
 
 def thinking_aloud(*pieces: dict[str, Any], finish: str = "stop") -> Script:

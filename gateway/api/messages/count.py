@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.access.door import Door
-from gateway.api import checks, json_object, wire
+from gateway.api import checks, json_object, stops, wire
 from gateway.api.dialect import Asked
 from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
@@ -82,6 +82,7 @@ class CountTokens:
         raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
         body = json_object.read(raw, self._limits.max_depth, self._limits.max_values)
         visitor.check_model(checks.text(body, "model"))
+        stops.check(body, self._limits)
         asked = Asked(body, len(raw), headers, id, visitor)
         call = read_request(asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
         plan = self._plan(call)
