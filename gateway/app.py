@@ -100,7 +100,12 @@ def make_parts(settings: Settings) -> Parts:
 def response_store(settings: Settings) -> ResponseStore:
     given = settings.responses
     bounds = Bounds(
-        given.max_items if given.store else 0, given.max_bytes, given.max_age_s, settings.server.max_body_bytes
+        items=given.max_items if given.store else 0,
+        bytes=given.max_bytes,
+        age_s=given.max_age_s,
+        history_bytes=settings.server.max_body_bytes,
+        history_turns=given.max_turns,
+        key_share=given.max_share_per_key,
     )
     return ResponseStore(settings.responses_path, bounds)
 

@@ -85,7 +85,7 @@ class Admin(Strict):
 class Responses(Strict):
     """What is kept of /v1/responses, so that a later request can go on from it: as much as there is room for.
 
-    What was not used for the longest time goes first. Conversations are in it, word for word.
+    What was not used for the longest time goes first, of the key that has most. Conversations are in it, word for word.
     """
 
     store: bool = True
@@ -96,6 +96,10 @@ class Responses(Strict):
     max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     max_age_s: Annotated[float, Field(gt=0)] = 30 * 24 * 3600.0
     """How long one is kept after it was last used, in seconds."""
+    max_share_per_key: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """How much of that room one API key may have; where none is asked for, nobody has a share."""
+    max_turns: Annotated[int, Field(ge=1)] = 1000
+    """The longest conversation, in responses, that is taken up again by `previous_response_id`."""
 
 
 class Signing(Strict):

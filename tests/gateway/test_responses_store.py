@@ -80,9 +80,29 @@ async def test_a_conversation_is_there_whole_or_not_at_all(store: ResponseStore)
         await store.put(one, "k1")
     assert await store.history(turns[-1].id, "k1") == turns
     assert await store.history(turns[2].id, "k1") == turns[:3]
-    await store.delete(turns[1].id, "k1")
-    assert await store.history(turns[-1].id, "k1") is None
-    assert await store.history(turns[0].id, "k1") == turns[:1]
+    last = turn(turn())
+    await store.put(last, "k1")
+    assert await store.history(last.id, "k1") is None, "the turn before it was never there"
+
+
+async def test_those_that_go_on_from_a_deleted_response_go_on(store: ResponseStore, tmp_path: Path) -> None:
+    """It is gone for whoever names it; what its successors were told is kept for them, and goes with the last one."""
+    first = turn(text="a first secret")
+    middle = turn(first, text="a middle secret")
+    ends = [turn(middle), turn(middle)]
+    for one in (first, middle, *ends):
+        await store.put(one, "k1")
+    assert await store.delete(middle.id, "k1") and not await store.delete(middle.id, "k1")
+    assert await store.get(middle.id, "k1") is None and await store.history(middle.id, "k1") is None
+    assert await store.several([middle.id], "k1") == []
+    assert await store.history(ends[0].id, "k1") == [first, middle, ends[0]]
+    assert await store.delete(ends[0].id, "k1")
+    assert await store.history(ends[1].id, "k1") == [first, middle, ends[1]]
+    assert await store.delete(ends[1].id, "k1")
+    assert await store.history(first.id, "k1") == [first]
+    store.close()
+    content = (tmp_path / "kept.db").read_bytes()
+    assert b"a middle secret" not in content and b"a first secret" in content
 
 
 async def test_nobody_goes_on_from_another_keys_conversation(store: ResponseStore) -> None:
@@ -103,6 +123,89 @@ async def test_what_was_used_last_stays(store: ResponseStore, tmp_path: Path, cl
         clock.now += 1
         await small.put(turns[3], None)
         assert [await small.get(one.id, None) is not None for one in turns] == [True, False, True, True]
+
+
+async def test_a_flood_of_one_key_evicts_only_its_own(store: ResponseStore, tmp_path: Path, clock: Clock) -> None:
+    """Up to an equal share: then the key that has most gives way, whoever writes."""
+    with closing(of(store, tmp_path, clock, items=30)) as small:
+        quiet = [turn() for _ in range(10)]
+        for one in quiet:
+            await small.put(one, "quiet")
+        for _ in range(100):
+            clock.now += 1
+            await small.put(turn(), "loud")
+        assert all([await small.get(one.id, "quiet") == one for one in quiet])
+        third = [turn() for _ in range(15)]
+        for one in third:
+            clock.now += 1
+            assert await small.put(one, "third")
+        assert [await small.get(one.id, "third") is not None for one in third] == [False] * 5 + [True] * 10
+        assert all([await small.get(one.id, "quiet") == one for one in quiet])
+
+
+async def test_a_key_has_no_more_than_its_share(store: ResponseStore, tmp_path: Path, clock: Clock) -> None:
+    with closing(of(store, tmp_path, clock, items=20, bytes=20_000, key_share=0.5)) as small:
+        turns = [turn() for _ in range(15)]
+        for one in turns:
+            clock.now += 1
+            assert await small.put(one, "k")
+        assert [await small.get(one.id, "k") is not None for one in turns] == [False] * 5 + [True] * 10
+        assert not await small.put(turn(text="x" * 10_000), "k") and await small.get(turns[-1].id, "k")
+        assert await small.put(turn(text="x" * 10_000), None), "where no keys are asked for there are no shares"
+
+
+async def test_a_conversation_that_fills_all_there_is_grows_no_more(
+    store: ResponseStore, tmp_path: Path, clock: Clock
+) -> None:
+    """It is never cut at its beginning: of what is kept, each conversation is whole."""
+    with closing(of(store, tmp_path, clock, items=3)) as small:
+        turns = [turn()]
+        for _ in range(3):
+            turns.append(turn(turns[-1]))
+        assert [await small.put(one, "k") for one in turns] == [True, True, True, False]
+        assert await small.history(turns[2].id, "k") == turns[:3]
+        clock.now += 1
+        other = turn()
+        assert await small.put(other, "k")
+        assert await small.history(turns[1].id, "k") == turns[:2] and await small.get(turns[2].id, "k") is None
+
+
+async def test_long_conversations_are_written_once(store: ResponseStore, tmp_path: Path, clock: Clock) -> None:
+    """Each turn writes what is new and no more, however long the conversation is: a reader keeps the log from being
+    begun anew, so that its size is all that was written.
+    """
+    with (
+        closing(of(store, tmp_path, clock, bytes=10**9, history_bytes=10**9)) as long,
+        closing(sqlite3.connect(tmp_path / "kept.db")) as reader,
+    ):
+        log = tmp_path / "kept.db-wal"
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM kept").fetchall()
+        last = turn(text="x" * 20_000)
+        await long.put(last, "k")
+        sizes = [log.stat().st_size]
+        for _ in range(2):
+            for _ in range(30):
+                clock.now += 1
+                assert await long.history(last.id, "k")
+                last = turn(last, text="x" * 20_000)
+                await long.put(last, "k")
+            sizes.append(log.stat().st_size)
+    first, second = sizes[1] - sizes[0], sizes[2] - sizes[1]
+    assert second < 1.3 * first and first < 30 * 20_000 * 5
+
+
+async def test_a_conversation_of_too_many_turns_is_refused(store: ResponseStore, tmp_path: Path, clock: Clock) -> None:
+    with closing(of(store, tmp_path, clock, history_turns=2)) as short:
+        turns = [turn()]
+        for _ in range(2):
+            turns.append(turn(turns[-1]))
+        for one in turns:
+            await short.put(one, None)
+        assert await short.history(turns[1].id, None) == turns[:2]
+        with pytest.raises(InvalidRequest, match="has 3 responses, and no more than 2") as refused:
+            await short.history(turns[2].id, None)
+        assert (refused.value.param, refused.value.code) == ("previous_response_id", "context_length_exceeded")
 
 
 async def test_bytes_are_bounded_and_what_is_too_large_is_not_kept(
@@ -152,6 +255,20 @@ async def test_a_conversation_that_is_too_long_is_refused(store: ResponseStore) 
     with pytest.raises(InvalidRequest) as refused:
         await store.several(ids, None)
     assert refused.value.param == "input"
+
+
+def test_what_is_referred_to_counts_each_time(backend: ScriptedBackend, start: Start) -> None:
+    """Ids are short, and what they stand for is not: a request is no longer than its limit with all of it in it."""
+    gateway = start({**table(backend.url), "server": {"max_body_bytes": 100_000}})
+    first = gateway.post({**ASK, "input": "x" * 30_000}, PATH).json()
+    asked = gateway.get(f"{PATH}/{first['id']}/input_items").json()["data"][0]["id"]
+    sent = len(backend.requests)
+    for count, status in ((3, 200), (4, 400), (1000, 400)):
+        answer = gateway.post({**ASK, "input": [{"type": "item_reference", "id": asked}] * count}, PATH)
+        assert answer.status_code == status
+    error = answer.json()["error"]
+    assert (error["param"], error["code"]) == ("input", "context_length_exceeded")
+    assert len(backend.requests) == sent + 1
 
 
 async def test_workers_share_it_and_its_bounds(store: ResponseStore, tmp_path: Path, clock: Clock) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from gateway.api import checks
 from gateway.api.responses.errors import UnknownItem, Unsupported
@@ -27,6 +30,12 @@ def references(given: Any) -> set[str]:
             if response is not None:
                 wanted.add(response)
     return wanted
+
+
+def referred_bytes(given: Any, known: Mapping[str, Item]) -> int:
+    """How long the items are that others stand for, each as often as it is named."""
+    names = [item["id"] for item in given if isinstance(item, dict) and _is_reference(item) and _names(item, known)]
+    return sum(len(orjson.dumps(known[id])) * count for id, count in Counter(names).items())
 
 
 def read_items(
@@ -196,6 +205,11 @@ def _is_reference(item: Mapping[str, Any]) -> bool:
     if kind == "reasoning":
         return not (item.get("content") or item.get("summary") or item.get("encrypted_content"))
     return kind == "item_reference" or (kind is None and "role" not in item and "id" in item)
+
+
+def _names(item: Mapping[str, Any], known: Mapping[str, Item]) -> bool:
+    id = item.get("id")
+    return isinstance(id, str) and id in known
 
 
 def _message(id: str, role: str, content: list[Any]) -> Item:

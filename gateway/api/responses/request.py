@@ -16,7 +16,7 @@ from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.errors import UnknownPrevious
 from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import new_response_id
-from gateway.api.responses.input_items import read_items, references
+from gateway.api.responses.input_items import read_items, references, referred_bytes
 from gateway.api.responses.options import SEALED, Options, read_format, read_options
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.tools import Tools, read_tools
@@ -37,11 +37,15 @@ async def read_call(
     earlier = [item for turn in before for item in turn.items]
     referred = [item for turn in await store.several(references(body.any("input")), key) for item in turn.items]
     known = {item["id"]: item for item in (*referred, *earlier)}
+    given = body.any("input")
+    more = len(orjson.dumps(earlier)) if earlier else 0
+    if known and isinstance(given, list):
+        more += referred_bytes(given, known)
+        store.check_length(more, "input")
     items = read_items(body, id, seal, earlier, known, max_items, model.levels)
     told = _chat_body(body, model, options, tools, earlier + items)
     wanted = _wanted(body, options, tools, told, items, before, id)
-    size = asked.size + (len(orjson.dumps(earlier)) if earlier else 0)
-    return _call(asked, model, told, wanted, size)
+    return _call(asked, model, told, wanted, asked.size + more)
 
 
 async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:

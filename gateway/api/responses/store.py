@@ -1,7 +1,8 @@
 """Finished responses, for as long as there is room: in SQLite, shared by all the workers of a host.
 
-It is bounded in number, in bytes and in age since the last use; what was not used for the longest time goes first. A
-response that is asked for is used, and so is every one before it in its conversation.
+It is bounded in number, in bytes, in age since the last use and in the share of one key; what was not used for the
+longest time goes first, of the key that has most. A response that is asked for is used, and those before it in its
+conversation stay with it.
 """
 
 from __future__ import annotations
@@ -12,55 +13,42 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import orjson
-
 from gateway import private_file
+from gateway.api.responses import shelf
 from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
+from gateway.api.responses.shelf import Found, NoRoom, Room
 from gateway.api.responses.turn import Turn
 from gateway.errors import ConfigError, InvalidRequest
 
 log = logging.getLogger("thinkgate")
 T = TypeVar("T")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS responses (
-    id TEXT PRIMARY KEY, key TEXT NOT NULL, root TEXT NOT NULL, previous TEXT, used REAL NOT NULL,
-    bytes INTEGER NOT NULL, input BLOB NOT NULL, response BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS responses_used ON responses (used, bytes);
-CREATE TABLE IF NOT EXISTS kept (one INTEGER PRIMARY KEY CHECK (one = 1), items INTEGER, bytes INTEGER);
-INSERT OR IGNORE INTO kept VALUES (1, 0, 0);
-CREATE TRIGGER IF NOT EXISTS came AFTER INSERT ON responses
-    BEGIN UPDATE kept SET items = items + 1, bytes = bytes + new.bytes; END;
-CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON responses
-    BEGIN UPDATE kept SET items = items - 1, bytes = bytes - old.bytes; END;
-"""
-# The conversation that ends in a response, the latest turn first, without what was said in it.
-_CHAIN = """
-WITH RECURSIVE chain (id, previous, bytes, depth) AS (
-    SELECT id, previous, bytes, 0 FROM responses WHERE id = :id AND key = :key AND used >= :oldest
-    UNION ALL
-    SELECT r.id, r.previous, r.bytes, c.depth + 1 FROM responses r JOIN chain c ON r.id = c.previous
-    WHERE r.key = :key AND r.used >= :oldest)
-SELECT id, previous, bytes FROM chain ORDER BY depth LIMIT :most
-"""
-_USE = "UPDATE responses SET used = ? WHERE id = ? AND key = ? AND used >= ? RETURNING bytes"
 BUSY_S, RETRY_S = 10, 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """With room for no `items`, nothing is kept. `history_bytes` is the longest conversation that is taken up again."""
+    """With room for no `items`, nothing is kept. `key_share` of that room is the most that one API key may have.
+
+    `history_bytes` and `history_turns` are the longest conversation that is taken up again.
+    """
 
     items: int
     bytes: int
     age_s: float
     history_bytes: int
+    history_turns: int = 1000
+    key_share: float = 1.0
+
+    def room(self, key: str) -> tuple[Room, Room]:
+        """Of all together, and of this key; where no keys are asked for, nobody has a share."""
+        share = self.key_share if key else 1.0
+        return Room(self.items, self.bytes), Room(max(int(self.items * share), 1), int(self.bytes * share))
 
 
 class ResponseStore:
@@ -103,8 +91,8 @@ class ResponseStore:
             database.execute("PRAGMA journal_mode=WAL").fetchall()
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute("PRAGMA secure_delete=ON").fetchall()  # deleted is gone, not just forgotten
-            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-            database.execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
+            shelf.prepare(database)
+            shelf.expire(database, self._oldest())
         except sqlite3.Error:
             database.close()
             raise
@@ -116,24 +104,25 @@ class ResponseStore:
                 self._database.close()
                 self._database = None
 
-    async def put(self, turn: Turn, key: str | None) -> bool:
-        """Whether it is kept: not if it is larger than all there is room for, nor if the store is unavailable."""
+    async def put(self, turn: Turn, key: str | None, user: str | None = None) -> bool:
+        """Whether it is kept: not if it is larger than all there is room for, nor if the store is unavailable.
+
+        `user` is what a record keeps of the user it is for, to find it by.
+        """
 
         def put(database: sqlite3.Connection) -> bool:
-            told, answered = orjson.dumps(turn.input), orjson.dumps(turn.response)
-            size = len(told) + len(answered)
-            if size > self._bounds.bytes:
-                return False
-            row = (turn.id, key or "", turn.root, turn.previous, self._clock(), size, told, answered)
-            self._make_room(database, size)
-            database.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            owner = key or ""
+            all, own = self._bounds.room(owner)
+            if shelf.add(database, turn, owner, user, self._clock()) > own.bytes:
+                raise NoRoom
+            shelf.make_room(database, turn.id, owner, all, own)
             return True
 
         if self._database is None:
             return False
         try:
             return await self._changing(put)
-        except StoreUnavailable:
+        except (StoreUnavailable, NoRoom):
             return False
 
     async def history(self, id: str, key: str | None) -> list[Turn] | None:
@@ -143,20 +132,22 @@ class ResponseStore:
         """
 
         def read(database: sqlite3.Connection) -> list[Turn] | None:
-            known = {"id": id, "key": key or "", "oldest": self._oldest(), "most": self._bounds.items + 1}
-            chain = database.execute(_CHAIN, known).fetchall()
-            if not chain or chain[-1][1] is not None:
+            found = self._use(database, id, key)
+            if found is None:
                 return None
-            self._check_length(sum(bytes for _, _, bytes in chain), "previous_response_id")
-            now = self._clock()
-            database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(now, id) for id, _, _ in chain])
-            return [_read(database, id) for id, _, _ in reversed(chain)]
+            most = self._bounds.history_turns
+            if found.depth > most:
+                said = f"The conversation has {found.depth} responses, and no more than {most} are taken up again"
+                raise _too_long(f"{said}: begin a new one.", "previous_response_id")
+            self.check_length(found.chain_bytes, "previous_response_id")
+            ids = shelf.chain(database, id, key or "", most)
+            return None if ids is None else [shelf.read(database, each) for each in ids]
 
         return await self._changing(read) if self._may_have(id) else None
 
     async def get(self, id: str, key: str | None) -> Turn | None:
         def read(database: sqlite3.Connection) -> Turn | None:
-            return None if self._use(database, id, key) is None else _read(database, id)
+            return None if self._use(database, id, key) is None else shelf.read(database, id)
 
         return await self._changing(read) if self._may_have(id) else None
 
@@ -164,50 +155,41 @@ class ResponseStore:
         """Those of them that are there. InvalidRequest: together they are too long to be read back."""
 
         def read(database: sqlite3.Connection) -> list[Turn]:
-            found, size = [], 0
+            turns, size = [], 0
             for id in filter(is_response_id, ids):
-                used = self._use(database, id, key)
-                if used is not None:
-                    size += used
-                    self._check_length(size, "input")
-                    found.append(_read(database, id))
-            return found
+                found = self._use(database, id, key)
+                if found is not None:
+                    size += found.bytes
+                    self.check_length(size, "input")
+                    turns.append(shelf.read(database, id))
+            return turns
 
         return await self._changing(read) if ids and self._database is not None else []
 
     async def delete(self, id: str, key: str | None) -> bool:
-        """Whether it was there."""
+        """Whether it was there. What later responses go on from is kept for them alone, until they go, too."""
 
         def delete(database: sqlite3.Connection) -> bool:
-            gone = database.execute("DELETE FROM responses WHERE id = ? AND key = ?", (id, key or ""))
-            return gone.rowcount > 0
+            there = shelf.find(database, id, key or "", deleted=False) is not None
+            if there:
+                shelf.delete(database, id)
+            return there
 
         return await self._changing(delete) if self._may_have(id) else False
 
     def _may_have(self, id: str) -> bool:
         return self._database is not None and is_response_id(id)
 
-    def _use(self, database: sqlite3.Connection, id: str, key: str | None) -> int | None:
-        """How many bytes it has; None if it is not there."""
-        # All of the answer is taken: a statement that is not over keeps a transaction from being so.
-        used = database.execute(_USE, (self._clock(), id, key or "", self._oldest())).fetchall()
-        return used[0][0] if used else None
+    def _use(self, database: sqlite3.Connection, id: str, key: str | None) -> Found | None:
+        found = shelf.find(database, id, key or "", deleted=False)
+        if found is not None:
+            shelf.use(database, id, self._clock())
+        return found
 
-    def _check_length(self, size: int, param: str) -> None:
+    def check_length(self, size: int, param: str) -> None:
+        """InvalidRequest: it is more than may be read back for one request."""
         if size > self._bounds.history_bytes:
-            raise InvalidRequest(
-                "What was said before is too long to be taken up again.", param=param, code="context_length_exceeded"
-            )
-
-    def _make_room(self, database: sqlite3.Connection, size: int) -> None:
-        database.execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
-        while True:
-            items, bytes = database.execute("SELECT items, bytes FROM kept").fetchone()
-            over = items - self._bounds.items + 1
-            if over <= 0 and bytes + size <= self._bounds.bytes:
-                return
-            oldest = "SELECT id FROM responses ORDER BY used LIMIT ?"
-            database.execute(f"DELETE FROM responses WHERE id IN ({oldest})", (max(over, 1),))
+            raise _too_long("What was said before is too long to be taken up again.", param)
 
     def _oldest(self) -> float:
         """When a response must have been used to be still there."""
@@ -222,6 +204,7 @@ class ResponseStore:
                 assert database is not None, "it was opened before there were requests"
                 database.execute("BEGIN IMMEDIATE")
                 try:
+                    shelf.expire(database, self._oldest())
                     result = change(database)
                 except BaseException:
                     database.execute("ROLLBACK")
@@ -236,9 +219,5 @@ class ResponseStore:
             raise StoreUnavailable from error
 
 
-def _read(database: sqlite3.Connection, id: str) -> Turn:
-    with closing(
-        database.execute("SELECT root, previous, input, response FROM responses WHERE id = ?", (id,))
-    ) as found:
-        root, previous, told, answered = found.fetchone()
-    return Turn(id, root, previous, orjson.loads(told), orjson.loads(answered))
+def _too_long(message: str, param: str) -> InvalidRequest:
+    return InvalidRequest(message, param=param, code="context_length_exceeded")

@@ -1,0 +1,187 @@
+"""The tables in which responses are kept, and what is done to them within one transaction.
+
+What was said is written once and never again: `responses` has a row for each turn, with a link to the one before it.
+When a turn was used, and how many go on from it, stands in `uses`, whose rows are small. Only a turn that no other goes
+on from can go, so that a conversation is there up to some turn, or not at all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import NamedTuple
+
+import orjson
+
+from gateway.api.responses.turn import Turn
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS responses (
+    id TEXT PRIMARY KEY, root TEXT NOT NULL, previous TEXT, input BLOB NOT NULL, response BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS uses (
+    id TEXT PRIMARY KEY, key TEXT NOT NULL, user TEXT, previous TEXT, used REAL NOT NULL, bytes INTEGER NOT NULL,
+    depth INTEGER NOT NULL, chain_bytes INTEGER NOT NULL, children INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS uses_last ON uses (used) WHERE children = 0;
+CREATE INDEX IF NOT EXISTS uses_last_of_key ON uses (key, used) WHERE children = 0;
+CREATE INDEX IF NOT EXISTS uses_of_user ON uses (user) WHERE user IS NOT NULL;
+CREATE TABLE IF NOT EXISTS kept (one INTEGER PRIMARY KEY CHECK (one = 1), items INTEGER, bytes INTEGER);
+INSERT OR IGNORE INTO kept VALUES (1, 0, 0);
+CREATE TABLE IF NOT EXISTS tenants (key TEXT PRIMARY KEY, items INTEGER, bytes INTEGER) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS came AFTER INSERT ON uses BEGIN
+    UPDATE kept SET items = items + 1, bytes = bytes + new.bytes;
+    INSERT INTO tenants VALUES (new.key, 1, new.bytes)
+        ON CONFLICT (key) DO UPDATE SET items = items + 1, bytes = bytes + new.bytes;
+END;
+CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON uses BEGIN
+    UPDATE kept SET items = items - 1, bytes = bytes - old.bytes;
+    UPDATE tenants SET items = items - 1, bytes = bytes - old.bytes WHERE key = old.key;
+    DELETE FROM tenants WHERE key = old.key AND items = 0;
+END;
+"""
+# The conversation that ends in a response, the latest turn first.
+_CHAIN = """
+WITH RECURSIVE chain (id, previous, depth) AS (
+    SELECT id, previous, 0 FROM uses WHERE id = :id AND key = :key AND NOT deleted
+    UNION ALL
+    SELECT u.id, u.previous, c.depth + 1 FROM uses u JOIN chain c ON u.id = c.previous WHERE u.key = :key)
+SELECT id, previous FROM chain ORDER BY depth LIMIT :most
+"""
+_LAST_OF_KEY = "SELECT id FROM uses WHERE children = 0 AND key = ? AND id <> ? ORDER BY used LIMIT 1"
+_MOST = "SELECT key FROM tenants ORDER BY max(items * 1.0 / ?, bytes * 1.0 / ?) DESC LIMIT 1"
+
+
+class Room(NamedTuple):
+    items: int
+    bytes: int
+
+    def holds(self, taken: tuple[int, int]) -> bool:
+        return taken[0] <= self.items and taken[1] <= self.bytes
+
+
+class Found(NamedTuple):
+    """A turn without what was said in it: its bytes, and the turns and bytes of the conversation up to it."""
+
+    bytes: int
+    depth: int
+    chain_bytes: int
+
+
+class NoRoom(Exception):
+    """What should be kept is more than may be, however much else goes."""
+
+
+def prepare(database: sqlite3.Connection) -> None:
+    """The tables, made if need be. What an earlier release kept in another form is dropped."""
+    database.execute("BEGIN IMMEDIATE")
+    if database.execute("SELECT 1 FROM pragma_table_info('responses') WHERE name = 'used'").fetchone():
+        database.execute("DROP TABLE responses")
+        database.execute("DROP TABLE kept")
+    database.execute("COMMIT")
+    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+
+
+def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, now: float) -> int:
+    """Keep a turn; how many bytes that took."""
+    told, answered = orjson.dumps(turn.input), orjson.dumps(turn.response)
+    size = len(told) + len(answered)
+    before = find(database, turn.previous, key) if turn.previous is not None else None
+    depth, chain = (1, size) if before is None else (before.depth + 1, before.chain_bytes + size)
+    database.execute(
+        "INSERT INTO responses VALUES (?, ?, ?, ?, ?)", (turn.id, turn.root, turn.previous, told, answered)
+    )
+    database.execute(
+        "INSERT INTO uses (id, key, user, previous, used, bytes, depth, chain_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (turn.id, key, user, turn.previous, now, size, depth, chain),
+    )
+    if before is not None:
+        database.execute("UPDATE uses SET children = children + 1 WHERE id = ?", (turn.previous,))
+    return size
+
+
+def find(database: sqlite3.Connection, id: str, key: str, deleted: bool = True) -> Found | None:
+    """`deleted`: also one that was deleted and that others go on from."""
+    also = "" if deleted else " AND NOT deleted"
+    sql = f"SELECT bytes, depth, chain_bytes FROM uses WHERE id = ? AND key = ?{also}"
+    row = database.execute(sql, (id, key)).fetchone()
+    return Found(*row) if row else None
+
+
+def use(database: sqlite3.Connection, id: str, now: float) -> None:
+    database.execute("UPDATE uses SET used = ? WHERE id = ?", (now, id))
+
+
+def read(database: sqlite3.Connection, id: str) -> Turn:
+    sql = "SELECT root, previous, input, response FROM responses WHERE id = ?"
+    with closing(database.execute(sql, (id,))) as found:
+        root, previous, told, answered = found.fetchone()
+    return Turn(id, root, previous, orjson.loads(told), orjson.loads(answered))
+
+
+def chain(database: sqlite3.Connection, id: str, key: str, most: int) -> list[str] | None:
+    """The ids of a conversation, the first one first; None unless all of them are there."""
+    rows = database.execute(_CHAIN, {"id": id, "key": key, "most": most}).fetchall()
+    return [row[0] for row in reversed(rows)] if rows and rows[-1][1] is None else None
+
+
+def delete(database: sqlite3.Connection, id: str) -> None:
+    """As the client asks it: what others go on from stays for their sake, and for nothing else, until they go."""
+    (children,) = database.execute("UPDATE uses SET deleted = 1 WHERE id = ? RETURNING children", (id,)).fetchall()[0]
+    if not children:
+        remove(database, id)
+
+
+def remove(database: sqlite3.Connection, id: str | None) -> None:
+    """A turn that no other goes on from, and those before it that only stayed for its sake."""
+    while id is not None:
+        database.execute("DELETE FROM responses WHERE id = ?", (id,))
+        gone = database.execute("DELETE FROM uses WHERE id = ? RETURNING previous", (id,)).fetchall()
+        previous = gone[0][0] if gone else None
+        left = database.execute(
+            "UPDATE uses SET children = children - 1 WHERE id = ? RETURNING children, deleted", (previous,)
+        ).fetchall()
+        id = previous if left and left[0] == (0, 1) else None
+
+
+def expire(database: sqlite3.Connection, oldest: float) -> None:
+    """What was last used before `oldest`."""
+    while True:
+        ids = database.execute("SELECT id FROM uses WHERE children = 0 AND used < ?", (oldest,)).fetchall()
+        if not ids:
+            return
+        for (id,) in ids:
+            remove(database, id)
+
+
+def make_room(database: sqlite3.Connection, new: str, key: str, all: Room, own: Room) -> None:
+    """For the turn `new` of `key`, which is there already. NoRoom: there is none to be had.
+
+    A key with more than its own room loses what it has not used for longest. If all keys together have too much, the
+    one that has most of it does: nobody loses anything by what another one keeps, up to an equal share.
+    """
+    while not own.holds(database.execute("SELECT items, bytes FROM tenants WHERE key = ?", (key,)).fetchone()):
+        _evict(database, key, new)
+    while not all.holds(database.execute("SELECT items, bytes FROM kept").fetchone()):
+        _evict(database, database.execute(_MOST, all).fetchone()[0], new)
+
+
+def _evict(database: sqlite3.Connection, key: str, new: str) -> None:
+    last = database.execute(_LAST_OF_KEY, (key, new)).fetchone()
+    if last is None:
+        raise NoRoom
+    remove(database, last[0])
+
+
+def erase(database: sqlite3.Connection, key: str | None, user: str | None) -> int:
+    """All of a key, or of a user, or of a user of a key: conversations that they had any part in. How many went."""
+    before = database.execute("SELECT items FROM kept").fetchone()[0]
+    where = " AND ".join(f"{name} = :{name}" for name, value in (("key", key), ("user", user)) if value is not None)
+    roots = f"SELECT root FROM responses JOIN uses USING (id) WHERE {where}"
+    ids = f"SELECT id FROM responses WHERE root IN ({roots})"
+    given = {"key": key, "user": user}
+    if user is None:
+        ids = "SELECT id FROM uses WHERE key = :key"
+    found = database.execute(ids, given).fetchall()
+    for table in ("responses", "uses"):
+        database.executemany(f"DELETE FROM {table} WHERE id = ?", found)
+    return int(before - database.execute("SELECT items FROM kept").fetchone()[0])
