@@ -21,6 +21,7 @@ from gateway.backends.faults import wait_s
 from gateway.errors import BackendRefused, GatewayError, error_fields
 from gateway.records import connect, insert
 from gateway.types import Record
+from tests import plain_http
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, STREAM, says
@@ -88,7 +89,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ScriptedBa
         settings["deployments"]["hybrid"]["read_timeout_s"] = 0.2
         with (
             RunningGateway(settings, tmp_path_factory.mktemp("fuzz")) as gateway,
-            httpx.Client(base_url=gateway.url, timeout=20) as client,
+            plain_http.client(base_url=gateway.url) as client,
         ):
             yield backend, gateway, client
 

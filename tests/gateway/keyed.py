@@ -53,7 +53,7 @@ class KeyedGateway(RunningGateway):
         return self.keys.create(wanted)[1]
 
     def client(self, secret: str) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0)
+        return self.sdk(secret)
 
     def async_client(self, secret: str) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0)
+        return self.async_sdk(secret)

@@ -7,9 +7,7 @@ import contextlib
 import gc
 import re
 import sys
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +19,10 @@ from gateway.exchange import Exchange
 from gateway.types import Call, Plan
 from gateway.upstream import Reply
 from tests.gateway.running import RunningGateway
+from tests.patience import until
 
 # One of each is made for every request, and none may outlive it.
 OF_A_REQUEST = (Exchange, Call, Plan, Reply, ChatStream, aiohttp.ClientResponse)
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,6 @@ def spoilt(gateway: RunningGateway) -> bool:
     """Whether no idle connection to a backend may be used again."""
     connector = gateway.parts.upstream._session.connector  # type: ignore[union-attr]
     return all(protocol.should_close for idle in connector._conns.values() for protocol, _ in idle)  # type: ignore[union-attr]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what others do in their own time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.02)
 
 
 def _held(gateway: RunningGateway, ports: Collection[int | None]) -> Held:

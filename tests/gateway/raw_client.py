@@ -6,6 +6,8 @@ import json
 import socket
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 
 def asked(url: str, body: dict[str, Any], receive_buffer: int = 65_536) -> socket.socket:
     """A connection on which a chat completion has been asked for, and nothing has been read."""
@@ -14,6 +16,6 @@ def asked(url: str, body: dict[str, Any], receive_buffer: int = 65_536) -> socke
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     client.connect((host, int(port)))
-    client.settimeout(30)
+    client.settimeout(PATIENCE_S)
     client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw)
     return client

@@ -17,6 +17,9 @@ import openai
 from gateway.app import Parts, create_app, make_parts
 from gateway.serving.server import Server
 from gateway.settings import parse
+from tests import plain_http
+from tests.patience import PATIENCE_S
+from tests.plain_http import NO_TLS
 
 T = TypeVar("T")
 
@@ -52,7 +55,7 @@ class RunningGateway:
         self._listener.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread.start()
-        assert self._listening.wait(20), "the gateway did not start"
+        assert self._listening.wait(PATIENCE_S), "the gateway did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +63,7 @@ class RunningGateway:
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive(), "the gateway did not stop"
 
     def records(self) -> list[dict[str, Any]]:
@@ -78,27 +81,35 @@ class RunningGateway:
         async def run() -> T:
             return look()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE_S)
 
-    def sdk(self, **options: Any) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
+    def sdk(self, api_key: str = "a client's key", **options: Any) -> openai.OpenAI:
+        client = options.pop("http_client", None) or openai.DefaultHttpxClient(verify=NO_TLS)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0, http_client=client, **options)
 
-    def async_sdk(self, **options: Any) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="a client's key", max_retries=0, **options)
+    def async_sdk(self, api_key: str = "a client's key", **options: Any) -> openai.AsyncOpenAI:
+        client = openai.DefaultAsyncHttpxClient(verify=NO_TLS)
+        return openai.AsyncOpenAI(
+            base_url=f"{self.url}/v1", api_key=api_key, max_retries=0, http_client=client, **options
+        )
 
-    def claude(self, **options: Any) -> anthropic.Anthropic:
-        return anthropic.Anthropic(base_url=self.url, api_key="a client's key", max_retries=0, **options)
+    def claude(self, api_key: str = "a client's key", **options: Any) -> anthropic.Anthropic:
+        client = anthropic.DefaultHttpxClient(verify=NO_TLS)
+        return anthropic.Anthropic(base_url=self.url, api_key=api_key, max_retries=0, http_client=client, **options)
 
-    def async_claude(self, **options: Any) -> anthropic.AsyncAnthropic:
-        return anthropic.AsyncAnthropic(base_url=self.url, api_key="a client's key", max_retries=0, **options)
+    def async_claude(self, api_key: str = "a client's key", **options: Any) -> anthropic.AsyncAnthropic:
+        client = anthropic.DefaultAsyncHttpxClient(verify=NO_TLS)
+        return anthropic.AsyncAnthropic(
+            base_url=self.url, api_key=api_key, max_retries=0, http_client=client, **options
+        )
 
     def post(self, body: Any, path: str = "/v1/chat/completions", **options: Any) -> httpx.Response:
         """A chat completion without the SDK: a dict as JSON, bytes as they are."""
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
-        return httpx.post(self.url + path, **content, **options, timeout=20)
+        return plain_http.post(self.url + path, **content, **options)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=20)
+        return plain_http.get(self.url + path)
 
     def _run(self) -> None:
         asyncio.run(self._serve())

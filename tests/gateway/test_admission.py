@@ -13,10 +13,9 @@ from random import Random
 from typing import Any, ClassVar
 
 import aiohttp
-import httpx
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.app import make_parts
@@ -37,13 +36,15 @@ from gateway.types import (
     Pressure,
     Prices,
 )
+from tests.gateway.bounded import FEW
 from tests.gateway.conftest import Start, table
+from tests.gateway.raw_client import asked
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
+from tests.patience import PATIENCE_S, until
 
 DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("plain"), max_in_flight=2, max_queue=3, max_wait_s=60.0)
 ASK: dict[str, Any] = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
-PATIENCE_S = 20
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -57,8 +58,9 @@ class Loop(asyncio.SelectorEventLoop):
         return self.now
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
+        timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+        if not self._ready and timers:  # type: ignore[attr-defined]
+            self.now = max(self.now, min(timers))
         super()._run_once()  # type: ignore[misc]
 
 
@@ -198,7 +200,7 @@ VISITS = st.lists(
 )
 
 
-@settings(deadline=None)
+@FEW
 @given(
     visits=VISITS, places=st.integers(1, 4), queue=st.integers(0, 5), wait_s=st.floats(0.1, 8), share=st.floats(0.1, 1)
 )
@@ -254,14 +256,13 @@ def held(backend: ScriptedBackend) -> Iterator[tuple[threading.Semaphore, thread
 
 def limited(backend: ScriptedBackend, start: Start, **limits: Any) -> RunningGateway:
     chosen = table(backend.url)
-    chosen["deployments"]["other"] |= {"max_in_flight": 1, "max_wait_s": 60, "ttft_s": 2, "tpot_s": 0, **limits}
+    chosen["deployments"]["other"] |= {"max_in_flight": 1, "max_wait_s": 600, "ttft_s": 2, "tpot_s": 0, **limits}
     return start(chosen)
 
 
 def waits(gateway: RunningGateway, number: int) -> None:
     """Returns when so many wait."""
-    while f'thinkgate_queued{{deployment="other"}} {number}.0' not in gateway.get("/metrics").text:
-        pass
+    until(lambda: f'thinkgate_queued{{deployment="other"}} {number}.0' in gateway.get("/metrics").text)
 
 
 def test_more_than_it_can_do_waits_and_more_than_can_wait_is_told_when_to_come_back(
@@ -294,8 +295,8 @@ def test_a_client_that_leaves_the_queue_is_never_sent(backend: ScriptedBackend, 
     with ThreadPoolExecutor(1) as pool, held(backend) as (reached, go):
         first = pool.submit(gateway.post, ASK)
         assert reached.acquire(timeout=PATIENCE_S)
-        with httpx.Client(base_url=gateway.url, timeout=0.3) as impatient, pytest.raises(httpx.ReadTimeout):
-            impatient.post("/v1/chat/completions", json=ASK)
+        with asked(gateway.url, ASK):
+            waits(gateway, 1)
         waits(gateway, 0)
         go.set()
         assert first.result().status_code == 200
@@ -407,23 +408,32 @@ async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBacke
     chosen["deployments"]["hybrid"] |= limits
     gateway = start(chosen)
     random = Random(7)
+    seen = set()
 
     async def ask(session: aiohttp.ClientSession, seed: int) -> None:
-        patience = aiohttp.ClientTimeout(total=random.choice([0.05, 0.2, 20.0]))
+        patience = aiohttp.ClientTimeout(total=random.choice([0.05, 0.2, PATIENCE_S]))
         body = {**ASK, "seed": seed, "stream": random.random() < 0.5}
         if random.random() < 0.3:
             body["service_tier"] = "flex"
         await asyncio.sleep(random.random())
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        try:
             async with session.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=patience) as answer:
+                seen.add(answer.status)
                 await answer.read()
+        except TimeoutError:
+            seen.add(499)
+        except aiohttp.ClientError:
+            pass
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(ask(session, seed) for seed in range(200)))
-    rows = await asyncio.to_thread(gateway.records)
+        for _ in range(10):  # as often as it takes on this machine to have seen everything: once, as a rule
+            await asyncio.gather(*(ask(session, seed) for seed in range(200)))
+            if seen >= {200, 429, 499}:
+                break
+    assert seen >= {200, 429, 499}
+    await asyncio.to_thread(gateway.records)
     gates = gateway.parts.dispatch.gates
     assert {(name, each.in_flight, each.queued) for name, each in gates.items()} == {(name, 0, 0) for name in gates}
-    assert {200, 429, 499} < {row["status"] for row in rows}
 
 
 def test_workers_share_the_places() -> None:

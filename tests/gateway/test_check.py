@@ -13,6 +13,7 @@ import pytest
 from gateway.commands.check import explain
 from gateway.errors import ConfigError
 from gateway.settings import load, override, parse
+from tests.patience import PATIENCE_S
 
 CONFIG = """
 [deployments.hybrid]
@@ -67,7 +68,12 @@ def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-W", "error", "-m", "gateway.cli", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from gateway.commands.engine_process import EngineProcess
 from router_model.tasks import generate, write_jsonl
+from tests.patience import PATIENCE_S
 
 CONFIG = """
 [deployments.tiny]
@@ -43,7 +44,7 @@ TARGETS = {
 
 def collect(config: Path, tasks: Path, out: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway.cli", "collect", "--config", config, "--tasks", tasks, "--out", out]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def test_budgets_are_kept_where_the_engine_does_not_keep_them(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, usage_chunk
 from tests.gateway.test_two_phase import FAMILIES, POLICY, until_known
+from tests.patience import PATIENCE_S
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -55,7 +56,7 @@ def test_the_backend_is_hung_up_on_where_the_budget_ends(
     backend.script = endless
     body = {"model": "merged", "messages": HI, "thinking_token_budget": 3, "stream": stream, "include": ["thinkgate"]}
     answer = cutting.post(body)
-    assert left.wait(20)
+    assert left.wait(PATIENCE_S)
     if stream:
         assert answer.text.endswith("data: [DONE]\n\n")
         events = _events(answer.text)

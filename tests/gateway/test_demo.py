@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 FIELDS = {
     "name",
     "backend",
@@ -22,7 +24,7 @@ FIELDS = {
 def test_the_demo_measures_every_policy_on_both_backends(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
     command = [sys.executable, "-m", "gateway.commands.demo", "--quick", "--prompts", "12", "--json", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(file.read_text("utf-8"))["rows"]
     for backend in ("merged", "split"):
@@ -41,6 +43,6 @@ def test_the_demo_measures_every_policy_on_both_backends(tmp_path: Path) -> None
 
 def test_a_demo_that_cannot_start_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway.commands.demo", "--prompts", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd=tmp_path)
     assert done.returncode == 2
     assert "1 is not in the range" in done.stderr

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, delta
 from tests.gateway.test_check import run
+from tests.patience import until
 
 QUICK = Pace(watch_s=0.02, first_s=0.02, least_s=0.0)
 TOKENS = {"<think>": [1], "</think>": [2], "\n": [9], "\n\n": [3]}
@@ -196,14 +196,6 @@ def _watched(backend: ScriptedBackend, folder: Path, **fields: Any) -> Iterator[
         yield gateway
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    """What it waits for goes on in other threads, and each look gives them the interpreter."""
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.005)
-
-
 def _disagrees(gateway: RunningGateway, what: str) -> bool:
     return f'thinkgate_family_disagreements{{deployment="dep",what="{what}"}} 1.0' in gateway.get("/metrics").text
 
@@ -222,13 +214,13 @@ def test_a_backend_that_becomes_another_one_is_asked_again(
 ) -> None:
     backend.script = manner = Manner()
     with caplog.at_level(logging.WARNING, "thinkgate"), _watched(backend, tmp_path) as gateway:
-        _until(lambda: _agrees(gateway, "budget"))
+        until(lambda: _agrees(gateway, "budget"))
         assert _enforcement(gateway) == "native"
         manner.budget, manner.version = "ignored", "2"
-        _until(lambda: _disagrees(gateway, "budget"))
+        until(lambda: _disagrees(gateway, "budget"))
         assert _enforcement(gateway) == "two-phase"
         manner.budget, manner.version = "kept", "3"
-        _until(lambda: _agrees(gateway, "budget"))
+        until(lambda: _agrees(gateway, "budget"))
         assert _enforcement(gateway) == "native"
     assert caplog.messages == [
         "deployment dep is not what family qwen3 says: it ignores budgets in 'thinking_token_budget': the gateway ends "
@@ -239,12 +231,12 @@ def test_a_backend_that_becomes_another_one_is_asked_again(
 def test_answers_that_exceed_their_budgets_raise_doubt(backend: ScriptedBackend, tmp_path: Path) -> None:
     backend.script = manner = Manner()
     with _watched(backend, tmp_path) as gateway:
-        _until(lambda: _agrees(gateway, "budget"))
+        until(lambda: _agrees(gateway, "budget"))
         # It keeps its name and version.
         manner.budget = "ignored"
         verdicts = [_enforcement(gateway) for _ in range(3)]
         assert verdicts == ["native"] * 3
-        _until(lambda: _disagrees(gateway, "budget"))
+        until(lambda: _disagrees(gateway, "budget"))
         assert _enforcement(gateway) == "two-phase"
 
 
@@ -278,7 +270,7 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
     backend.script = broken
     assert [gateway.post(body).status_code for _ in range(3)] == [502] * 3
     backend.script = Manner()
-    _until(lambda: gateway.post(body).status_code == 200)
+    until(lambda: gateway.post(body).status_code == 200)
     assert asked == ["hybrid"]
 
 

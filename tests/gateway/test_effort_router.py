@@ -22,6 +22,7 @@ from router_model.predict import Head, Scores, Surface
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
+from tests.patience import PATIENCE_S
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
 DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("qwen3"), router_name="m")
@@ -123,7 +124,7 @@ class LateRouter(FailingRouter):
         self.answered = threading.Event()
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        self.answered.wait(30)
+        self.answered.wait(PATIENCE_S)
         raise RuntimeError("nobody waits for this any more")
 
 

@@ -18,12 +18,14 @@ from gateway.records import Records
 from gateway.serving.ports import free_port
 from gateway.settings import parse
 from gateway.types import Record
+from tests import plain_http
 from tests.gateway import fault_scripts as does
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, ERROR, FIRST, HEAD, SSE_HEAD, STREAM, TWICE, says, sized, streams
-from tests.gateway.leaks import Held, held, settled, spoilt, until
+from tests.gateway.leaks import Held, held, settled, spoilt
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta, obedient, sse
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low"}
 BROKEN = '{"id":"c","choices":[{"index":0,"delta":{"content":"u'
@@ -167,7 +169,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
         path = tmp_path_factory.mktemp("faults") / "records.db"
         records = Noted(path)
         parts = replace(make_parts(parse({"records": {"path": path}, **settings})), records=records)
-        with RunningGateway.of(parts) as gateway, httpx.Client(base_url=f"{gateway.url}/v1") as http:
+        with RunningGateway.of(parts) as gateway, plain_http.client(base_url=f"{gateway.url}/v1") as http:
             client = gateway.sdk(http_client=http)
             suite = Suite(backend, gateway, records, client, http, held(gateway))
             suite.ask(obedient, stream=False)

@@ -12,6 +12,7 @@ from tests.gateway.leaks import held, settled
 from tests.gateway.raw_client import asked
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta, obedient, sse
+from tests.patience import PATIENCE_S
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -87,10 +88,10 @@ def test_the_backend_is_let_go(
     before = held(scripted_gateway)
     backend.script = phase = Phase(script)
     with asked(scripted_gateway.url, {**ASK, "stream": stream}) as client:
-        assert phase.reached.acquire(timeout=10)
+        assert phase.reached.acquire(timeout=PATIENCE_S)
         if script is an_event:
             assert b"fo" in client.recv(65536)
-    assert phase.over.acquire(timeout=10), "the backend was not told"
+    assert phase.over.acquire(timeout=PATIENCE_S), "the backend was not told"
     assert settled(scripted_gateway, before) == before
     backend.script = obedient
     assert scripted_gateway.post(ASK).status_code == 200

@@ -18,6 +18,7 @@ import pytest
 
 from gateway.access.secret import key_id
 from gateway.errors import InvalidKey, KeyNotLive, UnknownKey
+from tests import plain_http
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -72,11 +73,13 @@ def test_strangers_are_refused_before_their_body_is_read(gateway: KeyedGateway, 
         {"authorization": "Bearer tg-' OR 1=1 --"},
         {"x-api-key": "nonsense"},
     ):
-        answer = httpx.post(f"{gateway.url}/v1/chat/completions", content=b"{ not read", headers=headers)
+        answer = plain_http.post(f"{gateway.url}/v1/chat/completions", content=b"{ not read", headers=headers)
         error = answer.json()["error"]
         assert (answer.status_code, error["type"], error["code"]) == (401, "invalid_request_error", "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer" and answer.headers["x-request-id"]
-        assert good not in answer.text and httpx.get(f"{gateway.url}/v1/models", headers=headers).status_code == 401
+        assert (
+            good not in answer.text and plain_http.get(f"{gateway.url}/v1/models", headers=headers).status_code == 401
+        )
     assert backend.requests == []
     text = gateway.get("/metrics").text
     assert 'thinkgate_refused_total{why="malformed"} 16.0' in text
@@ -95,7 +98,7 @@ def test_a_stranger_with_a_huge_body_is_answered_before_it_is_sent(gateway: Keye
             sent += 1
             yield b"x" * 1_000_000
 
-    with httpx.Client() as client:
+    with plain_http.client() as client:
         request = client.build_request("POST", f"{gateway.url}/v1/chat/completions", content=endless())
         try:
             assert client.send(request).status_code == 401
@@ -111,10 +114,10 @@ def test_the_scheme_may_be_written_in_any_way_and_anthropics_header_will_do(gate
         {"x-api-key": secret},
     ):
         assert gateway.post(ASK, headers=headers).status_code == 200
-    with anthropic.Anthropic(base_url=gateway.url, api_key=secret, max_retries=0) as client:
+    with gateway.claude(secret) as client:
         assert "merged" in [model.id for model in client.models.list()]
     with (
-        anthropic.Anthropic(base_url=gateway.url, api_key="tg-none", max_retries=0) as stranger,
+        gateway.claude("tg-none") as stranger,
         pytest.raises(anthropic.AuthenticationError),
     ):
         stranger.models.list()
@@ -238,7 +241,7 @@ def test_what_needs_no_key(gateway: KeyedGateway) -> None:
     assert gateway.get("/health").status_code == 200
     # Which deployments there are is nobody else's business.
     assert gateway.get("/ready").json() == {"status": "ready"}
-    known = httpx.get(f"{gateway.url}/ready", headers={"x-api-key": gateway.key()})
+    known = plain_http.get(f"{gateway.url}/ready", headers={"x-api-key": gateway.key()})
     assert known.json()["deployments"]["hybrid"] == "ok"
-    assert httpx.get(f"{gateway.url}/ready", headers={"x-api-key": "tg-x"}).json() == {"status": "ready"}
+    assert plain_http.get(f"{gateway.url}/ready", headers={"x-api-key": "tg-x"}).json() == {"status": "ready"}
     assert gateway.get("/metrics").status_code == 200

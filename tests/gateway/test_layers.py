@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
 def test_imports_point_one_way() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LINT], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", LINT], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

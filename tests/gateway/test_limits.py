@@ -7,7 +7,6 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jiter
 import orjson
 import pytest
@@ -16,10 +15,12 @@ from hypothesis import strategies as st
 
 from gateway.api import json_object
 from gateway.errors import InvalidRequest
+from tests import plain_http
 from tests.gateway.conftest import Start, table
 from tests.gateway.processes import Process
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
+from tests.patience import PATIENCE_S
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
@@ -30,7 +31,7 @@ class Raw:
     """A connection on which a test writes what it likes."""
 
     def __init__(self, url: str) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=20)
+        self._socket = socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=PATIENCE_S)
 
     def __enter__(self) -> Raw:
         return self
@@ -150,7 +151,7 @@ def test_a_body_too_large_is_told_while_it_is_still_sent(backend: ScriptedBacken
         raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n")
         raw.pour(b"%x\r\n%s\r\n" % (8_000, b"x" * 8_000), 4)
         assert raw.answer()[0] == 413
-    with httpx.Client(base_url=gateway.url) as client:
+    with plain_http.client(base_url=gateway.url) as client:
         large = {**ASK, "messages": [{"role": "user", "content": "x" * 300_000}]}
         for _ in range(3):
             assert client.post("/v1/chat/completions", json=large).status_code == 413
@@ -171,7 +172,7 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
     )
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
         url = gateway.url()
-        httpx.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
+        plain_http.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
         before = rss(gateway.popen.pid)
         for beginning in (b"x-endless: ", b"content-length: 1000000000\r\n\r\n", b"x-many: many\r\n" * 2_000):
             with Raw(url) as raw:
@@ -185,11 +186,11 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
                 raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-endless: ")
                 raw.pour(trailer, 100)
         for values in (b"[],", b"{},", b'{"a":1},', b"1.5,", b'"",'):
-            answer = httpx.post(
-                f"{url}/v1/chat/completions", content=b'{"a":[' + values * 3_000_000 + b"1]}", timeout=60
+            answer = plain_http.post(
+                f"{url}/v1/chat/completions", content=b'{"a":[' + values * 3_000_000 + b"1]}", timeout=PATIENCE_S
             )
             assert answer.status_code == 400
-        httpx.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
+        plain_http.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
         assert rss(gateway.popen.pid) - before < 96 * MIB
         assert gateway.stop() == 0
 

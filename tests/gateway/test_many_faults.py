@@ -9,13 +9,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.gateway.fault_scripts import BODY, FIRST, HEAD, STREAM, TWICE, refuses, says, sized, streams
-from tests.gateway.leaks import until
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend, obedient, sse
+from tests.patience import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory and files in /proc")
 MIB = 1024 * 1024
@@ -60,7 +60,7 @@ def test_a_thousand_faults_leave_a_process_as_it_was(backend: ScriptedBackend, t
     )
     dice = random.Random(3)
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
-        with httpx.Client(base_url=gateway.url(), timeout=20) as client:
+        with plain_http.client(base_url=gateway.url()) as client:
 
             def ask(times: int) -> None:
                 for _ in range(times):

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
-import httpx
 import pytest
 
 from gateway.api.messages import errors
 from gateway.errors import BackendRefused, InternalError
+from tests import plain_http
 from tests.gateway.anthropics import ASK, COUNT, MESSAGES, ask
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend
+from tests.patience import PATIENCE_S
 
 VERSION = {"anthropic-version": "2023-06-01"}
 
@@ -88,7 +89,7 @@ def test_strangers_are_told_in_anthropics_shape(keyed: KeyedGateway, backend: Sc
         assert ask(keyed, headers={header: shown}).status_code == 200
     assert len(backend.requests) == 2
     with (
-        anthropic.Anthropic(base_url=keyed.url, api_key="tg-none", max_retries=0) as stranger,
+        keyed.claude("tg-none") as stranger,
         pytest.raises(anthropic.AuthenticationError) as refused,
     ):
         stranger.models.list()
@@ -139,7 +140,7 @@ def test_routes_that_are_not_there(scripted_gateway: RunningGateway) -> None:
 
 def test_models_are_told_apart_by_who_asks(scripted_gateway: RunningGateway) -> None:
     for headers, kind in ((VERSION, "not_found_error"), ({}, "invalid_request_error")):
-        answer = httpx.get(f"{scripted_gateway.url}/v1/models/nope", headers=headers)
+        answer = plain_http.get(f"{scripted_gateway.url}/v1/models/nope", headers=headers)
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, kind)
         assert ("request-id" in answer.headers) == bool(headers)
 
@@ -167,6 +168,6 @@ def test_who_hangs_up_cancels_the_backend(scripted_gateway: RunningGateway, back
     backend.script = script
     with scripted_gateway.claude() as client, client.messages.stream(**ASK) as stream:
         assert next(iter(stream.text_stream)) == "so"
-    assert backend.hang_ups.acquire(timeout=20)
+    assert backend.hang_ups.acquire(timeout=PATIENCE_S)
     (row,) = scripted_gateway.records()
     assert row["status"] == 499 and row["client_gone"] == 1

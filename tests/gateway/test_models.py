@@ -38,10 +38,6 @@ ROWS = {
 }
 
 
-def claude(gateway: RunningGateway, secret: str = "none") -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=gateway.url, api_key=secret, max_retries=0)
-
-
 def card(gateway: RunningGateway, name: str) -> dict[str, Any]:
     found: dict[str, Any] = gateway.get(f"/v1/models/{name}").json()
     return found
@@ -53,7 +49,7 @@ def efforts(gateway: RunningGateway, name: str) -> list[str]:
 
 
 def test_both_sdks_list_and_retrieve(scripted_gateway: RunningGateway) -> None:
-    with scripted_gateway.sdk() as client, claude(scripted_gateway) as other:
+    with scripted_gateway.sdk() as client, scripted_gateway.claude() as other:
         assert [model.id for model in client.models.list()] == NAMES
         assert [model.id for model in other.models.list()] == NAMES
         one, same = client.models.retrieve("split"), other.models.retrieve("split")
@@ -69,7 +65,7 @@ def test_both_sdks_list_and_retrieve(scripted_gateway: RunningGateway) -> None:
 async def test_the_async_clients(scripted_gateway: RunningGateway) -> None:
     async with scripted_gateway.async_sdk() as client:
         assert [model.id async for model in client.models.list()] == NAMES
-    async with anthropic.AsyncAnthropic(base_url=scripted_gateway.url, api_key="none") as other:
+    async with scripted_gateway.async_claude() as other:
         assert [model.id async for model in other.models.list(limit=2)] == NAMES
 
 
@@ -82,7 +78,7 @@ def test_every_field_is_what_the_sdk_says_it_is(scripted_gateway: RunningGateway
 
 
 def test_pages_for_anthropic_s_clients(scripted_gateway: RunningGateway) -> None:
-    with claude(scripted_gateway) as client:
+    with scripted_gateway.claude() as client:
         page = client.models.list(limit=4)
         assert ([model.id for model in page.data], page.has_more) == (NAMES[:4], True)
         assert (page.first_id, page.last_id) == (NAMES[0], NAMES[3])
@@ -121,7 +117,7 @@ def test_what_a_model_can_be_told(scripted_gateway: RunningGateway) -> None:
 
 
 def test_the_same_in_anthropic_s_words(scripted_gateway: RunningGateway) -> None:
-    with claude(scripted_gateway) as client:
+    with scripted_gateway.claude() as client:
         told = {model.id: model.capabilities for model in client.models.list()}
     merged, bounded, fixed = told["merged"], told["bounded"], told["fixed"]
     assert merged is not None and bounded is not None and fixed is not None
@@ -167,15 +163,15 @@ def test_families_differ(backend: ScriptedBackend, start: Start) -> None:
 def test_a_key_sees_what_it_may_have(backend: ScriptedBackend, tmp_path: Path) -> None:
     with KeyedGateway(table(backend.url), tmp_path, Clock()) as gateway:
         secret = gateway.key(models=["merged", "fixed"], ceiling="medium")
-        with claude(gateway, secret) as client:
+        with gateway.claude(secret) as client:
             assert [model.id for model in client.models.list()] == ["merged", "fixed"]
             told = client.models.retrieve("merged")
             with pytest.raises(anthropic.PermissionDeniedError):
                 client.models.retrieve("split")
         assert told.capabilities is not None and told.capabilities.effort.medium.supported
         assert not told.capabilities.effort.high.supported and told.capabilities.thinking.types.enabled.supported
-        with claude(gateway, gateway.key(ceiling="none")) as client:
+        with gateway.claude(gateway.key(ceiling="none")) as client:
             capabilities = client.models.retrieve("merged").capabilities
         assert capabilities is not None and not capabilities.thinking.types.enabled.supported
-        with claude(gateway, "tg-nobody") as client, pytest.raises(anthropic.AuthenticationError):
+        with gateway.claude("tg-nobody") as client, pytest.raises(anthropic.AuthenticationError):
             client.models.list()

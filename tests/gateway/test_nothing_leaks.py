@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, delta, obedient, sse
 from tests.gateway.test_operators import CONFIG, keys
@@ -129,7 +129,7 @@ def test_nothing_that_was_said_is_logged_counted_or_kept(
     with Process("--config", config, "--port", "0", cwd=tmp_path, program=("-c", LOUD)) as gateway:
         url = gateway.url() + "/v1/chat/completions"
         responses = url.replace("chat/completions", "responses")
-        with httpx.Client(headers=headers, timeout=20) as client:
+        with plain_http.client(headers=headers) as client:
             for script in (
                 answers,
                 streams,
@@ -150,11 +150,11 @@ def test_nothing_that_was_said_is_logged_counted_or_kept(
             client.post(url, json={**ASK, "reasoning_effort": "MARK-effort"})
             client.post(url + "/MARK-path?MARK-query", json=ASK)
         for wrong in ("MARK-wrong-key", secret[:-1] + "-", secret[:40]):
-            assert httpx.post(url, json=ASK, headers={"authorization": f"Bearer {wrong}"}).status_code == 401
+            assert plain_http.post(url, json=ASK, headers={"authorization": f"Bearer {wrong}"}).status_code == 401
         assert backend.requests[0].headers["authorization"] == "Bearer MARK-backend-key"
         operator = {"authorization": f"Bearer {OPERATOR}"}
-        told = httpx.get(gateway.operators + "/metrics", headers=operator).text
-        told += httpx.get(gateway.operators + "/keys", headers=operator).text
+        told = plain_http.get(gateway.operators + "/metrics", headers=operator).text
+        told += plain_http.get(gateway.operators + "/keys", headers=operator).text
         assert gateway.stop() == 0
         said = gateway.output() + gateway.errors()
     # It was loud, and it was asked.

@@ -17,6 +17,7 @@ from gateway.api import openapi_admin
 from gateway.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
 from gateway.settings import Access, Server
+from tests import plain_http
 from tests.gateway.bounded import FEW, whole
 
 KEY = "an operators' key of some length"
@@ -32,7 +33,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
     app = create_admin_app(keys, Metrics(), KEY, dict)
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=url, headers=HEADERS, timeout=20) as client:
+        with plain_http.client(base_url=url, headers=HEADERS) as client:
             yield client
 
 
@@ -68,5 +69,5 @@ def test_strangers_see_nothing_of_it(operator: httpx.Client) -> None:
     assert "/keys/{id}/rotate" in operator.get("/openapi.json").json()["paths"]
     for path, operations in {**DOCUMENT["paths"], "/openapi.json": {"get": {}}}.items():
         for method in {"get", "post"} & set(operations):
-            answer = httpx.request(method, f"{operator.base_url}{path}", timeout=20)
+            answer = plain_http.request(method, f"{operator.base_url}{path}")
             assert answer.status_code == (200 if path == "/health" else 401), path

@@ -18,6 +18,7 @@ import pytest
 from gateway.commands.check import explain
 from gateway.errors import ConfigError
 from gateway.settings import load
+from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend, thorough
 from tests.gateway.test_check import run
@@ -52,7 +53,7 @@ def keys(config: Path, *arguments: str) -> Any:
 
 def status(url: str, secret: str) -> int:
     headers = {"authorization": f"Bearer {secret}"}
-    return httpx.post(f"{url}/v1/chat/completions", json=ASK, headers=headers, timeout=20).status_code
+    return plain_http.post(f"{url}/v1/chat/completions", json=ASK, headers=headers).status_code
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def operators(config: Path) -> Iterator[tuple[Process, str, httpx.Client]]:
     with Process("--config", config, "--port", "0", "--workers", "2", cwd=config.parent) as process:
         url = process.url()
         headers = {"authorization": f"Bearer {OPERATOR}"}
-        with httpx.Client(base_url=process.operators, headers=headers, timeout=20) as client:
+        with plain_http.client(base_url=process.operators, headers=headers) as client:
             yield process, url, client
 
 
@@ -131,7 +132,7 @@ def test_the_operators_port(operators: tuple[Process, str, httpx.Client]) -> Non
     assert operator.post(f"/keys/{id}/rotate").status_code == 409
     # The metrics of both workers, here and not there.
     assert 'thinkgate_refused_total{why="revoked"} 8.0' in operator.get("/metrics").text
-    assert httpx.get(f"{url}/metrics").status_code == httpx.get(f"{url}/keys").status_code == 404
+    assert plain_http.get(f"{url}/metrics").status_code == plain_http.get(f"{url}/keys").status_code == 404
 
 
 def test_nobody_else_is_let_in(operators: tuple[Process, str, httpx.Client]) -> None:
@@ -145,9 +146,9 @@ def test_nobody_else_is_let_in(operators: tuple[Process, str, httpx.Client]) -> 
             ("GET", "/metrics"),
             ("GET", "/openapi.json"),
         ):
-            answer = httpx.request(method, process.operators + path, headers=headers)
+            answer = plain_http.request(method, process.operators + path, headers=headers)
             assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
-    assert httpx.get(f"{process.operators}/health").status_code == 200
+    assert plain_http.get(f"{process.operators}/health").status_code == 200
     for path in ("/v1/models", "/docs", "/ready"):
         assert operator.get(path).status_code == 404
     assert status(url, OPERATOR) == 401
@@ -188,7 +189,7 @@ def operators_of_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx
     with Process("--config", config, "--port", "0", cwd=folder) as process:
         process.url()
         headers = {"authorization": f"Bearer {OPERATOR}"}
-        with httpx.Client(base_url=process.operators, headers=headers, timeout=20) as client:
+        with plain_http.client(base_url=process.operators, headers=headers) as client:
             yield client
 
 

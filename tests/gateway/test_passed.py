@@ -10,11 +10,13 @@ import openai
 import pytest
 
 from gateway.access.secret import key_id
+from tests import plain_http
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.raw_prompts import COMPLETION, EMBEDDING, VECTOR, raw, text_answer
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def gateway(backend: ScriptedBackend, scripted_gateway: RunningGateway) -> Runni
 
 def post(gateway: RunningGateway, path: str, body: Any, **options: Any) -> httpx.Response:
     content = {"content": body} if isinstance(body, bytes) else {"json": body}
-    return httpx.post(f"{gateway.url}/v1/{path}", **content, timeout=20, **options)
+    return plain_http.post(f"{gateway.url}/v1/{path}", **content, **options)
 
 
 def test_a_completion_passes_untouched_but_for_the_model(gateway: RunningGateway, backend: ScriptedBackend) -> None:
@@ -187,9 +189,9 @@ def test_hanging_up_lets_the_backend_go(gateway: RunningGateway, backend: Script
 
     backend.script = silent
     url = f"{gateway.url}/v1/completions"
-    with httpx.stream("POST", url, json={**COMPLETION, "stream": True}, timeout=20) as answer:
+    with httpx.stream("POST", url, json={**COMPLETION, "stream": True}, timeout=PATIENCE_S) as answer:
         next(answer.iter_lines())
-    assert backend.hang_ups.acquire(timeout=20)
+    assert backend.hang_ups.acquire(timeout=PATIENCE_S)
     (row,) = gateway.records()
     assert row["client_gone"] and row["status"] == 499 and row["dialect"] == "completions"
 

@@ -25,6 +25,7 @@ from tests.gateway.raw_client import asked
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, obedient
 from tests.gateway.test_quotas import used
+from tests.patience import PATIENCE_S
 
 MESSAGES: list[Any] = [{"role": "user", "content": "What is 2+2?"}]
 ASK: dict[str, Any] = {"model": "merged", "messages": MESSAGES}
@@ -187,7 +188,7 @@ def test_a_long_one_that_does_not_convince_is_hung_up_on(
     gateway = limited(start, backend, router)
     answer = gateway.post({**ASK, "stream": stream})
     assert "four" in answer.text and "word" not in answer.text
-    assert script.hung_up.wait(10), "the backend was not told"
+    assert script.hung_up.wait(PATIENCE_S), "the backend was not told"
     (row,) = gateway.records()
     assert (row["probe"], row["probe_tokens"], row["status"]) == ("thrown_away", 4, 200)
 
@@ -292,8 +293,8 @@ def test_a_client_that_leaves_meanwhile_cancels_it(
     before = held(gateway)
     backend.script = half
     with asked(gateway.url, {**ASK, "stream": stream}):
-        assert reached.wait(10)
-    assert over.wait(10), "the backend was not told"
+        assert reached.wait(PATIENCE_S)
+    assert over.wait(PATIENCE_S), "the backend was not told"
     assert settled(gateway, before) == before
     (row,) = gateway.records()
     assert (row["status"], row["client_gone"], row["probe"]) == (499, 1, "unfinished")
@@ -319,12 +320,12 @@ def test_one_that_was_let_go_and_is_not_read(start: Start, backend: ScriptedBack
     before = held(gateway)
     backend.script = floods
     with asked(gateway.url, {**ASK, "stream": True}) as client:
-        assert stuck.wait(10)
+        assert stuck.wait(PATIENCE_S)
         got = b""
         while b"word" not in got:
             got += client.recv(4096)
         assert not over.is_set(), "20 MB were not taken"
-    assert over.wait(10), "the backend was not told"
+    assert over.wait(PATIENCE_S), "the backend was not told"
     assert settled(gateway, before) == before
     (row,) = gateway.records()
     assert (row["status"], row["probe"]) == (499, "kept")

@@ -18,6 +18,7 @@ from gateway.access.secret import key_id
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient, thorough
+from tests.patience import PATIENCE_S
 
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 ASK: dict[str, Any] = {"model": "bounded", "messages": MESSAGES}
@@ -166,7 +167,7 @@ async def test_concurrent_requests_never_exceed_a_thinking_quota(
             return completion.usage.completion_tokens_details.reasoning_tokens or 0
 
         asks = [asyncio.create_task(one()) for _ in range(50)]
-        assert await asyncio.to_thread(lambda: all(settled.acquire(timeout=10) for _ in range(50)))
+        assert await asyncio.to_thread(lambda: all(settled.acquire(timeout=PATIENCE_S) for _ in range(50)))
         together.set()
         thoughts = await asyncio.gather(*asks)
         await client.close()
@@ -188,7 +189,7 @@ def test_while_others_run_the_wait_is_short(gateway: KeyedGateway, backend: Scri
     backend.script = slow
     running = threading.Thread(target=ask, args=(gateway, secret), kwargs={"reasoning_effort": "high"})
     running.start()
-    assert arrived.wait(10)
+    assert arrived.wait(PATIENCE_S)
     answer = ask(gateway, secret, reasoning_effort="high")
     assert refusal(answer) == ("tokens", "rate_limit_exceeded", "1", None)
     assert "while other requests of the key are running" in answer.json()["error"]["message"]
@@ -224,7 +225,7 @@ def test_who_hangs_up_pays_for_what_was_set_aside(gateway: KeyedGateway, backend
         stream = client.chat.completions.create(**ASK, reasoning_effort="high", stream=True)
         next(iter(stream))
         stream.close()
-    assert backend.hang_ups.acquire(timeout=10)
+    assert backend.hang_ups.acquire(timeout=PATIENCE_S)
     gateway.stop()
     after = used(gateway, secret)
     assert (after.hour_used, after.hour_held) == (128, 0)

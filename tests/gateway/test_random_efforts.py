@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.families.obeying import obeying, served_as
 from tests.families.record import rows
 from tests.gateway.running import RunningGateway
@@ -157,7 +158,7 @@ def backend() -> Iterator[ScriptedBackend]:
 
 async def send_all(url: str, requests: list[Asked]) -> list[httpx.Response]:
     slots = asyncio.Semaphore(IN_FLIGHT)
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with plain_http.async_client(base_url=url) as client:
 
         async def send(asked: Asked) -> httpx.Response:
             async with slots:

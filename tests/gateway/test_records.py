@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from gateway.records import COLUMNS, Records, connect
 from gateway.types import Record
 from tests.gateway.running import RunningGateway
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "a secret of mine"}]}
 RECORD = Record(id="1", request_id="r", time=1.0, dialect="chat", status=200)
@@ -110,9 +110,7 @@ def test_records_that_had_to_wait_follow_those_that_did_not(tmp_path: Path, capl
     records = Records(path)
     records.start()
     records.write(RECORD._replace(id="a"))
-    deadline = time.monotonic() + 20
-    while "records stay in" not in caplog.text:
-        assert time.monotonic() < deadline
+    until(lambda: "records stay in" in caplog.text)
     path.rmdir()
     records.write(RECORD._replace(id="b"))
     records.stop()

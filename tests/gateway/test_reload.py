@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.gateway import artifacts
 from tests.gateway.processes import Process, workers
 from tests.gateway.scripted import MODEL, ScriptedBackend
@@ -38,7 +38,7 @@ class Clients:
         self.stop = threading.Event()
 
     def run(self) -> None:
-        with httpx.Client(timeout=20) as client:
+        with plain_http.client() as client:
             while not self.stop.is_set():
                 answer = client.post(self._url, json=ASK)
                 good = answer.status_code == 200
@@ -73,7 +73,7 @@ def test_good_bad_and_good_again_under_load(processes: int, backend: ScriptedBac
     first = artifacts.good(folder, 1)
     with Process("--config", config, "--port", "0", "--workers", str(processes), cwd=tmp_path) as gateway:
         url = gateway.url()
-        operator = httpx.Client(base_url=gateway.operators, headers={"authorization": f"Bearer {KEY}"}, timeout=20)
+        operator = plain_http.client(base_url=gateway.operators, headers={"authorization": f"Bearer {KEY}"})
         with operator, asking(url) as clients:
             assert clients.more() == {first}
             old = workers(gateway.popen.pid)
@@ -105,7 +105,7 @@ def test_good_bad_and_good_again_under_load(processes: int, backend: ScriptedBac
             third = artifacts.good(folder, 3)
             gateway.popen.send_signal(signal.SIGHUP)
             until(lambda: not workers(gateway.popen.pid) & old and later.more() == {third})
-        told = httpx.get(f"{url}/metrics").text
+        told = plain_http.get(f"{url}/metrics").text
         assert f'thinkgate_router_serving{{model="pub",router="{third}"}} {processes}.0' in told
         assert 'thinkgate_router_reloads_total{outcome="loaded"} 2.0' in told
         refused = 2 * len(BAD) if processes == 1 else len(BAD)

@@ -21,6 +21,7 @@ from gateway.types import Arm, Call, Deployment, Effort, EffortForecast, Forecas
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
+from tests.patience import PATIENCE_S
 
 URLS = ("http://a/v1", "http://b/v1", "http://c/v1")
 # Conversations enough that each of two replicas on ports of chance gets several: it fails once in 10^12.
@@ -332,8 +333,8 @@ def test_a_client_that_leaves_takes_its_work_along(start: Start) -> None:
         with socket.create_connection((host, int(port))) as client:
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body)
-            assert arrived.acquire(timeout=10)
-        assert gone.acquire(timeout=10)
+            assert arrived.acquire(timeout=PATIENCE_S)
+        assert gone.acquire(timeout=PATIENCE_S)
         (row,) = gateway.records()
         assert row["status"] == 499
         assert [replica.outstanding for replica in gateway.parts.upstream.replicas("hybrid").all] == [0.0, 0.0]

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
@@ -20,12 +19,14 @@ from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.store import Bounds, ResponseStore
 from gateway.api.responses.turn import Turn
 from gateway.errors import ConfigError, InvalidRequest
+from tests import plain_http
 from tests.gateway import response_events
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.processes import Process
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
+from tests.patience import PATIENCE_S
 
 PATH = "/v1/responses"
 ASK: dict[str, Any] = {"model": "merged", "input": "hi"}
@@ -434,8 +435,8 @@ def test_what_is_deleted_is_gone_for_good(scripted_gateway: RunningGateway) -> N
     asked = {**ASK, "input": "a secret of some length"}
     id = scripted_gateway.post(asked, PATH).json()["id"]
     url = f"{scripted_gateway.url}{PATH}/{id}"
-    assert httpx.delete(url).json() == {"id": id, "object": "response", "deleted": True}
-    assert [httpx.delete(url).status_code, httpx.get(url).status_code] == [404, 404]
+    assert plain_http.delete(url).json() == {"id": id, "object": "response", "deleted": True}
+    assert [plain_http.delete(url).status_code, plain_http.get(url).status_code] == [404, 404]
     assert scripted_gateway.post({**ASK, "previous_response_id": id}, PATH).status_code == 400
     scripted_gateway.stop()
     assert b"a secret of some length" not in kept(scripted_gateway).read_bytes()
@@ -506,6 +507,6 @@ def test_each_key_has_its_own(backend: ScriptedBackend, tmp_path: Path, clock: C
 def test_serve_says_in_one_line_what_cannot_be_kept(config: Path) -> None:
     config.write_text(f'responses.path = "{config.parent}"\n{config.read_text("utf-8")}', "utf-8")
     with Process("--config", config, "--port", "0", cwd=config.parent) as gateway:
-        assert gateway.popen.wait(20) == 1
+        assert gateway.popen.wait(PATIENCE_S) == 1
         assert gateway.errors().startswith(f"thinkgate: responses.path: {config.parent} cannot be used")
         assert gateway.errors().count("\n") == 1

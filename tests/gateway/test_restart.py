@@ -8,8 +8,7 @@ import signal
 import socket
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ import httpx
 import pytest
 
 from gateway.serving.ports import free_port
+from tests import plain_http
 from tests.gateway.processes import Process, workers
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, obedient
+from tests.patience import PATIENCE_S, until
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
-PATIENCE_S = 60
 
 
 def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path:
@@ -34,14 +34,6 @@ def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path
         "utf-8",
     )
     return path
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does in its own time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.02)
 
 
 class Load:
@@ -113,7 +105,7 @@ def test_a_new_configuration_is_served_and_a_wrong_one_changes_nothing(
         url = gateway.url()
 
         def models() -> set[str]:
-            return {model["id"] for _ in range(4) for model in httpx.get(f"{url}/v1/models").json()["data"]}
+            return {model["id"] for _ in range(4) for model in plain_http.get(f"{url}/v1/models").json()["data"]}
 
         write_config(config, backend.url, "pub", keepalive_ss=1)
         gateway.popen.send_signal(signal.SIGHUP)
@@ -141,10 +133,10 @@ def test_a_killed_worker_is_replaced_and_the_port_stays_open(backend: ScriptedBa
         (first, second) = workers(gateway.popen.pid)
         os.kill(first, signal.SIGKILL)
         while first in workers(gateway.popen.pid):
-            assert httpx.get(f"{url}/health").status_code == 200
+            assert plain_http.get(f"{url}/health").status_code == 200
         until(lambda: len(workers(gateway.popen.pid)) == 2)
         assert second in workers(gateway.popen.pid)
-        assert httpx.post(f"{url}/v1/chat/completions", json=ASK).status_code == 200
+        assert plain_http.post(f"{url}/v1/chat/completions", json=ASK).status_code == 200
         assert gateway.stop() == 0
 
 
@@ -195,7 +187,7 @@ def test_what_runs_is_finished_and_ready_says_so_at_once(backend: ScriptedBacken
     config = write_config(tmp_path / "thinkgate.toml", backend.url)
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
         url = gateway.url()
-        with httpx.Client(base_url=url) as idle, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        with plain_http.client(base_url=url) as idle, plain_http.client(base_url=url) as client:
             assert idle.get("/ready").status_code == 200
             with client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as answer:
                 assert going.wait(PATIENCE_S)
@@ -220,7 +212,7 @@ def test_a_reader_too_slow_for_the_drain_is_cut_off_and_recorded(backend: Script
     config = write_config(tmp_path / "thinkgate.toml", backend.url, drain_s=0.3)
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
         with (
-            httpx.Client(base_url=gateway.url(), timeout=PATIENCE_S) as client,
+            plain_http.client(base_url=gateway.url()) as client,
             client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as answer,
         ):
             assert answer.status_code == 200
@@ -248,7 +240,7 @@ def test_a_single_gateway_ends_in_good_order_with_its_terminal(backend: Scripted
         gateway.url()
         os.close(theirs)
         os.close(ours)
-        assert gateway.popen.wait(20) == 0 and gateway.errors() == ""
+        assert gateway.popen.wait(PATIENCE_S) == 0 and gateway.errors() == ""
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -271,7 +263,7 @@ def test_what_takes_longer_than_the_drain_ends_in_an_error(
         told: list[httpx.Response] = []
 
         def ask() -> None:
-            told.append(httpx.post(f"{url}/v1/chat/completions", json={**ASK, "stream": stream}, timeout=PATIENCE_S))
+            told.append(plain_http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": stream}))
 
         client = threading.Thread(target=ask)
         client.start()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,11 @@ import openai
 import pytest
 
 from gateway.serving.ports import free_port
+from tests import plain_http
 from tests.gateway.processes import Process, recorded
+from tests.patience import PATIENCE_S, until
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
-PATIENCE_S = 20
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does in its own time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.02)
 
 
 def test_sigterm_finishes_running_requests_and_records_them(config: Path) -> None:
@@ -51,7 +43,7 @@ def test_a_port_in_use_is_said_in_one_line(config: Path) -> None:
 
 def _load(url: str, stop: threading.Event) -> Iterator[str]:
     """Request ids of answers that came back whole, until the gateway is gone."""
-    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+    with plain_http.client(base_url=url) as client:
         for number in range(10_000):
             name = f"{threading.get_ident()}-{number}"
             body = {**ASK, "stream": number % 2 == 1}
@@ -76,7 +68,7 @@ def test_kill_9_under_load_loses_no_finished_record(config: Path) -> None:
         names = {name for future in finished for name in future.result()}
     assert len(names) > 20
     with Process(*arguments, cwd=config.parent) as gateway:
-        httpx.post(f"{gateway.url()}/v1/chat/completions", json=ASK).raise_for_status()
+        plain_http.post(f"{gateway.url()}/v1/chat/completions", json=ASK).raise_for_status()
         assert gateway.stop() == 0
     rows = recorded(config)
     assert len(rows) == len(set(rows)) and names <= set(rows)
@@ -88,27 +80,25 @@ def test_workers_share_the_port_and_each_request_has_one_record(config: Path) ->
     with Process("--config", config, "--port", "0", "--workers", "2", cwd=config.parent) as gateway:
         url = gateway.url()
         for number in range(30):
-            answer = httpx.post(f"{url}/v1/chat/completions", json=ASK, headers={"x-request-id": str(number)})
+            answer = plain_http.post(f"{url}/v1/chat/completions", json=ASK, headers={"x-request-id": str(number)})
             assert answer.status_code == 200
         # Whichever worker answers, it tells the metrics of both; the other one's are counted a moment later.
-        deadline = time.monotonic() + 30
-        while _counted(url) != 30:
-            assert time.monotonic() < deadline
+        until(lambda: _counted(url) == 30)
         for _ in range(6):
             assert _counted(url) == 30
-        assert "thinkgate_in_flight 0.0" in httpx.get(f"{url}/metrics").text.splitlines()
+        assert "thinkgate_in_flight 0.0" in plain_http.get(f"{url}/metrics").text.splitlines()
         assert gateway.stop() == 0, gateway.errors()
     assert sorted(map(int, recorded(config))) == list(range(30))
 
 
 def _counted(url: str) -> float:
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    lines = plain_http.get(f"{url}/metrics").text.splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("thinkgate_requests_total{"))
 
 
 def _alive(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health").status_code == 200
+        return plain_http.get(f"{url}/health").status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -117,7 +107,7 @@ def _alive(url: str) -> bool:
 def test_without_a_configuration_the_embedded_models_are_served(tmp_path: Path, number: int) -> None:
     with Process("--port", "0", cwd=tmp_path) as gateway:
         url = gateway.url()
-        assert httpx.get(f"{url}/ready").json()["status"] == "ready"
+        assert plain_http.get(f"{url}/ready").json()["status"] == "ready"
         with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
             assert [model.id for model in client.models.list()] == ["tiny", "tiny-split"]
             for model in ("tiny", "tiny-split"):

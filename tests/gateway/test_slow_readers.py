@@ -14,6 +14,7 @@ from tests.gateway.conftest import Start, table
 from tests.gateway.processes import Process
 from tests.gateway.raw_client import asked
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, sse
+from tests.patience import PATIENCE_S
 
 MIB = 1024 * 1024
 ASK: dict[str, Any] = {"model": "merged", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
@@ -64,13 +65,13 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
         url = gateway.url()
         before = memory(gateway.popen.pid, "VmRSS")
         with asked(url, ASK):
-            assert flood.over.acquire(timeout=30), "the backend was held"
+            assert flood.over.acquire(timeout=PATIENCE_S), "the backend was held"
         assert flood.taken < 32 * MIB, "what was taken lies in buffers"
         assert memory(gateway.popen.pid, "VmHWM") - before < 16 * MIB
         with ExitStack() as stack:
             for _ in range(SEVERAL):
                 stack.enter_context(asked(url, ASK))
-            assert all(flood.over.acquire(timeout=30) for _ in range(SEVERAL))
+            assert all(flood.over.acquire(timeout=PATIENCE_S) for _ in range(SEVERAL))
         assert memory(gateway.popen.pid, "VmHWM") - before < SEVERAL * 2 * MIB
         assert gateway.stop() == 0
         assert gateway.errors() == ""
@@ -80,7 +81,7 @@ def test_one_that_is_cut_off_has_left_as_far_as_the_record_goes(backend: Scripte
     backend.script = flood = Flood()
     gateway = start({**table(backend.url), "server": {"write_timeout_s": 0.2}})
     with asked(gateway.url, ASK):
-        assert flood.over.acquire(timeout=30), "the backend was held"
+        assert flood.over.acquire(timeout=PATIENCE_S), "the backend was held"
     (row,) = gateway.records()
     assert (row["status"], row["client_gone"]) == (499, 1)
 
@@ -119,4 +120,4 @@ def test_an_answer_without_end_is_given_up(backend: ScriptedBackend, start: Star
     gateway = start(settings)
     answer = gateway.post({**ASK, "stream": stream})
     assert answer.status_code == 502 and "too large" in answer.json()["error"]["message"]
-    assert over.acquire(timeout=20) and taken < 32 * MIB
+    assert over.acquire(timeout=PATIENCE_S) and taken < 32 * MIB

@@ -15,6 +15,7 @@ from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta
+from tests.patience import PATIENCE_S
 
 LETTERS = st.text("ab", max_size=12)
 BUDGET = {"type": "enabled", "budget_tokens": 60}
@@ -125,7 +126,7 @@ def test_the_thought_may_say_it_and_the_answer_ends_before_it(
     assert thought.to_dict()["thinking"] == "END is near" and text.to_dict()["text"] == "so "
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "END")
     assert (message.usage.input_tokens, message.usage.output_tokens) == (7, 5)
-    assert backend.hang_ups.acquire(timeout=20), "the backend is let go at once"
+    assert backend.hang_ups.acquire(timeout=PATIENCE_S), "the backend is let go at once"
     assert "stop" not in backend.last and backend.last["stream"] is True
     assert backend.last["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
     assert scripted_gateway.records()[0]["completion_tokens"] == 5

@@ -6,11 +6,11 @@ import asyncio
 from statistics import fmean
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
 from router_model.tasks import Prompt, generate, verify
+from tests import plain_http
 
 PROMPTS = 240
 IN_FLIGHT = 24
@@ -60,5 +60,5 @@ async def test_thinking_helps_reasoning_and_instruct_work_needs_none(engine: str
 
 def test_more_answers_than_can_wait_are_refused_before_anything_is_made(engine: str) -> None:
     many = {"model": "tiny", "prompt": ["hi"] * 5000, "n": 16384, "temperature": 1}
-    answer = httpx.post(f"{engine}/v1/completions", json=many, timeout=20)
+    answer = plain_http.post(f"{engine}/v1/completions", json=many)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")

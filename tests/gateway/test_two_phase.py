@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import httpx
 import pytest
 
@@ -20,6 +18,7 @@ from tests.contract.prompts import long_thought, prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta
+from tests.patience import PATIENCE_S, until
 
 FAMILIES = {"tiny": "qwen3", "tiny-thinking": "qwen3-2507"}
 # As an engine ends thoughts that have spent their budget: with the bare mark, after which the model goes on by itself.
@@ -66,10 +65,8 @@ def pair(engine: str, limitless: str, tmp_path_factory: pytest.TempPathFactory) 
 
 def until_known(gateway: RunningGateway, deployment: str) -> None:
     """Wait until discovery has been there; it goes on in the gateway's own loop."""
-    deadline = time.monotonic() + 60
     abilities, known = gateway.parts.abilities, gateway.parts.deployments[deployment]
-    while gateway.inside(lambda: abilities.marks(known)) is None:
-        assert time.monotonic() < deadline, "it was not probed"
+    until(lambda: gateway.inside(lambda: abilities.marks(known)) is not None)
 
 
 def _whole(answer: httpx.Response) -> dict[str, Any]:
@@ -182,7 +179,7 @@ def test_other_dialects_are_kept_to_their_budgets_too(pair: list[RunningGateway]
     """They speak to the same pipeline."""
     texts = []
     for gateway in pair:
-        with gateway.sdk() as client, anthropic.Anthropic(base_url=gateway.url, api_key="k", max_retries=0) as other:
+        with gateway.sdk() as client, gateway.claude("k") as other:
             given: Any = {"model": "merged", "input": long_thought()[-1]["content"], "reasoning": {"effort": "low"}}
             if stream:
                 with client.responses.stream(**given, temperature=0) as events:
@@ -364,8 +361,8 @@ def test_a_client_that_leaves_ends_the_second_phase(
         body = json.dumps(_body(4, stream)).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
         client.sendall(head.encode() + body)
-        assert begun.wait(20)
-    assert left.wait(20)
+        assert begun.wait(PATIENCE_S)
+    assert left.wait(PATIENCE_S)
     (row,) = phases.records()
     assert (row["status"], row["client_gone"]) == (499, 1)
 

@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.leaks import until
+from tests import plain_http
 from tests.gateway.processes import Process, recorded, workers
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc, and sets limits of a process")
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 CLIENTS = 8
-PATIENCE_S = 20
 
 
 class Load:
@@ -48,7 +48,7 @@ class Load:
             client.result(PATIENCE_S)
 
     def _run(self, client: int) -> None:
-        with httpx.Client(base_url=self.url, timeout=PATIENCE_S) as http:
+        with plain_http.client(base_url=self.url) as http:
             for number in range(100_000):
                 if self.stop.is_set():
                     return
@@ -105,7 +105,7 @@ def test_a_full_disk_loses_records_loudly_and_no_request(config: Path) -> None:
     with Process("--config", config, "--port", "0", cwd=config.parent) as gateway:
         url, pid = gateway.url(), gateway.popen.pid
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        with httpx.Client(base_url=url) as http:
+        with plain_http.client(base_url=url) as http:
 
             def ask(name: str) -> None:
                 http.post("/v1/chat/completions", json=ASK, headers={"x-request-id": name}).raise_for_status()
