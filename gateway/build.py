@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway import policies, settings
+from gateway import policies, settings, settings_secrets
 from gateway.access.counters import Counters
 from gateway.access.door import Door, KeyedDoor, OpenDoor
 from gateway.access.keys import Keys
@@ -24,6 +24,7 @@ from gateway.families.tell import nearest
 from gateway.families.terms import Terms
 from gateway.seal import Seal
 from gateway.seal_secret import kept_secret
+from gateway.settings_policies import ProbeSettings
 from gateway.types import Arm, Deployment, Effort, Family
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
         if model.router not in predictors:
             predictors[model.router] = _router(model.router, paces)
         arms = _arms(model, known, resolve, levels)
-        ask = model.policy.probe if isinstance(model.policy, settings.ProbeSettings) else "never"
+        ask = model.policy.probe if isinstance(model.policy, ProbeSettings) else "never"
         router = predictors[model.router]
         promises = {}
         if model.policy.kind == "contract":
@@ -135,7 +136,7 @@ def door(access: settings.Access, refused: Callable[[str], None]) -> Door:
 
 def seal(chosen: settings.Settings) -> Seal:
     """ConfigError: the secret that is named cannot be used, or one of our own cannot be kept."""
-    return Seal(settings.signing_secrets(chosen.signing) or [kept_secret(Path(f"{chosen.records.path}.key"))])
+    return Seal(settings_secrets.signing_secrets(chosen.signing) or [kept_secret(Path(f"{chosen.records.path}.key"))])
 
 
 def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> dict[str, P]:
@@ -178,7 +179,7 @@ def _deployment(name: str, given: settings.Deployment, *, families: table.Table)
         max_wait_s=given.max_wait_s,
         batch_wait_s=given.batch_wait_s,
         batch_share=given.batch_share,
-        api_key=settings.secret(given.api_key_env, given.api_key_file, "api_key"),
+        api_key=settings_secrets.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
         probe=_probe(given, family),
     )

@@ -46,7 +46,7 @@ Tokens = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class FaultRow(Strict):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from gateway.efforts import clamp, size
-from gateway.settings import ClientSettings, ContractSettings, DialSettings, FixedSettings, PolicySettings
+from gateway.settings_policies import ClientSettings, ContractSettings, DialSettings, FixedSettings, PolicySettings
 from gateway.types import (
     NO_THINKING,
     UNLIMITED,

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from gateway.errors import ConfigError
 from gateway.family_row import Engine, FamilyRow
 from gateway.settings_faults import faults
-
-Unit = Annotated[float, Field(ge=0, le=1)]
-Tokens = Annotated[int, Field(ge=0, le=1_000_000)]
-EffortName = str | Tokens
-SHORTEST_SECRET = 32
+from gateway.settings_policies import ClientSettings, PolicySettings, ProbeSettings
+from gateway.settings_types import ConfigPath, RouterName, Strict, Tokens, folder_of
 
 
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Server(Strict):
@@ -57,16 +49,16 @@ class Server(Strict):
     """Whether /metrics is on this port too, for anybody who reaches it; with [admin], it is on that one anyway."""
 
 
-class Records(Strict):
-    path: Path = Path("thinkgate.db")
+class Records(Strict, validate_default=True):
+    path: ConfigPath = Path("thinkgate.db")
     """The SQLite database; the spool lies beside it, in `<path>.spool/`."""
 
 
-class Access(Strict):
+class Access(Strict, validate_default=True):
     """API keys. Nobody needs one unless they are `required`."""
 
     required: bool = False
-    path: Path = Path("thinkgate-keys.db")
+    path: ConfigPath = Path("thinkgate-keys.db")
     """The SQLite database of the keys; what they have used is counted beside it, in `<path>.usage`."""
     longest_thought: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
     """What an unlimited thought may take, in tokens, when its key has a quota of them."""
@@ -78,7 +70,7 @@ class Admin(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)]
     key_env: str | None = None
-    key_file: Path | None = None
+    key_file: ConfigPath | None = None
     """Where the operators' own key is: an environment variable or a file."""
 
 
@@ -90,7 +82,7 @@ class Responses(Strict):
 
     store: bool = True
     """Whether anything is kept: if not, every response is as if its request had said `store: false`."""
-    path: Path | None = None
+    path: ConfigPath | None = None
     """The SQLite database; beside the records, in `<records.path>.responses`, if left out."""
     max_items: Annotated[int, Field(ge=1)] = 10_000
     max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
@@ -110,7 +102,7 @@ class Signing(Strict):
     """
 
     key_env: str | None = None
-    key_file: Path | None = None
+    key_file: ConfigPath | None = None
 
 
 class Deployment(Strict):
@@ -154,92 +146,13 @@ class Deployment(Strict):
     fallback: Annotated[list[str], BeforeValidator(_one_or_more)] = []
     """The deployments that stand in, in this order, when none of its replicas can answer; and theirs after them."""
     api_key_env: str | None = None
-    api_key_file: Path | None = None
+    api_key_file: ConfigPath | None = None
     """Where the backend's key is, if it wants one: an environment variable or a file."""
     probe: bool | None = None
     """Whether it is asked, now and then, if it does what its family says; if left out, engines are and hosted APIs not.
     """
     router_name: str | None = None
     """The model's name in the router's outcome data; `model` if left out."""
-
-
-class FixedSettings(Strict):
-    kind: Literal["fixed"]
-    effort: EffortName
-    budgets: list[EffortName] = []
-
-
-class ClientSettings(Strict):
-    kind: Literal["client"] = "client"
-    default_effort: EffortName = "none"
-    floor: EffortName = "none"
-    ceiling: EffortName = "max"
-    budgets: list[EffortName] = []
-
-
-class ProbeSettings(Strict):
-    """Whether a short answer without thinking is asked for first, with log-probabilities: for every policy that buys.
-
-    If it convinces it is the answer; if not, it is thrown away and the model thinks. Where there can be none, requests
-    of a kind that the router has never met get the default effort.
-    """
-
-    probe: Literal["auto", "always", "never"] = "auto"
-    """`auto`: where it is worth its price, and of every request that is unlike any that the router has met."""
-    probe_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
-    """By how many of its tokens it is decided: a stream is held back for so many at most, then the rest comes live."""
-    probe_wait_s: Annotated[float, Field(gt=0)] = 10.0
-    """How long that may take in seconds, from being sent to the backend; then the request goes on without it."""
-
-
-class DialSettings(ProbeSettings):
-    kind: Literal["dial"]
-    dial: Unit = 0.5
-    dial_bounds: tuple[Unit, Unit] = (0.0, 1.0)
-    """How far a client may move the dial."""
-    price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
-    """What a second is worth, in units of P(correct)."""
-    default_effort: EffortName = "low"
-    """Applied when there is no forecast, and to requests that are strange to the router and cannot be probed."""
-    floor: EffortName = "none"
-    ceiling: EffortName = "max"
-    budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]
-    """The thinking budgets to choose from."""
-
-
-class ContractSettings(ProbeSettings):
-    """A promise: at most so much less accuracy than thinking fully, which the router turns into a price.
-
-    It is about traffic like that the router was trained on, and about requests for which neither the client nor a key
-    names or bounds the effort.
-    """
-
-    kind: Literal["contract"]
-    max_regret: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """The share of requests that may be harmed: wrong, where the strongest effort would have been right."""
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    horizon: Annotated[int, Field(ge=1)] | None = None
-    """How many next requests it is a promise about; if left out, traffic in the long run."""
-    counts: Literal["harm", "net"] = "harm"
-    """Whether only losses count, or what is gained elsewhere is set against them."""
-    default_effort: EffortName | None = None
-    """For requests that are strange to the router, and where there is no forecast: the ceiling if left out, with which
-    nothing is lost; whoever names less leaves these requests out of the promise."""
-    floor: EffortName = "none"
-    ceiling: EffortName = "max"
-    budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]
-    """The thinking budgets to choose from: those with outcomes in the router's training data."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> ContractSettings:
-        if self.counts == "net" and self.horizon is not None:
-            raise ValueError("a promise on a horizon is about harm alone: leave `counts` or `horizon` out")
-        return self
-
-
-PolicySettings = Annotated[
-    FixedSettings | ClientSettings | DialSettings | ContractSettings, Field(discriminator="kind")
-]
 
 
 class Backends(Strict):
@@ -269,7 +182,7 @@ class Model(Strict):
     arms: dict[str, ArmSettings] = {}
     """An experiment: several backends, shared out by weight. Stands instead of the three above."""
     policy: PolicySettings = ClientSettings()
-    router: str = "none"
+    router: RouterName = "none"
     """`none`, `constant`, or a router artifact by name or path."""
     levels: dict[str, Tokens | Literal["unlimited"]] = {}
     answer_allowance: Annotated[int, Field(ge=0)] = 256
@@ -287,6 +200,15 @@ class Model(Strict):
             raise ValueError("name `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
         if named:
             Backends(deployment=self.deployment, none=self.none, think=self.think)
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_its_policy_needs(self) -> Model:
+        if self.router == "none" and isinstance(self.policy, ProbeSettings):
+            raise ValueError(
+                f"a {self.policy.kind} policy decides by a router's forecasts, and there is no router: name one, "
+                'such as `router = "prior"`, or choose `policy = { kind = "client" }`'
+            )
         return self
 
 
@@ -310,12 +232,15 @@ class Settings(Strict):
 def load(path: Path) -> Settings:
     """Read a TOML file. ConfigError: it is missing, no TOML, or says something the gateway does not know."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or error}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not valid TOML: it is no UTF-8 text ({error.reason})"]) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
-    return parse(table)
+    return parse(table, folder_of(path))
 
 
 def share(settings: Settings, workers: int) -> Settings:
@@ -345,52 +270,13 @@ def override(
     )
 
 
-def parse(table: dict[str, Any]) -> Settings:
-    """Check a table. ConfigError names every fault: where it is, what is wrong, and the nearest valid name."""
+def parse(table: dict[str, Any], folder: Path | None = None) -> Settings:
+    """Check a table, whose relative paths begin at `folder`; at the working directory if there is none.
+
+    ConfigError names every fault: where it is, what is wrong, and the nearest valid name.
+    """
     try:
-        return Settings.model_validate(table)
+        # Their defaults are paths, too.
+        return Settings.model_validate({"records": {}, "access": {}, **table}, context=folder)
     except ValidationError as error:
         raise ConfigError(faults(error, Settings)) from error
-
-
-def secret(env: str | None, file: Path | None, where: str) -> str | None:
-    """What an environment variable or a file holds, without the space around it; None if neither is named.
-
-    ConfigError: both are named, or the one that is cannot be read or is empty. `where` begins the names of the keys.
-    """
-    name, found = _held(env, file, where)
-    if found is not None and (not found.isascii() or not found.isprintable()):
-        raise ConfigError([f"{name} holds what cannot be sent in a header"])
-    return found
-
-
-def signing_secrets(signing: Signing) -> list[str]:
-    """One for each line of what is named; empty if nothing is. ConfigError: as for `secret`, or one is too short."""
-    name, found = _held(signing.key_env, signing.key_file, "signing.key")
-    lines = [line.strip() for line in (found or "").splitlines() if line.strip()]
-    if any(len(line) < SHORTEST_SECRET for line in lines):
-        raise ConfigError([f"{name} holds a secret of less than {SHORTEST_SECRET} characters, which could be guessed"])
-    return lines
-
-
-def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
-    """What the named place is called in faults, and what it holds; None where none is named."""
-    if env is not None and file is not None:
-        raise ConfigError([f"{where}_env, {where}_file: name one of them"])
-    if env is not None:
-        name, found = f"{where}_env: the environment variable {env}", os.environ.get(env)
-        if found is None:
-            raise ConfigError([f"{name} is not set"])
-    elif file is not None:
-        name = f"{where}_file: {file}"
-        try:
-            found = file.read_text("utf-8")
-        except OSError as error:
-            raise ConfigError([f"{name}: {error.strerror or error}"]) from error
-        except UnicodeDecodeError:
-            raise ConfigError([f"{name} is not text"]) from None
-    else:
-        return where, None
-    if not found.strip():
-        raise ConfigError([f"{name} is empty"])
-    return name, found.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -11,18 +12,32 @@ from pydantic import BaseModel, ValidationError
 from gateway.errors import suggestion
 
 Location = tuple[int | str, ...]
+_WRITTEN = {
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+_QUOTED = re.compile(r"\s*([-+]?[0-9_.]+(e[-+]?[0-9]+)?|true|false)\s*", re.IGNORECASE).fullmatch
 
 
 def faults(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """A required key that is only misspelt is one fault, not two."""
     details = error.errors()
     misspelt = {_nearest(detail["loc"], root) for detail in details if detail["type"] == "extra_forbidden"}
-    return [_line(dict(detail), root) for detail in details if detail["loc"] not in misspelt]
+    # A value that may be of several kinds, and is of none, is one fault too.
+    found: dict[str, list[dict[str, Any]]] = {}
+    for detail in details:
+        if detail["loc"] not in misspelt:
+            found.setdefault(_dotted(detail["loc"], root), []).append(dict(detail))
+    return [_line(where, errors, root) for where, errors in found.items()]
 
 
-def _line(error: dict[str, Any], root: type[BaseModel]) -> str:
+def _line(where: str, errors: list[dict[str, Any]], root: type[BaseModel]) -> str:
+    error = errors[0]
     location: Location = error["loc"]
-    where = _dotted(location, root)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key.{suggestion(str(location[-1]), _known(location, root))}"
     if error["type"] == "missing":
@@ -32,8 +47,19 @@ def _line(error: dict[str, Any], root: type[BaseModel]) -> str:
         return f"{where}.kind: {error['ctx']['tag']!r} is unknown.{suggestion(error['ctx']['tag'], kinds)}"
     if error["type"] == "union_tag_not_found":
         return f"{where}.kind: is required, one of {', '.join(kinds)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}"
+    first, *others = (str(each["msg"]).removeprefix("Value error, ") for each in errors)
+    message = " or ".join([first, *(other.removeprefix("Input should be ") for other in others)])
+    return f"{where}: {message[0].lower()}{message[1:]}{_but(error)}"
+
+
+def _but(error: dict[str, Any]) -> str:
+    """What is there instead, where it is of another kind. Its value is not repeated: it may be a secret."""
+    if not error["type"].endswith(("_type", "_parsing", "int_from_float")):
+        return ""
+    given = error["input"]
+    found = _WRITTEN.get(type(given))
+    quoted = isinstance(given, str) and error["type"] in ("int_type", "float_type", "bool_type") and _QUOTED(given)
+    return f"; it is {found}{': leave the quotes out' if quoted else ''}" if found else ""
 
 
 def _dotted(location: Location, root: type[BaseModel]) -> str:

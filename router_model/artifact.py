@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import artifact_file
+from router_model import artifact_file, shipped
 from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.probe import PROBE_NAMES, Revelation
@@ -22,7 +22,6 @@ from router_model.trees import F32, MOST_LEAVES, Trees
 from router_model.trial import Tried
 
 FORMAT = 4
-SHIPPED = Path(__file__).parent / "artifacts"
 # A version is told in a header and is a label of metrics.
 _VERSION = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 _TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
@@ -190,12 +189,10 @@ def folder_of(path_or_name: str | Path) -> Path:
     path = Path(path_or_name)
     if (path / "artifact.json").is_file():
         return path
-    shipped = SHIPPED / path
-    if len(path.parts) == 1 and (shipped / "artifact.json").is_file():
-        return shipped
-    names = sorted(p.parent.name for p in SHIPPED.glob("*/artifact.json"))
+    if shipped.ships(str(path_or_name)):
+        return shipped.FOLDER / path
     raise ArtifactError(
-        f"no router artifact at {path_or_name} (no artifact.json); shipped by name: {', '.join(names) or 'none'}"
+        f"no router artifact at {path_or_name} (no artifact.json); shipped by name: {', '.join(shipped.names())}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway import build, settings
+from gateway import build, settings, settings_secrets
 from gateway.backends.pace import paces
 from gateway.catalogue import Model
 from gateway.efforts import size, words
@@ -13,6 +13,7 @@ from gateway.families import tell
 from gateway.families import words as family_words
 from gateway.serving.admin import admin_key
 from gateway.settings import Settings
+from gateway.settings_policies import ContractSettings, DialSettings, PolicySettings, ProbeSettings
 from gateway.types import Arm, Deployment, Effort, Fault, Promised
 
 _STRICT: Mapping[bool | str, str] = {
@@ -58,7 +59,7 @@ def _access(chosen: Settings) -> Iterator[str]:
 
 def _signing(chosen: Settings) -> str:
     """The gateway's own secret is not made for the sake of saying so."""
-    given = settings.signing_secrets(chosen.signing)
+    given = settings_secrets.signing_secrets(chosen.signing)
     whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
     own = f"a secret of its own, in {chosen.records.path}.key"
     return f"Signs thoughts with {whose if given else own}."
@@ -142,7 +143,7 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
     for name, promised in model.promises.items():
         yield f"    {_promised(name, promised)}"
     yield f"  Router: {_router(model)}"
-    if isinstance(given.policy, settings.ProbeSettings):
+    if isinstance(given.policy, ProbeSettings):
         yield f"  Probes: {_probes(model, given.policy)}"
     answer = model.terms.answer
     yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
@@ -176,7 +177,7 @@ def _levels(levels: Mapping[str, Effort]) -> str:
     return ", ".join(name if name == words(effort) else f"{name} = {words(effort)}" for name, effort in ordered)
 
 
-def _policy(policy: settings.PolicySettings) -> str:
+def _policy(policy: PolicySettings) -> str:
     if policy.kind == "fixed":
         return f"every request gets {policy.effort}, whatever the client asks."
     bounds = f"never below {policy.floor} nor above {policy.ceiling}"
@@ -213,7 +214,7 @@ def _promised(arm: str, promised: Promised) -> str:
     )
 
 
-def _probes(model: Model, policy: settings.DialSettings | settings.ContractSettings) -> str:
+def _probes(model: Model, policy: DialSettings | ContractSettings) -> str:
     default = policy.ceiling if policy.default_effort is None else policy.default_effort
     strange = f"a request of a kind that the router has never met gets {default}."
     if policy.probe == "never":

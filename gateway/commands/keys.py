@@ -88,6 +88,7 @@ def create(
     store = _store(config)
     key, secret = store.create(NewKey.read({"name": name, "expires_in_s": expires, "limits": given}))
     _say_secret(store.told(key), secret, as_json)
+    _say_where(store)
 
 
 @keys.command("list")
@@ -126,6 +127,7 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
     store = _store(config)
     key, secret = store.rotate(id, overlap)
     _say_secret(store.told(key), secret, as_json)
+    _say_where(store)
 
 
 @keys.command()
@@ -136,12 +138,17 @@ def revoke(id: str, config: Path, as_json: bool) -> None:
     """End a key, at once and for good."""
     store = _store(config)
     _say(store.told(store.revoke(id)), as_json)
+    _say_where(store)
 
 
 def _store(config: Path) -> Keys:
     from gateway import build, settings
 
     return build.keys(settings.load(config).access)
+
+
+def _say_where(store: Keys) -> None:
+    click.echo(f"Stored in {store.path.absolute()}", err=True)
 
 
 def _say_secret(told: dict[str, Any], secret: str, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from fastapi import Depends, FastAPI
 
-from gateway import __version__, settings
+from gateway import __version__, settings, settings_secrets
 from gateway.access.keys import Keys
 from gateway.api import keys as key_routes
 from gateway.api import openapi_admin, ops, routers
@@ -30,7 +30,7 @@ SHORTEST_KEY = 16
 def admin_key(admin: settings.Admin) -> str:
     """ConfigError: there is none, or one that can be guessed."""
     try:
-        key = settings.secret(admin.key_env, admin.key_file, "key")
+        key = settings_secrets.secret(admin.key_env, admin.key_file, "key")
         if key is None:
             raise ConfigError(["key_env, key_file: name one of them"])
         if len(key) < SHORTEST_KEY:

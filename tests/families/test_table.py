@@ -21,7 +21,7 @@ from gateway.settings import parse
 
 BASE: dict[str, Any] = {
     "deployments": {"d": {"url": "http://gpu:8000", "family": "mine"}},
-    "models": {"m": {"deployment": "d", "policy": {"kind": "dial", "budgets": [1024]}}},
+    "models": {"m": {"deployment": "d", "policy": {"kind": "client", "budgets": [1024]}}},
 }
 
 

@@ -18,7 +18,7 @@ from gateway.errors import ConfigError
 from gateway.records import Records
 from gateway.settings import Settings, load, parse
 from gateway.types import Record
-from router_model import artifact
+from router_model import shipped
 from router_model.predict import ArtifactError
 from router_model.predict import load as load_router
 from tests.gateway.bounded import FEW, QUICK
@@ -105,13 +105,13 @@ def test_no_line_of_the_spool_keeps_the_others_out(lines: list[bytes]) -> None:
 @FEW
 @given(st.data())
 def test_any_artifact_is_a_router_or_an_error(data: st.DataObject) -> None:
-    header = json.loads((artifact.SHIPPED / "tiny" / "artifact.json").read_bytes())
+    header = json.loads((shipped.FOLDER / "tiny" / "artifact.json").read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         header[data.draw(st.sampled_from(sorted(header)))] = data.draw(VALUES | st.none())
     raw = json.dumps(header).encode()
     raw = data.draw(st.just(raw) | changed(raw))
     with TemporaryDirectory() as folder:
-        (Path(folder) / "weights.npz").symlink_to(artifact.SHIPPED / "tiny" / "weights.npz")
+        (Path(folder) / "weights.npz").symlink_to(shipped.FOLDER / "tiny" / "weights.npz")
         (Path(folder) / "artifact.json").write_bytes(raw)
         try:
             load_router(folder)

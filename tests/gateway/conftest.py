@@ -57,7 +57,7 @@ def table(url: str) -> dict[str, Any]:
                 "policy": dial,
                 "levels": levels,
             },
-            "unrouted": {"deployment": "hybrid", "policy": dial, "levels": levels},
+            "unrouted": {"deployment": "hybrid", "policy": {**dial, "kind": "client"}, "levels": levels},
             "bounded": {
                 "deployment": "hybrid",
                 "policy": {"kind": "client", "floor": "low", "ceiling": "high", "default_effort": "medium"},

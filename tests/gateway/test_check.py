@@ -64,13 +64,14 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, cwd: Path, input: str | None = None) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-W", "error", "-m", "gateway.cli", *map(str, arguments)]
     return subprocess.run(
         command,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(root)},
+        input=input,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

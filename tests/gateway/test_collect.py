@@ -25,11 +25,11 @@ url = "{engine}"
 family = "qwen3-2507"
 [models.merged]
 deployment = "tiny"
-policy = {{ kind = "dial", budgets = [16], default_effort = 16 }}
+policy = {{ kind = "client", budgets = [16], default_effort = 16 }}
 [models.split]
 none = "tiny-instruct"
 think = "tiny-thinking"
-policy = {{ kind = "dial", budgets = [16], default_effort = 16 }}
+policy = {{ kind = "client", budgets = [16], default_effort = 16 }}
 """
 PROMPTS = 10
 TARGETS = {

@@ -109,7 +109,6 @@ REFUSED = {
     "an effort without outcomes": ({"ceiling": 4096}, "has seen no outcomes of 4096"),
     "a model without outcomes": ({"deployment": "other"}, "has seen no outcomes of unlimited"),
     "a router without outcomes": ({"router": "constant"}, "the router 'constant' rests on no outcomes"),
-    "no router": ({"router": "none"}, "the router 'none' rests on no outcomes"),
 }
 
 

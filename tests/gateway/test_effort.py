@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 
@@ -90,8 +91,10 @@ def test_the_dial_buys_more_thinking(scripted_gateway: RunningGateway, backend: 
     assert "thinkgate" not in backend.last
 
 
-def test_without_a_forecast_the_default_effort(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
-    answer = scripted_gateway.post({**ASK, "model": "unrouted"})
+def test_without_a_forecast_the_default_effort(start: Start, backend: ScriptedBackend) -> None:
+    chosen = table(backend.url)
+    model = {**chosen["models"]["merged"], "router": "tiny"}  # which knows nothing of this backend's model
+    answer = start({**chosen, "models": {"merged": model}}).post(ASK)
     assert answer.headers["x-thinkgate-reason"] == "fallback"
     assert told(backend) == on(32)
 

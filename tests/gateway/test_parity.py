@@ -14,7 +14,7 @@ import pytest
 
 from gateway.app import make_parts
 from gateway.defaults import embedded_settings
-from gateway.settings import ProbeSettings
+from gateway.settings_policies import ProbeSettings
 from router_model import predict
 from router_model.asking import Ask, Views, decide
 from router_model.predict import Predictor, Probe

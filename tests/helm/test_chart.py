@@ -108,7 +108,7 @@ def test_the_configuration_arrives_unchanged_where_the_gateway_reads_it(chart: C
     assert manifests["ConfigMap"]["data"] == {"thinkgate.toml": AWKWARD}
     assert tomllib.loads(AWKWARD)
     mount = next(m for m in container(manifests)["volumeMounts"] if m["name"] == "config")
-    assert f"{mount['mountPath']}/thinkgate.toml" in container(manifests)["command"]
+    assert mount["mountPath"] in container(manifests)["command"] and mount["subPath"] == "thinkgate.toml"
 
 
 def test_the_default_configuration_is_one_the_gateway_takes(chart: Chart, tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_the_default_configuration_is_one_the_gateway_takes(chart: Chart, tmp_pa
 
 def test_records_land_on_the_volume_by_default(chart: Chart) -> None:
     gateway = container(chart.render())
-    mount = next(m for m in gateway["volumeMounts"] if m["name"] == "records")
+    mounts = {m["name"]: m["mountPath"] for m in gateway["volumeMounts"]}
     assert not Records().path.is_absolute()
-    assert mount["mountPath"] == gateway["workingDir"]
+    assert mounts["records"] == gateway["workingDir"] == str(Path(mounts["config"]).parent)
 
 
 def test_secret_files_are_for_the_gateway_alone(chart: Chart) -> None:
