@@ -4,10 +4,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+# Exact versions with hashes, the build backend's among them, from whatever index pip is configured for.
+LOCKS := .requirements
+LOCKED := $(PIP) --require-hashes -r $(LOCKS)/build.txt
+PRODUCT := $(PIP) --no-build-isolation
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint audit format bench fuzz peers reasoner second-seed router prior public clean
+.PHONY: help demo test test-long lint audit lock format bench fuzz peers reasoner second-seed router prior public clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -33,10 +37,13 @@ lint: $(VENV)/.dev ## Style, types, the direction of imports, and whether what i
 
 # Strict: a package that the advisories are silent about, as all are where only an index can be reached, was not audited.
 audit: $(VENV)/.dev ## Known vulnerabilities of all that is installed, by PyPI's advisories; fails where these cannot be had
-	@$(PIP) --editable '.[audit]'
+	@$(PRODUCT) --editable '.[audit]'
 	@$(RUN) -m pip freeze --exclude-editable > $(VENV)/audited.txt
 	@$(RUN) -m pip_audit --strict --no-deps --disable-pip --progress-spinner off -r $(VENV)/audited.txt || \
 	    { echo "not audited, or not clean: above is a vulnerability, or why PyPI's advisories could not be had"; exit 1; }
+
+lock: $(VENV)/.dev ## Pin anew what pyproject.toml requires, with hashes, in .requirements/ (ARGS=--upgrade for the newest)
+	@$(RUN) -m tests.lock $(ARGS)
 
 format: $(VENV)/.dev ## Put the code into the style that lint asks for
 	$(RUN) -m ruff check --fix .
@@ -107,25 +114,27 @@ clean: ## Remove the environments, caches and build output
 	rm -rf $(VENV) .venv-vllm .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A stamp per extra, renewed when pyproject.toml changes.
-$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+# A stamp for each set of packages, renewed when pyproject.toml or its lock changes.
+$(VENV)/.demo: pyproject.toml $(LOCKS)/build.txt $(LOCKS)/demo.txt | $(VENV)/.made
 	@echo "installing Thinkgate into $(VENV) (under a minute on most machines)"
-	@$(PIP) --editable '.[demo]'
+	@$(LOCKED) -r $(LOCKS)/demo.txt
+	@$(PRODUCT) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+$(VENV)/.dev: pyproject.toml $(LOCKS)/build.txt $(LOCKS)/dev.txt | $(VENV)/.made
 	@echo "installing Thinkgate and its development tools into $(VENV) (a minute or two)"
-	@$(PIP) --editable '.[dev]'
+	@$(LOCKED) -r $(LOCKS)/dev.txt
+	@$(PRODUCT) --no-deps --editable .
 	@touch $@ $(VENV)/.demo
 
-$(VENV)/.fuzz: pyproject.toml | $(VENV)/.dev
+$(VENV)/.fuzz: $(VENV)/.dev
 	@echo "installing the fuzzer into $(VENV)"
-	@$(PIP) --editable '.[dev,fuzz]'
+	@$(PRODUCT) --editable '.[dev,fuzz]'
 	@touch $@
 
-$(VENV)/.train: pyproject.toml | $(VENV)/.made
+$(VENV)/.train: $(VENV)/.demo
 	@echo "installing Thinkgate with PyTorch into $(VENV) (a few minutes)"
-	@$(PIP) --editable '.[demo,train]'
+	@$(PRODUCT) --editable '.[demo,train]'
 	@touch $@
 
 # Some distributions ship Python without ensurepip: there pip of the machine installs pip into the environment.

