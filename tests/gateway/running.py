@@ -24,6 +24,18 @@ from tests.plain_http import NO_TLS
 T = TypeVar("T")
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be turned ahead."""
+
+    _ahead_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._ahead_s
+
+    def turn(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+
 class RunningGateway:
     """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there.
 
@@ -83,6 +95,15 @@ class RunningGateway:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE_S)
 
+    def turn(self, seconds: float) -> None:
+        """For the gateway, that much time has passed: what was due by now happens at once."""
+        self._loop.call_soon_threadsafe(self._loop.turn, seconds)
+
+    def stop_clock_of_breaks(self) -> None:
+        """A replica in a break stays in it, however long the test takes."""
+        for name in self.parts.settings.deployments:
+            self.parts.upstream.replicas(name).clock = lambda: 100.0
+
     def sdk(self, api_key: str = "a client's key", **options: Any) -> openai.OpenAI:
         client = options.pop("http_client", None) or openai.DefaultHttpxClient(verify=NO_TLS)
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0, http_client=client, **options)
@@ -112,8 +133,11 @@ class RunningGateway:
         return plain_http.get(self.url + path)
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            loop = runner.get_loop()
+            assert isinstance(loop, Loop)
+            self._loop = loop
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await self._server.serve([self._listener])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.backends.replicas import FAILURES
-from gateway.serving.ports import free_port
 from tests.gateway.conftest import Start, table
+from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend
 
@@ -71,8 +71,9 @@ def test_another_deployment_stands_in(
 
 
 def test_one_that_cannot_be_reached_is_left_alone_while_another_stands_in(spare: ScriptedBackend, start: Start) -> None:
-    served = gateway(start, f"http://127.0.0.1:{free_port()}/v1", spare)
-    notes = [served.post(ASK).headers["x-thinkgate-note"] for _ in range(6)]
+    with refusing() as nowhere:
+        served = gateway(start, nowhere, spare)
+        notes = [served.post(ASK).headers["x-thinkgate-note"] for _ in range(6)]
     assert all("(backend_unreachable)" in note for note in notes)
     assert len(spare.requests) == 6
 
@@ -82,6 +83,7 @@ def test_one_that_keeps_failing_is_left_alone_for_a_while(
 ) -> None:
     backend.script = refuse(503)
     served = gateway(start, backend.url, spare)
+    served.stop_clock_of_breaks()
     assert [served.post(ASK).status_code for _ in range(6)] == [200] * 6
     assert (len(backend.requests), len(spare.requests)) == (FAILURES, 6)
 

@@ -4,8 +4,11 @@ recorded, and that nothing is held afterwards."""
 from __future__ import annotations
 
 import random
+import sqlite3
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,18 @@ import pytest
 
 from gateway.app import make_parts
 from gateway.records import Records
-from gateway.serving.ports import free_port
 from gateway.settings import parse
 from gateway.types import Record
 from tests import plain_http
 from tests.gateway import fault_scripts as does
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, ERROR, FIRST, HEAD, SSE_HEAD, STREAM, TWICE, says, sized, streams
+from tests.gateway.late import late
 from tests.gateway.leaks import Held, held, settled, spoilt
+from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta, obedient, sse
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low"}
 BROKEN = '{"id":"c","choices":[{"index":0,"delta":{"content":"u'
@@ -132,6 +136,17 @@ class Noted(Records):
         super().write(record)
 
 
+# Models whose backend may be silent, take its time for all of an answer, and take as long for a refusal.
+LIMITS = {
+    "silent": {"read_timeout_s": 30, "total_timeout_s": 6000},
+    "timed": {"read_timeout_s": 6000, "total_timeout_s": 60},
+    "hurried": {"read_timeout_s": 6000, "total_timeout_s": 1.5},
+}
+# By the beginnings of names: the model that is asked, and how far its clock has to be turned.
+LATE = {"silence": ("silent", 31.0), "a drip": ("timed", 61.0), "a refusal that": ("hurried", 1.6)}
+SLOW = (*LATE, "50 MB")
+
+
 @dataclass
 class Suite:
     backend: ScriptedBackend
@@ -139,46 +154,85 @@ class Suite:
     records: Noted
     client: openai.OpenAI
     http: httpx.Client
-    before: Held
+    heard: threading.Event = field(default_factory=threading.Event)
+    over: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def ask(self, script: Script, stream: bool, **fields: Any) -> str:
         """All of the text of an answer; what the SDK raises otherwise."""
-        self.backend.script = script
-        self.records.seen.clear()
+        self.expect(script)
         answer = self.client.chat.completions.create(**ASK | fields, stream=stream)
         if not stream:
             return str(answer.choices[0].message.content)
-        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+        text = ""
+        for chunk in answer:
+            text += chunk.choices[0].delta.content or "" if chunk.choices else ""
+            self.heard.set()
+        return text
+
+    def expect(self, script: Script) -> None:
+        """One request, of which nothing has been heard."""
+        self.backend.script = script
+        self.records.seen.clear()
+        self.heard.clear()
 
     def record(self) -> Record:
         (record,) = self.records.seen
         return record
 
+    @contextmanager
+    def late(self, name: str, script: Script, begun: bool) -> Iterator[tuple[Script, dict[str, Any]]]:
+        """What plays the script while the gateway's clock runs ahead, and what to ask for, if its name says so.
+
+        `begun`: only when something of the answer has been heard. Ends when the backend has been let go.
+        """
+        model, seconds = next((LATE[one] for one in LATE if name.startswith(one)), ("merged", 0.0))
+
+        async def play(connection: Connection) -> None:
+            try:
+                await late(self.gateway, script, seconds, self.heard if begun else None)(connection)
+            finally:
+                self.over.release()
+
+        if not seconds:
+            yield script, {}
+            return
+        yield play, {"model": model}
+        assert self.over.acquire(timeout=PATIENCE_S), "the backend is held"
+
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """One gateway for all cases, so that what one leaves behind would spoil another, or show at the end."""
-    with ScriptedBackend() as backend:
+    with ScriptedBackend() as backend, refusing() as nowhere:
         settings = table(backend.url)
-        limits = {"read_timeout_s": 0.15, "total_timeout_s": 0.4, "connect_timeout_s": 1.0}
-        settings["deployments"]["hybrid"] |= limits | {"max_answer_bytes": does.MIB, "max_event_bytes": does.MIB}
+        settings["server"] = {"keepalive_s": 3600, "header_timeout_s": 3600}
         own = {"family": "qwen3", "probe": False}
-        settings["deployments"]["refusing"] = {"url": f"http://127.0.0.1:{free_port()}/v1", **own}
-        settings["deployments"]["nameless"] = {"url": "http://no-such-host.invalid/v1", **own, **limits}
-        settings["models"] |= {name: {"deployment": name} for name in ("refusing", "nameless")}
+        hybrid = settings["deployments"]["hybrid"]
+        hybrid |= {"max_answer_bytes": does.MIB, "max_event_bytes": does.MIB}
+        settings["deployments"] |= {name: hybrid | limits for name, limits in LIMITS.items()}
+        settings["deployments"]["refusing"] = {"url": nowhere, **own}
+        settings["deployments"]["nameless"] = {"url": "http://no-such-host.invalid/v1", **own, "connect_timeout_s": 60}
+        settings["models"] |= {name: {"deployment": name} for name in ("refusing", "nameless", *LIMITS)}
         path = tmp_path_factory.mktemp("faults") / "records.db"
         records = Noted(path)
         parts = replace(make_parts(parse({"records": {"path": path}, **settings})), records=records)
         with RunningGateway.of(parts) as gateway, plain_http.client(base_url=f"{gateway.url}/v1") as http:
-            client = gateway.sdk(http_client=http)
-            suite = Suite(backend, gateway, records, client, http, held(gateway))
+            suite = Suite(backend, gateway, records, gateway.sdk(http_client=http), http)
             suite.ask(obedient, stream=False)
-            suite.before = held(gateway)
+            before = held(gateway)
             yield suite
+            nothing_is_held(suite, before)
+
+
+def nothing_is_held(suite: Suite, before: Held) -> None:
+    assert suite.ask(obedient, stream=False) == "four"
+    assert settled(suite.gateway, before) == before
+    assert "thinkgate_in_flight 0.0" in suite.gateway.get("/metrics").text
+    assert suite.records.lost == 0
 
 
 def cases(table: dict[str, Any]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", table.values(), ids=table.keys())
+    return pytest.mark.parametrize("name", table.keys())
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
@@ -210,13 +264,17 @@ def fails(suite: Suite, stream: bool, case: tuple[Script, int, str], **fields: A
 
 
 @cases(PLAIN)
-def test_a_plain_answer_that_fails(suite: Suite, case: tuple[Script, int, str]) -> None:
-    fails(suite, False, case)
+def test_a_plain_answer_that_fails(suite: Suite, name: str) -> None:
+    script, status, code = PLAIN[name]
+    with suite.late(name, script, begun=False) as (played, fields):
+        fails(suite, False, (played, status, code), **fields)
 
 
 @cases(BEFORE)
-def test_a_stream_that_fails_before_its_first_event(suite: Suite, case: tuple[Script, int, str]) -> None:
-    fails(suite, True, case)
+def test_a_stream_that_fails_before_its_first_event(suite: Suite, name: str) -> None:
+    script, status, code = BEFORE[name]
+    with suite.late(name, script, begun=False) as (played, fields):
+        fails(suite, True, (played, status, code), **fields)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
@@ -226,22 +284,28 @@ def test_a_backend_that_cannot_be_reached(suite: Suite, model: str, stream: bool
 
 
 @cases(AFTER)
-def test_a_stream_that_fails_later_tells_so_in_it(suite: Suite, case: tuple[Script, int, str]) -> None:
-    script, status, code = case
-    with pytest.raises(openai.APIError) as caught:
-        suite.ask(script, stream=True)
+def test_a_stream_that_fails_later_tells_so_in_it(suite: Suite, name: str) -> None:
+    script, status, code = AFTER[name]
+    with suite.late(name, script, begun=True) as (played, fields), pytest.raises(openai.APIError) as caught:
+        suite.ask(played, stream=True, **fields)
     assert not isinstance(caught.value, openai.APIStatusError | openai.APIConnectionError), "its status was 200"
     assert caught.value.code == code
     record = suite.record()
     assert (record.status, record.error_code, record.client_gone) == (status, code, False)
-    raw = suite.http.post("/chat/completions", json={**ASK, "stream": True}).text
+    raw = ""
+    with suite.late(name, script, begun=True) as (played, fields):
+        suite.expect(played)
+        with suite.http.stream("POST", "/chat/completions", json={**ASK, "stream": True, **fields}) as answer:
+            for piece in answer.iter_text():
+                raw += piece
+                suite.heard.set()
     assert "fo" in raw or "x" in raw
     assert raw.rstrip().rsplit("\n\n", 1)[-1].startswith('data: {"error":') and "[DONE]" not in raw
 
 
 @cases(FINE)
-def test_what_is_odd_but_whole_is_no_fault(suite: Suite, case: tuple[Script, bool]) -> None:
-    script, stream = case
+def test_what_is_odd_but_whole_is_no_fault(suite: Suite, name: str) -> None:
+    script, stream = FINE[name]
     assert suite.ask(script, stream) == "four"
     record = suite.record()
     assert (record.status, record.finish_reason, record.error_code) == (200, "stop", None)
@@ -262,29 +326,31 @@ def test_words_that_nobody_asked_for_reach_nobody(suite: Suite) -> None:
     assert suite.ask(obedient, stream=False) == "four"
 
 
-SLOW = ("silence", "a drip", "a refusal that", "50 MB")
-
-
-def test_a_thousand_requests_with_faults_at_random(suite: Suite) -> None:
-    """Mixed in every order, with whole answers in between."""
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_faults_in_every_order_and_nothing_is_held(suite: Suite, times: int) -> None:
+    """Each of them several times, with whole answers in between."""
+    suite.ask(obedient, stream=False)
+    before = held(suite.gateway)
     dice = random.Random(7)
     quick = [case for table in (PLAIN, BEFORE, AFTER) for name, case in table.items() if not name.startswith(SLOW)]
-    scripts = [script for script, *_ in (*quick, *FINE.values())] + [does.refuses(status) for status in STATUSES]
-    seen = set()
-    for _ in range(1000):
-        suite.backend.script = obedient if dice.random() < 0.3 else dice.choice(scripts)
-        suite.records.seen.clear()
+    faults = [script for script, *_ in (*quick, *FINE.values())] + [does.refuses(status) for status in STATUSES]
+    scripts = [*faults, *[obedient] * (len(faults) // 2)] * times
+    dice.shuffle(scripts)
+    seen, ids = set(), set()
+    for script in scripts:
+        suite.expect(script)
         answer = suite.http.post("/chat/completions", json={**ASK, "stream": dice.random() < 0.5})
         record = suite.record()
         assert answer.headers["x-request-id"] == record.request_id
         assert answer.status_code == record.status or (answer.status_code == 200 and '"error"' in answer.text)
         seen.add(record.status)
-    assert {200, *STATUSES} <= seen
+        ids.add(record.id)
+    assert {200, *STATUSES} <= seen and len(ids) == len(scripts)
+    nothing_is_held(suite, before)
+    until(lambda: ids <= written(suite.gateway.database))
 
 
-def test_at_last_nothing_is_held(suite: Suite) -> None:
-    assert suite.ask(obedient, stream=False) == "four"
-    assert settled(suite.gateway, suite.before) == suite.before
-    assert "thinkgate_in_flight 0.0" in suite.gateway.get("/metrics").text
-    written = len({row["id"] for row in suite.gateway.records()})
-    assert written > 1000 and suite.records.lost == 0
+def written(path: Path) -> set[str]:
+    """The ids of the records."""
+    with closing(sqlite3.connect(path)) as database:
+        return {row[0] for row in database.execute("SELECT id FROM records")}

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
 from typing import Any
 
 import openai
 import pytest
 
-from gateway.serving.ports import free_port
 from tests.gateway.conftest import Start, table
+from tests.gateway.late import late
+from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
+from tests.patience import PATIENCE_S, until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -38,14 +42,17 @@ def test_a_refusal_in_any_shape_comes_out_in_openai_s(
 
 
 def test_a_gateway_is_not_ready_without_its_backend(start: Start) -> None:
-    gateway = start(table(f"http://127.0.0.1:{free_port()}/v1"))
-    assert gateway.get("/ready").status_code == 503 and gateway.get("/health").status_code == 200
+    with refusing() as nowhere:
+        gateway = start(table(nowhere))
+        assert gateway.get("/ready").status_code == 503 and gateway.get("/health").status_code == 200
 
 
 @pytest.mark.parametrize("silent_from", ["the start", "the headers", "the first piece"])
 def test_the_first_piece_of_a_stream_has_a_limit_of_its_own(
     backend: ScriptedBackend, start: Start, silent_from: str
 ) -> None:
+    heard = threading.Event()
+
     async def silent(connection: Connection) -> None:
         if silent_from == "the start":
             return await connection.hung_up()
@@ -53,30 +60,42 @@ def test_the_first_piece_of_a_stream_has_a_limit_of_its_own(
         if silent_from == "the headers":
             return await connection.hung_up()
         await connection.event(delta(content="fo"))
-        await asyncio.sleep(0.4)
+        await asyncio.to_thread(heard.wait, PATIENCE_S)
+        gateway.turn(31)
         await connection.event(delta("stop"))
         await connection.event("[DONE]")
         return await connection.end_stream()
 
     begun = silent_from == "the first piece"
-    settings = table(backend.url)
-    settings["deployments"]["hybrid"]["first_token_timeout_s"] = 0.2
-    backend.script = silent
-    gateway = start(settings)
-    assert gateway.post({**ASK, "stream": True}).status_code == (200 if begun else 504)
+    gateway = start(_hurried(backend))
+    backend.script = silent if begun else late(gateway, silent, 31)
+    with (
+        gateway.sdk() as client,
+        contextlib.nullcontext() if begun else pytest.raises(openai.InternalServerError) as caught,
+    ):
+        for chunk in client.chat.completions.create(**ASK, stream=True):
+            assert chunk.choices[0].delta.content == ("fo" if not heard.is_set() else None)
+            heard.set()
+    assert begun or caught.value.status_code == 504
     (row,) = gateway.records()
     assert row["error_code"] == (None if begun else "backend_timeout")
 
 
 def test_a_plain_answer_has_no_first_piece(backend: ScriptedBackend, start: Start) -> None:
     async def slow(connection: Connection) -> None:
-        await asyncio.sleep(0.4)
+        gateway.turn(31)
         await obedient(connection)
 
-    settings = table(backend.url)
-    settings["deployments"]["hybrid"]["first_token_timeout_s"] = 0.2
+    gateway = start(_hurried(backend))
     backend.script = slow
-    assert start(settings).post(ASK).status_code == 200
+    assert gateway.post(ASK).status_code == 200
+
+
+def _hurried(backend: ScriptedBackend) -> dict[str, Any]:
+    """Settings where the first piece of a stream has to be there in half a minute."""
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"]["first_token_timeout_s"] = 30
+    return settings
 
 
 def test_an_idle_connection_that_the_backend_dropped_is_no_error(
@@ -153,5 +172,6 @@ def test_a_client_that_leaves_before_its_request_is_complete(scripted_gateway: R
     host, port = scripted_gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
         client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+    until(lambda: 'status="499"' in scripted_gateway.get("/metrics").text)
     (row,) = scripted_gateway.records()
     assert (row["client_gone"], row["status"]) == (1, 499)

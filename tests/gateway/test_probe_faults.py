@@ -9,6 +9,7 @@ import pytest
 
 from gateway.abilities import Ability
 from tests.gateway.conftest import Start, table
+from tests.gateway.late import late
 from tests.gateway.leaks import held, settled
 from tests.gateway.probing import SURE, UNSURE, AskingRouter, Short, is_probe, piece, with_router
 from tests.gateway.running import RunningGateway
@@ -75,9 +76,9 @@ async def ignores_logprobs(connection: Connection) -> None:
         await connection.answer(200, json.dumps(ANSWER).encode())
 
 
+LATE = {"hangs": hangs, "begins and hangs": begins_and_hangs}
 FAULTS: dict[str, tuple[Script, str]] = {
-    "hangs": (hangs, "backend_timeout"),
-    "begins and hangs": (begins_and_hangs, "backend_timeout"),
+    **{name: (script, "backend_timeout") for name, script in LATE.items()},
     "is cut": (is_cut, "."),
     "ends early": (ends_early, "."),
     "breaks": (breaks, "server_error"),
@@ -97,7 +98,7 @@ def failing(script: Script) -> Script:
 def gateway_of(start: Start, backend: ScriptedBackend, router: AskingRouter) -> RunningGateway:
     settings = table(backend.url)
     for name in ("merged", "split"):
-        settings["models"][name]["policy"] = settings["models"][name]["policy"] | {"probe_wait_s": 0.3}
+        settings["models"][name]["policy"] = settings["models"][name]["policy"] | {"probe_wait_s": 30}
     return with_router(start(settings), router)
 
 
@@ -109,7 +110,7 @@ def test_the_request_goes_on(
 ) -> None:
     gateway = gateway_of(start, backend, AskingRouter())
     before = held(gateway)
-    backend.script = failing(script)
+    backend.script = failing(late(gateway, script, 31) if script in LATE.values() else script)
     answer = gateway.post({**ASK, "model": model, "stream": stream})
     assert answer.status_code == 200 and "four" in answer.text and "five" not in answer.text
     assert (answer.headers["x-thinkgate-reason"], answer.headers["x-thinkgate-budget"]) == ("router", "64")
@@ -175,10 +176,10 @@ def test_a_probe_takes_no_second_place(start: Start, backend: ScriptedBackend) -
 
 def test_the_time_for_the_answer_is_that_of_both(start: Start, backend: ScriptedBackend) -> None:
     settings = table(backend.url)
-    settings["deployments"]["hybrid"]["total_timeout_s"] = 0.5
-    settings["models"]["merged"]["policy"] = settings["models"]["merged"]["policy"] | {"probe_wait_s": 0.3}
+    settings["deployments"]["hybrid"]["total_timeout_s"] = 50
+    settings["models"]["merged"]["policy"] = settings["models"]["merged"]["policy"] | {"probe_wait_s": 30}
     gateway = with_router(start(settings), AskingRouter(), "merged")
-    backend.script = hangs
+    backend.script = late(gateway, hangs, 51)
     answer = gateway.post(ASK)
     assert answer.status_code == 504
     (row,) = gateway.records()

@@ -118,10 +118,18 @@ def test_records_that_had_to_wait_follow_those_that_did_not(tmp_path: Path, capl
     assert segments(path) == []
 
 
+def leads_to(link: Path, file: Path) -> bool:
+    """Whether this is an open file of the process, and that one. Others are closed at any moment."""
+    try:
+        return link.samefile(file)
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the spool's open file in /proc")
 def test_a_disk_that_refuses_loses_the_record_but_not_the_request(scripted_gateway: RunningGateway) -> None:
     (segment,) = segments(scripted_gateway.database)
-    (open_file,) = [path for path in Path("/proc/self/fd").iterdir() if path.exists() and path.samefile(segment)]
+    (open_file,) = [path for path in Path("/proc/self/fd").iterdir() if leads_to(path, segment)]
     # A file opened for reading refuses every write, as a full disk does.
     with Path(os.devnull).open("rb") as refusing:
         os.dup2(refusing.fileno(), int(open_file.name))

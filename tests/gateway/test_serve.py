@@ -14,7 +14,6 @@ import httpx
 import openai
 import pytest
 
-from gateway.serving.ports import free_port
 from tests import plain_http
 from tests.gateway.processes import Process, recorded
 from tests.patience import PATIENCE_S, until
@@ -58,7 +57,7 @@ def _load(url: str, stop: threading.Event) -> Iterator[str]:
 
 
 def test_kill_9_under_load_loses_no_finished_record(config: Path) -> None:
-    arguments = ("--config", config, "--port", str(free_port()))
+    arguments = ("--config", config, "--port", "0")
     stop = threading.Event()
     with Process(*arguments, cwd=config.parent) as gateway, ThreadPoolExecutor(8) as pool:
         url = gateway.url()
