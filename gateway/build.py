@@ -22,6 +22,7 @@ from gateway.families.compiler import by_the_row
 from gateway.families.limits import AnswerLimits
 from gateway.families.tell import nearest
 from gateway.families.terms import Terms
+from gateway.guard import table as guards
 from gateway.seal import Seal
 from gateway.seal_secret import kept_secret
 from gateway.settings_policies import ProbeSettings
@@ -49,7 +50,8 @@ def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
     """
     families = table.shipped().with_rows(chosen.families)
     _each(chosen.families, "families", lambda name, given: families.family(name))
-    return _each(chosen.deployments, "deployments", partial(_deployment, families=families))
+    build = partial(_deployment, families=families, keyed=chosen.access.required)
+    return _each(chosen.deployments, "deployments", build)
 
 
 def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dict[str, tuple[Deployment, ...]]:
@@ -153,7 +155,7 @@ def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> d
     return built
 
 
-def _deployment(name: str, given: settings.Deployment, *, families: table.Table) -> Deployment:
+def _deployment(name: str, given: settings.Deployment, *, families: table.Table, keyed: bool) -> Deployment:
     if given.family not in families.names():
         raise ConfigError([f"family: {given.family!r} is unknown.{suggestion(given.family, families.names())}"])
     model, family = given.model or name, families.family(given.family, given.engine)
@@ -182,6 +184,7 @@ def _deployment(name: str, given: settings.Deployment, *, families: table.Table)
         api_key=settings_secrets.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
         probe=_probe(given, family),
+        guard=guards.guard(given.fields, given.media, keyed),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from gateway.errors import ConfigError
 from gateway.family_row import Engine, FamilyRow
+from gateway.guard.table import FieldSettings, MediaSettings
 from gateway.settings_faults import faults
 from gateway.settings_policies import ClientSettings, PolicySettings, ProbeSettings
 from gateway.settings_types import ConfigPath, RouterName, Strict, Tokens, folder_of
@@ -151,6 +152,9 @@ class Deployment(Strict):
     probe: bool | None = None
     """Whether it is asked, now and then, if it does what its family says; if left out, engines are and hosted APIs not.
     """
+    fields: FieldSettings = FieldSettings()
+    media: MediaSettings = MediaSettings()
+    """What of a request may reach it: fields by name, and URLs that it would fetch."""
     router_name: str | None = None
     """The model's name in the router's outcome data; `model` if left out."""
 

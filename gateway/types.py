@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import fsum
 from typing import Any, Literal, NamedTuple
+
+from gateway.guard.policy import OPEN, Guard
 
 Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "load"]
 # Whether a probe is asked for first: where it is worth it, wherever it is possible, or not at all.
@@ -130,6 +132,7 @@ class Deployment:
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""
     probe: bool = False
+    guard: Guard = OPEN
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Dollars."""
@@ -327,7 +330,8 @@ class Call:
     whatever the policy says, `note` what the client is to know of that. `limit` is the client's limit on all completion
     tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `tries` how often
     the client has tried before, `batch` whether it can wait, `wants_account` whether the answer is to say in its body
-    what was made of the effort, `stops_answer` whether its stop sequences are for the answer alone and not the thought.
+    what was made of the effort, `stops_answer` whether its stop sequences are for the answer alone and not the thought,
+    `unread` the names of fields that the client sent and the dialect does not carry through.
     """
 
     request_id: str
@@ -352,6 +356,7 @@ class Call:
     wants_account: bool = False
     stops_answer: bool = False
     passed: Passed | None = None
+    unread: Collection[str] = ()
     forwarded: Headers = field(default_factory=dict)
 
     @property

@@ -9,6 +9,7 @@ from gateway import efforts
 from gateway.families import body as fields
 from gateway.families import history, limits, refusal, system, tell
 from gateway.families.terms import Terms
+from gateway.guard import request as guards
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
 
 # What an unlimited thought counts as, in tokens.
@@ -65,6 +66,7 @@ def _compile(
     tokens: float,
     enforce: Enforce,
 ) -> Plan:
+    guards.check(call, deployment)
     notes = list(bounds)
     family = deployment.family
     body = dict(call.body)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.guard import request as guards
 from gateway.types import Arm, Call, Plan
 
 
 def pass_on(call: Call, arm: Arm) -> Plan:
-    """A stream is told to end in its usage, which is for the record."""
+    """A stream is told to end in its usage, which is for the record.
+
+    InvalidRequest: the deployment's clients may not send this.
+    """
     deployment = arm.for_passed
+    guards.check(call, deployment)
     body: dict[str, Any] = {**call.body, "model": deployment.model}
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}

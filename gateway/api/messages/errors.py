@@ -42,11 +42,16 @@ def body(error: GatewayError, request_id: str) -> bytes:
     told = {
         "type": kind(error.status),
         "message": fields["message"],
-        "param": _PARAMS.get(param, param) if isinstance(param, str) else param,
+        "param": _known_as(param) if isinstance(param, str) else param,
         "code": code,
         "details": {"error_code": code} if isinstance(code, str) else None,
     }
     return orjson.dumps({"type": "error", "error": told, "request_id": request_id})
+
+
+def _known_as(param: str) -> str:
+    """A place in the messages of the chat completion is none in the client's own: turns are put together anew."""
+    return "messages" if param.startswith("messages[") else _PARAMS.get(param, param)
 
 
 def kind(status: int) -> str:

@@ -55,6 +55,7 @@ def read_request(
     _refuse(body)
     thinking = read_thinking(body, model.levels, model.policy.has_dial, limit)
     stream = bool(fields.flag(body, "stream"))
+    unread = _unread(body)
     chat = {
         "model": model.name,
         "messages": read_conversation(body, max_messages, seal),
@@ -76,7 +77,8 @@ def read_request(
         asked=thinking.effort.word,
         named_in=thinking.effort.param,
         ceiling=thinking.effort.ceiling,
-        note=_ignored(body),
+        note=_told_of(unread),
+        unread=unread,
         dial=_dial(body, model),
         limit=limit,
         size=asked.size,
@@ -128,11 +130,16 @@ def _refuse(body: Json) -> None:
         raise InvalidRequest(said, param="thread", code="thread_unsupported_request")
 
 
-def _ignored(body: Json) -> str:
-    """Fields of other releases or of betas, in words: whoever sends them is to know that nothing is made of them."""
+def _unread(body: Json) -> list[str]:
+    """Fields of other releases, of betas or of other APIs."""
     names = [name for name in body if name not in _READ and name not in _HARMLESS]
     for outer, known in _READ_INSIDE.items():
         names += [f"{outer}.{name}" for name in fields.table(body, outer) or () if name not in known]
+    return names
+
+
+def _told_of(names: list[str]) -> str:
+    """In words: whoever sends them is to know that nothing is made of them."""
     sane = [name for name in names if _SANE_NAME.fullmatch(name)][:10]
     return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
 

@@ -1,0 +1,15 @@
+"""One look at a request before it goes to a deployment: what its clients may not send is refused here."""
+
+from __future__ import annotations
+
+from gateway.guard import fields, media
+from gateway.types import Call, Deployment
+
+
+def check(call: Call, deployment: Deployment) -> None:
+    """InvalidRequest: a field, or a URL, that this deployment's clients may not send."""
+    policy = deployment.guard
+    if policy.fields is not None:
+        fields.check(call.body, policy.fields, call.unread)
+    if policy.media is not None:
+        media.check(call.body, policy.media)
