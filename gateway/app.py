@@ -21,6 +21,7 @@ from gateway.api.dialect import Dialect
 from gateway.api.endpoint import Endpoint
 from gateway.api.messages.count import CountTokens
 from gateway.api.messages.dialect import Messages
+from gateway.api.off_loop import OffLoop
 from gateway.api.passed import READERS, PassedOn
 from gateway.api.responses import routes as responses_routes
 from gateway.api.responses.dialect import Responses
@@ -127,6 +128,7 @@ class _App(FastAPI):
 def create_app(parts: Parts) -> FastAPI:
     server = parts.settings.server
     ids = Ids()
+    off_loop = OffLoop()
     pipeline = Pipeline(
         parts.catalogue,
         parts.dispatch,
@@ -144,10 +146,10 @@ def create_app(parts: Parts) -> FastAPI:
         **{f"/v1/{name}": PassedOn(name, parts.catalogue) for name in READERS},
     }
     endpoints: dict[str, wire.App] = {
-        path: Endpoint(dialect, parts.door, pipeline, server) for path, dialect in dialects.items()
+        path: Endpoint(dialect, parts.door, pipeline, server, off_loop) for path, dialect in dialects.items()
     }
     endpoints["/v1/messages/count_tokens"] = CountTokens(
-        parts.catalogue, parts.seal, parts.door, parts.upstream, parts.abilities.enforcement, server, ids
+        parts.catalogue, parts.seal, parts.door, parts.upstream, parts.abilities.enforcement, server, ids, off_loop
     )
 
     @asynccontextmanager
@@ -164,6 +166,7 @@ def create_app(parts: Parts) -> FastAPI:
             parts.records.stop()
             parts.responses.close()
             parts.door.close()
+            off_loop.close()
 
     app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.document = openapi.document(__version__, parts.settings.access.required, server.metrics)

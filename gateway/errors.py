@@ -39,6 +39,8 @@ from gateway.types import Headers
 
 # Characters of a backend's own words for an error that go into the record; the client gets all of them.
 MOST_RECORDED = 100
+# Characters of a name for which the nearest valid one is looked for.
+LONGEST_COMPARED = 100
 # The longest wait that the official SDKs do of their own accord; after a longer one it is for a person to try again.
 WORTH_WAITING_S = 60
 
@@ -266,7 +268,8 @@ def fields_of(body: Any) -> dict[str, Any] | None:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest valid name, else the list of valid names, else nothing."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    # Comparing takes time that grows with the square of the length.
+    near = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= LONGEST_COMPARED else []
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""

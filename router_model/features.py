@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 FEATURES_VERSION = 2
 # Longer texts keep their two ends: the time of a decision must not grow without bound.
 LONGEST = 16_384
+# Characters that are read of each end of a longer text to find those, as what is not seen is left out. Only a text of
+# more than twice as many, most of it not seen, is read as another than it would be whole.
+_END = 2 * LONGEST
 
 F32 = NDArray[np.float32]
 
@@ -125,20 +128,20 @@ def _views(
     roles = [str(message.get("role", "")) for message in messages]
     texts = [text_of(message) for message in messages]
     last = max((i for i, role in enumerate(roles) if role == "user"), default=len(roles) - 1)
-    rest = "\n".join(t for i, t in enumerate(texts) if i != last and roles[i] not in ("system", "developer"))
-    system = "\n".join(t for t, role in zip(texts, roles, strict=True) if role in ("system", "developer"))
+    rest = [t for i, t in enumerate(texts) if i != last and roles[i] not in ("system", "developer")]
+    system = [t for t, role in zip(texts, roles, strict=True) if role in ("system", "developer")]
     counts: list[float] = [
         len(messages),
         roles.count("user"),
         roles.count("system") + roles.count("developer"),
-        len(system),
+        sum(map(len, system)) + max(len(system) - 1, 0),  # as lines
         len(tools),
         roles.count("tool"),
         sum(len(m.get("tool_calls") or ()) for m in messages),
         roles[-1:] == ["tool"],
         sum(len(m["content"]) for m in messages if isinstance(m.get("content"), list)),
     ]
-    return _cut(texts[last] if texts else ""), _cut(rest), _cut(system), counts
+    return _cut(texts[last] if texts else ""), _cut(_joined(rest)), _cut(_joined(system)), counts
 
 
 def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -154,7 +157,29 @@ def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[
     return [*kept, *messages[last:]]
 
 
+def _joined(texts: Sequence[str]) -> str:
+    """The texts as lines, or as much of both ends of that as `_cut` reads."""
+    if sum(map(len, texts)) <= 2 * _END:
+        return "\n".join(texts)
+    head, tail = _filled(texts), _filled(texts[::-1], last=True)
+    return f"{head}\n{tail}"
+
+
+def _filled(texts: Iterable[str], last: bool = False) -> str:
+    """The first, or the last, characters of texts that come in the order in which they are taken."""
+    taken: list[str] = []
+    left = _END
+    for text in texts:
+        taken.append(text[-left:] if last else text[:left])
+        left -= len(taken[-1]) + 1
+        if left <= 0:
+            break
+    return "\n".join(reversed(taken) if last else taken)
+
+
 def _cut(text: str) -> bytes:
+    if len(text) > 2 * _END:
+        text = text[:_END] + "\n" + text[-_END:]
     if not text.isascii():
         # Few texts hold an odd character, and to look among those beyond ASCII is many times faster than to translate.
         beyond = text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8", "replace")
@@ -182,9 +207,13 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def _tool_text(tools: Sequence[Mapping[str, Any]]) -> bytes:
     functions = [tool.get("function", tool) for tool in tools if isinstance(tool, Mapping)]
-    return _cut(
-        "\n".join(json.dumps([f.get("name"), f.get("description")]) for f in functions if isinstance(f, Mapping))
-    )
+    said = [[_ends(f.get("name")), _ends(f.get("description"))] for f in functions if isinstance(f, Mapping)]
+    return _cut(_joined([json.dumps(one) for one in said]))
+
+
+def _ends(value: Any) -> Any:
+    """A text that is not longer than what is read of it."""
+    return value[:_END] + value[-_END:] if isinstance(value, str) and len(value) > 2 * _END else value
 
 
 def _tokens(text: bytes) -> list[bytes]:

@@ -24,7 +24,7 @@ class Chat:
         self._max_messages = max_messages
 
     async def read(self, asked: Asked) -> Call:
-        return read_call(asked, self._catalogue, self._max_messages)
+        return await asked.off_loop.run(asked.size, lambda: read_call(asked, self._catalogue, self._max_messages))
 
     def teller(self, exchange: Exchange) -> Teller:
         call = exchange.call

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.access.visitor import Visitor
 from gateway.answers.teller import Teller
+from gateway.api.off_loop import OffLoop
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.types import Call, Headers
@@ -14,13 +15,17 @@ from gateway.types import Call, Headers
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it came: its body, how many bytes that was, its headers in small letters, its id, its sender."""
+    """A request as it came: its body, how many bytes that was, its headers in small letters, its id, its sender.
+
+    `off_loop` is where a large one is read.
+    """
 
     body: dict[str, Any]
     size: int
     headers: Headers
     request_id: str
     visitor: Visitor
+    off_loop: OffLoop = field(default_factory=OffLoop)
 
 
 class Dialect(Protocol):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from gateway.access.door import Door
+from gateway.answers.chat_answer import MOST_CHARACTERS
 from gateway.api import checks, json_object, stops, wire
 from gateway.api.dialect import Asked, Dialect
+from gateway.api.off_loop import OffLoop
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.pipeline import Pipeline
@@ -18,11 +21,12 @@ from gateway.types import Headers
 class Endpoint:
     """An ASGI endpoint, so that a client that hangs up cancels the backend at once, plain and streamed."""
 
-    def __init__(self, dialect: Dialect, door: Door, pipeline: Pipeline, limits: Server) -> None:
+    def __init__(self, dialect: Dialect, door: Door, pipeline: Pipeline, limits: Server, off_loop: OffLoop) -> None:
         self._dialect = dialect
         self._door = door
         self._pipeline = pipeline
         self._limits = limits
+        self._off_loop = off_loop
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = wire.read_headers(scope)
@@ -59,13 +63,12 @@ class Endpoint:
         send: wire.Send,
     ) -> None:
         try:
-            raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
-            wire.cancel_on_hang_up(scope, task, exchange)
-            body = json_object.read(raw, self._limits.max_depth, self._limits.max_values)
-            exchange.model = str(body.get("model"))[:100]
+            body, size = await self._body(scope, receive, exchange, task)
+            model = body.get("model")
+            exchange.model = model[:MOST_CHARACTERS] if isinstance(model, str) else None
             exchange.visitor.check_model(checks.text(body, "model"))
             stops.check(body, self._limits)
-            asked = Asked(body, len(raw), headers, exchange.request_id, exchange.visitor)
+            asked = Asked(body, size, headers, exchange.request_id, exchange.visitor, self._off_loop)
             exchange.call = call = await self._dialect.read(asked)
             exchange.teller = self._dialect.teller(exchange)
             answer = await self._pipeline.answer(exchange, call)
@@ -76,6 +79,16 @@ class Endpoint:
         except Exception as error:
             seen = self._pipeline.fail(exchange, error)
             await self._send_error(send, seen, exchange.request_id, exchange.headers())
+
+    async def _body(
+        self, scope: wire.Scope, receive: wire.Receive, exchange: Exchange, task: asyncio.Task[Any]
+    ) -> tuple[dict[str, Any], int]:
+        """The body, and how many bytes it had: these are let go of."""
+        limits = self._limits
+        raw = await wire.read_body(scope, receive, limits.max_body_bytes)
+        wire.cancel_on_hang_up(scope, task, exchange)
+        read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
+        return await self._off_loop.run(len(raw), read), len(raw)
 
     async def _send_error(self, send: wire.Send, error: GatewayError, request_id: str, headers: Headers) -> None:
         body = self._dialect.error(error, request_id)

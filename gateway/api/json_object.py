@@ -2,59 +2,115 @@
 
 Of duplicate keys each parser takes another one, so a check that reads the first and a backend that reads the last could
 be told different things. The fast parser does not see them; but a body that comes out again byte for byte has none, and
-only others go through the parser that does.
+only others go through the parser that does. A large body goes through that one alone: there is one copy of it, not two.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import jiter
+import numpy as np
 import orjson
 
 from gateway.errors import InvalidRequest
 
 MOST_VALUES = 500_000
-# Possessive, and content without its closing quote: one pass over any bytes, in constant memory.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+# Bytes; from here on a second copy of a body matters more than the time that it saves.
+LARGE = 65_536
+# What a value takes in memory besides its text, in bytes: one that follows another, a list, an object.
+_COMMA, _LIST, _OBJECT = 40, 64, 200
+# So much may they take together: in proportion to the body, and any body so much.
+_STRUCTURE, _ANY_STRUCTURE = 3, 16 * 1024 * 1024
+_PIECE = 65_536
 _PLACE = re.compile(r"line \d+ column \d+$")
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_INFINITE = (float("inf"), float("-inf"))
 
 
-def read(raw: bytes, max_depth: int, max_values: int = MOST_VALUES) -> dict[str, Any]:
+def read(raw: bytes | bytearray, max_depth: int, max_values: int = MOST_VALUES) -> dict[str, Any]:
     """The body as an object. InvalidRequest: it is no UTF-8, no JSON, no object, ambiguous, too deep or too much of it.
 
     No error repeats what was sent.
     """
     _check_values(raw, max_values)
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        if error.msg.startswith("depth limit"):
-            raise _too_deep(max_depth) from None
-        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
+    large = len(raw) >= LARGE
+    body = _parsed_once(bytes(raw), max_depth) if large else _parsed(raw, max_depth)
     if not isinstance(body, dict):
         raise InvalidRequest("The request body must be a JSON object.", code="invalid_type")
-    _check_depth(body, max_depth)
-    if orjson.dumps(body) != raw:
-        _check_duplicates(raw, body)
+    _check_depth(body, max_depth, numbers=large)
+    if not large and orjson.dumps(body) != raw:
+        _check_duplicates(bytes(raw), body)
     return body
 
 
-def _check_values(raw: bytes, most: int) -> None:
+def _parsed(raw: bytes | bytearray, max_depth: int) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        if error.msg.startswith("depth limit"):
+            raise _too_deep(max_depth) from None
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from None
+
+
+def _parsed_once(raw: bytes, max_depth: int) -> Any:
+    """By the parser that sees duplicate keys. It takes whole numbers of any size, and too large ones for infinite."""
+    try:
+        return jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
+    except ValueError as error:
+        if "recursion limit" in str(error):
+            raise _too_deep(max_depth) from None
+        raise _misread(error) from None
+
+
+def _check_values(raw: bytes | bytearray, most: int) -> None:
     """Three bytes of JSON may become sixty of memory: `[],[],[],`. Counted before anything is made of them."""
-    if len(raw) > most and _marks(raw) > most and _marks(_STRING.sub(b"", raw)) > most:
-        raise InvalidRequest(f"The request body holds more than {most} values.", code="too_many_values")
+    if len(raw) <= min(most, _ANY_STRUCTURE // _OBJECT):
+        return
+    if not _too_much(raw, most, map(raw.count, (b",", b"[", b"{"))):
+        return
+    # Of these some may be in strings.
+    if _too_much(raw, most, _outside_strings(raw)):
+        raise InvalidRequest(
+            f"The request body holds more than {most} values, or too many for its size.", code="too_many_values"
+        )
 
 
-def _marks(raw: bytes) -> int:
-    """Each value but the first has one of these before it."""
-    return sum(map(raw.count, (b",", b"[", b"{")))
+def _too_much(raw: bytes | bytearray, most: int, marks: Iterable[int]) -> bool:
+    """Each value but the first has one of these before it: a comma, the beginning of a list or of an object."""
+    commas, lists, objects = marks
+    structure = _COMMA * commas + _LIST * lists + _OBJECT * objects
+    return commas + lists + objects > most or structure > _STRUCTURE * len(raw) + _ANY_STRUCTURE
 
 
-def _check_depth(body: dict[str, Any], most: int) -> None:
+def _outside_strings(raw: bytes | bytearray) -> tuple[int, int, int]:
+    """Commas and the beginnings of lists and objects that are in no string, piece by piece and in constant memory."""
+    commas = lists = objects = inside = 0
+    rest = b""
+    for start in range(0, len(raw), _PIECE):
+        piece = rest + raw[start : start + _PIECE]
+        escapes = len(piece) - len(piece.rstrip(b"\\"))
+        rest = piece[len(piece) - escapes % 2 :]
+        # Without what is escaped, each quote begins or ends a string.
+        piece = piece[: len(piece) - len(rest)].replace(b"\\\\", b"").replace(b'\\"', b"")
+        if not piece:
+            continue
+        letters = np.frombuffer(piece, np.uint8)
+        quoted = np.bitwise_xor.accumulate((letters == 0x22).view(np.uint8)) ^ inside
+        inside = int(quoted[-1])
+        bare = letters[quoted == 0].tobytes()
+        commas, lists, objects = commas + bare.count(b","), lists + bare.count(b"["), objects + bare.count(b"{")
+    return commas, lists, objects
+
+
+def _check_depth(body: dict[str, Any], most: int, numbers: bool) -> None:
+    """With `numbers` also that each of them is one that 64 bits hold."""
     level: list[Any] = [body]
     for _ in range(most):
+        if numbers:
+            _check_numbers(level)
         level = [
             inner
             for outer in level
@@ -66,17 +122,33 @@ def _check_depth(body: dict[str, Any], most: int) -> None:
     raise _too_deep(most)
 
 
+def _check_numbers(level: list[Any]) -> None:
+    for outer in level:
+        for value in outer.values() if type(outer) is dict else outer:
+            kind = type(value)
+            if (kind is int and not _LEAST <= value <= _MOST) or (kind is float and value in _INFINITE):
+                raise _too_large_number()
+
+
 def _check_duplicates(raw: bytes, body: dict[str, Any]) -> None:
     try:
         exact = jiter.from_json(raw, catch_duplicate_keys=True)
     except ValueError as error:
-        place = _PLACE.search(str(error))
-        where = f" at {place[0]}" if place else ""
-        if "duplicate" in str(error):
-            raise InvalidRequest(f"The request body has a duplicate key{where}.", code="duplicate_key") from None
-        raise InvalidRequest(f"The request body is not valid JSON{where}.", code="invalid_json") from None
+        raise _misread(error) from None
     if exact != body:
-        raise InvalidRequest("The request body has a number that 64 bits cannot hold.", code="invalid_json")
+        raise _too_large_number()
+
+
+def _misread(error: ValueError) -> InvalidRequest:
+    place = _PLACE.search(str(error)[-60:])
+    where = f" at {place[0]}" if place else ""
+    if "duplicate" in str(error)[:30]:
+        return InvalidRequest(f"The request body has a duplicate key{where}.", code="duplicate_key")
+    return InvalidRequest(f"The request body is not valid JSON{where}.", code="invalid_json")
+
+
+def _too_large_number() -> InvalidRequest:
+    return InvalidRequest("The request body has a number that 64 bits cannot hold.", code="invalid_json")
 
 
 def _too_deep(most: int) -> InvalidRequest:

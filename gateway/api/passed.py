@@ -87,7 +87,7 @@ class PassedOn:
 
     async def read(self, asked: Asked) -> Call:
         self._catalogue.find(checks.text(asked.body, "model"))
-        return self._read(asked)
+        return await asked.off_loop.run(asked.size, lambda: self._read(asked))
 
     def teller(self, exchange: Exchange) -> Teller:
         call = exchange.call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
@@ -62,21 +63,26 @@ def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body. BodyTooLarge beyond the limit, in bytes; TooSlow if it is late; HungUp if the client leaves."""
-    parts: list[bytes] = []
+    parts: io.BytesIO | None = None
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise HungUp
-        part = message.get("body", b"")
+        part: bytes = message.get("body", b"")
         if not part and TOO_SLOW in scope:
             raise TooSlow("The request body did not arrive in time.")
         size += len(part)
         if size > limit:
             raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        more = bool(message.get("more_body"))
+        if parts is None:
+            if not more:
+                return part
+            parts = io.BytesIO()
+        parts.write(part)
+        if not more:
+            return parts.getvalue()  # without a copy
 
 
 def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], exchange: Exchange) -> None:

@@ -18,6 +18,7 @@ class _Choice:
         self.message: dict[str, Any] = {"role": "assistant", "content": None}
         self._texts: dict[str, list[str]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
+        self._arguments: dict[int, list[str]] = {}
         self._logprobs: dict[str, list[Any]] = {}
         self._ids: list[int] = []
 
@@ -44,10 +45,14 @@ class _Choice:
                 self.message[name] = value
 
     def _call(self, call: JsonObject) -> None:
-        whole = self._calls.setdefault(call.get("index", 0), {"type": "function", "function": {"arguments": ""}})
+        index = call.get("index", 0)
+        whole = self._calls.setdefault(index, {"type": "function", "function": {"arguments": ""}})
         whole |= {name: value for name, value in call.items() if name not in ("index", "function") and value}
         function = call.get("function") or {}
-        whole["function"]["arguments"] += function.get("arguments") or ""
+        arguments = function.get("arguments") or ""
+        if not isinstance(arguments, str):
+            raise TypeError("arguments come as text")
+        self._arguments.setdefault(index, []).append(arguments)
         if function.get("name"):
             whole["function"]["name"] = function["name"]
 
@@ -55,6 +60,8 @@ class _Choice:
         # An empty text that came with the role was none.
         message = self.message | {name: "".join(texts) or None for name, texts in self._texts.items()}
         if self._calls:
+            for number, pieces in self._arguments.items():
+                self._calls[number]["function"]["arguments"] = "".join(pieces)
             message["tool_calls"] = [self._calls[number] for number in sorted(self._calls)]
         given = {"token_ids": self._ids} if self._ids else {}
         return {"index": index, "message": message, "logprobs": self._logprobs or None, **self.rest, **given}

@@ -50,7 +50,7 @@ def _first_kept(messages: Sequence[JsonObject], family: Family) -> int:
 
 def _inside(messages: Sequence[JsonObject], index: int) -> bool:
     """Whether a user's message is within a loop: it comes after a tool's result, and no answer is in between."""
-    roles = (message.get("role") for message in reversed(messages[:index]))
+    roles = (messages[before].get("role") for before in range(index - 1, -1, -1))
     return next((role for role in roles if role not in ("system", "developer")), None) in ("tool", "user")
 
 

@@ -22,6 +22,8 @@ def where_allowed(messages: Sequence[JsonObject], family: Family, notes: list[st
         return messages
     notes.append(f"family {family.name} takes a system message only at the beginning: {late} went to the user's")
     told: list[JsonObject] = [*messages[:begun]]
+    # The contents that go into the last message: they are joined once, however many there are.
+    contents: list[Any] = []
     reminded = False
     for message in messages[begun:]:
         reminder = message.get("role") in _ROLES
@@ -29,11 +31,20 @@ def where_allowed(messages: Sequence[JsonObject], family: Family, notes: list[st
             message = {"role": "user", "content": _reminder(message.get("content"))}
         after_user = bool(told) and told[-1].get("role") == "user" == message.get("role")
         if after_user and (reminder or reminded):
-            told[-1] = {**told[-1], "content": _joined(told[-1].get("content"), message.get("content"))}
+            contents = contents or [told[-1].get("content")]
+            contents.append(message.get("content"))
         else:
+            _close(told, contents)
+            contents = []
             told.append(message)
         reminded = reminder
+    _close(told, contents)
     return told
+
+
+def _close(told: list[JsonObject], contents: Sequence[Any]) -> None:
+    if contents:
+        told[-1] = {**told[-1], "content": _joined(contents)}
 
 
 def _reminder(content: Any) -> Any:
@@ -43,10 +54,13 @@ def _reminder(content: Any) -> Any:
     return f"{opening}{content or ''}{closing}"
 
 
-def _joined(first: Any, second: Any) -> Any:
-    if isinstance(first, list) or isinstance(second, list):
-        return [*_parts(first), *_parts(second)]
-    return "\n\n".join(text for text in (first, second) if text)
+def _joined(contents: Sequence[Any]) -> Any:
+    """Texts up to the first content in parts are one part."""
+    listed = next((at for at, content in enumerate(contents) if isinstance(content, list)), None)
+    text = "\n\n".join(text for text in contents[:listed] if text)
+    if listed is None:
+        return text
+    return [*_parts(text), *(part for content in contents[listed:] for part in _parts(content))]
 
 
 def _parts(content: Any) -> list[Any]:

@@ -28,7 +28,7 @@ CASES: list[tuple[Any, int, str | None, str]] = [
     (b'{"seed": ' + b"9" * 6000 + b"}", 400, None, "invalid_json"),
     (b'{"a":' + b"[" * 64 + b"]" * 64 + b"}", 400, None, "nested_too_deep"),
     (b'{"a":' * 2000 + b"1" + b"}" * 2000, 400, None, "nested_too_deep"),
-    (b"[" * 400_000, 400, None, "nested_too_deep"),
+    (b"[" * 200_000, 400, None, "nested_too_deep"),
     (b'{"a":[' + b"[]," * 400_000 + b"1]}", 400, None, "too_many_values"),
     (b'"a string"', 400, None, "invalid_type"),
     (b"[1]", 400, None, "invalid_type"),

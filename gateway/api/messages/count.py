@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from gateway.api import checks, json_object, stops, wire
 from gateway.api.dialect import Asked
 from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
+from gateway.api.off_loop import OffLoop
 from gateway.catalogue import Catalogue
 from gateway.errors import BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
 from gateway.exchange import Ids
@@ -51,6 +53,7 @@ class CountTokens:
         enforce: Enforce,
         limits: Server,
         ids: Ids,
+        off_loop: OffLoop,
     ) -> None:
         self._catalogue = catalogue
         self._seal = seal
@@ -59,6 +62,7 @@ class CountTokens:
         self._enforce = enforce
         self._limits = limits
         self._ids = ids
+        self._off_loop = off_loop
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = wire.read_headers(scope)
@@ -80,14 +84,18 @@ class CountTokens:
     async def _count(self, scope: wire.Scope, receive: wire.Receive, headers: Headers, id: str) -> tuple[int, str]:
         visitor = self._door.enter(headers)
         raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
-        body = json_object.read(raw, self._limits.max_depth, self._limits.max_values)
+        read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
+        body = await self._off_loop.run(len(raw), read)
         visitor.check_model(checks.text(body, "model"))
         stops.check(body, self._limits)
         asked = Asked(body, len(raw), headers, id, visitor)
-        call = read_request(asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
+        ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
+        call = await self._off_loop.run(asked.size, ask)
         plan = self._plan(call)
         exact = await self._exact(plan)
-        return (_estimate(plan.body), ESTIMATE) if exact is None else (exact, EXACT)
+        if exact is not None:
+            return exact, EXACT
+        return await self._off_loop.run(asked.size, partial(_estimate, plan.body)), ESTIMATE
 
     def _plan(self, call: Call) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""

@@ -24,7 +24,9 @@ class Messages:
         self._seal = seal
 
     async def read(self, asked: Asked) -> Call:
-        return read_request(asked, self._catalogue, self._max_messages, self._seal)
+        return await asked.off_loop.run(
+            asked.size, lambda: read_request(asked, self._catalogue, self._max_messages, self._seal)
+        )
 
     def teller(self, exchange: Exchange) -> Teller:
         call = exchange.call

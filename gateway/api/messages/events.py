@@ -34,8 +34,8 @@ class Events:
         self._index = -1
         self._kind = ""
         self._thought: list[str] = []
-        self._blank = ""
-        self._after_call = ""
+        self._blank: list[str] = []
+        self._after_call: list[str] = []
         self._call, self._call_id = -1, ""
         self._arguments: list[str] = []
         self._called = False
@@ -50,12 +50,11 @@ class Events:
         if not isinstance(delta, dict):
             return b""
         thought, text, calls = thought_in(delta), text_in(delta), calls_in(delta)
-        told = self._think(thought) if thought else b""
+        told = [self._think(thought)] if thought else []
         if text:
-            told += self._say(text)
-        for call in calls:
-            told += self._use(call)
-        return told
+            told.append(self._say(text))
+        told += map(self._use, calls)
+        return b"".join(told)
 
     def end(self) -> bytes:
         """The end of the last block. A message without any gets an empty one: clients look into the first."""
@@ -86,16 +85,16 @@ class Events:
     def _say(self, text: str) -> bytes:
         if self._kind == "tool_use":
             # More of the call may come: what is said beside it waits.
-            self._after_call += text
+            self._after_call.append(text)
             return b""
         if self._kind == "text":
             return self._delta(type="text_delta", text=text)
         # A line's end between a thought and a call is no text; before a text it is part of it.
-        self._blank += text
-        return self._stop() + self._begin_text() if self._blank.strip() else b""
+        self._blank.append(text)
+        return b"" if text.isspace() else self._stop() + self._begin_text()
 
     def _begin_text(self) -> bytes:
-        text, self._blank = self._blank, ""
+        text, self._blank = "".join(self._blank), []
         return self._start("text", {"type": "text", "text": ""}) + self._delta(type="text_delta", text=text)
 
     def _use(self, call: Json) -> bytes:
@@ -112,7 +111,7 @@ class Events:
             if not name or place < self._call:
                 raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
             told = self._stop()
-            self._blank, self._call, self._called = "", place, True
+            self._blank, self._call, self._called = [], place, True
             self._call_id = id or f"toolu_{self._id}_{place}"
             told += self._start("tool_use", {"type": "tool_use", "id": self._call_id, "name": name, "input": {}})
         if arguments:
@@ -143,8 +142,8 @@ class Events:
             self._arguments.clear()
         self._kind = ""
         told += event("content_block_stop", index=self._index)
-        waiting, self._after_call = self._after_call, ""
+        waiting, self._after_call = "".join(self._after_call), []
         if waiting.strip():
-            self._blank = waiting
+            self._blank = [waiting]
             told += self._begin_text() + self._stop()
         return told

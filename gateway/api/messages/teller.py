@@ -48,15 +48,15 @@ class MessagesTeller:
         return dumped(told)
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
-        told = b"" if self._begun else self._begin()
+        told = [] if self._begun else [self._begin()]
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             # One answer was asked for; a backend that gives more has its others left out.
             if isinstance(choice, dict) and choice.get("index", 0) == 0:
-                told += self._events.feed(choice)
-        return told
+                told.append(self._events.feed(choice))
+        return b"".join(told)
 
     async def end(self) -> bytes:
         told = b"" if self._begun else self._begin()

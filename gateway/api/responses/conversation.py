@@ -23,28 +23,33 @@ def messages_of(items: Iterable[Item], instructions: str | None = None) -> list[
     Developers are told as the system, which every template knows.
     """
     messages: list[Message] = []
-    if instructions:
-        messages.append({"role": "system", "content": instructions})
-    said: Message | None = None
+    opening = [instructions] if instructions else []
+    said: _Said | None = None
+    all_said: list[_Said] = []
     for item in items:
         kind = item["type"]
         if kind == "reasoning" or kind in _CALLS or (kind == "message" and item["role"] == "assistant"):
-            if said is None or not _goes_on(said, kind):
-                said = {"role": "assistant", "content": None}
-                messages.append(said)
-            _say(said, item)
+            if said is None or not said.goes_on(kind):
+                said = _Said()
+                all_said.append(said)
+                messages.append(said.message)
+            said.add(item)
             continue
         if kind == "configuration_update":
             continue
         said = None
         if kind == "message":
-            _tell(messages, item)
+            role = "user" if item["role"] == "user" else "system"
+            content = _content(item["content"])
+            if role == "system" and not messages and isinstance(content, str):
+                opening.append(content)
+            else:
+                messages.append({"role": role, "content": content})
         else:
             messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
-    for message in messages:
-        if message["role"] == "assistant" and message["content"] is None and "tool_calls" not in message:
-            message["content"] = ""
-    return messages
+    for said in all_said:
+        said.end()
+    return [{"role": "system", "content": _BETWEEN.join(opening)}, *messages] if opening else messages
 
 
 def without_old_thoughts(messages: list[Message]) -> list[Message]:
@@ -62,26 +67,42 @@ def thought_of(item: Item) -> str:
     return _BETWEEN.join(part["text"] for part in parts)
 
 
-def _goes_on(said: Message, kind: str) -> bool:
-    """Whether an item is still part of what the model is saying.
+class _Said:
+    """An assistant's message in the making; its pieces are joined at the `end`, however many there are."""
 
-    Calls are answered next, so whatever comes with them before that is; else each thought begins, and each text is, a
-    message of its own.
-    """
-    return "tool_calls" in said or kind in _CALLS or said["content"] is None
+    def __init__(self) -> None:
+        self.message: Message = {"role": "assistant", "content": None}
+        self._thoughts: list[str] = []
+        self._texts: list[str] = []
+        self._calls: list[Message] = []
 
+    def goes_on(self, kind: str) -> bool:
+        """Whether an item is still part of what the model is saying.
 
-def _say(said: Message, item: Item) -> None:
-    kind = item["type"]
-    if kind == "reasoning":
-        thought = thought_of(item)
-        if thought:
-            said["reasoning"] = f"{said['reasoning']}{_BETWEEN}{thought}" if "reasoning" in said else thought
-    elif kind == "message":
-        text = "".join(part.get("text", "") or part.get("refusal", "") for part in item["content"])
-        said["content"] = (said["content"] or "") + text
-    else:
-        said.setdefault("tool_calls", []).append(_call(item))
+        Calls are answered next, so whatever comes with them before that is; else each thought begins, and each text
+        is, a message of its own.
+        """
+        return bool(self._calls) or kind in _CALLS or not self._texts
+
+    def add(self, item: Item) -> None:
+        kind = item["type"]
+        if kind == "reasoning":
+            thought = thought_of(item)
+            if thought:
+                self._thoughts.append(thought)
+        elif kind == "message":
+            self._texts += (part.get("text", "") or part.get("refusal", "") for part in item["content"])
+            self._texts.append("")  # a message without any text is one, too
+        else:
+            self._calls.append(_call(item))
+
+    def end(self) -> None:
+        if self._thoughts:
+            self.message["reasoning"] = _BETWEEN.join(self._thoughts)
+        if self._texts or not self._calls:
+            self.message["content"] = "".join(self._texts)
+        if self._calls:
+            self.message["tool_calls"] = self._calls
 
 
 def _function(item: Item) -> Message:
@@ -97,16 +118,6 @@ _CALLS = {"function_call": _function, "custom_tool_call": _custom}
 
 def _call(item: Item) -> Message:
     return {"id": item["call_id"], "type": "function", "function": _CALLS[item["type"]](item)}
-
-
-def _tell(messages: list[Message], item: Item) -> None:
-    role = "user" if item["role"] == "user" else "system"
-    content = _content(item["content"])
-    opening = messages[0] if len(messages) == 1 and messages[0]["role"] == role == "system" else None
-    if opening is not None and isinstance(content, str) and isinstance(opening["content"], str):
-        opening["content"] += _BETWEEN + content
-    else:
-        messages.append({"role": role, "content": content})
 
 
 def _content(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:

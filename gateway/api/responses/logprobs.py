@@ -17,9 +17,12 @@ def logprobs_of(text: str, told: Any) -> list[dict[str, Any]]:
     tokens = [entry for entry in map(_entry, entries) if entry is not None]
     said = [bytes(token["bytes"]) for token in tokens]
     whole = text.encode("utf-8", "surrogatepass")
-    begin = b"".join(said).rfind(whole)
-    if begin < 0:
+    # The last place where it is, looked for backwards: `rfind` takes a time that grows with both lengths.
+    spelled = b"".join(said)
+    behind = spelled[::-1].find(whole[::-1])
+    if behind < 0:
         return []
+    begin = len(spelled) - behind - len(whole)
     end, place, found = begin + len(whole), 0, []
     for token, piece in zip(tokens, said, strict=True):
         if place < end and place + len(piece) > begin:

@@ -52,24 +52,23 @@ class Output:
         if calls is not None:
             if not isinstance(calls, list):
                 raise _no_call()
-            for position, call in enumerate(calls):
-                told += self._call(call, position)
+            told += b"".join(self._call(call, position) for position, call in enumerate(calls))
         return told
 
     def finish(self, complete: bool) -> tuple[list[Item], bytes]:
         """All items, and the events that end those which are open. Of an answer that was cut, the last one was."""
-        told = self._tell_space()
+        told = [self._tell_space()]
         if complete and not self._count:
-            told += self._say("output_text", "", [])  # an answer of nothing is one, too
+            told.append(self._say("output_text", "", []))  # an answer of nothing is one, too
         still: dict[int, OpenItem] = dict(self._calls.values())
         if self._said is not None:
             still[self._index] = self._said
         for index in sorted(still):
             last = index == self._count - 1
             self._items[index], closed = still[index].close("completed" if complete or not last else "incomplete")
-            told += closed
+            told.append(closed)
         self._said, self._calls = None, {}
-        return [self._items[index] for index in sorted(self._items)], told
+        return [self._items[index] for index in sorted(self._items)], b"".join(told)
 
     def _think(self, text: str) -> bytes:
         told = b""

@@ -11,6 +11,7 @@ from gateway.api import wire
 from gateway.api.chat import is_batch, unit_of
 from gateway.api.dialect import Asked
 from gateway.api.effort_fields import read_dial, read_effort, wants_account
+from gateway.api.json_object import LARGE
 from gateway.api.responses.call import ResponsesCall, Wanted
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.errors import UnknownPrevious
@@ -24,6 +25,9 @@ from gateway.api.responses.turn import Item, Turn
 from gateway.catalogue import Catalogue, Model
 from gateway.seal import Seal
 
+# Of what was said before: from here on it takes long to read, however small the request.
+MANY_ITEMS = 100
+
 
 async def read_call(
     asked: Asked, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
@@ -31,21 +35,25 @@ async def read_call(
     """A checked call. InvalidRequest: the client must mend it."""
     body = Fields(asked.body)
     model = catalogue.find(body.needed("model"))
-    options, tools = read_options(body), read_tools(body)
+    options, tools = await asked.off_loop.run(asked.size, lambda: (read_options(body), read_tools(body)))
     id, key = new_response_id(), asked.visitor.key
     before = await _before(body, store, key)
     earlier = [item for turn in before for item in turn.items]
     referred = [item for turn in await store.several(references(body.any("input")), key) for item in turn.items]
     known = {item["id"]: item for item in (*referred, *earlier)}
-    given = body.any("input")
-    more = len(orjson.dumps(earlier)) if earlier else 0
-    if known and isinstance(given, list):
-        more += referred_bytes(given, known)
-        store.check_length(more, "input")
-    items = read_items(body, id, seal, earlier, known, max_items, model.levels)
-    told = _chat_body(body, model, options, tools, earlier + items)
-    wanted = _wanted(body, options, tools, told, items, before, id)
-    return _call(asked, model, told, wanted, asked.size + more)
+
+    def read() -> ResponsesCall:
+        given = body.any("input")
+        more = len(orjson.dumps(earlier)) if earlier else 0
+        if known and isinstance(given, list):
+            more += referred_bytes(given, known)
+            store.check_length(more, "input")
+        items = read_items(body, id, seal, earlier, known, max_items, model.levels)
+        told = _chat_body(body, model, options, tools, earlier + items)
+        wanted = _wanted(body, options, tools, told, items, before, id)
+        return _call(asked, model, told, wanted, asked.size + more)
+
+    return await asked.off_loop.run(asked.size if len(known) < MANY_ITEMS else LARGE, read)
 
 
 async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:
