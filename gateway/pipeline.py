@@ -61,8 +61,9 @@ class Pipeline:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
         model = self.catalogue.find(call.model)
         exchange.level_of = model.level_of
-        exchange.arm = arm = assignment.assign(call.unit, model.name, model.arms)
-        exchange.unit = assignment.unit_hash(call.unit)
+        unit = assignment.among_keys(call.unit, exchange.visitor.key)
+        exchange.arm = arm = assignment.assign(unit, model.name, model.arms)
+        exchange.unit = assignment.unit_hash(unit)
         if call.passed is not None:
             self._pass_on(exchange, call, model, arm)
         else:

@@ -7,26 +7,19 @@ at its mode, or to make sure that it is there.
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 import tempfile
 from pathlib import Path
 
-log = logging.getLogger("thinkgate")
-
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
 def make(path: Path) -> None:
-    """Make an empty file of mode 0600, and its folder, if it is not there. OSError: it cannot be made.
-
-    Of one that is there and that others may read the log is told.
-    """
+    """Make an empty file of mode 0600, and its folder, if it is not there. OSError: it cannot be made."""
     path = path.resolve()
     make_folder(path.parent)
     if path.exists():
-        warn_of_others(path)
         return
     descriptor, unnamed = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
@@ -49,13 +42,6 @@ def make_folder(path: Path) -> None:
         missing.append(missing[-1].parent)
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE, exist_ok=True)
-
-
-def warn_of_others(path: Path) -> None:
-    """Say so in the log if anybody but the owner may read or change what is there."""
-    line = open_to_others(path)
-    if line is not None:
-        log.warning("%s", line)
 
 
 def open_to_others(path: Path) -> str | None:

@@ -159,7 +159,7 @@ def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     st.booleans(),
 )
 def test_any_answer_becomes_items_or_an_error(message: Any, logprobs: Any, complete: bool) -> None:
-    output = Output(wanted(logprobs=True, sealed=True, summary="auto"), SEAL, Events())
+    output = Output(wanted(logprobs=True, sealed=True, summary="auto"), SEAL.bound(None, "m"), Events())
     with contextlib.suppress(BackendFailed):
         output.add(message, logprobs)
     items, _ = output.finish(complete)

@@ -81,7 +81,7 @@ def test_touched_thoughts_are_refused(
     backend.script = thinking_backend
     shown = plainly(client).content[0].to_dict()
     sealed = plainly(client, thinking={"type": "adaptive", "display": "omitted"}).content[0].to_dict()
-    other = Seal(["somebody else's secret, of some length"])
+    other = Seal(["somebody else's secret, of some length"]).bound(None, "merged")
     asked = len(backend.requests)
     for touched in (
         {**shown, "thinking": shown["thinking"] + " "},

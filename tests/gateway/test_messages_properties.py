@@ -24,7 +24,7 @@ from gateway.api.messages.conversation import read_conversation
 from gateway.api.messages.events import PING, Events
 from gateway.api.messages.request import MessagesCall, read_request
 from gateway.api.messages.teller import MessagesTeller
-from gateway.api.messages.thoughts import Thoughts
+from gateway.api.messages.thoughts import ThoughtReader, Thoughts
 from gateway.backends.pace import paces
 from gateway.catalogue import Catalogue
 from gateway.errors import BackendFailed, GatewayError, InvalidRequest
@@ -35,7 +35,8 @@ from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
 from tests.gateway.plans import plans
 
-SEAL = Seal(["a secret of some length, for tests"])
+SECRET = Seal(["a secret of some length, for tests"])
+SEAL = SECRET.bound(None, "merged")
 TEXT = st.text(max_size=20)
 NAMES = st.sampled_from(["look", "find", "add"])
 SIMPLE = (
@@ -120,7 +121,7 @@ def catalogue() -> Catalogue:
 
 
 def read(body: dict[str, Any]) -> MessagesCall:
-    return read_request(Asked(body, 100, {}, "id", ANYBODY), catalogue(), 1000, SEAL)
+    return read_request(Asked(body, 100, {}, "id", ANYBODY), catalogue(), 1000, SECRET)
 
 
 @QUICK
@@ -166,7 +167,7 @@ def came_back(blocks: list[dict[str, Any]]) -> dict[str, Any]:
         if block["type"] == "tool_use"
     ]
     turns = [*HI, {"role": "assistant", "content": blocks}, {"role": "user", "content": results or "go"}]
-    return read_conversation({"messages": turns}, 10, SEAL)[1]
+    return read_conversation({"messages": turns}, 10, ThoughtReader(SEAL))[1]
 
 
 def canonical(message: dict[str, Any]) -> dict[str, Any]:

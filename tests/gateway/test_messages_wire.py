@@ -30,7 +30,7 @@ def test_the_simplest_request(scripted_gateway: RunningGateway, backend: Scripte
     body = answer.json()
     assert body.pop("id").startswith("msg_")
     signature = body["content"][0].pop("signature")
-    assert len(signature) == 44
+    assert len(signature) == 68
     assert body == {
         "type": "message",
         "role": "assistant",

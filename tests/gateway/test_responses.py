@@ -235,7 +235,7 @@ def test_a_summary_is_the_thought_itself(scripted_gateway: RunningGateway, strea
 def test_sealed_thoughts_come_only_if_asked_for(scripted_gateway: RunningGateway, stream: bool) -> None:
     answer = ask(scripted_gateway, stream, include=["reasoning.encrypted_content"])
     sealed = answer["output"][0]["encrypted_content"]
-    assert scripted_gateway.parts.seal.open(sealed) == "two and two"
+    assert scripted_gateway.parts.seal.bound(None, "merged").open(sealed) == "two and two"
 
 
 @pytest.mark.parametrize("stream", [False, True])

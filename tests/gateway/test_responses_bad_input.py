@@ -17,6 +17,7 @@ HI: dict[str, Any] = {"role": "user", "content": "hi"}
 CALL = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"}
 CUSTOM = {"type": "custom_tool_call", "call_id": "c1", "name": "look", "input": ""}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "it"}
+OTHERS = Seal(["another gateway's secret, of some length"]).bound(None, "merged")
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": []}
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 NOBODY = f"resp_{'0' * 48}"
@@ -107,7 +108,14 @@ CASES: list[tuple[Any, ...]] = [
     ),
     (said({**THOUGHT, "encrypted_content": "é"}), "input[0].encrypted_content", "invalid_encrypted_content"),
     (
-        said({**THOUGHT, "encrypted_content": Seal(["another gateway's secret, of some length"]).close("why")}),
+        said(
+            {
+                **THOUGHT,
+                "encrypted_content": Seal(["another gateway's secret, of some length"])
+                .bound(None, "merged")
+                .close("why"),
+            }
+        ),
         "input[0].encrypted_content",
         "invalid_encrypted_content",
     ),

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.left_out import LeftOut
 from gateway.api.responses.call import Wanted
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.events import Events
@@ -22,7 +23,7 @@ from tests.gateway import response_events
 from tests.gateway.bounded import QUICK
 
 Json = dict[str, Any]
-SEAL = Seal(["a secret for tests of sufficient length"])
+SEAL = Seal(["a secret for tests of sufficient length"]).bound(None, "m")
 TEXT = st.text(min_size=1, max_size=20)
 CUSTOM = "run_sql"
 
@@ -99,7 +100,7 @@ def sent(messages: list[Json], **changes: Any) -> list[Json]:
 
 
 def read(items: list[Json]) -> list[Json]:
-    return read_items(Fields({"input": items}), new_response_id(), SEAL, [], {}, 1000, LEVELS)
+    return read_items(Fields({"input": items}), new_response_id(), SEAL, [], {}, 1000, LEVELS, LeftOut())
 
 
 @QUICK

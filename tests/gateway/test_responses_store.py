@@ -446,7 +446,7 @@ def test_a_thought_can_be_sealed_later(scripted_gateway: RunningGateway) -> None
     with scripted_gateway.sdk() as client:
         id = client.responses.create(**ASK).id
         kept: Any = client.responses.retrieve(id, include=["reasoning.encrypted_content"]).output[0]
-        assert scripted_gateway.parts.seal.open(kept.encrypted_content) == "two and two"
+        assert scripted_gateway.parts.seal.bound(None, "merged").open(kept.encrypted_content) == "two and two"
         kept = client.responses.retrieve(id, include=["message.output_text.logprobs"]).output[0]
         assert kept.encrypted_content is None
         with pytest.raises(openai.BadRequestError) as refused:
@@ -460,7 +460,7 @@ def test_gateways_that_share_their_files_share_conversations(backend: ScriptedBa
         sealing: Any = {"store": False, "include": ["reasoning.encrypted_content"]}
         first = one.responses.create(**ASK, **sealing).output[0].to_dict(exclude_unset=True)
         thought: Any = {name: value for name, value in first.items() if name != "content"}
-        other.responses.create(model="plain", input=[thought, {"role": "user", "content": "and?"}])
+        other.responses.create(model="merged", input=[thought, {"role": "user", "content": "and?"}])
         assert backend.last["messages"][0]["reasoning"] == "two and two"
         kept = one.responses.create(**ASK).id
         again = other.responses.create(model="merged", input="and?", previous_response_id=kept)

@@ -15,32 +15,37 @@ from hypothesis import strategies as st
 from gateway import build, settings
 from gateway.commands.check import explain
 from gateway.errors import ConfigError
-from gateway.seal import Seal
+from gateway.seal import BoundSeal, Foreign, Seal
 from gateway.seal_secret import kept_secret
+from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
 
 OLD, NEW, OTHER = ("an old secret, " * 4, "a new secret, " * 4, "another's secret" * 4)
-SEAL = Seal([NEW, OLD])
+BOTH = Seal([NEW, OLD])
+SEAL = BOTH.bound("a-key", "a-model")
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
+@QUICK
 @given(ANY_TEXT)
 def test_what_was_made_comes_back(thought: str) -> None:
     assert SEAL.verify(thought, SEAL.sign(thought))
     assert SEAL.open(SEAL.close(thought)) == thought
 
 
+@QUICK
 @given(ANY_TEXT, ANY_TEXT)
 def test_what_was_not_made_is_never_taken(thought: str, other: str) -> None:
-    assert not SEAL.verify(thought, other) and SEAL.open(other) is None
-    assert SEAL.verify(other, SEAL.sign(thought)) == (thought == other)
+    assert SEAL.verify(thought, other) is not True and not isinstance(SEAL.open(other), str)
+    assert SEAL.verify(other, SEAL.sign(thought)) is (thought == other)
 
 
+@QUICK
 @given(st.text(min_size=1), st.data())
 def test_whatever_is_changed_is_noticed(thought: str, data: st.DataObject) -> None:
     for made, takes in (
-        (SEAL.sign(thought), lambda shown: SEAL.verify(thought, shown)),
-        (SEAL.close(thought), lambda shown: SEAL.open(shown) is not None),
+        (SEAL.sign(thought), lambda shown: SEAL.verify(thought, shown) is True),
+        (SEAL.close(thought), lambda shown: isinstance(SEAL.open(shown), str)),
     ):
         assert takes(made)
         raw = bytearray(base64.b64decode(made))
@@ -63,25 +68,55 @@ def test_a_sealed_thought_cannot_be_read_and_never_looks_the_same() -> None:
 
 
 def test_secrets_are_rotated() -> None:
-    before, other = Seal([OLD]), Seal([OTHER])
-    assert SEAL.verify("so", before.sign("so")) and SEAL.open(before.close("so")) == "so"
-    assert SEAL.sign("so") == Seal([NEW]).sign("so") and not before.verify("so", SEAL.sign("so"))
-    assert before.open(SEAL.close("so")) is None
-    assert not other.verify("so", SEAL.sign("so")) and other.open(SEAL.close("so")) is None
+    before, other = (Seal([secret]).bound("a-key", "a-model") for secret in (OLD, OTHER))
+    assert SEAL.verify("so", before.sign("so")) is True and SEAL.open(before.close("so")) == "so"
+    assert SEAL.sign("so") == Seal([NEW]).bound("a-key", "a-model").sign("so")
+    assert before.verify("so", SEAL.sign("so")) is False and before.open(SEAL.close("so")) is None
+    assert other.verify("so", SEAL.sign("so")) is False and other.open(SEAL.close("so")) is None
+
+
+def test_what_one_key_was_given_opens_for_no_other() -> None:
+    for key in ("b-key", "", None, "a-ke", "a-keya-model"):
+        for model in ("a-model", "b-model"):
+            other = BOTH.bound(key, model)
+            assert other.verify("so", SEAL.sign("so")) is False and other.open(SEAL.close("so")) is None
+            assert SEAL.verify("so", other.sign("so")) is False and SEAL.open(other.close("so")) is None
+
+
+def test_a_thought_of_another_model_is_told_apart_from_a_forged_one() -> None:
+    other = BOTH.bound("a-key", "b-model")
+    signed, sealed = SEAL.sign("so"), SEAL.close("so")
+    assert other.verify("so", signed) is Foreign.MODEL and other.open(sealed) is Foreign.MODEL
+    assert other.verify("no", signed) is False
+    # The name of the model that a thought says it is of is a part of what is signed and sealed.
+    mine, theirs = (base64.b64decode(each.sign("so"))[1:17] for each in (SEAL, other))
+    for made, takes in ((signed, lambda shown: other.verify("so", shown)), (sealed, other.open)):
+        raw = base64.b64decode(made)
+        assert raw[1:17] == mine
+        assert not takes(base64.b64encode(raw[:1] + theirs + raw[17:]).decode())
+
+
+def test_those_of_an_earlier_release_are_left_out() -> None:
+    """They were bound to no key."""
+    signed, sealed = (base64.b64encode(raw).decode() for raw in (b"\x01" + bytes(32), b"\x02" + bytes(60)))
+    assert SEAL.verify("so", signed) is Foreign.RELEASE and SEAL.open(sealed) is Foreign.RELEASE
+    assert SEAL.verify("so", sealed) is not True and SEAL.open(base64.b64encode(b"\x02").decode()) is None
 
 
 def test_the_secrets_come_from_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def named(**signing: str) -> Seal:
-        return build.seal(
-            settings.parse({"records": {"path": tmp_path / "r.db"}, **table("http://x"), "signing": signing})
-        )
+    def named(**signing: str) -> BoundSeal:
+        chosen = settings.parse({"records": {"path": tmp_path / "r.db"}, **table("http://x"), "signing": signing})
+        return build.seal(chosen).bound(None, "m")
+
+    def sign(secret: str) -> str:
+        return Seal([secret.strip()]).bound(None, "m").sign("so")
 
     file = tmp_path / "secrets"
     file.write_text(f"\n  {NEW.strip()} \n\n{OLD.strip()}\n", "utf-8")
     both = named(key_file=str(file))
-    assert both.sign("so") == Seal([NEW.strip()]).sign("so") and both.verify("so", Seal([OLD.strip()]).sign("so"))
+    assert both.sign("so") == sign(NEW) and both.verify("so", sign(OLD)) is True
     monkeypatch.setenv("SIGNING", OLD)
-    assert named(key_env="SIGNING").sign("so") == Seal([OLD.strip()]).sign("so")
+    assert named(key_env="SIGNING").sign("so") == sign(OLD)
     assert not (tmp_path / "r.db.key").exists()
     file.write_text("short\n", "utf-8")
     for wrong, what in (

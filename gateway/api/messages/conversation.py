@@ -13,9 +13,8 @@ from gateway.api.checks import wrong_type, wrong_value
 from gateway.api.messages import fields
 from gateway.api.messages.fields import Json, at
 from gateway.api.messages.parts import of_content, parts
-from gateway.api.messages.thoughts import read_thought
+from gateway.api.messages.thoughts import ThoughtReader
 from gateway.errors import InvalidRequest
-from gateway.seal import Seal
 
 ROLES = ("user", "assistant", "system")
 # A client's own line for accounting: it is another one each time, and every prefix cache would miss because of it.
@@ -24,7 +23,7 @@ _SYSTEM_JOINT = "\n"
 Placed = tuple[Json, str]
 
 
-def read_conversation(body: Json, most: int, seal: Seal) -> list[Json]:
+def read_conversation(body: Json, most: int, thoughts: ThoughtReader) -> list[Json]:
     """InvalidRequest: no conversation, a thought that is not ours, a result without its call or a call without its."""
     messages = _system(_blocks(body, "system", "")) if body.get("system") is not None else []
     open_calls: dict[str, str] = {}
@@ -36,7 +35,7 @@ def read_conversation(body: Json, most: int, seal: Seal) -> list[Json]:
             messages += _user(blocks, open_calls)
         else:
             _all_answered(open_calls)
-            message, open_calls = _assistant(blocks, seal)
+            message, open_calls = _assistant(blocks, thoughts)
             messages.append(message)
     _all_answered(open_calls)
     if role == "assistant":
@@ -143,7 +142,7 @@ def _all_answered(open_calls: dict[str, str]) -> None:
         raise wrong_value(at(where, "id"), message)
 
 
-def _assistant(blocks: list[Placed], seal: Seal) -> tuple[Json, dict[str, str]]:
+def _assistant(blocks: list[Placed], reader: ThoughtReader) -> tuple[Json, dict[str, str]]:
     """The message, and where each call of it is that now wants a result."""
     thoughts: list[str] = []
     texts: list[str] = []
@@ -152,7 +151,7 @@ def _assistant(blocks: list[Placed], seal: Seal) -> tuple[Json, dict[str, str]]:
     for block, where in blocks:
         kind = fields.text(block, "type", where)
         if kind in ("thinking", "redacted_thinking"):
-            thoughts.append(read_thought(block, where, seal))
+            thoughts.append(reader.read(block, where))
         elif kind == "text":
             texts.append(fields.text(block, "text", where))
         elif kind == "tool_use":
@@ -167,7 +166,7 @@ def _assistant(blocks: list[Placed], seal: Seal) -> tuple[Json, dict[str, str]]:
                 at(where, "type"), f"{kind[:60]!r} is not offered in an assistant's turn: {known}."
             )
     message: Json = {"role": "assistant", "content": "".join(texts) or (None if calls else "")}
-    if thoughts:
+    if any(thoughts):
         message["reasoning"] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls

@@ -91,16 +91,16 @@ class CountTokens:
         asked = Asked(body, len(raw), headers, id, visitor)
         ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
         call = await self._off_loop.run(asked.size, ask)
-        plan = self._plan(call)
+        plan = self._plan(call, visitor.key)
         exact = await self._exact(plan)
         if exact is not None:
             return exact, EXACT
         return await self._off_loop.run(asked.size, partial(_estimate, plan.body)), ESTIMATE
 
-    def _plan(self, call: Call) -> Plan:
+    def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
         model = self._catalogue.find(call.model)
-        arm = assignment.assign(call.unit, model.name, model.arms)
+        arm = assignment.assign(assignment.among_keys(call.unit, key), model.name, model.arms)
         decision = model.policy.decide(call, None, Load())
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 

@@ -35,7 +35,7 @@ class Messages:
             call.model,
             exchange.id,
             exchange.request_id,
-            Thoughts(self._seal, call.omitted),
+            Thoughts(self._seal.bound(exchange.visitor.key, call.model), call.omitted),
             exchange.account if call.wants_account else None,
         )
 

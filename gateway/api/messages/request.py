@@ -14,6 +14,7 @@ from gateway.api.messages import fields
 from gateway.api.messages.conversation import read_conversation
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thinking import read_thinking
+from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
 from gateway.catalogue import Catalogue, Model
 from gateway.errors import InvalidRequest
@@ -49,6 +50,7 @@ def read_request(
     """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
     body, headers = asked.body, asked.headers
     model = catalogue.find(checks.text(body, "model"))
+    thoughts = ThoughtReader(seal.bound(asked.visitor.key, model.name))
     limit = fields.whole(body, "max_tokens", 1, checks.MOST_TOKENS)
     if limit is None and not counting:
         raise fields.missing("max_tokens")
@@ -58,7 +60,7 @@ def read_request(
     unread = _unread(body)
     chat = {
         "model": model.name,
-        "messages": read_conversation(body, max_messages, seal),
+        "messages": read_conversation(body, max_messages, thoughts),
         **({} if limit is None else {"max_tokens": limit}),
         **({"stream": True} if stream else {}),
         **_sampling(body),
@@ -77,7 +79,7 @@ def read_request(
         asked=thinking.effort.word,
         named_in=thinking.effort.param,
         ceiling=thinking.effort.ceiling,
-        note=_told_of(unread),
+        note="; ".join(filter(None, (_told_of(unread), thoughts.left_out.note()))),
         unread=unread,
         dial=_dial(body, model),
         limit=limit,

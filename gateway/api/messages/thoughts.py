@@ -1,20 +1,25 @@
-"""Thoughts as blocks: how they leave, and what must be true of those that come back."""
+"""Thoughts as blocks: how they leave, and what must be true of those that come back.
+
+A block of another model is left out, as Anthropic's API does it; one that was made for another key, or by nobody, is
+refused.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.api.left_out import LeftOut
 from gateway.api.messages import fields
 from gateway.api.messages.fields import Json, at
 from gateway.errors import InvalidRequest
-from gateway.seal import Seal
+from gateway.seal import BoundSeal, Foreign
 
 
 @dataclass(frozen=True, slots=True)
 class Thoughts:
     """`omitted`: the client sees nothing of a thought, and its signature carries it."""
 
-    seal: Seal
+    seal: BoundSeal
     omitted: bool = False
 
     def signature(self, thought: str) -> str:
@@ -25,28 +30,39 @@ class Thoughts:
         return {"type": "thinking", "thinking": shown, "signature": self.signature(thought)}
 
 
-def read_thought(block: Json, where: str, seal: Seal) -> str:
-    """The thought of a `thinking` or `redacted_thinking` block, byte for byte as the model had it.
+class ThoughtReader:
+    """Reads those of one request. `left_out` are the ones that were made here, but for another model."""
 
-    InvalidRequest: we have not made it, or it was changed since.
-    """
-    if block["type"] == "redacted_thinking":
-        return _opened(fields.text(block, "data", where), at(where, "data"), seal)
-    shown, signature = fields.text(block, "thinking", where), fields.text(block, "signature", where)
-    if not shown:
-        return _opened(signature, at(where, "signature"), seal)
-    if not seal.verify(shown, signature):
-        raise _forged(at(where, "signature"))
-    return shown
+    def __init__(self, seal: BoundSeal) -> None:
+        self._seal = seal
+        self.left_out = LeftOut()
 
+    def read(self, block: Json, where: str) -> str:
+        """The thought of a `thinking` or `redacted_thinking` block, byte for byte as the model had it; empty: left out.
 
-def _opened(sealed: str, param: str, seal: Seal) -> str:
-    thought = seal.open(sealed)
-    if thought is None:
-        raise _forged(param)
-    return thought
+        InvalidRequest: we have not made it for this key, or it was changed since.
+        """
+        if block["type"] == "redacted_thinking":
+            return self._opened(fields.text(block, "data", where), at(where, "data"))
+        shown, signature = fields.text(block, "thinking", where), fields.text(block, "signature", where)
+        if not shown:
+            return self._opened(signature, at(where, "signature"))
+        found = self._seal.verify(shown, signature)
+        if not found:
+            raise _forged(at(where, "signature"))
+        return shown if found is True else self._leave_out(found)
+
+    def _opened(self, sealed: str, param: str) -> str:
+        thought = self._seal.open(sealed)
+        if thought is None:
+            raise _forged(param)
+        return thought if isinstance(thought, str) else self._leave_out(thought)
+
+    def _leave_out(self, why: Foreign) -> str:
+        self.left_out.add(why)
+        return ""
 
 
 def _forged(param: str) -> InvalidRequest:
-    message = "is not valid: thinking blocks must come back as they were sent, or be left out."
+    message = "is not valid: thinking blocks must come back as they were sent, with the same API key, or be left out."
     return InvalidRequest(f"{param} {message}", param=param, code="invalid_signature")

@@ -33,7 +33,8 @@ class Responses:
     def teller(self, exchange: Exchange) -> Teller:
         call = exchange.call
         assert isinstance(call, ResponsesCall), "it was read by this dialect"
-        return ResponsesTeller(exchange, call.wanted, call.stream, self._seal, self._store)
+        seal = self._seal.bound(exchange.visitor.key, call.model)
+        return ResponsesTeller(exchange, call.wanted, call.stream, seal, self._store)
 
     def error(self, error: GatewayError, request_id: str) -> bytes:
         return orjson.dumps({"error": errors.fields(error)})

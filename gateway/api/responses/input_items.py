@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 
 from gateway.api import checks
+from gateway.api.left_out import LeftOut
 from gateway.api.responses.errors import UnknownItem, Unsupported
 from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import input_item_id, response_of
 from gateway.api.responses.options import read_format
 from gateway.api.responses.turn import Item
-from gateway.seal import Seal
+from gateway.seal import BoundSeal, Foreign
 
 ROLES = ("user", "assistant", "system", "developer")
 CALLS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
@@ -41,15 +42,17 @@ def referred_bytes(given: Any, known: Mapping[str, Item]) -> int:
 def read_items(
     body: Fields,
     response: str,
-    seal: Seal,
+    seal: BoundSeal,
     earlier: list[Item],
     known: Mapping[str, Item],
     most: int,
     levels: Collection[str],
+    left_out: LeftOut,
 ) -> list[Item]:
     """The items of `input`, for a response with this id to be, after what was said `earlier` in the responses before.
 
-    `known` are the items that may be referred to, by their ids; `levels` the efforts that the model has names for.
+    `known` are the items that may be referred to, by their ids; `levels` the efforts that the model has names for;
+    `left_out` gets the sealed thoughts that are not taken up.
     InvalidRequest says which item is wrong, and how.
     """
     given = body.any("input")
@@ -68,18 +71,21 @@ def read_items(
         raise body.wrong(
             "input", f"may hold at most {most} items, with those of the responses before.", "array_too_long"
         )
-    reader = _Reader(response, seal, known, ("auto", *levels))
+    reader = _Reader(response, seal, known, ("auto", *levels), left_out)
     for item in earlier:
         reader.note(item, None)
     return [reader.read(item, index) for index, item in enumerate(body.rows("input"))]
 
 
 class _Reader:
-    def __init__(self, response: str, seal: Seal, known: Mapping[str, Item], efforts: Sequence[str]) -> None:
+    def __init__(
+        self, response: str, seal: BoundSeal, known: Mapping[str, Item], efforts: Sequence[str], left_out: LeftOut
+    ) -> None:
         self._response = response
         self._seal = seal
         self._known = known
         self._efforts = efforts
+        self._left_out = left_out
         # The calls so far, and those that have their output.
         self._called: dict[str, str] = {}
         self._answered: set[str] = set()
@@ -134,7 +140,7 @@ class _Reader:
         return _message(id, role, parts)
 
     def reasoning(self, item: Fields, id: str) -> Item:
-        """Sealed thoughts are opened: what is inside counts, whatever else the item says."""
+        """Sealed thoughts are opened: what is inside counts, whatever else the item says, unless it is left out."""
         made: Item = {"type": "reasoning", "id": id, "summary": [], "status": "completed"}
         for name, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
             parts = item.rows(name)
@@ -148,10 +154,12 @@ class _Reader:
         if sealed is not None:
             thought = self._seal.open(sealed)
             if thought is None:
-                raise item.wrong(
-                    "encrypted_content", "was not made here, or was changed since.", "invalid_encrypted_content"
-                )
-            made["content"] = [{"type": "reasoning_text", "text": thought}]
+                said = "was not made here for this API key, or was changed since."
+                raise item.wrong("encrypted_content", said, "invalid_encrypted_content")
+            if isinstance(thought, Foreign):
+                self._left_out.add(thought)
+            else:
+                made["content"] = [{"type": "reasoning_text", "text": thought}]
         return made
 
     def call(self, item: Fields, id: str) -> Item:

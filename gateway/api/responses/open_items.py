@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from gateway.api.responses import output_items
 from gateway.api.responses.events import Events
 from gateway.api.responses.turn import Item
-from gateway.seal import Seal
+from gateway.seal import BoundSeal
 
 Logprobs = list[dict[str, Any]]
 
@@ -21,7 +21,7 @@ class OpenItem(Protocol):
 class OpenThought:
     """`seal` is given if the client wants to carry what it may not read."""
 
-    def __init__(self, events: Events, index: int, id: str, *, summary: bool, seal: Seal | None) -> None:
+    def __init__(self, events: Events, index: int, id: str, *, summary: bool, seal: BoundSeal | None) -> None:
         self._events = events
         self._where = {"item_id": id, "output_index": index}
         self._id = id

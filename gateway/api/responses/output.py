@@ -12,7 +12,7 @@ from gateway.api.responses.logprobs import logprobs_of
 from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
 from gateway.api.responses.turn import Item
 from gateway.errors import BackendFailed
-from gateway.seal import Seal
+from gateway.seal import BoundSeal
 
 
 class Output:
@@ -21,7 +21,7 @@ class Output:
     Space before a call is no text: templates put some there, and engines leave it in their streams.
     """
 
-    def __init__(self, wanted: Wanted, seal: Seal, events: Events) -> None:
+    def __init__(self, wanted: Wanted, seal: BoundSeal, events: Events) -> None:
         self._wanted = wanted
         self._seal = seal if wanted.sealed else None
         self._events = events

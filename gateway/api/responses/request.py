@@ -12,6 +12,7 @@ from gateway.api.chat import is_batch, unit_of
 from gateway.api.dialect import Asked
 from gateway.api.effort_fields import read_dial, read_effort, wants_account
 from gateway.api.json_object import LARGE
+from gateway.api.left_out import LeftOut
 from gateway.api.responses.call import ResponsesCall, Wanted
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.errors import UnknownPrevious
@@ -48,10 +49,12 @@ async def read_call(
         if known and isinstance(given, list):
             more += referred_bytes(given, known)
             store.check_length(more, "input")
-        items = read_items(body, id, seal, earlier, known, max_items, model.levels)
+        left_out = LeftOut()
+        bound = seal.bound(key, model.name)
+        items = read_items(body, id, bound, earlier, known, max_items, model.levels, left_out)
         told = _chat_body(body, model, options, tools, earlier + items)
         wanted = _wanted(body, options, tools, told, items, before, id)
-        return _call(asked, model, told, wanted, asked.size + more)
+        return _call(asked, model, told, wanted, asked.size + more, left_out.note())
 
     return await asked.off_loop.run(asked.size if len(known) < MANY_ITEMS else LARGE, read)
 
@@ -123,7 +126,7 @@ def _wanted(
     )
 
 
-def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size: int) -> ResponsesCall:
+def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size: int, note: str) -> ResponsesCall:
     effort = read_effort(told, model.levels)
     return ResponsesCall(
         request_id=asked.request_id,
@@ -136,6 +139,7 @@ def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size
         asked=effort.word,
         named_in=effort.param,
         ceiling=effort.ceiling,
+        note=note,
         dial=read_dial(told, model.name, model.policy.has_dial),
         limit=told.get("max_completion_tokens"),
         size=size,

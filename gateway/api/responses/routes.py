@@ -35,9 +35,9 @@ def router(door: Door, store: ResponseStore, seal: Seal) -> APIRouter:
     async def show(id: str, request: Request) -> Response:
         if request.query_params.get("stream", "false") != "false":
             raise Unsupported("stream", "is not served for what was answered before.")
-        turn, _ = await find(id, request)
+        turn, key = await find(id, request)
         included = [*request.query_params.getlist("include"), *request.query_params.getlist("include[]")]
-        return _json(_sealed(turn.response, seal) if SEALED in read_include(included) else turn.response)
+        return _json(_sealed(turn.response, seal, key) if SEALED in read_include(included) else turn.response)
 
     @routes.delete("/{id}")
     async def delete(id: str, request: Request) -> Response:
@@ -64,10 +64,11 @@ def router(door: Door, store: ResponseStore, seal: Seal) -> APIRouter:
     return routes
 
 
-def _sealed(response: dict[str, Any], seal: Seal) -> dict[str, Any]:
+def _sealed(response: dict[str, Any], seal: Seal, key: str | None) -> dict[str, Any]:
     """The response with its thoughts also as a client can carry them and not read them."""
+    bound = seal.bound(key, response["model"])
     output = [
-        {**item, "encrypted_content": seal.close(thought_of(item))} if item["type"] == "reasoning" else item
+        {**item, "encrypted_content": bound.close(thought_of(item))} if item["type"] == "reasoning" else item
         for item in response["output"]
     ]
     return {**response, "output": output}

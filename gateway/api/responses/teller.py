@@ -14,11 +14,11 @@ from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
 from gateway.errors import BackendFailed, GatewayError
 from gateway.exchange import Exchange
-from gateway.seal import Seal
+from gateway.seal import BoundSeal
 
 
 class ResponsesTeller:
-    def __init__(self, exchange: Exchange, wanted: Wanted, stream: bool, seal: Seal, store: ResponseStore) -> None:
+    def __init__(self, exchange: Exchange, wanted: Wanted, stream: bool, seal: BoundSeal, store: ResponseStore) -> None:
         self._exchange = exchange
         self._wanted = wanted
         self._store = store
