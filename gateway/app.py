@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.routing import Route
 
 from gateway import __version__, build
@@ -115,10 +115,6 @@ class _App(FastAPI):
     """FastAPI, with a way past its layers for the routes that carry the traffic."""
 
     direct: Mapping[tuple[str, str], wire.App]
-    document: dict[str, Any]
-
-    def openapi(self) -> dict[str, Any]:
-        return self.document
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         direct = self.direct.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
@@ -168,8 +164,7 @@ def create_app(parts: Parts) -> FastAPI:
             parts.door.close()
             off_loop.close()
 
-    app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.document = openapi.document(__version__, parts.settings.access.required, server.metrics)
+    app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     app.direct = {("POST", path): endpoint for path, endpoint in endpoints.items()}
     app.router.routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
@@ -178,7 +173,10 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(responses_routes.router(parts.door, parts.responses, parts.seal))
     app.include_router(ops.health_router())
     app.include_router(ops.router(parts.door, parts.deployments, parts.upstream, parts.stopping))
-    if server.metrics:
-        app.include_router(ops.metrics_router(parts.metrics))
+    metrics = parts.settings.metrics_on_clients_port
+    document = openapi.document(__version__, parts.settings.access.required, metrics)
+    for shown, routes in ((metrics, ops.metrics_router(parts.metrics)), (server.openapi, ops.document_router(document))):
+        if shown:
+            app.include_router(routes, dependencies=[] if shown == "open" else [Depends(ops.let_in(parts.door))])
     tell_errors(app, ids)
     return app

@@ -46,8 +46,11 @@ class Server(Strict):
     """How long running answers may go on after the gateway was told to stop."""
     reuse_port: bool = False
     """Whether another gateway may listen on the same port: the next release, before this one is stopped."""
-    metrics: bool = True
-    """Whether /metrics is on this port too, for anybody who reaches it; with [admin], it is on that one anyway."""
+    metrics: bool | Literal["open"] | None = None
+    """Whether /metrics is on this port too: if so, where keys are required, for whoever shows one. They are totals over
+    all keys. `open`: for anybody. If left out: unless keys are required and there is an [admin] port, which has it."""
+    openapi: bool | Literal["open"] = True
+    """Whether /openapi.json is on this port: where keys are required, for whoever shows one. `open`: for anybody."""
 
 
 class Records(Strict, validate_default=True):
@@ -227,6 +230,11 @@ class Settings(Strict):
     """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
     deployments: Annotated[dict[str, Deployment], Field(min_length=1)]
     models: Annotated[dict[str, Model], Field(min_length=1)]
+
+    @property
+    def metrics_on_clients_port(self) -> bool | Literal["open"]:
+        given = self.server.metrics
+        return not (self.access.required and self.admin) if given is None else given
 
     @property
     def responses_path(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from gateway.api import openapi_messages, openapi_passed, openapi_responses
 from gateway.api.openapi_schemas import SCHEMAS
@@ -10,20 +10,21 @@ from gateway.api.openapi_schemas import SCHEMAS
 Json = dict[str, Any]
 
 
-def document(version: str, keyed: bool, metrics: bool) -> Json:
-    """`keyed`: clients need a key; `metrics`: they are served here."""
+def document(version: str, keyed: bool, metrics: bool | Literal["open"]) -> Json:
+    """`keyed`: clients need a key; `metrics`: they are served here, `open`: to anybody."""
     paths: Json = {
         "/v1/chat/completions": {"post": _CHAT},
         **openapi_messages.paths(_HEADERS, _STATUSES),
         **openapi_responses.paths(_CHAT["responses"]),
         **openapi_passed.paths(_CHAT["responses"], _ERROR),
-        "/health": {"get": _get("Whether the process lives", _STATUS, "Operations")},
+        "/health": {"get": {**_get("Whether the process lives", _STATUS, "Operations"), "security": []}},
         "/ready": {"get": _READY},
     }
     if metrics:
         text = {"text/plain": {"schema": {"type": "string"}}}
         told = {"200": {"description": "In Prometheus' text format", "content": text}}
-        paths["/metrics"] = {"get": {"summary": "What is counted", "tags": ["Operations"], "responses": told}}
+        anybody = {"security": []} if metrics == "open" else {}
+        paths["/metrics"] = {"get": {"summary": "What is counted", "tags": ["Operations"], "responses": told} | anybody}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Thinkgate", "version": version, "description": _ABOUT},
@@ -60,6 +61,7 @@ _STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "requ
 _READY = {
     "summary": "Whether requests can be answered",
     "tags": ["Operations"],
+    "security": [],
     "responses": {
         "200": _json("Every deployment answers", _STATUS),
         "503": _json("Some deployment does not, or the gateway is stopping", _STATUS),

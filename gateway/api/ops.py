@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +33,15 @@ class _Asking:
 
     async def _ask(self) -> list[str | None]:
         return await asyncio.gather(*map(self._upstream.answers, self._deployments.values()))
+
+
+def let_in(door: Door) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that is for whoever may come in."""
+
+    async def check(request: Request) -> None:
+        door.enter(request.headers)
+
+    return check
 
 
 def router(door: Door, deployments: Mapping[str, Deployment], upstream: Upstream, stopping: Stopping) -> APIRouter:

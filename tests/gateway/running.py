@@ -129,8 +129,8 @@ class RunningGateway:
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
         return plain_http.post(self.url + path, **content, **options)
 
-    def get(self, path: str) -> httpx.Response:
-        return plain_http.get(self.url + path)
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return plain_http.get(self.url + path, **options)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=Loop) as runner:

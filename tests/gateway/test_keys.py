@@ -81,7 +81,7 @@ def test_strangers_are_refused_before_their_body_is_read(gateway: KeyedGateway, 
             good not in answer.text and plain_http.get(f"{gateway.url}/v1/models", headers=headers).status_code == 401
         )
     assert backend.requests == []
-    text = gateway.get("/metrics").text
+    text = gateway.get("/metrics", headers={"x-api-key": good}).text
     assert 'thinkgate_refused_total{why="malformed"} 16.0' in text
     assert 'thinkgate_refused_total{why="missing"} 10.0' in text
     assert 'thinkgate_refused_total{why="unknown"} 4.0' in text
@@ -244,4 +244,6 @@ def test_what_needs_no_key(gateway: KeyedGateway) -> None:
     known = plain_http.get(f"{gateway.url}/ready", headers={"x-api-key": gateway.key()})
     assert known.json()["deployments"]["hybrid"] == "ok"
     assert plain_http.get(f"{gateway.url}/ready", headers={"x-api-key": "tg-x"}).json() == {"status": "ready"}
-    assert gateway.get("/metrics").status_code == 200
+    for path in ("/metrics", "/openapi.json"):
+        assert gateway.get(path).status_code == 401
+        assert gateway.get(path, headers={"x-api-key": gateway.key()}).status_code == 200
