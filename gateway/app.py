@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.routing import Route
@@ -164,7 +163,9 @@ def create_app(parts: Parts) -> FastAPI:
             parts.door.close()
             off_loop.close()
 
-    app = _App(title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = _App(
+        title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
     app.router.redirect_slashes = False
     app.direct = {("POST", path): endpoint for path, endpoint in endpoints.items()}
     app.router.routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
@@ -175,8 +176,9 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(ops.router(parts.door, parts.deployments, parts.upstream, parts.stopping))
     metrics = parts.settings.metrics_on_clients_port
     document = openapi.document(__version__, parts.settings.access.required, metrics)
-    for shown, routes in ((metrics, ops.metrics_router(parts.metrics)), (server.openapi, ops.document_router(document))):
+    described = ops.document_router(document)
+    for shown, router in ((metrics, ops.metrics_router(parts.metrics)), (server.openapi, described)):
         if shown:
-            app.include_router(routes, dependencies=[] if shown == "open" else [Depends(ops.let_in(parts.door))])
+            app.include_router(router, dependencies=[] if shown == "open" else [Depends(ops.let_in(parts.door))])
     tell_errors(app, ids)
     return app

@@ -20,8 +20,8 @@ def warnings(chosen: Settings) -> Iterator[str]:
         )
     if admin is not None and not is_loopback(admin.host):
         yield (
-            f"the operators' port listens on {admin.host} without TLS: their key and new secrets can be read on the way "
-            "unless what is in front of it encrypts"
+            f"the operators' port listens on {admin.host} without TLS: their key and new secrets can be read on the "
+            "way unless what is in front of it encrypts"
         )
     for path in written(chosen):
         line = open_to_others(path)

@@ -23,7 +23,7 @@ def document(version: str, keyed: bool, metrics: bool | Literal["open"]) -> Json
     if metrics:
         text = {"text/plain": {"schema": {"type": "string"}}}
         told = {"200": {"description": "In Prometheus' text format", "content": text}}
-        anybody = {"security": []} if metrics == "open" else {}
+        anybody: Json = {"security": []} if metrics == "open" else {}
         paths["/metrics"] = {"get": {"summary": "What is counted", "tags": ["Operations"], "responses": told} | anybody}
     return {
         "openapi": "3.1.0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway import build, settings, settings_secrets
+from gateway import build, exposure, settings, settings_secrets
 from gateway.backends.pace import paces
 from gateway.catalogue import Model
 from gateway.efforts import size, words
@@ -29,6 +29,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
     yield from _access(chosen)
+    yield from (f"WARNING: {line}." for line in exposure.warnings(chosen))
     yield _signing(chosen)
     yield _responses(chosen)
     server = chosen.server
@@ -53,7 +54,7 @@ def _access(chosen: Settings) -> Iterator[str]:
     if admin is not None:
         admin_key(admin)
         yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
-    if not chosen.server.metrics:
+    if not chosen.metrics_on_clients_port:
         yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from gateway import build
+from gateway import build, exposure
 from gateway.api.routers import Reload
 from gateway.app import Parts, create_app, make_parts, response_store
 from gateway.backends.pace import paces
@@ -27,6 +28,7 @@ from gateway.serving.workers import RENEW, Workers
 from gateway.settings import Settings, share
 
 Load = Callable[[], Settings]
+log = logging.getLogger("thinkgate")
 
 
 def serve(load: Load, workers: int = 1) -> None:
@@ -38,6 +40,8 @@ def serve(load: Load, workers: int = 1) -> None:
     _exit_on_signals()
     settings = load()
     versions = _validate(settings)
+    for line in exposure.warnings(settings):
+        log.warning("%s", line)
     listener = _listen(settings.server.host, settings.server.port, settings.server.reuse_port)
     host, port = listener.getsockname()[:2]
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from gateway.access.limits import NewKey
+from tests import plain_http
 from tests.gateway.anthropics import COUNT, HI, MESSAGES
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -24,9 +25,7 @@ class Tenant:
     """A client with a key."""
 
     def __init__(self, gateway: KeyedGateway, secret: str) -> None:
-        self._client = httpx.Client(
-            base_url=gateway.url, headers={"authorization": f"Bearer {secret}"}, timeout=60, trust_env=False
-        )
+        self._client = plain_http.client(base_url=gateway.url, headers={"authorization": f"Bearer {secret}"})
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self._client.post(path, json=body)

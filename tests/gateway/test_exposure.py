@@ -1,0 +1,145 @@
+"""No route answers strangers where keys are asked for, and what a configuration leaves open is said at the start."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from gateway import build, exposure
+from gateway.access.limits import NewKey
+from gateway.api import openapi, openapi_admin
+from gateway.api.routers import Reload
+from gateway.commands.check import explain
+from gateway.metrics import Metrics
+from gateway.serving.admin import create_admin_app, running
+from gateway.settings import Access, Server, parse
+from tests import plain_http
+from tests.gateway.conftest import table
+from tests.gateway.keyed import Clock, KeyedGateway
+from tests.gateway.scripted import ScriptedBackend
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+# The liveness probe, and whether requests can be answered, without any detail.
+FOR_ANYBODY = {("GET", "/health"), ("GET", "/ready")}
+ID = f"resp_{'0' * 48}"
+
+
+def spellings(path: str) -> Iterator[str]:
+    """The path, and what somebody might hope is taken for it."""
+    yield path
+    yield f"{path}/"
+    yield f"/{path}"
+    yield f"{path}?key=x"
+    yield f"{path};x"
+    yield f"{path}%00"
+    yield f"/%2e{path}"
+    yield f"/v1/..{path}"
+    yield path.upper()
+    yield f"/%{ord(path[1]):02x}{path[2:]}"
+
+
+def ask(url: str, method: str, path: str) -> tuple[int, bytes]:
+    """Status and body of an answer to a request without a key, its path as it stands here."""
+    host, port = url.removeprefix("http://").split(":")
+    request = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    return int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2]
+
+
+def refused_everywhere(url: str, document: dict[str, Any], anybody: set[tuple[str, str]]) -> int:
+    """How many requests were sent: for each path that is described, in each spelling, with each method."""
+    sent = 0
+    for path in sorted({*document["paths"], "/openapi.json"}):
+        path = path.replace("{id}", ID).replace("{response_id}", ID).replace("{name}", "merged")
+        for spelling in spellings(path):
+            for method in METHODS:
+                status, body = ask(url, method, spelling)
+                sent += 1
+                if (method, unquote(spelling.partition("?")[0])) in anybody:
+                    assert status == 200 and len(body) < 30
+                else:
+                    assert status in (401, 404, 405), (method, spelling, status)
+                    assert len(body) < 600 and b"merged" not in body.replace(b"/merged", b""), (method, spelling)
+    return sent
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
+    with ScriptedBackend() as backend:
+        with KeyedGateway(table(backend.url), tmp_path_factory.mktemp("exposure"), Clock()) as gateway:
+            yield gateway
+        assert backend.requests == []
+
+
+def test_no_route_of_the_clients_port_answers_strangers(keyed: KeyedGateway) -> None:
+    document = openapi.document("0", keyed=True, metrics=True)
+    assert {"/metrics", "/v1/messages/count_tokens"} <= set(document["paths"])
+    assert refused_everywhere(keyed.url, document, FOR_ANYBODY) >= 1000
+
+
+def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> None:
+    reload: Reload = dict
+    keys = build.keys(Access(path=tmp_path / "keys.db"))
+    app = create_admin_app(keys, Metrics(), "an operators' key of some length", reload)
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        refused_everywhere(url, openapi_admin.document("0"), {("GET", "/health")})
+
+
+def test_metrics_and_the_description_can_be_opened_and_closed(tmp_path: Path) -> None:
+    with ScriptedBackend() as backend:
+        given = table(backend.url)
+        for name, (server, admin, without, with_key) in enumerate(
+            (
+                ({}, None, (401, 401), (200, 200)),
+                ({"metrics": "open", "openapi": "open"}, None, (200, 200), (200, 200)),
+                ({"metrics": False, "openapi": False}, None, (404, 404), (404, 404)),
+                ({}, {"port": 0}, (404, 401), (404, 200)),
+                ({"metrics": True}, {"port": 0}, (401, 401), (200, 200)),
+            )
+        ):
+            folder = tmp_path / str(name)
+            extra = {} if admin is None else {"admin": admin}
+            with KeyedGateway({**given, "server": server, **extra}, folder, Clock()) as gateway:
+                key = {"x-api-key": gateway.keys.create(NewKey.read({"name": "k"}))[1]}
+                for headers, statuses in (({}, without), (key, with_key)):
+                    for path, status in zip(("/metrics", "/openapi.json"), statuses, strict=True):
+                        got = plain_http.get(gateway.url + path, headers=headers).status_code
+                        assert got == status, (server, path, headers)
+
+
+def test_what_is_open_beyond_this_machine_is_said(tmp_path: Path) -> None:
+    def said(**changes: Any) -> str:
+        chosen = parse({**table("http://x"), "records": {"path": str(tmp_path / "r.db")}, **changes})
+        lines = "\n".join(exposure.warnings(chosen))
+        if "admin" not in changes:
+            assert all(f"WARNING: {line}." in "\n".join(explain(chosen)) for line in lines.splitlines())
+        return lines
+
+    for host in ("127.0.0.1", "127.8.9.1", "::1", "localhost"):
+        assert said(server={"host": host}) == ""
+    for host in ("0.0.0.0", "::", "10.1.2.3", "gateway.example", ""):
+        assert "can use every model, for no key is asked for" in said(server={"host": host})
+        assert said(server={"host": host}, access={"required": True, "path": str(tmp_path / "k.db")}) == ""
+        admin = {"host": host, "port": 1, "key_env": "X"}
+        assert "without TLS" in said(admin=admin)
+
+
+def test_files_that_others_can_read_are_said(tmp_path: Path) -> None:
+    chosen = parse({**table("http://x"), "records": {"path": str(tmp_path / "r.db")}})
+    for name in ("r.db", "r.db.key", "r.db.responses", "r.db-wal"):
+        path = tmp_path / name
+        path.touch(0o600)
+        path.chmod(0o600)
+        assert list(exposure.warnings(chosen)) == []
+        path.chmod(0o640)
+        (line,) = exposure.warnings(chosen)
+        assert line == f"{path} is open to other users of this machine (mode 640): chmod 600 {path}"
+        path.chmod(0o600)
