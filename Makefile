@@ -92,7 +92,7 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 
 prior: $(VENV)/.dev ## Train the router for deployments without outcomes (PUBLIC=public_outcomes.parquet; two minutes)
 	@test -n "$(PUBLIC)" || { echo "make prior PUBLIC=FILE: a table of public outcomes with sources and licences"; exit 2; }
-	$(RUN) -m router_model.adapting.prior --data $(PUBLIC) --out router_model/artifacts/prior
+	$(RUN) -m router_model.adapting --data $(PUBLIC) --out router_model/artifacts/prior
 
 public: $(VENV)/.dev ## Judge the learner on outcomes of real models (PUBLIC=table.parquet), by what is left out
 	mkdir -p $(ROUTER)

@@ -11,6 +11,7 @@ import click
 from gateway.commands.families import families
 from gateway.commands.keys import keys
 from gateway.errors import ConfigError
+from router_model import extras
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 RECIPE = click.Choice(["sharp", "steady", "auto"])
@@ -129,6 +130,7 @@ def engine(
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of the embedded engine's model folders.")
 def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None) -> None:
     """Run tasks over every effort of every deployment and verify the answers. Started again, it goes on."""
+    extras.need("learn")
     from gateway.commands import collect as collector
     from gateway.commands.engine_process import EngineProcess
 
@@ -156,6 +158,7 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
 )
 def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: bool, recipe: Any, expects: Any) -> None:
     """Train a router artifact on outcome tables."""
+    extras.need("learn")
     from router_model.outcomes import OutcomeError
     from router_model.training import recipes
     from router_model.training import train as trainer
@@ -195,6 +198,7 @@ def evaluate(
     html_file: Path | None,
 ) -> None:
     """Judge a router on outcome tables, or one trained on the rest of them, against the mandatory baselines."""
+    extras.need("learn")
     from router_model.artifact import ArtifactError
     from router_model.evaluation import evaluate as evaluator
     from router_model.outcomes import OutcomeError
@@ -252,6 +256,7 @@ def calibrate(
 
     More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
     """
+    extras.need("learn")
     from router_model.adapting import calibrate as calibrator
     from router_model.adapting import choosing, learning_curve
     from router_model.artifact import ArtifactError

@@ -21,6 +21,7 @@ from loadtests.gateway import Embedded
 from loadtests.peers import __main__ as peers
 from loadtests.processes import need_proc
 from loadtests.soak import Soak
+from router_model import extras
 
 HERE = Path(__file__).parent
 # The class in users.py, and what it does.
@@ -77,6 +78,9 @@ def _scenario(name: str, user: str, about: str) -> click.Command:
         summary: Path | None,
         plot: Path | None,
     ) -> None:
+        extras.need("loadtest")
+        if plot:
+            extras.need("learn")
         if soak and (host or steps):
             raise click.UsageError("--soak watches a gateway that it starts itself, under a load that stays the same")
         if soak:

@@ -30,6 +30,7 @@ from loadtests.peers.upstream import Upstream
 from loadtests.plots import lines
 from loadtests.processes import need_proc
 from loadtests.watch import FLAT, Watch
+from router_model import extras
 from router_model.tasks import generate
 
 PROMPTS = 500
@@ -99,6 +100,8 @@ def main(
     strict: bool,
 ) -> None:
     """Short requests at full rate: memory, rate and CPU."""
+    if plot:
+        extras.need("learn")
     need_proc()
     with Upstream() as upstream, tempfile.TemporaryDirectory(prefix="thinkgate-million-") as folder:
         process, port = thinkgate(upstream.url, Path(folder), workers)

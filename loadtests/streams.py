@@ -25,6 +25,7 @@ from loadtests.peers.upstream import Upstream
 from loadtests.plots import lines
 from loadtests.processes import need_proc
 from loadtests.watch import FLAT, Sample, Watch, growth
+from router_model import extras
 
 MOST_MIB = 400
 
@@ -38,6 +39,8 @@ MOST_MIB = 400
 @click.option("--strict", is_flag=True, help="Exit with 1 if the bar is missed.")
 def main(streams: int, seconds: float, beat: float, file: Path | None, plot: Path | None, strict: bool) -> None:
     """Hold many streams open through one worker of the gateway."""
+    if plot:
+        extras.need("learn")
     need_proc()
     with Upstream() as upstream, tempfile.TemporaryDirectory(prefix="thinkgate-streams-") as folder:
         process, port = thinkgate(upstream.url, Path(folder))

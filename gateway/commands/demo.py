@@ -18,15 +18,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import openai
-from tqdm import tqdm
 
 from gateway.commands.demo_table import Row, table
+from router_model import extras
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, Prompt, generate, verify
+
+if TYPE_CHECKING:
+    import openai
+    from tqdm import tqdm
 
 SEED = 2026
 CONCURRENCY = 16
@@ -147,6 +150,9 @@ def _row(policy: str, backend: str, answers: Sequence[Answer], decisions: Mappin
 
 async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, str], list[Answer]]:
     """Every policy on both backends, one after the other so that each row meets the same load."""
+    import openai
+    from tqdm import tqdm
+
     chosen = policies(quick)
     total = len(prompts) * len(chosen) * len(BACKENDS)
     results: dict[tuple[str, str], list[Answer]] = {}
@@ -198,6 +204,7 @@ Left running at {url} (Ctrl-C stops it). Try:
 @click.option("--prompts", "count", type=click.IntRange(2), help="Number of prompts; 300, or 60 with --quick.")
 def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> None:
     """Send real prompts through the gateway and print what each policy bought."""
+    extras.need("demo")
     prompts = traffic(count or (60 if quick else 300))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="thinkgate-demo-") as folder:

@@ -1,6 +1,6 @@
 """The prior: a router trained on public outcomes of many models, for deployments without outcomes of their own.
 
-    python -m router_model.adapting.prior --data public_outcomes.parquet --out router_model/artifacts/prior
+    python -m router_model.adapting --data public_outcomes.parquet --out router_model/artifacts/prior
 
 The table has the columns of an outcome table and, for every row, where it is from (`source_repo`, `source_commit`) and
 under which `licence`. Rows of other licences than `LICENCES` are left out. What is kept of the texts are terms that
@@ -15,12 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from router_model import artifact as artifacts
 from router_model import outcomes
 from router_model.artifact import Artifact
 from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes
@@ -233,20 +231,3 @@ how likely a thought is to end within it; `thinkgate calibrate` learns budgets f
 their own any budget is forecast to be as good as a whole thought. In the medical sets "no thinking" answers with the
 letter of a choice alone. No probes are known here.
 """
-
-
-@click.command()
-@click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
-def main(data: Path, out: Path) -> None:
-    """Train the prior on a table of public outcomes."""
-    try:
-        artifact, text = build(data, out.name, click.echo)
-    except OutcomeError as error:
-        raise click.ClickException(str(error)) from error
-    artifacts.save(artifact, out, text)
-    click.echo(card.summary(artifact))
-
-
-if __name__ == "__main__":
-    main()

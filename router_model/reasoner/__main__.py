@@ -1,6 +1,14 @@
 """`python -m router_model.reasoner`: retrain one release of the tiny reasoner and its split pair, and measure them."""
 
-from router_model.reasoner.release import main
+from router_model import extras
+
+
+def _run() -> None:
+    extras.need("train")
+    from router_model.reasoner.release import main
+
+    main()
+
 
 if __name__ == "__main__":
-    main()
+    _run()

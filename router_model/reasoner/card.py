@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from router_model import extras
 from router_model.reasoner import compare
 from router_model.reasoner.modes import mode_of, order
 
@@ -89,6 +90,7 @@ difference between seeds shows what training alone moves.
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of model folders.")
 def main(data: tuple[Path, ...], weights: Path) -> None:
     """Write MODEL_CARD.md into every model folder that the first table measured."""
+    extras.need("learn")
     import pyarrow.parquet as pq
 
     releases = [pq.read_table(path).to_pylist() for path in data]
