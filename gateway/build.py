@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from gateway import policies, settings, settings_secrets
 from gateway.access.counters import Counters
@@ -36,6 +37,9 @@ PER_MILLION = 1e-6
 EFFORTS = 1024
 S = TypeVar("S")
 P = TypeVar("P")
+
+# What a base URL does not end in: the routes below it.
+_ROUTES = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
 
 # The routers that are no artifacts. Any other name is that of an artifact, or its path.
 ROUTERS: Mapping[str, Callable[[Paces], EffortRouter]] = {
@@ -196,10 +200,20 @@ def _probe(given: settings.Deployment, family: Family) -> bool:
 
 def _url(url: str) -> str:
     """A base URL that ends in an API version, as the official SDKs want it; `/v1` is added where there is no path."""
-    scheme, _, rest = url.rstrip("/").partition("://")
-    if scheme not in ("http", "https") or not rest:
+    base = url.rstrip("/")
+    try:
+        parts = urlsplit(base)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or url.split() != [url]:
         raise ConfigError([f"url: {url!r} is no http or https URL"])
-    return f"{scheme}://{rest}" if "/" in rest else f"{scheme}://{rest}/v1"
+    if parts.query or parts.fragment:
+        raise ConfigError([f"url: {url!r} has more than a base URL has: leave out what follows the path"])
+    for route in _ROUTES:
+        if base.endswith(route):
+            raise ConfigError([f"url: {url!r} ends in {route}, which the gateway adds: {base.removesuffix(route)!r}"])
+    return base if parts.path else f"{base}/v1"
 
 
 def _budget(value: int | str) -> int | None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from gateway import logs
 from gateway.commands.families import families
 from gateway.commands.keys import keys
+from gateway.commands.lines import say
 from gateway.errors import ConfigError
 from router_model import extras
 
@@ -34,6 +36,7 @@ class _Commands(click.Group):
 @click.version_option(package_name="thinkgate")
 def main() -> None:
     """An OpenAI-compatible gateway that decides, request by request, how hard a model should think."""
+    logs.begin()
 
 
 @main.command()
@@ -74,20 +77,20 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 def check(config: Path, sources: bool, probe: bool) -> None:
     """Validate a configuration and say what each model, effort and family will do."""
     from gateway import build, settings
+    from gateway.backends.pace import paces
     from gateway.commands import check as checker
 
     chosen = settings.load(config)
-    for line in list(checker.explain(chosen, sources)):
-        click.echo(line)
+    say("\n".join(list(checker.explain(chosen, sources))))
     if not probe:
         return
     from gateway.discovery import told
 
-    click.echo()
-    lines, disagree = told.probe(build.deployments(chosen).values())
-    for line in lines:
-        click.echo(line)
-    sys.exit(disagree)
+    deployments = build.deployments(chosen)
+    models = build.catalogue(chosen, deployments, paces(deployments.values()))
+    lines, failed = told.probe(deployments.values(), [arm for model in models for arm in model.arms])
+    say("\n".join(["", *lines]))
+    sys.exit(failed)
 
 
 @main.command()

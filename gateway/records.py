@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 import orjson
 
+from gateway.errors import ConfigError
 from gateway.spool import Row, Spool
 from gateway.types import Record
 
@@ -43,7 +44,7 @@ class Records:
         """`besides` is done in the background, too, each time that records are looked for."""
         self._path = path
         self._besides = besides
-        self._spool = Spool(Path(f"{path}.spool"))
+        self._spool = Spool(spool_of(path))
         # Segments that could not be imported yet. Should this process die first, the next one finds them.
         self._kept: list[Path] = []
         self._stopping = threading.Event()
@@ -105,10 +106,31 @@ class Records:
         return True
 
 
+def make(path: Path) -> None:
+    """The database and its spool, if need be. ConfigError: they cannot be had."""
+    try:
+        connect(path).close()
+        spool_of(path).mkdir(exist_ok=True)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError([f"records.path: {path} cannot be used: {error}"]) from error
+
+
+def spool_of(path: Path) -> Path:
+    return Path(f"{path}.spool")
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """The database, made if need be; many processes may write to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=30)
+    try:
+        return _prepared(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
     # All of its answer is taken: a statement that is not over keeps a transaction from being so.
     database.execute("PRAGMA journal_mode=WAL").fetchall()
     database.execute("PRAGMA synchronous=NORMAL")

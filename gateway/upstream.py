@@ -254,7 +254,7 @@ class Upstream:
                 URL(url),
                 data=data,
                 headers=self._routes[deployment.name].headers,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.connect_timeout_s),
                 allow_redirects=False,
             ) as response:
                 content = bytearray()

@@ -27,6 +27,14 @@ _GROWTH = 64 * _SLOT
 assert SIZE <= _SLOT
 
 
+def is_other(path: Path) -> bool:
+    """Whether there is something at this path, and no counters. Nothing is made."""
+    if not path.is_file():
+        return path.exists()
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) not in (_MAGIC, bytes(len(_MAGIC)), b"")
+
+
 class Counters:
     def __init__(self, path: Path) -> None:
         """Made if need be, for its owner's eyes only. ConfigError: it cannot be had, or is another kind of file."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from gateway import build, exposure, settings, settings_secrets
+from gateway import build, exposure, settings, settings_secrets, storage
 from gateway.backends.pace import paces
-from gateway.catalogue import Model
+from gateway.catalogue import Catalogue, Model
 from gateway.efforts import size, words
 from gateway.families import tell
 from gateway.families import words as family_words
@@ -24,12 +24,22 @@ _STRICT: Mapping[bool | str, str] = {
 
 
 def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
-    """Lines for people; with `sources`, where it is written how families are told. ConfigError: it cannot be used."""
+    """Lines for people, the verdict first; with `sources`, where it is written how families are told.
+
+    ConfigError: it cannot be used.
+    """
     deployments = build.deployments(chosen)
+    fallbacks = build.fallbacks(chosen, deployments)
     catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
+    storage.look(chosen)
+    warnings = list(_warnings(chosen, catalogue))
+    served = f"{_counted(deployments, 'deployment')} and {_counted(chosen.models, 'model')}"
+    yield f"OK: {served} can be served{_but(warnings)}."
+    for line in warnings:
+        yield f"  WARNING: {line}"
+    yield ""
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
     yield from _access(chosen)
-    yield from (f"WARNING: {line}." for line in exposure.warnings(chosen))
     yield _signing(chosen)
     yield _responses(chosen)
     server = chosen.server
@@ -37,12 +47,32 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
         f"Takes requests of up to {server.max_body_bytes} bytes, {server.max_messages} messages and {server.max_depth} "
         f"levels of JSON. When it is stopped, running answers have {server.drain_s:g} s to end."
     )
-    fallbacks = build.fallbacks(chosen, deployments)
     for deployment in deployments.values():
         yield from _deployment(deployment, fallbacks[deployment.name], sources)
     yield from _faults(deployments, sources)
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
+
+
+def _counted(things: Collection[str], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def _but(warnings: Collection[str]) -> str:
+    return f", with {_counted(warnings, 'warning')}" if warnings else ""
+
+
+def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
+    """What can be served, and is hardly what was meant."""
+    yield from (f"{line}." for line in exposure.warnings(chosen))
+    for model in catalogue:
+        given = chosen.models[model.name]
+        asked = isinstance(given.policy, ProbeSettings)
+        if not asked and given.router != "none":
+            yield f"models.{model.name}.router: a {given.policy.kind} policy never asks a router; a dial policy does."
+        if asked and given.router != "constant" and any(not model.router.knows(arm) for arm in model.arms):
+            yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
+        yield from model.unpromised
 
 
 def _access(chosen: Settings) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.commands.lines import stored
 from gateway.errors import ConfigError, GatewayError, suggestion
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _store(config: Path) -> Keys:
 
 
 def _say_where(store: Keys) -> None:
-    click.echo(f"Stored in {store.path.absolute()}", err=True)
+    stored("Stored", store.path)
 
 
 def _say_secret(told: dict[str, Any], secret: str, as_json: bool) -> None:

@@ -17,12 +17,16 @@ _ORDER: tuple[Enforcement, ...] = ("none", "cut", "two-phase", "native")
 class Facts:
     """`served`: it lists the model. `thinks_*`: whether it thought when it was told to, told not to, and told nothing.
 
-    `budget` is what it made of one. `field` is where it puts thoughts, `""` where it does not tell them from answers;
+    `refused` is the status with which it refuses a plain question, `refuses_on`: it answers that, but refuses one that
+    tells it to think. `budget` is what it made of one. `field` is where it puts thoughts, `""` where it does not tell
+    them from answers;
     `reports`: it counts thinking tokens, whole and streamed. `marks` are there if it tells the token ids of streams,
     and was asked for them: one that keeps budgets was not.
     """
 
     served: bool = True
+    refused: int | None = None
+    refuses_on: bool = False
     max_context: int | None = None
     thinks_on: bool | None = None
     thinks_off: bool | None = None
@@ -43,7 +47,7 @@ class Disagreement(NamedTuple):
 
 
 # Everything that a row and a deployment can disagree about.
-WHATS = ("model", "context", "on", "off", "default", "field", "usage", "budget")
+WHATS = ("model", "chat", "context", "on", "off", "default", "field", "usage", "budget")
 
 
 def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement]:
@@ -52,9 +56,14 @@ def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement
     if not facts.served:
         yield Disagreement("model", f"it does not serve the model {deployment.model!r}")
         return
+    if facts.refused is not None:
+        yield Disagreement("chat", f"it refuses a plain question with status {facts.refused}: is its URL right?")
+        return
     longest, most = facts.max_context, deployment.max_context
     if longest is not None and most is not None and longest < most:
         yield Disagreement("context", f"its context is {longest} tokens, not {most}")
+    if facts.refuses_on:
+        yield Disagreement("on", "it refuses to be told to think")
     if family.hybrid and family.on is not None and facts.thinks_on is False:
         yield Disagreement("on", "it does not think when it is told to")
     if family.hybrid and family.off is not None and facts.thinks_off:

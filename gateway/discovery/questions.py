@@ -27,6 +27,7 @@ LATE = 2
 LONG_TOKEN, TOKEN = 16, 5
 # How long one answer may take, in seconds: the backend may be busy.
 PATIENCE_S = 30.0
+NO_ENTRY, NO_SUCH_ROUTE = (401, 403), (404, 405)
 REFUSALS = (400, 404, 405, 415, 422, 501)
 
 
@@ -58,6 +59,21 @@ class Questions:
     def __init__(self, upstream: Upstream, deployment: Deployment, url: str) -> None:
         self._upstream, self._deployment, self._url = upstream, deployment, url
         self._end = parted(deployment.family.end_text)
+        self._refusal = 0
+
+    async def lists(self) -> bool | None:
+        """Whether it lists the model; None: it has no list. Costs no token.
+
+        GatewayError: it cannot be reached, does not let us in, or has no chat completions either.
+        """
+        card = await self._card()
+        if card != {}:
+            return card is not None
+        # It refuses a request that says nothing, unless there is nobody to do so.
+        status, _ = await self._post(f"{self._url}/chat/completions", {})
+        if status in NO_ENTRY or status in NO_SUCH_ROUTE or status >= 500:
+            raise _refused(status)
+        return None
 
     async def signature(self) -> bytes:
         """What is another one when the replica serves something else. GatewayError: it cannot be reached."""
@@ -79,7 +95,8 @@ class Questions:
         facts = Facts(max_context=longest if type(longest) is int else None)
         thinking = await self._ask(Told(Effort(True), self._level()))
         if thinking is None:
-            return facts
+            plain = await self._ask(None)
+            return replace(facts, refuses_on=True) if plain else replace(facts, refused=self._refusal)
         facts = replace(
             facts,
             thinks_on=bool(thinking.thought) or self._tagged(thinking),
@@ -187,6 +204,7 @@ class Questions:
             write(told, self._deployment.family, body)
         status, raw = await self._post(f"{self._url}/chat/completions", body)
         if status in REFUSALS:
+            self._refusal = status
             return None
         if status != 200:
             raise _refused(status)

@@ -1,14 +1,16 @@
-"""What probing found, in lines for people: `thinkgate check --probe`."""
+"""What was found out by asking the deployments, in lines for people: `thinkgate check --probe`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
+from typing import Literal, NamedTuple
 
 from gateway.discovery.facts import Facts, ability, disagreements
 from gateway.discovery.questions import Questions
-from gateway.errors import GatewayError
-from gateway.types import Deployment
+from gateway.errors import BackendUnreachable, GatewayError
+from gateway.types import Arm, Deployment
 from gateway.upstream import Upstream
 
 _KEPT = {
@@ -17,35 +19,86 @@ _KEPT = {
     "cut": "answers are cut where their thoughts exceed a budget",
     "none": "budgets are not kept",
 }
+Finding = Literal["right", "unreachable", "other"]
 
 
-def probe(deployments: Iterable[Deployment]) -> tuple[list[str], bool]:
-    """A line for each replica and each disagreement, and whether there was any."""
-    return asyncio.run(_probe([one for one in deployments if one.probe]))
+class _Told(NamedTuple):
+    """Of one replica."""
+
+    finding: Finding
+    lines: list[str]
 
 
-async def _probe(deployments: list[Deployment]) -> tuple[list[str], bool]:
+def probe(deployments: Iterable[Deployment], arms: Collection[Arm] = ()) -> tuple[list[str], bool]:
+    """Lines for each replica, and the verdict as the last one; then whether anything is not as it should be.
+
+    Of a deployment that is not to be probed it is only tried whether it can be reached, which costs no token. `arms`
+    are those that the deployments serve in.
+    """
+    return asyncio.run(_probe(list(deployments), arms))
+
+
+async def _probe(deployments: list[Deployment], arms: Collection[Arm]) -> tuple[list[str], bool]:
     upstream = Upstream({one.name: one for one in deployments})
     await upstream.open()
     try:
-        told = await asyncio.gather(*(_replica(upstream, one, url) for one in deployments for url in one.urls))
+        told = await asyncio.gather(*(_replica(upstream, one, url, arms) for one in deployments for url in one.urls))
     finally:
         await upstream.close()
-    return [line for lines, _ in told for line in lines], any(disagrees for _, disagrees in told)
+    verdict, failed = _verdict([one.finding for one in told])
+    return [*(line for one in told for line in one.lines), verdict], failed
 
 
-async def _replica(upstream: Upstream, deployment: Deployment, url: str) -> tuple[list[str], bool]:
+def _verdict(found: list[Finding]) -> tuple[str, bool]:
+    wrong = [
+        f"{found.count(finding)} {words}"
+        for finding, words in (("unreachable", "cannot be used"), ("other", "not what the configuration says"))
+        if finding in found
+    ]
+    many = f"{len(found)} {'backend' if len(found) == 1 else 'backends'} asked"
+    return (f"Probe FAILED: of {many}, {' and '.join(wrong)}.", True) if wrong else (f"Probe OK: {many}.", False)
+
+
+async def _replica(upstream: Upstream, deployment: Deployment, url: str, arms: Collection[Arm]) -> _Told:
     where = f"Probed {deployment.name} at {url}: "
+    questions = Questions(upstream, deployment, url)
     try:
-        facts = await Questions(upstream, deployment, url).facts()
+        if not deployment.probe:
+            if await questions.lists() is False and deployment.family.engine != "hosted":
+                return _Told("other", [f"{where}it does not serve the model {deployment.model!r}."])
+            return _Told("right", [f"{where}it can be reached; what it does with efforts was not asked."])
+        facts = await questions.facts()
     except GatewayError as error:
-        return [f"{where}it cannot be probed: {error.message}"], False
-    found = list(disagreements(facts, deployment))
+        return _Told("unreachable", [f"{where}it cannot be probed: {_why(error)}"])
     family = deployment.family.name
+    found = [f"  {one.what}: {one.told}" for one in disagreements(facts, deployment)]
+    found += [f"  family: {line}" for line in _out_of_place(facts, deployment, arms)]
     if not found:
-        return [f"{where}as family {family} says; {_seen(facts, deployment)}."], False
-    lines = [f"  {one.what}: {one.told}" for one in found]
-    return [f"{where}it is not what family {family} says; {_seen(facts, deployment)}.", *lines], True
+        return _Told("right", [f"{where}as family {family} says; {_seen(facts, deployment)}."])
+    return _Told("other", [f"{where}it is not what family {family} says; {_seen(facts, deployment)}.", *found])
+
+
+def _why(error: GatewayError) -> str:
+    """With the system's own words, where there are any."""
+    cause: BaseException | None = error.__cause__
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno):
+        cause = getattr(cause, "os_error", None) or cause.__cause__
+    if not isinstance(cause, OSError) or cause.errno is None:
+        return error.message
+    words = os.strerror(cause.errno) if cause.errno > 0 and not cause.filename else cause.strerror or str(cause)
+    if not isinstance(error, BackendUnreachable) and not cause.strerror:
+        return error.message
+    return f"{error.message.removesuffix('.')}: {words} (errno {cause.errno})."
+
+
+def _out_of_place(facts: Facts, deployment: Deployment, arms: Collection[Arm]) -> Iterable[str]:
+    """A model without a switch has one place: it thinks, or it does not."""
+    if deployment.family.hybrid or facts.thinks_on is None:
+        return
+    if facts.thinks_on and any(arm.none is deployment for arm in arms):
+        yield "it thinks, and is to answer without thinking"
+    if not facts.thinks_on and any(arm.think is deployment for arm in arms):
+        yield "it does not think, and is to think"
 
 
 def _seen(facts: Facts, deployment: Deployment) -> str:

@@ -6,11 +6,15 @@ Nothing heavy is imported here before the number of threads is set: BLAS reads i
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import socket
 import sys
 from pathlib import Path
 
+from gateway import logs
+
+log = logging.getLogger("thinkgate.engine")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 BACKLOG = 1024
 # How long the decoding thread may keep the interpreter before the HTTP side gets its turn, in seconds.
@@ -36,6 +40,7 @@ def run(
     thinking budgets: they are `kept`, `ignored` or `refused`. Exits with 1 and one line on stderr
     when it cannot start.
     """
+    logs.begin()
     try:
         _serve(host, port, weights, max_batch, max_queue, budgets)
     except CannotStart as error:
@@ -68,11 +73,13 @@ def _serve(host: str, port: int, weights: Path | None, max_batch: int, max_queue
             self.should_exit = True
 
     def broken() -> None:
-        print("thinkgate engine: decoding failed, the engine stops", file=sys.stderr)
+        log.error("decoding failed, the engine stops")
         server.end()
 
     app = create_app(Engine(models, max_queue, broken), budgets)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, backlog=BACKLOG, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, backlog=BACKLOG, timeout_graceful_shutdown=2
+    )
     server = Server(config)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from gateway import build, exposure
+from gateway import build, exposure, records, storage
 from gateway.api.routers import Reload
 from gateway.app import Parts, create_app, make_parts, response_store
 from gateway.backends.pace import paces
@@ -46,6 +46,8 @@ def serve(load: Load, workers: int = 1) -> None:
     host, port = listener.getsockname()[:2]
 
     def ready() -> None:
+        for line in stored(settings):
+            print(line)
         print(f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})", flush=True)
 
     def changed_settings() -> tuple[Settings, dict[str, str]]:
@@ -89,6 +91,15 @@ def serve(load: Load, workers: int = 1) -> None:
 
             first = share(keep(settings), workers).model_dump_json()
             Workers(_worker, first, listener, workers, again, ready).run()
+
+
+def stored(settings: Settings) -> Iterator[str]:
+    """Where this gateway keeps things, a line each, by paths that hold wherever they are read."""
+    yield f"thinkgate keeps records in {settings.records.path.absolute()}"
+    if settings.access.required or settings.admin is not None:
+        yield f"thinkgate keeps API keys in {settings.access.path.absolute()}"
+    if settings.responses.store:
+        yield f"thinkgate keeps responses in {settings.responses_path.absolute()}"
 
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
@@ -144,6 +155,8 @@ def _validate(settings: Settings) -> dict[str, str]:
     deployments = build.deployments(settings)
     build.fallbacks(settings, deployments)
     catalogue = build.catalogue(settings, deployments, paces(deployments.values()))
+    storage.look(settings)
+    records.make(settings.records.path)
     build.door(settings.access, lambda why: None).close()
     build.seal(settings)
     with closing(response_store(settings)) as store:

@@ -33,6 +33,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                log_config=None,  # the process has set up its own
                 access_log=False,  # the records say more
                 log_level="error",  # a stranger's broken HTTP is not worth a line
                 http=limited(settings),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +17,11 @@ from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from gateway import logs
 from gateway.errors import ConfigError
 from gateway.metrics import SHARED_FOLDER
+
+log = logging.getLogger("thinkgate")
 
 # A worker: it serves on the socket with the settings, and calls the third when it does.
 Target = Callable[[str, socket.socket, Callable[[], None]], None]
@@ -177,7 +180,7 @@ class Workers:
         if self._proven is None:
             raise ConfigError([f"a worker ended with status {worker.process.exitcode} before it served"])
         if worker.generation > self._proven[0]:
-            _say("no worker can start with the new configuration: the old one stays")
+            log.error("no worker can start with the new configuration: the old one stays")
             self._generation, self._settings = self._proven
             return
         self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
@@ -188,8 +191,8 @@ class Workers:
             self._settings = self._reload()
         except ConfigError as error:
             for fault in error.faults:
-                _say(fault)
-            _say("the old configuration stays")
+                log.error("%s", fault)
+            log.error("the old configuration stays")
             return
         self._generation += 1
 
@@ -203,15 +206,12 @@ def _spoke(worker: Worker) -> bool:
     return True
 
 
-def _say(line: str) -> None:
-    print(f"thinkgate: {line}", file=sys.stderr, flush=True)
-
-
 def _work(target: Target, settings: str, listener: socket.socket, watched: Connection, tell: Connection) -> None:
     def stop_with_parent() -> None:
         wait([watched])
         os.kill(os.getpid(), signal.SIGTERM)
 
+    logs.begin()
     # It goes to the whole terminal; only the first process acts on it.
     if RENEW is not None:
         signal.signal(RENEW, signal.SIG_IGN)

@@ -37,7 +37,8 @@ def test_a_deployment_is_what_its_family_says(backend: Backend) -> None:
     settings = parse(_table(backend, probe=True))
     lines, disagrees = told.probe(build.deployments(settings).values())
     assert lines == [
-        f"Probed tiny at {backend.url}/v1: as family qwen3 says; it keeps budgets itself; it reports thinking tokens."
+        f"Probed tiny at {backend.url}/v1: as family qwen3 says; it keeps budgets itself; it reports thinking tokens.",
+        "Probe OK: 1 backend asked.",
     ]
     assert not disagrees
 

@@ -106,7 +106,11 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "256 of it are kept for the answer.",
         "an answer may take 2000 tokens beside its thinking budget.",
     ):
-        assert line in done.stdout
+        assert line in " ".join(done.stdout.split())
+    assert done.stdout.startswith("OK: 4 deployments and 3 models can be served.\n"), "the verdict comes first"
+    assert [
+        line for line in done.stdout.splitlines() if len(line) > 80 and "http" not in line and "/" not in line
+    ] == []
 
 
 FAULTS: list[tuple[str, str, str]] = [
@@ -119,6 +123,22 @@ FAULTS: list[tuple[str, str, str]] = [
     ("weight = 3", "wieght = 3", "models.tried.arms.two.wieght: unknown key. Did you mean 'weight'?"),
     ('family = "qwen3"', 'family = "qwen33"', "deployments.hybrid.family: 'qwen33' is unknown. Did you mean 'qwen3'?"),
     ("http://gpu-1:8000", "gpu-1:8000", "deployments.hybrid.url: 'gpu-1:8000/v1' is no http or https URL"),
+    ("http://gpu-1:8000", "http://gpu-1:80000", "deployments.hybrid.url: 'http://gpu-1:80000/v1' is no http or https"),
+    (
+        "http://gpu-1:8000/v1",
+        "http://gpu-1/v1?key=k",
+        "deployments.hybrid.url: 'http://gpu-1/v1?key=k' has more than a",
+    ),
+    (
+        "http://gpu-1:8000/v1",
+        "http://gpu-1:8000/v1/chat/completions",
+        "deployments.hybrid.url: 'http://gpu-1:8000/v1/chat/completions' ends in /chat/completions, which the gateway",
+    ),
+    (
+        "http://gpu-1:8000/v1",
+        "http://gpu-1:8000/v1/messages/",
+        "ends in /messages, which the gateway adds: 'http://gpu",
+    ),
     ('router = "constant"', 'router = "no/such/router"', "models.merged.router: "),
     (
         'deployment = "hybrid"\nrouter',
@@ -193,3 +213,12 @@ def test_the_command_line_overrides_the_file(config: Path) -> None:
     chosen = override(load(config), host="0.0.0.0", port=9, records=Path("x.db"))
     assert (chosen.server.host, chosen.server.port, chosen.records.path) == ("0.0.0.0", 9, Path("x.db"))
     assert override(chosen) == chosen
+
+
+def test_what_is_hardly_meant_is_warned_of(config: Path) -> None:
+    config.write_text(CONFIG.replace("max_answer_tokens = 2000", 'router = "tiny"'), "utf-8")
+    said = list(explain(load(config)))
+    assert said[0] == "OK: 4 deployments and 3 models can be served, with 1 warning."
+    assert said[1] == "  WARNING: models.split.router: a client policy never asks a router; a dial policy does."
+    config.write_text(CONFIG.replace('router = "constant"', 'router = "tiny"'), "utf-8")
+    assert list(explain(load(config)))[1].startswith("  WARNING: models.merged.router: it knows nothing of some deplo")

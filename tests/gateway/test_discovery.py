@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 
 from gateway import build
 from gateway.app import make_parts
+from gateway.backends.pace import paces
 from gateway.commands.engine_process import EngineProcess
 from gateway.discovery import told
 from gateway.discovery.discovery import Discovery, Pace
 from gateway.settings import parse
 from tests.gateway.conftest import Start, table
+from tests.gateway.fault_scripts import refuses
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, delta
 from tests.gateway.test_check import run
@@ -111,9 +114,13 @@ IN_FIELD = "budgets in 'thinking_token_budget'"
 AS_IT_SHOULD = "as family qwen3 says; it keeps budgets itself; it reports thinking tokens."
 
 
+def _right(url: str) -> tuple[list[str], bool]:
+    return [f"Probed dep at {url}: {AS_IT_SHOULD}", "Probe OK: 1 backend asked."], False
+
+
 def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> None:
     backend.script = Manner()
-    assert _probe(backend.url, max_context=4096) == ([f"Probed dep at {backend.url}: {AS_IT_SHOULD}"], False)
+    assert _probe(backend.url, max_context=4096) == _right(backend.url)
     chats = [request for request in backend.requests if request.path.endswith("/chat/completions")]
     assert len(chats) == len(backend.requests) == 4
     assert all(request.body["max_tokens"] <= 32 for request in chats)
@@ -157,25 +164,30 @@ def test_disagreements_are_told(backend: ScriptedBackend, manner: Manner, expect
     backend.script = manner
     lines, disagree = _probe(backend.url, max_context=4096)
     assert disagree
-    assert lines[1:] == [f"  {line}" for line in expected]
+    assert lines[1:-1] == [f"  {line}" for line in expected]
+    assert lines[-1] == "Probe FAILED: of 1 backend asked, 1 not what the configuration says."
 
 
 def test_an_engine_that_ends_thoughts_a_token_late_keeps_budgets(backend: ScriptedBackend) -> None:
     backend.script = Manner(late=1)
-    assert _probe(backend.url) == ([f"Probed dep at {backend.url}: {AS_IT_SHOULD}"], False)
+    assert _probe(backend.url) == _right(backend.url)
 
 
 def test_token_ids_that_are_refused_say_nothing_of_the_budget(backend: ScriptedBackend) -> None:
     backend.script = Manner(ids=False)
-    assert _probe(backend.url) == ([f"Probed dep at {backend.url}: {AS_IT_SHOULD}"], False)
+    assert _probe(backend.url) == _right(backend.url)
 
 
 @pytest.mark.parametrize("status", [401, 429, 503])
-def test_who_cannot_be_asked_does_not_disagree(backend: ScriptedBackend, status: int) -> None:
+def test_who_cannot_be_asked_fails(backend: ScriptedBackend, status: int) -> None:
     backend.script = Manner(status=status)
-    lines, disagree = _probe(backend.url)
-    assert lines == [f"Probed dep at {backend.url}: it cannot be probed: It answered {status}."]
-    assert not disagree
+    assert _probe(backend.url) == (
+        [
+            f"Probed dep at {backend.url}: it cannot be probed: It answered {status}.",
+            "Probe FAILED: of 1 backend asked, 1 cannot be used.",
+        ],
+        True,
+    )
 
 
 def test_hosted_apis_and_unknown_families_are_not_asked(backend: ScriptedBackend) -> None:
@@ -274,6 +286,41 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
     assert asked == ["hybrid"]
 
 
+def test_one_that_is_not_probed_must_be_there(backend: ScriptedBackend) -> None:
+    backend.script = Manner()
+    there = f"Probed dep at {backend.url}: it can be reached; what it does with efforts was not asked."
+    for fields in ({"family": "plain", "probe": None}, {"probe": False}):
+        assert _probe(backend.url, **fields) == ([there, "Probe OK: 1 backend asked."], False)
+        lines, failed = _probe("http://127.0.0.1:9", **fields)
+        assert failed and "http://127.0.0.1:9/v1: it cannot be probed: The backend dep cannot be reached:" in lines[0]
+        assert lines[0].endswith(": Connection refused (errno 111).")
+        lines, failed = _probe(backend.url, **fields, model="another")
+        assert failed and lines[0].endswith("it does not serve the model 'another'.")
+    assert not [request for request in backend.requests if request.path.endswith("/chat/completions")]
+
+
+def test_an_address_with_nothing_behind_it_fails(backend: ScriptedBackend) -> None:
+    for status, probe in product((404, 405), (True, False)):
+        backend.script = refuses(status)
+        lines, failed = _probe(backend.url, probe=probe)
+        assert failed and backend.url in lines[0] and str(status) in " ".join(lines), lines
+
+
+def test_a_family_that_is_wrong_fails(backend: ScriptedBackend) -> None:
+    """Of one without a switch, the place says what the model does."""
+    for thinks, side in ((True, "none"), (False, "think")):
+        backend.script = Manner(default=thinks, on=thinks)
+        policy = {"kind": "fixed", "effort": "none" if side == "none" else "max"}
+        deployment = {"url": backend.url, "model": MODEL, "family": "qwen3-2507", "probe": True}
+        chosen = parse({"deployments": {"dep": deployment}, "models": {"pub": {side: "dep", "policy": policy}}})
+        known = build.deployments(chosen)
+        arms = [arm for model in build.catalogue(chosen, known, paces(known.values())) for arm in model.arms]
+        lines, failed = told.probe(known.values(), arms)
+        assert failed and lines[1].startswith(
+            "  family: it thinks, and" if thinks else "  family: it does not think"
+        ), lines
+
+
 def test_the_key_of_the_deployment_is_sent(
     backend: ScriptedBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,7 +336,7 @@ def test_check_can_probe(tmp_path: Path, engine: str) -> None:
         for url, status, words in (
             (engine, 0, AS_IT_SHOULD),
             (limitless.url(), 1, "budget: it ignores budgets in 'thinking_token_budget'"),
-            ("http://127.0.0.1:9", 0, "it cannot be probed: The backend tiny cannot be reached."),
+            ("http://127.0.0.1:9", 1, "The backend tiny cannot be reached: Connection refused (errno 111)."),
         ):
             config.write_text(
                 f'deployments.tiny = {{ url = "{url}", family = "qwen3" }}\nmodels.m = {{ deployment = "tiny" }}\n',
@@ -297,4 +344,6 @@ def test_check_can_probe(tmp_path: Path, engine: str) -> None:
             )
             done = run("check", "--probe", config, cwd=tmp_path)
             assert (done.returncode, done.stderr) == (status, "")
-            assert words in done.stdout
+            assert words in " ".join(done.stdout.split()) and url in done.stdout
+            assert done.stdout.splitlines()[-1].startswith("Probe FAILED: " if status else "Probe OK: ")
+            assert [line for line in done.stdout.splitlines() if len(line) > 80] == []

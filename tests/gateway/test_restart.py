@@ -111,10 +111,11 @@ def test_a_new_configuration_is_served_and_a_wrong_one_changes_nothing(
         until(lambda: "the old configuration stays" in gateway.errors())
         assert "server.keepalive_ss: unknown key. Did you mean 'keepalive_s'?" in gateway.errors()
         assert models() == {"pub"}
-        # A fault that only a worker can find: the records cannot lie there.
+        # A fault that only a worker can find: no segment of the records can be made there.
         write_config(config, backend.url)
         (tmp_path / "secret").write_text("a secret of more than sixteen letters", "utf-8")
-        elsewhere = f'records.path = "{config}/records.db"\nsigning.key_file = "{tmp_path}/secret"\n'
+        (tmp_path / "odd.db.spool").symlink_to("/proc")
+        elsewhere = f'records.path = "odd.db"\nsigning.key_file = "{tmp_path}/secret"\n'
         config.write_text(f"{elsewhere}responses.store = false\n{config.read_text('utf-8')}", "utf-8")
         gateway.popen.send_signal(signal.SIGHUP)
         until(lambda: "no worker can start with the new configuration: the old one stays" in gateway.errors())

@@ -1,0 +1,30 @@
+"""Lines for people: of 80 columns, whatever the terminal has, so that they can be pasted anywhere."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import click
+
+COLUMNS = 80
+
+
+def fit(line: str) -> str:
+    """The line, broken between words; what goes on is indented. A path or a URL stays in one piece, however long."""
+    if len(line) <= COLUMNS:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(line, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def say(text: str = "", err: bool = False) -> None:
+    """Print it, line by line, each within the columns."""
+    for line in text.split("\n"):
+        click.echo(fit(line), err=err)
+
+
+def stored(what: str, path: Path) -> None:
+    """Say where something went, by a path that holds wherever it is read, on a line of its own."""
+    say(f"{what} in", err=True)
+    say(f"  {path.absolute()}", err=True)

@@ -1,0 +1,92 @@
+"""Files that the gateway keeps things in, and that are something else: told at the start, by name."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import records, storage
+from gateway.errors import ConfigError
+from gateway.settings import Settings, parse
+from tests.gateway.test_check import CONFIG, run
+
+
+def _settings(folder: Path, **more: Any) -> Settings:
+    return parse(
+        {
+            "access": {"required": True},
+            "deployments": {"d": {"url": "http://x", "family": "qwen3"}},
+            "models": {"m": {"deployment": "d"}},
+            **more,
+        },
+        folder,
+    )
+
+
+def _fault(settings: Settings) -> str:
+    with pytest.raises(ConfigError) as caught:
+        storage.look(settings)
+    assert len(caught.value.faults) == 1, caught.value.faults
+    return caught.value.faults[0]
+
+
+DATABASES = {
+    "records.path": "thinkgate.db",
+    "access.path": "thinkgate-keys.db",
+    "responses.path": "thinkgate.db.responses",
+}
+
+
+def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
+    for key, name in DATABASES.items():
+        folder = tmp_path / key
+        folder.mkdir()
+        path = folder / name
+        path.write_text("Dear diary, today I have not thought much, and it was a good day all the same.\n" * 20)
+        assert _fault(_settings(folder)) == f"{key}: {path} cannot be used: file is not a database"
+        path.unlink()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE diary (day TEXT)")
+        assert _fault(_settings(folder)).startswith(f"{key}: {path} is a database of something else: it has no table ")
+        path.unlink()
+        path.mkdir()
+        assert _fault(_settings(folder)) == f"{key}: {path} cannot be used: it is no file"
+    for key, name, what in (
+        ("access.path", "thinkgate-keys.db.usage", "holds no counters of Thinkgate"),
+        ("records.path", "thinkgate.db.spool", "is no folder"),
+        ("signing", "thinkgate.db.key", "holds no secret of Thinkgate"),
+    ):
+        path = tmp_path / name
+        path.write_text("Dear diary")
+        assert _fault(_settings(tmp_path)) == f"{key}: {path} {what}"
+        path.unlink()
+
+
+def test_one_file_is_not_for_two_things(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "all.db")
+    chosen = _settings(tmp_path, records={"path": "all.db"}, access={"required": True, "path": "link.db"})
+    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is what records.path names, too")
+
+
+def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
+    chosen = _settings(tmp_path)
+    storage.look(chosen)
+    assert not list(tmp_path.iterdir())
+    records.make(chosen.records.path)
+    storage.look(chosen)
+    with pytest.raises(ConfigError, match=r"records\.path: /proc/thinkgate/records\.db cannot be used"):
+        records.make(Path("/proc/thinkgate/records.db"))
+
+
+def test_serving_and_checking_end_at_once_with_one_line(tmp_path: Path) -> None:
+    config, path = tmp_path / "thinkgate.toml", tmp_path / "thinkgate.db"
+    config.write_text(CONFIG, "utf-8")
+    path.write_bytes(bytes(range(256)) * 20)
+    for arguments in (["check"], ["serve", "--port", "0", "--config"]):
+        done = run(*arguments, config, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"thinkgate: records.path: {path} cannot be used: file is not a database\n"
