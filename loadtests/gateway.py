@@ -35,7 +35,8 @@ deployment = "backend"
 policy = {{ kind = "dial", dial = 0.65, budgets = [8, 16, 32, 64, 128, 256], default_effort = 64, probe = "always" }}
 router = "tiny"
 """
-PATIENCE_S = 60
+# For a start; it takes seconds, but on a busy machine.
+PATIENCE_S = 300
 _READY = re.compile(r"thinkgate ready on http://[^ ]*:(\d+)")
 
 

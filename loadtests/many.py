@@ -95,7 +95,10 @@ class Held:
 async def hold(
     target: Target, streams: int, seconds: float, every_s: float = 0.2, life_s: tuple[float, float] = (10, 30)
 ) -> Held:
-    """Keep `streams` streams open for `seconds`, a chunk on each `every_s`; one that ends is followed by another."""
+    """Keep `streams` streams open for `seconds`, a chunk on each `every_s`; one that ends is followed by another.
+
+    At least so many are begun, however late a busy machine comes to it.
+    """
     held = Held(streams)
     deadline = time.monotonic() + seconds
 
@@ -103,7 +106,8 @@ async def hold(
         rng = random.Random(index)
         await asyncio.sleep(rng.uniform(0, min(RAMP_S, seconds / 2)))
         connection: Connection | None = None
-        while (left := deadline - time.monotonic()) > every_s:
+        left = deadline - time.monotonic()
+        while True:
             chunks = max(1, int(min(rng.uniform(*life_s), left) / every_s))
             try:
                 if connection is None or not connection.open:
@@ -113,6 +117,9 @@ async def hold(
                 held.errors[str(error) or type(error).__name__] += 1
                 connection = None
                 await asyncio.sleep(every_s)
+            left = deadline - time.monotonic()
+            if left <= every_s:
+                break
         if connection is not None:
             connection.close()
 

@@ -6,6 +6,7 @@ web stack. It holds the exact versions of `.requirements/vllm.txt`; a second cal
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -44,6 +45,11 @@ def why_not_here() -> str | None:
 def is_ready(environment: Path = ENVIRONMENT) -> bool:
     site = _site_packages(environment)
     return site is not None and _alias(site).is_dir() and not missing(LOCK, site) and _has_torch(site)
+
+
+def variables() -> dict[str, str]:
+    """For a process of its Python. What it imports is kept compiled: that is most of what starting vLLM costs."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def ensure(environment: Path = ENVIRONMENT) -> Path:

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.serving.ports import free_port
-from loadtests.gateway import thinkgate
+from loadtests.gateway import PATIENCE_S, thinkgate
 from loadtests.peers.install import NotInstalled, version
 from loadtests.peers.rivals import RIVALS, Place, Rival
 from loadtests.peers.target import Target
@@ -64,12 +63,18 @@ def left_out(cases: Sequence[Case], peers: Path, names: Sequence[str] | None) ->
 
 
 def _floor(stack: ExitStack, upstream: Upstream, folder: Path) -> Case:
-    port = free_port()
-    command = [sys.executable, str(ROOT / "loadtests/peers/floor.py"), upstream.url, str(port)]
+    command = [sys.executable, str(ROOT / "loadtests/peers/floor.py"), upstream.url]
     process = stack.enter_context(Process(command, folder, name=FLOOR))
-    target = Target(port)
-    process.wait_until(_answers(target), 30)
+    process.wait_until(lambda: _listens(process), PATIENCE_S)
+    target = Target(_listens(process))
+    process.wait_until(_answers(target), PATIENCE_S)
     return Case(FLOOR, target, process, "FastAPI + aiohttp, nothing else", target)
+
+
+def _listens(process: Process) -> int:
+    """The port that it says it listens on; 0 until it has said so."""
+    told = [line.split()[1] for line in process.said().splitlines() if line.startswith("listening ")]
+    return int(told[0]) if told else 0
 
 
 def _rival(rival: Rival, stack: ExitStack, upstream: Upstream, folder: Path, peers: Path) -> list[Case]:

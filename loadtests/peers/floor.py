@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,5 +40,15 @@ def create_app(backend: str) -> FastAPI:
     return app
 
 
+def main() -> None:
+    """On a port that the system gives, which is said."""
+    # With its protocol, as asyncio would else let small answers wait for each other.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        print(f"listening {listener.getsockname()[1]}", flush=True)
+        config = uvicorn.Config(create_app(sys.argv[1]), access_log=False, log_level="error")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
 if __name__ == "__main__":
-    uvicorn.run(create_app(sys.argv[1]), port=int(sys.argv[2]), access_log=False, log_level="error")
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -11,17 +12,22 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.serving.ports import free_port
-from tests.vllm_env import ENVIRONMENT, ensure
+from tests.vllm_env import ENVIRONMENT, ensure, variables
 
 # Three that start at once share two cores with the tests that need none of them.
 READY_WITHIN_S = 600.0
 STOPPED_WITHIN_S = 30.0
 LOG_TAIL = 4000
+# Of all sequences that run at once, at their full length.
+CACHE_BYTES = 1 << 28
 
 
 class VllmServer:
-    """Serves one model folder as `name` on a free port. `url` ends without a slash and without /v1."""
+    """Serves one model folder as `name` on a port of its own. `url` ends without a slash and without /v1.
+
+    It computes in float32, as the embedded engine does: bfloat16 is rounded by each processor in its own way, and the
+    answers of the two could be compared only loosely.
+    """
 
     def __init__(
         self, folder: Path, name: str, log: Path, environment: Path = ENVIRONMENT, thinks: bool = True
@@ -29,7 +35,11 @@ class VllmServer:
         """`thinks`: whether the model has thoughts to be told from its answers; one that has none needs no parser."""
         self._folder, self._name, self._log, self._environment = folder, name, log, environment
         self._thinks = thinks
-        self._port = free_port()
+        # Bound for as long as vLLM may need it, so that nobody else is given the port. vLLM shares it, and listens.
+        self._port_held = socket.socket()
+        self._port_held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._port_held.bind(("127.0.0.1", 0))
+        self._port: int = self._port_held.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
@@ -56,6 +66,7 @@ class VllmServer:
 
     def stop(self) -> None:
         """Ask it to end, then make its whole process group end. Safe to call twice."""
+        self._port_held.close()
         if self._process is None:
             return
         self._process.terminate()
@@ -71,23 +82,27 @@ class VllmServer:
         return [
             str(self._environment / "bin" / "vllm"), "serve", str(self._folder),
             "--host", "127.0.0.1", "--port", str(self._port), "--served-model-name", self._name,
-            "--max-model-len", "2048", "--max-num-seqs", "32", "--dtype", "bfloat16", "--enforce-eager",
+            "--max-model-len", "2048", "--max-num-seqs", "32", "--dtype", "float32", "--enforce-eager",
+            "--kv-cache-memory-bytes", str(CACHE_BYTES),
             "--enable-auto-tool-choice", "--tool-call-parser", "hermes",
             *(("--reasoning-parser", "qwen3") if self._thinks else ()),
         ]  # fmt: skip
 
     def _variables(self) -> dict[str, str]:
-        """One OpenMP thread, bound to no core: with more, every barrier waits for whatever else the machine does."""
-        variables = {
-            **os.environ,
-            "VLLM_CPU_KVCACHE_SPACE": "1",
+        """One OpenMP thread, bound to no core: with more, every barrier waits for whatever else the machine does.
+
+        The worker lives in the process of its engine: a process more would import all of vLLM once more.
+        """
+        chosen = {
+            **variables(),
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "OMP_NUM_THREADS": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "HF_HUB_OFFLINE": "1",
         }
         openmp = self._environment / "lib" / "libiomp5.so"
-        return {**variables, "LD_PRELOAD": str(openmp)} if openmp.exists() else variables
+        return {**chosen, "LD_PRELOAD": str(openmp)} if openmp.exists() else chosen
 
     def _is_healthy(self) -> bool:
         try:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,9 @@ def path(name: str) -> Path:
     return FOLDER / f"{name}.json"
 
 
+@cache
 def read(name: str) -> dict[str, Any]:
+    """The fixture of a family; everybody's, so nobody changes it."""
     recorded: dict[str, Any] = json.loads(path(name).read_text("utf-8"))
     return recorded
 

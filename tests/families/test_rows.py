@@ -111,10 +111,12 @@ def test_no_thinking_is_told_or_said_to_be_impossible(name: str, engine: str) ->
 
 
 @ROWS
-@pytest.mark.parametrize("asked", ASKED)
-def test_what_is_told_is_legal(name: str, engine: str, asked: str) -> None:
-    row = family(name, engine)
-    seen = recorded(name, engine)["asked"][asked]
+def test_what_is_told_is_legal(name: str, engine: str) -> None:
+    for asked in ASKED:
+        is_legal(asked, family(name, engine), recorded(name, engine)["asked"][asked])
+
+
+def is_legal(asked: str, row: Family, seen: Mapping[str, Any]) -> None:
     told = seen["told"]
     if row.passes_through:
         assert told == ASKED[asked]
@@ -137,10 +139,12 @@ def test_what_is_told_is_legal(name: str, engine: str, asked: str) -> None:
 
 
 @ROWS
-@pytest.mark.parametrize(("asked", "wanted"), [("3 tokens", 3), ("3000 tokens", 3000)])
-def test_a_budget_is_told_within_what_is_legal(name: str, engine: str, asked: str, wanted: int) -> None:
-    row = family(name, engine)
-    seen = recorded(name, engine)["asked"][asked]
+def test_a_budget_is_told_within_what_is_legal(name: str, engine: str) -> None:
+    for wanted in (3, 3000):
+        is_within(wanted, family(name, engine), recorded(name, engine)["asked"][f"{wanted} tokens"])
+
+
+def is_within(wanted: int, row: Family, seen: Mapping[str, Any]) -> None:
     if row.budget_field is None or row.on is None:
         assert value_in(seen["told"], row.budget_field) is None
         assert row.passes_through or seen["notes"], "that it was not told is said"
@@ -151,10 +155,12 @@ def test_a_budget_is_told_within_what_is_legal(name: str, engine: str, asked: st
 
 
 @ROWS
-@pytest.mark.parametrize("asked", LEVELS)
-def test_what_cannot_be_told_is_said_and_refused_by_a_strict_model(name: str, engine: str, asked: str) -> None:
-    row = family(name, engine)
-    seen = recorded(name, engine)["asked"][asked]
+def test_what_cannot_be_told_is_said_and_refused_by_a_strict_model(name: str, engine: str) -> None:
+    for asked in LEVELS:
+        is_said_and_refused(asked, family(name, engine), recorded(name, engine)["asked"][asked])
+
+
+def is_said_and_refused(asked: str, row: Family, seen: Mapping[str, Any]) -> None:
     if row.passes_through:
         assert "refused_strictly" not in seen
         return

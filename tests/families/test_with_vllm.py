@@ -93,7 +93,7 @@ def vllm() -> dict[str, Any]:
         input=json.dumps({"families": families, "parsers": sorted({*PARSERS.values()})}),
         capture_output=True,
         text=True,
-        timeout=300,
+        env=vllm_env.variables(),
     )
     assert done.returncode == 0, done.stderr[-2000:]
     said: dict[str, Any] = json.loads(done.stdout[done.stdout.index('{"families"') :])

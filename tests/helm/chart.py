@@ -48,7 +48,7 @@ class Chart:
         environment = {"HOME": str(self.folder), "PATH": ""}
         before, after = ([arguments[0]], arguments[1:]) if verb == "template" else ([], arguments)
         command = [str(self.helm), verb, *before, str(CHART), *after]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Refused(done.stdout + done.stderr)
         return done.stdout

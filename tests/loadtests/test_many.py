@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import pytest
 
@@ -57,8 +58,10 @@ async def test_streams_are_held_counted_and_timed() -> None:
     with Upstream() as upstream:
         held = await hold(Target(upstream.port), 20, seconds=1.0, every_s=0.05, life_s=(0.2, 0.4))
     assert held.errors == {} and held.whole >= 20
-    assert 100 < held.chunks <= 20 * 20
-    assert 0 <= (held.late_ms(0.5) or -1) < 10_000
+    assert held.whole <= held.chunks <= held.whole * 0.4 / 0.05
+    late = held.late_ms(0.5)
+    # The time in a chunk is rounded to a microsecond.
+    assert late is not None and late > -0.01
 
 
 async def test_what_is_no_stream_is_an_error() -> None:
@@ -72,10 +75,14 @@ async def test_what_is_no_stream_is_an_error() -> None:
 
 async def test_the_backends_own_time_is_not_counted() -> None:
     with Upstream() as upstream:
+        begun = time.monotonic()
         beyond, errors = await latencies(Target(upstream.port), connections=5, n=20)
+        passed = time.monotonic() - begun
     assert errors == {} and len(beyond) == 20
     # Timers may fire a tick early.
-    assert all(-0.002 < seconds < 10 for seconds in beyond)
+    assert min(beyond) > -0.002
+    # Each of the five was busy for no longer than all took, and the backend kept them for 50 ms each time.
+    assert sum(beyond) < 5 * passed - 20 * 0.05
 
 
 def test_one_after_the_other() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from gateway.serving.ports import free_port
 from loadtests.peers.bars import bars
 from loadtests.peers.cases import Case
 from loadtests.peers.fidelity import ROWS, check
@@ -20,7 +20,21 @@ from loadtests.peers.rivals import RIVALS, Rival, litellm
 from loadtests.peers.target import Target
 from loadtests.peers.upstream import Upstream
 from loadtests.processes import Process
+from tests.patience import PATIENCE_S
 
+# A thread that uses a tenth of a second of CPU and ends, in a process that does not.
+BUSY_THREAD = """
+import threading, time
+def work():
+    begun = time.thread_time()
+    while time.thread_time() < begun + 0.1:
+        pass
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print("done", flush=True)
+threading.Event().wait()
+"""
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="CPU times of processes are read from /proc")
 
 
@@ -29,7 +43,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     file = tmp_path_factory.mktemp("peers") / "peers.json"
     size = ["--requests", "60", "--rounds", "1", "--stream-seconds", "0"]
     command = [sys.executable, "-m", "loadtests", "peers", "--no-rivals", *size, "--json", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     assert all(row["name"] in done.stdout for row in found["rows"])
@@ -42,7 +56,7 @@ def test_every_proxy_is_measured(figures: dict[str, Any]) -> None:
     assert (direct["cpu_ms_request"], direct["added_alone_p50_ms"]) == (0, 0)
     assert [row["name"] for row in rows] == ["floor", "thinkgate", "thinkgate, effort named by the client"]
     for row in rows:
-        assert row["cpu_ms_request"] > 0 and row["cpu_ms_stream"] > 0 and 0 < row["rss_idle_mib"] < 300
+        assert row["cpu_ms_request"] > 0 and row["cpu_ms_stream"] > 0 and row["rss_idle_mib"] > 0
         assert 0 < row["p50_ms"] <= row["p99_ms"] and row["errors_at_once"] == {}
 
 
@@ -80,9 +94,10 @@ def test_the_direct_way_loses_nothing_but_what_only_a_proxy_can_do() -> None:
 
 def test_who_does_not_answer_is_left_out_and_named() -> None:
     said: list[str] = []
-    with Upstream() as upstream:
+    with Upstream() as upstream, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # where nobody listens, nor anybody else can
         direct = Case("direct", Target(upstream.port), None, "")
-        gone = Case("gone", Target(free_port()), None, "")
+        gone = Case("gone", Target(nobody.getsockname()[1]), None, "")
         refusing = Case("refusing", Target(upstream.port, model="#status=500"), None, "")
         found, failed = measure([direct, gone, refusing], Size(10, 2, 0), said.append)
     assert list(found) == ["direct"] and len(found["direct"].alone) == 20
@@ -127,9 +142,7 @@ def test_an_installation_that_fails_says_why(tmp_path: Path) -> None:
 
 @linux
 def test_cpu_of_threads_that_have_ended_counts(tmp_path: Path) -> None:
-    work = "import threading\nt = threading.Thread(target=lambda: sum(range(4_000_000)))\nt.start()\nt.join()\n"
-    code = f"{work}print('done', flush=True)\nimport time\ntime.sleep(60)"
-    with Process([sys.executable, "-c", code], tmp_path) as process:
-        process.wait_until(lambda: "done" in process.said(), 30)
-        assert process.cpu_s() > 0.02
+    with Process([sys.executable, "-c", BUSY_THREAD], tmp_path) as process:
+        process.wait_until(lambda: "done" in process.said(), PATIENCE_S)
+        assert process.cpu_s() >= 0.1
         assert process.tree() == [process.pid] and process.files() >= 3 and process.rss_mib() > 1
