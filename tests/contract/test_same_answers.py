@@ -13,7 +13,7 @@ import pytest
 from gateway.commands.engine_process import EngineProcess
 from router_model.tasks import Prompt
 from tests.contract import ties
-from tests.contract.backend import MODEL, Backend
+from tests.contract.backend import INSTRUCT_MODEL, MODEL, THINKING_MODEL, Backend
 from tests.contract.conftest import WEIGHTS, Both
 from tests.contract.prompts import NO_THINKING, SUM, prompts
 
@@ -56,13 +56,15 @@ def _move(folder: Path, bits: int) -> None:
 
 async def test_other_weights_are_found_out(embedded_backend: Backend, tmp_path: Path) -> None:
     tasks = prompts(200)[:40]
-    moved = {"a-bit": 1, "far": 40}
+    # An engine serves three models, so here are three variants of one: unmoved, moved by a bit, and far.
+    moved = {MODEL: 0, INSTRUCT_MODEL: 1, THINKING_MODEL: 40}
     for name, bits in moved.items():
         _move(tmp_path / name, bits)
     with EngineProcess(weights=tmp_path) as process:
         url = process.url()
         forms = [NO_THINKING] * len(tasks)
-        bit, far = [await _compared(embedded_backend, Backend(n, url, n), tasks, forms) for n in moved]
+        same, bit, far = [await _compared(embedded_backend, Backend(n, url, n), tasks, forms) for n in moved]
+    assert same.reasons() == []
     assert "a log-probability differs" in bit.reasons()[-1]
     assert "differs and is no tie" in far.reasons()[0]
 
