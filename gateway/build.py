@@ -13,6 +13,7 @@ from gateway import policies, settings, settings_secrets
 from gateway.access.counters import Counters
 from gateway.access.door import Door, KeyedDoor, OpenDoor
 from gateway.access.keys import Keys
+from gateway.access.limits import Limits
 from gateway.backends.pace import Paces
 from gateway.catalogue import Catalogue, Model, levels_with
 from gateway.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
@@ -137,7 +138,10 @@ def keys(access: settings.Access) -> Keys:
 
 def door(access: settings.Access, refused: Callable[[str], None]) -> Door:
     """`refused` is told why, in one word, of every client without a valid key. ConfigError: as for `keys`."""
-    return KeyedDoor(keys(access), access.longest_thought, refused) if access.required else OpenDoor()
+    if not access.required:
+        return OpenDoor()
+    usual = Limits(max_parallel_requests=access.max_parallel_requests, max_bytes_in_flight=access.max_bytes_in_flight)
+    return KeyedDoor(keys(access), access.longest_thought, refused, usual, access.longest_answer)
 
 
 def seal(chosen: settings.Settings) -> Seal:

@@ -59,6 +59,7 @@ class Dispatch:
                 self._fell_back(plan.deployment.name)
                 exchange.leave(None)
                 exchange.plan = plan = stand_in(call, plan, deployment, terms, error.code, self._enforce)
+                exchange.visitor.take(call, plan)
         return await self._ask(exchange, call, plan)
 
     def is_open(self, deployment: Deployment) -> bool:

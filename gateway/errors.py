@@ -51,6 +51,8 @@ class GatewayError(Exception):
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
+    # Whether a backend may have been at work on the answer all the time.
+    may_have_run = False
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -201,6 +203,7 @@ class BackendUnreachable(BackendFailed):
 class BackendTimeout(BackendFailed):
     status = 504
     code = "backend_timeout"
+    may_have_run = True
 
 
 class StreamCut(BackendFailed):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.access.visitor import ANYBODY, NOTHING, Spent, Visitor
+from gateway.answers.counted import count
 from gateway.answers.end_text import parted
 from gateway.answers.seen import Seen
 from gateway.answers.teller import Teller
@@ -78,6 +79,7 @@ class Exchange:
     upstream_id: str | None = None
     kept: Kept | None = None
     seen: Seen = field(default_factory=Seen)
+    counted: Usage = field(default_factory=Usage)
     gate: Gate | None = None
     dispatched: float | None = None
     queued_s: float = 0.0
@@ -176,15 +178,31 @@ class Exchange:
 
     def settle(self) -> None:
         """Tell the visitor what was used. A backend that refused or failed at once has used nothing."""
-        ran = self.gate is not None and (self.error is None or self.first_token is not None)
-        if self.plan is not None:
-            prompt = self.usage.prompt_tokens or (self.call.prompt_tokens if self.call else 0)
-            spent = Spent(self.wasted, self.probed.cost(prompt)) if self.probed else NOTHING
-            self.visitor.settle(self.plan, self.usage, ran, spent)
+        call, plan = self.call, self.plan
+        if call is None or plan is None:
+            self.visitor.leave()
+            return
+        ran, unseen = self._ran(call), False
+        if ran:
+            broke_off = self.error is not None or self.client_gone
+            checked = None if broke_off else self.checked()
+            self.counted, unseen = count(call, plan, self.usage, self.seen, self.kept, checked)
+        prompt = self.usage.prompt_tokens or call.prompt_tokens
+        spent = Spent(self.wasted, self.probed.cost(prompt)) if self.probed else NOTHING
+        charged = self.visitor.settle(plan, self.counted if ran else Usage(0, 0, 0), unseen, spent)
+        if ran:
+            self.counted = charged
+
+    def _ran(self, call: Call) -> bool:
+        """Whether tokens may have been spent, also such as no backend told of."""
+        if self.gate is None or self.sent is None:
+            return False
+        late = self.error is not None and self.error.may_have_run and not call.stream
+        return self.error is None or late or self.seen.any or self.usage.completion_tokens is not None
 
     def _cost(self) -> float | None:
         """Dollars, with those of a probe that was thrown away; None where the backend did not tell the tokens."""
-        usage = self.usage
+        usage = self.counted
         if self.plan is None or usage.completion_tokens is None:
             return None
         prompt = usage.prompt_tokens or 0
@@ -208,7 +226,7 @@ class Exchange:
     def record(self) -> Record:
         """The one row of this request."""
         now = time.perf_counter()
-        call, decision, plan, usage = self.call, self.decision, self.plan, self.usage
+        call, decision, plan, usage = self.call, self.decision, self.plan, self.counted
         applied = plan.applied if plan else None
         notes, checked = self._notes(), self.checked()
         probed, probe = self.probed, self.probed.probe if self.probed else None

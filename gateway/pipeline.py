@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway import effort_router
 from gateway.abilities import Abilities
@@ -24,6 +24,7 @@ from gateway.families.passing import pass_on
 from gateway.metrics import Metrics
 from gateway.probes.prober import Prober, second
 from gateway.records import Records
+from gateway.refusals import Refusals
 from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure, Probe
 
 HUNG_UP = 499
@@ -47,6 +48,7 @@ class Pipeline:
     abilities: Abilities
     prober: Prober
     ids: Ids
+    refusals: Refusals = field(default_factory=Refusals)
 
     def begin(self, dialect: str, given_id: str | None, visitor: Visitor) -> Exchange:
         """Every exchange that begins must end in `close`, `fail` or `hang_up`: that is its one record.
@@ -125,7 +127,7 @@ class Pipeline:
             reply.close()
         body, exchange.usage, exchange.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
         assert exchange.teller is not None, "who reads a call brings its teller"
-        changed = call.passed is None and exchange.seen.whole(body)
+        changed = _comes_by(call) and exchange.seen.whole(body)
         if exchange.wasted:
             changed = charge(body, exchange.wasted) or changed
         if changed:
@@ -143,7 +145,7 @@ class Pipeline:
         teller, plan = exchange.teller, exchange.plan
         assert teller is not None and plan is not None, "both are there before there is a reply"
         hearer = Charged(teller, exchange.wasted) if exchange.wasted else teller
-        stream = ChatStream(hearer, plan.deployment.max_event_bytes, exchange.seen)
+        stream = ChatStream(hearer, plan.deployment.max_event_bytes, exchange.seen if _comes_by(call) else None)
         chunks = reply.chunks()
         begun = False
         try:
@@ -163,11 +165,13 @@ class Pipeline:
             yield end
             await reply.drain(chunks)
         except (Exception, asyncio.CancelledError) as error:
+            exchange.usage = stream.usage
             if not begun or exchange.client_gone:
                 raise
-            exchange.usage = stream.usage
             yield teller.broken(self.fail(exchange, error))
         finally:
+            if not exchange.closed:  # the client left while something was on its way to it
+                exchange.usage = stream.usage
             reply.close()
 
     def fail(self, exchange: Exchange, error: Exception | asyncio.CancelledError) -> GatewayError:
@@ -193,7 +197,8 @@ class Pipeline:
         exchange.closed = True
         exchange.settle()
         record = exchange.record()
-        self.records.write(record)
+        if self.refusals.kept(record):
+            self.records.write(record)
         self.metrics.finished(record)
         if record.deployment is not None and record.verdict is not None and not exchange.kept_here:
             self.abilities.answered(record.deployment, record.exceeded or 0)
@@ -208,3 +213,8 @@ class Pipeline:
 
     def _pressure(self, deployment: Deployment | None) -> Pressure:
         return IDLE if deployment is None else self.dispatch.gates[deployment.name].pressure()
+
+
+def _comes_by(call: Call) -> bool:
+    """Whether what comes by is written by the model: no vectors, and no prompt that comes back with its completion."""
+    return call.passed is None or (call.passed.holds == "choices" and not call.body.get("echo"))

@@ -66,6 +66,13 @@ class Access(Strict, validate_default=True):
     """The SQLite database of the keys; what they have used is counted beside it, in `<path>.usage`."""
     longest_thought: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
     """What an unlimited thought may take, in tokens, when its key has a quota of them."""
+    longest_answer: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    """What an answer counts as, in tokens, until it is there, when its key has a limit of tokens or dollars and neither
+    the request nor the model has one on the answer."""
+    max_parallel_requests: Annotated[int, Field(ge=0)] = 1000
+    max_bytes_in_flight: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
+    """How many requests a key may have under way at once, and how large their bodies may be together, over all workers
+    of a host; a key's own limits stand instead."""
 
 
 class Admin(Strict):

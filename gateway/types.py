@@ -19,6 +19,8 @@ Enforcement = Literal["native", "two-phase", "cut", "none"]
 JsonObject = Mapping[str, Any]
 Headers = Mapping[str, str]
 BYTES_PER_TOKEN = 4
+# Both mean "all completion tokens, thinking included"; the second is the newer name.
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True)

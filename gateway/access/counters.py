@@ -3,26 +3,36 @@
 A change is a lock, a few numbers and an unlock: 5 microseconds, where a transaction in SQLite was measured at 17 and
 now and then waits for the disk. The file outlives the processes; a machine that loses its power loses what its kernel
 had not written yet, some seconds. It works on one host: processes on others have counters of their own.
+
+What running requests hold is in the counters and once more in a lane of each process, in `<path>.running/`: what the
+requests of a process that died held is given back by whoever notices first.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import mmap
 import os
 import struct
 from pathlib import Path
 
 from gateway.access import counts as rows
+from gateway.access import lane
 from gateway.access.counts import SIZE, Counts
+from gateway.access.lane import NONE, Lane
 from gateway.errors import ConfigError
+
+log = logging.getLogger("thinkgate")
 
 _MAGIC = b"TGUSAGE1"
 # Slot 0 is no key's: it holds the magic word, and a number that grows with every change of a key.
 _SLOT = 256
 _VERSION = struct.Struct("<q")
 _VERSION_AT = len(_MAGIC)
+# Not so in files of a release that had no lanes: what is held there, nobody would ever give back.
+_HAS_LANES_AT = _VERSION_AT + _VERSION.size
 _GROWTH = 64 * _SLOT
 assert SIZE <= _SLOT
 
@@ -38,6 +48,8 @@ def is_other(path: Path) -> bool:
 class Counters:
     def __init__(self, path: Path) -> None:
         """Made if need be, for its owner's eyes only. ConfigError: it cannot be had, or is another kind of file."""
+        self._folder = Path(f"{path}.running")
+        self._lane: Lane | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -46,6 +58,8 @@ class Counters:
                 self._map = self._mapped(_GROWTH)
                 if self._map[:_VERSION_AT] == bytes(_VERSION_AT):
                     self._map[:_VERSION_AT] = _MAGIC
+                if self._map[:_VERSION_AT] == _MAGIC and not self._map[_HAS_LANES_AT]:
+                    self._forget_held()
             finally:
                 self.unlock()
         except (OSError, ValueError) as error:
@@ -77,7 +91,28 @@ class Counters:
         """`with counters.change(slot, now) as counts:` has a key's row, for nobody else to change meanwhile."""
         return Change(self, slot, now)
 
+    def release_dead(self) -> None:
+        """Give back what the requests of processes held that have died."""
+        for each in lane.dead(self._folder, self._lane.name if self._lane else ""):
+            for slot, held in each.rows():
+                with Change(self, slot, None) as counts:
+                    counts.give_back(held)
+            each.remove()
+
+    def holds(self, slot: int, more: lane.Held) -> None:
+        """What this process holds for a key changes by so much."""
+        try:
+            if self._lane is None:
+                self._lane = Lane(self._folder)
+            self._lane.add(slot, more)
+        except OSError as error:
+            log.error("what the requests of a key hold would be lost with this process: %s", error)
+
     def close(self) -> None:
+        if self._lane is not None:
+            self._lane.close()
+            self._lane = None
+            self.release_dead()
         self._map.close()
         os.close(self._fd)
 
@@ -87,9 +122,10 @@ class Counters:
     def unlock(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
-    def row(self, slot: int, now: float) -> Counts:
+    def row(self, slot: int, now: float | None) -> Counts:
         counts = rows.read(self._map, slot * _SLOT)
-        counts.roll(now)
+        if now is not None:
+            counts.roll(now)
         return counts
 
     def write(self, slot: int, counts: Counts) -> None:
@@ -101,6 +137,13 @@ class Counters:
             self._map.close()
             self._map = self._mapped((slot + 1) * _SLOT)
 
+    def _forget_held(self) -> None:
+        for slot in range(1, len(self._map) // _SLOT):
+            counts = rows.read(self._map, slot * _SLOT)
+            counts.give_back(counts.held)
+            rows.write(self._map, slot * _SLOT, counts)
+        self._map[_HAS_LANES_AT] = 1
+
     def _mapped(self, wanted: int) -> mmap.mmap:
         present = os.fstat(self._fd).st_size
         size = max(present, -(-wanted // _GROWTH) * _GROWTH)
@@ -111,11 +154,13 @@ class Counters:
 
 
 class Change:
-    """A row under a lock: written when the block ends well, left as it was when it does not."""
+    """A row under a lock: written when the block ends well, left as it was when it does not. Without a `now` its
+    windows are left as they are, and what is held is not this process's.
+    """
 
-    __slots__ = ("_counters", "_counts", "_now", "_slot")
+    __slots__ = ("_counters", "_counts", "_held", "_now", "_slot")
 
-    def __init__(self, counters: Counters, slot: int, now: float) -> None:
+    def __init__(self, counters: Counters, slot: int, now: float | None) -> None:
         self._counters = counters
         self._slot = slot
         self._now = now
@@ -125,6 +170,7 @@ class Change:
         try:
             self._counters.grow(self._slot)
             self._counts = self._counters.row(self._slot, self._now)
+            self._held = self._counts.held
         except BaseException:
             self._counters.unlock()
             raise
@@ -133,6 +179,19 @@ class Change:
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if kind is None:
-                self._counters.write(self._slot, self._counts)
+                self._write()
         finally:
             self._counters.unlock()
+
+    def _write(self) -> None:
+        """A process that is killed in between leaves a lane that holds too much, never too little: what is given back
+        twice is missed until its key has no requests, and what is not given back for ever.
+        """
+        held = self._counts.held
+        more = NONE if held == self._held or self._now is None else held.minus(self._held)
+        grows = max(more) > 0
+        if grows:
+            self._counters.holds(self._slot, more)
+        self._counters.write(self._slot, self._counts)
+        if not grows and more is not NONE:
+            self._counters.holds(self._slot, more)

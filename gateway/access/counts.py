@@ -9,16 +9,17 @@ from operator import attrgetter
 from typing import Any
 
 from gateway.access import windows
+from gateway.access.lane import Held
 
-_ROW = struct.Struct("<14q5d")
+_ROW = struct.Struct("<14q5d2q")
 
 
 @dataclass(slots=True)
 class Counts:
     """Windows are numbered by the clock; tokens in tokens, money in dollars, `last_used` in seconds since 1970.
 
-    `held` is what running requests may still spend; `used` what finished ones have spent. A process that is killed
-    leaves what its requests held in the windows that they began in.
+    `used` is what finished requests have spent, in the windows in which they ended; `held` what running ones may still
+    spend, whenever they began: the `running`, with `bytes` of bodies.
     """
 
     minute: int = 0
@@ -28,18 +29,32 @@ class Counts:
     requests: int = 0
     tokens: int = 0
     hour_used: int = 0
-    hour_held: int = 0
+    held_tokens: int = 0
     day_used: int = 0
-    day_held: int = 0
+    held_thinking: int = 0
     all_requests: int = 0
     all_prompt: int = 0
     all_completion: int = 0
     all_thinking: int = 0
-    dollars_held: float = 0.0
+    held_dollars: float = 0.0
     day_dollars: float = 0.0
     month_dollars: float = 0.0
     all_dollars: float = 0.0
     last_used: float = 0.0
+    running: int = 0
+    bytes: int = 0
+
+    @property
+    def held(self) -> Held:
+        return Held(self.running, self.bytes, self.held_tokens, self.held_thinking, self.held_dollars)
+
+    def give_back(self, held: Held) -> None:
+        """Requests are over that held so much. A process that died in the middle of a change may have left less."""
+        self.running = max(self.running - held.running, 0)
+        self.bytes = max(self.bytes - held.bytes, 0)
+        self.held_tokens = max(self.held_tokens - held.tokens, 0)
+        self.held_thinking = max(self.held_thinking - held.thinking, 0)
+        self.held_dollars = max(self.held_dollars - held.dollars, 0.0) if self.running else 0.0
 
     def roll(self, now: float) -> None:
         """Start the windows anew that are no longer those of now.
@@ -52,10 +67,9 @@ class Counts:
             return
         self.minute, self.requests, self.tokens = minute, 0, 0
         if hour != self.hour:
-            self.hour, self.hour_used, self.hour_held = hour, 0, 0
+            self.hour, self.hour_used = hour, 0
         if day != self.day:
-            self.day, self.day_used, self.day_held, self.day_dollars = day, 0, 0, 0.0
-            self.dollars_held = 0.0
+            self.day, self.day_used, self.day_dollars = day, 0, 0.0
         month = windows.month(now)
         if month != self.month:
             self.month, self.month_dollars = month, 0.0
@@ -64,11 +78,17 @@ class Counts:
         """What was used in the windows of now, and in all."""
         return {
             "last_used": self.last_used or None,
+            "now": {
+                "requests": self.running,
+                "bytes": self.bytes,
+                "tokens_held": self.held_tokens,
+                "dollars_held": self.held_dollars,
+            },
             "minute": {"requests": self.requests, "tokens": self.tokens},
-            "hour": {"thinking_tokens": self.hour_used, "thinking_tokens_held": self.hour_held},
+            "hour": {"thinking_tokens": self.hour_used, "thinking_tokens_held": self.held_thinking},
             "day": {
                 "thinking_tokens": self.day_used,
-                "thinking_tokens_held": self.day_held,
+                "thinking_tokens_held": self.held_thinking,
                 "dollars": self.day_dollars,
             },
             "month": {"dollars": self.month_dollars},

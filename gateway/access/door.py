@@ -6,12 +6,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.access import keys
 from gateway.access.holder import Holder
 from gateway.access.key import Key
 from gateway.access.keys import Keys
+from gateway.access.limits import Limits
 from gateway.access.secret import digest, key_id, shown
 from gateway.access.visitor import ANYBODY, Visitor
 from gateway.errors import AccessUnavailable, GatewayError, InvalidKey
@@ -19,6 +21,8 @@ from gateway.types import Headers
 
 log = logging.getLogger("thinkgate")
 REMEMBERED_S = 1.0
+LONGEST_ANSWER = 4096
+NO_LIMITS = Limits()
 
 
 class Door(Protocol):
@@ -50,11 +54,21 @@ class KeyedDoor:
     They are anyway once a second, should somebody have changed the database who did not say so.
     """
 
-    def __init__(self, keys: Keys, longest_thought: int, refused: Callable[[str], None] = lambda why: None) -> None:
-        """`refused` is told why, in one word, of everybody who is not let in. ConfigError: the keys cannot be read."""
+    def __init__(
+        self,
+        keys: Keys,
+        longest_thought: int,
+        refused: Callable[[str], None] = lambda why: None,
+        usual: Limits = NO_LIMITS,
+        longest_answer: int = LONGEST_ANSWER,
+    ) -> None:
+        """`refused` is told why, in one word, of everybody who is not let in; `usual` are the limits of keys that have
+        none of their own. ConfigError: the keys cannot be read.
+        """
         self._database = keys.open()
         self._counters = keys.counters
-        self._longest_thought = longest_thought
+        self._longest_thought, self._longest_answer = longest_thought, longest_answer
+        self._usual = usual
         self._refused = refused
         self._clock = keys.clock
         self._known: dict[str, Key] = {}
@@ -75,7 +89,7 @@ class KeyedDoor:
         state = key.state(now)
         if state != "live":
             raise self._no(state, f"The API key is {state}.")
-        return Holder(key, self._counters, self._clock, self._longest_thought)
+        return Holder(key, self._counters, self._clock, self._longest_thought, self._longest_answer)
 
     def knows(self, headers: Headers) -> bool:
         try:
@@ -93,6 +107,7 @@ class KeyedDoor:
         if version != self._version or now >= self._until:
             self._known.clear()
             self._version, self._until = version, now + REMEMBERED_S
+            self._counters.release_dead()
         key = self._known.get(id)
         if key is None:
             try:
@@ -101,7 +116,7 @@ class KeyedDoor:
                 log.error("the key %s cannot be read: %s", id, error)
                 raise AccessUnavailable("The gateway cannot check API keys now.") from error
             if key is not None:
-                self._known[id] = key
+                key = self._known[id] = replace(key, limits=key.limits.or_else(self._usual))
         return key
 
     def _no(self, why: str, message: str) -> InvalidKey:

@@ -10,47 +10,81 @@ from gateway.access import quota
 from gateway.access.counters import Counters
 from gateway.access.counts import Counts
 from gateway.access.key import Clock, Key
-from gateway.access.limits import Limits
+from gateway.access.lane import NONE, Held
+from gateway.access.reservation import reserve
 from gateway.access.visitor import NOTHING, Spent
 from gateway.errors import NotAllowed
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Effort, Headers, Plan, Usage
 
-# What an answer counts as until it is there, in tokens, when the client set no limit.
-USUAL_ANSWER = 256
 # How to need less thinking than is left.
 _LESS, _LESS_TEXT = "Name a smaller effort, or none.", "Name a smaller max_tokens."
+# A body without a length takes so many bytes at a time.
+STEP_BYTES = 1024 * 1024
 
 
 class Holder:
-    """A request counts in the windows in which it began, however long it takes."""
+    """A request counts in the minute in which it comes, and what it has spent in the windows in which it ends."""
 
     __slots__ = (
         "_clock",
         "_counters",
         "_counts",
-        "_dollars",
         "_held",
         "_key",
+        "_limits",
         "_longest",
+        "_longest_answer",
+        "_prompt",
         "_seen",
-        "_taken",
-        "_tokens",
         "key",
     )
 
-    def __init__(self, key: Key, counters: Counters, clock: Clock, longest_thought: int) -> None:
-        """`longest_thought`: what an unlimited thought is, in tokens, where the key has a quota of them."""
+    def __init__(self, key: Key, counters: Counters, clock: Clock, longest_thought: int, longest_answer: int) -> None:
+        """What an unlimited thought and an answer without a limit count as, in tokens, where that matters to a limit of
+        the key's.
+        """
         self.key = key.id
         self._key = key
+        self._limits = key.limits
         self._counters = counters
         self._clock = clock
-        self._longest = longest_thought
+        self._longest, self._longest_answer = longest_thought, longest_answer
         self._counts: Counts | None = None
         self._seen = -1
-        self._held = 0
-        self._taken: Counts | None = None
-        self._tokens = (0, 0)
-        self._dollars = 0.0
+        self._held = NONE
+        self._prompt = 0
+
+    def admit(self, size: int = 0) -> None:
+        if not self._limits.counted:
+            return
+        now = self._clock()
+        with self._counters.change(self._key.slot, now) as counts:
+            self._counts = counts
+            quota.check_requests(self._limits, counts, now, size)
+            self._enter(counts, Held(1, size))
+
+    def arrived(self, size: int) -> None:
+        limit = self._limits.max_bytes_in_flight
+        if limit is None or size <= self._held.bytes:
+            return
+        with self._counters.change(self._key.slot, self._clock()) as counts:
+            others = counts.bytes - self._held.bytes
+            quota.check_bytes(limit, others, size)
+            wanted = min(-(-size // STEP_BYTES) * STEP_BYTES, limit - others)
+            counts.bytes += wanted - self._held.bytes
+            self._held = self._held._replace(bytes=wanted)
+
+    def _enter(self, counts: Counts, held: Held) -> None:
+        counts.requests += 1
+        counts.running += held.running
+        counts.bytes += held.bytes
+        self._held = held
+
+    def leave(self) -> None:
+        if self._held.running:
+            with self._counters.change(self._key.slot, self._clock()) as counts:
+                self._release(counts)
+                self._counts = counts
 
     def may_use(self, model: str) -> bool:
         return self._limits.models is None or model in self._limits.models
@@ -86,86 +120,71 @@ class Holder:
         return replace(call, ceiling=ceiling, most=most, note="; ".join(filter(None, (call.note, note))))
 
     def take(self, call: Call, plan: Plan) -> bool:
-        if not self._limits.counted:
+        need, flexible = self._thought(call, plan)
+        if not self._limits.of_spending:
+            self._held = self._set_aside(call, plan, need)
             return True
         now = self._clock()
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
-            if self._taken is not None:
-                self._give_back(counts, self._taken)
+            if not self._held.running:
+                quota.check_requests(self._limits, counts, now, 0)
+                self._enter(counts, Held(1))
+            if self._held.tokens:
+                _add(counts, self._held, -1)  # for another plan of the same request
             else:
-                quota.check_others(self._limits, counts, now)
-            need, flexible = self._thought(call, plan)
+                quota.check_tokens(self._limits, counts, now)
             window = quota.thinking(self._limits, counts, now)
             if window is not None and need > window.left:
                 if flexible and window.left:
                     need = int(window.left)
                 elif need <= self._seen:
-                    self._held, self._tokens, self._dollars = 0, (0, 0), 0.0
+                    self._held = Held(*self._held[:2])
                     return False
                 else:
                     raise quota.no_thinking_left(window, need, _LESS if call.passed is None else _LESS_TEXT)
-            self._held = need
-            prompt = call.prompt_tokens
-            completion = need + USUAL_ANSWER * call.choices
-            self._tokens = prompt, completion if call.limit is None else min(completion, call.limit * call.choices)
-            counts.requests += self._taken is None
-            counts.hour_held += need
-            counts.day_held += need
-            counts.tokens += sum(self._tokens)
-            self._dollars = plan.deployment.cost(*self._tokens)
-            counts.dollars_held += self._dollars
-            self._taken = counts
+            wanted = self._set_aside(call, plan, need)
+            quota.check_dollars(self._limits, counts, now, wanted.dollars)
+            _add(counts, wanted, 1)
+            self._held = wanted
         return True
 
-    def settle(self, plan: Plan, usage: Usage, ran: bool, spent: Spent = NOTHING) -> None:
+    def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: Spent = NOTHING) -> Usage:
         now = self._clock()
-        prompt, completion, thought = self._used(usage, ran)
+        prompt, completion, thought = self._used(usage, unseen)
         dollars = plan.deployment.cost(prompt, completion) + spent.dollars
-        completion += spent.tokens
-        thought += spent.tokens
-        tokens = prompt + completion - sum(self._tokens)
+        tokens, thoughts = completion + spent.tokens, thought + spent.tokens
         with self._counters.change(self._key.slot, now) as counts:
-            then, self._counts = self._taken or self._counts or counts, counts
-            if then is counts:  # nothing was set aside
+            self._counts = counts
+            if self._held.running:
+                self._release(counts)
+            else:  # nothing limits the key
                 counts.requests += 1
-            if counts.minute == then.minute:
-                counts.tokens = max(counts.tokens + tokens, 0)
-            self._release(counts, then)
-            if counts.hour == then.hour:
-                counts.hour_used += thought
-            if counts.day == then.day:
-                counts.day_used += thought
-                counts.day_dollars += dollars
-            if counts.month == then.month:
-                counts.month_dollars += dollars
+            counts.tokens += prompt + tokens
+            counts.hour_used += thoughts
+            counts.day_used += thoughts
+            counts.day_dollars += dollars
+            counts.month_dollars += dollars
             counts.last_used = now
             counts.all_requests += 1
             counts.all_prompt += prompt
-            counts.all_completion += completion
-            counts.all_thinking += thought
+            counts.all_completion += tokens
+            counts.all_thinking += thoughts
             counts.all_dollars += dollars
+        return replace(usage, prompt_tokens=prompt, completion_tokens=completion)
 
-    def _give_back(self, counts: Counts, then: Counts) -> None:
-        """What was set aside for another plan of the same request, in the windows of `then`."""
-        if counts.minute == then.minute:
-            counts.tokens = max(counts.tokens - sum(self._tokens), 0)
-        self._release(counts, then)
+    def _set_aside(self, call: Call, plan: Plan, thought: int) -> Held:
+        """What is to be held for a plan that may think so many tokens, besides the place."""
+        prompt, completion = reserve(call, plan, thought, self._longest_answer)
+        self._prompt = prompt
+        return Held(*self._held[:2], prompt + completion, thought, plan.deployment.cost(prompt, completion))
 
-    def _release(self, counts: Counts, then: Counts) -> None:
-        # A clock that went to and fro may have emptied what this is taken from.
-        if counts.hour == then.hour:
-            counts.hour_held = max(counts.hour_held - self._held, 0)
-        if counts.day == then.day:
-            counts.day_held = max(counts.day_held - self._held, 0)
-            counts.dollars_held = max(counts.dollars_held - self._dollars, 0.0)
+    def _release(self, counts: Counts) -> None:
+        counts.give_back(self._held)
+        self._held = NONE
 
     def headers(self) -> Headers:
         return {} if self._counts is None else quota.headers(self._limits, self._counts, self._clock())
-
-    @property
-    def _limits(self) -> Limits:
-        return self._key.limits
 
     def _bound_passed(self, call: Call, most: Effort | None, arm: Arm) -> Call:
         """Nobody can tell what of a raw answer is a thought, so all of it may be one where the model can think.
@@ -217,11 +236,19 @@ class Holder:
         need = self._longest if budget is None else budget
         return (need if call.limit is None else min(need, call.limit)) * call.choices, budget is None
 
-    def _used(self, usage: Usage, ran: bool) -> tuple[int, int, int]:
+    def _used(self, usage: Usage, unseen: bool) -> tuple[int, int, int]:
         """Prompt, completion and thinking tokens to be charged."""
+        held = self._held
+        prompt = usage.prompt_tokens if usage.prompt_tokens is not None else self._prompt
         if usage.completion_tokens is None:
-            return (*self._tokens, self._held) if ran else (0, 0, 0)
+            return prompt, held.tokens - self._prompt, held.thinking
+        completion = usage.completion_tokens + (held.thinking if unseen else 0)
         thought = usage.reasoning_tokens
-        if thought is None:
-            thought = min(usage.completion_tokens, self._held)
-        return usage.prompt_tokens or 0, usage.completion_tokens, thought
+        return prompt, completion, min(completion, held.thinking) if thought is None else thought
+
+
+def _add(counts: Counts, held: Held, sign: int) -> None:
+    """Set tokens and dollars aside, or give them back."""
+    counts.held_tokens = max(counts.held_tokens + sign * held.tokens, 0)
+    counts.held_thinking = max(counts.held_thinking + sign * held.thinking, 0)
+    counts.held_dollars = max(counts.held_dollars + sign * held.dollars, 0.0)

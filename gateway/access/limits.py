@@ -18,6 +18,9 @@ Seconds = Annotated[float, Field(ge=0, le=100 * 365 * 86_400, allow_inf_nan=Fals
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+_OF_REQUESTS = {"requests_per_minute", "max_parallel_requests", "max_bytes_in_flight"}
+
+
 class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -44,6 +47,10 @@ class Limits(Table):
     thinking_per_day: Count | None = None
     dollars_per_day: Dollars | None = None
     dollars_per_month: Dollars | None = None
+    max_parallel_requests: Count | None = None
+    """How many of its requests may be under way at once, over all workers of a host."""
+    max_bytes_in_flight: Count | None = None
+    """How large the bodies of these may be together."""
 
     @field_validator("ceiling")
     @classmethod
@@ -56,6 +63,15 @@ class Limits(Table):
     def counted(self) -> bool:
         """Whether any of them is an amount."""
         return len(self.given().keys() - {"models", "ceiling"}) > 0
+
+    @cached_property
+    def of_spending(self) -> bool:
+        """Whether any is about what requests spend, and set aside before they are sent."""
+        return len(self.given().keys() - _OF_REQUESTS - {"models", "ceiling"}) > 0
+
+    def or_else(self, usual: Limits) -> Limits:
+        """The same, with the usual ones where none are given."""
+        return Limits(**{**usual.given(), **self.given()})
 
     def given(self) -> dict[str, Any]:
         """Only what is limited."""

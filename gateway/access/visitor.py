@@ -34,6 +34,16 @@ class Visitor(Protocol):
         """NotAllowed: it is not theirs."""
         ...
 
+    def admit(self, size: int = 0) -> None:
+        """Count the request, whatever becomes of it, and take a place and so many bytes for its body, until `settle`
+        or `leave`. QuotaExceeded, BodyTooLarge: that is not to be had.
+        """
+        ...
+
+    def arrived(self, size: int) -> None:
+        """The body has so many bytes by now. As for `admit`."""
+        ...
+
     def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
         """The most thinking that they may ever name; None: there is no most."""
         ...
@@ -50,12 +60,16 @@ class Visitor(Protocol):
         """
         ...
 
-    def settle(self, plan: Plan, usage: Usage, ran: bool, spent: Spent = NOTHING) -> None:
-        """Once, at the end: what was used stands instead of what was set aside. `plan` is the one that was sent, and
-        `spent` comes on top.
+    def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: Spent = NOTHING) -> Usage:
+        """Once, at the end: what was used stands instead of what was set aside, in the windows of now. `plan` is the
+        one that was sent, and `spent` comes on top. Returns what was charged but for that.
 
-        `ran`: tokens may have been spent of which the backend did not tell; then what was set aside is what was used.
+        What `usage` does not tell counts as what was set aside for it; `unseen`: so does the thought, on top of it.
         """
+        ...
+
+    def leave(self) -> None:
+        """Give back the place and the bytes, unless `settle` has; as often as one likes."""
         ...
 
     def headers(self) -> Headers:
@@ -77,13 +91,22 @@ class Anybody:
     def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
         return None
 
+    def admit(self, size: int = 0) -> None:
+        pass
+
+    def arrived(self, size: int) -> None:
+        pass
+
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         return call
 
     def take(self, call: Call, plan: Plan) -> bool:
         return True
 
-    def settle(self, plan: Plan, usage: Usage, ran: bool, spent: Spent = NOTHING) -> None:
+    def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: Spent = NOTHING) -> Usage:
+        return usage
+
+    def leave(self) -> None:
         pass
 
     def headers(self) -> Headers:

@@ -133,8 +133,13 @@ class ChatStream:
         if reason:
             self.finish_reason = str(reason)[:MOST_CHARACTERS]
         delta = choice.get("delta")
-        if self._seen is not None and isinstance(delta, dict):
-            self._seen.delta(delta)
+        seen = self._seen
+        if seen is not None:
+            if isinstance(delta, dict):
+                seen.delta(delta)
+            else:
+                seen.text(choice.get("text"))
+            seen.tokens(choice)
         if not self.saw_token:
             self.saw_token = any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else bool(choice.get("text"))
 

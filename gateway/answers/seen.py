@@ -1,4 +1,4 @@
-"""What came by of an answer: how much of it was thought, and whether a thought was ended in the wrong place."""
+"""What came by of an answer: how much, how much of it was thought, and whether a thought was ended in a wrong place."""
 
 from __future__ import annotations
 
@@ -7,47 +7,83 @@ from typing import Any
 
 import orjson
 
+from gateway.answers.tally import Tally
+
 
 class Seen:
-    """Told every delta of a stream, or the messages of a whole answer. `pieces` are deltas with a thought in them, each
-    a token at least; the rest is in characters. `mark` is what ends a thought: engines that keep a budget are known to
-    force it into the arguments of a tool call.
+    """Told every delta of a stream, or the messages of a whole answer; of raw completions their `text`. `mark` is what
+    ends a thought: engines that keep a budget are known to force it into the arguments of a tool call.
     """
 
-    __slots__ = ("answer", "mark", "marked", "mended", "pieces", "thought")
+    __slots__ = ("_told", "answer", "mark", "marked", "mended", "thought")
 
     def __init__(self, mark: str = "") -> None:
         self.mark = mark
-        self.pieces = self.thought = self.answer = 0
+        self.thought, self.answer = Tally(), Tally()
         self.marked = self.mended = False
+        self._told = 0
+
+    @property
+    def any(self) -> bool:
+        return bool(self.thought.pieces or self.answer.pieces)
+
+    @property
+    def all(self) -> Tally:
+        return self.thought.plus(self.answer)
+
+    def completion(self, reported: int | None) -> int:
+        """Tokens of thought and answer: what is reported, unless more have come by."""
+        known = self.all
+        if reported is None and self._told >= known.pieces:
+            return self._told  # the backend sent each token's id, or its log-probability
+        return known.at_least(reported)
+
+    def tokens(self, choice: dict[str, Any]) -> None:
+        """A piece that says itself how many tokens it is."""
+        ids = choice.get("token_ids")
+        if type(ids) is not list:
+            logprobs = choice.get("logprobs")
+            ids = logprobs.get("content") if type(logprobs) is dict else None
+        if type(ids) is list:
+            self._told += len(ids)
+
+    def text(self, text: Any) -> None:
+        if type(text) is str:
+            self.answer.add(text)
 
     def delta(self, delta: dict[str, Any]) -> None:
         thought = delta.get("reasoning") or delta.get("reasoning_content")
         if type(thought) is str:
-            self.pieces += 1
-            self.thought += len(thought)
+            self.thought.add(thought)
             if len(delta) == 1:
                 return
-        content = delta.get("content")
+        content = delta.get("content") or delta.get("refusal")
         if type(content) is str:
-            self.answer += len(content)
+            self.answer.add(content)
         if delta.get("tool_calls"):
             for function in _functions(delta):
-                self._call(function["arguments"])
+                self._call(function)
 
     def whole(self, body: dict[str, Any]) -> bool:
         """True: it had to be mended, and is another one now."""
         for choice in body["choices"]:
-            message = choice.get("message") if isinstance(choice, dict) else None
+            if not isinstance(choice, dict):
+                continue
+            self.tokens(choice)
+            self.text(choice.get("text"))
+            message = choice.get("message")
             if isinstance(message, dict):
                 self.delta(message)
                 for function in _functions(message) if self.marked else ():
-                    self._mend(function)
+                    if isinstance(function.get("arguments"), str):
+                        self._mend(function)
         return self.mended
 
-    def _call(self, arguments: str) -> None:
-        self.answer += len(arguments)
-        if self.mark and self.mark in arguments:
+    def _call(self, function: dict[str, Any]) -> None:
+        self.text(function.get("name"))
+        arguments = function.get("arguments")
+        self.text(arguments)
+        if self.mark and type(arguments) is str and self.mark in arguments:
             self.marked = True
 
     def _mend(self, function: dict[str, Any]) -> None:
@@ -60,11 +96,11 @@ class Seen:
 
 
 def _functions(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """The functions called, with arguments that are text as they should be."""
+    """The functions called, or the pieces of them."""
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+        if isinstance(function, dict):
             yield function
 
 

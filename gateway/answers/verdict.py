@@ -9,7 +9,7 @@ from gateway.backends.reply import Kept
 from gateway.types import Effort, Usage
 
 Verdict = Literal["within", "over", "unknown"]
-# A count by characters is an estimate: so much above the budget it is still no proof, as a share and in tokens.
+# A count by bytes is an estimate: so much above the budget it is still no proof, as a share and in tokens.
 DOUBT, DOUBT_TOKENS = 0.25, 8
 
 
@@ -43,11 +43,12 @@ def check(
         return Checked(verdict=None if granted is None else "unknown")
     if usage.completion_tokens is None:
         # Pieces are tokens at least.
-        verdict, over = _judged(seen.pieces, seen.pieces, granted)
-        surely = verdict == "over" or not seen.pieces
-        return Checked(seen.pieces, "counted", verdict if surely or granted is None else "unknown", over)
-    share = seen.thought / max(seen.thought + seen.answer, 1)
-    used = max(round(usage.completion_tokens * share), seen.pieces)
+        pieces = seen.thought.pieces
+        verdict, over = _judged(pieces, pieces, granted)
+        surely = verdict == "over" or not pieces
+        return Checked(pieces, "counted", verdict if surely or granted is None else "unknown", over)
+    share = seen.thought.size / max(seen.thought.size + seen.answer.size, 1)
+    used = max(round(usage.completion_tokens * share), seen.thought.pieces)
     return Checked(used, "counted", *_judged(used, round(used / (1 + DOUBT)) - DOUBT_TOKENS, granted))
 
 

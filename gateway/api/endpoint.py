@@ -63,12 +63,14 @@ class Endpoint:
         send: wire.Send,
     ) -> None:
         try:
+            visitor = exchange.visitor
+            visitor.admit(wire.announced_size(headers))
             body, size = await self._body(scope, receive, exchange, task)
             model = body.get("model")
             exchange.model = model[:MOST_CHARACTERS] if isinstance(model, str) else None
-            exchange.visitor.check_model(checks.text(body, "model"))
+            visitor.check_model(checks.text(body, "model"))
             stops.check(body, self._limits)
-            asked = Asked(body, size, headers, exchange.request_id, exchange.visitor, self._off_loop)
+            asked = Asked(body, size, headers, exchange.request_id, visitor, self._off_loop)
             exchange.call = call = await self._dialect.read(asked)
             exchange.teller = self._dialect.teller(exchange)
             answer = await self._pipeline.answer(exchange, call)
@@ -85,7 +87,7 @@ class Endpoint:
     ) -> tuple[dict[str, Any], int]:
         """The body, and how many bytes it had: these are let go of."""
         limits = self._limits
-        raw = await wire.read_body(scope, receive, limits.max_body_bytes)
+        raw = await wire.read_body(scope, receive, limits.max_body_bytes, exchange.visitor.arrived)
         wire.cancel_on_hang_up(scope, task, exchange)
         read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)

@@ -61,8 +61,19 @@ def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
     return kept
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. BodyTooLarge beyond the limit, in bytes; TooSlow if it is late; HungUp if the client leaves."""
+def announced_size(headers: Headers) -> int:
+    """How large the body is going to be, in bytes; 0 if nobody says."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdecimal() and len(length) < 16 else 0
+
+
+async def read_body(
+    scope: Scope, receive: Receive, limit: int, arrived: Callable[[int], None] = lambda size: None
+) -> bytes:
+    """The whole body. BodyTooLarge beyond the limit, in bytes; TooSlow if it is late; HungUp if the client leaves.
+
+    `arrived` is told how much of it is there, with each piece, and may raise.
+    """
     parts: io.BytesIO | None = None
     size = 0
     while True:
@@ -75,6 +86,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+        arrived(size)
         more = bool(message.get("more_body"))
         if parts is None:
             if not more:

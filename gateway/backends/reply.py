@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from gateway.types import Usage
 
 
 @dataclass(slots=True)
 class Kept:
     """What it took to keep the budget: `thought` tokens were let through as thinking, counted here; None where they
-    could not be. `cut`: the answer ends where the budget did.
+    could not be. `cut`: the answer ends where the budget did. `so_far` is what the backend has written, as far as it
+    was counted, also before the end.
     """
 
     thought: int | None = None
     cut: bool = False
+    so_far: Callable[[], Usage] = field(default=Usage, compare=False)
 
 
 class Reply(Protocol):

@@ -11,7 +11,7 @@ from gateway.answers.chat_stream import DONE
 from gateway.enforcement.joined import Joined
 from gateway.enforcement.parts import choices_of, chunk_like, event_of, ids_of, piece, text_of, usage_of, with_thought
 from gateway.enforcement.thought import Thought
-from gateway.types import Call, JsonObject, Plan
+from gateway.types import Call, JsonObject, Plan, Usage
 from gateway.upstream import Reply
 
 _ANSWER = ("content", "refusal")
@@ -28,6 +28,7 @@ class Cut(Joined):
     async def chunks(self) -> AsyncGenerator[bytes]:
         knife = self._knife
         assert self.kept is not None
+        self.kept.so_far = knife.so_far
         async for events in self._heard(knife):
             yield events
         self.kept.thought, self.kept.cut = knife.spent, knife.cut
@@ -69,12 +70,15 @@ class Knife:
     def spent(self) -> int:
         return sum(choice.spent for choice in self._choices.values())
 
+    def so_far(self) -> Usage:
+        return Usage(self._prompt, sum(choice.written for choice in self._choices.values()), self.spent)
+
     @property
     def usage(self) -> JsonObject | None:
         """As far as it came; None where the backend does not tell of the prompt."""
         if self._prompt is None:
             return None
-        return usage_of(self._prompt, sum(choice.written for choice in self._choices.values()), self.spent)
+        return usage_of(self._prompt, self.so_far().completion_tokens or 0, self.spent)
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
         self.head = chunk

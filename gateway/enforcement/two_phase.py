@@ -23,7 +23,7 @@ from gateway.enforcement.parts import choices_of, chunk_like, event_of, ids_of, 
 from gateway.enforcement.thought import Thought
 from gateway.enforcement.without import Without
 from gateway.errors import BackendFailed, BackendRefused, GatewayError
-from gateway.types import Call, JsonObject, Plan
+from gateway.types import Call, JsonObject, Plan, Usage
 from gateway.upstream import Reply, Upstream, root
 
 THOUGHTS = ("reasoning", "reasoning_content")
@@ -44,6 +44,7 @@ class TwoPhase(Joined):
     async def chunks(self) -> AsyncGenerator[bytes]:
         assert self.kept is not None
         first = First(self._plan, self._call, self._marks)
+        self.kept.so_far = lambda: Usage(len(first.prompt) or None, len(first.ids), first.spent)
         async for events in self._heard(first):
             yield events
         if first.enough:
@@ -71,6 +72,8 @@ class TwoPhase(Joined):
         ids = {"token_ids": [*forced]} if first.shows_ids else {}
         text = self._end.shown if after else ""
         second = Second(first.head, self._end.stray, first.shows_ids)
+        assert self.kept is not None
+        self.kept.so_far = lambda: Usage(len(first.prompt), done + second.spent, first.spent)
         if text or ids:
             yield event_of(chunk_like(first.head, [piece({"content": text} if text else {}, more=ids)]))
         if full or (left is not None and left <= 0):

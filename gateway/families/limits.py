@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import efforts
+from gateway import efforts, types
 from gateway.types import NO_THINKING, Effort
 
-# Both mean "all completion tokens, thinking included"; the second is the newer name.
-LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+LIMIT_FIELDS = types.LIMIT_FIELDS
 
 
 @dataclass(frozen=True, slots=True)

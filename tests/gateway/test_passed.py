@@ -232,7 +232,7 @@ class TestKeys:
         left = self.ask(keyed, secret, max_tokens=40).headers["x-thinkgate-remaining-thinking"]
         assert left == "0"
         counts = keyed.keys.counters.read(keyed.keys.get(str(key_id(secret))).slot, keyed.keys.clock())
-        assert (counts.hour_used, counts.hour_held, counts.all_thinking) == (100, 0, 100)
+        assert (counts.hour_used, counts.held_thinking, counts.all_thinking) == (100, 0, 100)
 
     def test_a_ceiling_bounds_what_may_all_be_thought(self, keyed: KeyedGateway) -> None:
         secret = keyed.key(ceiling=50)

@@ -361,12 +361,12 @@ def test_a_key_pays_for_both(backend: ScriptedBackend, tmp_path: Path, router: A
         answer = gateway.post(ASK, headers={"authorization": f"Bearer {secret}"})
         counts = used(gateway, secret)
         assert answer.headers["x-thinkgate-remaining-thinking"] == "92"
-        assert (counts.requests, counts.day_used, counts.day_held, counts.tokens) == (1, 5 + 3, 0, 7 + 9 + 3)
-        assert counts.day_dollars == pytest.approx(2 * 7 * 10e-6 + (9 + 3) * 1000e-6) and counts.dollars_held == 0
+        assert (counts.requests, counts.day_used, counts.held_thinking, counts.tokens) == (1, 5 + 3, 0, 7 + 9 + 3)
+        assert counts.day_dollars == pytest.approx(2 * 7 * 10e-6 + (9 + 3) * 1000e-6) and counts.held_dollars == 0
         backend.script = Short(SURE)
         gateway.post(ASK, headers={"authorization": f"Bearer {secret}"})
         counts = used(gateway, secret)
-        assert (counts.requests, counts.day_used, counts.day_held, counts.tokens) == (2, 8, 0, 19 + 10)
+        assert (counts.requests, counts.day_used, counts.held_thinking, counts.tokens) == (2, 8, 0, 19 + 10)
         rows = gateway.records()
     assert [row["cost"] for row in rows] == pytest.approx([2 * 7e-5 + 0.012, 7e-5 + 0.003])
 

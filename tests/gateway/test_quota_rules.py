@@ -47,11 +47,11 @@ def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignor
             holder, plan = running.pop(what[0] % len(running))
             budget = plan.effort.budget or 0
             usage = Usage() if what[1] is None else Usage(5, int(budget * what[1]) + 3, int(budget * what[1]))
-            holder.settle(plan, usage, True)
+            holder.settle(plan, usage)
         row = counters.read(KEY.slot, clock.now)
-        assert min(row.hour_used, row.hour_held, row.day_used, row.day_held, row.tokens, row.dollars_held) >= 0
+        assert min(row.hour_used, row.day_used, row.tokens, *row.held) >= 0
         if steady:
-            assert row.hour_used + row.hour_held <= LIMIT and row.day_used + row.day_held <= 10 * LIMIT
+            assert row.hour_used + row.held_thinking <= LIMIT and row.day_used + row.held_thinking <= 10 * LIMIT
     # Tomorrow all of it is there again, whatever has become of the requests.
     clock.now += 2 * 86_400
     assert begin(counters, clock, LIMIT) is not None
@@ -60,7 +60,7 @@ def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignor
 
 def begin(counters: Counters, clock: Clock, asked: int | str | None) -> tuple[Holder, Plan] | None:
     """Bounded, decided as a client's own policy would, and taken; None if that was refused."""
-    holder = Holder(KEY, counters, clock, LONGEST)
+    holder = Holder(KEY, counters, clock, LONGEST, 4096)
     requested = UNLIMITED if asked == "unlimited" else None if asked is None else from_budget(int(asked))
     try:
         call = holder.bound(Call("r", "chat", "m", {}, requested=requested), LEVELS, ARM)

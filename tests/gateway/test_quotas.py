@@ -174,7 +174,7 @@ async def test_concurrent_requests_never_exceed_a_thinking_quota(
     spent = sum(thought for thought in thoughts if thought > 0)
     assert 800 < spent <= 1000
     after = used(gateway, secret)
-    assert (after.hour_used, after.hour_held, after.day_held) == (spent, 0, 0)
+    assert (after.hour_used, after.held_thinking, after.held_thinking) == (spent, 0, 0)
     assert (thoughts.count(-1) > 0) == (effort != "auto")
 
 
@@ -209,7 +209,7 @@ def test_what_failed_has_used_nothing(gateway: KeyedGateway, backend: ScriptedBa
     secret = gateway.key(thinking_per_hour=200, tokens_per_minute=100, dollars_per_day=1)
     assert ask(gateway, secret, reasoning_effort="high").status_code == status
     after = used(gateway, secret)
-    assert (after.hour_used, after.hour_held, after.tokens, after.requests) == (0, 0, 0, 1)
+    assert (after.hour_used, after.held_thinking, after.tokens, after.requests) == (0, 0, 0, 1)
     assert abs(after.day_dollars) < 1e-12
 
 
@@ -228,7 +228,7 @@ def test_who_hangs_up_pays_for_what_was_set_aside(gateway: KeyedGateway, backend
     assert backend.hang_ups.acquire(timeout=PATIENCE_S)
     gateway.stop()
     after = used(gateway, secret)
-    assert (after.hour_used, after.hour_held) == (128, 0)
+    assert (after.hour_used, after.held_thinking) == (128, 0)
 
 
 def test_a_stream_is_counted_by_what_it_says_at_its_end(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
@@ -239,7 +239,7 @@ def test_a_stream_is_counted_by_what_it_says_at_its_end(gateway: KeyedGateway, b
         assert raw.headers["x-thinkgate-remaining-thinking"] == "72"
         assert not [chunk for chunk in raw.parse() if chunk.usage]
     after = used(gateway, secret)
-    assert (after.hour_used, after.hour_held, after.tokens) == (5, 0, 16)
+    assert (after.hour_used, after.held_thinking, after.tokens) == (5, 0, 16)
 
 
 def test_a_ceiling_refuses_what_is_named_above_it_and_bounds_the_rest(

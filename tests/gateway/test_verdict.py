@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.answers.seen import Seen
+from gateway.answers.tally import Tally
 from gateway.answers.verdict import Checked, check
 from gateway.backends.reply import Kept
 from gateway.types import NO_THINKING, UNLIMITED, Effort, Usage
@@ -19,7 +20,7 @@ BUDGET = Effort(True, 100)
 
 def _seen(thought: int, answer: int, pieces: int = 1) -> Seen:
     seen = Seen()
-    seen.thought, seen.answer, seen.pieces = thought, answer, pieces
+    seen.thought, seen.answer = Tally(pieces, thought), Tally(1, answer)
     return seen
 
 
