@@ -38,10 +38,10 @@ def count(call: Call, plan: Plan, usage: Usage, seen: Seen, kept: Kept | None, c
 
 def _thought(plan: Plan, usage: Usage, seen: Seen, so_far: Usage, checked: Checked | None) -> int | None:
     known = so_far.reasoning_tokens if usage.reasoning_tokens is None else usage.reasoning_tokens
-    if checked is not None and known is None:
-        return checked.used
+    if known is None and checked is not None and usage.completion_tokens is not None:
+        known = checked.used
     if known is not None or seen.thought.pieces:
-        return max(seen.thought.at_least(known), so_far.reasoning_tokens or 0)
+        return max(seen.thought.believed(known), so_far.reasoning_tokens or 0)
     return None if plan.applied is None or _hidden(plan) else 0
 
 

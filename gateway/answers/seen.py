@@ -36,7 +36,7 @@ class Seen:
         known = self.all
         if reported is None and self._told >= known.pieces:
             return self._told  # the backend sent each token's id, or its log-probability
-        return known.at_least(reported)
+        return max(known.believed(reported), known.least)
 
     def tokens(self, choice: dict[str, Any]) -> None:
         """A piece that says itself how many tokens it is."""

@@ -53,11 +53,8 @@ class Tally:
         both._huge, both._huge_pieces = self._huge + other._huge, self._huge_pieces + other._huge_pieces
         return both
 
-    def at_least(self, reported: int | None) -> int:
-        """The tokens that a backend reports, unless more have come by."""
-        if reported is None:
+    def believed(self, reported: int | None) -> int:
+        """The tokens that a backend reports, unless many more have come by."""
+        if reported is None or reported < self.least / (1 + DOUBT) - DOUBT_TOKENS:
             return self.tokens
-        least = self.least
-        if reported < least / (1 + DOUBT) - DOUBT_TOKENS:
-            return self.tokens
-        return max(reported, least)
+        return reported

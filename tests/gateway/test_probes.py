@@ -357,7 +357,7 @@ def test_a_key_pays_for_both(backend: ScriptedBackend, tmp_path: Path, router: A
     backend.script = Short(UNSURE)
     with KeyedGateway(settings, tmp_path, Clock()) as gateway:
         with_router(gateway, router)
-        secret = gateway.key(thinking_per_day=100, tokens_per_minute=100_000, dollars_per_day=1.0)
+        secret = gateway.key(thinking_per_day=100, tokens_per_minute=100_000, dollars_per_day=10.0)
         answer = gateway.post(ASK, headers={"authorization": f"Bearer {secret}"})
         counts = used(gateway, secret)
         assert answer.headers["x-thinkgate-remaining-thinking"] == "92"

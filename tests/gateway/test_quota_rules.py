@@ -52,8 +52,11 @@ def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignor
         assert min(row.hour_used, row.day_used, row.tokens, *row.held) >= 0
         if steady:
             assert row.hour_used + row.held_thinking <= LIMIT and row.day_used + row.held_thinking <= 10 * LIMIT
-    # Tomorrow all of it is there again, whatever has become of the requests.
+    # Tomorrow all of it is there again, whatever has become of the requests: here their process dies.
     clock.now += 2 * 86_400
+    counters.close()
+    counters = Counters(folder / "usage")
+    assert not any(counters.read(KEY.slot, clock.now).held)
     assert begin(counters, clock, LIMIT) is not None
     counters.close()
 

@@ -35,6 +35,8 @@ def clock() -> Clock:
 def gateway(backend: ScriptedBackend, tmp_path: Path, clock: Clock) -> Iterator[KeyedGateway]:
     settings = table(backend.url)
     settings["deployments"]["hybrid"] |= PRICED
+    settings["deployments"]["priced"] = {**settings["deployments"]["other"], **PRICED}
+    settings["models"]["plain-priced"] = {"deployment": "priced"}
     backend.script = thorough
     with KeyedGateway(settings, tmp_path, clock) as running:
         yield running
@@ -206,14 +208,14 @@ def test_what_failed_has_used_nothing(gateway: KeyedGateway, backend: ScriptedBa
         await connection.answer(status, b'{"error": {"message": "no"}}')
 
     backend.script = fail
-    secret = gateway.key(thinking_per_hour=200, tokens_per_minute=100, dollars_per_day=1)
+    secret = gateway.key(thinking_per_hour=200, tokens_per_minute=100, dollars_per_day=10)
     assert ask(gateway, secret, reasoning_effort="high").status_code == status
     after = used(gateway, secret)
     assert (after.hour_used, after.held_thinking, after.tokens, after.requests) == (0, 0, 0, 1)
     assert abs(after.day_dollars) < 1e-12
 
 
-def test_who_hangs_up_pays_for_what_was_set_aside(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
+def test_who_hangs_up_pays_for_what_came(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
     async def endless(connection: Connection) -> None:
         await connection.begin_stream()
         await connection.event(delta(reasoning="hm"))
@@ -228,7 +230,7 @@ def test_who_hangs_up_pays_for_what_was_set_aside(gateway: KeyedGateway, backend
     assert backend.hang_ups.acquire(timeout=PATIENCE_S)
     gateway.stop()
     after = used(gateway, secret)
-    assert (after.hour_used, after.held_thinking) == (128, 0)
+    assert (after.hour_used, after.tokens, after.held_thinking) == (1, after.all_prompt + 1, 0)
 
 
 def test_a_stream_is_counted_by_what_it_says_at_its_end(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
@@ -294,20 +296,55 @@ def test_each_choice_of_an_answer_counts(gateway: KeyedGateway, backend: Scripte
 
 
 def test_spend_is_limited_by_day_and_month(gateway: KeyedGateway, clock: Clock) -> None:
-    # One request is 7 prompt and 36 completion tokens: 0.00007 + 0.036 dollars.
-    day, month = gateway.key(dollars_per_day=0.05), gateway.key(dollars_per_month=0.05)
+    # One request is 7 prompt and 36 completion tokens: 0.00007 + 0.036 dollars. It might be 300.
+    day, month = gateway.key(dollars_per_day=0.35), gateway.key(dollars_per_month=0.35)
+    low: dict[str, Any] = {"reasoning_effort": "low", "max_tokens": 300}
     for secret in (day, month):
-        assert ask(gateway, secret, reasoning_effort="low").status_code == 200
-        assert ask(gateway, secret, reasoning_effort="low").status_code == 200
-    answer = ask(gateway, day)
-    assert refusal(answer) == ("insufficient_quota", "insufficient_quota", "86400", "false")
-    assert ask(gateway, month).json()["error"]["message"] == "The key's limit of 0.05 dollars per month is reached."
+        assert [ask(gateway, secret, **low).status_code for _ in range(3)] == [200, 200, 429]
+        answer = ask(gateway, secret, **low)
+        assert "This request may cost 0.300" in answer.json()["error"]["message"]
+    assert refusal(ask(gateway, day, **low)) == ("insufficient_quota", "insufficient_quota", "86400", "false")
+    # What is left is enough for a shorter one.
+    assert ask(gateway, day, **low | {"max_tokens": 270}).status_code == 200
     clock.now += 86_400
-    assert ask(gateway, day).status_code == 200 and ask(gateway, month).status_code == 429
+    assert ask(gateway, day, **low).status_code == 200 and ask(gateway, month, **low).status_code == 429
     clock.now += 31 * 86_400
-    assert ask(gateway, month, reasoning_effort="low").status_code == 200
+    assert ask(gateway, month, **low).status_code == 200
     assert used(gateway, month).all_dollars == pytest.approx(3 * 0.03607)
     assert gateway.records()[0]["cost"] == pytest.approx(0.03607)
+
+
+def test_a_cap_of_dollars_is_not_exceeded_by_many_at_once(
+    gateway: KeyedGateway, clock: Clock, backend: ScriptedBackend
+) -> None:
+    together, arrived = threading.Event(), threading.Semaphore(0)
+
+    async def slow(connection: Connection) -> None:
+        arrived.release()
+        await asyncio.to_thread(together.wait, PATIENCE_S)
+        usage = {"prompt_tokens": 7, "completion_tokens": 5000}
+        await connection.answer(200, httpx.Response(200, json={**ANSWER, "usage": usage}).content)
+
+    backend.script = slow
+    # Each costs 5 dollars.
+    secret = gateway.key(dollars_per_day=6)
+    with ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(ask, gateway, secret, model="plain-priced", max_tokens=5000) for _ in range(10)]
+        assert arrived.acquire(timeout=PATIENCE_S)
+        refused = ask(gateway, secret, model="plain-priced", max_tokens=5000)
+        assert refusal(refused) == ("tokens", "rate_limit_exceeded", "1", None)
+        together.set()
+        assert sorted(answer.result().status_code for answer in answers) == [200] + [429] * 9
+    assert used(gateway, secret).day_dollars == pytest.approx(5.00007)
+    # It says what it takes to be let in again.
+    answer = ask(gateway, secret, model="plain-priced", max_tokens=5000)
+    assert (
+        refusal(answer)[1] == "insufficient_quota" and "Name a smaller max_tokens" in answer.json()["error"]["message"]
+    )
+    # Without a limit it counts as 4,096 tokens, which is more than is left too.
+    assert ask(gateway, secret, model="plain-priced").status_code == 429
+    together.set()
+    assert ask(gateway, secret, model="plain-priced", max_tokens=900).status_code == 200
 
 
 def test_counts_survive_a_restart(backend: ScriptedBackend, tmp_path: Path, clock: Clock) -> None:
