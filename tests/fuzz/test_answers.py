@@ -84,14 +84,12 @@ def test_any_wait_is_seconds_or_nothing(value: str, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ScriptedBackend, RunningGateway, httpx.Client]]:
-    with ScriptedBackend() as backend:
-        settings = table(backend.url)
-        settings["deployments"]["hybrid"]["read_timeout_s"] = 0.2
-        with (
-            RunningGateway(settings, tmp_path_factory.mktemp("fuzz")) as gateway,
-            plain_http.client(base_url=gateway.url) as client,
-        ):
-            yield backend, gateway, client
+    with (
+        ScriptedBackend() as backend,
+        RunningGateway(table(backend.url), tmp_path_factory.mktemp("fuzz")) as gateway,
+        plain_http.client(base_url=gateway.url) as client,
+    ):
+        yield backend, gateway, client
 
 
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY

@@ -1,14 +1,24 @@
-"""How property tests run here: the same examples every time, few enough for every change to be tested."""
+"""How property tests run here: the same examples every time, few enough for every change to be tested.
+
+`make fuzz` is there for many.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
-QUICK = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+QUICK = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 # Where an example is more than a call: a request, a file, a database.
-FEW = settings(QUICK, max_examples=100)
+FEW = settings(QUICK, max_examples=50)
+# Where an example alone takes a tenth of a second to be made: some of them, and many in the soak parts.
+thorough = pytest.mark.parametrize(
+    "examples",
+    [settings(QUICK, max_examples=20), pytest.param(settings(QUICK, max_examples=200), marks=pytest.mark.long)],
+    ids=["some", "many"],
+)
 
 
 def whole(value: Any) -> Any:

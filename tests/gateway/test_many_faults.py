@@ -1,4 +1,4 @@
-"""A thousand faults in a row, in a process of its own: memory and files are as they were, and no record is missing."""
+"""Hundreds of faults in a row, in a process of its own: memory and files are as they were, and no record is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tests.gateway.scripted import MODEL, ScriptedBackend, obedient, sse
 from tests.patience import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory and files in /proc")
-MIB = 1024 * 1024
 ASK = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 SCRIPTS = [
     obedient,
@@ -50,7 +49,8 @@ def held(pid: int) -> tuple[int, int]:
     return memory, files
 
 
-def test_a_thousand_faults_leave_a_process_as_it_was(backend: ScriptedBackend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [500, pytest.param(5000, marks=pytest.mark.long)])
+def test_many_faults_leave_a_process_as_it_was(backend: ScriptedBackend, tmp_path: Path, times: int) -> None:
     config, database = tmp_path / "thinkgate.toml", tmp_path / "records.db"
     config.write_text(
         f'records.path = "{database}"\n'
@@ -76,9 +76,10 @@ def test_a_thousand_faults_leave_a_process_as_it_was(backend: ScriptedBackend, t
 
             ask(299)
             memory, files = held(gateway.popen.pid)
-            ask(999)
+            ask(times - 1)
             until(lambda: held(gateway.popen.pid)[1] <= files)
-            assert held(gateway.popen.pid)[0] - memory < 4 * MIB
+            assert held(gateway.popen.pid)[0] < 1.1 * memory, "of which most is the program"
         assert gateway.stop() == 0
     with closing(sqlite3.connect(database)) as records:
-        assert records.execute("SELECT count(*), count(DISTINCT request_id) FROM records").fetchone() == (1300, 1300)
+        counts = records.execute("SELECT count(*), count(DISTINCT request_id) FROM records").fetchone()
+    assert counts == (300 + times, 300 + times)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import given
+from hypothesis import given, settings
 from schemathesis import APIOperation, Case, GenerationMode
 
 from gateway.api import openapi
 from gateway.families.fields import EFFORT_FIELDS
 from gateway.families.limits import LIMIT_FIELDS
 from tests.gateway.anthropics import COUNT, MESSAGES, sensible
-from tests.gateway.bounded import FEW, whole
+from tests.gateway.bounded import thorough, whole
 from tests.gateway.conftest import table
 from tests.gateway.raw_prompts import raw
 from tests.gateway.response_bodies import sensible_response
@@ -36,9 +36,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
         yield running
 
 
+@thorough
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_what_is_allowed_is_answered_as_described(gateway: RunningGateway, operation: APIOperation) -> None:
-    @FEW
+def test_what_is_allowed_is_answered_as_described(
+    gateway: RunningGateway, operation: APIOperation, examples: settings
+) -> None:
+    @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def check(case: Case) -> None:
         if isinstance(case.body, dict):
@@ -52,11 +55,14 @@ def test_what_is_allowed_is_answered_as_described(gateway: RunningGateway, opera
     check()
 
 
+@thorough
 @pytest.mark.parametrize(
     "operation", [found for found in OPERATIONS.values() if found.body], ids=lambda each: each.path
 )
-def test_what_is_not_allowed_is_refused_as_described(gateway: RunningGateway, operation: APIOperation) -> None:
-    @FEW
+def test_what_is_not_allowed_is_refused_as_described(
+    gateway: RunningGateway, operation: APIOperation, examples: settings
+) -> None:
+    @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def check(case: Case) -> None:
         case.call_and_validate(base_url=gateway.url)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import schemathesis
-from hypothesis import given
+from hypothesis import given, settings
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth
 
@@ -18,7 +18,7 @@ from gateway.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
 from gateway.settings import Access, Server
 from tests import plain_http
-from tests.gateway.bounded import FEW, whole
+from tests.gateway.bounded import thorough, whole
 
 KEY = "an operators' key of some length"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -37,11 +37,11 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
             yield client
 
 
-def answered(operator: httpx.Client, operation: APIOperation, mode: GenerationMode) -> None:
+def answered(operator: httpx.Client, operation: APIOperation, mode: GenerationMode, examples: settings) -> None:
     positive = mode is GenerationMode.POSITIVE
     id = operator.post("/keys", json={"name": "one"}).json()["id"]
 
-    @FEW
+    @examples
     @given(operation.as_strategy(generation_mode=mode))
     def check(case: Case) -> None:
         if positive and "id" in case.path_parameters:
@@ -55,14 +55,20 @@ def answered(operator: httpx.Client, operation: APIOperation, mode: GenerationMo
     check()
 
 
+@thorough
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_what_is_allowed_is_answered_as_described(operator: httpx.Client, operation: APIOperation) -> None:
-    answered(operator, operation, GenerationMode.POSITIVE)
+def test_what_is_allowed_is_answered_as_described(
+    operator: httpx.Client, operation: APIOperation, examples: settings
+) -> None:
+    answered(operator, operation, GenerationMode.POSITIVE, examples)
 
 
+@thorough
 @pytest.mark.parametrize("operation", WITH_BODY, ids=[operation.label for operation in WITH_BODY])
-def test_what_is_not_allowed_is_refused_as_described(operator: httpx.Client, operation: APIOperation) -> None:
-    answered(operator, operation, GenerationMode.NEGATIVE)
+def test_what_is_not_allowed_is_refused_as_described(
+    operator: httpx.Client, operation: APIOperation, examples: settings
+) -> None:
+    answered(operator, operation, GenerationMode.NEGATIVE, examples)
 
 
 def test_strangers_see_nothing_of_it(operator: httpx.Client) -> None:

@@ -22,6 +22,7 @@ from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend, thorough
 from tests.gateway.test_check import run
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "minimal"}
 OPERATOR = "an operators' key of some length"
@@ -131,7 +132,7 @@ def test_the_operators_port(operators: tuple[Process, str, httpx.Client]) -> Non
     assert {status(url, rotated["secret"]) for _ in range(8)} == {401}
     assert operator.post(f"/keys/{id}/rotate").status_code == 409
     # The metrics of both workers, here and not there.
-    assert 'thinkgate_refused_total{why="revoked"} 8.0' in operator.get("/metrics").text
+    until(lambda: 'thinkgate_refused_total{why="revoked"} 8.0' in operator.get("/metrics").text)
     assert plain_http.get(f"{url}/metrics").status_code == plain_http.get(f"{url}/keys").status_code == 404
 
 

@@ -1,16 +1,18 @@
-"""The served policy is the evaluated policy: 500 requests over HTTP, each decided as `asking.decide` decides it."""
+"""The served policy is the evaluated policy: requests over HTTP, each decided as `asking.decide` decides it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import openai
 import pytest
+from openai.types.chat import ChatCompletionTokenLogprob
 
 from gateway.app import make_parts
 from gateway.defaults import embedded_settings
@@ -20,8 +22,11 @@ from router_model.asking import Ask, Views, decide
 from router_model.predict import Predictor, Probe
 from router_model.tasks import Prompt, generate
 from tests.gateway.running import RunningGateway
+from tests.plain_http import NO_TLS
 
-SEED, REQUESTS, AT_ONCE = 77, 500, 16
+SEED, AT_ONCE = 77, 16
+# Two tokens whose log-probabilities are no further apart than this may change places in another batch.
+TIE = 0.05
 DIALS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
 PAIRS = {"tiny": ("tiny", "tiny"), "tiny-split": ("tiny-instruct", "tiny-thinking")}
 # Most of the traffic goes by the default, a fifth each by the other two.
@@ -54,9 +59,9 @@ class Seen:
     completion_tokens: int
 
 
-def requests() -> list[Asked]:
+def requests(number: int) -> list[Asked]:
     """Wordings and families that the router has never met are among the prompts."""
-    prompts = [*generate(SEED, REQUESTS, split="held-out", new_phrasings=True)]
+    prompts = [*generate(SEED, number, split="held-out", new_phrasings=True)]
     models, n = [*PAIRS], len(ASKS)
     return [
         Asked(f"parity-{i}", one, models[i // n % 2], ASKS[i % n], DIALS[i // (2 * n) % len(DIALS)], i % 3 == 0)
@@ -64,10 +69,26 @@ def requests() -> list[Asked]:
     ]
 
 
-@pytest.fixture(scope="module")
-def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+@dataclass(frozen=True)
+class Served:
+    """Requests, what their clients got, and their records by id."""
+
+    asked: list[Asked]
+    seen: list[Seen]
+    rows: dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=[200, pytest.param(1000, marks=pytest.mark.long)])
+def served(request: pytest.FixtureRequest, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    asked = requests(request.param)
+    with gateway(engine, tmp_path_factory.mktemp("parity")) as running:
+        seen = asyncio.run(send_all(running, asked))
+        return Served(asked, seen, {row["request_id"]: row for row in running.records()})
+
+
+def gateway(engine: str, folder: Path) -> RunningGateway:
     """The product's own configuration, once for each way to ask. However busy the machine is, no probe is late."""
-    given = embedded_settings(f"{engine}/v1", tmp_path_factory.mktemp("parity") / "records.db")
+    given = embedded_settings(f"{engine}/v1", folder / "records.db")
     models = {}
     for name in PAIRS:
         model = given.models[name]
@@ -75,8 +96,7 @@ def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         for ask in get_args(Ask):
             policy = model.policy.model_copy(update={"probe": ask, "probe_wait_s": 600.0})
             models[f"{name}-{ask}"] = model.model_copy(update={"policy": policy})
-    with RunningGateway.of(make_parts(given.model_copy(update={"models": models}))) as running:
-        yield running
+    return RunningGateway.of(make_parts(given.model_copy(update={"models": models})))
 
 
 async def send(client: openai.AsyncOpenAI, asked: Asked) -> Seen:
@@ -147,30 +167,29 @@ def of_row(row: dict[str, Any]) -> Probe:
     )
 
 
-def test_500_requests_are_decided_as_the_evaluation_decides_them(gateway: RunningGateway, engine: str) -> None:
-    wanted = requests()
-    got = asyncio.run(send_all(gateway, wanted))
-    rows = {row["request_id"]: row for row in gateway.records()}
+def test_requests_are_decided_as_the_evaluation_decides_them(served: Served) -> None:
     shipped = predict.load("tiny")
     predictors = {name: shipped.restricted(set(models)) for name, models in PAIRS.items()}
     counts: Counter[str] = Counter()
-    for asked, seen in zip(wanted, got, strict=True):
-        row = rows[asked.id]
-        served = row["probe"] is not None, row["decided"], row["reason"]
-        assert served == evaluated(predictors[asked.model], asked, row), (asked, row)
-        assert (seen.effort, seen.reason) == served[1:]
+    for asked, seen in zip(served.asked, served.seen, strict=True):
+        row = served.rows[asked.id]
+        decided = row["probe"] is not None, row["decided"], row["reason"]
+        assert decided == evaluated(predictors[asked.model], asked, row), (asked, row)
+        assert (seen.effort, seen.reason) == decided[1:]
         assert row["probe"] in (None, "kept", "thrown_away") and row["status"] == 200
         wasted = row["probe_tokens"] if row["probe"] == "thrown_away" else 0
         assert seen.completion_tokens == row["completion_tokens"] + wasted
         counts[row["probe"] or row["reason"]] += 1
-    assert all(counts[what] > 20 for what in ("kept", "thrown_away", "router", "fallback")), counts
+    assert all(counts[what] > len(served.asked) // 40 for what in ("kept", "thrown_away", "router", "fallback")), counts
 
 
-def test_a_probe_is_the_answer_without_thinking(gateway: RunningGateway, engine: str) -> None:
+def test_a_probe_is_the_answer_without_thinking(served: Served, engine: str) -> None:
     """What was recorded of probes is what the backend says of the same request, up to how batches round."""
-    client = openai.OpenAI(base_url=f"{engine}/v1", api_key="none")
-    rows = {row["request_id"]: row for row in gateway.records()}
-    probed = [asked for asked in requests() if rows[asked.id]["probe"] is not None and not asked.prompt.tools]
+    rows = served.rows
+    http = openai.DefaultHttpxClient(verify=NO_TLS)
+    client = openai.OpenAI(base_url=f"{engine}/v1", api_key="none", http_client=http)
+    probed = [asked for asked in served.asked if rows[asked.id]["probe"] is not None and not asked.prompt.tools]
+    same = 0
     with client:
         for asked in probed[:: len(probed) // 20]:
             answer = client.chat.completions.create(
@@ -185,5 +204,15 @@ def test_a_probe_is_the_answer_without_thinking(gateway: RunningGateway, engine:
             assert told is not None and told.content is not None
             probe = Probe.of([token.logprob for token in told.content])
             row = of_row(rows[asked.id])
-            assert probe.tokens == row.tokens
-            assert (probe.mean, probe.least) == pytest.approx((row.mean, row.least), abs=2e-3)
+            if probe.tokens == row.tokens and probe.mean == pytest.approx(row.mean, abs=2e-3):
+                assert probe.least == pytest.approx(row.least, abs=2e-3)
+                same += 1
+            else:
+                assert min(margin(token) for token in told.content) < TIE, "it is another answer without a reason"
+    assert same > 10
+
+
+def margin(token: ChatCompletionTokenLogprob) -> float:
+    """How far the second candidate is behind the first."""
+    first, second = sorted((other.logprob for other in token.top_logprobs), reverse=True)
+    return first - second

@@ -160,7 +160,7 @@ class Long:
             await connection.hung_up()
             self.hung_up.set()
             return
-        await asyncio.to_thread(self.go_on.wait, 20)
+        await asyncio.to_thread(self.go_on.wait, PATIENCE_S)
         await connection.event(piece("end", self.logprob, "stop"))
         await connection.event("[DONE]")
         await connection.end_stream()

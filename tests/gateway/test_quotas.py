@@ -150,7 +150,7 @@ async def test_concurrent_requests_never_exceed_a_thinking_quota(
 
     async def slow(connection: Connection) -> None:
         settled.release()
-        await asyncio.get_running_loop().run_in_executor(pool, together.wait, 10)
+        await asyncio.get_running_loop().run_in_executor(pool, together.wait, PATIENCE_S)
         await thorough(connection)
 
     backend.script = slow
@@ -185,7 +185,7 @@ def test_while_others_run_the_wait_is_short(gateway: KeyedGateway, backend: Scri
 
     async def slow(connection: Connection) -> None:
         arrived.set()
-        await asyncio.to_thread(finish.wait, 10)
+        await asyncio.to_thread(finish.wait, PATIENCE_S)
         await connection.answer(200, httpx.Response(200, json=ANSWER).content)
 
     backend.script = slow

@@ -25,6 +25,10 @@ from tests.patience import PATIENCE_S, until
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 
 
+# Of a client between two requests: the next gateway needs the processor as well.
+PAUSE_S = 0.03
+
+
 def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path:
     knobs = "".join(f"server.{key} = {value}\n" for key, value in server.items())
     path.write_text(
@@ -36,7 +40,7 @@ def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path
 
 
 class Load:
-    """Clients that ask without a pause and never try again: half over kept connections, half over new ones."""
+    """Clients that ask again and again, and never try once more: half over kept connections, half over new ones."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/v1/chat/completions"
@@ -62,6 +66,7 @@ class Load:
                 except aiohttp.ClientError as error:
                     self.failed.append(repr(error))
                 self.answered += 1
+                await asyncio.sleep(PAUSE_S)
 
     def more(self, requests: int = 50) -> None:
         """Returns when so many more were answered."""

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,10 @@ def test_without_a_configuration_the_embedded_models_are_served(tmp_path: Path, 
 def _engine_url(parent: int) -> str:
     """Where the embedded engine of a gateway listens: its only child's only listening socket."""
     (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    inodes = {path.readlink().name for path in Path(f"/proc/{child}/fd").iterdir() if "socket" in str(path.readlink())}
+    inodes = set()
+    for path in Path(f"/proc/{child}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed just now
+            inodes.add(path.readlink().name)
     rows = [line.split() for line in Path(f"/proc/{child}/net/tcp").read_text().splitlines()[1:]]
     (port,) = {int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
     return f"http://127.0.0.1:{port}"

@@ -14,13 +14,14 @@ from tests.gateway.conftest import Start, table
 from tests.gateway.processes import Process
 from tests.gateway.raw_client import asked
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, sse
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 MIB = 1024 * 1024
 ASK: dict[str, Any] = {"model": "merged", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 EVENT = sse(delta(content="x" * 60_000))
 SEVERAL = 20
 EVENTS = 200 * MIB // len(EVENT)
+LENGTH = EVENTS * len(EVENT)
 
 
 class Flood:
@@ -66,22 +67,22 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
         before = memory(gateway.popen.pid, "VmRSS")
         with asked(url, ASK):
             assert flood.over.acquire(timeout=PATIENCE_S), "the backend was held"
-        assert flood.taken < 32 * MIB, "what was taken lies in buffers"
-        assert memory(gateway.popen.pid, "VmHWM") - before < 16 * MIB
+        assert flood.taken < LENGTH / 4, "what was taken lies in buffers"
+        assert memory(gateway.popen.pid, "VmHWM") - before < LENGTH / 10
         with ExitStack() as stack:
             for _ in range(SEVERAL):
                 stack.enter_context(asked(url, ASK))
             assert all(flood.over.acquire(timeout=PATIENCE_S) for _ in range(SEVERAL))
-        assert memory(gateway.popen.pid, "VmHWM") - before < SEVERAL * 2 * MIB
+        assert memory(gateway.popen.pid, "VmHWM") - before < SEVERAL * LENGTH / 80
         assert gateway.stop() == 0
         assert gateway.errors() == ""
 
 
 def test_one_that_is_cut_off_has_left_as_far_as_the_record_goes(backend: ScriptedBackend, start: Start) -> None:
     backend.script = flood = Flood()
-    gateway = start({**table(backend.url), "server": {"write_timeout_s": 0.2}})
+    gateway = start({**table(backend.url), "server": {"write_timeout_s": 60}})
     with asked(gateway.url, ASK):
-        assert flood.over.acquire(timeout=PATIENCE_S), "the backend was held"
+        until(lambda: flood.over.acquire(timeout=0.05) or gateway.turn(61))
     (row,) = gateway.records()
     assert (row["status"], row["client_gone"]) == (499, 1)
 
@@ -94,7 +95,7 @@ def test_a_slow_reader_gets_all_of_its_answer(backend: ScriptedBackend, start: S
         while not tail.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
             piece = client.recv(8192 if size < 4 * MIB else 8 * MIB)
             size, tail = size + len(piece), (tail + piece)[-64:]
-    assert size > EVENTS * 60_000 and flood.taken == EVENTS * len(EVENT)
+    assert size > EVENTS * 60_000 and flood.taken == LENGTH
     (row,) = gateway.records()
     assert (row["status"], row["finish_reason"]) == (200, "stop")
 
@@ -120,4 +121,4 @@ def test_an_answer_without_end_is_given_up(backend: ScriptedBackend, start: Star
     gateway = start(settings)
     answer = gateway.post({**ASK, "stream": stream})
     assert answer.status_code == 502 and "too large" in answer.json()["error"]["message"]
-    assert over.acquire(timeout=PATIENCE_S) and taken < 32 * MIB
+    assert over.acquire(timeout=PATIENCE_S) and taken < 64 * MIB

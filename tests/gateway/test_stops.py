@@ -57,7 +57,7 @@ def test_a_long_stop_sequence_costs_no_more_with_every_piece_than_a_short_one() 
             text.push("word a")
         return time.thread_time() - begun
 
-    assert cost(200_000) < 20 * min(cost(8) for _ in range(3))
+    assert min(cost(200_000) for _ in range(3)) < 20 * min(cost(8) for _ in range(3))
 
 
 def test_too_many_stop_sequences_and_too_long_ones_are_refused_in_every_dialect(

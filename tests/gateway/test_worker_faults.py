@@ -21,10 +21,12 @@ from tests.patience import PATIENCE_S, until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc, and sets limits of a process")
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 CLIENTS = 8
+# Of a client between two requests: the next worker needs the processor as well.
+PAUSE_S = 0.03
 
 
 class Load:
-    """Clients that ask without a pause, plain and streamed in turn, until told to stop or nobody listens any more."""
+    """Clients that ask again and again, plain and streamed in turn, until told to stop or nobody listens any more."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -50,7 +52,7 @@ class Load:
     def _run(self, client: int) -> None:
         with plain_http.client(base_url=self.url) as http:
             for number in range(100_000):
-                if self.stop.is_set():
+                if self.stop.wait(PAUSE_S):
                     return
                 name = f"{client}-{number}"
                 stream = number % 2 == 1
