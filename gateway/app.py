@@ -28,6 +28,7 @@ from gateway.api.responses.store import Bounds, ResponseStore
 from gateway.api.telling import tell_errors
 from gateway.backends.admission import Gate
 from gateway.backends.pace import Paces, paces
+from gateway.backends.sign_in import SignIn
 from gateway.catalogue import Catalogue
 from gateway.discovery.discovery import Discovery
 from gateway.dispatch import Dispatch
@@ -78,6 +79,7 @@ def make_parts(settings: Settings) -> Parts:
         for line in model.unpromised:
             log.error("%s", line)
     upstream = Upstream(deployments, lambda name: metrics.retries.labels(name).inc())
+    upstream.sign_in = SignIn(lambda name: metrics.sign_in.labels(name).inc())
     gates = {name: Gate(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()}
     return Parts(
         settings=settings,

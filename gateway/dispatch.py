@@ -11,7 +11,7 @@ from gateway.backends import faults
 from gateway.backends.admission import Gate
 from gateway.backends.reply import Reply
 from gateway.enforcement.keeper import Keeper
-from gateway.errors import BackendUnreachable, GatewayError, Overloaded
+from gateway.errors import BackendUnreachable, GatewayError, InvalidRequest, Overloaded
 from gateway.exchange import Exchange
 from gateway.families.compiler import stand_in
 from gateway.families.terms import Terms
@@ -47,20 +47,32 @@ class Dispatch:
         does get a fallback, though no other replica: its every try would meet the same dead deployment.
         """
         # Token ids and vectors mean something to their own model only.
-        others = () if call.passed else self._fallbacks[plan.deployment.name]
-        for deployment in others:
+        others = [] if call.passed else [*self._fallbacks[plan.deployment.name]]
+        while others:
             try:
                 if self._upstream.in_break(plan.deployment.name):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
                 return await self._ask(exchange, call, plan)
             except GatewayError as error:
-                if not _may_stand_in(error):
+                instead = self._stand_in(call, plan, others, terms, error) if _may_stand_in(error) else None
+                if instead is None:
                     raise
                 self._fell_back(plan.deployment.name)
                 exchange.leave(None)
-                exchange.plan = plan = stand_in(call, plan, deployment, terms, error.code, self._enforce)
+                exchange.plan = plan = instead
                 exchange.visitor.take(call, plan)
         return await self._ask(exchange, call, plan)
+
+    def _stand_in(
+        self, call: Call, plan: Plan, others: list[Deployment], terms: Terms, why: GatewayError
+    ) -> Plan | None:
+        """The plan for the first of the others that may get this call; those before it are taken out."""
+        while others:
+            try:
+                return stand_in(call, plan, others.pop(0), terms, why.code, self._enforce)
+            except InvalidRequest:
+                continue  # its clients may not send this, or it cannot be held to what the key allows
+        return None
 
     def is_open(self, deployment: Deployment) -> bool:
         """Whether it may be asked at all."""

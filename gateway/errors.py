@@ -18,6 +18,7 @@ GatewayError
 ├── BackendRefused          the backend's own status and words, kept
 ├── BackendFailed           502
 │   ├── BackendUnreachable  502  nothing reached the backend
+│   ├── SignInRefused       502  the backend does not take the gateway's own key
 │   ├── BackendTimeout      504
 │   └── StreamCut           502  died after the first byte; told in the stream
 ├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
@@ -43,6 +44,11 @@ MOST_RECORDED = 100
 LONGEST_COMPARED = 100
 # The longest wait that the official SDKs do of their own accord; after a longer one it is for a person to try again.
 WORTH_WAITING_S = 60
+
+
+# Statuses, types and codes by which backends refuse a key; it is the gateway's, as no client's goes to them.
+SIGN_IN = frozenset({401, 403, 407})
+_SIGN_IN_WORDS: frozenset[object] = frozenset({"authentication_error", "permission_error", "invalid_api_key"})
 
 
 class GatewayError(Exception):
@@ -200,6 +206,16 @@ class BackendUnreachable(BackendFailed):
     code = "backend_unreachable"
 
 
+class SignInRefused(BackendFailed):
+    """What the backend says of it is about the operator's key, and no client's business."""
+
+    code = "upstream_authentication_failed"
+
+    def __init__(self, message: str = "A backend does not let the gateway in.") -> None:
+        super().__init__(message)
+        self.headers = {"x-should-retry": "false"}
+
+
 class BackendTimeout(BackendFailed):
     status = 504
     code = "backend_timeout"
@@ -242,6 +258,16 @@ def _come_back(wait_s: float) -> Headers:
     """When to try again; a client that will not wait so long is told not to try before either."""
     waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
     return {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
+
+
+def told_by_backend(
+    status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None
+) -> BackendRefused | SignInRefused:
+    """A backend's refusal as it goes to the client: as it is, unless it is about the gateway's own key."""
+    words = (fields.get("type"), fields.get("code"))
+    if status in SIGN_IN or any(isinstance(word, str) and word in _SIGN_IN_WORDS for word in words):
+        return SignInRefused()
+    return BackendRefused(status, headers, fields, wait_s)
 
 
 def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:

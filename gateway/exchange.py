@@ -52,6 +52,8 @@ class Ids:
 class Exchange:
     """Filled step by step by the pipeline; a step that was not reached leaves its facts None.
 
+    `bounded` is the call within what its sender may have.
+
     `status` is the one the client got, or of the error that its stream ended in, or 499 for a client that hung up;
     times are of the monotonic clock, in seconds, but for `at`.
     """
@@ -65,6 +67,7 @@ class Exchange:
     status: int = 200
     model: str | None = None
     call: Call | None = None
+    bounded: Call | None = None
     teller: Teller | None = None
     level_of: Callable[[Effort], str] = level_of
     arm: Arm | None = None
@@ -89,6 +92,11 @@ class Exchange:
     client_gone: bool = False
     answering: bool = False
     closed: bool = False
+
+    @property
+    def backend_id(self) -> str:
+        """The id at backends: unique, as engines mix up requests of one id; with the client's own to be found by."""
+        return self.request_id if self.request_id.endswith(self.id) else f"{self.request_id}-{self.id}"
 
     def answered_by(self, reply: Reply) -> None:
         """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""

@@ -27,6 +27,8 @@ PARTS = {
     "answer_field": ("answer_field",),
     "usage": ("usage_field",),
     "end_text": ("end_text",),
+    "soft_switches": ("soft_switches",),
+    "control_tokens": ("control_tokens",),
 }
 
 
@@ -38,7 +40,12 @@ def _false_is_empty(value: Any) -> Any:
     return "" if value is False else value
 
 
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 Told = Annotated[dict[str, Any] | None, BeforeValidator(_false_is_none)]
 ToldIn = Annotated[FieldName | None, BeforeValidator(_false_is_none)]
@@ -75,6 +82,8 @@ class Sources(Strict):
     answer_field: Text = ""
     usage: Text = ""
     end_text: Text = ""
+    soft_switches: Text = ""
+    control_tokens: Text = ""
 
 
 class Cells(Strict):
@@ -120,6 +129,10 @@ class Cells(Strict):
     """Where their tokens are counted in the usage; false: not apart from the answer's."""
     end_text: Annotated[str, BeforeValidator(_false_is_empty)] = "</think>\n\n"
     """What ends a thought and leads to its answer; false: no text can."""
+    soft_switches: Texts = ()
+    """Words that switch thinking on in a text: taken out of the messages of a key whose thinking is limited."""
+    control_tokens: Texts = ()
+    """Marks that its template writes between messages: refused in the messages of such a key."""
     faults: list[FaultRow] = []
     """Known faults, beside those of the row that this one comes from."""
     source: Text = ""

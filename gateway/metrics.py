@@ -105,6 +105,12 @@ class Metrics:
         self.fallbacks = Counter(
             "thinkgate_fallbacks", "Requests that another deployment stood in for.", ("deployment",), registry=registry
         )
+        self.sign_in = Counter(
+            "thinkgate_upstream_sign_in_refused",
+            "Answers by which a backend did not take the gateway's own key.",
+            ("deployment",),
+            registry=registry,
+        )
         self.budgets = Counter(
             "thinkgate_budget_answers",
             "Answers under a thinking budget; verdict is within, over or unknown.",

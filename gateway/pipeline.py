@@ -73,7 +73,9 @@ class Pipeline:
         reply = await self._ask_first(exchange, call, model, arm)
         if reply is None:
             assert exchange.plan is not None, "it was decided"
-            sent = call if exchange.probed is None else second(call)
+            # As it is bounded: who stands in may do no more for the key.
+            bounded = exchange.bounded or call
+            sent = bounded if exchange.probed is None else second(bounded)
             reply = await self.dispatch.send(exchange, sent, exchange.plan, model.terms)
         exchange.answered_by(reply)
         return await (self._stream if call.stream else self._plain)(exchange, call, reply)
@@ -105,7 +107,7 @@ class Pipeline:
 
     def _pass_on(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> None:
         """Nothing is decided, yet it is bounded and paid for."""
-        bounded = exchange.visitor.bound(call, model.levels, arm)
+        exchange.bounded = bounded = exchange.visitor.bound(call, model.levels, arm)
         plan = pass_on(bounded, arm)
         exchange.visitor.take(bounded, plan)
         exchange.plan = plan
@@ -113,7 +115,7 @@ class Pipeline:
     def _decide(self, exchange: Exchange, call: Call, model: Model, arm: Arm, forecast: Forecast | None) -> Plan:
         """What to send, within what the visitor may and still has: that is set aside before anything is sent."""
         while True:
-            bounded = exchange.visitor.bound(call, model.levels, arm)
+            exchange.bounded = bounded = exchange.visitor.bound(call, model.levels, arm)
             exchange.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
             plan = compile_plan(bounded, decision.effort, arm, model.terms, forecast, self.abilities.enforcement)
             if exchange.visitor.take(bounded, plan):

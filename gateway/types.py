@@ -70,8 +70,9 @@ class Family:
     (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
     `answer_field` is where the engine puts thoughts in its answers ("": it does not show them), and `end_text` what
     ends a thought that the gateway has to end itself ("": it cannot be ended by text). `usage_field` is where in the
-    usage the tokens of thoughts are counted ("": not apart from the answer's). `sources` has for each part of
-    the row where it is written. `passes_through`: nothing is known, and the client's own words go on as they are.
+    usage the tokens of thoughts are counted ("": not apart from the answer's). `soft_switches` are words that switch
+    thinking on in a text, `control_tokens` the marks that its template writes between messages. `sources` has for each
+    part of the row where it is written. `passes_through`: nothing is known, the client's own words go on as they are.
     """
 
     name: str
@@ -98,6 +99,8 @@ class Family:
     answer_field: str = "reasoning"
     usage_field: str = "completion_tokens_details.reasoning_tokens"
     end_text: str = "</think>\n\n"
+    soft_switches: tuple[str, ...] = ()
+    control_tokens: tuple[str, ...] = ()
     passes_through: bool = False
     faults: tuple[Fault, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -329,7 +332,8 @@ class Call:
     `body` is in Chat Completions form, unless the call is `passed` on, and is never changed. `requested` is the effort
     the client named (None: decide for me), `asked` the client's own word for it, `named_in` the field that it stood in,
     `ceiling` the most it allows, `dial` its price in [0,1] if it gave one. `most` is the most that its key allows,
-    whatever the policy says, `note` what the client is to know of that. `limit` is the client's limit on all completion
+    whatever the policy says, `key_ceiling` the most that it ever does, `guarded` whether it has any limit on thinking,
+    and `key` its id; `note` what the client is to know of that. `limit` is the client's limit on all completion
     tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `tries` how often
     the client has tried before, `batch` whether it can wait, `wants_account` whether the answer is to say in its body
     what was made of the effort, `stops_answer` whether its stop sequences are for the answer alone and not the thought,
@@ -347,6 +351,9 @@ class Call:
     named_in: str = "reasoning_effort"
     ceiling: Effort | None = None
     most: Effort | None = None
+    guarded: bool = False
+    key_ceiling: Effort | None = None
+    key: str | None = None
     note: str = ""
     dial: float | None = None
     limit: int | None = None

@@ -24,7 +24,8 @@ from gateway.backends.alarm import Alarm
 from gateway.backends.connector import KEEPALIVE_S, REUSED, Connector
 from gateway.backends.replicas import Replica, Replicas
 from gateway.backends.reply import Kept
-from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, StreamCut
+from gateway.backends.sign_in import SignIn
+from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, SignInRefused, StreamCut
 from gateway.types import Call, Deployment, Headers, JsonObject, Plan
 
 DRAIN_S = 0.2
@@ -122,6 +123,7 @@ class Upstream:
         when a replica of it answers again after a break.
         """
         self._retried = retried
+        self.sign_in = SignIn(lambda deployment: None)
         self.returned: Callable[[str], None] = lambda deployment: None
         self._routes = {name: _Route(deployment) for name, deployment in deployments.items()}
         self._session: aiohttp.ClientSession | None = None
@@ -189,8 +191,10 @@ class Upstream:
             async with alarm:
                 response = await self._send(route, route.url(replica.url, path), data, headers)
                 if response.status != 200:
-                    raise await faults.refusal(response)
+                    raise await faults.refusal(response, route.deployment)
         except GatewayError as error:
+            if isinstance(error, SignInRefused):
+                self.sign_in.refused(route.deployment.name, replica.url)
             turn.refused(error)
             turn.end()
             raise
@@ -302,7 +306,7 @@ class _Turn:
         """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
         if isinstance(error, BackendTimeout):
             self.failed()
-        if not faults.elsewhere(error):
+        if isinstance(error, SignInRefused) or not faults.elsewhere(error):
             return
         if isinstance(error, BackendRefused) and error.wait_s is not None:
             self._replica.busy(error.wait_s, self._replicas.clock())

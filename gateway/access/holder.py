@@ -114,10 +114,17 @@ class Holder:
             left, note = self._left(call, arm)
             if left is not None:
                 most = left if most is None else min(most, left, key=efforts.size)
+        ever = self.ceiling(levels)
         if most is None:
-            return call
-        ceiling = most if call.ceiling is None else min(most, call.ceiling, key=efforts.size)
-        return replace(call, ceiling=ceiling, most=most, note="; ".join(filter(None, (call.note, note))))
+            return replace(call, guarded=True) if self._has_thinking_quota else call
+        return replace(
+            call,
+            ceiling=most if call.ceiling is None else min(most, call.ceiling, key=efforts.size),
+            most=most,
+            guarded=self._has_thinking_quota or ever not in (None, UNLIMITED),
+            key_ceiling=ever,
+            note="; ".join(filter(None, (call.note, note))),
+        )
 
     def take(self, call: Call, plan: Plan) -> bool:
         need, flexible = self._thought(call, plan)
@@ -191,8 +198,9 @@ class Holder:
 
         Its limit then is how much it may think; else there is none to think about.
         """
+        guarded = self._has_thinking_quota or most not in (None, UNLIMITED)
         if not arm.passed_may_think:
-            return replace(call, most=NO_THINKING)
+            return replace(call, most=NO_THINKING, guarded=guarded)
         longest = efforts.from_budget(call.limit)
         if most is not None and efforts.size(longest) > efforts.size(most):
             said = f"This key may think {efforts.words(most)} tokens at most, and a raw answer may be all thought"
@@ -200,7 +208,7 @@ class Holder:
         if call.limit is None and self._has_thinking_quota:
             said = "A raw answer may be all thought, of which this key has a quota: max_tokens must be set."
             raise NotAllowed(said, param="max_tokens", code="effort_not_allowed")
-        return replace(call, most=longest)
+        return replace(call, most=longest, guarded=guarded)
 
     @property
     def _has_thinking_quota(self) -> bool:
@@ -230,8 +238,6 @@ class Holder:
     def _thought(self, call: Call, plan: Plan) -> tuple[int, bool]:
         """How many tokens the thought may take, and whether that is a guess: then less will do, if there is any."""
         applied = plan.applied if call.passed is None else call.most
-        if applied is None and call.requested is not None and not call.requested.think:
-            return 0, True
         budget = applied.budget if applied is not None else None
         need = self._longest if budget is None else budget
         return (need if call.limit is None else min(need, call.limit)) * call.choices, budget is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.errors import BackendFailed, BackendRefused, error_fields
+from gateway.errors import BackendFailed, error_fields, told_by_backend
 from gateway.types import Usage
 
 # Of what a backend says that goes into a record: a count that fits any database, and a word, not a book.
@@ -24,7 +24,7 @@ def read_answer(raw: bytes, holds: str = "choices") -> tuple[dict[str, Any], Usa
     if not isinstance(body, dict) or not isinstance(body.get(holds), list):
         fields = error_fields(raw)
         if fields is not None:
-            raise BackendRefused(502, {}, fields)
+            raise told_by_backend(502, {}, fields)
         raise BackendFailed(f"The backend's answer has no {holds}.")
     reasons = [choice.get("finish_reason") for choice in body[holds] if isinstance(choice, dict)]
     reason = next((str(reason)[:MOST_CHARACTERS] for reason in reasons if reason), None)

@@ -15,7 +15,7 @@ import orjson
 from gateway.answers.chat_answer import MOST_CHARACTERS, read_usage
 from gateway.answers.seen import Seen
 from gateway.answers.teller import Hearer
-from gateway.errors import BackendFailed, BackendRefused, GatewayError, fields_of
+from gateway.errors import BackendFailed, GatewayError, fields_of, told_by_backend
 from gateway.types import Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -116,7 +116,7 @@ class ChatStream:
             fields = fields_of(chunk) or {"message": "The backend failed while answering."}
             code = fields.get("code")
             status = code if isinstance(code, int) and 400 <= code < 600 else 502
-            self.error = BackendRefused(status, {}, fields)
+            self.error = told_by_backend(status, {}, fields)
             return b""
         choices = chunk.get("choices")
         if isinstance(choices, list):

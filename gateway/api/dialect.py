@@ -17,7 +17,7 @@ from gateway.types import Call, Headers
 class Asked:
     """A request as it came: its body, how many bytes that was, its headers in small letters, its id, its sender.
 
-    `off_loop` is where a large one is read.
+    `off_loop` is where a large one is read, `backend_id` its id at backends, which no client can choose.
     """
 
     body: dict[str, Any]
@@ -26,6 +26,7 @@ class Asked:
     request_id: str
     visitor: Visitor
     off_loop: OffLoop = field(default_factory=OffLoop)
+    backend_id: str = ""
 
 
 class Dialect(Protocol):

@@ -70,7 +70,8 @@ class Endpoint:
             exchange.model = model[:MOST_CHARACTERS] if isinstance(model, str) else None
             visitor.check_model(checks.text(body, "model"))
             stops.check(body, self._limits)
-            asked = Asked(body, size, headers, exchange.request_id, visitor, self._off_loop)
+            id = exchange.request_id
+            asked = Asked(body, size, headers, id, visitor, self._off_loop, exchange.backend_id)
             exchange.call = call = await self._dialect.read(asked)
             exchange.teller = self._dialect.teller(exchange)
             answer = await self._pipeline.answer(exchange, call)

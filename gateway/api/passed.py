@@ -48,7 +48,7 @@ def read_completion(asked: Asked) -> Call:
         tries=wire.tries_before(asked.headers),
         batch=is_batch(body.get("service_tier"), asked.headers),
         passed=COMPLETION,
-        forwarded=wire.forwarded(asked.headers, asked.request_id),
+        forwarded=wire.forwarded(asked.headers, asked.backend_id),
     )
 
 
@@ -71,7 +71,7 @@ def read_embedding(asked: Asked) -> Call:
         tries=wire.tries_before(asked.headers),
         batch=is_batch(body.get("service_tier"), asked.headers),
         passed=EMBEDDING,
-        forwarded=wire.forwarded(asked.headers, asked.request_id),
+        forwarded=wire.forwarded(asked.headers, asked.backend_id),
     )
 
 

@@ -9,6 +9,7 @@ from gateway.api import wire
 from gateway.api.messages import errors
 from gateway.errors import GatewayError, InternalError, NotFound
 from gateway.exchange import Ids
+from gateway.header_value import safe
 from gateway.types import Headers
 
 
@@ -24,7 +25,8 @@ def tell_errors(app: FastAPI, ids: Ids) -> None:
         body = error.body()
         if _is_anthropics(request):
             headers, body = errors.headers(headers), errors.body(error, id)
-        return Response(body, error.status, headers, media_type="application/json")
+        told = {name: safe(value) for name, value in headers.items()}
+        return Response(body, error.status, told, media_type="application/json")
 
     async def tell_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.errors import BodyTooLarge, TooSlow
 from gateway.exchange import Exchange
+from gateway.header_value import safe
 from gateway.pipeline import Answer
 from gateway.serving.connection import ON_HANG_UP, TOO_SLOW
 from gateway.types import Headers
@@ -129,4 +130,4 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    return [(name.encode("latin-1"), safe(value).encode("ascii")) for name, value in headers.items()]

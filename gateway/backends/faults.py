@@ -11,13 +11,16 @@ from email.utils import mktime_tz, parsedate_tz
 import aiohttp
 
 from gateway.errors import (
+    SIGN_IN,
     BackendFailed,
     BackendRefused,
     BackendTimeout,
     BackendUnreachable,
     GatewayError,
+    SignInRefused,
     StreamCut,
     error_fields,
+    told_by_backend,
 )
 from gateway.types import Deployment, Headers
 
@@ -77,8 +80,11 @@ def own_id(response: aiohttp.ClientResponse) -> str | None:
     return given
 
 
-async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
-    """The backend's refusal with its status, its fields and the headers that matter."""
+async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> BackendRefused | SignInRefused:
+    """The backend's refusal with its status, its fields and the headers that matter; never with the gateway's key."""
+    if response.status in SIGN_IN:
+        response.close()
+        return SignInRefused(f"The backend {deployment.name} does not let the gateway in.")
     given = ((name, response.headers.get(name, "")) for name in KEPT_HEADERS)
     kept = {name: value for name, value in given if _SANE_VALUE.fullmatch(value)}
     backends = own_id(response)
@@ -94,8 +100,10 @@ async def refusal(response: aiohttp.ClientResponse) -> BackendRefused:
     finally:
         response.close()
     status = response.status if 400 <= response.status < 600 else 502
+    if deployment.api_key:
+        raw = raw.replace(deployment.api_key.encode(), b"[the gateway's key]")
     fields = error_fields(raw) or {"message": f"The backend answered {response.status}."}
-    return BackendRefused(status, kept, fields, wait_s(kept, response.headers.get("date")))
+    return told_by_backend(status, kept, fields, wait_s(kept, response.headers.get("date")))
 
 
 def failure(error: BaseException, deployment: Deployment) -> BackendFailed:

@@ -7,9 +7,10 @@ from typing import Any
 
 from gateway import efforts
 from gateway.families import body as fields
-from gateway.families import history, limits, refusal, system, tell
+from gateway.families import ceiling, history, limits, refusal, system, tell
 from gateway.families.terms import Terms
 from gateway.guard import request as guards
+from gateway.guard import thinking
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
 
 # What an unlimited thought counts as, in tokens.
@@ -78,7 +79,14 @@ def _compile(
     if limits.starves(told.effort, call.limit) and family.off is not None:
         notes.append(f"no room to think: of {call.limit} tokens the least thought leaves none")
         told = tell.nearest(NO_THINKING, "", family, terms.levels, by, notes)
-    messages, thoughts = history.send_back(body["messages"], family, notes)
+    given = body["messages"]
+    if call.guarded:
+        told = ceiling.keep(told, call, family, terms.levels, by, notes)
+        if family.on is not None:
+            thinks = told.effort is None or told.effort.think
+            thinking.check(call, family, thinks)
+            given = thinking.without_switches(given, family, notes)
+    messages, thoughts = history.send_back(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
     tell.write(told, family, body)
     if thoughts:

@@ -18,5 +18,7 @@ def pass_on(call: Call, arm: Arm) -> Plan:
     body: dict[str, Any] = {**call.body, "model": deployment.model}
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    if call.guarded and call.limit is not None and call.passed is not None and call.passed.holds == "choices":
+        body.setdefault("max_tokens", call.limit)  # what engines take for granted differs
     tokens = call.prompt_tokens + (call.limit or 0) * call.choices
     return Plan(deployment, None, body, tokens=tokens)

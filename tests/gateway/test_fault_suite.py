@@ -113,10 +113,9 @@ FINE: dict[str, tuple[Script, bool]] = {
     "an answer that ends with the connection": (says(HEAD + b"\r\n" + BODY, then="close"), False),
     "comments and line ends of the other kind": (streams(b": hi\r\n\r\n", STREAM.replace(b"\n", b"\r\n")), True),
 }
-STATUSES = (400, 401, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504)
+STATUSES = (400, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504)
 RAISED = {
     400: openai.BadRequestError,
-    401: openai.AuthenticationError,
     404: openai.NotFoundError,
     409: openai.ConflictError,
     422: openai.UnprocessableEntityError,

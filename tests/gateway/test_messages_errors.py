@@ -34,9 +34,7 @@ def keyed(backend: ScriptedBackend, tmp_path: Path) -> Iterator[KeyedGateway]:
     ("status", "kind", "raised"),
     [
         (400, "invalid_request_error", anthropic.BadRequestError),
-        (401, "authentication_error", anthropic.AuthenticationError),
         (402, "billing_error", anthropic.APIStatusError),
-        (403, "permission_error", anthropic.PermissionDeniedError),
         (404, "not_found_error", anthropic.NotFoundError),
         (409, "conflict_error", anthropic.ConflictError),
         (413, "request_too_large", anthropic.APIStatusError),

@@ -20,7 +20,7 @@ from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
 from gateway.api.off_loop import OffLoop
 from gateway.catalogue import Catalogue
-from gateway.errors import BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
+from gateway.errors import SIGN_IN, BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
 from gateway.exchange import Ids
 from gateway.experiments import assignment
 from gateway.families.compiler import Enforce, compile_plan
@@ -116,7 +116,9 @@ class CountTokens:
                 continue
             if status == 200:
                 return _told(raw)
-            if 400 <= status < 500 and status not in _NO_ROUTE:
+            if status in SIGN_IN:
+                self._upstream.sign_in.refused(plan.deployment.name, url)
+            elif 400 <= status < 500 and status not in _NO_ROUTE:
                 fields = error_fields(raw)
                 if fields is not None:
                     raise BackendRefused(status, {}, fields)

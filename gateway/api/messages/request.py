@@ -89,7 +89,7 @@ def read_request(
         batch=is_batch(None, headers),
         wants_account=wants_account(body, headers),
         stops_answer=True,
-        forwarded=wire.forwarded(headers, asked.request_id),
+        forwarded=wire.forwarded(headers, asked.backend_id),
         omitted=thinking.omitted,
     )
 

@@ -1,0 +1,26 @@
+"""Tells the operator, once in a while, that a backend does not take the gateway's key: clients are not told why."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+log = logging.getLogger("thinkgate")
+EVERY_S = 60.0
+
+
+class SignIn:
+    def __init__(self, count: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """`count` is told the deployment of each refusal."""
+        self._count = count
+        self._clock = clock
+        self._told: dict[str, float] = {}
+
+    def refused(self, deployment: str, url: str) -> None:
+        self._count(deployment)
+        now = self._clock()
+        if now >= self._told.get(deployment, -EVERY_S) + EVERY_S:
+            self._told[deployment] = now
+            said = "deployment %s: %s does not take the gateway's key: see its api_key_env or api_key_file"
+            log.error(said, deployment, url)

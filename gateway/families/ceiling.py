@@ -1,0 +1,40 @@
+"""The most thinking that a key may ever name, kept where a family cannot be told as little: then it does not think."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway import efforts
+from gateway.errors import NotAllowed
+from gateway.families import tell
+from gateway.families.tell import Told
+from gateway.types import NO_THINKING, Call, Effort, Enforcement, Family
+
+
+def keep(
+    told: Told, call: Call, family: Family, levels: Mapping[str, Effort], by: Enforcement, notes: list[str]
+) -> Told:
+    """What is told within the ceiling of the call's key. NotAllowed: the deployment cannot be held to it.
+
+    A limit on all tokens that is within the ceiling holds it too.
+    """
+    most = call.key_ceiling
+    if most is None or _within(told, most) or (call.limit is not None and call.limit <= efforts.size(most)):
+        return told
+    if told.effort is not None and most.think and family.off is not None:
+        notes.append(f"family {family.name} cannot be held to {efforts.words(most)}, the most that the key allows")
+        return tell.nearest(NO_THINKING, "", family, levels, by, notes)
+    cannot = "is not told how hard to think" if told.effort is None else "cannot be told to think so little"
+    limit = f", or lower max_tokens to {efforts.words(most)}" if most.think else ""
+    said = f"This key may think {efforts.words(most)} tokens at most, and the model {call.model!r} {cannot}"
+    said += f": use another{limit}."
+    raise NotAllowed(said, param="max_tokens" if most.think else "model", code="effort_not_allowed")
+
+
+def _within(told: Told, most: Effort) -> bool:
+    """A family's own level stands for a budget, though nobody knows its length."""
+    if told.effort is None:
+        return False
+    if efforts.size(told.effort) <= efforts.size(most):
+        return True
+    return most.think and told.level is not None and told.effort.budget is None
