@@ -20,6 +20,18 @@ RECIPE = click.Choice(["sharp", "steady", "auto"])
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+FORCE = click.option("--force", is_flag=True, help="Replace what is there.")
+
+
+def _free(out: Path, force: bool) -> None:
+    """ConfigError: an artifact is there, and is not to be replaced. OSError: none can be written there."""
+    from router_model import output
+
+    if (out / "artifact.json").exists() and not force:
+        raise ConfigError([f"--out: {out} holds a router already: name another folder, or replace it with --force"])
+    output.can_put(out / "artifact.json", folders=True)
+
+
 class _Commands(click.Group):
     """Faults of the configuration are told in one line each, and exit with status 1."""
 
@@ -29,6 +41,13 @@ class _Commands(click.Group):
         except ConfigError as error:
             for fault in error.faults:
                 click.echo(f"thinkgate: {fault}", err=True)
+            sys.exit(1)
+        except BrokenPipeError:
+            raise  # whoever reads has enough: click ends quietly
+        except OSError as error:
+            # A full disk, or a folder that is not ours: nothing that a traceback would explain.
+            where = "" if error.filename is None else f"{error.filename}: "
+            click.echo(f"thinkgate: {where}{error.strerror or error}", err=True)
             sys.exit(1)
 
 
@@ -131,8 +150,12 @@ def engine(
 @click.option("--out", type=NEW_FILE, required=True, help="The outcome table, Parquet.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of the embedded engine's model folders.")
-def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None) -> None:
-    """Run tasks over every effort of every deployment and verify the answers. Started again, it goes on."""
+@FORCE
+def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None, force: bool) -> None:
+    """Run tasks over every effort of every deployment and verify the answers.
+
+    Finished answers go to OUT.partial one by one: after an interruption the same command goes on from there.
+    """
     extras.need("learn")
     from gateway.commands import collect as collector
     from gateway.commands.engine_process import EngineProcess
@@ -140,11 +163,11 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
     if config is not None:
         if weights is not None:
             raise ConfigError(["--weights is for the embedded engine: leave --config out"])
-        rows = collector.run(config, tasks, out, concurrency)
+        rows = collector.run(config, tasks, out, concurrency, force=force)
     else:
         with EngineProcess(weights=weights) as embedded:
-            rows = collector.run(None, tasks, out, concurrency, embedded.url())
-    click.echo(f"{rows} outcomes in {out}")
+            rows = collector.run(None, tasks, out, concurrency, embedded.url(), force)
+    say(f"{rows} outcomes in {out.absolute()}")
 
 
 @main.command()
@@ -159,16 +182,26 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
     default="phrasings",
     help="What new requests will be: new phrasings of the tasks in the data, or new tasks.",
 )
-def train(data: tuple[Path, ...], out: Path, models: tuple[str, ...], generic: bool, recipe: Any, expects: Any) -> None:
+@FORCE
+def train(
+    data: tuple[Path, ...],
+    out: Path,
+    models: tuple[str, ...],
+    generic: bool,
+    recipe: Any,
+    expects: Any,
+    force: bool,
+) -> None:
     """Train a router artifact on outcome tables."""
     extras.need("learn")
     from router_model.outcomes import OutcomeError
     from router_model.training import recipes
     from router_model.training import train as trainer
 
+    _free(out, force)
     try:
         choose = recipes.chosen(recipe, expects)
-        trainer.run(data, out, models=models, generic=generic, settings=choose, say=click.echo)
+        trainer.run(data, out, models=models, generic=generic, settings=choose, say=say)
     except OutcomeError as error:
         raise ConfigError([str(error)]) from error
 
@@ -217,7 +250,7 @@ def evaluate(
             datasets=datasets,
             json_file=json_file,
             html_file=html_file,
-            say=click.echo,
+            say=say,
         )
     except (OutcomeError, ArtifactError) as error:
         raise ConfigError([str(error)]) from error
@@ -238,6 +271,7 @@ def evaluate(
     "--choose", type=click.IntRange(1), metavar="N", help="Pick N tasks to collect next, and calibrate later."
 )
 @click.option("--tasks", type=FILE, help="The tasks to choose from, as `collect` takes them.")
+@FORCE
 def calibrate(
     router: str,
     data: tuple[Path, ...],
@@ -249,6 +283,7 @@ def calibrate(
     json_file: Path | None,
     choose: int | None,
     tasks: Path | None,
+    force: bool,
 ) -> None:
     """Adapt a router to your own deployments, by the outcomes of a few dozen prompts or more.
 
@@ -260,6 +295,7 @@ def calibrate(
     More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
     """
     extras.need("learn")
+    from router_model import output
     from router_model.adapting import calibrate as calibrator
     from router_model.adapting import choosing, learning_curve
     from router_model.artifact import ArtifactError
@@ -268,16 +304,22 @@ def calibrate(
     faults = _calibrate_faults(data, out, curve, json_file, choose, tasks)
     if faults:
         raise ConfigError(faults)
+    if choose is not None and out is not None and out.exists() and not force:
+        raise ConfigError([f"--out: {out} is there already: name another file, or replace it with --force"])
+    if choose is None and out is not None:
+        _free(out, force)
+    if json_file is not None:
+        output.can_put(json_file)
     try:
         if choose is not None and tasks is not None and out is not None:
-            choosing.run(router, tasks, choose, out, collected=data, say=click.echo)
+            choosing.run(router, tasks, choose, out, collected=data, say=say)
             return
         if curve:
             learning_curve.run(
-                router, data, models=models, no_think=no_think, think=think, json_file=json_file, say=click.echo
+                router, data, models=models, no_think=no_think, think=think, json_file=json_file, say=say
             )
         if out is not None:
-            calibrator.run(router, data, out, models=models, say=click.echo)
+            calibrator.run(router, data, out, models=models, say=say)
     except (OutcomeError, ArtifactError) as error:
         raise ConfigError([str(error)]) from error
 

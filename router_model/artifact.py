@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import artifact_file, shipped
+from router_model import artifact_file, output, shipped
 from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
 from router_model.features import DENSE_NAMES, FEATURES_VERSION
 from router_model.probe import PROBE_NAMES, Revelation
@@ -137,9 +137,13 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "about": dict(artifact.about),
     }
     # Each takes its place whole, and what names the others comes last: a gateway may be reading.
-    artifact_file.put(folder / "CARD.md", card.encode())
-    artifact_file.put(folder / "weights.npz", weights)
-    artifact_file.put(folder / "artifact.json", (json.dumps(header, indent=1) + "\n").encode())
+    output.put_together(
+        {
+            folder / "CARD.md": card.encode(),
+            folder / "weights.npz": weights,
+            folder / "artifact.json": (json.dumps(header, indent=1) + "\n").encode(),
+        }
+    )
 
 
 def _features() -> dict[str, int]:

@@ -17,13 +17,6 @@ MOST_BYTES = 512 * 1024 * 1024
 MOST_HEADER_BYTES = 4 * 1024 * 1024
 
 
-def put(path: Path, data: bytes) -> None:
-    """Write a file that takes its place whole: somebody may be reading."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(data)
-    new.replace(path)
-
-
 def read(path: Path, most: int) -> bytes:
     """What a plain file holds: a pipe would be waited for, a device has no end. OSError: it is none, or too large."""
     if not path.is_file():

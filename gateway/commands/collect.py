@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gateway import build, settings
 from gateway.abilities import Abilities
 from gateway.answers.logprobs import Logprobs
 from gateway.backends.pace import paces
+from gateway.commands.lines import progress_of, say
 from gateway.discovery.discovery import learn
 from gateway.enforcement.keeper import Keeper
 from gateway.errors import ConfigError, GatewayError
@@ -27,6 +29,7 @@ from gateway.families.compiler import compile_plan
 from gateway.families.terms import Terms
 from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort
 from gateway.upstream import Upstream
+from router_model import output
 from router_model.tasks import Prompt, verify
 
 # What a no-think answer tells about itself besides its text: the columns that a probe learns from.
@@ -66,11 +69,19 @@ def targets(chosen: settings.Settings, deployments: Mapping[str, Deployment]) ->
     return list(found.values())
 
 
-def run(config: Path | None, tasks: Path, out: Path, concurrency: int = 16, engine_url: str | None = None) -> int:
-    """Collect and write `out`; returns the number of rows.
+def run(
+    config: Path | None,
+    tasks: Path,
+    out: Path,
+    concurrency: int = 16,
+    engine_url: str | None = None,
+    force: bool = False,
+) -> int:
+    """Collect and write `out`; returns the number of rows. With `force` what is there, and of other tasks, is replaced.
 
-    ConfigError: the configuration or the tasks cannot be read. Rows whose request failed three times are left out, and
-    said so; running again tries them again.
+    ConfigError: the configuration or the tasks cannot be read, or `out` is there, or was begun with other tasks. Rows
+    whose request failed three times are left out, and said so; running again tries them again. OSError: the disk is
+    full, or not ours.
     """
     from router_model.tasks import read_jsonl
 
@@ -79,17 +90,26 @@ def run(config: Path | None, tasks: Path, out: Path, concurrency: int = 16, engi
         prompts = read_jsonl(tasks)
     except (OSError, ValueError) as error:
         raise ConfigError([str(error)]) from error
+    if len({prompt.id for prompt in prompts}) < len(prompts):
+        raise ConfigError([f"{tasks}: some tasks have the same id"])
     deployments = build.deployments(chosen)
-    _mend(_partial(out))
-    done = _finished(_partial(out))
+    done = _begun(out, prompts, force)
     jobs = [
         (target, prompt)
         for target in targets(chosen, deployments)
         for prompt in prompts
         if (target.key, prompt.id) not in done
     ]
-    with _partial(out).open("a", encoding="utf-8") as file:
-        failed = asyncio.run(_collect(deployments, jobs, file, concurrency))
+    if done:
+        say(f"Going on with {_partial(out).absolute()}: {len(done)} answers are there, {len(jobs)} to go", err=True)
+    try:
+        with _partial(out).open("a", encoding="utf-8") as file:
+            failed = asyncio.run(_collect(deployments, jobs, file, concurrency))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(_partial(out))) from error
+    except KeyboardInterrupt:
+        say(f"What was answered is kept in {_partial(out).absolute()}: the same command goes on from there", err=True)
+        raise
     rows = list(_rows(_partial(out)))
     _write_table(rows, out)
     if failed:
@@ -112,15 +132,41 @@ def _partial(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
+def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, str]]:
+    """Target and prompt of each answer that an interrupted run of these tasks has left, ready for more of them.
+
+    ConfigError: nothing was interrupted and `out` is there; or the answers are to other tasks, which are not to be
+    mixed with these.
+    """
+    partial = _partial(out)
+    if not partial.exists():
+        if out.is_file() and not force:
+            raise ConfigError([f"--out: {out} is there already: name another file, or replace it with --force"])
+        output.can_put(out)
+        return set()
+    _mend(partial)
+    asked = {prompt.id: json.dumps(prompt.messages) for prompt in prompts}
+    rows = list(_rows(partial))
+    others = sum(
+        row["prompt_id"] not in asked or row.get("prompt", asked[row["prompt_id"]]) != asked[row["prompt_id"]]
+        for row in rows
+    )
+    if others and not force:
+        raise ConfigError(
+            [
+                f"--out: {partial} was begun with other tasks: {others} of its {len(rows)} answers are not to these. "
+                "Name another file, or begin anew with --force"
+            ]
+        )
+    if others:
+        partial.unlink()
+        return set()
+    return {(row["key"], row["prompt_id"]) for row in rows}
+
+
 def _mend(partial: Path) -> None:
     """Cut off a last line that an interruption left unfinished: the next row must start on a line of its own."""
-    if partial.exists():
-        data = partial.read_bytes()
-        partial.write_bytes(data[: data.rfind(b"\n") + 1])
-
-
-def _finished(partial: Path) -> set[tuple[str, str]]:
-    return {(row["key"], row["prompt_id"]) for row in _rows(partial)}
+    os.truncate(partial, partial.read_bytes().rfind(b"\n") + 1)
 
 
 def _rows(partial: Path) -> Iterator[dict[str, Any]]:
@@ -132,14 +178,12 @@ async def _collect(
     deployments: dict[str, Deployment], jobs: Sequence[tuple[Target, Prompt]], file: TextIO, concurrency: int
 ) -> int:
     """Run the jobs, a bounded number at once; returns how many failed."""
-    from tqdm import tqdm
-
     upstream, failed, queue = Upstream(deployments), 0, iter(jobs)
     await upstream.open()
     abilities = Abilities()
     await learn(upstream, deployments.values(), abilities)
     keeper = Keeper(upstream, abilities)
-    with tqdm(total=len(jobs), unit=" answers", disable=None) as progress:
+    with progress_of(len(jobs), " answers") as progress:
 
         async def worker() -> None:
             nonlocal failed
@@ -152,10 +196,26 @@ async def _collect(
                 progress.update()
 
         try:
-            await asyncio.gather(*(worker() for _ in range(concurrency)))
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(concurrency):
+                    workers.create_task(worker())
+        except BaseExceptionGroup as errors:
+            # One of them met it first; the others, which end with it, have nothing to add.
+            full, rest = errors.split(OSError)
+            if full is None or rest is not None:
+                raise
+            raise _first(full) from None
         finally:
             await upstream.close()
     return failed
+
+
+def _first(errors: BaseExceptionGroup[OSError]) -> OSError:
+    while True:
+        error = errors.exceptions[0]
+        if not isinstance(error, BaseExceptionGroup):
+            return error
+        errors = error
 
 
 async def _answer(keeper: Keeper, abilities: Abilities, target: Target, prompt: Prompt) -> dict[str, Any] | None:
@@ -227,4 +287,4 @@ def _write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist([{k: v for k, v in row.items() if k != "key"} for row in rows])
-    pq.write_table(table, out)
+    output.put_by(out, lambda new: pq.write_table(table, new))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 COLUMNS = 80
 
@@ -22,6 +27,13 @@ def say(text: str = "", err: bool = False) -> None:
     """Print it, line by line, each within the columns."""
     for line in text.split("\n"):
         click.echo(fit(line), err=err)
+
+
+def progress_of(total: int, unit: str) -> tqdm[Any]:
+    """A bar on a terminal, also on one that does not say how wide it is; nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, disable=None, ncols=min(shutil.get_terminal_size().columns, COLUMNS) - 1)
 
 
 def stored(what: str, path: Path) -> None:

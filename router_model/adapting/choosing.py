@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import outcomes, predict
+from router_model import outcomes, output, predict
 from router_model.outcomes import OutcomeError
 from router_model.predict import Predictor
 
@@ -67,7 +67,7 @@ def run(
     best = choose(predictor, [(t.messages, t.tools) for t in fresh], (n + 1) // 2, [(m, None) for m in before])
     drawn = np.random.default_rng(len(before)).permutation([i for i in range(len(fresh)) if i not in set(best)])
     picked = [i for pair in zip_longest(best, drawn[: n - len(best)].tolist()) for i in pair if i is not None]
-    Path(out).write_text("".join(fresh[i].line + "\n" for i in picked), encoding="utf-8")
+    output.put(out, "".join(fresh[i].line + "\n" for i in picked))
     repeated = len(pool) - len(fresh)
     say(
         f"{len(picked)} of {len(fresh)} tasks in {out}"
@@ -79,7 +79,7 @@ def run(
 def read(path: Path) -> list[Task]:
     """The tasks of a file with one JSON object a line. Raises OutcomeError that names the line at fault."""
     tasks = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
             tasks.append(_task(line, f"{path}, line {number}"))
     if not tasks:

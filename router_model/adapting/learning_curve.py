@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from router_model import artifact as artifacts
-from router_model import matching, metrics, outcomes, probing
+from router_model import matching, metrics, outcomes, output, probing
 from router_model.adapting import calibrate
 from router_model.artifact import Artifact
 from router_model.evaluation import evaluate, frontier
@@ -60,7 +60,7 @@ def run(
     }
     say(text(result))
     if json_file is not None:
-        Path(json_file).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        output.put(json_file, json.dumps(result, indent=1) + "\n")
         say(f"Wrote {json_file}")
     return result
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model import artifact as artifacts
-from router_model import gaming, matching, metrics, outcomes, predict, probing
+from router_model import gaming, matching, metrics, outcomes, output, predict, probing
 from router_model.asking import Views
 from router_model.evaluation import by_dataset, crossval, frontier, page, pair_figures, promises, report, token_ranges
 from router_model.evaluation.crossval import Fold, Unit
@@ -54,6 +54,8 @@ def run(
     """
     if (router is None) == (leave_out is None):
         raise OutcomeError("give either a router to judge, or what to leave out to judge one trained on these data")
+    for file in filter(None, (json_file, html_file)):
+        output.can_put(file)
     table = outcomes.read(data)
     if datasets:
         table = table.of_datasets(datasets)
@@ -67,10 +69,10 @@ def run(
         result = cross_validate(table, weak, strong, leave_out, settings, say)
     say(report.text(result))
     if json_file:
-        Path(json_file).write_text(json.dumps(_plain(result), indent=1) + "\n", encoding="utf-8")
+        output.put(json_file, json.dumps(_plain(result), indent=1) + "\n")
         say(f"Wrote {json_file}")
     if html_file:
-        page.write(result, Path(html_file))
+        page.write(result, html_file)
         say(f"Wrote {html_file}")
     return result
 

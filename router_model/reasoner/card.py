@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from router_model import extras
+from router_model import extras, output
 from router_model.reasoner import compare
 from router_model.reasoner.modes import mode_of, order
 
@@ -100,7 +100,7 @@ def main(data: tuple[Path, ...], weights: Path) -> None:
         if model == compare.MERGED:
             text += comparison(releases)
         path = weights / model / "MODEL_CARD.md"
-        path.write_text(text, "utf-8")
+        output.put(path, text)
         click.echo(path)
 
 

@@ -26,7 +26,10 @@ def main(out: Path, n: int, seed: int, purpose: str) -> None:
     known = [name for name in FAMILIES if name not in ROUTER_NEW_FAMILIES]
     families = {"new-families": sorted(ROUTER_NEW_FAMILIES), "all": None}.get(purpose, known)
     new_phrasings = {"router": False, "new-phrasings": True}.get(purpose)
-    count = write_jsonl(generate(seed, n, families=families, new_phrasings=new_phrasings), out)
+    try:
+        count = write_jsonl(generate(seed, n, families=families, new_phrasings=new_phrasings), out)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
     click.echo(f"{count} prompts in {out}")
 
 

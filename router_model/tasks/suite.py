@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from router_model import output
 from router_model.tasks import arithmetic, extraction, rewriting, simulation, tool_use
 from router_model.tasks.prompt import Kind, Problem, Prompt, Task
 
@@ -174,18 +175,18 @@ def generate(
 
 def write_jsonl(prompts: Iterable[Prompt], path: Path) -> int:
     """Write prompts as tasks.jsonl, one row each; returns how many."""
-    count = 0
-    with path.open("w", encoding="utf-8") as file:
-        for prompt in prompts:
-            file.write(json.dumps(prompt.row(), ensure_ascii=False) + "\n")
-            count += 1
-    return count
+    lines = [json.dumps(prompt.row(), ensure_ascii=False) + "\n" for prompt in prompts]
+    output.put(path, "".join(lines))
+    return len(lines)
 
 
 def read_jsonl(path: Path) -> list[Prompt]:
     """Read tasks.jsonl. Raises ValueError that names the line at fault."""
     prompts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not `splitlines`: JSON may hold what that takes for the end of a line.
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             prompts.append(Prompt(**json.loads(line)))
         except (TypeError, ValueError) as error:
