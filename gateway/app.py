@@ -37,6 +37,7 @@ from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.probes.prober import Prober
 from gateway.records import Records
+from gateway.retention import Keep
 from gateway.seal import Seal
 from gateway.serving.stopping import Stopping
 from gateway.settings import Settings
@@ -90,13 +91,19 @@ def make_parts(settings: Settings) -> Parts:
         dispatch=Dispatch(upstream, gates, fallbacks, abilities, lambda name: metrics.fallbacks.labels(name).inc()),
         abilities=abilities,
         discovery=Discovery(upstream, deployments.values(), abilities, metrics.disagrees),
-        records=Records(settings.records.path, metrics.settle),
+        records=records(settings, metrics),
         metrics=metrics,
         stopping=Stopping(),
         door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
         seal=build.seal(settings),
         responses=response_store(settings),
     )
+
+
+def records(settings: Settings, metrics: Metrics) -> Records:
+    given = settings.records
+    keep = Keep(given.max_age_s, given.max_rows, given.max_bytes)
+    return Records(given.path, metrics.settle, keep, given.max_spool_bytes)
 
 
 def response_store(settings: Settings) -> ResponseStore:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, get_type_hints
 
 import orjson
 
+from gateway import private_file
 from gateway.errors import ConfigError
+from gateway.retention import Keep, Retention
 from gateway.spool import Row, Spool
 from gateway.types import Record
 
@@ -21,6 +24,9 @@ log = logging.getLogger("thinkgate")
 
 IMPORT_EVERY_S = 0.2
 ROWS_AT_ONCE = 64
+# How long a database or a disk that refuses is left alone.
+LONGEST_PAUSE_S = 5.0
+SPOOL_BYTES, LOG_BYTES = 64 * 1024 * 1024, 16 * 1024 * 1024
 COLUMNS = Record._fields
 _TYPES: dict[Any, str] = {
     **dict.fromkeys((int, int | None, bool, bool | None), "INTEGER"),
@@ -40,11 +46,22 @@ class Records:
     Call `start` before the first write and `stop` after the last. A record imported twice is one row: ids are unique.
     """
 
-    def __init__(self, path: Path, besides: Callable[[], None] = lambda: None) -> None:
-        """`besides` is done in the background, too, each time that records are looked for."""
+    def __init__(
+        self,
+        path: Path,
+        besides: Callable[[], None] = lambda: None,
+        keep: Keep | None = None,
+        spool_bytes: int = SPOOL_BYTES,
+    ) -> None:
+        """`besides` is done in the background, too, each time that records are looked for. `keep` says how many and
+        how long (all, for ever, if left out), `spool_bytes` how much may wait to reach the table: what comes beyond
+        that is lost.
+        """
         self._path = path
         self._besides = besides
-        self._spool = Spool(spool_of(path))
+        self._retention = Retention(keep or Keep())
+        self._spool = Spool(spool_of(path), spool_bytes)
+        self._not_before = self._pause_s = 0.0
         # Segments that could not be imported yet. Should this process die first, the next one finds them.
         self._kept: list[Path] = []
         self._stopping = threading.Event()
@@ -76,20 +93,42 @@ class Records:
         for segment in self._spool.orphans():
             self._import(segment)
         while not self._stopping.wait(IMPORT_EVERY_S):
-            self._import_own()
+            if time.monotonic() >= self._not_before:
+                self._import_own()
+            self._spool.measure()
             self._besides()
         self._import_own()
 
     def _import_own(self) -> None:
+        """A database or a disk that refuses is tried again after a pause that grows, and then all that waits."""
         try:
             full = self._spool.rotate()
         except OSError as error:  # no room for a new segment: the old one goes on
             log.error("records stay in the spool: %s", error)
+            self._wait()
             return
-        if full is not None and self._import(*full):
-            kept, self._kept = self._kept, []
-            for segment in kept:
-                self._import(segment)
+        if full is not None and not self._import(*full):
+            return
+        kept, self._kept = self._kept, []
+        while kept and self._import(kept.pop(0)):
+            pass
+        self._kept += kept
+        self._trim(grown=full is not None)
+
+    def _trim(self, grown: bool) -> None:
+        """One small step of retention, if the table has grown or it is time for one."""
+        if self._kept or not (grown or self._retention.due(time.monotonic())) or not self._path.is_file():
+            return
+        try:
+            with contextlib.closing(connect(self._path)) as database:
+                self._retention.step(database, time.monotonic(), time.time())
+        except (sqlite3.Error, OSError) as error:
+            log.error("records that are too old or too many stay: %s", error)
+            self._wait()
+
+    def _wait(self) -> None:
+        self._pause_s = min(max(2 * self._pause_s, IMPORT_EVERY_S), LONGEST_PAUSE_S)
+        self._not_before = time.monotonic() + self._pause_s
 
     def _import(self, segment: Path, rows: Iterable[Row] | None = None) -> bool:
         """A segment's rows, read from it if not given. One that cannot be imported now is kept for a better time."""
@@ -102,7 +141,9 @@ class Records:
         except (sqlite3.Error, OSError) as error:
             log.error("records stay in %s: %s", segment, error)
             self._kept.append(segment)
+            self._wait()
             return False
+        self._pause_s = 0.0
         return True
 
 
@@ -110,7 +151,7 @@ def make(path: Path) -> None:
     """The database and its spool, if need be. ConfigError: they cannot be had."""
     try:
         connect(path).close()
-        spool_of(path).mkdir(exist_ok=True)
+        private_file.make_folder(spool_of(path))
     except (OSError, sqlite3.Error) as error:
         raise ConfigError([f"records.path: {path} cannot be used: {error}"]) from error
 
@@ -121,7 +162,7 @@ def spool_of(path: Path) -> Path:
 
 def connect(path: Path) -> sqlite3.Connection:
     """The database, made if need be; many processes may write to it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_file.make(path)
     database = sqlite3.connect(path, timeout=30)
     try:
         return _prepared(database)
@@ -131,9 +172,12 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
+    # Only of use before there is a table; then what is deleted gives its room back to the disk.
+    database.execute("PRAGMA auto_vacuum=INCREMENTAL")
     # All of its answer is taken: a statement that is not over keeps a transaction from being so.
     database.execute("PRAGMA journal_mode=WAL").fetchall()
     database.execute("PRAGMA synchronous=NORMAL")
+    database.execute(f"PRAGMA journal_size_limit={LOG_BYTES}").fetchall()
     columns = _columns()
     database.execute(f"CREATE TABLE IF NOT EXISTS records ({', '.join(columns.values())})")
     present = {row[1] for row in database.execute("PRAGMA table_info(records)")}
@@ -142,6 +186,7 @@ def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
             database.execute(f"ALTER TABLE records ADD COLUMN {definition}")
     database.execute("CREATE INDEX IF NOT EXISTS records_request_id ON records (request_id)")
     database.execute("CREATE INDEX IF NOT EXISTS records_time ON records (time)")
+    database.execute("CREATE INDEX IF NOT EXISTS records_refused ON records (time) WHERE deployment IS NULL")
     return database
 
 

@@ -56,6 +56,14 @@ class Server(Strict):
 class Records(Strict, validate_default=True):
     path: ConfigPath = Path("thinkgate.db")
     """The SQLite database; the spool lies beside it, in `<path>.spool/`."""
+    max_age_s: Annotated[float, Field(ge=0)] = 90 * 24 * 3600.0
+    max_rows: Annotated[int, Field(ge=0)] = 0
+    max_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024
+    """How long records are kept, how many, and how much of the disk they may take; 0: without end. The oldest go first,
+    and before them those of requests that were refused."""
+    max_spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """How much may wait to reach the database while it cannot be written; what comes beyond that is lost, and counted.
+    """
 
 
 class Access(Strict, validate_default=True):

@@ -6,6 +6,7 @@ so that after a crash any other process can tell the orphans from the files in u
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -16,7 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway import private_file
+
 log = logging.getLogger("thinkgate")
+
+# A disk that is full loses many records a second: they are told of together.
+LOG_EVERY_S = 10.0
 
 Row = Sequence[Any]
 
@@ -24,9 +30,13 @@ Row = Sequence[Any]
 class Spool:
     """`append` may be called from any thread and does no more than one write(2)."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """`most_bytes`: how much may lie in the folder, of all processes together; what comes beyond that is lost."""
+        private_file.make_folder(folder)
         self._folder = folder
+        self._most = most_bytes
+        self._full = False
+        self._told_at, self._untold = -LOG_EVERY_S, 0
         self._lock = threading.Lock()
         self._path, self._fd = self._segment()
         self._size = 0
@@ -39,6 +49,8 @@ class Spool:
         data = line + b"\n"
         with self._lock:
             try:
+                if self._full:
+                    raise OSError(errno.ENOSPC, f"more than {self._most} bytes wait to reach the table")
                 written = os.write(self._fd, data)
                 if written == len(data):
                     self._size += written
@@ -49,7 +61,20 @@ class Spool:
             except OSError as error:
                 why = str(error)
             self.lost += 1
-        log.error("a record is lost: %s", why)
+            self._untold += 1
+            now = time.monotonic()
+            if now - self._told_at < LOG_EVERY_S:
+                return
+            untold, self._untold, self._told_at = self._untold, 0, now
+        log.error("%s lost: %s", "a record is" if untold == 1 else f"{untold} records are", why)
+
+    def measure(self) -> None:
+        """See how much lies in the folder; called now and then, it bounds what is appended."""
+        try:
+            with os.scandir(self._folder) as files:
+                self._full = sum(_size(file) for file in files) > self._most
+        except OSError as error:
+            log.error("the records' spool cannot be looked at: %s", error)
 
     def rotate(self) -> tuple[Path, list[Row]] | None:
         """Start a new segment; the full one and its rows are the caller's to import and remove. None: nothing new."""
@@ -94,3 +119,10 @@ class Spool:
         # It gets its name only now: whoever looks for orphans never sees a segment of ours without its lock.
         unlocked.rename(path)
         return path, fd
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0  # imported meanwhile
