@@ -139,7 +139,7 @@ def test_all_that_is_written_is_for_its_owner_alone(config: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sets a limit of another process")
 def test_a_full_disk_stops_nothing_but_the_records(config: Path) -> None:
-    """No file may grow beyond what the first words of the log need, as on a disk without room; then it has some again."""
+    """No file may grow beyond what the first words of the log need, as on a full disk; then it has room again."""
 
     def lost() -> float:
         lines = client.get("/metrics").text.splitlines()
