@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.commands.engine_process import EngineProcess
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import MODEL, ScriptedBackend
 
 Start = Callable[[dict[str, Any]], RunningGateway]
+
+
+@pytest.fixture(scope="session")
+def limitless() -> Iterator[Callable[[str], str]]:
+    """The URL of an engine that is asked for budgets in vain, as they are `ignored` or `refused`. Each starts once."""
+    with ExitStack() as stack:
+        yield cache(lambda budgets: stack.enter_context(EngineProcess(budgets=budgets)).url())
 
 
 @pytest.fixture

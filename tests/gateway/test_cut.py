@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.abilities import Ability
-from gateway.commands.engine_process import EngineProcess
 from tests.contract.prompts import prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
@@ -175,40 +175,41 @@ def test_a_stream_that_breaks_before_its_budget_is_an_error(cutting: RunningGate
 
 @pytest.mark.parametrize("requests", [40, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("budgets", ["ignored", "refused"])
-async def test_no_budget_is_exceeded_whatever_a_request_asks_for(budgets: str, requests: int, tmp_path: Path) -> None:
+async def test_no_budget_is_exceeded_whatever_a_request_asks_for(
+    budgets: str, requests: int, limitless: Callable[[str], str], tmp_path: Path
+) -> None:
     """Random requests at an engine without budgets of its own: what can be joined is, the rest is cut."""
     rng = random.Random(7)
     tasks = [prompt.messages for prompt in prompts() if prompt.kind == "reasoning"]
-    with EngineProcess(budgets=budgets) as engine:
-        url = engine.url()
-        settings = {
-            "deployments": {name: {"url": url, "family": family, "probe": True} for name, family in FAMILIES.items()},
-            "models": {
-                "merged": {"deployment": "tiny", "policy": POLICY},
-                "thinking": {"think": "tiny-thinking", "policy": POLICY},
-            },
-        }
-        with RunningGateway(settings, tmp_path) as gateway:
-            for name in FAMILIES:
-                until_known(gateway, name)
-            async with gateway.async_sdk() as client:
-                for _ in range(requests):
-                    fields: dict[str, Any] = rng.choice(
-                        [{}, {"n": 2}, {"logprobs": True}, {"tools": [{"type": "function", "function": {"name": "f"}}]}]
-                    )
-                    answer = await client.chat.completions.create(
-                        model=rng.choice(["merged", "thinking"]),
-                        messages=rng.choice(tasks),
-                        max_tokens=rng.choice([None, 300, 600]),
-                        temperature=rng.choice([0.5, 1.0]),
-                        stream=rng.random() < 0.5,
-                        **fields,
-                        extra_body={"thinking_token_budget": rng.choice([1, 2, 3, 8, 20, 60, 150])},
-                    )
-                    if not hasattr(answer, "choices"):
-                        async for _chunk in answer:
-                            pass
-            rows = gateway.records()
+    url = limitless(budgets)
+    settings = {
+        "deployments": {name: {"url": url, "family": family, "probe": True} for name, family in FAMILIES.items()},
+        "models": {
+            "merged": {"deployment": "tiny", "policy": POLICY},
+            "thinking": {"think": "tiny-thinking", "policy": POLICY},
+        },
+    }
+    with RunningGateway(settings, tmp_path) as gateway:
+        for name in FAMILIES:
+            until_known(gateway, name)
+        async with gateway.async_sdk() as client:
+            for _ in range(requests):
+                fields: dict[str, Any] = rng.choice(
+                    [{}, {"n": 2}, {"logprobs": True}, {"tools": [{"type": "function", "function": {"name": "f"}}]}]
+                )
+                answer = await client.chat.completions.create(
+                    model=rng.choice(["merged", "thinking"]),
+                    messages=rng.choice(tasks),
+                    max_tokens=rng.choice([None, 300, 600]),
+                    temperature=rng.choice([0.5, 1.0]),
+                    stream=rng.random() < 0.5,
+                    **fields,
+                    extra_body={"thinking_token_budget": rng.choice([1, 2, 3, 8, 20, 60, 150])},
+                )
+                if not hasattr(answer, "choices"):
+                    async for _chunk in answer:
+                        pass
+        rows = gateway.records()
     assert len(rows) == requests
     assert {row["status"] for row in rows} == {200}
     assert all(row["used"] <= int(row["applied"]) * 2 for row in rows)

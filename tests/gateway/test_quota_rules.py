@@ -16,7 +16,7 @@ from gateway.efforts import LEVELS, from_budget
 from gateway.errors import QuotaExceeded
 from gateway.families.table import family
 from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Plan, Usage
-from tests.gateway.bounded import QUICK
+from tests.gateway.bounded import FEW
 from tests.gateway.keyed import Clock
 
 LIMIT, LONGEST = 1000, 400
@@ -79,7 +79,7 @@ def begin(counters: Counters, clock: Clock, asked: int | str | None) -> tuple[Ho
 
 
 @given(st.lists(ASK | END | FORWARD, max_size=60))
-@QUICK
+@FEW
 def test_with_a_steady_clock_the_quota_holds(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     with TemporaryDirectory() as folder:
         play(Path(folder), steps, steady=True)
@@ -87,7 +87,7 @@ def test_with_a_steady_clock_the_quota_holds(steps: list[tuple]) -> None:  # typ
 
 @example([("ask", 300), ("step", 3600.0), ("ask", 300), ("step", -3600.0), ("ask", 0), ("end", 0, 0.0)])
 @given(st.lists(ASK | END | ANYWHERE, max_size=60))
-@QUICK
+@FEW
 def test_with_any_clock_nobody_is_locked_out(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     with TemporaryDirectory() as folder:
         play(Path(folder), steps, steady=False)

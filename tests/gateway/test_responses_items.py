@@ -20,7 +20,7 @@ from gateway.api.responses.tools import custom_arguments
 from gateway.efforts import LEVELS
 from gateway.seal import Seal
 from tests.gateway import response_events
-from tests.gateway.bounded import QUICK
+from tests.gateway.bounded import FEW
 
 Json = dict[str, Any]
 SEAL = Seal(["a secret for tests of sufficient length"]).bound(None, "m")
@@ -103,13 +103,13 @@ def read(items: list[Json]) -> list[Json]:
     return read_items(Fields({"input": items}), new_response_id(), SEAL, [], {}, 1000, LEVELS, LeftOut())
 
 
-@QUICK
+@FEW
 @given(conversations())
 def test_a_conversation_comes_back_byte_for_byte(messages: list[Json]) -> None:
     assert messages_of(read(sent(messages))) == messages
 
 
-@QUICK
+@FEW
 @given(conversations())
 def test_so_it_does_sealed_or_as_a_summary(messages: list[Json]) -> None:
     sealed = sent(messages, sealed=True)
@@ -120,14 +120,14 @@ def test_so_it_does_sealed_or_as_a_summary(messages: list[Json]) -> None:
     assert messages_of(read(sealed)) == messages_of(read(summarised)) == messages
 
 
-@QUICK
+@FEW
 @given(conversations())
 def test_what_was_read_once_is_read_the_same_again(messages: list[Json]) -> None:
     items = read(sent(messages))
     assert read(items) == items
 
 
-@QUICK
+@FEW
 @given(conversations(), TEXT)
 def test_instructions_are_one_message_with_what_the_system_says_first(messages: list[Json], instructions: str) -> None:
     again = messages_of(read(sent(messages)), instructions)
@@ -138,7 +138,7 @@ def test_instructions_are_one_message_with_what_the_system_says_first(messages: 
         assert again == [{"role": "system", "content": instructions}, *messages]
 
 
-@QUICK
+@FEW
 @given(conversations())
 def test_without_old_thoughts_only_those_since_the_last_question_are_left(messages: list[Json]) -> None:
     last = max(index for index, message in enumerate(messages) if message["role"] == "user")
@@ -169,7 +169,7 @@ def pieces(draw: st.DrawFn, message: Json) -> list[Json]:
     return deltas + draw(st.permutations(rest))
 
 
-@QUICK
+@FEW
 @given(answers().flatmap(lambda message: st.tuples(st.just(message), pieces(message))), st.booleans())
 def test_a_stream_tells_the_same_items_as_a_whole_answer(both: tuple[Json, list[Json]], summary: bool) -> None:
     message, deltas = both
@@ -189,7 +189,7 @@ def test_a_stream_tells_the_same_items_as_a_whole_answer(both: tuple[Json, list[
     assert whole.finish(True)[0] == items
 
 
-@QUICK
+@FEW
 @given(st.text(string.printable, max_size=30))
 def test_a_custom_tool_gets_the_text_that_the_model_gave(text: str) -> None:
     (item,) = told({"tool_calls": [{"id": "c", "function": {"name": CUSTOM, "arguments": text}}]})

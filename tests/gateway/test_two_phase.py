@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from gateway.abilities import Ability, Marks
-from gateway.commands.engine_process import EngineProcess
 from tests.contract.prompts import long_thought, prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
@@ -34,10 +33,9 @@ FORM = {"type": "json_schema", "json_schema": {"name": "sum", "schema": SCHEMA}}
 
 
 @pytest.fixture(scope="module", params=["ignored", "refused"])
-def limitless(request: pytest.FixtureRequest) -> Iterator[str]:
+def plain_engine(request: pytest.FixtureRequest, limitless: Callable[[str], str]) -> str:
     """An engine without budgets of its own."""
-    with EngineProcess(budgets=request.param) as process:
-        yield process.url()
+    return limitless(request.param)
 
 
 def _table(url: str, probe: bool, families: Any) -> dict[str, Any]:
@@ -52,10 +50,10 @@ def _table(url: str, probe: bool, families: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def pair(engine: str, limitless: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RunningGateway]]:
+def pair(engine: str, plain_engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RunningGateway]]:
     """A gateway that has found out about its engine, and one whose engine keeps budgets itself."""
     with (
-        RunningGateway(_table(limitless, True, AS_NATIVE), tmp_path_factory.mktemp("kept")) as kept,
+        RunningGateway(_table(plain_engine, True, AS_NATIVE), tmp_path_factory.mktemp("kept")) as kept,
         RunningGateway(_table(engine, False, AS_NATIVE), tmp_path_factory.mktemp("native")) as native,
     ):
         for name in FAMILIES:
@@ -198,8 +196,8 @@ def test_other_dialects_are_kept_to_their_budgets_too(pair: list[RunningGateway]
     assert texts[0] == texts[1]
 
 
-def test_the_record_says_how_the_budget_was_kept(limitless: str, tmp_path: Path) -> None:
-    with RunningGateway(_table(limitless, True, {}), tmp_path) as gateway:
+def test_the_record_says_how_the_budget_was_kept(plain_engine: str, tmp_path: Path) -> None:
+    with RunningGateway(_table(plain_engine, True, {}), tmp_path) as gateway:
         until_known(gateway, "tiny")
         for stream in (False, True):
             answer = _ask(gateway, long_thought(), thinking_token_budget=9, stream=stream)
