@@ -22,6 +22,7 @@ GatewayError
 │   ├── BackendTimeout      504
 │   └── StreamCut           502  died after the first byte; told in the stream
 ├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
+├── TooManyConnections  503  all that are open are at work, or too many are from one address
 ├── AccessUnavailable       503  keys cannot be checked
 └── InternalError           500
 ConfigError                      start-up only: one line per fault
@@ -232,6 +233,14 @@ class ShuttingDown(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The gateway is stopping, and this answer was not complete in time.")
+
+
+class TooManyConnections(GatewayError):
+    status = 503
+    code = "too_many_connections"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway has as many connections as it can hold: try again later.")
 
 
 class AccessUnavailable(GatewayError):

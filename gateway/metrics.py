@@ -79,6 +79,12 @@ class Metrics:
         self.retries = Counter(
             "thinkgate_upstream_retries", "Requests passed on to another replica.", ("deployment",), registry=registry
         )
+        self.lost_connections = Counter(
+            "thinkgate_lost_connections",
+            "Connections closed or refused for want of room; why is head, idle, full or address.",
+            ("why",),
+            registry=registry,
+        )
         self.refused = Counter(
             "thinkgate_refused",
             "Requests without a key that is valid; why is missing, malformed, unknown, expired or revoked.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,13 @@ class Server(Strict):
     max_stops: Annotated[int, Field(ge=1, le=2500)] = 64
     max_stop_length: Annotated[int, Field(ge=1, le=65_536)] = 512
     """How many stop sequences a request may have, and how many characters each: an answer is searched for all."""
+    max_connections: Annotated[int, Field(ge=1)] = 8192
+    """How many clients may be connected to one process at a time; fewer, where it may not have so many files open. For
+    one more, the one closes that has not sent a whole head for the longest time, or else has idled for it."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] | None = None
+    """How many of them from one address (of IPv6, one /64); any number if left out."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses or networks of proxies, whose connections are those of many clients: no limit for one address."""
     header_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     body_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """How long the headers of a request may take to arrive, and then its body."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -16,23 +17,31 @@ from gateway.serving.stopping import Stopping
 from gateway.types import Deployment
 from gateway.upstream import Upstream
 
+# How long an answer counts, in seconds: however often `/ready` is asked, backends are asked no more often.
+REMEMBERED_S = 1.0
+
 
 class _Asking:
-    """Asks all deployments whether they answer: once at a time, however many want to know."""
+    """Asks all deployments whether they answer: once at a time, however many want to know, and not again at once."""
 
     def __init__(self, deployments: Mapping[str, Deployment], upstream: Upstream) -> None:
         self._deployments = deployments
         self._upstream = upstream
         self._asking: asyncio.Task[list[str | None]] | None = None
+        self._answered = 0.0
 
     async def faults(self) -> dict[str, str | None]:
         """What is wrong with each, in words; None: nothing."""
-        if self._asking is None or self._asking.done():
+        done = self._asking is None or self._asking.done()
+        if done and time.monotonic() - self._answered >= REMEMBERED_S:
             self._asking = asyncio.create_task(self._ask())
+        assert self._asking is not None, "it was asked once"
         return dict(zip(self._deployments, await asyncio.shield(self._asking), strict=True))
 
     async def _ask(self) -> list[str | None]:
-        return await asyncio.gather(*map(self._upstream.answers, self._deployments.values()))
+        answers = await asyncio.gather(*map(self._upstream.answers, self._deployments.values()))
+        self._answered = time.monotonic()
+        return answers
 
 
 def let_in(door: Door) -> Callable[[Request], Awaitable[None]]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.errors import BadHttp, GatewayError, HeadTooLarge, TooSlow
+from gateway.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
+from gateway.serving.connections import Connections
 from gateway.settings import Server
 
 # How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
@@ -33,9 +34,12 @@ ON_HANG_UP = "thinkgate.on_hang_up"
 class Connection(HttpToolsProtocol):
     """`leave` asks it to end politely."""
 
-    def __init__(self, limits: Server, **given: Any) -> None:
+    def __init__(self, limits: Server, all_connections: Connections, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
+        self._all = all_connections
+        self._admitted = False
+        self.origin: str | None = None
         self._piece = 0
         self._received = 0
         self._body_bytes = 0
@@ -49,12 +53,19 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._arm(self._limits.header_timeout_s, self._too_slow)
+        self.origin = self._all.origin(self.client[0] if self.client else None)
+        self._admitted = self._all.open(self)
+        if self._admitted:
+            self._arm(self._limits.header_timeout_s, self._too_slow)
+        else:
+            self._refuse(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._disarm_writing()
         super().connection_lost(exc)
+        if self._admitted:
+            self._all.closed(self)
         if self._hung_up is not None:
             self._hung_up()
 
@@ -77,6 +88,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        self._all.begins_head(self)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -86,6 +98,7 @@ class Connection(HttpToolsProtocol):
             self._refused = self._too_large()
             raise self._refused  # the parser stops, and `send_400_response` is called
         self._in_body = True
+        self._all.works(self)
         self.scope[ON_HANG_UP] = self._on_hang_up  # type: ignore[literal-required]
         super().on_headers_complete()
 
@@ -108,6 +121,10 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if unread:
             self._arm(LINGER_S, self.transport.close)
+        elif self.cycle.response_complete and not self.transport.is_closing():
+            self._all.idles(self)
+            if self._in_head:
+                self._all.begins_head(self)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -120,6 +137,10 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What the client sent cannot be taken for a request: it is told why, in OpenAI's shape."""
         self._refuse(self._refused or BadHttp("The request is not valid HTTP."))
+
+    def give_way(self) -> None:
+        """Close at once: others need the place."""
+        self.transport.abort()
 
     def leave(self, grace_s: float) -> None:
         """End once the answer under way is complete; if there is none, in `grace_s`, should no request come."""
@@ -200,6 +221,6 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def limited(limits: Server) -> type[asyncio.Protocol]:
+def limited(limits: Server, all_connections: Connections) -> type[asyncio.Protocol]:
     """What makes a connection."""
-    return partial(Connection, limits)  # type: ignore[return-value]
+    return partial(Connection, limits, all_connections)  # type: ignore[return-value]

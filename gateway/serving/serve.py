@@ -22,6 +22,7 @@ from gateway.defaults import embedded_settings
 from gateway.errors import ConfigError
 from gateway.metrics import Metrics, reloaded_by_the_first
 from gateway.serving import admin
+from gateway.serving.open_files import raise_limit
 from gateway.serving.routers import Routers, kept_routers
 from gateway.serving.server import BACKLOG, Server
 from gateway.serving.workers import RENEW, Workers
@@ -40,6 +41,7 @@ def serve(load: Load, workers: int = 1) -> None:
     _exit_on_signals()
     settings = load()
     versions = _validate(settings)
+    raise_limit(settings.server.max_connections)
     for line in exposure.warnings(settings):
         log.warning("%s", line)
     listener = _listen(settings.server.host, settings.server.port, settings.server.reuse_port)
@@ -172,7 +174,13 @@ def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -
 
 
 def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> None:
-    Server(create_app(parts), parts.settings.server, parts.stopping, ready).run(sockets=[listener])
+    Server(
+        create_app(parts),
+        parts.settings.server,
+        parts.stopping,
+        ready,
+        lambda why: parts.metrics.lost_connections.labels(why).inc(),
+    ).run(sockets=[listener])
 
 
 @contextmanager

@@ -16,6 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.serving.connection import SAFE_HEADERS, limited
+from gateway.serving.connections import Connections
+from gateway.serving.open_files import connections_within
 from gateway.serving.stopping import Stopping
 from gateway.settings import Server as ServerSettings
 
@@ -29,14 +31,28 @@ CLOSE = (b"connection", b"close")
 class Server(uvicorn.Server):
     """`ready` is called when it accepts; `stopping` says so from the moment that it is told to stop."""
 
-    def __init__(self, app: FastAPI, settings: ServerSettings, stopping: Stopping, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServerSettings,
+        stopping: Stopping,
+        ready: Callable[[], None],
+        lost: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        """`lost` is told of each connection that was closed or refused for want of room, and why, in a word."""
+        all_connections = Connections(
+            connections_within(settings.max_connections),
+            settings.max_connections_per_address,
+            settings.trusted_proxies,
+            lost,
+        )
         super().__init__(
             uvicorn.Config(
                 app,
                 log_config=None,  # the process has set up its own
                 access_log=False,  # the records say more
                 log_level="error",  # a stranger's broken HTTP is not worth a line
-                http=limited(settings),
+                http=limited(settings, all_connections),
                 ws="none",
                 lifespan="on",
                 server_header=False,

@@ -58,7 +58,13 @@ class RunningGateway:
         self.parts = parts
         self.database = parts.settings.records.path
         self._listening = threading.Event()
-        self._server = Server(create_app(parts), parts.settings.server, parts.stopping, self._listening.set)
+        self._server = Server(
+            create_app(parts),
+            parts.settings.server,
+            parts.stopping,
+            self._listening.set,
+            lambda why: parts.metrics.lost_connections.labels(why).inc(),
+        )
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> RunningGateway:

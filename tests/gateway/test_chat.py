@@ -8,6 +8,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient
 
@@ -149,9 +150,10 @@ def test_the_models_are_listed(scripted_gateway: RunningGateway) -> None:
             client.models.retrieve("merge")
 
 
-def test_ready_only_when_the_backends_answer(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
+def test_ready_only_when_the_backends_answer(start: Start, backend: ScriptedBackend) -> None:
+    assert start(table(backend.url)).get("/ready").status_code == 200
+    scripted_gateway = start(table(backend.url))
     assert scripted_gateway.get("/health").json() == {"status": "ok"}
-    assert scripted_gateway.get("/ready").status_code == 200
 
     async def broken(connection: Connection) -> None:
         await connection.answer(503, b"{}")
@@ -162,6 +164,7 @@ def test_ready_only_when_the_backends_answer(scripted_gateway: RunningGateway, b
     assert answer.json()["deployments"]["hybrid"] == "status 503"
     assert scripted_gateway.get("/health").status_code == 200
     backend.script = obedient
+    assert scripted_gateway.get("/ready").status_code == 503, "it is not asked again at once"
 
 
 def test_metrics_count_requests_and_thinking_tokens(scripted_gateway: RunningGateway) -> None:
