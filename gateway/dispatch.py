@@ -92,7 +92,7 @@ class Dispatch:
         exchange.leave(None)
         if not gate.try_enter(call.batch):
             left_s = deployment.total_timeout_s - (now - exchange.dispatched)
-            exchange.queued_s += await gate.enter(call.batch, min(left_s, patience_s))
+            exchange.queued_s += await gate.enter(call.batch, min(left_s, patience_s), exchange.visitor.key)
         exchange.gate = gate
 
     async def post(self, exchange: Exchange, call: Call, plan: Plan) -> Reply:
