@@ -76,11 +76,7 @@ class KeyedDoor:
         self._until = 0.0
 
     def enter(self, headers: Headers) -> Visitor:
-        try:
-            secret = shown(headers)
-        except InvalidKey:
-            self._refused("several")
-            raise
+        secret = shown(headers)
         if not secret:
             raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
         id = key_id(secret)

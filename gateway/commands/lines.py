@@ -29,12 +29,11 @@ def say(text: str = "", err: bool = False) -> None:
         click.echo(fit(line), err=err)
 
 
-def progress_of(total: int, unit: str, leave: bool = True) -> tqdm[Any]:
+def progress_of(total: int, unit: str) -> tqdm[Any]:
     """A bar on a terminal, also on one that does not say how wide it is; nothing elsewhere."""
     from tqdm import tqdm
 
-    columns = min(shutil.get_terminal_size().columns, COLUMNS) - 1
-    return tqdm(total=total, unit=unit, disable=None, leave=leave, ncols=columns)
+    return tqdm(total=total, unit=unit, disable=None, ncols=min(shutil.get_terminal_size().columns, COLUMNS) - 1)
 
 
 def stored(what: str, path: Path) -> None:

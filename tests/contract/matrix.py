@@ -5,9 +5,11 @@ A case is asked through the official SDK of its dialect, and what came of it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.defaults import LEVELS
 from tests.contract.prompts import long_thought
@@ -16,6 +18,9 @@ MODELS = ("tiny", "tiny-split")
 # Room for thought and answer; the gateway keeps so much of it for the answer.
 LIMIT, ALLOWANCE = 500, 64
 PROMPT = str(long_thought()[-1]["content"])
+# So many are asked at a time, which an engine takes as one batch: one by one, each token is a step of its own.
+AT_ONCE = 16
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,29 @@ class Form:
     budget: int | None
     fields: Mapping[str, Any] = field(default_factory=dict)
     decides: bool = False
+
+
+def together(cases: Sequence[T], one: Callable[[T], None]) -> None:
+    """Try every case, many at a time. ExceptionGroup: some failed, each of which is named."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        trials = [pool.submit(one, case) for case in cases]
+    _raise(cases, [trial.exception() for trial in trials])
+
+
+async def together_async(cases: Sequence[T], one: Callable[[T], Awaitable[None]]) -> None:
+    _raise(cases, await asyncio.gather(*(one(case) for case in cases), return_exceptions=True))
+
+
+def _raise(cases: Sequence[T], results: Sequence[BaseException | None]) -> None:
+    errors = []
+    for case, error in zip(cases, results, strict=True):
+        if isinstance(error, Exception):
+            error.add_note(f"the case: {case}")
+            errors.append(error)
+        elif error is not None:
+            raise error
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(cases)} cases", errors)
 
 
 def levels(said: Any, *left_out: str) -> list[Form]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import anthropic
 import openai
 import pytest
 
-from tests.contract.matrix import MODELS
+from tests.contract.matrix import MODELS, together
 from tests.gateway.running import RunningGateway
 
 SUM = [{"role": "user", "content": "What is 12 + 35?"}]
@@ -25,6 +26,17 @@ SCHEMA = {
 DIALECTS = ("chat", "responses", "messages")
 BOTH_WAYS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 THINKING = pytest.mark.parametrize("thinks", [False, True], ids=["quiet", "thinking"])
+
+
+class Way(NamedTuple):
+    """One of the ways to ask for the same."""
+
+    model: str
+    thinks: bool
+    stream: bool
+
+
+WAYS = [Way(*way) for way in product(MODELS, (False, True), (False, True))]
 
 
 @dataclass(frozen=True)
@@ -121,13 +133,13 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-@BOTH_WAYS
-@THINKING
-@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_structured_output(clients: Clients, dialect: str, model: str, thinks: bool, stream: bool) -> None:
-    got = clients.ask(dialect, thinks, stream, model, **FORMATS[dialect])
-    assert json.loads(got.text)["right"] in ("yes", "no")
+def test_structured_output(clients: Clients, dialect: str) -> None:
+    def ask(way: Way) -> None:
+        got = clients.ask(dialect, way.thinks, way.stream, way.model, **FORMATS[dialect])
+        assert json.loads(got.text)["right"] in ("yes", "no")
+
+    together(WAYS, ask)
 
 
 # Only arguments of strict tools are held to their schema by vLLM.
@@ -144,14 +156,14 @@ TOOLS: dict[str, dict[str, Any]] = {
 }
 
 
-@BOTH_WAYS
-@THINKING
-@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_tool_that_must_be_called(clients: Clients, dialect: str, model: str, thinks: bool, stream: bool) -> None:
-    got = clients.ask(dialect, thinks, stream, model, **TOOLS[dialect])
-    assert got.calls and all(name == "judge" and sent["right"] in ("yes", "no") for name, sent in got.calls)
-    assert got.ended in ("tool_calls", "stop", "completed", "tool_use")
+def test_a_tool_that_must_be_called(clients: Clients, dialect: str) -> None:
+    def ask(way: Way) -> None:
+        got = clients.ask(dialect, way.thinks, way.stream, way.model, **TOOLS[dialect])
+        assert got.calls and all(name == "judge" and sent["right"] in ("yes", "no") for name, sent in got.calls)
+        assert got.ended in ("tool_calls", "stop", "completed", "tool_use")
+
+    together(WAYS, ask)
 
 
 @BOTH_WAYS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.matrix import LIMIT, MODELS, PROMPT, Form, Told, check, levels
+from tests.contract.matrix import LIMIT, MODELS, PROMPT, Form, Told, check, levels, together, together_async
 from tests.gateway.running import RunningGateway
 
 
@@ -52,27 +52,33 @@ def request(model: str, form: Form) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-def test_every_way_to_ask(gateway: RunningGateway, form: Form, model: str, stream: bool) -> None:
+def test_every_way_to_ask(gateway: RunningGateway, model: str, stream: bool) -> None:
     with gateway.claude() as client:
-        if stream:
-            with client.messages.stream(**request(model, form)) as running:
-                answer = told(running.get_final_message(), running.response.headers)
-        else:
-            raw = client.messages.with_raw_response.create(**request(model, form))
-            answer = told(raw.parse(), raw.headers)
-    check(answer, form, limited=True)
+
+        def ask(form: Form) -> None:
+            if stream:
+                with client.messages.stream(**request(model, form)) as running:
+                    answer = told(running.get_final_message(), running.response.headers)
+            else:
+                raw = client.messages.with_raw_response.create(**request(model, form))
+                answer = told(raw.parse(), raw.headers)
+            check(answer, form, limited=True)
+
+        together(FORMS, ask)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("form", FORMS[4:8], ids=lambda form: form.name)
-async def test_the_async_client(gateway: RunningGateway, form: Form, model: str, stream: bool) -> None:
+async def test_the_async_client(gateway: RunningGateway, model: str, stream: bool) -> None:
     async with gateway.async_claude() as client:
-        if stream:
-            async with client.messages.stream(**request(model, form)) as running:
-                answer = told(await running.get_final_message(), running.response.headers)
-        else:
-            raw = await client.messages.with_raw_response.create(**request(model, form))
-            answer = told(await raw.parse(), raw.headers)
-    check(answer, form, limited=True)
+
+        async def ask(form: Form) -> None:
+            if stream:
+                async with client.messages.stream(**request(model, form)) as running:
+                    answer = told(await running.get_final_message(), running.response.headers)
+            else:
+                raw = await client.messages.with_raw_response.create(**request(model, form))
+                answer = told(await raw.parse(), raw.headers)
+            check(answer, form, limited=True)
+
+        await together_async(FORMS[4:8], ask)

@@ -37,6 +37,10 @@ class Run:
     ids: Sequence[int]
     likeliest: Sequence[Mapping[int, float]]
 
+    def until(self, end: int) -> Run:
+        """The first tokens of it."""
+        return Run(self.prompt, self.ids[:end], self.likeliest[:end])
+
     def margin(self, position: int) -> float:
         """How far its own token is above the likeliest other one, negative where it was forced."""
         own = self.ids[position]

@@ -35,9 +35,10 @@ class VllmServer:
         """`thinks`: whether the model has thoughts to be told from its answers; one that has none needs no parser."""
         self._folder, self._name, self._log, self._environment = folder, name, log, environment
         self._thinks = thinks
-        # Bound for as long as vLLM may need it, so that nobody else is given the port. vLLM shares it, and listens.
+        # Bound for as long as vLLM may need it, so that nobody else is given the port. vLLM may bind it all the same:
+        # both reuse addresses, and this one never listens.
         self._port_held = socket.socket()
-        self._port_held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._port_held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._port_held.bind(("127.0.0.1", 0))
         self._port: int = self._port_held.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None

@@ -27,6 +27,12 @@ def _small(table: outcomes.Outcomes, say: Any) -> Settings:
     return replace(SMALL, expects="tasks", fitted=2, pooled=True)
 
 
+def _quick(table: outcomes.Outcomes, say: Any) -> Settings:
+    """For what does not depend on how good the routers are."""
+    boosting = replace(SMALL.boosting, rounds=4, rate=0.5)
+    return replace(_small(table, say), boosting=boosting, folds=2, attacked=0)
+
+
 def _rows() -> list[dict[str, Any]]:
     """Four tasks in two suites, one of them in both; a second model."""
     names = ("easy/sums", "hard/sums", "easy/more", "hard/rest")
@@ -48,7 +54,7 @@ def table() -> outcomes.Outcomes:
 def test_no_unit_is_on_both_sides(table: outcomes.Outcomes, unit: crossval.Unit, count: int) -> None:
     units = np.array([crossval.unit_of(prompt, unit) for prompt in table.prompts])
     assert len(set(units)) == count
-    folds = crossval.trained(table, PAIR, unit, _small, folds=2)
+    folds = crossval.trained(table, PAIR, unit, _quick, folds=2)
     assert sorted(np.concatenate([fold.rows for fold in folds]).tolist()) == list(range(len(table)))
     for predictor, rows in folds:
         left_out = set(units[rows])
@@ -59,7 +65,7 @@ def test_no_unit_is_on_both_sides(table: outcomes.Outcomes, unit: crossval.Unit,
 
 def test_one_unit_cannot_be_left_out(table: outcomes.Outcomes) -> None:
     with pytest.raises(OutcomeError, match="one dataset only"):
-        crossval.trained(table.of_datasets(["easy/more"]), PAIR, "dataset", _small)
+        crossval.trained(table.of_datasets(["easy/more"]), PAIR, "dataset", _quick)
 
 
 def test_figures_by_task(tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ def test_real_models(tmp_path: Path) -> None:
     corner = tmp_path / "corner.parquet"
     pq.write_table(pq.read_table(PUBLIC, filters=[("dataset", "in", ["mip-gsm8k", "mip-math"])]), corner)
     pair = {"no_think": "gpt-4o/nothink", "think": "o1-mini/think,o3-mini/effort-medium"}
-    found = evaluate.run(None, [corner], leave_out="prompt", settings=_small, say=lambda line: None, **pair)  # type: ignore[arg-type]
+    found = evaluate.run(None, [corner], leave_out="prompt", settings=_quick, say=lambda line: None, **pair)  # type: ignore[arg-type]
     assert found["prompts"] == 634 and {row["dataset"] for row in found["datasets"]} == {"mip-gsm8k", "mip-math"}
     assert any("counted" in note for note in found["notes"])
 
