@@ -87,10 +87,12 @@ def main(environment: Path, arguments: Sequence[str]) -> None:
     (site_packages,) = environment.glob("lib/python3.*/site-packages")
     for name in requirements(*(target[1].split(",") if target[1] else ())):
         _link(distribution(name), site_packages)
+    if any(site_packages.glob("thinkgate-*.dist-info")):
+        return
     # What pip builds with is at hand for this one command, and no part of the environment.
     with TemporaryDirectory() as backend:
         _link(distribution("setuptools"), Path(backend))
-        own = ["--no-deps", "--no-build-isolation", "--no-index", "--force-reinstall", "."]
+        own = ["--no-deps", "--no-build-isolation", "--no-index", "."]
         pip = [sys.executable, "-m", "pip", "--python", str(environment), "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", *own], env={**os.environ, "PYTHONPATH": backend}, check=True)
 

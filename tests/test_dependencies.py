@@ -9,7 +9,7 @@ from importlib.metadata import metadata
 import pytest
 from packaging.requirements import Requirement
 
-from tests.test_install import ROOT, base_distributions
+from tests.plain_install import ROOT, requirements
 
 # As the packages write them. A new name here is a decision: permissive, or MPL for files that we do not change.
 ALLOWED = {
@@ -29,7 +29,7 @@ def licences(name: str) -> set[str]:
     return {part.strip() for part in re.split(r"\bAND\b|\bOR\b|[()]", text) if part.strip()}
 
 
-@pytest.mark.parametrize("name", sorted(base_distributions()))
+@pytest.mark.parametrize("name", sorted(requirements()))
 def test_licences_are_allowed(name: str) -> None:
     found = licences(name)
     assert found and found <= ALLOWED, found

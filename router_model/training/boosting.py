@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
 from router_model.trees import F32, MOST_LEAVES, NEVER, Trees
@@ -60,7 +61,10 @@ def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting, start: Matrix |
             min_samples_leaf=how.least_rows,
             max_features=how.features_share,
             random_state=int(rng.integers(1 << 31)),
-        ).fit(x[rows], sketch[rows])
+        )
+        # Nobody but `grow` gives it these, hundreds of times: its own checks would take half of the time.
+        with config_context(skip_parameter_validation=True):
+            tree.fit(x[rows], sketch[rows], check_input=False)
         at = tree.tree_.apply(x)
         values = _leaf_values(at[rows], slope[rows], curve[rows], tree.tree_.node_count, targets.ridge, how)
         scores += values[at]
