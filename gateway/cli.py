@@ -12,6 +12,7 @@ from gateway import logs
 from gateway.commands.families import families
 from gateway.commands.keys import keys
 from gateway.commands.lines import say
+from gateway.commands.records import records
 from gateway.errors import ConfigError
 from router_model import extras
 
@@ -348,6 +349,7 @@ def _calibrate_faults(
 
 main.add_command(families)
 main.add_command(keys)
+main.add_command(records)
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,7 @@ GatewayError
 ├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
 ├── TooManyConnections  503  all that are open are at work, or too many are from one address
 ├── AccessUnavailable       503  keys cannot be checked
+├── ErasureFailed           503  to operators: a database is out of reach
 └── InternalError           500
 ConfigError                      start-up only: one line per fault
 """
@@ -246,6 +247,14 @@ class TooManyConnections(GatewayError):
 class AccessUnavailable(GatewayError):
     status = 503
     code = "access_unavailable"
+
+
+class ErasureFailed(GatewayError):
+    status = 503
+    code = "erasure_failed"
+
+    def __init__(self) -> None:
+        super().__init__("Not all that is kept could be erased: the log says why. Try again.")
 
 
 class InternalError(GatewayError):

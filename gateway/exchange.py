@@ -72,6 +72,7 @@ class Exchange:
     level_of: Callable[[Effort], str] = level_of
     arm: Arm | None = None
     unit: str | None = None
+    user: str | None = None
     decision: Decision | None = None
     probed: Probed | None = None
     router: str | None = None
@@ -286,6 +287,7 @@ class Exchange:
             probe_truncated=probe.truncated if probe else None,
             probe_ms=probed.seconds * 1000 if probed else None,
             forecast_before=_rows(probed.before) if probed and probed.before else None,
+            user=self.user,
         )
 
 

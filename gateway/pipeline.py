@@ -66,6 +66,8 @@ class Pipeline:
         unit = assignment.among_keys(call.unit, exchange.visitor.key)
         exchange.arm = arm = assignment.assign(unit, model.name, model.arms)
         exchange.unit = assignment.unit_hash(unit)
+        if call.user:
+            exchange.user = assignment.unit_hash(assignment.among_keys(call.user, exchange.visitor.key))
         if call.passed is not None:
             self._pass_on(exchange, call, model, arm)
         else:

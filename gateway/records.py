@@ -28,6 +28,7 @@ ROWS_AT_ONCE = 64
 LONGEST_PAUSE_S = 5.0
 SPOOL_BYTES, LOG_BYTES = 64 * 1024 * 1024, 16 * 1024 * 1024
 COLUMNS = Record._fields
+_KEY, _USER, _UNIT, _TIME = map(COLUMNS.index, ("key", "user", "unit", "time"))
 _TYPES: dict[Any, str] = {
     **dict.fromkeys((int, int | None, bool, bool | None), "INTEGER"),
     **dict.fromkeys((float, float | None), "REAL"),
@@ -134,7 +135,7 @@ class Records:
         """A segment's rows, read from it if not given. One that cannot be imported now is kept for a better time."""
         try:
             with contextlib.closing(connect(self._path)) as database, database:
-                insert(database, _rows(segment) if rows is None else rows)
+                insert(database, _not_erased(database, _rows(segment) if rows is None else rows))
             segment.unlink(missing_ok=True)
         except FileNotFoundError:
             pass  # another process, just started, took it for an orphan and imported it
@@ -180,6 +181,7 @@ def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
     database.execute(f"PRAGMA journal_size_limit={LOG_BYTES}").fetchall()
     columns = _columns()
     database.execute(f"CREATE TABLE IF NOT EXISTS records ({', '.join(columns.values())})")
+    database.execute("CREATE TABLE IF NOT EXISTS erased (key TEXT, user TEXT, at REAL NOT NULL)")
     present = {row[1] for row in database.execute("PRAGMA table_info(records)")}
     for name, definition in columns.items():
         if name not in present:
@@ -197,6 +199,18 @@ def insert(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
     while some := list(islice(rest, ROWS_AT_ONCE)):
         sql = f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES {', '.join([one] * len(some))}"
         database.execute(sql, [value for row in some for value in row])
+
+
+def _not_erased(database: sqlite3.Connection, rows: Iterable[Row]) -> Iterable[Row]:
+    """Those that were not erased before they got here: by key, by user, or by both, up to a time."""
+    erased = database.execute("SELECT key, user, at FROM erased").fetchall()
+    return (row for row in rows if not any(_is_of(row, *each) for each in erased)) if erased else rows
+
+
+def _is_of(row: Row, key: str | None, user: str | None, until: float) -> bool:
+    time = row[_TIME]
+    of_user = user is None or user in (row[_USER], row[_UNIT])
+    return (key is None or row[_KEY] == key) and of_user and isinstance(time, int | float) and time <= until
 
 
 def _rows(segment: Path) -> Iterator[Row]:

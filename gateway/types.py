@@ -334,9 +334,10 @@ class Call:
     `ceiling` the most it allows, `dial` its price in [0,1] if it gave one. `most` is the most that its key allows,
     whatever the policy says, `key_ceiling` the most that it ever does, `guarded` whether it has any limit on thinking,
     and `key` its id; `note` what the client is to know of that. `limit` is the client's limit on all completion
-    tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `tries` how often
-    the client has tried before, `batch` whether it can wait, `wants_account` whether the answer is to say in its body
-    what was made of the effort, `stops_answer` whether its stop sequences are for the answer alone and not the thought,
+    tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user` the end user
+    as the client names him, `tries` how often the client has tried before, `batch` whether it can wait, `wants_account`
+    whether the answer is to say in its body what was made of the effort, `stops_answer` whether its stop sequences are
+    for the answer alone and not the thought, and
     `unread` the names of fields that the client sent and the dialect does not carry through.
     """
 
@@ -360,6 +361,7 @@ class Call:
     choices: int = 1
     size: int = 0
     unit: str = ""
+    user: str = ""
     tries: int = 0
     batch: bool = False
     wants_account: bool = False
@@ -493,6 +495,7 @@ class Record(NamedTuple):
     probe_truncated: bool | None = None
     probe_ms: float | None = None
     forecast_before: str | None = None
+    user: str | None = None
 
 
 __all__ = [

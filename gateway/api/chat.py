@@ -65,6 +65,7 @@ def read_call(asked: Asked, catalogue: Catalogue, max_messages: int) -> Call:
         limit=min((limit for limit in limits if limit is not None), default=None),
         size=asked.size,
         unit=unit_of(body) or asked.request_id,
+        user=user_of(body),
         tries=wire.tries_before(headers),
         batch=is_batch(body.get("service_tier"), headers),
         wants_account=wants_account(body, headers),
@@ -86,7 +87,10 @@ def unit_of(body: dict[str, Any]) -> str | None:
     """What an experiment assigns: the conversation, else the user."""
     metadata = body.get("metadata")
     conversation = metadata.get("conversation_id") if isinstance(metadata, dict) else None
-    for unit in (conversation, body.get("safety_identifier"), body.get("user")):
-        if isinstance(unit, str) and unit:
-            return unit
-    return None
+    return conversation if isinstance(conversation, str) and conversation else user_of(body) or None
+
+
+def user_of(body: dict[str, Any]) -> str:
+    """The end user as the client names him; empty if it does not."""
+    names = (body.get("safety_identifier"), body.get("user"))
+    return next((name for name in names if isinstance(name, str) and name), "")

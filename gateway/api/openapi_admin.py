@@ -30,6 +30,13 @@ def document(version: str) -> Json:
                 "parameters": [_ID],
                 "post": _operation("Take a key out of use, for good", {"200": _json("The key", _ref("Key"))}),
             },
+            "/keys/{id}/data": {
+                "parameters": [_ID],
+                "delete": {
+                    "parameters": [_USER, _ANONYMISE],
+                    **_operation("Remove what is kept of a key or of its user", {"200": _json("How much", _ERASED)}),
+                },
+            },
             "/routers/reload": {
                 "post": _operation(
                     "Read router artifacts again (with several workers the configuration); a bad one changes nothing",
@@ -66,6 +73,23 @@ def _body(kind: type[NewKey] | type[Rotation], required: bool) -> Json:
 
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+_USER = {"name": "user", "in": "query", "schema": {"type": "string"}, "description": "Only what is kept of this one"}
+_ANONYMISE = {
+    "name": "anonymise",
+    "in": "query",
+    "schema": {"type": "boolean"},
+    "description": "Keep the records, as of nobody",
+}
+_ERASED = {
+    "type": "object",
+    "required": ["id", "records", "responses", "anonymised"],
+    "properties": {
+        "id": {"type": "string"},
+        "records": {"type": "integer"},
+        "responses": {"type": "integer"},
+        "anonymised": {"type": "boolean"},
+    },
+}
 _METRICS = {"description": "What is counted", "content": {"text/plain": {"schema": {"type": "string"}}}}
 _HEALTH = _json("It does", {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]})
 _TIME = {"type": ["number", "null"], "description": "In seconds since 1970; null: never"}

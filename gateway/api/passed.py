@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.answers.teller import Teller
 from gateway.api import checks, known_fields, wire
-from gateway.api.chat import is_batch, unit_of
+from gateway.api.chat import is_batch, unit_of, user_of
 from gateway.api.chat_teller import ChatTeller
 from gateway.api.dialect import Asked
 from gateway.catalogue import Catalogue
@@ -45,6 +45,7 @@ def read_completion(asked: Asked) -> Call:
         limit=limit if "max_tokens" in body else USUAL_LIMIT,
         size=asked.size,
         unit=unit_of(body) or asked.request_id,
+        user=user_of(body),
         tries=wire.tries_before(asked.headers),
         batch=is_batch(body.get("service_tier"), asked.headers),
         passed=COMPLETION,
@@ -68,6 +69,7 @@ def read_embedding(asked: Asked) -> Call:
         limit=0,
         size=asked.size,
         unit=unit_of(body) or asked.request_id,
+        user=user_of(body),
         tries=wire.tries_before(asked.headers),
         batch=is_batch(body.get("service_tier"), asked.headers),
         passed=EMBEDDING,

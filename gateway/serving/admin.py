@@ -12,8 +12,9 @@ from fastapi import Depends, FastAPI
 
 from gateway import __version__, settings, settings_secrets
 from gateway.access.keys import Keys
+from gateway.api import data, openapi_admin, ops, routers
 from gateway.api import keys as key_routes
-from gateway.api import openapi_admin, ops, routers
+from gateway.api.data import Erase
 from gateway.api.routers import Reload
 from gateway.api.telling import tell_errors
 from gateway.errors import ConfigError
@@ -40,7 +41,7 @@ def admin_key(admin: settings.Admin) -> str:
     return key
 
 
-def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: Reload) -> FastAPI:
+def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: Reload, erase: Erase) -> FastAPI:
     """`/health` is for anybody; all else asks for `key`."""
     app = FastAPI(title="Thinkgate admin", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
@@ -48,6 +49,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: Reload) -> 
     app.include_router(ops.health_router())
     app.include_router(ops.metrics_router(metrics), dependencies=guard)
     app.include_router(key_routes.router(keys), dependencies=guard)
+    app.include_router(data.router(keys, erase), dependencies=guard)
     app.include_router(routers.router(reload), dependencies=guard)
     app.include_router(ops.document_router(openapi_admin.document(__version__)), dependencies=guard)
     tell_errors(app, Ids())

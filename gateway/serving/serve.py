@@ -11,9 +11,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from gateway import build, exposure, records, storage
+from gateway.api import data
 from gateway.api.routers import Reload
 from gateway.app import Parts, create_app, make_parts, response_store
 from gateway.backends.pace import paces
@@ -190,10 +192,11 @@ def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator
         yield
         return
     key = admin.admin_key(settings.admin)
+    erase = partial(data.erase, settings.records.path, settings.responses_path)
     with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
         host, port = listener.getsockname()[:2]
         with admin.running(
-            admin.create_admin_app(build.keys(settings.access), metrics, key, reload), settings.server, listener
+            admin.create_admin_app(build.keys(settings.access), metrics, key, reload, erase), settings.server, listener
         ):
             print(f"thinkgate for operators on http://{host}:{port}", flush=True)
             yield

@@ -13,6 +13,7 @@ import pytest
 from gateway import build, exposure
 from gateway.access.limits import NewKey
 from gateway.api import openapi, openapi_admin
+from gateway.api.data import Erased
 from gateway.api.routers import Reload
 from gateway.commands.check import explain
 from gateway.metrics import Metrics
@@ -87,7 +88,9 @@ def test_no_route_of_the_clients_port_answers_strangers(keyed: KeyedGateway) -> 
 def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> None:
     reload: Reload = dict
     keys = build.keys(Access(path=tmp_path / "keys.db"))
-    app = create_admin_app(keys, Metrics(), "an operators' key of some length", reload)
+    app = create_admin_app(
+        keys, Metrics(), "an operators' key of some length", reload, lambda whose, anonymise: Erased(0, 0)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         refused_everywhere(url, openapi_admin.document("0"), {("GET", "/health")})

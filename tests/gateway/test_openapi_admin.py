@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import ignored_auth
 
 from gateway import build
 from gateway.api import openapi_admin
+from gateway.api.data import Erased
 from gateway.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
 from gateway.settings import Access, Server
@@ -30,7 +31,7 @@ WITH_BODY = [OPERATIONS["POST /keys"], OPERATIONS["POST /keys/{id}/rotate"]]
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     keys = build.keys(Access(path=tmp_path_factory.mktemp("keys") / "keys.db"))
-    app = create_admin_app(keys, Metrics(), KEY, dict)
+    app = create_admin_app(keys, Metrics(), KEY, dict, lambda whose, anonymise: Erased(0, 0))
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with plain_http.client(base_url=url, headers=HEADERS) as client:
@@ -74,6 +75,6 @@ def test_what_is_not_allowed_is_refused_as_described(
 def test_strangers_see_nothing_of_it(operator: httpx.Client) -> None:
     assert "/keys/{id}/rotate" in operator.get("/openapi.json").json()["paths"]
     for path, operations in {**DOCUMENT["paths"], "/openapi.json": {"get": {}}}.items():
-        for method in {"get", "post"} & set(operations):
+        for method in {"get", "post", "delete"} & set(operations):
             answer = plain_http.request(method, f"{operator.base_url}{path}")
             assert answer.status_code == (200 if path == "/health" else 401), path

@@ -85,6 +85,7 @@ def read_request(
         limit=limit,
         size=asked.size,
         unit=_unit(body) or asked.request_id,
+        user=_user(body),
         tries=wire.tries_before(headers),
         batch=is_batch(None, headers),
         wants_account=wants_account(body, headers),
@@ -153,6 +154,10 @@ def _dial(body: Json, model: Model) -> float | None:
 def _unit(body: Json) -> str | None:
     """What an experiment assigns: the conversation, else the user."""
     metadata = fields.table(body, "metadata") or {}
-    user = fields.some_text(metadata, "user_id", "metadata")
     conversation = metadata.get("conversation_id")
-    return conversation if isinstance(conversation, str) and conversation else user
+    return conversation if isinstance(conversation, str) and conversation else _user(body) or None
+
+
+def _user(body: Json) -> str:
+    """The end user as the client names him; empty if it does not."""
+    return fields.some_text(fields.table(body, "metadata") or {}, "user_id", "metadata") or ""

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.api import wire
-from gateway.api.chat import is_batch, unit_of
+from gateway.api.chat import is_batch, unit_of, user_of
 from gateway.api.dialect import Asked
 from gateway.api.effort_fields import read_dial, read_effort, wants_account
 from gateway.api.json_object import LARGE
@@ -144,6 +144,7 @@ def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size
         limit=told.get("max_completion_tokens"),
         size=size,
         unit=unit_of(asked.body) or wanted.root,
+        user=user_of(asked.body),
         tries=wire.tries_before(asked.headers),
         batch=is_batch(told.get("service_tier"), asked.headers),
         wants_account=wants_account(asked.body, asked.headers),

@@ -172,16 +172,18 @@ def _evict(database: sqlite3.Connection, key: str, new: str) -> None:
     remove(database, last[0])
 
 
-def erase(database: sqlite3.Connection, key: str | None, user: str | None) -> int:
-    """All of a key, or of a user, or of a user of a key: conversations that they had any part in. How many went."""
-    before = database.execute("SELECT items FROM kept").fetchone()[0]
-    where = " AND ".join(f"{name} = :{name}" for name, value in (("key", key), ("user", user)) if value is not None)
-    roots = f"SELECT root FROM responses JOIN uses USING (id) WHERE {where}"
-    ids = f"SELECT id FROM responses WHERE root IN ({roots})"
-    given = {"key": key, "user": user}
-    if user is None:
-        ids = "SELECT id FROM uses WHERE key = :key"
+def erase(database: sqlite3.Connection, key: str | None, users: list[str] | None) -> int:
+    """All of a key, or of users (None: of any), or of users of a key. How many turns went.
+
+    Of a user whole conversations go: what he said is in all that went on from it.
+    """
+    ids = "SELECT id FROM uses WHERE key = ?" if key is not None else "SELECT id FROM uses WHERE ? IS NULL"
+    given: list[str | None] = [key]
+    if users is not None:
+        roots = f"SELECT root FROM responses WHERE id IN ({ids} AND user IN ({', '.join('?' * len(users))}))"
+        ids = f"SELECT id FROM responses WHERE root IN ({roots})"
+        given += users
     found = database.execute(ids, given).fetchall()
     for table in ("responses", "uses"):
         database.executemany(f"DELETE FROM {table} WHERE id = ?", found)
-    return int(before - database.execute("SELECT items FROM kept").fetchone()[0])
+    return len(found)

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,7 @@ from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
 from gateway.api.responses.shelf import Found, NoRoom, Room
 from gateway.api.responses.turn import Turn
+from gateway.erasure import Whose
 from gateway.errors import ConfigError, InvalidRequest
 
 log = logging.getLogger("thinkgate")
@@ -217,6 +219,19 @@ class ResponseStore:
         except sqlite3.Error as error:
             log.error("responses cannot be kept, or read: %s", error)
             raise StoreUnavailable from error
+
+
+def erase(path: Path, whose: Whose) -> int:
+    """How many responses went, from a store that others may have open. sqlite3.Error: it is out of reach."""
+    with closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)) as database:
+        database.execute("PRAGMA secure_delete=ON").fetchall()
+        shelf.prepare(database)
+        database.execute("BEGIN IMMEDIATE")
+        keys = {key or None for (key,) in database.execute("SELECT key FROM tenants")}
+        gone = shelf.erase(database, whose.key, whose.hashes(keys) if whose.user is not None else None)
+        database.execute("COMMIT")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return gone
 
 
 def _too_long(message: str, param: str) -> InvalidRequest:

@@ -81,5 +81,5 @@ class ResponsesTeller:
         body = response.finished(wanted, self._exchange, items, self._usage, self._tier)
         if wanted.store:
             turn = Turn(wanted.id, wanted.root, wanted.previous, wanted.items, body)
-            body["store"] = await self._store.put(turn, self._exchange.visitor.key)
+            body["store"] = await self._store.put(turn, self._exchange.visitor.key, self._exchange.user)
         return body

@@ -1,0 +1,66 @@
+"""`DELETE /keys/{id}/data`, for operators: what is kept of a key, or of one of its users, goes from all databases."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from gateway.access.keys import Keys
+from gateway.api import checks
+from gateway.api.responses import store
+from gateway.erasure import Whose, erase_records
+from gateway.errors import ErasureFailed
+
+log = logging.getLogger("thinkgate")
+Erase = Callable[[Whose, bool], "Erased"]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many of each were there and are not any more."""
+
+    records: int
+    responses: int
+
+
+def erase(records: Path, responses: Path, whose: Whose, anonymise: bool) -> Erased:
+    """Where a database is not there, there is nothing in it. ErasureFailed: one of them is out of reach."""
+    try:
+        return Erased(
+            erase_records(records, whose, anonymise) if records.exists() else 0,
+            store.erase(responses, whose) if responses.exists() else 0,
+        )
+    except (OSError, sqlite3.Error) as error:
+        log.error("what is kept cannot be erased: %s", error)
+        raise ErasureFailed from error
+
+
+def router(keys: Keys, erase: Erase) -> APIRouter:
+    routes = APIRouter(prefix="/keys")
+
+    @routes.delete("/{id}/data")
+    async def delete(id: str, request: Request) -> Response:
+        keys.get(id)
+        user = request.query_params.get("user") or None
+        anonymise = _flag(request.query_params.get("anonymise"))
+        gone = await asyncio.to_thread(erase, Whose(id, user), anonymise)
+        whose = f"a user of key {id}" if user else f"key {id}"
+        log.warning("an operator erased %d records and %d responses of %s", gone.records, gone.responses, whose)
+        told: dict[str, Any] = {"id": id, "records": gone.records, "responses": gone.responses, "anonymised": anonymise}
+        return Response(orjson.dumps(told), media_type="application/json")
+
+    return routes
+
+
+def _flag(given: str | None) -> bool:
+    if given not in (None, "true", "false"):
+        raise checks.wrong_value("anonymise", f"must be true or false, not {given[:40]!r}.")
+    return given == "true"

@@ -1,0 +1,42 @@
+"""`thinkgate records`: what is kept of requests, and how it goes. Running gateways go on meanwhile."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from gateway.errors import ConfigError, GatewayError
+
+
+@click.group()
+def records() -> None:
+    """Records of requests, and what is kept of responses."""
+
+
+@records.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
+@click.option("--key", metavar="ID", help="All of this API key; with --user, only that user of it.")
+@click.option("--user", metavar="NAME", help="All of an end user, as requests name him (user, metadata.user_id, …).")
+@click.option("--anonymise", is_flag=True, help="Keep the records, as of nobody. Responses go in any case.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:
+    """Remove what is kept of a key or of a user: records, and responses with the conversations they are in."""
+    from gateway import settings
+    from gateway.api import data
+    from gateway.erasure import Whose
+
+    if not key and not user:
+        raise ConfigError(["say whose: --key ID, --user NAME, or both"])
+    chosen = settings.load(config)
+    try:
+        gone = data.erase(chosen.records.path, chosen.responses_path, Whose(key, user), anonymise)
+    except GatewayError as error:
+        raise ConfigError([error.message]) from error
+    if as_json:
+        click.echo(json.dumps({**asdict(gone), "anonymised": anonymise}))
+        return
+    click.echo(f"{gone.records} records {'are of nobody now' if anonymise else 'removed'} ({chosen.records.path})")
+    click.echo(f"{gone.responses} responses removed ({chosen.responses_path})")
