@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gateway.backends.evidence import Evidence, client_of
 from gateway.types import Call, Deployment, Enforcement
 
 # What cannot be joined out of two answers: the second one is bare text.
@@ -38,8 +40,9 @@ class Abilities:
     def __init__(self) -> None:
         self._found: dict[str, Ability] = {}
         self._exceeded: dict[str, int] = {}
-        self._without_logprobs: dict[str, int] = {}
+        self._without_logprobs: dict[str, Evidence] = {}
         self.doubted: Callable[[str], None] = lambda deployment: None
+        self.clock: Callable[[], float] = time.monotonic
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
         """How a budget for this call is kept, if it is given one."""
@@ -59,20 +62,26 @@ class Abilities:
         self._exceeded.pop(deployment, None)
         self._without_logprobs.pop(deployment, None)
 
-    def tells_logprobs(self, deployment: Deployment) -> bool:
-        """Whether its answers come with log-probabilities where those are asked for: until it was seen otherwise."""
-        return self._without_logprobs.get(deployment.name, 0) < VIOLATIONS
+    def tells_logprobs(self, deployment: Deployment, call: Call) -> bool:
+        """Whether its answers come with log-probabilities where such a call asks: until it was seen otherwise."""
+        found = self._without_logprobs.get(deployment.name)
+        return found is None or not found.holds(client_of(call))
 
-    def refuses_logprobs(self, deployment: Deployment) -> None:
-        """It is not asked for them until discovery has been there again."""
-        self._without_logprobs[deployment.name] = VIOLATIONS
+    def refuses_logprobs(self, deployment: Deployment, call: Call) -> None:
+        """Whoever sent such a call does not ask for them until discovery has been there again, or a while has passed;
+        nobody does, once two have seen it.
+        """
+        self._evidence(deployment).against(client_of(call), VIOLATIONS)
 
-    def told_logprobs(self, deployment: Deployment, told: bool) -> None:
+    def told_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
         """It was asked for them, and told them or left them out: so many times in a row are as good as a refusal."""
         if not told:
-            self._without_logprobs[deployment.name] = self._without_logprobs.get(deployment.name, 0) + 1
+            self._evidence(deployment).against(client_of(call))
         elif self._without_logprobs:
             self._without_logprobs.pop(deployment.name, None)
+
+    def _evidence(self, deployment: Deployment) -> Evidence:
+        return self._without_logprobs.setdefault(deployment.name, Evidence(self.clock))
 
     def answered(self, deployment: str, exceeded: int) -> None:
         """An answer was checked against its budget, and `exceeded` it by so many tokens."""

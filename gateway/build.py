@@ -140,8 +140,12 @@ def door(access: settings.Access, refused: Callable[[str], None]) -> Door:
     """`refused` is told why, in one word, of every client without a valid key. ConfigError: as for `keys`."""
     if not access.required:
         return OpenDoor()
-    usual = Limits(max_parallel_requests=access.max_parallel_requests, max_bytes_in_flight=access.max_bytes_in_flight)
-    return KeyedDoor(keys(access), access.longest_thought, refused, usual, access.longest_answer)
+    return KeyedDoor(keys(access), access.longest_thought, refused, usual_limits(access), access.longest_answer)
+
+
+def usual_limits(access: settings.Access) -> Limits:
+    """Of keys that have none of their own."""
+    return Limits(max_parallel_requests=access.max_parallel_requests, max_bytes_in_flight=access.max_bytes_in_flight)
 
 
 def seal(chosen: settings.Settings) -> Seal:

@@ -305,8 +305,6 @@ def calibrate(
     faults = _calibrate_faults(data, out, curve, json_file, choose, tasks)
     if faults:
         raise ConfigError(faults)
-    if choose is not None and out is not None and out.exists() and not force:
-        raise ConfigError([f"--out: {out} is there already: name another file, or replace it with --force"])
     if choose is None and out is not None:
         _free(out, force)
     if json_file is not None:

@@ -11,7 +11,7 @@ from gateway.backends import faults
 from gateway.backends.admission import Gate
 from gateway.backends.reply import Reply
 from gateway.enforcement.keeper import Keeper
-from gateway.errors import BackendUnreachable, GatewayError, InvalidRequest, Overloaded
+from gateway.errors import BackendUnreachable, GatewayError, InvalidRequest, Overloaded, SignInRefused
 from gateway.exchange import Exchange
 from gateway.families.compiler import stand_in
 from gateway.families.terms import Terms
@@ -50,7 +50,7 @@ class Dispatch:
         others = [] if call.passed else [*self._fallbacks[plan.deployment.name]]
         while others:
             try:
-                if self._upstream.in_break(plan.deployment.name):
+                if self._upstream.in_break(plan.deployment.name, call):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
                 return await self._ask(exchange, call, plan)
             except GatewayError as error:
@@ -92,7 +92,7 @@ class Dispatch:
         exchange.leave(None)
         if not gate.try_enter(call.batch):
             left_s = deployment.total_timeout_s - (now - exchange.dispatched)
-            exchange.queued_s += await gate.enter(call.batch, min(left_s, patience_s))
+            exchange.queued_s += await gate.enter(call.batch, min(left_s, patience_s), exchange.visitor.key)
         exchange.gate = gate
 
     async def post(self, exchange: Exchange, call: Call, plan: Plan) -> Reply:
@@ -107,4 +107,4 @@ class Dispatch:
 
 
 def _may_stand_in(error: GatewayError) -> bool:
-    return isinstance(error, Overloaded) or faults.elsewhere(error)
+    return isinstance(error, Overloaded | SignInRefused) or faults.elsewhere(error)

@@ -22,10 +22,19 @@ from yarl import URL
 from gateway.backends import faults
 from gateway.backends.alarm import Alarm
 from gateway.backends.connector import KEEPALIVE_S, REUSED, Connector
+from gateway.backends.evidence import client_of
 from gateway.backends.replicas import Replica, Replicas
 from gateway.backends.reply import Kept
 from gateway.backends.sign_in import SignIn
-from gateway.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError, SignInRefused, StreamCut
+from gateway.errors import (
+    BackendFailed,
+    BackendRefused,
+    BackendTimeout,
+    BackendUnreachable,
+    GatewayError,
+    SignInRefused,
+    StreamCut,
+)
 from gateway.types import Call, Deployment, Headers, JsonObject, Plan
 
 DRAIN_S = 0.2
@@ -159,16 +168,18 @@ class Upstream:
     async def _post(self, plan: Plan, call: Call, alarm: Alarm, path: str) -> Reply:
         route = self._routes[plan.deployment.name]
         data = orjson.dumps(plan.body)
-        conversation = _conversation(call) if len(route.replicas.all) > 1 else ""
+        several = len(route.replicas.all) > 1
+        conversation = _conversation(call) if several else ""
+        client = route.client_of(call) if several else call.key
         # A client that tries again by itself gets one try each time: two layers of retries would multiply.
         retries = 0 if call.tries else plan.deployment.retries
         tried: list[Replica] = []
-        while (replica := route.replicas.pick(conversation, tried)) is not None:
+        while (replica := route.replicas.pick(conversation, tried, client)) is not None:
             if tried:
                 self._retried(route.deployment.name)
             tried.append(replica)
             try:
-                return await self._ask(route, replica, path, data, call.forwarded, plan.tokens, alarm)
+                return await self._ask(route, replica, path, data, call, plan.tokens, alarm)
             except GatewayError as error:
                 last = error
                 if len(tried) > retries or not faults.elsewhere(error):
@@ -178,18 +189,19 @@ class Upstream:
     def replicas(self, deployment: str) -> Replicas:
         return self._routes[deployment].replicas
 
-    def in_break(self, deployment: str) -> bool:
-        """Whether none of its replicas is to be asked for now."""
-        return not self._routes[deployment].replicas.any_open()
+    def in_break(self, deployment: str, call: Call | None = None) -> bool:
+        """Whether none of its replicas is to be asked for now, by whom the call is from."""
+        route = self._routes[deployment]
+        return not route.replicas.any_open(None if call is None else route.client_of(call))
 
     async def _ask(
-        self, route: _Route, replica: Replica, path: str, data: bytes, headers: Headers, tokens: float, alarm: Alarm
+        self, route: _Route, replica: Replica, path: str, data: bytes, call: Call, tokens: float, alarm: Alarm
     ) -> Reply:
         """One try at one replica, which learns how it went."""
-        turn = _Turn(route.replicas, replica, tokens, partial(self._answers_again, route))
+        turn = _Turn(route.replicas, replica, tokens, call, partial(self._answers_again, route))
         try:
             async with alarm:
-                response = await self._send(route, route.url(replica.url, path), data, headers)
+                response = await self._send(route, route.url(replica.url, path), data, call.forwarded)
                 if response.status != 200:
                     raise await faults.refusal(response, route.deployment)
         except GatewayError as error:
@@ -282,6 +294,10 @@ class _Route:
             sock_read=deployment.read_timeout_s,
         )
 
+    def client_of(self, call: Call) -> str | None:
+        """Who a call is from, as far as it matters: nobody in particular, where no request has failed."""
+        return client_of(call) if self.replicas.suspected else call.key
+
     def url(self, base: str, path: str) -> URL:
         known = self._urls.get((base, path))
         if known is None:
@@ -292,11 +308,14 @@ class _Route:
 class _Turn:
     """One request at one replica, from being sent to being let go."""
 
-    def __init__(self, replicas: Replicas, replica: Replica, tokens: float, answers_again: Callable[[], None]) -> None:
+    def __init__(
+        self, replicas: Replicas, replica: Replica, tokens: float, call: Call, answers_again: Callable[[], None]
+    ) -> None:
         """`answers_again` is told of the first whole answer after a break."""
         self._replicas = replicas
         self._answers_again = answers_again
         self._replica = replica
+        self._call = call
         self._tokens = tokens
         self._ended = False
         self._probe = replica.began(tokens)
@@ -306,10 +325,12 @@ class _Turn:
         """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
         if isinstance(error, BackendTimeout):
             self.failed()
-        if isinstance(error, SignInRefused) or not faults.elsewhere(error):
+        if not faults.elsewhere(error):
             return
         if isinstance(error, BackendRefused) and error.wait_s is not None:
-            self._replica.busy(error.wait_s, self._replicas.clock())
+            self._replica.busy(error.wait_s, self._replicas.clock(), self._call.key)
+        elif isinstance(error, BackendUnreachable):
+            self._replica.failed(self._replicas.clock())  # no request can cause that
         elif error.status != faults.TOO_MANY:
             self.failed()
 
@@ -318,12 +339,12 @@ class _Turn:
             self._replica.answering()
 
     def succeeded(self) -> None:
-        self._replica.succeeded()
+        self._replica.succeeded(client_of(self._call) if self._replica.suspected else None)
         if self._probe:
             self._answers_again()
 
     def failed(self) -> None:
-        self._replica.failed(self._replicas.clock())
+        self._replica.failed(self._replicas.clock(), client_of(self._call))
 
     def end(self) -> None:
         if not self._ended:

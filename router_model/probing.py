@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from router_model import metrics
 from router_model.asking import Ask, Views, decide
+from router_model.intervals import wilson
 from router_model.outcomes import Outcomes
 from router_model.predict import STRANGE, Predictor
 from router_model.probe import Probe
@@ -85,7 +86,7 @@ def _swept(chosen: Outcomes, seen: Views, ask: Ask, times: F64) -> dict[str, Any
     means = got.mean(axis=2)
     ends = np.stack([chosen.correct, chosen.completion, chosen.thinking])[:, :, [0, -1]]
     always = float(chosen.correct[:, -1].mean())
-    interval = 1.96 * float(np.sqrt(always * (1 - always) / len(chosen)))
+    interval = always - wilson(always, len(chosen))[0]
     drawn = np.einsum("dn,pkn->dkp", times, got) / len(chosen)
     drawn_ends = np.einsum("dn,kne->dke", times, ends) / len(chosen)
     return {

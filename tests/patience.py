@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 # A cap for what never happens. What happens is not waited for any longer than it takes.
-PATIENCE_S = 120
+PATIENCE_S = 600
 
 
 def until(condition: Callable[[], object]) -> None:

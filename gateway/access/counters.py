@@ -4,7 +4,7 @@ A change is a lock, a few numbers and an unlock: 5 microseconds, where a transac
 now and then waits for the disk. The file outlives the processes; a machine that loses its power loses what its kernel
 had not written yet, some seconds. It works on one host: processes on others have counters of their own.
 
-What running requests hold is in the counters and once more in a lane of each process, in `<path>.running/`: what the
+What running requests hold is in the counters and once more in a lane of each process, in `<path>.*.lane`: what the
 requests of a process that died held is given back by whoever notices first.
 """
 
@@ -48,7 +48,7 @@ def is_other(path: Path) -> bool:
 class Counters:
     def __init__(self, path: Path) -> None:
         """Made if need be, for its owner's eyes only. ConfigError: it cannot be had, or is another kind of file."""
-        self._folder = Path(f"{path}.running")
+        self._path = path
         self._lane: Lane | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class Counters:
 
     def release_dead(self) -> None:
         """Give back what the requests of processes held that have died."""
-        for each in lane.dead(self._folder, self._lane.name if self._lane else ""):
+        for each in lane.dead(self._path, self._lane.name if self._lane else ""):
             for slot, held in each.rows():
                 with Change(self, slot, None) as counts:
                     counts.give_back(held)
@@ -103,7 +103,7 @@ class Counters:
         """What this process holds for a key changes by so much."""
         try:
             if self._lane is None:
-                self._lane = Lane(self._folder)
+                self._lane = Lane(self._path)
             self._lane.add(slot, more)
         except OSError as error:
             log.error("what the requests of a key hold would be lost with this process: %s", error)

@@ -76,7 +76,11 @@ class KeyedDoor:
         self._until = 0.0
 
     def enter(self, headers: Headers) -> Visitor:
-        secret = shown(headers)
+        try:
+            secret = shown(headers)
+        except InvalidKey:
+            self._refused("several")
+            raise
         if not secret:
             raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
         id = key_id(secret)

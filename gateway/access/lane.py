@@ -7,6 +7,7 @@ totals of a key, over all processes, are among its counters.
 from __future__ import annotations
 
 import fcntl
+import glob
 import mmap
 import os
 import secrets
@@ -45,10 +46,10 @@ NONE = Held()
 
 
 class Lane:
-    def __init__(self, folder: Path) -> None:
-        """OSError: its file cannot be made."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{time.time_ns():016x}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
+    def __init__(self, beside: Path) -> None:
+        """Its file has a name that begins as this one's does. OSError: it cannot be made."""
+        name = f"{beside.name}.{time.time_ns():016x}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
+        self._path = beside.with_name(name)
         unlocked = self._path.with_suffix(".new")
         self._fd = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -101,9 +102,9 @@ class DeadLane:
         self._path.unlink(missing_ok=True)
 
 
-def dead(folder: Path, own: str) -> Iterator[DeadLane]:
-    """The lanes of processes that have died; `own` is the name of this one's."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+def dead(beside: Path, own: str) -> Iterator[DeadLane]:
+    """The lanes, beside this file, of processes that have died; `own` is the name of this one's."""
+    for path in sorted(beside.parent.glob(f"{glob.escape(beside.name)}.*{SUFFIX}")):
         if path.name == own:
             continue
         try:

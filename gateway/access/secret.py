@@ -7,6 +7,7 @@ import secrets
 from base64 import b32encode
 from hashlib import sha256
 
+from gateway.errors import InvalidKey
 from gateway.types import Headers
 
 LONGEST = 128
@@ -31,11 +32,20 @@ def key_id(shown: str) -> str | None:
 
 
 def shown(headers: Headers) -> str:
-    """The secret, as OpenAI's clients send it or as Anthropic's do; empty if there is none."""
-    authorization = headers.get("authorization", "")
-    if authorization[: len(_SCHEME)].lower() == _SCHEME:
-        return authorization[len(_SCHEME) :].strip()
-    return headers.get("x-api-key", "")
+    """The secret, as OpenAI's clients send it or as Anthropic's do; empty if there is none.
+
+    InvalidKey: a header of these comes more than once (then it has several lines), or the two show different secrets.
+    Which one counts must not depend on who reads them.
+    """
+    authorization, key = headers.get("authorization", ""), headers.get("x-api-key", "")
+    if "\n" in authorization or "\n" in key:
+        raise InvalidKey("The request shows more than one API key: send one `Authorization` or `x-api-key` header.")
+    if authorization[: len(_SCHEME)].lower() != _SCHEME:
+        return key
+    secret = authorization[len(_SCHEME) :].strip()
+    if key and key != secret:
+        raise InvalidKey("The request shows two API keys: `Authorization` and `x-api-key` differ.")
+    return secret
 
 
 def digest(secret: str) -> bytes:

@@ -69,6 +69,7 @@ def read_call(asked: Asked, catalogue: Catalogue, max_messages: int) -> Call:
         tries=wire.tries_before(headers),
         batch=is_batch(body.get("service_tier"), headers),
         wants_account=wants_account(body, headers),
+        key=asked.visitor.key,
         forwarded=wire.forwarded(headers, asked.backend_id),
     )
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.datastructures import QueryParams
 
 from gateway.access.door import Door
 from gateway.access.visitor import Visitor
 from gateway.api import capabilities, checks
+from gateway.api.entered import entered
 from gateway.catalogue import Catalogue, Model
 from gateway.errors import InvalidRequest
 from gateway.families.compiler import Enforce
@@ -34,16 +36,18 @@ def router(door: Door, catalogue: Catalogue, created: int, enforce: Enforce) -> 
         return _card(model, created, found)
 
     @routes.get("/v1/models")
-    async def list_models(request: Request) -> Json:
-        visitor = door.enter(request.headers)
-        mine = [model for model in catalogue if visitor.may_use(model.name)]
-        return _page(mine, request.query_params, lambda model: card(model, visitor))
+    async def list_models(request: Request) -> Response:
+        with entered(door, request) as visitor:
+            mine = [model for model in catalogue if visitor.may_use(model.name)]
+            page = _page(mine, request.query_params, lambda model: card(model, visitor))
+        return JSONResponse(page, headers=visitor.headers())
 
     @routes.get("/v1/models/{name:path}")
-    async def one_model(name: str, request: Request) -> Json:
-        visitor = door.enter(request.headers)
-        visitor.check_model(name)
-        return card(catalogue.find(name), visitor)
+    async def one_model(name: str, request: Request) -> Response:
+        with entered(door, request) as visitor:
+            visitor.check_model(name)
+            found = card(catalogue.find(name), visitor)
+        return JSONResponse(found, headers=visitor.headers())
 
     return routes
 

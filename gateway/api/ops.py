@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.access.door import Door
+from gateway.api import wire
+from gateway.api.entered import entered
 from gateway.metrics import Metrics
 from gateway.serving.stopping import Stopping
 from gateway.types import Deployment
@@ -48,7 +50,8 @@ def let_in(door: Door) -> Callable[[Request], Awaitable[None]]:
     """A dependency that is for whoever may come in."""
 
     async def check(request: Request) -> None:
-        door.enter(request.headers)
+        with entered(door, request):
+            pass
 
     return check
 
@@ -65,7 +68,7 @@ def router(door: Door, deployments: Mapping[str, Deployment], upstream: Upstream
         faults = await asking.faults()
         up = not any(faults.values())
         told: dict[str, Any] = {"status": "ready" if up else "not ready"}
-        if door.knows(request.headers):
+        if door.knows(wire.read_headers(request.scope)):
             told["deployments"] = {name: fault or "ok" for name, fault in faults.items()}
         return JSONResponse(told, 200 if up else 503)
 

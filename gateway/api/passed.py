@@ -49,6 +49,7 @@ def read_completion(asked: Asked) -> Call:
         tries=wire.tries_before(asked.headers),
         batch=is_batch(body.get("service_tier"), asked.headers),
         passed=COMPLETION,
+        key=asked.visitor.key,
         forwarded=wire.forwarded(asked.headers, asked.backend_id),
     )
 
@@ -73,6 +74,7 @@ def read_embedding(asked: Asked) -> Call:
         tries=wire.tries_before(asked.headers),
         batch=is_batch(body.get("service_tier"), asked.headers),
         passed=EMBEDDING,
+        key=asked.visitor.key,
         forwarded=wire.forwarded(asked.headers, asked.backend_id),
     )
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.api import wire
+from gateway.api.entered import limits_of
 from gateway.api.messages import errors
 from gateway.errors import GatewayError, InternalError, NotFound
 from gateway.exchange import Ids
@@ -21,7 +22,7 @@ def tell_errors(app: FastAPI, ids: Ids) -> None:
     async def tell(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)
         id = wire.given_id(request.headers) or ids.for_client()
-        headers: Headers = {"x-request-id": id, **error.headers}
+        headers: Headers = {"x-request-id": id, **limits_of(request), **error.headers}
         body = error.body()
         if _is_anthropics(request):
             headers, body = errors.headers(headers), errors.body(error, id)

@@ -24,7 +24,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _SANE_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
-_STATE = b"tracestate"
+_JOINED = {b"tracestate": ",", b"authorization": "\n", b"x-api-key": "\n"}
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
 
@@ -33,10 +33,15 @@ class HungUp(Exception):
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    """Of a header that comes twice the last; only a trace state may be told in several, and is all of them."""
+    """Of a header that comes twice the last. A trace state may be told in several, and is all of them; of credentials
+    that come twice, all are there too, one a line, so that whoever reads them can refuse them.
+    """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    if len(headers) < len(scope["headers"]) and "tracestate" in headers:
-        headers["tracestate"] = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == _STATE)
+    if len(headers) < len(scope["headers"]):
+        for kind, between in _JOINED.items():
+            several = [value.decode("latin-1") for name, value in scope["headers"] if name == kind]
+            if several:
+                headers[kind.decode()] = between.join(several)
     return headers
 
 

@@ -2,16 +2,17 @@
 
 As load rises, `pressure` is what a policy may lower the effort by; then batch requests wait, for a share of the places
 is kept from them; then everybody waits; then new requests are refused with the time that those ahead of them need.
+Among those of one kind that wait, each API key has its turn, however many of its requests wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.backends.fair_queue import FairQueue, Waiter
 from gateway.backends.pace import Measured, Pace
 from gateway.errors import Overloaded
 from gateway.types import Deployment, Pressure
@@ -20,8 +21,6 @@ from gateway.types import Deployment, Pressure
 # then, and may take any place.
 BATCH_AGES_S = 30.0
 TICK_S = 0.01
-
-Waiter = asyncio.Future[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,7 @@ class Gate:
         self._ages_s = min(BATCH_AGES_S, deployment.batch_wait_s / 2)
         self._places = math.inf if most is None else most
         self._batch_places = math.inf if most is None else max(1, int(most * deployment.batch_share))
-        # Since when each has waited, first come first.
-        self._interactive: OrderedDict[Waiter, float] = OrderedDict()
-        self._batch: OrderedDict[Waiter, float] = OrderedDict()
+        self._interactive, self._batch = FairQueue(), FairQueue()
         self.in_flight = 0
 
     @property
@@ -75,23 +72,23 @@ class Gate:
         self.in_flight += 1
         return True
 
-    async def enter(self, batch: bool, limit_s: float) -> float:
+    async def enter(self, batch: bool, limit_s: float, key: str | None = None) -> float:
         """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: there is none in time.
 
-        One that stops waiting, however it comes, leaves the queue at once.
+        `key` is the id of the API key. One that stops waiting, however it comes, leaves the queue at once.
         """
         loop = asyncio.get_running_loop()
         queue = self._batch if batch else self._interactive
         patience_s = min(self._limits.batch_wait_s if batch else self._limits.max_wait_s, limit_s)
-        if len(queue) >= self._limits.max_queue or self._wait_s(batch) > patience_s:
-            raise self._refusal(batch)
+        if self._wait_s(batch, key) > patience_s or not self._makes_room(queue, key):
+            raise self._refusal(batch, key)
         begun = loop.time()
         waiter: Waiter = loop.create_future()
         timers = [loop.call_later(patience_s, _give_up, waiter)]
         if batch:
             # A little later, for the clocks of loops are coarse.
             timers.append(loop.call_later(self._ages_s + TICK_S, self._let_in))
-        queue[waiter] = begun
+        queue.add(key, waiter, begun)
         self._watch.queued(self.queued)
         try:
             admitted = await waiter
@@ -102,12 +99,12 @@ class Gate:
         finally:
             for timer in timers:
                 timer.cancel()
-            queue.pop(waiter, None)
+            queue.remove(key, waiter)
             self._watch.queued(self.queued)
             waited_s = loop.time() - begun
             self._watch.waited(waited_s)
         if not admitted:
-            raise self._refusal(batch)
+            raise self._refusal(batch, key)
         return waited_s
 
     def leave(self, measured: Measured | None) -> None:
@@ -125,39 +122,39 @@ class Gate:
         """Take the next one that there is a place for out of its queue."""
         if self.in_flight >= self._places:
             return None
-        interactive, batch = _first(self._interactive), _first(self._batch)
+        interactive, batch = self._interactive.first(), self._batch.first()
         if batch is None and interactive is None:
             return None
         now = asyncio.get_running_loop().time()
-        ages = math.inf if batch is None else self._batch[batch] + self._ages_s
-        if interactive is not None and self._interactive[interactive] <= ages:
-            del self._interactive[interactive]
-            return interactive
+        ages = math.inf if batch is None else batch[2] + self._ages_s
+        if interactive is not None and interactive[2] <= ages:
+            self._interactive.take(*interactive[:2])
+            return interactive[1]
         if batch is not None and (self.in_flight < self._batch_places or ages <= now):
-            del self._batch[batch]
-            return batch
+            self._batch.take(*batch[:2])
+            return batch[1]
         return None
 
-    def _wait_s(self, batch: bool) -> float:
+    def _makes_room(self, queue: FairQueue, key: str | None) -> bool:
+        """Whether one more may wait: where the queue is full, in the place of one whose key has more of them there."""
+        if len(queue) < self._limits.max_queue:
+            return True
+        last = queue.overtaken(key)
+        if last is None:
+            return False
+        last.set_result(False)
+        return True
+
+    def _wait_s(self, batch: bool, key: str | None = None) -> float:
         """How long one that comes now is likely to wait, in seconds, at the pace of the latest answers."""
         if self.in_flight < (self._batch_places if batch else self._places):
             return 0.0
-        ahead = self.queued if batch else len(self._interactive)
+        ahead = self._interactive.ahead(key) if not batch else len(self._interactive) + self._batch.ahead(key)
         return (ahead + 1) * self._pace.answer_s / self._places
 
-    def _refusal(self, batch: bool) -> Overloaded:
+    def _refusal(self, batch: bool, key: str | None) -> Overloaded:
         self._watch.refused()
-        return Overloaded(self._limits.name, self._wait_s(batch))
-
-
-def _first(queue: OrderedDict[Waiter, float]) -> Waiter | None:
-    """The first that still waits; those that have gone are taken out."""
-    while queue:
-        waiter = next(iter(queue))
-        if not waiter.done():
-            return waiter
-        del queue[waiter]
-    return None
+        return Overloaded(self._limits.name, self._wait_s(batch, key))
 
 
 def _give_up(waiter: Waiter) -> None:

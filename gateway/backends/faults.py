@@ -41,7 +41,7 @@ def elsewhere(error: GatewayError) -> bool:
     """Whether another replica might do better. Not after a wait for an answer: the first one may still be at it."""
     if isinstance(error, BackendRefused):
         return error.status in TRY_ELSEWHERE and error.headers.get("x-should-retry") != "false"
-    return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout)
+    return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout | SignInRefused)
 
 
 def wait_s(headers: Headers, date: str | None = None) -> float | None:

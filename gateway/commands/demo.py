@@ -24,7 +24,9 @@ import click
 import numpy as np
 
 from gateway.commands.demo_table import Row, table
-from router_model import extras
+from gateway.commands.lines import progress_of, say
+from router_model import extras, output
+from router_model.intervals import wilson
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, Prompt, generate, verify
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def _row(policy: str, backend: str, answers: Sequence[Answer], decisions: Mappin
         backend=backend,
         prompts=len(answers),
         accuracy=float(scores.mean()),
-        accuracy_ci95=float(1.96 * scores.std() / len(scores) ** 0.5),
+        accuracy_ci=wilson(float(scores.mean()), len(scores)),
         thinking_tokens=float(np.mean([answer.thinking_tokens for answer in answers])),
         total_tokens=float(np.mean([answer.total_tokens for answer in answers])),
         latency_p50_s=float(np.quantile(latencies, 0.5)),
@@ -151,12 +153,11 @@ def _row(policy: str, backend: str, answers: Sequence[Answer], decisions: Mappin
 async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, str], list[Answer]]:
     """Every policy on both backends, one after the other so that each row meets the same load."""
     import openai
-    from tqdm import tqdm
 
     chosen = policies(quick)
     total = len(prompts) * len(chosen) * len(BACKENDS)
     results: dict[tuple[str, str], list[Answer]] = {}
-    with tqdm(total=total, unit=" requests", disable=None, leave=False) as progress:
+    with progress_of(total, " requests", leave=False) as progress:
         async with openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=120) as client:
             for backend in BACKENDS:
                 for policy in chosen:
@@ -187,8 +188,10 @@ def _snippet(url: str) -> str:
     return f"""
 Left running at {url} (Ctrl-C stops it). Try:
 
-  curl {url}/v1/chat/completions -H 'content-type: application/json' -d \\
-    '{{"model": "tiny", "messages": [{{"role": "user", "content": "What is 348 + 275?"}}]}}' -i
+  curl {url}/v1/chat/completions -i \\
+    -H 'content-type: application/json' -d \\
+    '{{"model": "tiny", "messages":
+      [{{"role": "user", "content": "What is 348 + 275?"}}]}}'
 
   from openai import OpenAI
   client = OpenAI(base_url="{url}/v1", api_key="none")
@@ -205,24 +208,34 @@ Left running at {url} (Ctrl-C stops it). Try:
 def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> None:
     """Send real prompts through the gateway and print what each policy bought."""
     extras.need("demo")
+    try:
+        if json_file is not None:
+            output.can_put(json_file)
+        _run(json_file, keep, quick, count)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+
+
+def _run(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> None:
     prompts = traffic(count or (60 if quick else 300))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="thinkgate-demo-") as folder:
         records = Path(folder) / "demo.db"
         process, url = _start(records)
         try:
-            click.echo(
+            say(
                 f"{len(prompts)} prompts that neither models nor router have seen (half instruct work, half "
                 f"reasoning), each once per policy, {CONCURRENCY} at a time. Tokens of probes that were thrown away "
-                "are among the thinking tokens."
+                "are among the thinking tokens; a mix tosses a coin between never and always.\n"
             )
             results = asyncio.run(measure(f"{url}/v1", prompts, quick))
             decisions = _decision_times(records, sum(len(answers) for answers in results.values()))
             rows = [_row(policy, backend, answers, decisions) for (backend, policy), answers in results.items()]
-            click.echo(table(rows, tuple(BACKENDS)))
-            click.echo(f"\n{sum(row.prompts for row in rows)} requests in {time.perf_counter() - started:.0f} s")
+            say(table(rows, tuple(BACKENDS)))
+            say(f"\n{sum(row.prompts for row in rows)} requests in {time.perf_counter() - started:.0f} s")
             if json_file is not None:
-                json_file.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n", "utf-8")
+                output.put(json_file, json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+                say(f"The rows are in {json_file.absolute()}")
             if keep:
                 click.echo(_snippet(url))
                 with contextlib.suppress(KeyboardInterrupt):

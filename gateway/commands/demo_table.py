@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; the JSON output holds these fields."""
+    """One line of the table; the JSON output holds these fields. `accuracy_ci` is Wilson's interval at 95 %."""
 
     name: str
     backend: str
     prompts: int
     accuracy: float
-    accuracy_ci95: float
+    accuracy_ci: tuple[float, float]
     thinking_tokens: float
     total_tokens: float
     latency_p50_s: float
@@ -23,38 +23,50 @@ class Row:
 
 
 def table(rows: Sequence[Row], backends: Sequence[str]) -> str:
-    """The rows as text, one block per backend."""
-    lines = []
-    for backend in backends:
+    """The rows as text, the verdict first and then a block for each backend."""
+    blocks = [[row for row in rows if row.backend == backend] for backend in backends]
+    lines = [_verdict(block) for block in blocks]
+    for block in blocks:
         lines.append(
-            f"\n{backend:<12}{'accuracy %':>16}{'thinking tok':>14}{'total tok':>11}"
-            f"{'p50 ms':>9}{'p95 ms':>9}{'decision p99 ms':>17}"
+            f"\n{block[0].backend:<11}{'right %':>8}{'[95 %]':>15}{'thinking':>10}{'tokens':>8}"
+            f"{'p50 ms':>8}{'p95 ms':>8}{'decided ms':>12}"
         )
-        lines += [_line(row) for row in rows if row.backend == backend]
-        lines.append(_verdict([row for row in rows if row.backend == backend]))
+        lines += map(_line, block)
+        lines.append(f"\n  {'':<9}{'points against always':>23}{'its thinking tokens':>22}{'points over a mix':>20}")
+        lines += [
+            f"  {row.name:<9}{100 * (row.accuracy - always.accuracy):>+23.1f}{100 * share:>20.0f} %{100 * over:>+20.1f}"
+            for row, always, share, over in _bought(block)
+        ]
     return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
+    low, high = row.accuracy_ci
     return (
-        f"{row.name:<12}{100 * row.accuracy:>10.1f} ±{100 * row.accuracy_ci95:>4.1f}{row.thinking_tokens:>14.1f}"
-        f"{row.total_tokens:>11.1f}{1e3 * row.latency_p50_s:>9.0f}{1e3 * row.latency_p95_s:>9.0f}"
-        f"{row.decision_ms_p99:>17.2f}"
+        f"{row.name:<11}{100 * row.accuracy:>8.1f}{f'[{100 * low:.1f}, {100 * high:.1f}]':>15}"
+        f"{row.thinking_tokens:>10.1f}{row.total_tokens:>8.1f}{1e3 * row.latency_p50_s:>8.0f}"
+        f"{1e3 * row.latency_p95_s:>8.0f}{row.decision_ms_p99:>12.2f}"
     )
 
 
-def _verdict(rows: Sequence[Row]) -> str:
-    """What the dial bought against always thinking, and against tossing a coin between never and always."""
+def _bought(rows: Sequence[Row]) -> list[tuple[Row, Row, float, float]]:
+    """Each dial position with always thinking, its share of that one's thinking tokens, and what it gets right beyond
+    a coin tossed between never and always for as many thinking tokens.
+    """
     named = {row.name: row for row in rows}
     never, always = named["never"], named["always"]
-    lines = []
+    found = []
     for row in rows:
-        if not row.name.startswith("dial"):
-            continue
-        share = row.thinking_tokens / always.thinking_tokens
-        mix = never.accuracy + (always.accuracy - never.accuracy) * share
-        lines.append(
-            f"  {row.name}: {100 * (row.accuracy - always.accuracy):+.1f} points against always, with {share:.0%} of "
-            f"its thinking tokens; {100 * (row.accuracy - mix):+.1f} against a random mix at equal thinking tokens"
-        )
-    return "\n".join(lines)
+        if row.name.startswith("dial"):
+            share = row.thinking_tokens / always.thinking_tokens
+            mix = never.accuracy + (always.accuracy - never.accuracy) * share
+            found.append((row, always, share, row.accuracy - mix))
+    return found
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    row, always, share, _ = _bought(rows)[-1]
+    return (
+        f"{row.backend}: {row.name} gets {100 * row.accuracy:.1f} % right, always thinking {100 * always.accuracy:.1f} "
+        f"%, for {share:.0%} of its thinking."
+    )

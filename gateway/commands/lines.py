@@ -29,11 +29,12 @@ def say(text: str = "", err: bool = False) -> None:
         click.echo(fit(line), err=err)
 
 
-def progress_of(total: int, unit: str) -> tqdm[Any]:
+def progress_of(total: int, unit: str, leave: bool = True) -> tqdm[Any]:
     """A bar on a terminal, also on one that does not say how wide it is; nothing elsewhere."""
     from tqdm import tqdm
 
-    return tqdm(total=total, unit=unit, disable=None, ncols=min(shutil.get_terminal_size().columns, COLUMNS) - 1)
+    columns = min(shutil.get_terminal_size().columns, COLUMNS) - 1
+    return tqdm(total=total, unit=unit, disable=None, leave=leave, ncols=columns)
 
 
 def stored(what: str, path: Path) -> None:

@@ -49,7 +49,7 @@ class Prober:
             and call.choices == 1
             and (limit is None or limit > terms.answer.allowance)
             and _may_ask(call.body)
-            and self._abilities.tells_logprobs(none)
+            and self._abilities.tells_logprobs(none, call)
             and self._dispatch.is_open(none)
         )
 
@@ -92,12 +92,12 @@ class Prober:
                 held = _held(await self._dispatch.post(exchange, call, plan), call, plan)
                 await held.listen(lambda heard: max(len(heard.values), heard.pieces - 1) >= asking.tokens)
             probed.probe = held.heard.probe(held.finish_reason, asking.tokens)
-            self._abilities.told_logprobs(plan.deployment, probed.probe is not None)
+            self._abilities.told_logprobs(plan.deployment, call, probed.probe is not None)
             if probed.probe is None:
                 raise BackendFailed("It came without log-probabilities.", code="no_logprobs")
             return held
         except (GatewayError, TimeoutError) as error:
-            self._failed(exchange, probed, error)
+            self._failed(exchange, call, probed, error)
             if held is not None:
                 held.close()
             return None
@@ -113,11 +113,11 @@ class Prober:
                 probed.prompt_tokens = held.usage.prompt_tokens
                 probed.held_s = 0.0 if held.first_token is None else now - held.first_token
 
-    def _failed(self, exchange: Exchange, probed: Probed, error: GatewayError | TimeoutError) -> None:
+    def _failed(self, exchange: Exchange, call: Call, probed: Probed, error: GatewayError | TimeoutError) -> None:
         name = probed.plan.deployment.name
         known = error if isinstance(error, GatewayError) else BackendTimeout(f"The backend {name} was late.")
         if isinstance(known, BackendRefused) and known.status < 500 and _is_of_logprobs(known):
-            self._abilities.refuses_logprobs(probed.plan.deployment)
+            self._abilities.refuses_logprobs(probed.plan.deployment, call)
         probed.outcome, probed.why = "failed", known.code or known.type
         log.warning("request %s goes on without its probe: %s", exchange.request_id, known.for_log())
 

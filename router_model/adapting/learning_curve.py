@@ -172,10 +172,10 @@ def text(result: dict[str, Any]) -> str:
     lines = [
         f"{result['router']} adapted to {result['no_think']} -> {result['think']}, judged on {result['held_out']} "
         "prompts held out (spread over draws)",
-        f"{'prompts':>8s}" + "".join(f"{title:>18s}" for _, title in shown),
+        f"{'prompts':>8s}" + "".join(f"{title:>14s}" for _, title in shown),
     ]
     for row in result["rows"]:
-        lines.append(f"{row['prompts']:>8d}" + "".join(f"{_cell(row, key):>18s}" for key, _ in shown))
+        lines.append(f"{row['prompts']:>8d}" + "".join(f"{_cell(row, key):>14s}" for key, _ in shown))
     if any(key == "token_apgr_probe" for key, _ in shown):
         lines.append("asks: token APGR where a short answer may be asked for first, its tokens charged")
     return "\n".join([*lines, _advice(result["rows"], shown[0])])
@@ -184,7 +184,7 @@ def text(result: dict[str, Any]) -> str:
 def _cell(row: dict[str, Any], key: str) -> str:
     if row[key] is None:
         return "-"
-    return f"{row[key]:.3f}" + (f" +/- {row[f'{key}_spread']:.3f}" if row[f"{key}_spread"] else "")
+    return f"{row[key]:.3f}" + (f" ±{row[f'{key}_spread']:.3f}" if row[f"{key}_spread"] else "")
 
 
 def _advice(rows: Sequence[dict[str, Any]], by: tuple[str, str]) -> str:

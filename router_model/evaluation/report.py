@@ -22,12 +22,12 @@ _SHOWN_DATASETS = 12
 def text(result: dict[str, Any]) -> str:
     """The whole evaluation as lines for a terminal."""
     lines = [
+        _verdict(result),
         f"{result['router']} on {result['prompts']} prompts: {result['no_think']} "
         f"({_percent(result['accuracy_no_think'])}) -> {result['think']} ({_percent(result['accuracy_think'])})",
         *(f"note: {note}" for note in result["notes"]),
         "",
-        f"{'':12s}" + "".join(f"{title:>12s}" for _, title in columns(result)),
-        *(_ranking_line(result, name, row) for name, row in rankings(result)),
+        *_ranking_lines(result),
         f"95 %: APGR {interval(result['apgr_ci'])}"
         + (f", token APGR {interval(result['token_apgr_ci'])}" if "token_apgr_ci" in result else "")
         + f", CPT50 {interval(result['cpt50_ci'])}, CPT80 {interval(result['cpt80_ci'])}",
@@ -55,10 +55,30 @@ def rankings(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [("router", result), *result["baselines"].items()]
 
 
-def _ranking_line(result: dict[str, Any], name: str, row: dict[str, Any]) -> str:
+def _verdict(result: dict[str, Any]) -> str:
+    """Against choosing at random as often, which has half of the area."""
+    over = "token_apgr" if result.get("token_apgr_ci") else "apgr"
+    low, high = result[f"{over}_ci"]
+    does = "beats" if low > 0.5 else "is worse than" if high < 0.5 else "is not shown to beat"
+    name = dict(_COLUMNS)[over]
+    return f"{result['router']} {does} choosing at random: {name} {_number(result[over])} {interval([low, high])} (0.5)"
+
+
+def _ranking_lines(result: dict[str, Any]) -> list[str]:
+    """By how many requests think, and, where tokens are known, by what they take: two blocks."""
+    shown, lines = columns(result), []
+    for by_tokens in (False, True):
+        some = [(key, title) for key, title in shown if ("token" in key) == by_tokens]
+        if some:
+            lines.append(f"{'':12s}" + "".join(f"{title:>11s}" for _, title in some))
+            lines += [_ranking_line(some, name, row) for name, row in rankings(result)]
+    return lines
+
+
+def _ranking_line(shown: list[tuple[str, str]], name: str, row: dict[str, Any]) -> str:
     if "missing" in row:
         return f"{name:12s}    {row['missing']}"
-    return f"{name:12s}" + "".join(f"{_number(row.get(key)):>12s}" for key, _ in columns(result))
+    return f"{name:12s}" + "".join(f"{_number(row.get(key)):>11s}" for key, _ in shown)
 
 
 def _text_lines(result: dict[str, Any]) -> list[str]:
@@ -106,14 +126,14 @@ def _dataset_lines(result: dict[str, Any]) -> list[str]:
         return []
     lines = [
         "",
-        f"{'':34s}{'prompts':>9s}{'no think':>10s}{'think':>8s}{'APGR':>22s}{'length':>8s}{'ECE':>7s}{'strange':>9s}",
+        f"{'':18s}{'n':>6s}{'none':>8s}{'think':>8s}{'APGR':>21s}{'length':>7s}{'ECE':>6s}",
     ]
     for row in rows[:_SHOWN_DATASETS]:
         area = "-" if row["apgr"] is None else f"{_number(row['apgr'])} {interval(row['apgr_ci'])}"
         lines.append(
-            f"{row['dataset'][-34:]:34s}{row['prompts']:>9d}{_percent(row['accuracy_no_think']):>10s}"
-            f"{_percent(row['accuracy_think']):>8s}{area:>22s}{_number(row['length_apgr']):>8s}"
-            f"{_number(row['ece']):>7s}{_percent(row['strange']):>9s}"
+            f"{row['dataset'][-18:]:18s}{row['prompts']:>6d}{_percent(row['accuracy_no_think']):>8s}"
+            f"{_percent(row['accuracy_think']):>8s}{area:>21s}{_number(row['length_apgr']):>7s}"
+            f"{_number(row['ece']):>6s}"
         )
     below = [row["dataset"] for row in rows if row["below_random"]]
     judged = sum(row["apgr"] is not None for row in rows)

@@ -72,8 +72,8 @@ def comparison(releases: Sequence[Rows]) -> str:
 ## Merged against split
 
 One shared base; then, for each seed, a branch per model on matched samples: `tiny` learns from all of them, each half
-of the pair from exactly its share of the same ones. Same prompts, paired; ± is a 95 % interval over prompts, and the
-difference between seeds shows what training alone moves.
+of the pair from exactly its share of the same ones. Same prompts, paired; in brackets is a 95 % interval over prompts
+(Newcombe's), and the difference between seeds shows what training alone moves.
 
 {compare.table(releases)}
 """

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from router_model.intervals import paired
 from router_model.reasoner.modes import mode_of, order
 
 Rows = Sequence[Mapping[str, Any]]
@@ -40,6 +41,6 @@ def _answers(rows: Rows, models: Sequence[str]) -> dict[tuple[str, str], Mapping
 def _line(seed: int, kind: str, mode: str, pairs: Sequence[tuple[float, float]]) -> str:
     n = len(pairs)
     merged, split = (100 * math.fsum(pair[side] for pair in pairs) / n for side in (0, 1))
-    spread = math.fsum((100 * (b - a) - (split - merged)) ** 2 for a, b in pairs) / max(n - 1, 1)
-    half = 1.96 * math.sqrt(spread / n)
-    return f"| {seed} | {kind} | {mode} | {n} | {merged:.1f} | {split:.1f} | {split - merged:+.1f} ± {half:.1f} |"
+    low, high = paired(pairs)
+    difference = f"{split - merged:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"| {seed} | {kind} | {mode} | {n} | {merged:.1f} | {split:.1f} | {difference} |"

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from router_model.artifact import Artifact
 
 _FIGURES = (("accuracy", 3), ("auc", 3), ("ece", 3), ("brier", 3), ("tokens", 1), ("tokens_forecast", 1))
-_TITLES = ("accuracy", "AUC", "ECE", "Brier", "tokens", "forecast")
+_TITLES = (("accuracy", 9), ("AUC", 7), ("ECE", 7), ("Brier", 7), ("tokens", 9), ("forecast", 9))
 
 
 def summary(artifact: Artifact) -> str:
     """The cross-validated figures as a table for a terminal."""
-    lines = [f"{'effort':34s}{'prompts':>9s}" + "".join(f"{title:>10s}" for title in _TITLES)]
+    lines = [f"{'effort':24s}{'prompts':>8s}" + "".join(f"{title:>{width}s}" for title, width in _TITLES)]
     for row in artifact.about["cross_validated"]:
-        cells = "".join(f"{_cell(row[key], digits):>10s}" for key, digits in _FIGURES)
-        lines.append(f"{row['head'][:34]:34s}{row['prompts']:>9d}{cells}")
+        cells = "".join(
+            f"{_cell(row[key], digits):>{width}s}" for (key, digits), (_, width) in zip(_FIGURES, _TITLES, strict=True)
+        )
+        lines.append(f"{row['head'][-24:]:24s}{row['prompts']:>8d}{cells}")
     return "\n".join(lines)
 
 

@@ -33,18 +33,26 @@ class KeyedGateway(RunningGateway):
 
     keys: Keys
 
-    def __init__(self, table: dict[str, Any], folder: Path, clock: Clock) -> None:
+    def __init__(self, table: dict[str, Any], folder: Path, clock: Clock, **access: Any) -> None:
+        """`access` stands in the table of that name."""
         settings = parse(
             {
                 "records": {"path": folder / "records.db"},
                 **table,
-                "access": {"required": True, "path": folder / "keys.db", "longest_thought": 1000},
+                "access": {"required": True, "path": folder / "keys.db", "longest_thought": 1000, **access},
             }
         )
         self.keys, theirs = (replace(build.keys(settings.access), clock=clock) for _ in range(2))
         parts = make_parts(settings)
         parts.door.close()
-        door = KeyedDoor(theirs, settings.access.longest_thought, lambda why: parts.metrics.refused.labels(why).inc())
+        chosen = settings.access
+        door = KeyedDoor(
+            theirs,
+            chosen.longest_thought,
+            lambda why: parts.metrics.refused.labels(why).inc(),
+            build.usual_limits(chosen),
+            chosen.longest_answer,
+        )
         self._set_up(replace(parts, door=door))
 
     def key(self, expires_in_s: float | None = None, **limits: Any) -> str:

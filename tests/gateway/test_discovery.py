@@ -23,6 +23,7 @@ from gateway.discovery.discovery import Discovery, Pace
 from gateway.settings import parse
 from tests.gateway.conftest import Start, table
 from tests.gateway.fault_scripts import refuses
+from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, delta
 from tests.gateway.test_check import run
@@ -291,8 +292,9 @@ def test_one_that_is_not_probed_must_be_there(backend: ScriptedBackend) -> None:
     there = f"Probed dep at {backend.url}: it can be reached; what it does with efforts was not asked."
     for fields in ({"family": "plain", "probe": None}, {"probe": False}):
         assert _probe(backend.url, **fields) == ([there, "Probe OK: 1 backend asked."], False)
-        lines, failed = _probe("http://127.0.0.1:9", **fields)
-        assert failed and "http://127.0.0.1:9/v1: it cannot be probed: The backend dep cannot be reached:" in lines[0]
+        with refusing() as nowhere:
+            lines, failed = _probe(nowhere, **fields)
+        assert failed and f"{nowhere}: it cannot be probed: The backend dep cannot be reached:" in lines[0]
         assert lines[0].endswith(": Connection refused (errno 111).")
         lines, failed = _probe(backend.url, **fields, model="another")
         assert failed and lines[0].endswith("it does not serve the model 'another'.")

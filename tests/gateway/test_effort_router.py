@@ -154,5 +154,6 @@ def test_paces_follow_what_is_measured(backend: ScriptedBackend, tmp_path: Path)
         pace = gateway.parts.paces["hybrid"]
         gateway.post({**ASK, "stream": True})
         gateway.stop()
-    assert pace.ttft_s == pytest.approx(90, abs=0.5) and pace.tpot_s == pytest.approx(90, abs=0.5)
+    # A tenth of the way from what was assumed to next to nothing.
+    assert 90 <= pace.ttft_s < 99 and 90 <= pace.tpot_s < 99
     assert gateway.parts.dispatch.gates["hybrid"].in_flight == 0

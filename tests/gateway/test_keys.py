@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sqlite3
 import stat
@@ -149,6 +150,7 @@ def test_strangers_leave_nothing_behind_in_memory(gateway: KeyedGateway) -> None
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     knock(3000)
+    gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 100_000

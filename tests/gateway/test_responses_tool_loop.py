@@ -194,7 +194,7 @@ def grid() -> Iterator[Any]:
         )
 
 
-@pytest.mark.parametrize(("family", "way", "stream"), grid())
+@pytest.mark.parametrize(("family", "way", "stream"), [*grid()])
 def test_ten_turns(
     gateway: RunningGateway, backend: ScriptedBackend, family: str, way: Callable[[Ask], Iterator[Any]], stream: bool
 ) -> None:

@@ -97,10 +97,12 @@ def test_another_deployment_stands_in_for_one_whose_key_is_dead(
     start: Start, backend: ScriptedBackend, spare: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = keyed(backend.url, monkeypatch, fallback=["spare"])
+    chosen["deployments"]["hybrid"]["url"] = [backend.url, f"{backend.url}/"]
     chosen["deployments"]["spare"] = {"url": spare.url, "model": "backend-model", "family": "qwen3"}
     backend.script = refuses(401)
     answer = start(chosen).post({"model": "merged", **DIALECTS["/v1/chat/completions"]})
     assert answer.status_code == 200 and "(upstream_authentication_failed)" in answer.headers["x-thinkgate-note"]
+    assert len(backend.requests) == 1, "its other replicas have the same key"
 
 
 def test_other_errors_are_told_as_they_are_but_for_the_key(

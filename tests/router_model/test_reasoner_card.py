@@ -43,6 +43,6 @@ def test_the_table_has_every_effort_in_order() -> None:
 def test_only_prompts_that_both_sides_answered_are_compared() -> None:
     lines = compare.table([ROWS]).splitlines()[2:]
     assert lines == [
-        "| 0 | reasoning | no | 2 | 50.0 | 100.0 | +50.0 ± 98.0 |",
-        "| 0 | reasoning | 8 | 1 | 0.0 | 100.0 | +100.0 ± 0.0 |",
+        "| 0 | reasoning | no | 2 | 50.0 | 100.0 | +50.0 [-27.3, +90.5] |",
+        "| 0 | reasoning | 8 | 1 | 0.0 | 100.0 | +100.0 [-12.2, +100.0] |",
     ]

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from gateway.access.door import Door
+from gateway.access.visitor import ANYBODY, Visitor
 from gateway.api import checks, json_object, stops, wire
 from gateway.api.dialect import Asked
 from gateway.api.messages import errors
@@ -67,23 +68,31 @@ class CountTokens:
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = wire.read_headers(scope)
         id = wire.given_id(headers) or self._ids.for_client()
-        told: Headers = {"x-request-id": id}
+        told: dict[str, str] = {"x-request-id": id}
+        visitor: Visitor = ANYBODY
         try:
-            count, how = await self._count(scope, receive, headers, id)
+            visitor = self._door.enter(headers)
+            visitor.admit(wire.announced_size(headers))
+            count, how = await self._count(scope, receive, headers, id, visitor)
+            told |= visitor.headers()
         except wire.HungUp:
             return
         except Exception as error:
+            told |= visitor.headers()
             seen = error if isinstance(error, GatewayError) else InternalError()
             if seen is not error:
                 log.error("request %s failed inside the gateway", id, exc_info=error)
             body = errors.body(seen, id)
             await wire.send_json(send, seen.status, body, errors.headers({**told, **seen.headers}))
             return
+        finally:
+            visitor.leave()
         await wire.send_json(send, 200, orjson.dumps({"input_tokens": count}), errors.headers({**told, HOW: how}))
 
-    async def _count(self, scope: wire.Scope, receive: wire.Receive, headers: Headers, id: str) -> tuple[int, str]:
-        visitor = self._door.enter(headers)
-        raw = await wire.read_body(scope, receive, self._limits.max_body_bytes)
+    async def _count(
+        self, scope: wire.Scope, receive: wire.Receive, headers: Headers, id: str, visitor: Visitor
+    ) -> tuple[int, str]:
+        raw = await wire.read_body(scope, receive, self._limits.max_body_bytes, visitor.arrived)
         read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
         body = await self._off_loop.run(len(raw), read)
         visitor.check_model(checks.text(body, "model"))

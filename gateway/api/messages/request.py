@@ -90,6 +90,7 @@ def read_request(
         batch=is_batch(None, headers),
         wants_account=wants_account(body, headers),
         stops_answer=True,
+        key=asked.visitor.key,
         forwarded=wire.forwarded(headers, asked.backend_id),
         omitted=thinking.omitted,
     )

@@ -148,6 +148,7 @@ def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size
         tries=wire.tries_before(asked.headers),
         batch=is_batch(told.get("service_tier"), asked.headers),
         wants_account=wants_account(asked.body, asked.headers),
+        key=asked.visitor.key,
         forwarded=wire.forwarded(asked.headers, asked.backend_id),
         wanted=wanted,
     )

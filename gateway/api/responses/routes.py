@@ -8,7 +8,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from gateway.access.door import Door
+from gateway.access.visitor import Visitor
 from gateway.api import checks
+from gateway.api.entered import entered
 from gateway.api.responses.conversation import thought_of
 from gateway.api.responses.errors import UnknownResponse, Unsupported
 from gateway.api.responses.options import SEALED, read_include
@@ -24,42 +26,45 @@ def router(door: Door, store: ResponseStore, seal: Seal) -> APIRouter:
     """To everybody their own: responses made with another key are not found."""
     routes = APIRouter(prefix="/v1/responses")
 
-    async def find(id: str, request: Request) -> tuple[Turn, str | None]:
-        key = door.enter(request.headers).key
-        turn = await store.get(id, key)
+    async def find(id: str, visitor: Visitor) -> Turn:
+        turn = await store.get(id, visitor.key)
         if turn is None:
             raise UnknownResponse(id)
-        return turn, key
+        return turn
 
     @routes.get("/{id}")
     async def show(id: str, request: Request) -> Response:
         if request.query_params.get("stream", "false") != "false":
             raise Unsupported("stream", "is not served for what was answered before.")
-        turn, key = await find(id, request)
         included = [*request.query_params.getlist("include"), *request.query_params.getlist("include[]")]
-        return _json(_sealed(turn.response, seal, key) if SEALED in read_include(included) else turn.response)
+        with entered(door, request) as visitor:
+            found = (await find(id, visitor)).response
+            return _json(_sealed(found, seal, visitor.key) if SEALED in read_include(included) else found, visitor)
 
     @routes.delete("/{id}")
     async def delete(id: str, request: Request) -> Response:
-        if not await store.delete(id, door.enter(request.headers).key):
-            raise UnknownResponse(id)
-        return _json({"id": id, "object": "response", "deleted": True})
+        with entered(door, request) as visitor:
+            if not await store.delete(id, visitor.key):
+                raise UnknownResponse(id)
+            return _json({"id": id, "object": "response", "deleted": True}, visitor)
 
     @routes.post("/{id}/cancel")
     async def cancel(id: str, request: Request) -> Response:
-        await find(id, request)
+        with entered(door, request) as visitor:
+            await find(id, visitor)
         message = "Only a response made with `background` can be cancelled, and none is here."
         raise InvalidRequest(message, param="response_id")
 
     @routes.get("/{id}/input_items")
     async def input_items(id: str, request: Request) -> Response:
         """All that the model was told: of the responses before, too."""
-        _, key = await find(id, request)
-        turns = await store.history(id, key)
-        if turns is None:
-            raise UnknownResponse(id)
-        items = [item for turn in turns[:-1] for item in turn.items] + turns[-1].input
-        return _json(_page(items, request.query_params.get))
+        with entered(door, request) as visitor:
+            await find(id, visitor)
+            turns = await store.history(id, visitor.key)
+            if turns is None:
+                raise UnknownResponse(id)
+            items = [item for turn in turns[:-1] for item in turn.items] + turns[-1].input
+            return _json(_page(items, request.query_params.get), visitor)
 
     return routes
 
@@ -106,5 +111,5 @@ def _limit(given: str | None) -> int:
     return checks.integer({"limit": int(given)}, "limit", 1, MOST_LISTED) or USUALLY_LISTED
 
 
-def _json(value: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")
+def _json(value: dict[str, Any], visitor: Visitor) -> Response:
+    return Response(orjson.dumps(value), headers=visitor.headers(), media_type="application/json")

@@ -1,0 +1,58 @@
+"""What requests bring up against a backend: it counts for all only when it comes from more than one client.
+
+One client's requests can make a backend look unable to do a thing: by what they ask, or by having it refused again and
+again. For that client it counts; for the others not before another one has seen the same. And nothing is for ever:
+after a while it is tried again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+
+import orjson
+
+from gateway.types import Call
+
+TIMES = 3
+CLIENTS = 2
+LASTS_S = 300.0
+MOST_CLIENTS = 256
+
+
+def client_of(call: Call) -> str:
+    """Who a call is from: its key; where nobody needs one, all that can be told apart are requests."""
+    return call.key or blake2b(orjson.dumps(call.body), digest_size=8).hexdigest()
+
+
+class Evidence:
+    """Against one ability of one backend."""
+
+    __slots__ = ("_clock", "_seen")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # For each client how often, and when last.
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._seen)
+
+    def against(self, client: str, times: int = 1) -> None:
+        count = self._seen.pop(client, (0, 0.0))[0]
+        if len(self._seen) >= MOST_CLIENTS:
+            del self._seen[next(iter(self._seen))]
+        self._seen[client] = (count + times, self._clock())
+
+    def disproved(self) -> None:
+        """The backend did it: whoever asks, it can."""
+        self._seen.clear()
+
+    def holds(self, client: str) -> bool:
+        """Whether it counts for this client."""
+        since = self._clock() - LASTS_S
+        fresh = {name: count for name, (count, at) in self._seen.items() if at > since}
+        if fresh.get(client, 0) >= TIMES:
+            return True
+        return len(fresh) >= CLIENTS and sum(fresh.values()) >= TIMES

@@ -1,0 +1,147 @@
+"""What one client does to a backend, or brings up against it, changes nothing for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.abilities import Abilities
+from gateway.backends.evidence import LASTS_S, TIMES, Evidence
+from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, MOST_CLIENTS, Replica
+from gateway.families.table import family
+from gateway.types import Call, Deployment
+from tests import plain_http
+from tests.gateway.keyed import Clock, KeyedGateway
+from tests.gateway.scripted import Connection, ScriptedBackend, obedient
+
+NOTE = "x-thinkgate-note"
+
+
+async def poisoned(connection: Connection) -> None:
+    """One body makes it answer 500, another one breaks its connection, one has it ask to be left alone."""
+    text = str(connection.request.body.get("messages"))
+    if "poison" in text:
+        await connection.answer(500, b'{"error": {"message": "out of luck"}}')
+    elif "crash" in text:
+        connection.cut()
+    elif "greedy" in text:
+        await connection.answer(429, b'{"error": {"message": "too long for you"}}', {"retry-after": "60"})
+    else:
+        await obedient(connection)
+
+
+@pytest.fixture
+def backend() -> Iterator[ScriptedBackend]:
+    with ScriptedBackend(poisoned) as backend:
+        yield backend
+
+
+@pytest.fixture
+def spare() -> Iterator[ScriptedBackend]:
+    with ScriptedBackend() as spare:
+        yield spare
+
+
+@pytest.fixture
+def gateway(backend: ScriptedBackend, spare: ScriptedBackend, tmp_path: Path) -> Iterator[KeyedGateway]:
+    served: dict[str, Any] = {"model": "m", "family": "qwen3", "probe": False}
+    settings = {
+        "deployments": {
+            "main": {**served, "url": backend.url, "fallback": ["spare"]},
+            "spare": {**served, "url": spare.url},
+        },
+        "models": {"m": {"deployment": "main"}},
+    }
+    with KeyedGateway(settings, tmp_path, Clock()) as gateway:
+        gateway.stop_clock_of_breaks()
+        yield gateway
+
+
+def post(gateway: KeyedGateway, secret: str, text: str) -> str:
+    """The note of the answer, which there always is: another deployment stands in."""
+    body = {"model": "m", "messages": [{"role": "user", "content": text}], "reasoning_effort": "none"}
+    headers = {"authorization": f"Bearer {secret}"}
+    answer = plain_http.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.headers.get(NOTE, "")
+
+
+@pytest.mark.parametrize("text", ["poison", "crash", "greedy"])
+def test_one_clients_failures_open_no_circuit_for_others(
+    gateway: KeyedGateway, backend: ScriptedBackend, text: str
+) -> None:
+    ann, ben, cem, dan = (gateway.key() for _ in range(4))
+    for number in range(3 * FAILURES):
+        assert "spare stood in" in post(gateway, ann, f"{text} {number}")
+    assert len(backend.requests) < 3 * FAILURES, "for that client it is open"
+    for _ in range(2):
+        assert post(gateway, ben, "Hi") == "", "the others are answered where they should be"
+    for secret in (cem, dan, cem):
+        post(gateway, secret, f"{text} once more")
+    assert "stood in" in post(gateway, gateway.key(), "Hi"), "two clients without a success in between are evidence"
+
+
+def test_whom_a_replica_failed(tmp_path: Path) -> None:
+    replica = Replica("http://a/v1")
+    for _ in range(10):
+        replica.failed(0.0, "ann")
+    assert (replica.open(0.5, "ann"), replica.open(0.5, "ben"), replica.open(0.5)) == (False, True, True)
+    replica.succeeded("ben")
+    replica.failed(0.5, "ben")
+    replica.failed(0.5, "ben")
+    assert replica.open(0.5, "cem"), "one client's, since the last success"
+    replica.failed(0.5, "ann")
+    assert not replica.open(0.5, "cem") and not replica.open(0.5)
+    assert replica.open(0.5 + 2 * FIRST_BREAK_S, "cem")
+    for number in range(3 * MOST_CLIENTS):
+        replica.failed(9.0, f"client {number}")
+    assert len(replica._clients) <= MOST_CLIENTS and len(replica._run) <= MOST_CLIENTS
+
+
+def test_a_replica_that_cannot_be_reached_is_left_alone_by_all() -> None:
+    replica = Replica("http://a/v1")
+    for _ in range(FAILURES):
+        replica.failed(0.0)
+    assert not replica.open(0.0, "anybody")
+
+
+def test_what_one_client_brings_up_counts_for_that_one_and_not_for_ever() -> None:
+    now = [0.0]
+    evidence = Evidence(lambda: now[0])
+    for _ in range(10):
+        evidence.against("ann")
+    assert evidence.holds("ann") and not evidence.holds("ben")
+    evidence.against("ben")
+    assert evidence.holds("ben") and evidence.holds("cem"), "two have seen it"
+    now[0] = LASTS_S
+    assert not evidence.holds("ann"), "it is tried again"
+
+
+def test_one_clients_bad_requests_turn_no_probes_off() -> None:
+    abilities, now = Abilities(), [0.0]
+    abilities.clock = lambda: now[0]
+    deployment = Deployment("d", ("http://a/v1",), "m", family("qwen3"))
+    ann, ben, cem = (Call("r", "chat", "m", {"messages": []}, key=key) for key in ("ann", "ben", "cem"))
+    abilities.refuses_logprobs(deployment, ann)
+    for _ in range(2 * TIMES):
+        abilities.told_logprobs(deployment, ann, told=False)
+    assert not abilities.tells_logprobs(deployment, ann)
+    assert abilities.tells_logprobs(deployment, ben)
+    abilities.refuses_logprobs(deployment, ben)
+    assert not abilities.tells_logprobs(deployment, cem)
+    abilities.told_logprobs(deployment, cem, told=True)
+    assert all(abilities.tells_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
+    abilities.refuses_logprobs(deployment, ann)
+    now[0] = LASTS_S
+    assert abilities.tells_logprobs(deployment, ann), "it is asked again after a while"
+
+
+def test_where_nobody_has_a_key_requests_are_told_apart() -> None:
+    abilities = Abilities()
+    deployment = Deployment("d", ("http://a/v1",), "m", family("qwen3"))
+    one, other = (Call("r", "chat", "m", {"messages": [{"content": text}]}) for text in "ab")
+    abilities.refuses_logprobs(deployment, one)
+    assert not abilities.tells_logprobs(deployment, one) and abilities.tells_logprobs(deployment, other)
