@@ -289,9 +289,12 @@ def calibrate(
     """Adapt a router to your own deployments, by the outcomes of a few dozen prompts or more.
 
     \b
-    thinkgate calibrate --router prior --choose 100 --tasks tasks.jsonl --out chosen.jsonl
-    thinkgate collect   --config thinkgate.toml --tasks chosen.jsonl --out outcomes.parquet
-    thinkgate calibrate --router prior --data outcomes.parquet --out my-router
+    thinkgate calibrate --router prior --choose 100 \\
+        --tasks tasks.jsonl --out chosen.jsonl
+    thinkgate collect --config thinkgate.toml \\
+        --tasks chosen.jsonl --out outcomes.parquet
+    thinkgate calibrate --router prior \\
+        --data outcomes.parquet --out my-router
 
     More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,27 +90,27 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-_COLUMNS = (
-    # heading, key, format, factor
+Columns = tuple[tuple[str, str, str, int], ...]
+# heading, key, format, factor
+_BOUGHT: Columns = (
     ("requests", "requests", "d", 1),
     ("failed", "failed", "d", 1),
     ("right %", "accuracy", ".1f", 100),
     ("thinking", "thinking_tokens", ".1f", 1),
     ("tokens", "completion_tokens", ".1f", 1),
+)
+_TIMES: Columns = (
     ("TTFT p50 ms", "ttft_p50_s", ".0f", 1000),
     ("p95", "ttft_p95_s", ".0f", 1000),
     ("token p50 ms", "token_gap_p50_s", ".1f", 1000),
     ("p95", "token_gap_p95_s", ".1f", 1000),
-    ("latency p50 ms", "latency_p50_s", ".0f", 1000),
+    ("whole p50 ms", "latency_p50_s", ".0f", 1000),
     ("p95", "latency_p95_s", ".0f", 1000),
 )
 
 
 def table(summary: dict[str, Any]) -> str:
-    """The summary for people."""
-    head = f"{'work':10}{'asked':8}" + "".join(f"{heading:>{_width(heading)}}" for heading, *_ in _COLUMNS)
-    rows = [*summary["rows"], {"kind": "all", "effort": "", **summary["total"]}]
-    lines = [f"{row['kind']:10}{row['effort']:8}" + "".join(_cell(row, *column) for column in _COLUMNS) for row in rows]
+    """The summary for people, in 80 columns: what was bought, then the times."""
     rates = (
         f"{summary['requests_per_s']:.1f} requests, {summary['right_answers_per_s']:.1f} right answers, "
         f"{summary['thinking_tokens_per_s']:.0f} thinking tokens of {summary['completion_tokens_per_s']:.0f} tokens "
@@ -118,11 +119,18 @@ def table(summary: dict[str, Any]) -> str:
     if summary["hung_up"]:
         rates += f"; {summary['hung_up']} hung up on purpose"
     errors = [f"{count} times: {error}" for error, count in summary["errors"].items()]
-    return "\n".join([head, "-" * len(head), *lines, "", rates, *errors])
+    return "\n".join([*_block(summary, _BOUGHT), "", *_block(summary, _TIMES), "", *textwrap.wrap(rates, 80), *errors])
+
+
+def _block(summary: dict[str, Any], columns: Columns) -> list[str]:
+    head = f"{'work':10}{'asked':8}" + "".join(f"{heading:>{_width(heading)}}" for heading, *_ in columns)
+    rows = [*summary["rows"], {"kind": "all", "effort": "", **summary["total"]}]
+    lines = [f"{row['kind']:10}{row['effort']:8}" + "".join(_cell(row, *column) for column in columns) for row in rows]
+    return [head, "-" * len(head), *lines]
 
 
 def _width(heading: str) -> int:
-    return max(9, len(heading) + 2)
+    return max(7, len(heading) + 2)
 
 
 def _cell(row: dict[str, Any], heading: str, key: str, form: str, factor: int) -> str:

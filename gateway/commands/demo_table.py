@@ -67,6 +67,6 @@ def _bought(rows: Sequence[Row]) -> list[tuple[Row, Row, float, float]]:
 def _verdict(rows: Sequence[Row]) -> str:
     row, always, share, _ = _bought(rows)[-1]
     return (
-        f"{row.backend}: {row.name} gets {100 * row.accuracy:.1f} % right, always thinking {100 * always.accuracy:.1f} "
-        f"%, for {share:.0%} of its thinking."
+        f"{row.backend}: {row.name} gets {100 * row.accuracy:.1f} % right for {100 * share:.0f} % of the thinking; "
+        f"always {100 * always.accuracy:.1f} %"
     )

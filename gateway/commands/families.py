@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.lines import say
 from gateway.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
         return
     width = max(map(len, chosen))
     for row in rows if name is None else ():
-        click.echo(f"{row.name:{width}}  {'/'.join(known.engines(row.name)):11}  {row.about}")
+        say(f"{row.name:{width}}  {'/'.join(known.engines(row.name)):11}  {row.about}", hang=width + 15)
     for row in rows if name is not None else ():
-        click.echo(f"{row.name} ({row.engine}), {row.about}.")
+        say(f"{row.name} ({row.engine}), {row.about}.")
         for line in words.described(row, sources=True):
-            click.echo(f"  {line}")
+            say(f"  {line}")
         for fault in row.faults:
-            click.echo(f"  Known fault. {words.faulty(fault, sources=True)}")
+            say(f"  Known fault. {words.faulty(fault, sources=True)}")

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.lines import stored
+from gateway.commands.lines import COLUMNS, say, stored
 from gateway.errors import ConfigError, GatewayError, suggestion
 
 if TYPE_CHECKING:
     from gateway.access.keys import Keys
 
+_DAY = len("2026-01-01")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_COLUMNS = ("id", "name", "state", "created", "expires", "requests", "thinking", "dollars")
+_NAME = 1
+_COLUMNS = ("id", "name", "state", "expires", "requests", "thinking", "dollars")
 
 
 class _Duration(click.ParamType[float]):
@@ -104,6 +106,10 @@ def list_keys(config: Path, as_json: bool) -> None:
         return
     rows = [_COLUMNS, *(_row(each) for each in told)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    # Names are as long as people make them; `show` has them whole.
+    spare = COLUMNS - sum(widths) - 2 * (len(widths) - 1)
+    widths[_NAME] = max(widths[_NAME] + min(spare, 0), len(_COLUMNS[_NAME]))
+    rows = [(*row[:_NAME], _short(row[_NAME], widths[_NAME]), *row[_NAME + 1 :]) for row in rows]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
@@ -170,10 +176,10 @@ def _say(told: dict[str, Any], as_json: bool) -> None:
     for name in ("created", "expires", "revoked"):
         click.echo(f"{name}: {_moment(told[name])}")
     click.echo(f"secrets that work: {told['secrets']}")
-    click.echo("limits: " + (", ".join(f"{name} {value}" for name, value in told["limits"].items()) or "none"))
+    say("limits: " + (", ".join(f"{name} {value}" for name, value in told["limits"].items()) or "none"))
     for window, used in told["usage"].items():
         if isinstance(used, dict):
-            click.echo(f"used, {window}: " + ", ".join(f"{name} {value}" for name, value in used.items()))
+            say(f"used, {window}: " + ", ".join(f"{name} {value}" for name, value in used.items()))
 
 
 def _say_json(value: dict[str, Any]) -> None:
@@ -186,12 +192,15 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
         told["id"],
         told["name"],
         told["state"],
-        _moment(told["created"]),
-        _moment(told["expires"]),
+        _moment(told["expires"])[:_DAY],
         str(used["requests"]),
         str(used["thinking_tokens"]),
         f"{used['dollars']:.4f}",
     )
+
+
+def _short(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
 def _moment(seconds: float | None) -> str:

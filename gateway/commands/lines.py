@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 COLUMNS = 80
 
 
-def fit(line: str) -> str:
-    """The line, broken between words; what goes on is indented. A path or a URL stays in one piece, however long."""
+def fit(line: str, hang: int | None = None) -> str:
+    """The line, broken between words; what goes on is indented by `hang`, or two more than it is itself. A path or a
+    URL stays in one piece, however long.
+    """
     if len(line) <= COLUMNS:
         return line
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    indent = " " * (len(line) - len(line.lstrip()) + 2 if hang is None else hang)
     return textwrap.fill(line, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def say(text: str = "", err: bool = False) -> None:
+def say(text: str = "", err: bool = False, hang: int | None = None) -> None:
     """Print it, line by line, each within the columns."""
     for line in text.split("\n"):
-        click.echo(fit(line), err=err)
+        click.echo(fit(line, hang), err=err)
 
 
 def progress_of(total: int, unit: str, leave: bool = True) -> tqdm[Any]:

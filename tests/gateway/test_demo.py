@@ -38,6 +38,9 @@ def test_the_demo_measures_every_policy_on_both_backends(tmp_path: Path) -> None
             assert 0 < row["latency_p50_s"] <= row["latency_p95_s"]
             assert row["thinking_tokens"] < row["total_tokens"]
             assert name in done.stdout
+            low, high = row["accuracy_ci"]
+            assert 0 <= low <= row["accuracy"] <= high <= 1 and high - low > 0.1, "a dozen prompts prove little"
+    assert [line for line in done.stdout.splitlines() if len(line) > 80 and str(file) not in line] == []
     assert list(tmp_path.iterdir()) == [file], "the demo leaves nothing behind"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.commands.lines import fit
 from router_model import matching
 from router_model.artifact import Head
 from router_model.evaluation import evaluate, frontier
@@ -65,6 +66,9 @@ def test_figures_are_files(result: dict[str, Any]) -> None:
     assert "asks nobody" in page and "effort rises" in page and page.count("data:image/png") >= 3
     assert "data:image/png;base64," in page and not re.search(r"(src|href)=\"http", page)
     assert "token APGR" in result["said"] and "dial-0.5" in result["said"]
+    lines = result["said"].splitlines()
+    assert "choosing at random: token APGR" in lines[0], "the verdict comes first"
+    assert [line for line in map(fit, lines) if max(map(len, line.splitlines() or [""])) > 80] == []
 
 
 def test_no_other_models_no_ceiling(artifact_path: Path, tmp_path: Path) -> None:
