@@ -80,6 +80,11 @@ def make_parts(settings: Settings) -> Parts:
         for line in model.unpromised:
             log.error("%s", line)
     upstream = Upstream(deployments, lambda name: metrics.retries.labels(name).inc())
+    seal = build.seal(settings)
+
+    def fell_back(name: str) -> None:
+        metrics.fallbacks.labels(name).inc()
+
     upstream.sign_in = SignIn(lambda name: metrics.sign_in.labels(name).inc())
     gates = {name: Gate(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()}
     return Parts(
@@ -88,14 +93,14 @@ def make_parts(settings: Settings) -> Parts:
         paces=speeds,
         catalogue=models,
         upstream=upstream,
-        dispatch=Dispatch(upstream, gates, fallbacks, abilities, lambda name: metrics.fallbacks.labels(name).inc()),
+        dispatch=Dispatch(upstream, gates, fallbacks, abilities, fell_back, seal.salt),
         abilities=abilities,
         discovery=Discovery(upstream, deployments.values(), abilities, metrics.disagrees),
         records=records(settings, metrics),
         metrics=metrics,
         stopping=Stopping(),
         door=build.door(settings.access, lambda why: metrics.refused.labels(why).inc()),
-        seal=build.seal(settings),
+        seal=seal,
         responses=response_store(settings),
     )
 

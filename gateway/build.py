@@ -197,6 +197,7 @@ def _deployment(name: str, given: settings.Deployment, *, families: table.Table,
         router_name=given.router_name or model,
         probe=_probe(given, family),
         guard=guards.guard(given.fields, given.media, keyed),
+        salted=(keyed if given.cache_salt is None else given.cache_salt) and family.salt_field is not None,
     )
 
 

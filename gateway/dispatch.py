@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 from gateway.abilities import Abilities
 from gateway.backends import faults
@@ -18,12 +20,17 @@ from gateway.families.terms import Terms
 from gateway.types import Call, Deployment, Plan
 from gateway.upstream import Upstream
 
+# Keys whose salt is remembered.
+SALTS = 4096
 Gates = Mapping[str, Gate]
 Fallbacks = Mapping[str, tuple[Deployment, ...]]
 
 
 class Dispatch:
-    """`fallbacks` has the deployments that stand in for another one, in order; `fell_back` is told whom one did for."""
+    """`fallbacks` has the deployments that stand in for another one, in order; `fell_back` is told whom one did for.
+
+    `salt` makes of a key's id what its prompts are cached under.
+    """
 
     def __init__(
         self,
@@ -32,6 +39,7 @@ class Dispatch:
         fallbacks: Fallbacks,
         abilities: Abilities,
         fell_back: Callable[[str], None] = lambda _: None,
+        salt: Callable[[str], str] = lambda _: "",
     ) -> None:
         self.gates = gates
         self._upstream = upstream
@@ -39,6 +47,7 @@ class Dispatch:
         self._enforce = abilities.enforcement
         self._keeper = Keeper(upstream, abilities)
         self._fell_back = fell_back
+        self._salt = lru_cache(SALTS)(salt)
 
     async def send(self, exchange: Exchange, call: Call, plan: Plan, terms: Terms) -> Reply:
         """The reply with status 200, of the plan's deployment or of one that stands in; `exchange.plan` says which.
@@ -99,7 +108,17 @@ class Dispatch:
         """To the plan's deployment, where the exchange has a place, and to no other."""
         assert exchange.dispatched is not None, "who has a place has asked for it"
         exchange.sent = time.perf_counter()
+        plan = self._salted(plan, call, exchange.visitor.key)
         return await self._keeper.post(plan, call, exchange.sent - exchange.dispatched)
+
+    def _salted(self, plan: Plan, call: Call, key: str | None) -> Plan:
+        """With what keeps the prompts of a key's holder apart from others' in the engine's cache."""
+        deployment = plan.deployment
+        field = deployment.family.salt_field
+        generates = call.passed is None or call.passed.holds == "choices"
+        if key is None or field is None or not deployment.salted or not generates:
+            return plan
+        return replace(plan, body={**plan.body, field: self._salt(key)})
 
     async def _ask(self, exchange: Exchange, call: Call, plan: Plan) -> Reply:
         await self.enter(exchange, call, plan.deployment)

@@ -28,6 +28,9 @@ from gateway.types import Arm, Call, Decision, Effort, Enforcement, Forecast, He
 
 log = logging.getLogger("thinkgate")
 
+# Models may say a word or two before they notice that they are not to think.
+MOST_UNASKED = 64
+USUAL_END = "</think>"
 MARKED = "the end of a thought is in the arguments of a tool call"
 MENDED = "the end of a thought was taken out of the arguments of a tool call"
 CUT = "the thought exceeded its budget: the answer was cut there"
@@ -102,9 +105,21 @@ class Exchange:
     def answered_by(self, reply: Reply) -> None:
         """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""
         self.upstream_id, self.kept = reply.own_id, reply.kept
+        if self.bounded is not None and self.bounded.guarded and self.plan is not None:
+            marks = parted(self.plan.deployment.family.end_text) or parted(USUAL_END)
+            assert marks is not None, "the usual ones are marks"
+            self.seen.look_for(marks.start, marks.mark)
         if self.plan is not None and self._enforced() == "native":
             end = parted(self.plan.deployment.family.end_text)
             self.seen.mark = end.mark if end is not None else ""
+
+    @property
+    def most_unasked(self) -> int | None:
+        """How many bytes of a thought are let through, where a key's limit has it that there is none; None: any."""
+        plan = self.plan
+        guarded = self.bounded is not None and self.bounded.guarded and self.bounded.passed is None
+        silent = plan is not None and plan.applied is not None and not plan.applied.think
+        return MOST_UNASKED if guarded and silent else None
 
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""

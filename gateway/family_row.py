@@ -29,6 +29,7 @@ PARTS = {
     "end_text": ("end_text",),
     "soft_switches": ("soft_switches",),
     "control_tokens": ("control_tokens",),
+    "salt": ("salt_field",),
 }
 
 
@@ -84,6 +85,7 @@ class Sources(Strict):
     end_text: Text = ""
     soft_switches: Text = ""
     control_tokens: Text = ""
+    salt: Text = ""
 
 
 class Cells(Strict):
@@ -133,6 +135,8 @@ class Cells(Strict):
     """Words that switch thinking on in a text: taken out of the messages of a key whose thinking is limited."""
     control_tokens: Texts = ()
     """Marks that its template writes between messages: refused in the messages of such a key."""
+    salt_field: ToldIn = None
+    """Where a request says whose prefix cache it shares; left out: nowhere."""
     faults: list[FaultRow] = []
     """Known faults, beside those of the row that this one comes from."""
     source: Text = ""

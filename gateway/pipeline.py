@@ -149,7 +149,8 @@ class Pipeline:
         teller, plan = exchange.teller, exchange.plan
         assert teller is not None and plan is not None, "both are there before there is a reply"
         hearer = Charged(teller, exchange.wasted) if exchange.wasted else teller
-        stream = ChatStream(hearer, plan.deployment.max_event_bytes, exchange.seen if _comes_by(call) else None)
+        seen = exchange.seen if _comes_by(call) else None
+        stream = ChatStream(hearer, plan.deployment.max_event_bytes, seen, exchange.most_unasked, call.choices)
         chunks = reply.chunks()
         begun = False
         try:

@@ -38,7 +38,12 @@ class Seal:
     def __init__(self, secrets: Sequence[str]) -> None:
         """At least one."""
         self.signing = [_derived(secret, b"thinkgate: sign a thought") for secret in secrets]
+        self._salting = _derived(secrets[0], b"thinkgate: salt a cache")
         self.sealing = [_derived(secret, b"thinkgate: seal a thought") for secret in secrets]
+
+    def salt(self, key: str) -> str:
+        """What a key's prompts are cached under: one for each key, which nobody can guess who knows the key's id."""
+        return _base64(hmac.digest(self._salting, _bytes(key), "sha256"))
 
     def bound(self, key: str | None, model: str) -> BoundSeal:
         """For thoughts of a public model and the holder of a key, named by its id; None where no keys are asked for."""

@@ -72,7 +72,8 @@ class Family:
     ends a thought that the gateway has to end itself ("": it cannot be ended by text). `usage_field` is where in the
     usage the tokens of thoughts are counted ("": not apart from the answer's). `soft_switches` are words that switch
     thinking on in a text, `control_tokens` the marks that its template writes between messages. `sources` has for each
-    part of the row where it is written. `passes_through`: nothing is known, the client's own words go on as they are.
+    part of the row where it is written. `salt_field` takes what the engine's prefix cache is told apart by.
+    `passes_through`: nothing is known, the client's own words go on as they are.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Family:
     end_text: str = "</think>\n\n"
     soft_switches: tuple[str, ...] = ()
     control_tokens: tuple[str, ...] = ()
+    salt_field: str | None = None
     passes_through: bool = False
     faults: tuple[Fault, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -138,6 +140,7 @@ class Deployment:
     router_name: str = ""
     probe: bool = False
     guard: Guard = OPEN
+    salted: bool = False
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Dollars."""

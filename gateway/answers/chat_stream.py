@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from gateway.answers.chat_answer import MOST_CHARACTERS, read_usage
+from gateway.answers.chat_answer import MOST_CHARACTERS, dumped, read_usage
 from gateway.answers.seen import Seen
 from gateway.answers.teller import Hearer
 from gateway.errors import BackendFailed, GatewayError, fields_of, told_by_backend
@@ -25,12 +25,15 @@ _TOKEN_FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "ref
 
 
 class ChatStream:
-    def __init__(self, hearer: Hearer, max_event_bytes: int, seen: Seen | None = None) -> None:
-        """`seen` is told what came by."""
+    def __init__(
+        self, hearer: Hearer, max_event_bytes: int, seen: Seen | None = None, most: int | None = None, choices: int = 1
+    ) -> None:
+        """`seen` is told what came by. After more than `most` bytes of a thought, all of the `choices` end."""
         self._hearer = hearer
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
         self._seen = seen
+        self._most, self._choices = most, choices
         self.usage = Usage()
         self.finish_reason: str | None = None
         self.saw_token = False
@@ -126,7 +129,23 @@ class ChatStream:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self.usage = read_usage(usage)
-        return self._hearer.event(chunk, event)
+        told = self._hearer.event(chunk, event)
+        over = self._most is not None and self._seen is not None and self._seen.thought_size > self._most
+        if over and self.finish_reason is None:
+            self._most = None
+            told += self._cut(chunk)
+        return told
+
+    def _cut(self, last: dict[str, Any]) -> bytes:
+        """End the answer here, as if its limit were reached: nothing of what follows is wanted."""
+        ends: list[dict[str, Any]] = [
+            {"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"} for index in range(self._choices)
+        ]
+        chunk = {name: value for name, value in last.items() if name != "usage"} | {"choices": ends}
+        told = self._learn(chunk, b"data: " + dumped(chunk) + b"\n\n")
+        self.done = True
+        self._rest.clear()
+        return told
 
     def _choice(self, choice: dict[str, Any]) -> None:
         reason = choice.get("finish_reason")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.answers.seen import Seen
-from gateway.answers.verdict import Checked
+from gateway.answers.verdict import Checked, tagged
 from gateway.backends.reply import Kept
 from gateway.types import Call, Plan, Usage
 
@@ -33,6 +33,8 @@ def count(call: Call, plan: Plan, usage: Usage, seen: Seen, kept: Kept | None, c
         # A token of each choice may have been on its way.
         completion = max(completion, call.choices if call.passed is None or call.limit else 0)
     thought = _thought(plan, usage, seen, so_far, checked)
+    if seen.tagged.pieces:
+        thought = min((usage.reasoning_tokens or seen.thought.tokens) + tagged(completion, seen), completion)
     return Counted(Usage(prompt, completion, thought), checked is None and thought is None and _hidden(plan))
 
 

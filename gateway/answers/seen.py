@@ -15,17 +15,26 @@ class Seen:
     ends a thought: engines that keep a budget are known to force it into the arguments of a tool call.
     """
 
-    __slots__ = ("_told", "answer", "mark", "marked", "mended", "thought")
+    __slots__ = ("_inside", "_tags", "_tail", "_told", "answer", "mark", "marked", "mended", "tagged", "thought")
 
     def __init__(self, mark: str = "") -> None:
         self.mark = mark
         self.thought, self.answer = Tally(), Tally()
+        # What of the answer is between the marks of a thought: no parser took it out.
+        self.tagged = Tally()
+        self._tags: tuple[str, str] | None = None
+        self._inside, self._tail = False, ""
         self.marked = self.mended = False
         self._told = 0
 
     @property
     def any(self) -> bool:
         return bool(self.thought.pieces or self.answer.pieces)
+
+    @property
+    def thought_size(self) -> int:
+        """In bytes, wherever it came."""
+        return self.thought.size + self.tagged.size
 
     @property
     def all(self) -> Tally:
@@ -37,6 +46,27 @@ class Seen:
         if reported is None and self._told >= known.pieces:
             return self._told  # the backend sent each token's id, or its log-probability
         return max(known.believed(reported), known.least)
+
+    def look_for(self, start: str, end: str) -> None:
+        """The marks of a thought, which may be in an answer."""
+        self._tags = start, end
+
+    def _look(self, text: str) -> None:
+        """Count what is inside: marks may be split over pieces."""
+        assert self._tags is not None
+        rest = self._tail + text
+        known = len(self._tail)
+        while True:
+            mark = self._tags[self._inside]
+            at = rest.find(mark)
+            inner = rest[known:] if at < 0 else rest[known : max(at, known)]
+            if self._inside and inner:
+                self.tagged.add(inner)
+            if at < 0:
+                self._tail = rest[max(len(rest) - len(mark) + 1, 0) :] if mark[0] in rest[1 - len(mark) :] else ""
+                return
+            rest, known = rest[at + len(mark) :], max(known - at - len(mark), 0)
+            self._inside = not self._inside
 
     def tokens(self, choice: dict[str, Any]) -> None:
         """A piece that says itself how many tokens it is."""
@@ -60,6 +90,8 @@ class Seen:
         content = delta.get("content") or delta.get("refusal")
         if type(content) is str:
             self.answer.add(content)
+            if self._tags is not None and (self._inside or self._tail or self._tags[0][0] in content):
+                self._look(content)
         if delta.get("tool_calls"):
             for function in _functions(delta):
                 self._call(function)

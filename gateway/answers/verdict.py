@@ -36,6 +36,9 @@ def check(
     granted = None if applied is None or applied.budget is None else applied.budget * choices
     if kept is not None and kept.thought is not None:
         return Checked(kept.thought, "counted", "over" if kept.cut else "within")
+    if seen.tagged.pieces:
+        used = (usage.reasoning_tokens or seen.thought.tokens) + tagged(usage.completion_tokens, seen)
+        return Checked(used, "counted", *_judged(used, round(used / (1 + DOUBT)) - DOUBT_TOKENS, granted))
     if usage.reasoning_tokens is not None:
         used = usage.reasoning_tokens
         return Checked(used, "reported", *_judged(used, used, granted))
@@ -50,6 +53,13 @@ def check(
     share = seen.thought.size / max(seen.thought.size + seen.answer.size, 1)
     used = max(round(usage.completion_tokens * share), seen.thought.pieces)
     return Checked(used, "counted", *_judged(used, round(used / (1 + DOUBT)) - DOUBT_TOKENS, granted))
+
+
+def tagged(completion: int | None, seen: Seen) -> int:
+    """Tokens of a thought that is in the answer's text, between its marks."""
+    if completion is None:
+        return seen.tagged.tokens
+    return max(round(completion * seen.tagged.size / max(seen.all.size, 1)), 1)
 
 
 def _judged(used: int, surely: int, granted: int | None) -> tuple[Verdict | None, int]:

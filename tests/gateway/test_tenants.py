@@ -84,6 +84,31 @@ def test_one_clients_failures_open_no_circuit_for_others(
     assert "stood in" in post(gateway, gateway.key(), "Hi"), "two clients without a success in between are evidence"
 
 
+def test_each_key_has_a_prefix_cache_of_its_own(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
+    """The same for one key, whatever way it comes; another one for the next, and none that its id tells."""
+    ann, ben = gateway.key(), gateway.key()
+    for secret in (ann, ben):
+        headers = {"authorization": f"Bearer {secret}"}
+        for path, more in (
+            ("chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+            ("completions", {"prompt": "Hi"}),
+            ("responses", {"input": "Hi"}),
+            ("messages", {"max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}]}),
+        ):
+            answer = plain_http.post(f"{gateway.url}/v1/{path}", json={"model": "m", **more}, headers=headers)
+            assert answer.status_code == 200, answer.text
+    salts = [request.body["cache_salt"] for request in backend.requests]
+    assert len(set(salts[:4])) == len(set(salts[4:])) == 1 and salts[0] != salts[4]
+    assert len(salts[0]) >= 43 and ann.split("-")[1] not in salts[0]
+
+
+def test_caches_are_shared_where_the_operator_says_so(backend: ScriptedBackend, tmp_path: Path) -> None:
+    served = {"url": backend.url, "model": "m", "family": "qwen3", "probe": False, "cache_salt": False}
+    settings = {"deployments": {"main": served}, "models": {"m": {"deployment": "main"}}}
+    with KeyedGateway(settings, tmp_path, Clock()) as gateway:
+        assert post(gateway, gateway.key(), "Hi") == "" and "cache_salt" not in backend.last
+
+
 def test_whom_a_replica_failed(tmp_path: Path) -> None:
     replica = Replica("http://a/v1")
     for _ in range(10):

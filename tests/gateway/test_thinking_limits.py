@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from gateway.families import table
 from gateway.guard.thinking import CODE
 from tests import plain_http
 from tests.gateway.keyed import Clock, KeyedGateway
-from tests.gateway.scripted import Connection, ScriptedBackend, obedient
+from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient
 
 Json = dict[str, Any]
 CHAT, RESPONSES, MESSAGES, RAW = "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions"
@@ -209,6 +210,43 @@ def test_plain_sampling_of_a_limited_key_passes(key: Key) -> None:
              "response_format": {"type": "json_object"}, "structured_outputs": {"regex": "[a-z]+"}}  # fmt: skip
     assert key.chat(**plain, reasoning_effort="none").status_code == 200
     assert {name: key.backend.last[name] for name in plain} == plain
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 7, 10_000])
+def test_a_thought_in_the_text_of_an_answer_counts_as_one(
+    gateway: KeyedGateway, backend: ScriptedBackend, stream: bool, size: int
+) -> None:
+    """However it comes in pieces: it is charged, though the backend reports that nothing was thought."""
+    text = "<think>" + "so it goes " * 20 + "</think>\n\nforty-two"
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    usage = {"prompt_tokens": 7, "completion_tokens": 60, "completion_tokens_details": {"reasoning_tokens": 0}}
+
+    async def tagged(connection: Connection) -> None:
+        if not stream:
+            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            await connection.answer(200, json.dumps({**ANSWER, "choices": [choice], "usage": usage}).encode())
+            return
+        await connection.begin_stream()
+        for piece in pieces:
+            await connection.event(delta(content=piece))
+        await connection.event(delta("stop"))
+        await connection.event({**delta(), "choices": [], "usage": usage})
+        await connection.event("[DONE]")
+        await connection.end_stream()
+
+    backend.script = tagged
+    try:
+        with Key(gateway, backend, thinking_per_day=1000) as key:
+            response = key.chat(stream=stream, reasoning_effort="none")
+            assert response.status_code == 200
+            left = key.chat(reasoning_effort="none", stream=stream).headers["x-thinkgate-remaining-thinking"]
+    finally:
+        backend.script = failing_or_not
+    taken = (1000 - int(left)) // (1 if stream else 2)
+    # Of a stream no more than a word or two is let through, and then the backend is hung up on.
+    assert (1 <= taken <= 80) if stream else (45 <= taken <= 260), left
+    assert ("length" in response.text and "forty-two" not in response.text) is (stream and size < 100)
 
 
 def test_marks_and_switches_of_the_table_have_sources() -> None:
