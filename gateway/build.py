@@ -210,6 +210,9 @@ def _probe(given: settings.Deployment, family: Family) -> bool:
 def _url(url: str) -> str:
     """A base URL that ends in an API version, as the official SDKs want it; `/v1` is added where there is no path."""
     base = url.rstrip("/")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        # Not told what it is: faults are printed, and URLs are in logs.
+        raise ConfigError(["url: it holds a user or a password: use api_key_file or api_key_env"])
     try:
         parts = urlsplit(base)
         right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

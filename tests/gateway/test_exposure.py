@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ from gateway.api import openapi, openapi_admin
 from gateway.api.data import Erased
 from gateway.api.routers import Reload
 from gateway.commands.check import explain
+from gateway.errors import ConfigError
 from gateway.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
-from gateway.settings import Access, Server, parse
+from gateway.settings import Access, Server, Settings, parse
 from tests import plain_http
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -146,3 +148,22 @@ def test_files_that_others_can_read_are_said(tmp_path: Path) -> None:
         (line,) = exposure.warnings(chosen)
         assert line == f"{path} is open to other users of this machine (mode 640): chmod 600 {path}"
         path.chmod(0o600)
+
+
+def test_a_url_with_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    """URLs are in logs, in `check` and in errors."""
+    for url in ("http://user:MARK@x", "https://MARK@x/v1", "ftp://user:MARK@x", "http://user:MARK@", "http://a@b:MARK"):
+        with pytest.raises(ConfigError) as refused:
+            list(explain(parse({**table(url), "records": {"path": str(tmp_path / "r.db")}})))
+        assert len(refused.value.faults) == 4
+        assert all("it holds a user or a password" in fault and "MARK" not in fault for fault in refused.value.faults)
+
+
+def test_the_threat_model_names_what_there_is() -> None:
+    """Tests, settings and limits."""
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "threat-model.md").read_text("utf-8")
+    for name in set(re.findall(r"`(test_[a-z_*]+\.py)`", text)):
+        assert list((root / "tests" / "gateway").glob(name)), name
+    for section, field in set(re.findall(r"`(server|records|responses|access)\.([a-z_]+)`", text)):
+        assert field in Settings.model_fields[section].annotation.model_fields, f"{section}.{field}"
