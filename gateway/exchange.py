@@ -239,7 +239,7 @@ class Exchange:
             return None
         held_s = self.probed.held_s if self.probed and self.probed.outcome == "kept" else 0.0
         ttft = self.first_token - self.sent - held_s if self.first_token else None
-        return Measured(ttft, time.perf_counter() - self.sent, self.usage.completion_tokens or 0)
+        return Measured(ttft, time.perf_counter() - self.sent, self.usage.completion_tokens or 0, self.visitor.key)
 
     def leave(self, measured: Measured | None) -> None:
         """Give back the place at a deployment, if it has one; `measured` says how fast a whole answer was."""

@@ -43,6 +43,8 @@ def _parts(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     messages = body.get("messages")
     for index, message in enumerate(messages if type(messages) is list else ()):
         content = message.get("content") if type(message) is dict else None
+        if type(content) is dict:
+            yield f"messages[{index}].content", content
         if type(content) is not list:
             continue
         for place, part in enumerate(content):

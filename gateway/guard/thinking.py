@@ -19,6 +19,8 @@ from gateway.answers.end_text import parted
 from gateway.errors import NotAllowed
 from gateway.types import Call, Family, JsonObject
 
+Marks = tuple[re.Pattern[bytes], ...]
+
 CODE = "effort_not_allowed"
 # What makes of the last message something else than a question.
 _PROMPT = {"continue_final_message": (None, False), "add_generation_prompt": (None, True)}
@@ -42,7 +44,6 @@ _GRAMMARS = (
 )
 # What is written into the prompt.
 _SAID = ("messages", "tools", "functions", "documents", "chat_template_kwargs", "response_format")
-_ANCHORS = (b"<|", b"|>", "<\uff5c".encode(), b"<start_of", b"<end_of", b"turn>", b"INST]", b"~b]", b"~!b", b"_PROMPT]")
 
 
 def check(call: Call, family: Family, thinks: bool) -> None:
@@ -115,76 +116,107 @@ def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
             raise _refused(name, "it may not hold what begins or ends a thought")
 
 
-def _check_marks(body: JsonObject, control: Sequence[str]) -> None:
+def _check_marks(body: JsonObject, control: tuple[str, ...]) -> None:
+    marks = _patterns(control)
     for name in _SAID:
         said = body.get(name)
-        if not said:
-            continue
-        data = orjson.dumps(said)
-        if any(anchor in data for anchor in _ANCHORS) and any(mark.encode() in data for mark in control):
-            raise _refused(_place(name, said, control), "it may not hold the marks that templates write")
+        if said and _holds(said, marks):
+            raise _refused(_place(name, said, marks), "it may not hold the marks that templates write")
+    for place, text in _joined(body["messages"]):
+        if _holds(text, marks):
+            raise _refused(place, "it may not hold the marks that templates write, in pieces either")
 
 
-def _place(name: str, said: Any, control: Sequence[str]) -> str:
+def _joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
+    """Texts that come in several parts: templates write them one after the other."""
+    for index, message in enumerate(messages):
+        content = message.get("content")
+        if type(content) is list and len(content) > 1:
+            texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+            yield f"messages[{index}].content", "".join(text for text in texts if type(text) is str)
+
+
+def _holds(said: Any, marks: Marks) -> bool:
+    data = orjson.dumps(said)
+    return any(mark.search(data) for mark in marks)
+
+
+def _place(name: str, said: Any, marks: Marks) -> str:
     for index, one in enumerate(said if type(said) is list else ()):
-        data = orjson.dumps(one)
-        if any(mark.encode() in data for mark in control):
+        if _holds(one, marks):
             return f"{name}[{index}].content" if name == "messages" else f"{name}[{index}]"
     return name
 
 
+@cache
+def _patterns(control: tuple[str, ...]) -> Marks:
+    """One for all that begin alike, so that what they begin with is looked for, which is fast, and nothing else."""
+    begun: dict[bytes, list[bytes]] = {}
+    for mark in control:
+        raw = mark.encode()
+        begun.setdefault(raw[:2], []).append(re.escape(raw[2:]))
+    return tuple(re.compile(re.escape(first) + b"(?:" + b"|".join(rest) + b")") for first, rest in begun.items())
+
+
 def without_switches(messages: Sequence[JsonObject], family: Family, notes: list[str]) -> Sequence[JsonObject]:
-    """The messages without words of theirs that switch thinking on."""
+    """The messages without words of theirs that switch thinking on. NotAllowed: such words are in pieces."""
     if not family.soft_switches:
         return messages
-    pattern, words = _switches(family.soft_switches)
+    pattern = _switches(family.soft_switches)
     changed: list[JsonObject] = []
     found = 0
     for message in messages:
-        told = message if message["role"] == "assistant" else _without(message, pattern, words)
+        told = message if message["role"] == "assistant" else _without(message, pattern)
         found += told is not message
         changed.append(told)
+    for place, text in _joined(changed):
+        if _cleaned(text, pattern) is not text:
+            raise _refused(place, "words that switch thinking on may not come in pieces")
     if not found:
         return messages
     notes.append(f"the key's thinking is limited: words that switch it on were taken out of {found} messages")
     return changed
 
 
-def _without(message: JsonObject, pattern: re.Pattern[str], words: Sequence[str]) -> JsonObject:
+def _without(message: JsonObject, pattern: re.Pattern[str]) -> JsonObject:
     content = message.get("content")
     if type(content) is str:
-        told = _cleaned(content, pattern, words)
+        told = _cleaned(content, pattern)
         return message if told is content else {**message, "content": told}
     if type(content) is not list:
         return message
-    parts = list(_clean_parts(content, pattern, words))
+    parts = list(_clean_parts(content, pattern))
     return (
         message if all(new is old for new, old in zip(parts, content, strict=True)) else {**message, "content": parts}
     )
 
 
-def _clean_parts(parts: Sequence[Any], pattern: re.Pattern[str], words: Sequence[str]) -> Iterator[Any]:
+def _clean_parts(parts: Sequence[Any], pattern: re.Pattern[str]) -> Iterator[Any]:
     for part in parts:
         text = part.get("text") if isinstance(part, Mapping) else None
-        told = _cleaned(text, pattern, words) if type(text) is str else text
+        told = _cleaned(text, pattern) if type(text) is str else text
         yield part if told is text else {**part, "text": told}
 
 
-def _cleaned(text: str, pattern: re.Pattern[str], words: Sequence[str]) -> str:
-    """The very same object where there is nothing to take out: a search for words is faster than one for a pattern."""
+def _cleaned(text: str, pattern: re.Pattern[str]) -> str:
+    """The very same object where there is nothing to take out."""
     small = text.lower()
-    if not any(word in small for word in words):
-        return text
-    told = pattern.sub("", text)
-    return text if told == text else told
+    if len(small) != len(text):  # letters of which the small one has another length
+        small = "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+    kept, end = [], 0
+    for match in pattern.finditer(small):
+        start = match.start()
+        if not start or not (small[start - 1].isalnum() or small[start - 1] in "_/.-"):
+            kept.append(text[end:start])
+            end = match.end()
+    return "".join((*kept, text[end:])) if end else text
 
 
 @cache
-def _switches(phrases: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """As words of their own, not the middle of a path or of a longer word; and the first of each, for a quick look."""
-    whole = (r"\s*".join(map(re.escape, phrase.split())) for phrase in phrases)
-    pattern = re.compile(rf"(?<![\w/.-])(?:{'|'.join(whole)})(?![\w/-])", re.IGNORECASE)
-    return pattern, tuple(phrase.split()[0].lower() for phrase in phrases)
+def _switches(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    """As words of their own: not the middle of a path, or of a longer word."""
+    whole = (r"\s*".join(map(re.escape, phrase.lower().split())) for phrase in phrases)
+    return re.compile(rf"(?:{'|'.join(whole)})(?![\w/-])")
 
 
 def _refused(param: str, why: str) -> NotAllowed:

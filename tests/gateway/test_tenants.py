@@ -10,6 +10,7 @@ import pytest
 
 from gateway.abilities import Abilities
 from gateway.backends.evidence import LASTS_S, TIMES, Evidence
+from gateway.backends.pace import RECENT, Measured, Pace
 from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, MOST_CLIENTS, Replica
 from gateway.families.table import family
 from gateway.types import Call, Deployment
@@ -162,6 +163,21 @@ def test_one_clients_bad_requests_turn_no_probes_off() -> None:
     abilities.refuses_logprobs(deployment, ann)
     now[0] = LASTS_S
     assert abilities.tells_logprobs(deployment, ann), "it is asked again after a while"
+
+
+def test_one_clients_slow_answers_slow_the_forecasts_for_others_by_its_share() -> None:
+    alone, shared, without = Pace(0.1, 0.0), Pace(0.1, 0.0), Pace(0.1, 0.0)
+    for _ in range(100):
+        alone.learn(Measured(10.0, 100.0, 1, "ann"))
+        without.learn(Measured(10.0, 100.0, 1))
+        shared.learn(Measured(0.1, 1.0, 1, "ben"))
+        for _ in range(5):
+            shared.learn(Measured(10.0, 100.0, 1, "ann"))
+    assert alone.answer_s == without.answer_s and 99 < alone.answer_s < 100
+    assert 49 < shared.answer_s < 52 and 4.9 < shared.ttft_s < 5.2, "half of it, however many they are"
+    for _ in range(RECENT + 1):
+        shared.learn(Measured(0.1, 1.0, 1, "ben"))
+    assert shared.answer_s < 2, "whoever has not been here for long is forgotten"
 
 
 def test_where_nobody_has_a_key_requests_are_told_apart() -> None:
