@@ -13,3 +13,8 @@ def begin() -> None:
     lines.converter = time.gmtime
     handler.setFormatter(lines)
     logging.basicConfig(handlers=[handler])
+
+
+def begin_audit() -> None:
+    """Log what operators do, too: that is no warning, and belongs in the log of a gateway all the same."""
+    logging.getLogger("thinkgate.audit").setLevel(logging.INFO)

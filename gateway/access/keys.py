@@ -6,13 +6,14 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from gateway import private_file
+from gateway.access import audit
 from gateway.access.counters import Counters
 from gateway.access.key import Clock, Key, Secret
 from gateway.access.limits import Limits, NewKey
@@ -38,6 +39,22 @@ class Keys:
     path: Path
     counters: Counters
     clock: Clock = time.time
+    who: str = "unknown"
+    """Who the operator is, for the audit log."""
+
+    def of(self, who: str) -> Keys:
+        """The same for another operator."""
+        return replace(self, who=who)
+
+    def note(self, action: str, id: str | None = None) -> None:
+        """Write down what an operator has done that changes no key; `id` is of the key that it was about."""
+        with self._changing(action, id):
+            pass
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What operators have done, the latest first."""
+        with contextlib.closing(self.open()) as database:
+            return audit.latest(database)
 
     def create(self, wanted: NewKey) -> tuple[Key, str]:
         """A new key and its secret, which nobody can ask for again."""
@@ -45,7 +62,7 @@ class Keys:
         secret = new_secret(id)
         expires = None if wanted.expires_in_s is None else now + wanted.expires_in_s
         row = (id, wanted.name, now, expires, orjson.dumps(wanted.limits.given()).decode())
-        with self._changing() as database:
+        with self._changing("keys.create", id) as database:
             database.execute("INSERT INTO keys (id, name, created, expires, limits) VALUES (?, ?, ?, ?, ?)", row)
             database.execute("INSERT INTO secrets VALUES (?, ?, ?, NULL)", (id, digest(secret), now))
             return _read(database, id), secret
@@ -53,7 +70,7 @@ class Keys:
     def rotate(self, id: str, overlap_s: float) -> tuple[Key, str]:
         """A new secret; those before it are taken for `overlap_s` seconds more. UnknownKey; a revoked one stays so."""
         now, secret = self.clock(), new_secret(id)
-        with self._changing() as database:
+        with self._changing("keys.rotate", id) as database:
             key = _read(database, id)
             if key.state(now) != "live":
                 raise KeyNotLive(f"The key {id} is {key.state(now)}: create a new one.")
@@ -69,7 +86,7 @@ class Keys:
 
     def revoke(self, id: str) -> Key:
         """From now on it opens nothing. UnknownKey: there is none of this id. Twice is as good as once."""
-        with self._changing() as database:
+        with self._changing("keys.revoke", id) as database:
             database.execute("UPDATE keys SET revoked = ifnull(revoked, ?) WHERE id = ?", (self.clock(), id))
             return _read(database, id)
 
@@ -105,17 +122,18 @@ class Keys:
             private_file.make(self.path)
             database = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             database.execute("PRAGMA journal_mode=WAL")
-            database.executescript(_SCHEMA)
+            database.executescript(_SCHEMA + audit.SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError([f"access.path: {self.path} cannot be used: {error}"]) from error
         return database
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
+    def _changing(self, action: str, id: str | None) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(self.open()) as database:
             database.execute("BEGIN IMMEDIATE")
             try:
                 yield database
+                audit.note(database, self.clock(), self.who, action, id)
             except BaseException:
                 database.execute("ROLLBACK")
                 raise

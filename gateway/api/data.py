@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.access.keys import Keys
 from gateway.api import checks
+from gateway.api.keys import operator
 from gateway.api.responses import store
 from gateway.erasure import Whose, erase_records
 from gateway.errors import ErasureFailed
@@ -52,6 +53,7 @@ def router(keys: Keys, erase: Erase) -> APIRouter:
         user = request.query_params.get("user") or None
         anonymise = _flag(request.query_params.get("anonymise"))
         gone = await asyncio.to_thread(erase, Whose(id, user), anonymise)
+        operator(keys, request).note("data.erase", id)
         whose = f"a user of key {id}" if user else f"key {id}"
         log.warning("an operator erased %d records and %d responses of %s", gone.records, gone.responses, whose)
         told: dict[str, Any] = {"id": id, "records": gone.records, "responses": gone.responses, "anonymised": anonymise}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from typing import Any, TypeVar
@@ -11,23 +12,49 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.access.keys import Keys
 from gateway.access.limits import NewKey, Rotation, Table
+from gateway.access.quota import RATE
 from gateway.access.secret import digest, shown
+from gateway.access.throttle import Throttle
 from gateway.api import json_object, wire
-from gateway.errors import ConfigError, InvalidKey, InvalidRequest
+from gateway.errors import ConfigError, InvalidKey, InvalidRequest, QuotaExceeded
+
+log = logging.getLogger("thinkgate")
 
 MAX_BODY_BYTES, MAX_DEPTH = 64 * 1024, 8
 T = TypeVar("T", bound=Table)
 
 
 def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that lets nobody in without this key. Hashes are compared, so that not even its length shows."""
-    expected = digest(key)
+    """A dependency that lets nobody in without this key. Hashes are compared, so that not even its length shows.
+
+    QuotaExceeded: an address, or all of them, have shown so many wrong ones that no more are looked at for a time.
+    """
+    expected, throttle = digest(key), Throttle()
 
     async def check(request: Request) -> None:
-        if not compare_digest(digest(shown(wire.read_headers(request.scope))), expected):
-            raise InvalidKey("The operators' key is required: send it as `Authorization: Bearer ...`.")
+        secret, address = shown(wire.read_headers(request.scope)), address_of(request)
+        if secret:
+            wait_s = throttle.wait_s(address)
+            if wait_s:
+                said = "Too many wrong operators' keys were tried: wait before the next one."
+                raise QuotaExceeded("requests", RATE, said, wait_s)
+            if compare_digest(digest(secret), expected):
+                throttle.succeeded(address)
+                return
+            throttle.failed(address)
+            log.warning("a wrong operators' key from %s", address)
+        raise InvalidKey("The operators' key is required: send it as `Authorization: Bearer ...`.")
 
     return check
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def operator(keys: Keys, request: Request) -> Keys:
+    """The keys as this operator changes them: all share one secret, and an address is what tells them apart."""
+    return keys.of(f"operator at {address_of(request)}")
 
 
 def router(keys: Keys) -> APIRouter:
@@ -39,7 +66,7 @@ def router(keys: Keys) -> APIRouter:
 
     @routes.post("")
     async def create(request: Request) -> Response:
-        key, secret = keys.create(await _read(NewKey, request))
+        key, secret = operator(keys, request).create(await _read(NewKey, request))
         return _json({**keys.told(key), "secret": secret}, 201)
 
     @routes.get("/{id}")
@@ -48,12 +75,22 @@ def router(keys: Keys) -> APIRouter:
 
     @routes.post("/{id}/rotate")
     async def rotate(id: str, request: Request) -> Response:
-        key, secret = keys.rotate(id, (await _read(Rotation, request)).overlap_s)
+        key, secret = operator(keys, request).rotate(id, (await _read(Rotation, request)).overlap_s)
         return _json({**keys.told(key), "secret": secret})
 
     @routes.post("/{id}/revoke")
-    async def revoke(id: str) -> Response:
-        return _json(keys.told(keys.revoke(id)))
+    async def revoke(id: str, request: Request) -> Response:
+        return _json(keys.told(operator(keys, request).revoke(id)))
+
+    return routes
+
+
+def audit_router(keys: Keys) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/audit")
+    async def audit() -> Response:
+        return _json({"object": "list", "data": keys.audit()})
 
     return routes
 

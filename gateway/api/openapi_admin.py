@@ -37,6 +37,9 @@ def document(version: str) -> Json:
                     **_operation("Remove what is kept of a key or of its user", {"200": _json("How much", _ERASED)}),
                 },
             },
+            "/audit": {
+                "get": _operation("What operators have done", {"200": _json("The latest first", _ref("Audit"))}),
+            },
             "/routers/reload": {
                 "post": _operation(
                     "Read router artifacts again (with several workers the configuration); a bad one changes nothing",
@@ -122,6 +125,26 @@ _SCHEMAS: Json = {
         "properties": {
             "object": {"const": "routers"},
             "models": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    },
+    "Audit": {
+        "type": "object",
+        "required": ["object", "data"],
+        "properties": {
+            "object": {"const": "list"},
+            "data": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["time", "who", "action", "key"],
+                    "properties": {
+                        "time": {"type": "number", "description": "In seconds since 1970"},
+                        "who": {"type": "string"},
+                        "action": {"type": "string"},
+                        "key": {"type": ["string", "null"], "description": "The id of the key that it was done to"},
+                    },
+                },
+            },
         },
     },
     "Keys": {

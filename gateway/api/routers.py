@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from gateway.errors import ConfigError, ReloadRefused
@@ -14,15 +14,17 @@ from gateway.errors import ConfigError, ReloadRefused
 Reload = Callable[[], Mapping[str, str]]
 
 
-def router(reload: Reload) -> APIRouter:
+def router(reload: Reload, note: Callable[[Request], None] = lambda request: None) -> APIRouter:
+    """`note` is told of each reload that is done."""
     routes = APIRouter()
 
     @routes.post("/routers/reload")
-    async def reload_routers() -> JSONResponse:
+    async def reload_routers(request: Request) -> JSONResponse:
         try:
             served = await asyncio.to_thread(reload)
         except ConfigError as error:
             raise ReloadRefused(f"{'; '.join(error.faults)}. What was served before stays.") from error
+        note(request)
         return JSONResponse({"object": "routers", "models": dict(served)})
 
     return routes

@@ -64,6 +64,8 @@ def keys() -> None:
 @click.option("--thinking-per-day", type=int, help="Thinking tokens.")
 @click.option("--dollars-per-day", type=float)
 @click.option("--dollars-per-month", type=float)
+@click.option("--max-parallel-requests", type=int, help="Under way at once; instead of what [access] says.")
+@click.option("--max-bytes-in-flight", type=int, help="Of their bodies together; instead of what [access] says.")
 @click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Never if left out.")
 @JSON
 def create(
@@ -148,10 +150,24 @@ def revoke(id: str, config: Path, as_json: bool) -> None:
     _say_where(store)
 
 
+@keys.command("audit")
+@CONFIG
+@JSON
+def audit_log(config: Path, as_json: bool) -> None:
+    """What operators have done, by command or at their port: the latest first."""
+    done = _store(config).audit()
+    if as_json:
+        _say_json({"object": "list", "data": done})
+        return
+    for each in done:
+        click.echo(f"{_moment(each['time'])}  {each['action']:<14}  {each['key'] or '-':<16}  {each['who']}")
+
+
 def _store(config: Path) -> Keys:
     from gateway import build, settings
+    from gateway.access import audit
 
-    return build.keys(settings.load(config).access)
+    return build.keys(settings.load(config).access).of(audit.by_command())
 
 
 def _say_where(store: Keys) -> None:

@@ -24,7 +24,8 @@ def records() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:
     """Remove what is kept of a key or of a user: records, and responses with the conversations they are in."""
-    from gateway import settings
+    from gateway import build, settings
+    from gateway.access import audit
     from gateway.api import data
     from gateway.erasure import Whose
 
@@ -35,6 +36,8 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
         gone = data.erase(chosen.records.path, chosen.responses_path, Whose(key, user), anonymise)
     except GatewayError as error:
         raise ConfigError([error.message]) from error
+    if chosen.access.path.exists():
+        build.keys(chosen.access).of(audit.by_command()).note("data.erase", key)
     if as_json:
         click.echo(json.dumps({**asdict(gone), "anonymised": anonymise}))
         return

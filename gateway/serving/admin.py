@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from fastapi import Depends, FastAPI
 
-from gateway import __version__, settings, settings_secrets
+from gateway import __version__, logs, settings, settings_secrets
 from gateway.access.keys import Keys
 from gateway.api import data, openapi_admin, ops, routers
 from gateway.api import keys as key_routes
@@ -50,7 +50,9 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: Reload, era
     app.include_router(ops.metrics_router(metrics), dependencies=guard)
     app.include_router(key_routes.router(keys), dependencies=guard)
     app.include_router(data.router(keys, erase), dependencies=guard)
-    app.include_router(routers.router(reload), dependencies=guard)
+    app.include_router(key_routes.audit_router(keys), dependencies=guard)
+    noted = routers.router(reload, lambda request: key_routes.operator(keys, request).note("routers.reload"))
+    app.include_router(noted, dependencies=guard)
     app.include_router(ops.document_router(openapi_admin.document(__version__)), dependencies=guard)
     tell_errors(app, Ids())
     return app
@@ -59,6 +61,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: Reload, era
 @contextmanager
 def running(app: FastAPI, limits: settings.Server, listener: socket.socket) -> Iterator[None]:
     """Served in a thread of this process, the first one, so that it answers however busy the workers are."""
+    logs.begin_audit()
     listening = threading.Event()
     server = Server(app, limits.model_copy(update={"drain_s": DRAIN_S}), Stopping(), listening.set)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), name="operators", daemon=True)
