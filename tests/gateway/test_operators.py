@@ -48,7 +48,7 @@ def config(backend: ScriptedBackend, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def keys(config: Path, *arguments: str) -> Any:
     """What `thinkgate keys` says to machines."""
     done = run("keys", *arguments, "--config", config, "--json", cwd=config.parent)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
@@ -224,7 +224,7 @@ def test_records_name_the_key(config: Path) -> None:
 def test_check_says_who_may_come_in(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(config.parent)
     said = "\n".join(explain(load(config)))
-    made = "in thinkgate-keys.db, made by `thinkgate keys create`."
+    made = f"in {config.parent / 'thinkgate-keys.db'}, made by `thinkgate keys create`."
     assert f"Clients need an API key; there are none yet {made}" in said
     assert not Path("thinkgate-keys.db").exists()
     keys(config, "create", "Ann")
@@ -264,7 +264,9 @@ def test_each_fault_of_the_configuration_is_one_line(config: Path, right: str, w
     config.write_text(text.replace(right, wrong, 1), "utf-8")
     with pytest.raises(ConfigError) as caught:
         list(explain(load(config)))
-    assert len(caught.value.faults) == 1 and caught.value.faults[0].startswith(fault)
+    # Paths begin at the configuration's folder.
+    (told,) = (each.replace(f"{config.parent}/", "").replace(str(config.parent), ".") for each in caught.value.faults)
+    assert told.startswith(fault)
 
 
 def test_a_key_that_can_be_guessed_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
