@@ -15,8 +15,8 @@ def warnings(chosen: Settings) -> Iterator[str]:
     server, admin = chosen.server, chosen.admin
     if not chosen.access.required and not is_loopback(server.host):
         yield (
-            f"anybody who reaches {server.host} port {server.port} can use every model, for no key is asked for: set "
-            '[access] required = true, or listen on "127.0.0.1"'
+            f"anybody who reaches {server.host or 'any address'} port {server.port} can use every model, for no key is "
+            'asked for: set [access] required = true, or listen on "127.0.0.1"'
         )
     if admin is not None and not is_loopback(admin.host):
         yield (

@@ -39,6 +39,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
         yield f"  WARNING: {line}"
     yield ""
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
+    yield _kept(chosen.records)
     yield from _access(chosen)
     yield _signing(chosen)
     yield _responses(chosen)
@@ -73,6 +74,16 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
         if asked and given.router != "constant" and any(not model.router.knows(arm) for arm in model.arms):
             yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
         yield from model.unpromised
+
+
+def _kept(given: settings.Records) -> str:
+    limits = (
+        (given.max_age_s, f"{given.max_age_s / 86_400:g} days"),
+        (given.max_rows, f"{given.max_rows} rows"),
+        (given.max_bytes, f"{given.max_bytes} bytes"),
+    )
+    kept = " or ".join(words for limit, words in limits if limit)
+    return f"Records go after {kept}, refused requests first." if kept else "Records are kept for ever."
 
 
 def _access(chosen: Settings) -> Iterator[str]:
