@@ -16,6 +16,8 @@ from gateway.settings_faults import faults
 from gateway.settings_policies import ClientSettings, PolicySettings, ProbeSettings
 from gateway.settings_types import ConfigPath, RouterName, Strict, Tokens, folder_of
 
+Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, Field(strict=False)]
+
 
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
@@ -43,7 +45,7 @@ class Server(Strict):
     one more, the one closes that has not sent a whole head for the longest time, or else has idled for it."""
     max_connections_per_address: Annotated[int, Field(ge=1)] | None = None
     """How many of them from one address (of IPv6, one /64); any number if left out."""
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
     """Addresses or networks of proxies, whose connections are those of many clients: no limit for one address."""
     header_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     body_timeout_s: Annotated[float, Field(gt=0)] = 60.0

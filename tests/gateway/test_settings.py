@@ -150,6 +150,15 @@ def test_a_value_of_another_kind_is_one_clear_fault(tmp_path: Path) -> None:
     assert load(config).models["merged"].policy.kind == "dial", "a whole number is a number"
 
 
+def test_networks_are_written_as_text(tmp_path: Path) -> None:
+    config = tmp_path / "thinkgate.toml"
+    config.write_text('server.trusted_proxies = ["10.0.0.0/8", "fd00::/8", "192.0.2.7"]\n' + CONFIG, "utf-8")
+    assert [str(one) for one in load(config).server.trusted_proxies] == ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]
+    config.write_text('server.trusted_proxies = ["ten"]\n' + CONFIG, "utf-8")
+    with pytest.raises(ConfigError, match="trusted_proxies"):
+        load(config)
+
+
 def test_text_in_another_encoding_is_one_clear_fault(tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(CONFIG, "utf-16")
