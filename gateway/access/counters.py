@@ -16,12 +16,13 @@ import logging
 import mmap
 import os
 import struct
+from operator import sub
 from pathlib import Path
 
 from gateway.access import counts as rows
 from gateway.access import lane
 from gateway.access.counts import SIZE, Counts
-from gateway.access.lane import NONE, Lane
+from gateway.access.lane import Held, Lane
 from gateway.errors import ConfigError
 
 log = logging.getLogger("thinkgate")
@@ -170,7 +171,7 @@ class Change:
         try:
             self._counters.grow(self._slot)
             self._counts = self._counters.row(self._slot, self._now)
-            self._held = self._counts.held
+            self._held = rows.held(self._counts)
         except BaseException:
             self._counters.unlock()
             raise
@@ -187,11 +188,14 @@ class Change:
         """A process that is killed in between leaves a lane that holds too much, never too little: what is given back
         twice is missed until its key has no requests, and what is not given back for ever.
         """
-        held = self._counts.held
-        more = NONE if held == self._held or self._now is None else held.minus(self._held)
-        grows = max(more) > 0
+        held = rows.held(self._counts)
+        if held == self._held or self._now is None:
+            self._counters.write(self._slot, self._counts)
+            return
+        more = Held(*map(sub, held, self._held))
+        grows = more.running > 0 or more.bytes > 0 or more.tokens > 0
         if grows:
             self._counters.holds(self._slot, more)
         self._counters.write(self._slot, self._counts)
-        if not grows and more is not NONE:
+        if not grows:
             self._counters.holds(self._slot, more)

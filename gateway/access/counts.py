@@ -103,6 +103,8 @@ class Counts:
 
 
 SIZE = _ROW.size
+# Of `Counts`, what a `Held` has; quickly.
+held = attrgetter("running", "bytes", "held_tokens", "held_thinking", "held_dollars")
 _values = attrgetter(*(field.name for field in fields(Counts)))
 
 

@@ -36,6 +36,7 @@ class Holder:
         "_longest_answer",
         "_prompt",
         "_seen",
+        "_sent",
         "key",
     )
 
@@ -53,6 +54,8 @@ class Holder:
         self._seen = -1
         self._held = NONE
         self._prompt = 0
+        # Where nothing is set aside: what would have been is worked out only if it is needed.
+        self._sent: tuple[Call, Plan] | None = None
 
     def admit(self, size: int = 0) -> None:
         if not self._limits.counted:
@@ -127,10 +130,10 @@ class Holder:
         )
 
     def take(self, call: Call, plan: Plan) -> bool:
-        need, flexible = self._thought(call, plan)
         if not self._limits.of_spending:
-            self._held = self._set_aside(call, plan, need)
+            self._sent = call, plan
             return True
+        need, flexible = self._thought(call, plan)
         now = self._clock()
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
@@ -178,13 +181,15 @@ class Holder:
             counts.all_completion += tokens
             counts.all_thinking += thoughts
             counts.all_dollars += dollars
-        return replace(usage, prompt_tokens=prompt, completion_tokens=completion)
+        return Usage(prompt, completion, usage.reasoning_tokens)
 
     def _set_aside(self, call: Call, plan: Plan, thought: int) -> Held:
         """What is to be held for a plan that may think so many tokens, besides the place."""
         prompt, completion = reserve(call, plan, thought, self._longest_answer)
         self._prompt = prompt
-        return Held(*self._held[:2], prompt + completion, thought, plan.deployment.cost(prompt, completion))
+        return Held(
+            self._held.running, self._held.bytes, prompt + completion, thought, plan.deployment.cost(prompt, completion)
+        )
 
     def _release(self, counts: Counts) -> None:
         counts.give_back(self._held)
@@ -244,6 +249,9 @@ class Holder:
 
     def _used(self, usage: Usage, unseen: bool) -> tuple[int, int, int]:
         """Prompt, completion and thinking tokens to be charged."""
+        if self._sent is not None and None in (usage.prompt_tokens, usage.completion_tokens, usage.reasoning_tokens):
+            call, plan = self._sent
+            self._held = self._set_aside(call, plan, self._thought(call, plan)[0])
         held = self._held
         prompt = usage.prompt_tokens if usage.prompt_tokens is not None else self._prompt
         if usage.completion_tokens is None:

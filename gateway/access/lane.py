@@ -32,15 +32,6 @@ class Held(NamedTuple):
     thinking: int = 0
     dollars: float = 0.0
 
-    def minus(self, other: Held) -> Held:
-        return Held(
-            self.running - other.running,
-            self.bytes - other.bytes,
-            self.tokens - other.tokens,
-            self.thinking - other.thinking,
-            self.dollars - other.dollars,
-        )
-
 
 NONE = Held()
 

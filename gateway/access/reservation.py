@@ -22,11 +22,13 @@ def reserve(call: Call, plan: Plan, thought: int, longest_answer: int) -> Reserv
 
     The limit is the client's, or its model's; no answer is longer than the deployment's context.
     """
-    limits = [call.limit] if call.limit is not None else [plan.body.get(name) for name in LIMIT_FIELDS]
-    known = [limit for limit in limits if type(limit) is int]
-    completion = min(known) * call.choices if known else thought + longest_answer * call.choices
-    if plan.deployment.max_context is not None:
-        completion = min(completion, plan.deployment.max_context * call.choices)
+    limit, context = call.limit, plan.deployment.max_context
+    if limit is None:
+        limits = [given for name in LIMIT_FIELDS if type(given := plan.body.get(name)) is int]
+        limit = min(limits, default=None)
+    completion = thought + longest_answer * call.choices if limit is None else limit * call.choices
+    if context is not None:
+        completion = min(completion, context * call.choices)
     return Reservation(_prompt(call, plan), completion)
 
 
