@@ -18,7 +18,8 @@ from gateway.answers.seen import Seen
 from gateway.answers.tally import Tally
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
-from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, sse
+from tests.gateway.late import late
+from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta, sse
 from tests.patience import PATIENCE_S, until
 from tests.plain_http import client
 
@@ -32,12 +33,22 @@ EFFORTS: dict[str, dict[str, Any]] = {
     "responses": {"reasoning": {"effort": "high", "summary": "auto"}, "max_output_tokens": 20_000},
 }
 OUTPUT_PRICE = 1000.0
+# For all of an answer of the model `hasty`.
+LIMIT_S = 600
+
+
+async def hangs(connection: Connection) -> None:
+    await connection.hung_up()
 
 
 class Writer:
-    """A backend that writes so much and then does as it is told: `ends` one of the keys of ENDS."""
+    """A backend that writes so much and then does as it is told: `ends` one of the keys of ENDS.
+
+    `stalls` is what it does where it ends in silence.
+    """
 
     def __init__(self) -> None:
+        self.stalls: Script = hangs
         self.ends = "reports"
         self.working = threading.Semaphore(0)
 
@@ -55,7 +66,7 @@ class Writer:
         elif self.ends == "breaks":
             connection.cut()
         elif self.ends == "stalls":
-            await connection.hung_up()
+            await self.stalls(connection)
         else:
             await connection.event(delta("stop"))
             if USAGE[self.ends]:
@@ -66,7 +77,7 @@ class Writer:
     async def _plain(self, connection: Connection) -> None:
         if self.ends in ("hang-up", "stalls"):
             self.working.release()
-            await connection.hung_up()
+            await (self.stalls if self.ends == "stalls" else hangs)(connection)
             return
         message = {"role": "assistant", "reasoning": "hm " * THOUGHT, "content": "so " * ANSWERED}
         body = {**ANSWER, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
@@ -97,7 +108,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, writer: Writer) -> Iterato
         settings = table(backend.url)
         for name in ("hybrid", "instruct", "thinking", "other"):
             settings["deployments"][name] |= {"output_price": OUTPUT_PRICE, "read_timeout_s": PATIENCE_S}
-        settings["deployments"]["hasty"] = {**settings["deployments"]["hybrid"], "total_timeout_s": 2.0}
+        settings["deployments"]["hasty"] = {**settings["deployments"]["hybrid"], "total_timeout_s": LIMIT_S}
         levels = {"low": 32, "medium": 4096, "high": 8192}
         policy = {"policy": {"kind": "client"}, "levels": levels}
         settings["models"] = {
@@ -115,8 +126,16 @@ def body_of(dialect: str, model: str, stream: bool) -> dict[str, Any]:
     return {"model": model, **said, **EFFORTS[dialect], "stream": stream}
 
 
-def send(gateway: KeyedGateway, secret: str, dialect: str, model: str, stream: bool, leave: bool = False) -> None:
-    """`leave`: hang up once the last piece is there."""
+def send(
+    gateway: KeyedGateway,
+    secret: str,
+    dialect: str,
+    model: str,
+    stream: bool,
+    leave: bool = False,
+    heard: threading.Event | None = None,
+) -> None:
+    """`leave`: hang up once the last piece is there; `heard` says when it is."""
     headers = {"authorization": f"Bearer {secret}"}
     url = gateway.url + PATHS[dialect]
     with (
@@ -126,6 +145,8 @@ def send(gateway: KeyedGateway, secret: str, dialect: str, model: str, stream: b
         came = ""
         for text in answer.iter_text():
             came += text
+            if heard and LAST in came:
+                heard.set()
             if leave and LAST in came:
                 return
 
@@ -196,7 +217,9 @@ def test_what_a_time_limit_cuts_is_charged(gateway: KeyedGateway, writer: Writer
     writer.ends = "stalls"
     for stream, completion in ((True, THOUGHT + ANSWERED + 1), (False, 20_000)):
         secret = gateway.key(tokens_per_minute=10**6)
-        send(gateway, secret, "chat", "hasty", stream=stream)
+        heard = threading.Event() if stream else None
+        writer.stalls = late(gateway, hangs, LIMIT_S + 1, heard)
+        send(gateway, secret, "chat", "hasty", stream=stream, heard=heard)
         assert settled(gateway, secret).all_completion == completion
 
 

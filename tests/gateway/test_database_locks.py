@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from gateway import private_file, records
@@ -19,6 +18,7 @@ from gateway.app import response_store
 from gateway.build import door, keys
 from gateway.commands.check import explain
 from gateway.settings import load
+from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend
 from tests.gateway.test_check import run
@@ -112,9 +112,8 @@ def test_what_is_done_to_keys_holds_while_a_gateway_with_an_operators_port_runs(
         with Process("--config", config, "--port", "0", cwd=folder) as gateway:
             url = gateway.url()
             opens = opening(url)
-            with httpx.Client(
-                base_url=gateway.operators, headers={"authorization": f"Bearer {OPERATOR}"}, timeout=20
-            ) as operator:
+            headers = {"authorization": f"Bearer {OPERATOR}"}
+            with plain_http.client(base_url=gateway.operators, headers=headers) as operator:
                 mine = secret("create", "mine")
                 assert opens(mine)
                 assert operator.get("/keys").status_code == 200
@@ -150,7 +149,7 @@ def all_keys(config: Path) -> list[Key]:
 
 def opening(url: str) -> Callable[[str], bool]:
     def opens(secret: str) -> bool:
-        answer = httpx.get(f"{url}/v1/models", headers={"authorization": f"Bearer {secret}"}, timeout=20)
+        answer = plain_http.get(f"{url}/v1/models", headers={"authorization": f"Bearer {secret}"})
         assert answer.status_code in (200, 401)
         return answer.status_code == 200
 
