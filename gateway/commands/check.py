@@ -38,7 +38,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     for line in warnings:
         yield f"  WARNING: {line}"
     yield ""
-    yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path}."
+    yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path.absolute()}."
     yield _kept(chosen.records)
     yield from _access(chosen)
     yield _signing(chosen)
@@ -89,7 +89,8 @@ def _kept(given: settings.Records) -> str:
 def _access(chosen: Settings) -> Iterator[str]:
     access, admin = chosen.access, chosen.admin
     if access.required:
-        yield f"Clients need an API key; {_live_keys(access)} in {access.path}, made by `thinkgate keys create`."
+        where = access.path.absolute()
+        yield f"Clients need an API key; {_live_keys(access)} in {where}, made by `thinkgate keys create`."
     else:
         yield "Clients need no API key: whoever reaches the port may use it ([access] required = true asks for one)."
     if admin is not None:
@@ -103,7 +104,7 @@ def _signing(chosen: Settings) -> str:
     """The gateway's own secret is not made for the sake of saying so."""
     given = settings_secrets.signing_secrets(chosen.signing)
     whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
-    own = f"a secret of its own, in {chosen.records.path}.key"
+    own = f"a secret of its own, in {chosen.records.path.absolute()}.key"
     return f"Signs thoughts with {whose if given else own}."
 
 
@@ -112,7 +113,7 @@ def _responses(chosen: Settings) -> str:
     if not kept.store:
         return "Keeps no responses: previous_response_id finds nothing."
     much = f"{kept.max_items} responses, {kept.max_bytes} bytes, until {kept.max_age_s / 86_400:g} days"
-    return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path}."
+    return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
 
 
 def _live_keys(access: settings.Access) -> str:

@@ -74,7 +74,7 @@ def run(
     )
     artifacts.save(artifact, out, card.text(artifact, [Path(p).name for p in data], notes))
     say(card.summary(artifact))
-    say(f"Wrote {out} ({artifact.version}, from {base.version}) in {time.perf_counter() - started:.0f} s")
+    say(f"Wrote {out.absolute()} ({artifact.version}, from {base.version}) in {time.perf_counter() - started:.0f} s")
     return artifact
 
 

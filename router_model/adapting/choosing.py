@@ -70,7 +70,7 @@ def run(
     output.put(out, "".join(fresh[i].line + "\n" for i in picked))
     repeated = len(pool) - len(fresh)
     say(
-        f"{len(picked)} of {len(fresh)} tasks in {out}"
+        f"{len(picked)} of {len(fresh)} tasks in {out.absolute()}"
         + (f"; {repeated} more were repeated or collected already" if repeated else "")
     )
     return len(picked)

@@ -61,7 +61,7 @@ def run(
     say(text(result))
     if json_file is not None:
         output.put(json_file, json.dumps(result, indent=1) + "\n")
-        say(f"Wrote {json_file}")
+        say(f"Wrote {json_file.absolute()}")
     return result
 
 

@@ -70,10 +70,10 @@ def run(
     say(report.text(result))
     if json_file:
         output.put(json_file, json.dumps(_plain(result), indent=1) + "\n")
-        say(f"Wrote {json_file}")
+        say(f"Wrote {json_file.absolute()}")
     if html_file:
         page.write(result, html_file)
-        say(f"Wrote {html_file}")
+        say(f"Wrote {html_file.absolute()}")
     return result
 
 

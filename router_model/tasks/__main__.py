@@ -30,7 +30,7 @@ def main(out: Path, n: int, seed: int, purpose: str) -> None:
         count = write_jsonl(generate(seed, n, families=families, new_phrasings=new_phrasings), out)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-    click.echo(f"{count} prompts in {out}")
+    click.echo(f"{count} prompts in {out.absolute()}")
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def run(
     text = card.text(artifact, [Path(p).name for p in data])
     artifacts.save(artifact, out, text)
     say(card.summary(artifact))
-    say(f"Wrote {out} ({artifact.version}) in {time.perf_counter() - started:.0f} s")
+    say(f"Wrote {out.absolute()} ({artifact.version}) in {time.perf_counter() - started:.0f} s")
     return artifact
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import resource
 import subprocess
 import sys
@@ -14,6 +17,7 @@ import pytest
 from router_model import artifact, output
 from router_model.tasks import generate, read_jsonl, write_jsonl
 from tests.gateway.test_check import CONFIG, run
+from tests.patience import PATIENCE_S
 
 FULL = Path("/dev/full")
 
@@ -62,7 +66,22 @@ def _limited(arguments: Sequence[str | Path], cwd: Path, most: int) -> subproces
         "from gateway.cli import main; main()"
     )
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def _on_a_terminal(arguments: Sequence[str | Path], cwd: Path) -> tuple[int, str]:
+    """Its exit status, and what was to be seen."""
+    command = [sys.executable, "-W", "error", "-m", "gateway.cli", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    terminal, ours = pty.openpty()
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=ours, stderr=ours)
+    os.close(ours)
+    shown = b""
+    with contextlib.suppress(OSError):  # as it says that nobody has it open any more
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    return process.wait(), shown.decode()
 
 
 @pytest.fixture
@@ -90,10 +109,11 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
     assert mixed.returncode == 1
     assert mixed.stderr.startswith(f"thinkgate: --out: {partial} was begun with other tasks: {len(kept)} of its")
 
-    done = run(*arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert f"{len(kept)} answers are there, {8 - len(kept)} to go" in " ".join(done.stderr.split())
-    assert done.stdout.split() == ["8", "outcomes", "in", str(out)] and not partial.exists()
+    status, shown = _on_a_terminal(arguments, tmp_path)
+    assert status == 0, shown
+    assert f"{len(kept)} answers are there, {8 - len(kept)} to go" in " ".join(shown.split())
+    assert f"/{8 - len(kept)} [" in shown, "a bar, on a terminal that does not say how wide it is"
+    assert shown.split()[-4:] == ["8", "outcomes", "in", str(out)] and not partial.exists()
 
     again = run(*arguments, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,8 @@ models.pub = {{ deployment = "dep", router = "artifact", policy = {{ kind = "dia
 models.other = {{ deployment = "dep" }}
 """
 ASK = {"model": "pub", "messages": [{"role": "user", "content": "What is 17 + 25?"}]}
+# How every line of a log begins.
+TIMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: ")
 # Of a client between two requests: what is tested needs the processor as well.
 PAUSE_S = 0.02
 BAD = (artifacts.corrupt, artifacts.truncated, artifacts.of_the_future, artifacts.gone)
@@ -98,6 +101,7 @@ def test_good_bad_and_good_again_under_load(
                 gateway.popen.send_signal(signal.SIGHUP)
                 until(lambda before=before: "stay" in "".join(gateway.errors().splitlines(True)[before:]))
                 assert said in gateway.errors()
+                assert [line for line in gateway.errors().splitlines() if not TIMED.match(line)] == []
                 assert clients.more() == {second}
                 if bad is not artifacts.gone:
                     artifacts.good(folder, 2)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway import records, storage
 from gateway.errors import ConfigError
+from gateway.serving.serve import stored
 from gateway.settings import Settings, parse
 from tests.gateway.test_check import CONFIG, run
 
@@ -80,6 +81,14 @@ def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> No
     storage.look(chosen)
     with pytest.raises(ConfigError, match=r"records\.path: /proc/thinkgate/records\.db cannot be used"):
         records.make(Path("/proc/thinkgate/records.db"))
+
+
+def test_where_things_are_kept_is_said(tmp_path: Path) -> None:
+    assert list(stored(_settings(tmp_path))) == [
+        f"thinkgate keeps records in {tmp_path / 'thinkgate.db'}",
+        f"thinkgate keeps API keys in {tmp_path / 'thinkgate-keys.db'}",
+        f"thinkgate keeps responses in {tmp_path / 'thinkgate.db.responses'}",
+    ]
 
 
 def test_serving_and_checking_end_at_once_with_one_line(tmp_path: Path) -> None:
