@@ -35,8 +35,9 @@ def progress_of(total: int, unit: str, leave: bool = True) -> tqdm[Any]:
     """A bar on a terminal, also on one that does not say how wide it is; nothing elsewhere."""
     from tqdm import tqdm
 
-    columns = min(shutil.get_terminal_size().columns, COLUMNS) - 1
-    return tqdm(total=total, unit=unit, disable=None, leave=leave, ncols=columns)
+    size = shutil.get_terminal_size()
+    columns = min(size.columns, COLUMNS) - 1
+    return tqdm(total=total, unit=unit, disable=None, leave=leave, ncols=columns, nrows=size.lines)
 
 
 def stored(what: str, path: Path) -> None:
