@@ -57,6 +57,11 @@ class Writer:
             await self._plain(connection)
             return
         await connection.begin_stream()
+        if connection.request.path.endswith("/v1/completions"):
+            raw = [{"id": "c", "choices": [{"index": 0, "text": text}]} for text in ["so "] * ANSWERED + [LAST]]
+            await connection.chunk(b"".join(map(sse, raw)))
+            await connection.hung_up()
+            return
         await connection.event(delta(role="assistant", content=""))
         pieces = [delta(reasoning="hm ")] * THOUGHT + [delta(content="so ")] * ANSWERED + [delta(content=LAST)]
         for at in range(0, len(pieces), 50):
@@ -303,3 +308,21 @@ def test_all_that_a_delta_can_carry_counts() -> None:
         seen.delta({"content": "a long piece of several tokens"})
         seen.tokens({"token_ids": [1, 2, 3, 4, 5, 6]})
     assert seen.completion(None) == 60
+
+
+def test_raw_completions_and_several_choices_are_counted_on_their_way(gateway: KeyedGateway, writer: Writer) -> None:
+    writer.ends = "hang-up"
+    for path, body, least, most in (
+        ("/v1/completions", {"prompt": "hi", "max_tokens": 9000}, ANSWERED + 1, ANSWERED + 20),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}], "n": 3}, 1001, 1020),
+    ):
+        secret = gateway.key(tokens_per_minute=10**6)
+        headers = {"authorization": f"Bearer {secret}"}
+        asked = {"model": "plain", **body, "stream": True}
+        with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
+            came = ""
+            for text in answer.iter_text():
+                came += text
+                if LAST in came:
+                    break
+        assert least <= settled(gateway, secret).all_completion <= most, path
