@@ -8,7 +8,8 @@ only others go through the parser that does. A large body goes through that one 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from operator import mul
 from typing import Any
 
 import jiter
@@ -20,8 +21,8 @@ from gateway.errors import InvalidRequest
 MOST_VALUES = 500_000
 # Bytes; from here on a second copy of a body matters more than the time that it saves.
 LARGE = 65_536
-# What a value takes in memory besides its text, in bytes: one that follows another, a list, an object.
-_COMMA, _LIST, _OBJECT = 40, 64, 200
+# What a value takes in memory besides its text, in bytes: one that follows another, a list, an object, a key.
+_MARKS = {b",": 40, b"[": 64, b"{": 200, b":": 60}
 # So much may they take together: in proportion to the body, and any body so much.
 _STRUCTURE, _ANY_STRUCTURE = 3, 16 * 1024 * 1024
 _PIECE = 65_536
@@ -67,27 +68,28 @@ def _parsed_once(raw: bytes, max_depth: int) -> Any:
 
 def _check_values(raw: bytes | bytearray, most: int) -> None:
     """Three bytes of JSON may become sixty of memory: `[],[],[],`. Counted before anything is made of them."""
-    if len(raw) <= min(most, _ANY_STRUCTURE // _OBJECT):
+    if len(raw) <= min(most, _ANY_STRUCTURE // max(_MARKS.values())):
         return
-    if not _too_much(raw, most, map(raw.count, (b",", b"[", b"{"))):
+    if not _too_much(raw, most, [raw.count(mark) for mark in _MARKS]):
         return
     # Of these some may be in strings.
-    if _too_much(raw, most, _outside_strings(raw)):
+    if _too_much(raw, most, outside_strings(raw)):
         raise InvalidRequest(
             f"The request body holds more than {most} values, or too many for its size.", code="too_many_values"
         )
 
 
-def _too_much(raw: bytes | bytearray, most: int, marks: Iterable[int]) -> bool:
+def _too_much(raw: bytes | bytearray, most: int, counts: Sequence[int]) -> bool:
     """Each value but the first has one of these before it: a comma, the beginning of a list or of an object."""
-    commas, lists, objects = marks
-    structure = _COMMA * commas + _LIST * lists + _OBJECT * objects
+    commas, lists, objects, _ = counts
+    structure = sum(map(mul, _MARKS.values(), counts))
     return commas + lists + objects > most or structure > _STRUCTURE * len(raw) + _ANY_STRUCTURE
 
 
-def _outside_strings(raw: bytes | bytearray) -> tuple[int, int, int]:
-    """Commas and the beginnings of lists and objects that are in no string, piece by piece and in constant memory."""
-    commas = lists = objects = inside = 0
+def outside_strings(raw: bytes | bytearray) -> list[int]:
+    """How often each mark is there, but for those in strings: piece by piece and in constant memory."""
+    counts = [0] * len(_MARKS)
+    inside = 0
     rest = b""
     for start in range(0, len(raw), _PIECE):
         piece = rest + raw[start : start + _PIECE]
@@ -101,8 +103,8 @@ def _outside_strings(raw: bytes | bytearray) -> tuple[int, int, int]:
         quoted = np.bitwise_xor.accumulate((letters == 0x22).view(np.uint8)) ^ inside
         inside = int(quoted[-1])
         bare = letters[quoted == 0].tobytes()
-        commas, lists, objects = commas + bare.count(b","), lists + bare.count(b"["), objects + bare.count(b"{")
-    return commas, lists, objects
+        counts = [before + bare.count(mark) for before, mark in zip(counts, _MARKS, strict=True)]
+    return counts
 
 
 def _check_depth(body: dict[str, Any], most: int, numbers: bool) -> None:

@@ -24,6 +24,7 @@ from gateway.defaults import embedded_settings
 from gateway.errors import ConfigError
 from gateway.metrics import Metrics, reloaded_by_the_first
 from gateway.serving import admin
+from gateway.serving.memory import give_back_large_blocks
 from gateway.serving.open_files import raise_limit
 from gateway.serving.routers import Routers, kept_routers
 from gateway.serving.server import BACKLOG, Server
@@ -176,6 +177,7 @@ def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -
 
 
 def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> None:
+    give_back_large_blocks()
     Server(
         create_app(parts),
         parts.settings.server,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import openai
+import orjson
 import pytest
 
+from gateway.api import json_object
+from gateway.errors import InvalidRequest
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -130,3 +133,21 @@ def test_a_body_beyond_the_limit_is_refused(backend: ScriptedBackend, start: Sta
     assert answer.status_code == 413 and answer.json()["error"]["code"] == "request_too_large"
     assert gateway.post(ASK).status_code == 200
     assert [row["status"] for row in gateway.records()] == [413, 200]
+
+
+def test_what_stands_in_strings_is_no_value_wherever_a_quote_is_escaped() -> None:
+    said = rb"\\\\\",[{:\\" + rb"\"" * 5
+    for before in range(65_520, 65_540):
+        raw = b'["' + b"a" * before + said + b'",1,{"k":[2]}]' + b'["' + said * 9000 + b'"],'
+        assert json_object.outside_strings(raw) == [3, 3, 1, 1]
+    commas = b'{"model":"' + b"," * 600_000 + b'"}'
+    assert json_object.read(commas, 64) == {"model": "," * 600_000}
+
+
+def test_many_values_are_refused_before_anything_is_made_of_them() -> None:
+    many = {"keys": {f"k{number}": 0 for number in range(300_000)}, "objects": [{}] * 90_000, "lists": [[]] * 300_000}
+    for name, values in many.items():
+        with pytest.raises(InvalidRequest, match="too many for its size"):
+            json_object.read(orjson.dumps({name: values}), 64)
+    tokens = {"input": list(range(300_000))}
+    assert json_object.read(orjson.dumps(tokens), 64) == tokens

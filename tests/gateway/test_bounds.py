@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.app import create_app, make_parts
+from gateway.serving.memory import give_back_large_blocks
 from gateway.settings import parse
 from tests.gateway.pathological import GOOD, Case, cases
 from tests.gateway.sink import Sink, ask, stream
@@ -85,6 +86,7 @@ async def measured_times(app: FastAPI, chosen: list[Case]) -> list[tuple[float, 
 
 async def measured_memory(app: FastAPI, chosen: list[Case]) -> list[tuple[float, str]]:
     """The same of memory: how much more the process held at most, pages that were really used."""
+    give_back_large_blocks()
     found = []
     for case in chosen:
         raw = case.make()
