@@ -114,11 +114,11 @@ class Records:
         while kept and self._import(kept.pop(0)):
             pass
         self._kept += kept
-        self._trim(grown=full is not None)
+        self._trim()
 
-    def _trim(self, grown: bool) -> None:
-        """One small step of retention, if the table has grown or it is time for one."""
-        if self._kept or not (grown or self._retention.due(time.monotonic())) or not self._path.is_file():
+    def _trim(self) -> None:
+        """One small step of retention, if none was made with what came and it is time for one."""
+        if self._kept or not self._retention.due(time.monotonic()) or not self._path.is_file():
             return
         try:
             with contextlib.closing(connect(self._path)) as database:
@@ -134,8 +134,10 @@ class Records:
     def _import(self, segment: Path, rows: Iterable[Row] | None = None) -> bool:
         """A segment's rows, read from it if not given. One that cannot be imported now is kept for a better time."""
         try:
-            with contextlib.closing(connect(self._path)) as database, database:
-                insert(database, _not_erased(database, _rows(segment) if rows is None else rows))
+            with contextlib.closing(connect(self._path)) as database:
+                with database:
+                    insert(database, _not_erased(database, _rows(segment) if rows is None else rows))
+                self._retention.step(database, time.monotonic(), time.time())
             segment.unlink(missing_ok=True)
         except FileNotFoundError:
             pass  # another process, just started, took it for an orphan and imported it
