@@ -11,7 +11,7 @@ PRODUCT := $(PIP) --no-build-isolation
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint audit lock format bench fuzz peers reasoner second-seed router prior public clean
+.PHONY: help demo test test-long test-lowest lint audit lock format bench fuzz peers reasoner second-seed router prior public clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -27,6 +27,13 @@ test: $(VENV)/.dev ## The tests, without the soak parts (ARGS="tests/helm -k sch
 test-long: $(VENV)/.dev ## The soak parts, which CI runs as well
 	@$(RUN) -m tests.vllm_env
 	$(RUN) -m pytest -m long $(ARGS)
+
+# Every kind of requirement is used by some of these: HTTP and SDKs, training and tables, the command line.
+LOWEST := tests/gateway/test_chat.py tests/gateway/test_keys.py tests/router_model/test_artifact.py tests/router_model/test_bad_tables.py
+
+test-lowest: $(VENV)/.dev ## Quick tests with the lowest versions that pyproject.toml allows (ARGS="tests/gateway" for others)
+	@$(RUN) -m tests.lowest
+	.venv-lowest/bin/python -m pytest $(or $(ARGS),$(LOWEST))
 
 lint: $(VENV)/.dev ## Style, types, the direction of imports, and whether what is installed fits together
 	@$(RUN) -m pip check
@@ -111,7 +118,7 @@ public: $(VENV)/.dev ## Judge the learner on outcomes of real models (PUBLIC=tab
 	judge new-sets-gpt-4 dataset $$gpt --dataset 'routellm/*'
 
 clean: ## Remove the environments, caches and build output
-	rm -rf $(VENV) .venv-vllm .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-vllm .venv-lowest .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each set of packages, renewed when pyproject.toml or its lock changes.
