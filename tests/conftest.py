@@ -1,4 +1,4 @@
-"""What all tests share: the embedded engine as a process, started once."""
+"""What all tests share: the embedded engine as a process, started once; and what none may depend on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.commands.engine_process import EngineProcess
+
+
+def pytest_configure() -> None:
+    """No example fails for taking long, as it does on a busy machine."""
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +12,12 @@ from typing import Any
 import httpx
 from openai import AsyncOpenAI, OpenAI
 
+from tests import plain_http
+from tests.patience import PATIENCE_S
+
 MODEL = "tiny"
 THINKING_MODEL = "tiny-thinking"
 INSTRUCT_MODEL = "tiny-instruct"
-TIMEOUT_S = 120.0
 Json = dict[str, Any]
 
 
@@ -30,15 +31,15 @@ class Backend:
 
     @cached_property
     def http(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=TIMEOUT_S)
+        return plain_http.client(base_url=self.url)
 
     @cached_property
     def sdk(self) -> OpenAI:
-        return OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=TIMEOUT_S)
+        return OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S)
 
     def async_sdk(self) -> AsyncOpenAI:
         """A new one for each event loop; close it there."""
-        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=TIMEOUT_S)
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S)
 
     def close(self) -> None:
         self.http.close()
@@ -92,12 +93,6 @@ class Backend:
             line.rsplit(" ", 1)[1] for line in lines if line.startswith(f"{name}{{") and f'"{self.model}"' in line
         ]
         return float(value)
-
-    def until(self, holds: Callable[[], bool], within_s: float) -> None:
-        """Ask until `holds`; each asking is a request, so nothing else paces it."""
-        deadline = time.monotonic() + within_s
-        while not holds():
-            assert time.monotonic() < deadline, f"it did not hold within {within_s} s"
 
     def _chat(self, messages: Any, fields: Json) -> Json:
         return {"model": self.model, "messages": messages, "temperature": 0, **fields}

@@ -19,6 +19,7 @@ from tests.contract.backend import INSTRUCT_MODEL, MODEL, THINKING_MODEL, Backen
 from tests.contract.trio import Trio
 from tests.contract.vllm_server import VllmServer
 from tests.gateway.running import RunningGateway
+from tests.left_behind import nothing_is_left_behind  # noqa: F401
 from tests.vllm_env import ROOT, is_ready, why_not_here
 
 WEIGHTS = ROOT / "gateway" / "embedded" / "weights"

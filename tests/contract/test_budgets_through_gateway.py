@@ -13,7 +13,8 @@ from tests.contract.backend import Backend
 from tests.contract.prompts import prompts
 from tests.gateway.running import RunningGateway
 
-REQUESTS = 200
+# How many requests, each with a budget of its own; more of them in the soak parts.
+REQUESTS = pytest.mark.parametrize("requests", [60, pytest.param(300, marks=pytest.mark.long)])
 IN_FLIGHT = 24
 MERGED = {"deployment": "tiny"}
 SPLIT = {"none": "tiny-instruct", "think": "tiny-thinking"}
@@ -50,23 +51,25 @@ async def _spent(gateway: RunningGateway, budgets: list[int]) -> list[int]:
         return list(await asyncio.gather(*(ask(number, budget) for number, budget in enumerate(budgets))))
 
 
-async def _never_exceeded(gateway: RunningGateway) -> None:
+async def _never_exceeded(gateway: RunningGateway, requests: int) -> None:
     rng = random.Random(11)
-    budgets = [rng.randint(0, 200) for _ in range(REQUESTS)]
+    budgets = [rng.randint(0, 200) for _ in range(requests)]
     spent = await _spent(gateway, budgets)
     assert [pair for pair in zip(spent, budgets, strict=True) if pair[0] > pair[1]] == []
     assert sum(spent) > 0
 
 
-async def test_no_budget_is_exceeded(backend: Backend, tmp_path: Path) -> None:
+@REQUESTS
+async def test_no_budget_is_exceeded(backend: Backend, tmp_path: Path, requests: int) -> None:
     with RunningGateway(_table(backend, MERGED), tmp_path) as gateway:
-        await _never_exceeded(gateway)
-        assert len(gateway.records()) == REQUESTS
+        await _never_exceeded(gateway, requests)
+        assert len(gateway.records()) == requests
 
 
-async def test_no_budget_is_exceeded_by_a_split_pair(embedded_backend: Backend, tmp_path: Path) -> None:
+@REQUESTS
+async def test_no_budget_is_exceeded_by_a_split_pair(embedded_backend: Backend, tmp_path: Path, requests: int) -> None:
     with RunningGateway(_table(embedded_backend, SPLIT), tmp_path) as gateway:
-        await _never_exceeded(gateway)
+        await _never_exceeded(gateway, requests)
 
 
 @pytest.mark.parametrize("effort", ["none", "minimal", "low"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
+from tests import plain_http
 from tests.contract.matrix import MODELS
 from tests.contract.trio import Trio
 from tests.gateway.running import RunningGateway
@@ -21,7 +21,7 @@ DEPLOYMENTS = {"tiny": "tiny", "tiny-split": "tiny-instruct"}
 def alone(trio: Trio, model: str, **fields: Any) -> Any:
     """What the engine says when it is asked without a gateway."""
     body = {"model": model, "prompt": PROMPT, "temperature": 0, **fields}
-    return httpx.post(f"{trio.urls[model]}/v1/completions", json=body, timeout=60).json()
+    return plain_http.post(f"{trio.urls[model]}/v1/completions", json=body).json()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

@@ -11,6 +11,7 @@ import pytest
 from tests.contract.backend import Backend
 from tests.contract.prompts import prompts
 from tests.gateway.running import RunningGateway
+from tests.patience import PATIENCE_S
 
 BUDGETS = [8, 16, 32, 64, 128, 256]
 
@@ -26,9 +27,9 @@ def _table(backend: Backend) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_kept_is_the_answer_without_thinking(backend: Backend, tmp_path: Path, stream: bool) -> None:
-    tasks = prompts()[:40]
+    tasks = prompts()[20 * stream :][:20]
     with RunningGateway(_table(backend), tmp_path) as gateway:
-        with gateway.sdk(timeout=120) as client:
+        with gateway.sdk(timeout=PATIENCE_S) as client:
             got = [_ask(client, task.messages, task.tools, stream) for task in tasks]
         rows = gateway.records()
     assert {row["probe"] for row in rows} == {"kept", "thrown_away"}

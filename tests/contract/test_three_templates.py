@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
+from tests import plain_http
 from tests.contract.backend import INSTRUCT_MODEL, MODEL, THINKING_MODEL
 from tests.contract.prompts import long_thought
 from tests.contract.trio import Trio
@@ -92,7 +92,7 @@ def prompt_tokens(client: openai.OpenAI, model: str, messages: list[Any], effort
 
 def rendered(trio: Trio, model: str, messages: list[Any], **more: Any) -> int:
     """How long the engine itself says that the prompt is."""
-    told = httpx.post(f"{trio.urls[model]}/tokenize", json={"model": model, "messages": messages, **more}, timeout=60)
+    told = plain_http.post(f"{trio.urls[model]}/tokenize", json={"model": model, "messages": messages, **more})
     return int(told.json()["count"])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.families.record import Recorder, recorder
+from tests.left_behind import nothing_is_left_behind  # noqa: F401
 
 
 @pytest.fixture(scope="session")

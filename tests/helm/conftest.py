@@ -4,6 +4,7 @@ import pytest
 
 from tests.helm import tool
 from tests.helm.chart import Chart
+from tests.left_behind import nothing_is_left_behind  # noqa: F401
 
 
 @pytest.fixture(scope="session")
