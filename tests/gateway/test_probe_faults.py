@@ -99,7 +99,7 @@ def gateway_of(start: Start, backend: ScriptedBackend, router: AskingRouter) -> 
     settings = table(backend.url)
     # Where a clock runs ahead for a probe, nothing else is late by it.
     for deployment in settings["deployments"].values():
-        deployment |= {"read_timeout_s": 80_000, "total_timeout_s": 80_000}
+        deployment |= {"connect_timeout_s": 80_000, "read_timeout_s": 80_000, "total_timeout_s": 80_000}
     for name in ("merged", "split"):
         settings["models"][name]["policy"] = settings["models"][name]["policy"] | {"probe_wait_s": 30}
     return with_router(start(settings), router)

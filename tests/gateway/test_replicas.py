@@ -193,15 +193,22 @@ def test_a_single_replica_is_not_asked_again(start: Start) -> None:
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_replica_that_stays_silent_is_soon_not_asked(start: Start, begun: bool) -> None:
+    over = threading.Semaphore(0)
+
     async def silent(connection: Connection) -> None:
         if begun:
             await connection.begin_stream()
         await connection.hung_up()
+        over.release()
 
     with ScriptedBackend() as bad, ScriptedBackend() as good:
         gateway = started(start, [bad.url, good.url], read_timeout_s=30)
         bad.script = late(gateway, silent, 31)
-        statuses = [gateway.post({**_ask(number), "stream": True}).status_code for number in range(24)]
+        statuses = []
+        for number in range(24):
+            statuses.append(gateway.post({**_ask(number), "stream": True}).status_code)
+            # Until then the clock runs ahead, for the next request as well.
+            assert statuses[-1] == 200 or over.acquire(timeout=PATIENCE_S)
         assert statuses.count(504) == len(bad.requests) < 8
         assert statuses.count(200) == len(good.requests)
 
