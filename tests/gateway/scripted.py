@@ -6,6 +6,7 @@ It runs in a thread with an event loop of its own and writes raw bytes, so that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -76,9 +77,10 @@ class Connection:
         await self.send(b"0\r\n\r\n")
 
     async def hung_up(self) -> None:
-        """Returns when the gateway drops the connection."""
-        while await self.reader.read(4096):
-            pass
+        """Returns when the gateway drops the connection, in whatever way."""
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(4096):
+                pass
 
     def cut(self) -> None:
         """Reset the connection."""

@@ -46,12 +46,14 @@ def test_the_backend_is_hung_up_on_where_the_budget_ends(
     left = threading.Event()
 
     async def endless(connection: Connection) -> None:
-        await connection.begin_stream()
-        await connection.event(delta(role="assistant", content=""))
-        for number in range(5):
-            await connection.event(delta(reasoning=f"t{number} "))
-        await connection.hung_up()
-        left.set()
+        try:
+            await connection.begin_stream()
+            await connection.event(delta(role="assistant", content=""))
+            for number in range(5):
+                await connection.event(delta(reasoning=f"t{number} "))
+            await connection.hung_up()
+        finally:
+            left.set()  # it may be hung up on before the last piece
 
     backend.script = endless
     body = {"model": "merged", "messages": HI, "thinking_token_budget": 3, "stream": stream, "include": ["thinkgate"]}

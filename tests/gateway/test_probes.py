@@ -153,13 +153,16 @@ class Long:
         if not is_probe(connection):
             await obedient(connection)
             return
-        await connection.begin_stream()
-        for number in range(4):
-            await connection.event(piece(f"word{number} ", self.logprob))
-        if self.logprob == UNSURE:
-            await connection.hung_up()
-            self.hung_up.set()
-            return
+        try:
+            await connection.begin_stream()
+            for number in range(4):
+                await connection.event(piece(f"word{number} ", self.logprob))
+            if self.logprob == UNSURE:
+                await connection.hung_up()
+                return
+        finally:
+            if self.logprob == UNSURE:
+                self.hung_up.set()  # perhaps before the last piece
         await asyncio.to_thread(self.go_on.wait, PATIENCE_S)
         await connection.event(piece("end", self.logprob, "stop"))
         await connection.event("[DONE]")

@@ -196,10 +196,12 @@ def test_a_replica_that_stays_silent_is_soon_not_asked(start: Start, begun: bool
     over = threading.Semaphore(0)
 
     async def silent(connection: Connection) -> None:
-        if begun:
-            await connection.begin_stream()
-        await connection.hung_up()
-        over.release()
+        try:
+            if begun:
+                await connection.begin_stream()
+            await connection.hung_up()
+        finally:
+            over.release()
 
     with ScriptedBackend() as bad, ScriptedBackend() as good:
         gateway = started(start, [bad.url, good.url], read_timeout_s=30)
@@ -336,10 +338,12 @@ def test_a_client_that_leaves_takes_its_work_along(start: Start) -> None:
     arrived, gone = threading.Semaphore(0), threading.Semaphore(0)
 
     async def endless(connection: Connection) -> None:
-        await connection.begin_stream()
-        arrived.release()
-        await connection.hung_up()
-        gone.release()
+        try:
+            await connection.begin_stream()
+            arrived.release()
+            await connection.hung_up()
+        finally:
+            gone.release()
 
     with ScriptedBackend(endless) as first, ScriptedBackend(endless) as second:
         gateway = started(start, [first.url, second.url])

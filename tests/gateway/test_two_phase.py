@@ -348,11 +348,13 @@ def test_a_client_that_leaves_ends_the_second_phase(
     begun, left = threading.Event(), threading.Event()
 
     async def endless(connection: Connection) -> None:
-        await connection.begin_stream()
-        await connection.event(_told("fo", [21]))
-        begun.set()
-        await connection.hung_up()
-        left.set()
+        try:
+            await connection.begin_stream()
+            await connection.event(_told("fo", [21]))
+            begun.set()
+            await connection.hung_up()
+        finally:
+            left.set()
 
     backend.script = _by_path(endless)
     with socket.create_connection(("127.0.0.1", int(phases.url.rsplit(":", 1)[1]))) as client:
