@@ -99,8 +99,12 @@ class Exchange:
 
     @property
     def backend_id(self) -> str:
-        """The id at backends: unique, as engines mix up requests of one id; with the client's own to be found by."""
-        return self.request_id if self.request_id.endswith(self.id) else f"{self.request_id}-{self.id}"
+        """The id at backends. Where keys are required it is unique, and begins with the client's own: engines mix up
+        requests of one id, and no key may name, or abort, another's request.
+        """
+        if self.visitor.key is None or self.request_id.endswith(self.id):
+            return self.request_id
+        return f"{self.request_id}-{self.id}"
 
     def answered_by(self, reply: Reply) -> None:
         """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""

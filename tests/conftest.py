@@ -23,6 +23,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_there_stays() -> None:
+    """Nor at what earlier tests have left: some tests have all garbage collected again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:
     """The base URL of a running engine, without a slash at its end."""

@@ -74,16 +74,6 @@ def test_an_odd_request_id_is_replaced(scripted_gateway: RunningGateway, backend
     assert backend.requests[-1].headers["x-request-id"] == answer.headers["x-request-id"]
 
 
-def test_a_clients_own_request_id_is_made_unique_for_backends(
-    scripted_gateway: RunningGateway, backend: ScriptedBackend
-) -> None:
-    """Engines mix up, or refuse, two requests of one id; and the next client may choose the same."""
-    for _ in range(2):
-        assert scripted_gateway.post(ASK, headers={"x-request-id": "mine"}).headers["x-request-id"] == "mine"
-    first, second = (request.headers["x-request-id"] for request in backend.requests[-2:])
-    assert first.startswith("mine-") and second.startswith("mine-") and first != second
-
-
 def test_unknown_fields_reach_the_backend_untouched(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
     fields = {
         "temperature": 0.25,

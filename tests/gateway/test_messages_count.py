@@ -96,10 +96,11 @@ def test_sglang_is_told_the_effort_itself(backend: ScriptedBackend, start: Start
 
 
 def test_thoughts_count_as_the_family_has_them(scripted_gateway: RunningGateway, backend: ScriptedBackend) -> None:
-    block = ask(scripted_gateway).json()["content"][0]
-    messages = [*HI, {"role": "assistant", "content": [block]}, *HI]
+    models = ("plain", {"reasoning": "two and two"}), ("merged", {})
+    blocks = {model: ask(scripted_gateway, model=model).json()["content"][0] for model, _ in models}
     backend.script = tokenizer(200, b'{"count": 42}')
-    for model, sent in (("plain", {"reasoning": "two and two"}), ("merged", {})):
+    for model, sent in models:
+        messages = [*HI, {"role": "assistant", "content": [blocks[model]]}, *HI]
         counted(ask(scripted_gateway, COUNT, model=model, messages=messages))
         assert backend.last["messages"][1] == {"role": "assistant", "content": "", **sent}
 

@@ -160,6 +160,16 @@ def test_a_thought_of_another_model_is_left_out_and_told(
     assert backend.last["messages"][1] == {"role": "assistant", "content": "four"}
 
 
+def test_no_key_names_anothers_request_at_a_backend(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
+    """Engines mix up, or refuse, two running requests of one id; and the next client may choose the same."""
+    with plain_http.client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.key()}"}) as client:
+        for _ in range(2):
+            answer = client.post(CHAT, json={"model": "plain", "messages": HI}, headers={"x-request-id": "mine"})
+            assert answer.headers["x-request-id"] == "mine"
+    first, second = (request.headers["x-request-id"] for request in backend.requests[-2:])
+    assert first.startswith("mine-") and second.startswith("mine-") and first != second
+
+
 def test_users_of_the_same_name_are_not_the_same(gateway: KeyedGateway, tenants: tuple[Tenant, Tenant]) -> None:
     """What an experiment assigns, and what a record keeps of it, is a key's own."""
     for tenant in tenants:
