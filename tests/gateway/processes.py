@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
+from tests.gateway.stored import stored
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -77,10 +76,7 @@ class Process:
 
 def recorded(config: Path) -> list[str]:
     """Request ids of the rows; none while there is no table."""
-    with closing(sqlite3.connect(config.parent / "thinkgate.db")) as database:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchall():
-            return []
-        return [row[0] for row in database.execute("SELECT request_id FROM records")]
+    return [id for (id,) in stored(config.parent / "thinkgate.db", "request_id")]
 
 
 def children(pid: int) -> set[int]:

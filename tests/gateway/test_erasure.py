@@ -22,6 +22,7 @@ from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.processes import Process
 from tests.gateway.scripted import ScriptedBackend
+from tests.gateway.stored import stored
 from tests.gateway.test_check import run
 from tests.gateway.test_operators import CONFIG, OPERATOR
 from tests.gateway.test_tenancy import CHAT, RESPONSES, Tenant
@@ -49,15 +50,14 @@ def gone(gateway: KeyedGateway, key: str | None = None, user: str | None = None,
 
 
 def owners(path: Path) -> list[tuple[str | None, str | None]]:
-    with closing(sqlite3.connect(path)) as database:
-        return database.execute("SELECT key, user FROM records ORDER BY rowid").fetchall()
+    return stored(path, "key, user")
 
 
 def test_a_user_a_key_and_a_user_of_a_key(gateway: KeyedGateway) -> None:
     tenants = [Tenant(gateway, gateway.key()) for _ in range(2)]
     first, second = (key.id for key in gateway.keys.all())
     kept = {(index, user): speak(tenant, user) for index, tenant in enumerate(tenants) for user in ("Ann", "Bob")}
-    until(lambda: gateway.database.exists() and len(owners(gateway.database)) == 16)
+    until(lambda: len(owners(gateway.database)) == 16)
 
     def there(index: int, user: str) -> bool:
         return tenants[index].ask("GET", f"{RESPONSES}/{kept[index, user]}").status_code == 200
@@ -111,7 +111,7 @@ def test_by_command_and_on_the_operators_port(
             for _ in range(2):
                 assert client.post(RESPONSES, json={"model": "pub", "input": "hi", "user": "A B"}).status_code == 200
             database = tmp_path / "thinkgate.db"
-            until(lambda: database.exists() and len(owners(database)) == 2)
+            until(lambda: len(owners(database)) == 2)
             told = operator.delete(f"/keys/{made['id']}/data", params={"user": "A B", "anonymise": "true"}).json()
             assert told == {"id": made["id"], "records": 2, "responses": 2, "anonymised": True}
             assert operator.delete("/keys/no-such/data").status_code == 404

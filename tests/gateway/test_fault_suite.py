@@ -4,10 +4,9 @@ recorded, and that nothing is held afterwards."""
 from __future__ import annotations
 
 import random
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from tests.gateway.leaks import Held, held, settled, spoilt
 from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta, obedient, sse
+from tests.gateway.stored import stored
 from tests.patience import PATIENCE_S, until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low"}
@@ -351,5 +351,4 @@ def test_faults_in_every_order_and_nothing_is_held(suite: Suite, times: int) -> 
 
 def written(path: Path) -> set[str]:
     """The ids of the records."""
-    with closing(sqlite3.connect(path)) as database:
-        return {row[0] for row in database.execute("SELECT id FROM records")}
+    return {id for (id,) in stored(path, "id")}

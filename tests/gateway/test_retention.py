@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import sqlite3
 import stat
 import sys
 from contextlib import closing
@@ -17,6 +16,7 @@ from gateway.retention import Keep, Retention, size
 from gateway.types import Record
 from tests import plain_http
 from tests.gateway.processes import Process
+from tests.gateway.stored import stored
 from tests.patience import until
 
 NOW = 1_800_000_000.0
@@ -40,8 +40,7 @@ def trim(path: Path, keep: Keep) -> list[int]:
 
 
 def ids(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as database:
-        return [row[0] for row in database.execute("SELECT id FROM records ORDER BY rowid")]
+    return [id for (id,) in stored(path, "id")]
 
 
 def several(count: int, record: Record, prefix: str, step_s: float = 0.001) -> list[Record]:
