@@ -20,6 +20,7 @@ from tests.gateway.raw_prompts import raw
 from tests.gateway.response_bodies import sensible_response
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
+from tests.patience import PATIENCE_S
 
 # The fields in which an effort can be named: two of them may contradict each other.
 WAYS = sorted({name.partition(".")[0] for name in EFFORT_FIELDS})
@@ -50,7 +51,7 @@ def test_what_is_allowed_is_answered_as_described(
             # A model that is there, and one direction.
             case.query = {**(case.query or {}), "after_id": "split"}
             case.query.pop("before_id", None)
-        case.call_and_validate(base_url=gateway.url)
+        case.call_and_validate(base_url=gateway.url, timeout=PATIENCE_S)
 
     check()
 
@@ -65,7 +66,7 @@ def test_what_is_not_allowed_is_refused_as_described(
     @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def check(case: Case) -> None:
-        case.call_and_validate(base_url=gateway.url)
+        case.call_and_validate(base_url=gateway.url, timeout=PATIENCE_S)
 
     check()
 

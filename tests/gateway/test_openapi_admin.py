@@ -20,6 +20,7 @@ from gateway.serving.admin import create_admin_app, running
 from gateway.settings import Access, Server
 from tests import plain_http
 from tests.gateway.bounded import thorough, whole
+from tests.patience import PATIENCE_S
 
 KEY = "an operators' key of some length"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -51,7 +52,7 @@ def answered(operator: httpx.Client, operation: APIOperation, mode: GenerationMo
             case.body = whole(case.body)
         url = str(operator.base_url).rstrip("/")
         # It would take the key away only where it had put it in itself; see the last test.
-        case.call_and_validate(base_url=url, headers=HEADERS, excluded_checks=[ignored_auth])
+        case.call_and_validate(base_url=url, headers=HEADERS, timeout=PATIENCE_S, excluded_checks=[ignored_auth])
 
     check()
 
