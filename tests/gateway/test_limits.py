@@ -218,8 +218,10 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
         largest = settings.Server().max_body_bytes
         assert memory(pid, "VmHWM") - before < 3 * largest, "no more than the largest bodies and what is made of them"
         once = memory(pid, "VmRSS")
-        endless(url)
-        assert memory(pid, "VmRSS") - once < largest, "what has been refused is gone"
+        for _ in range(2):
+            endless(url)
+        # Were it kept, each time would add that much; one body's memory may not be given back yet.
+        assert memory(pid, "VmRSS") - once < 2 * largest, "what has been refused is gone"
         plain_http.post(f"{url}/v1/chat/completions", json=ASK).raise_for_status()
         assert gateway.stop() == 0
 
