@@ -85,7 +85,7 @@ def _compile(
         if family.on is not None:
             thinks = told.effort is None or told.effort.think
             thinking.check(call, family, thinks)
-            given = thinking.without_switches(given, family, notes)
+            given = thinking.without_switches(call, family, notes)
     messages, thoughts = history.send_back(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
     tell.write(told, family, body)

@@ -19,6 +19,7 @@ URL_KEYS = frozenset(
     {
         *("url", "uri", "image_url", "video_url", "audio_url", "file_url", "server_url", "input_image", "input_video"),
         *("image", "video", "audio", "image_path", "file_path", "path", "src", "source"),
+        *("images", "videos", "audios", "image_urls", "video_urls", "audio_urls"),
     }
 )
 # May be bare base64 too, which no path with a dot is.
@@ -42,7 +43,11 @@ def _parts(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What may name a URL, with where it is."""
     messages = body.get("messages")
     for index, message in enumerate(messages if type(messages) is list else ()):
-        content = message.get("content") if type(message) is dict else None
+        if type(message) is not dict:
+            continue
+        if not URL_KEYS.isdisjoint(message):
+            yield f"messages[{index}]", {name: message[name] for name in message if name in URL_KEYS}
+        content = message.get("content")
         if type(content) is dict:
             yield f"messages[{index}].content", content
         if type(content) is not list:
