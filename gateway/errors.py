@@ -218,6 +218,12 @@ class SignInRefused(BackendFailed):
         self.headers = {"x-should-retry": "false"}
 
 
+class AnswerTooLarge(BackendFailed):
+    """The gateway takes no more of it, though a backend has made it: whoever asked for it pays for it."""
+
+    may_have_run = True
+
+
 class BackendTimeout(BackendFailed):
     status = 504
     code = "backend_timeout"

@@ -8,12 +8,14 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
 from gateway.access.visitor import ANYBODY, NOTHING, Spent, Visitor
+from gateway.answers import unasked
 from gateway.answers.counted import count
-from gateway.answers.end_text import parted
+from gateway.answers.end_text import EndText, parted
 from gateway.answers.seen import Seen
 from gateway.answers.teller import Teller
 from gateway.answers.verdict import Checked, check
@@ -110,8 +112,7 @@ class Exchange:
         """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""
         self.upstream_id, self.kept = reply.own_id, reply.kept
         if self.bounded is not None and self.bounded.guarded and self.plan is not None:
-            marks = parted(self.plan.deployment.family.end_text) or parted(USUAL_END)
-            assert marks is not None, "the usual ones are marks"
+            marks = self._marks()
             self.seen.look_for(marks.start, marks.mark)
         if self.plan is not None and self._enforced() == "native":
             end = parted(self.plan.deployment.family.end_text)
@@ -124,6 +125,21 @@ class Exchange:
         guarded = self.bounded is not None and self.bounded.guarded and self.bounded.passed is None
         silent = plan is not None and plan.applied is not None and not plan.applied.think
         return MOST_UNASKED if guarded and silent else None
+
+    def cut(self, body: dict[str, Any]) -> bool:
+        """End a whole answer where a stream of it would have been; whether it had thought unasked for so long."""
+        most = self.most_unasked
+        if most is None or self.seen.thought_size <= most:
+            return False
+        unasked.cut(body, self._marks().start, most)
+        return True
+
+    def _marks(self) -> EndText:
+        """What a thought begins and ends with where it stands in a text."""
+        family = self.plan.deployment.family if self.plan is not None else None
+        marks = (parted(family.end_text) if family is not None else None) or parted(USUAL_END)
+        assert marks is not None, "the usual ones are marks"
+        return marks
 
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""
@@ -225,7 +241,7 @@ class Exchange:
         """Whether tokens may have been spent, also such as no backend told of."""
         if self.gate is None or self.sent is None:
             return False
-        late = self.error is not None and self.error.may_have_run and not call.stream
+        late = self.error is not None and self.error.may_have_run
         return self.error is None or late or self.seen.any or self.usage.completion_tokens is not None
 
     def _cost(self) -> float | None:

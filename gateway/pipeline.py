@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway import effort_router
 from gateway.abilities import Abilities
 from gateway.access.visitor import Visitor
+from gateway.answers.believed import correct
 from gateway.answers.charged import Charged, charge
-from gateway.answers.chat_answer import dumped, read_answer
+from gateway.answers.chat_answer import dumped, read_answer, read_usage
 from gateway.answers.chat_stream import ChatStream
 from gateway.backends.reply import Reply
 from gateway.catalogue import Catalogue, Model
@@ -131,7 +133,7 @@ class Pipeline:
             reply.close()
         body, exchange.usage, exchange.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
         assert exchange.teller is not None, "who reads a call brings its teller"
-        changed = _comes_by(call) and exchange.seen.whole(body)
+        changed = _comes_by(call) and self._looked_at(exchange, body)
         if exchange.wasted:
             changed = charge(body, exchange.wasted) or changed
         if changed:
@@ -139,6 +141,16 @@ class Pipeline:
         told = await exchange.teller.whole(body, raw)
         self.close(exchange)
         return Answer(told)
+
+    def _looked_at(self, exchange: Exchange, body: dict[str, Any]) -> bool:
+        """Take note of a whole answer; whether it had to be changed."""
+        changed = exchange.seen.whole(body)
+        usage = body.get("usage")
+        if isinstance(usage, dict) and correct(usage, exchange.seen):
+            exchange.usage, changed = read_usage(usage), True
+        if exchange.cut(body):
+            exchange.finish_reason, changed = "length", True
+        return changed
 
     async def _stream(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
         events = self._events(exchange, call, reply)
@@ -222,4 +234,4 @@ class Pipeline:
 
 def _comes_by(call: Call) -> bool:
     """Whether what comes by is written by the model: no vectors, and no prompt that comes back with its completion."""
-    return call.passed is None or (call.passed.holds == "choices" and not call.body.get("echo"))
+    return call.passed is None or (call.passed.holds == "choices" and not call.echoes)

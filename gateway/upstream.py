@@ -27,7 +27,7 @@ from gateway.backends.replicas import Replica, Replicas
 from gateway.backends.reply import Kept
 from gateway.backends.sign_in import SignIn
 from gateway.errors import (
-    BackendFailed,
+    AnswerTooLarge,
     BackendRefused,
     BackendTimeout,
     BackendUnreachable,
@@ -78,7 +78,7 @@ class Reply:
             while part := await content.readany():
                 size += len(part)
                 if size > limit:
-                    raise BackendFailed(f"The answer of the backend {self._deployment.name} is too large.")
+                    raise AnswerTooLarge(f"The answer of the backend {self._deployment.name} is too large.")
                 parts.append(part)
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()

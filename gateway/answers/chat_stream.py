@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
+from gateway.answers.believed import correct
 from gateway.answers.chat_answer import MOST_CHARACTERS, dumped, read_usage
 from gateway.answers.seen import Seen
 from gateway.answers.teller import Hearer
-from gateway.errors import BackendFailed, GatewayError, fields_of, told_by_backend
+from gateway.errors import AnswerTooLarge, BackendFailed, GatewayError, fields_of, told_by_backend
 from gateway.types import Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -51,7 +52,7 @@ class ChatStream:
             return b""
         events = self._read(self._complete(chunk))
         if len(self._rest) > self._max_event_bytes and not self.ended:
-            self.error = BackendFailed("The backend sent an event that is too large.")
+            self.error = AnswerTooLarge("The backend sent an event that is too large.")
             self._rest.clear()
         return events
 
@@ -128,13 +129,13 @@ class ChatStream:
                     self._choice(choice)
         usage = chunk.get("usage")
         if isinstance(usage, dict):
+            if self._seen is not None and correct(usage, self._seen):
+                event = b"data: " + dumped(chunk) + b"\n\n"
             self.usage = read_usage(usage)
-        told = self._hearer.event(chunk, event)
-        over = self._most is not None and self._seen is not None and self._seen.thought_size > self._most
-        if over and self.finish_reason is None:
+        if self._most is not None and self._seen is not None and self._seen.thought_size > self._most:
             self._most = None
-            told += self._cut(chunk)
-        return told
+            return self._cut(chunk)
+        return self._hearer.event(chunk, event)
 
     def _cut(self, last: dict[str, Any]) -> bytes:
         """End the answer here, as if its limit were reached: nothing of what follows is wanted."""
@@ -155,7 +156,7 @@ class ChatStream:
         seen = self._seen
         if seen is not None:
             if isinstance(delta, dict):
-                seen.delta(delta)
+                seen.delta(delta, choice.get("index", 0))
             else:
                 seen.text(choice.get("text"))
             seen.tokens(choice)

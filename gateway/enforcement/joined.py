@@ -12,7 +12,7 @@ from gateway.answers.chat_stream import ChatStream
 from gateway.answers.teller import Hearer
 from gateway.backends.reply import Kept
 from gateway.enforcement.whole import Whole
-from gateway.errors import BackendFailed
+from gateway.errors import AnswerTooLarge
 from gateway.types import Deployment, Plan
 from gateway.upstream import Reply
 
@@ -32,7 +32,7 @@ async def joined(stream: AsyncGenerator[bytes], deployment: Deployment) -> bytes
         async for chunk in chunks:
             size += len(chunk)
             if size > deployment.max_answer_bytes:
-                raise BackendFailed(f"The answer of the backend {deployment.name} is too large.")
+                raise AnswerTooLarge(f"The answer of the backend {deployment.name} is too large.")
             heard.feed(chunk)
     heard.finish()
     return dumped(whole.body())
