@@ -151,6 +151,7 @@ class QuotaExceeded(GatewayError):
     def __init__(self, kind: str, code: str, message: str, wait_s: float) -> None:
         super().__init__(message, code=code)
         self.type = kind
+        self.wait_s = wait_s
         self.headers = _come_back(wait_s)
 
 

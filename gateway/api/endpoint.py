@@ -11,7 +11,7 @@ from gateway.answers.chat_answer import MOST_CHARACTERS
 from gateway.api import checks, json_object, stops, wire
 from gateway.api.dialect import Asked, Dialect
 from gateway.api.off_loop import OffLoop
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, QuotaExceeded
 from gateway.exchange import Exchange
 from gateway.pipeline import Pipeline
 from gateway.settings import Server
@@ -35,7 +35,7 @@ class Endpoint:
             visitor = self._door.enter(headers)
         except GatewayError as error:
             id = wire.given_id(headers) or self._pipeline.ids.for_client()
-            await self._send_error(send, error, id, {"x-request-id": id})
+            await self._send_error(scope, send, error, id, {"x-request-id": id})
             return
         exchange = self._pipeline.begin(self._dialect.name, wire.given_id(headers), visitor)
         task = asyncio.current_task()
@@ -51,7 +51,7 @@ class Endpoint:
             elif not exchange.closed:  # the server stops, and has waited long enough
                 stopping = self._pipeline.fail(exchange, error)
                 if not exchange.answering:
-                    await self._send_error(send, stopping, exchange.request_id, exchange.headers())
+                    await self._send_error(scope, send, stopping, exchange.request_id, exchange.headers())
 
     async def _answer(
         self,
@@ -81,7 +81,7 @@ class Endpoint:
             raise
         except Exception as error:
             seen = self._pipeline.fail(exchange, error)
-            await self._send_error(send, seen, exchange.request_id, exchange.headers())
+            await self._send_error(scope, send, seen, exchange.request_id, exchange.headers())
 
     async def _body(
         self, scope: wire.Scope, receive: wire.Receive, exchange: Exchange, task: asyncio.Task[Any]
@@ -93,6 +93,13 @@ class Endpoint:
         read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 
-    async def _send_error(self, send: wire.Send, error: GatewayError, request_id: str, headers: Headers) -> None:
+    async def _send_error(
+        self, scope: wire.Scope, send: wire.Send, error: GatewayError, request_id: str, headers: Headers
+    ) -> None:
         body = self._dialect.error(error, request_id)
-        await wire.send_json(send, error.status, body, self._dialect.headers({**headers, **error.headers}))
+        told = self._dialect.headers({**headers, **error.headers})
+        # Who is to come back in an hour needs no place until then.
+        wait_s = error.wait_s if isinstance(error, QuotaExceeded) else 0.0
+        if wait_s > self._limits.keepalive_s and scope["http_version"] < "2":
+            told = {**told, "connection": "close"}
+        await wire.send_json(send, error.status, body, told)
