@@ -119,6 +119,15 @@ def test_fields_in_other_guises_are_refused(senders: Senders) -> None:
         for url in ("file:///etc/passwd", "http://169.254.169.254/", "/etc/passwd"):
             message = {**ASK, name: url if name.endswith(("url", "path")) else [url]}
             sender.refused(CHAT, {"messages": [message]}, 400, media.CODE)
+    url = "http://169.254.169.254/"
+    for part in (
+        {"type": "image_url", "image_url": {"Url": url}}, {"type": "image_url", "image_url": {"url ": url}},
+        {"type": "IMAGE_URL", "Image_Url": {"URL": url}}, {"type": "image", "image": {"href": url}},
+        {"type": "image_url", "image_url": {"link": "file:/etc/passwd"}}, {"type": "x", "y": [{"z": {"w": " " + url}}]},
+        {"type": "file", "file": {"filename": url, "file_data": "data:,x"}},
+    ):  # fmt: skip
+        sender.refused(CHAT, with_part(**part), 400, media.CODE)
+    assert sender.post(CHAT, with_part(type="text", text=url, cache_control={"type": "ephemeral"})).status_code == 200
     assert sender.post(CHAT, asked(stop="100", min_tokens="5", user="X", metadata={"Model": "x"})).status_code == 200
 
 
