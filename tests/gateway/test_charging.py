@@ -14,8 +14,10 @@ import pytest
 
 from gateway.access.counts import Counts
 from gateway.access.secret import key_id
+from gateway.answers.chat_answer import read_usage
 from gateway.answers.seen import Seen
 from gateway.answers.tally import Tally
+from gateway.types import Usage
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.late import late
@@ -372,3 +374,9 @@ def test_an_echoed_prompt_hides_nothing_and_too_much_is_charged(tmp_path: Path, 
             with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
                 next(answer.iter_bytes())
             assert settled(gateway, secret).all_completion == 5000, path
+
+
+def test_counts_that_cannot_be_are_none() -> None:
+    """Else a thousand of them would be more than a counter holds."""
+    for count, read in ((2**31 - 1, 2**31 - 1), (2**31, None), (2**63, None), (-1, None), (1.5, None), (True, None)):
+        assert read_usage({"prompt_tokens": count, "completion_tokens": count}) == Usage(read, read)
