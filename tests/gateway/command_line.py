@@ -1,4 +1,4 @@
-"""The `thinkgate` command in this process: what it says and how it ends, without a second for a new Python each time."""
+"""The `thinkgate` command in this process: what it says and how it ends, without a new Python each time."""
 
 from __future__ import annotations
 
