@@ -199,6 +199,7 @@ class Pipeline:
         exchange.error, exchange.status = seen, seen.status
         log_failure(exchange, error)
         self.close(exchange)
+        _forget_frames(error)
         return seen
 
     def hang_up(self, exchange: Exchange) -> None:
@@ -235,3 +236,12 @@ class Pipeline:
 def _comes_by(call: Call) -> bool:
     """Whether what comes by is written by the model: no vectors, and no prompt that comes back with its completion."""
     return call.passed is None or (call.passed.holds == "choices" and not call.echoes)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """What is in the frames that an error came through, such as a large body, is not to wait for the garbage collector:
+    the exchange has the error, and the frames have the exchange.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from gateway import large_json
 from gateway.backends import faults
 from gateway.backends.alarm import Alarm
 from gateway.backends.connector import KEEPALIVE_S, REUSED, Connector
@@ -167,7 +167,8 @@ class Upstream:
 
     async def _post(self, plan: Plan, call: Call, alarm: Alarm, path: str) -> Reply:
         route = self._routes[plan.deployment.name]
-        data = orjson.dumps(plan.body)
+        small = call.size < LARGE_BODY
+        data = orjson.dumps(plan.body) if small else await asyncio.to_thread(large_json.dumps, plan.body)
         several = len(route.replicas.all) > 1
         conversation = _conversation(call) if several else ""
         client = route.client_of(call) if several else call.key
@@ -235,7 +236,7 @@ class Upstream:
         assert self._session is not None, "open() comes first"
         return await self._session.post(
             url,
-            data=data if len(data) < LARGE_BODY else io.BytesIO(data),
+            data=_payload(data),
             headers={**route.headers, **headers},
             timeout=route.timeout,
             allow_redirects=False,
@@ -263,12 +264,12 @@ class Upstream:
         It tells nothing to the circuit breaker. BackendFailed: there is no answer in time, or a very large one.
         """
         assert self._session is not None, "open() comes first"
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else large_json.dumps(body)
         try:
             async with self._session.request(
                 "GET" if data is None else "POST",
                 URL(url),
-                data=data,
+                data=None if data is None else _payload(data),
                 headers=self._routes[deployment.name].headers,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.connect_timeout_s),
                 allow_redirects=False,
@@ -350,6 +351,10 @@ class _Turn:
         if not self._ended:
             self._ended = True
             self._replica.ended(self._tokens, self._probe)
+
+
+def _payload(data: bytes) -> bytes | large_json.InPieces:
+    return data if len(data) < LARGE_BODY else large_json.InPieces(data)
 
 
 def root(url: str) -> str:

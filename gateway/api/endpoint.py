@@ -73,6 +73,7 @@ class Endpoint:
             id = exchange.request_id
             asked = Asked(body, size, headers, id, visitor, self._off_loop, exchange.backend_id)
             exchange.call = call = await self._dialect.read(asked)
+            del asked, body  # what was read is in the call
             exchange.teller = self._dialect.teller(exchange)
             answer = await self._pipeline.answer(exchange, call)
             exchange.answering = True

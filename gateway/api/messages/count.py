@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from gateway import large_json
 from gateway.access.door import Door
 from gateway.access.visitor import ANYBODY, Visitor
 from gateway.api import checks, json_object, stops, wire
@@ -92,19 +93,24 @@ class CountTokens:
     async def _count(
         self, scope: wire.Scope, receive: wire.Receive, headers: Headers, id: str, visitor: Visitor
     ) -> tuple[int, str]:
-        raw = await wire.read_body(scope, receive, self._limits.max_body_bytes, visitor.arrived)
-        read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
-        body = await self._off_loop.run(len(raw), read)
+        body, size = await self._body(scope, receive, visitor)
         visitor.check_model(checks.text(body, "model"))
         stops.check(body, self._limits)
-        asked = Asked(body, len(raw), headers, id, visitor)
+        asked = Asked(body, size, headers, id, visitor)
         ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
-        call = await self._off_loop.run(asked.size, ask)
+        call = await self._off_loop.run(size, ask)
+        del asked, ask, body  # what was read is in the call
         plan = self._plan(call, visitor.key)
         exact = await self._exact(plan)
         if exact is not None:
             return exact, EXACT
-        return await self._off_loop.run(asked.size, partial(_estimate, plan.body)), ESTIMATE
+        return await self._off_loop.run(size, partial(_estimate, plan.body)), ESTIMATE
+
+    async def _body(self, scope: wire.Scope, receive: wire.Receive, visitor: Visitor) -> tuple[dict[str, Any], int]:
+        """The body, and how many bytes it had: these are let go of."""
+        raw = await wire.read_body(scope, receive, self._limits.max_body_bytes, visitor.arrived)
+        read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
+        return await self._off_loop.run(len(raw), read), len(raw)
 
     def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
@@ -164,8 +170,8 @@ def _estimate(body: dict[str, Any]) -> int:
         if part.get("type") == "image_url":
             images += 1
         else:
-            size += len(orjson.dumps(part))
-    size += len(orjson.dumps(body["tools"])) if "tools" in body else 0
+            size += large_json.size(part)
+    size += large_json.size(body["tools"]) if "tools" in body else 0
     return max(size // BYTES_PER_TOKEN, 1) + images * IMAGE_TOKENS
 
 

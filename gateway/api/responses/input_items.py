@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import orjson
-
+from gateway import large_json
 from gateway.api import checks
 from gateway.api.left_out import LeftOut
 from gateway.api.responses.errors import UnknownItem, Unsupported
@@ -36,7 +35,7 @@ def references(given: Any) -> set[str]:
 def referred_bytes(given: Any, known: Mapping[str, Item]) -> int:
     """How long the items are that others stand for, each as often as it is named."""
     names = [item["id"] for item in given if isinstance(item, dict) and _is_reference(item) and _names(item, known)]
-    return sum(len(orjson.dumps(known[id])) * count for id, count in Counter(names).items())
+    return sum(large_json.size(known[id]) * count for id, count in Counter(names).items())
 
 
 def read_items(

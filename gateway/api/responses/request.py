@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from gateway import large_json
 from gateway.api import wire
 from gateway.api.chat import is_batch, unit_of, user_of
 from gateway.api.dialect import Asked
@@ -45,7 +46,7 @@ async def read_call(
 
     def read() -> ResponsesCall:
         given = body.any("input")
-        more = len(orjson.dumps(earlier)) if earlier else 0
+        more = _size(earlier, sum(turn.bytes for turn in before)) if earlier else 0
         if known and isinstance(given, list):
             more += referred_bytes(given, known)
             store.check_length(more, "input")
@@ -57,6 +58,11 @@ async def read_call(
         return _call(asked, model, told, wanted, asked.size + more, left_out.note())
 
     return await asked.off_loop.run(asked.size if len(known) < MANY_ITEMS else LARGE, read)
+
+
+def _size(items: list[Item], about: int) -> int:
+    """How many bytes they are as JSON; `about` as many, or fewer."""
+    return len(orjson.dumps(items)) if about < LARGE else large_json.size(items)
 
 
 async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:
