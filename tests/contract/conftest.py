@@ -1,7 +1,8 @@
 """Both engines, started once: the embedded one from the product, and a real vLLM for each model that tests need of it.
 
-vLLM needs half a minute to start, and costs some of a processor for as long as it waits: the tests that need it run
-last, and it starts a while before them.
+vLLM needs half a minute of processor time to start, and some of a processor for as long as it waits: the tests that
+need it run last, and it starts a while before them. `make test` asks the merged model of it alone; what needs the split
+pair or all three models on it is long.
 THINKGATE_TEST_VLLM names vLLMs that are running already and serve the same weights, as `tiny=http://...` with spaces
 between them.
 """
@@ -43,6 +44,12 @@ def _needs_vllm(item: pytest.Item, model: str) -> bool:
     chosen, own = FIXTURES[model]
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return "vllm" in (parameters.get(chosen), parameters.get(TRIO)) or own in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if any(_needs_vllm(item, model) for model in FIXTURES if model != MODEL):
+        item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(trylast=True)
