@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from gateway import logs
 from gateway.commands.families import families
 from gateway.commands.keys import keys
 from gateway.commands.lines import say
 from gateway.commands.records import records
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
+from gateway.observability import logs
 from router_model import extras
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -26,11 +26,11 @@ FORCE = click.option("--force", is_flag=True, help="Replace what is there.")
 
 def _free(out: Path, force: bool) -> None:
     """ConfigError: an artifact is there, and is not to be replaced. OSError: none can be written there."""
-    from router_model import output
+    from router_model.data import output_files
 
     if (out / "artifact.json").exists() and not force:
         raise ConfigError([f"--out: {out} holds a router already: name another folder, or replace it with --force"])
-    output.can_put(out / "artifact.json", folders=True)
+    output_files.can_put(out / "artifact.json", folders=True)
 
 
 class _Commands(click.Group):
@@ -77,13 +77,16 @@ def main() -> None:
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
     """Run the gateway."""
-    from gateway import settings
-    from gateway.serving import serve as server
+    from gateway.config import settings
+    from gateway.serving import run as server
 
     if config is None:
-        defaults = settings.Server()
+        defaults = settings.ServerSettings()
         server.serve_embedded(
-            records or settings.Records().path, host or defaults.host, defaults.port if port is None else port, workers
+            records or settings.RecordSettings().path,
+            host or defaults.host,
+            defaults.port if port is None else port,
+            workers,
         )
         return
     path = config
@@ -96,19 +99,20 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 @click.option("--probe", is_flag=True, help="Also ask the deployments if they do what their families say.")
 def check(config: Path, sources: bool, probe: bool) -> None:
     """Validate a configuration and say what each model, effort and family will do."""
-    from gateway import build, settings
-    from gateway.backends.pace import paces
+    from gateway import assembly
+    from gateway.backends.latency import latency_models_of
     from gateway.commands import check as checker
+    from gateway.config import settings
 
     chosen = settings.load(config)
     say("\n".join(list(checker.explain(chosen, sources))))
     if not probe:
         return
-    from gateway.discovery import told
+    from gateway.backends.discovery import report
 
-    deployments = build.deployments(chosen)
-    models = build.catalogue(chosen, deployments, paces(deployments.values()))
-    lines, failed = told.probe(deployments.values(), [arm for model in models for arm in model.arms])
+    deployments = assembly.deployments(chosen)
+    models = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values()))
+    lines, failed = report.probe(deployments.values(), [arm for model in models for arm in model.arms])
     say("\n".join(["", *lines]))
     sys.exit(failed)
 
@@ -137,8 +141,8 @@ def engine(
     stop_with_parent: bool,
 ) -> None:
     """Run the embedded backend alone, in vLLM's dialect."""
-    from gateway.commands import engine_process
     from gateway.embedded import server
+    from gateway.serving import engine_process
 
     if stop_with_parent:
         engine_process.stop_with_parent()
@@ -159,7 +163,7 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
     """
     extras.need("learn")
     from gateway.commands import collect as collector
-    from gateway.commands.engine_process import EngineProcess
+    from gateway.serving.engine_process import EngineProcess
 
     if config is not None:
         if weights is not None:
@@ -195,7 +199,7 @@ def train(
 ) -> None:
     """Train a router artifact on outcome tables."""
     extras.need("learn")
-    from router_model.outcomes import OutcomeError
+    from router_model.data.outcomes import OutcomeError
     from router_model.training import recipes
     from router_model.training import train as trainer
 
@@ -236,9 +240,9 @@ def evaluate(
 ) -> None:
     """Judge a router on outcome tables, or one trained on the rest of them, against the mandatory baselines."""
     extras.need("learn")
-    from router_model.artifact import ArtifactError
+    from router_model.data.outcomes import OutcomeError
     from router_model.evaluation import evaluate as evaluator
-    from router_model.outcomes import OutcomeError
+    from router_model.model.artifact import ArtifactError
 
     try:
         evaluator.run(
@@ -299,11 +303,11 @@ def calibrate(
     More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
     """
     extras.need("learn")
-    from router_model import output
     from router_model.adapting import calibrate as calibrator
     from router_model.adapting import choosing, learning_curve
-    from router_model.artifact import ArtifactError
-    from router_model.outcomes import OutcomeError
+    from router_model.data import output_files
+    from router_model.data.outcomes import OutcomeError
+    from router_model.model.artifact import ArtifactError
 
     faults = _calibrate_faults(data, out, curve, json_file, choose, tasks)
     if faults:
@@ -311,7 +315,7 @@ def calibrate(
     if choose is None and out is not None:
         _free(out, force)
     if json_file is not None:
-        output.can_put(json_file)
+        output_files.can_put(json_file)
     try:
         if choose is not None and tasks is not None and out is not None:
             choosing.run(router, tasks, choose, out, collected=data, say=say)

@@ -7,25 +7,32 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from gateway import effort_router
-from gateway.abilities import Abilities
-from gateway.access.visitor import Visitor
-from gateway.answers.charged import Charged, charge
-from gateway.answers.chat_answer import dumped, read_answer
-from gateway.answers.chat_stream import ChatStream
+from gateway.auth.principal import Principal
+from gateway.backends.capabilities import Capabilities
+from gateway.backends.chat_answer import dumped, read_answer
 from gateway.backends.reply import Reply
-from gateway.catalogue import Catalogue, Model
-from gateway.dispatch import Dispatch
-from gateway.errors import GatewayError, InternalError, ShuttingDown
-from gateway.exchange import Exchange, Ids, log_failure
-from gateway.experiments import assignment
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.errors import GatewayError, InternalError, ShuttingDown
+from gateway.core.forecast import Forecast
+from gateway.core.load import IDLE, Load, Pressure
+from gateway.core.plan import Plan
+from gateway.core.probe import Probe
+from gateway.core.unit import among_keys, unit_hash
+from gateway.execution.context import Ids, RequestContext, log_failure
+from gateway.execution.dispatch import Dispatch
+from gateway.execution.probe.prober import Prober, second
+from gateway.execution.streaming.chat_stream import ChatStream
+from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_usage
 from gateway.families.compiler import compile_plan
-from gateway.families.passing import pass_on
-from gateway.metrics import Metrics
-from gateway.probes.prober import Prober, second
-from gateway.records import Records
-from gateway.refusals import Refusals
-from gateway.types import IDLE, Arm, Call, Deployment, Forecast, Load, Plan, Pressure, Probe
+from gateway.families.passthrough import pass_on
+from gateway.observability.metrics import Metrics
+from gateway.routing import effort_router
+from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.experiments import assignment
+from gateway.storage.records import Records
+from gateway.storage.refusals import Refusals
 
 HUNG_UP = 499
 
@@ -45,179 +52,181 @@ class Pipeline:
     records: Records
     metrics: Metrics
     router_deadline_s: float
-    abilities: Abilities
+    capabilities: Capabilities
     prober: Prober
     ids: Ids
     refusals: Refusals = field(default_factory=Refusals)
 
-    def begin(self, dialect: str, given_id: str | None, visitor: Visitor) -> Exchange:
+    def begin(self, dialect: str, given_id: str | None, principal: Principal) -> RequestContext:
         """Every exchange that begins must end in `close`, `fail` or `hang_up`: that is its one record.
 
         `given_id` is the client's own id for the request.
         """
         self.metrics.began()
         id = self.ids.new()
-        return Exchange(id, given_id or f"req-{id}", dialect, visitor)
+        return RequestContext(id, given_id or f"req-{id}", dialect, principal)
 
-    async def answer(self, exchange: Exchange, call: Call) -> Answer:
+    async def answer(self, context: RequestContext, call: Call) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
         model = self.catalogue.find(call.model)
-        exchange.level_of = model.level_of
-        unit = assignment.among_keys(call.unit, exchange.visitor.key)
-        exchange.arm = arm = assignment.assign(unit, model.name, model.arms)
-        exchange.unit = assignment.unit_hash(unit)
+        context.level_of = model.level_of
+        unit = among_keys(call.unit, context.principal.key)
+        context.arm = arm = assignment.assign(unit, model.name, model.arms)
+        context.unit = unit_hash(unit)
         if call.user:
-            exchange.user = assignment.unit_hash(assignment.among_keys(call.user, exchange.visitor.key))
+            context.user = unit_hash(among_keys(call.user, context.principal.key))
         if call.passed is not None:
-            self._pass_on(exchange, call, model, arm)
+            self._pass_on(context, call, model, arm)
         else:
-            await self._think_over(exchange, call, model, arm)
-        reply = await self._ask_first(exchange, call, model, arm)
+            await self._think_over(context, call, model, arm)
+        reply = await self._ask_first(context, call, model, arm)
         if reply is None:
-            assert exchange.plan is not None, "it was decided"
+            assert context.plan is not None, "it was decided"
             # As it is bounded: who stands in may do no more for the key.
-            bounded = exchange.bounded or call
-            sent = bounded if exchange.probed is None else second(bounded)
-            reply = await self.dispatch.send(exchange, sent, exchange.plan, model.terms)
-        exchange.answered_by(reply)
-        return await (self._stream if call.stream else self._plain)(exchange, call, reply)
+            bounded = context.bounded or call
+            sent = bounded if context.probe_result is None else second(bounded)
+            reply = await self.dispatch.send(context, sent, context.plan, model.terms)
+        context.answered_by(reply)
+        return await (self._stream if call.stream else self._plain)(context, call, reply)
 
-    async def _think_over(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> None:
+    async def _think_over(self, context: RequestContext, call: Call, model: PublicModel, arm: Arm) -> None:
         begun = time.perf_counter()
-        exchange.router = model.router.version
+        context.router = model.router.version
         wanted = model.policy.wants_forecast(call)
         forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
         if forecast is not None and forecast.worth_asking and not self.prober.possible(call, arm, model.terms):
             forecast = forecast.unasked()
-        self._decide(exchange, call, model, arm, forecast)
-        exchange.decision_s = time.perf_counter() - begun
+        self._decide(context, call, model, arm, forecast)
+        context.decision_s = time.perf_counter() - begun
 
-    async def _ask_first(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> Reply | None:
+    async def _ask_first(self, context: RequestContext, call: Call, model: PublicModel, arm: Arm) -> Reply | None:
         """The reply to a probe, where one was decided on and it convinces; if it does not, thinking is decided on."""
-        before = exchange.decision.forecast if exchange.decision and exchange.decision.asks else None
+        before = context.decision.forecast if context.decision and context.decision.probe_options else None
         if before is None:
             return None
 
         def decide(probe: Probe | None) -> Plan:
             begun = time.perf_counter()
             forecast = effort_router.reconsider(model.router, call, arm, before, probe)
-            plan = self._decide(exchange, call, model, arm, forecast)
-            exchange.decision_s = (exchange.decision_s or 0.0) + time.perf_counter() - begun
+            plan = self._decide(context, call, model, arm, forecast)
+            context.decision_s = (context.decision_s or 0.0) + time.perf_counter() - begun
             return plan
 
-        return await self.prober.ask(exchange, call, decide)
+        return await self.prober.ask(context, call, decide)
 
-    def _pass_on(self, exchange: Exchange, call: Call, model: Model, arm: Arm) -> None:
+    def _pass_on(self, context: RequestContext, call: Call, model: PublicModel, arm: Arm) -> None:
         """Nothing is decided, yet it is bounded and paid for."""
-        exchange.bounded = bounded = exchange.visitor.bound(call, model.levels, arm)
+        context.bounded = bounded = context.principal.bound(call, model.levels, arm)
         plan = pass_on(bounded, arm)
-        exchange.visitor.take(bounded, plan)
-        exchange.plan = plan
+        context.principal.take(bounded, plan)
+        context.plan = plan
 
-    def _decide(self, exchange: Exchange, call: Call, model: Model, arm: Arm, forecast: Forecast | None) -> Plan:
+    def _decide(
+        self, context: RequestContext, call: Call, model: PublicModel, arm: Arm, forecast: Forecast | None
+    ) -> Plan:
         """What to send, within what the visitor may and still has: that is set aside before anything is sent."""
         while True:
-            exchange.bounded = bounded = exchange.visitor.bound(call, model.levels, arm)
-            exchange.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
-            plan = compile_plan(bounded, decision.effort, arm, model.terms, forecast, self.abilities.enforcement)
-            if exchange.visitor.take(bounded, plan):
-                exchange.plan = plan
+            context.bounded = bounded = context.principal.bound(call, model.levels, arm)
+            context.decision = decision = model.policy.decide(bounded, forecast, self._load(arm))
+            plan = compile_plan(bounded, decision.effort, arm, model.terms, forecast, self.capabilities.enforcement)
+            if context.principal.take(bounded, plan):
+                context.plan = plan
                 return plan
 
-    async def _plain(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
+    async def _plain(self, context: RequestContext, call: Call, reply: Reply) -> Answer:
         try:
             raw = await reply.read()
         finally:
             reply.close()
-        body, exchange.usage, exchange.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
-        assert exchange.teller is not None, "who reads a call brings its teller"
-        changed = _comes_by(call) and exchange.seen.whole(body)
-        if exchange.wasted:
-            changed = charge(body, exchange.wasted) or changed
+        body, context.usage, context.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
+        assert context.encoder is not None, "who reads a call brings its encoder"
+        changed = _comes_by(call) and context.seen.whole(body)
+        if context.discarded_tokens:
+            changed = add_probe_usage(body, context.discarded_tokens) or changed
         if changed:
             raw = dumped(body)
-        told = await exchange.teller.whole(body, raw)
-        self.close(exchange)
+        told = await context.encoder.whole(body, raw)
+        self.close(context)
         return Answer(told)
 
-    async def _stream(self, exchange: Exchange, call: Call, reply: Reply) -> Answer:
-        events = self._events(exchange, call, reply)
+    async def _stream(self, context: RequestContext, call: Call, reply: Reply) -> Answer:
+        events = self._events(context, call, reply)
         return Answer(await anext(events), events)
 
-    async def _events(self, exchange: Exchange, call: Call, reply: Reply) -> AsyncGenerator[bytes]:
+    async def _events(self, context: RequestContext, call: Call, reply: Reply) -> AsyncGenerator[bytes]:
         """The stream as the client sees it. An error before the first event is raised, a later one is told in it."""
-        teller, plan = exchange.teller, exchange.plan
-        assert teller is not None and plan is not None, "both are there before there is a reply"
-        hearer = Charged(teller, exchange.wasted) if exchange.wasted else teller
-        seen = exchange.seen if _comes_by(call) else None
-        stream = ChatStream(hearer, plan.deployment.max_event_bytes, seen, exchange.most_unasked, call.choices)
+        encoder, plan = context.encoder, context.plan
+        assert encoder is not None and plan is not None, "both are there before there is a reply"
+        sink = WithProbeUsage(encoder, context.discarded_tokens) if context.discarded_tokens else encoder
+        seen = context.seen if _comes_by(call) else None
+        stream = ChatStream(sink, plan.deployment.max_event_bytes, seen, context.most_unasked, call.choices)
         chunks = reply.chunks()
         begun = False
         try:
             async for chunk in chunks:
                 events = stream.feed(chunk)
-                if exchange.first_token is None and stream.saw_token:
-                    exchange.first_token = time.perf_counter()
+                if context.first_token is None and stream.saw_token:
+                    context.first_token = time.perf_counter()
                 if events:
                     begun = True
                     yield events
                 if stream.ended:
                     break
             stream.finish()
-            exchange.usage, exchange.finish_reason = stream.usage, stream.finish_reason
-            end = await teller.end()
-            self.close(exchange)
+            context.usage, context.finish_reason = stream.usage, stream.finish_reason
+            end = await encoder.end()
+            self.close(context)
             yield end
             await reply.drain(chunks)
         except (Exception, asyncio.CancelledError) as error:
-            exchange.usage = stream.usage
-            if not begun or exchange.client_gone:
+            context.usage = stream.usage
+            if not begun or context.client_gone:
                 raise
-            yield teller.broken(self.fail(exchange, error))
+            yield encoder.broken(self.fail(context, error))
         finally:
-            if not exchange.closed:  # the client left while something was on its way to it
-                exchange.usage = stream.usage
+            if not context.closed:  # the client left while something was on its way to it
+                context.usage = stream.usage
             reply.close()
 
-    def fail(self, exchange: Exchange, error: Exception | asyncio.CancelledError) -> GatewayError:
+    def fail(self, context: RequestContext, error: Exception | asyncio.CancelledError) -> GatewayError:
         """End an exchange with an error; returns the one that the client may see."""
         if isinstance(error, asyncio.CancelledError):
             error = ShuttingDown()
         seen = error if isinstance(error, GatewayError) else InternalError()
-        exchange.error, exchange.status = seen, seen.status
-        log_failure(exchange, error)
-        self.close(exchange)
+        context.error, context.status = seen, seen.status
+        log_failure(context, error)
+        self.close(context)
         return seen
 
-    def hang_up(self, exchange: Exchange) -> None:
+    def hang_up(self, context: RequestContext) -> None:
         """End an exchange whose client has gone; one that was complete already stays so."""
-        if not exchange.closed:
-            exchange.client_gone, exchange.status = True, HUNG_UP
-            self.close(exchange)
+        if not context.closed:
+            context.client_gone, context.status = True, HUNG_UP
+            self.close(context)
 
-    def close(self, exchange: Exchange) -> None:
+    def close(self, context: RequestContext) -> None:
         """Write the one record; called before the last byte goes to the client, and never twice to any effect."""
-        if exchange.closed:
+        if context.closed:
             return
-        exchange.closed = True
-        exchange.settle()
-        record = exchange.record()
+        context.closed = True
+        context.settle()
+        record = context.record()
         if self.refusals.kept(record):
             self.records.write(record)
         self.metrics.finished(record)
-        if record.deployment is not None and record.verdict is not None and not exchange.kept_here:
-            self.abilities.answered(record.deployment, record.exceeded or 0)
+        if record.deployment is not None and record.verdict is not None and not context.kept_here:
+            self.capabilities.answered(record.deployment, record.exceeded or 0)
         if self.records.lost:
             self.metrics.lost.set(self.records.lost)
-        exchange.leave(exchange.measured())
-        exchange.teller = None  # the two know each other: neither is to wait for the garbage collector
+        context.leave(context.measured())
+        context.encoder = None  # breaks the reference cycle between the two
 
     def _load(self, arm: Arm) -> Load:
         none = self._pressure(arm.none)
         return Load(none, none if arm.think is arm.none else self._pressure(arm.think))
 
     def _pressure(self, deployment: Deployment | None) -> Pressure:
-        return IDLE if deployment is None else self.dispatch.gates[deployment.name].pressure()
+        return IDLE if deployment is None else self.dispatch.admission[deployment.name].pressure()
 
 
 def _comes_by(call: Call) -> bool:

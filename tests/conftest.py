@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.commands.engine_process import EngineProcess
+from gateway.serving.engine_process import EngineProcess
 
 
 def pytest_configure() -> None:

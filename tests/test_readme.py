@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.app import make_parts
-from gateway.defaults import embedded_settings
+from gateway.config.defaults import embedded_settings
 from tests.gateway.running import RunningGateway
 
 ROOT = Path(__file__).resolve().parent.parent

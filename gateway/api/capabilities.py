@@ -10,12 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway import efforts
-from gateway.catalogue import Model
-from gateway.errors import InvalidRequest
-from gateway.families import refusal
+from gateway.core import efforts
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import UNLIMITED, Effort
+from gateway.core.errors import InvalidRequest
+from gateway.core.load import Load
+from gateway.core.plan import Enforcement
+from gateway.families import validation
 from gateway.families.compiler import Enforce
-from gateway.types import UNLIMITED, Arm, Call, Deployment, Effort, Enforcement, Load
+from gateway.routing.catalogue import PublicModel
 
 Json = dict[str, Any]
 # Those that Anthropic's clients know; weakest first.
@@ -23,7 +28,7 @@ _ANTHROPICS = ("low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class ModelCapabilities:
     """`levels` are those that are kept, weakest first; `budgets`: whether a number of tokens is; `default` is the level
     without one, None where that differs from request to request; `thinks` whether it may think then.
     """
@@ -44,7 +49,7 @@ class Capabilities:
         return self.thinks or self.budgets or any(level != "none" for level in self.levels)
 
 
-def of(model: Model, ceiling: Effort | None, enforce: Enforce) -> Capabilities:
+def of(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> ModelCapabilities:
     """`ceiling` is the most that the visitor may name, if there is a most."""
 
     def keeps(word: str, effort: Effort) -> bool:
@@ -56,7 +61,7 @@ def of(model: Model, ceiling: Effort | None, enforce: Enforce) -> Capabilities:
     decision = model.policy.decide(Call("", "chat", model.name, {}, ceiling=ceiling), None, Load())
     default = model.level_of(decision.effort) if decision.reason == "policy" else None
     offered = [decision.effort] if default else [effort for arm in model.arms for effort in arm.efforts]
-    return Capabilities(
+    return ModelCapabilities(
         levels=tuple(level for level in ranked if keeps(level, model.levels[level])),
         budgets=_takes_budgets(model, ceiling, enforce),
         default=default,
@@ -64,7 +69,7 @@ def of(model: Model, ceiling: Effort | None, enforce: Enforce) -> Capabilities:
     )
 
 
-def openrouters(found: Capabilities) -> Json:
+def openrouters(found: ModelCapabilities) -> Json:
     """As OpenRouter tells it."""
     return {
         "mandatory": found.thinking and not found.optional,
@@ -75,7 +80,7 @@ def openrouters(found: Capabilities) -> Json:
     }
 
 
-def anthropics(found: Capabilities) -> Json:
+def anthropics(found: ModelCapabilities) -> Json:
     """As Anthropic tells it, with every capability that its clients know of.
 
     Between tools a model is as quiet as with thinking disabled. Pictures are for the backend to judge: they are passed
@@ -110,7 +115,7 @@ def _support(supported: bool) -> Json:
     return {"supported": supported}
 
 
-def _kept(model: Model, word: str, effort: Effort, enforce: Enforce) -> bool:
+def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bool:
     call = Call("", "chat", model.name, {}, requested=effort, asked=word)
     decision = model.policy.decide(call, None, Load())
     if decision.reason != "client" or any(one.family.passes_through for one in _deployments(model.arms)):
@@ -119,13 +124,13 @@ def _kept(model: Model, word: str, effort: Effort, enforce: Enforce) -> bool:
     try:
         for arm in model.arms:
             by = enforce(arm.think, call) if arm.think is not None else "none"
-            refusal.check(call, effort, arm, terms, by)
+            validation.check(call, effort, arm, terms, by)
     except InvalidRequest:
         return False
     return True
 
 
-def _takes_budgets(model: Model, ceiling: Effort | None, enforce: Enforce) -> bool:
+def _takes_budgets(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> bool:
     """Whether a number of tokens that is within all bounds is enforced, rounded to what is legal at most."""
     call = Call("", "chat", model.name, {}, requested=UNLIMITED, ceiling=ceiling)
     most = model.policy.decide(call, None, Load()).effort

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest
 
 # No real thought or answer is longer; a number beyond this is a slip.
 MOST_THINKING = 1_000_000

@@ -6,93 +6,100 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from gateway.access.door import Door
-from gateway.answers.chat_answer import MOST_CHARACTERS
-from gateway.api import checks, json_object, stops, wire
-from gateway.api.dialect import Asked, Dialect
+from gateway.api import asgi, checks, json_object, stops
+from gateway.api.dialect import Dialect, ParsedRequest
 from gateway.api.off_loop import OffLoop
-from gateway.errors import GatewayError
-from gateway.exchange import Exchange
+from gateway.auth.authenticator import Authenticator
+from gateway.backends.chat_answer import MOST_CHARACTERS
+from gateway.config.settings import ServerSettings
+from gateway.core.aliases import Headers
+from gateway.core.errors import GatewayError
+from gateway.execution.context import RequestContext
 from gateway.pipeline import Pipeline
-from gateway.settings import Server
-from gateway.types import Headers
 
 
 class Endpoint:
     """An ASGI endpoint, so that a client that hangs up cancels the backend at once, plain and streamed."""
 
-    def __init__(self, dialect: Dialect, door: Door, pipeline: Pipeline, limits: Server, off_loop: OffLoop) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        authenticator: Authenticator,
+        pipeline: Pipeline,
+        limits: ServerSettings,
+        off_loop: OffLoop,
+    ) -> None:
         self._dialect = dialect
-        self._door = door
+        self._authenticator = authenticator
         self._pipeline = pipeline
         self._limits = limits
         self._off_loop = off_loop
 
-    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
-        headers = wire.read_headers(scope)
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        headers = asgi.read_headers(scope)
         try:
             # Before the body is read, and without a record: strangers cost nothing and fill no disk.
-            visitor = self._door.enter(headers)
+            principal = self._authenticator.enter(headers)
         except GatewayError as error:
-            id = wire.given_id(headers) or self._pipeline.ids.for_client()
+            id = asgi.given_id(headers) or self._pipeline.ids.for_client()
             await self._send_error(send, error, id, {"x-request-id": id})
             return
-        exchange = self._pipeline.begin(self._dialect.name, wire.given_id(headers), visitor)
+        context = self._pipeline.begin(self._dialect.name, asgi.given_id(headers), principal)
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
         try:
-            await self._answer(scope, headers, exchange, task, receive, send)
-        except wire.HungUp:
-            self._pipeline.hang_up(exchange)
+            await self._answer(scope, headers, context, task, receive, send)
+        except asgi.HungUp:
+            self._pipeline.hang_up(context)
         except asyncio.CancelledError as error:
             task.uncancel()
-            if exchange.client_gone:
-                self._pipeline.hang_up(exchange)
-            elif not exchange.closed:  # the server stops, and has waited long enough
-                stopping = self._pipeline.fail(exchange, error)
-                if not exchange.answering:
-                    await self._send_error(send, stopping, exchange.request_id, exchange.headers())
+            if context.client_gone:
+                self._pipeline.hang_up(context)
+            elif not context.closed:  # the server stops, and has waited long enough
+                stopping = self._pipeline.fail(context, error)
+                if not context.answering:
+                    await self._send_error(send, stopping, context.request_id, context.headers())
 
     async def _answer(
         self,
-        scope: wire.Scope,
+        scope: asgi.Scope,
         headers: Headers,
-        exchange: Exchange,
+        context: RequestContext,
         task: asyncio.Task[Any],
-        receive: wire.Receive,
-        send: wire.Send,
+        receive: asgi.Receive,
+        send: asgi.Send,
     ) -> None:
         try:
-            visitor = exchange.visitor
-            visitor.admit(wire.announced_size(headers))
-            body, size = await self._body(scope, receive, exchange, task)
+            principal = context.principal
+            principal.admit(asgi.announced_size(headers))
+            body, size = await self._body(scope, receive, context, task)
             model = body.get("model")
-            exchange.model = model[:MOST_CHARACTERS] if isinstance(model, str) else None
-            visitor.check_model(checks.text(body, "model"))
+            context.model = model[:MOST_CHARACTERS] if isinstance(model, str) else None
+            principal.check_model(checks.text(body, "model"))
             stops.check(body, self._limits)
-            id = exchange.request_id
-            asked = Asked(body, size, headers, id, visitor, self._off_loop, exchange.backend_id)
-            exchange.call = call = await self._dialect.read(asked)
-            exchange.teller = self._dialect.teller(exchange)
-            answer = await self._pipeline.answer(exchange, call)
-            exchange.answering = True
-            await wire.send_answer(send, self._dialect.headers(exchange.headers()), answer)
-        except (wire.HungUp, asyncio.CancelledError):
+            id = context.request_id
+            asked = ParsedRequest(body, size, headers, id, principal, self._off_loop, context.backend_id)
+            context.call = call = await self._dialect.read(asked)
+            context.encoder = self._dialect.encoder(context)
+            answer = await self._pipeline.answer(context, call)
+            context.answering = True
+            await asgi.send_answer(send, self._dialect.headers(context.headers()), answer)
+        except (asgi.HungUp, asyncio.CancelledError):
             raise
         except Exception as error:
-            seen = self._pipeline.fail(exchange, error)
-            await self._send_error(send, seen, exchange.request_id, exchange.headers())
+            seen = self._pipeline.fail(context, error)
+            await self._send_error(send, seen, context.request_id, context.headers())
 
     async def _body(
-        self, scope: wire.Scope, receive: wire.Receive, exchange: Exchange, task: asyncio.Task[Any]
+        self, scope: asgi.Scope, receive: asgi.Receive, context: RequestContext, task: asyncio.Task[Any]
     ) -> tuple[dict[str, Any], int]:
         """The body, and how many bytes it had: these are let go of."""
         limits = self._limits
-        raw = await wire.read_body(scope, receive, limits.max_body_bytes, exchange.visitor.arrived)
-        wire.cancel_on_hang_up(scope, task, exchange)
+        raw = await asgi.read_body(scope, receive, limits.max_body_bytes, context.principal.arrived)
+        asgi.cancel_on_hang_up(scope, task, context)
         read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 
-    async def _send_error(self, send: wire.Send, error: GatewayError, request_id: str, headers: Headers) -> None:
+    async def _send_error(self, send: asgi.Send, error: GatewayError, request_id: str, headers: Headers) -> None:
         body = self._dialect.error(error, request_id)
-        await wire.send_json(send, error.status, body, self._dialect.headers({**headers, **error.headers}))
+        await asgi.send_json(send, error.status, body, self._dialect.headers({**headers, **error.headers}))

@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from gateway.access.keys import Keys
-from gateway.access.limits import NewKey, Rotation, Table
-from gateway.access.quota import RATE
-from gateway.access.secret import digest, shown
-from gateway.access.throttle import Throttle
-from gateway.api import json_object, wire
-from gateway.errors import ConfigError, InvalidKey, InvalidRequest, QuotaExceeded
+from gateway.api import asgi, json_object
+from gateway.auth.api_key_format import digest, shown
+from gateway.auth.keys import Keys
+from gateway.auth.limits import LimitsTable, NewKey, Rotation
+from gateway.auth.quota import RATE
+from gateway.auth.throttle import Throttle
+from gateway.core.errors import ConfigError, InvalidKey, InvalidRequest, QuotaExceeded
 
 log = logging.getLogger("thinkgate")
 
 MAX_BODY_BYTES, MAX_DEPTH = 64 * 1024, 8
-T = TypeVar("T", bound=Table)
+T = TypeVar("T", bound=LimitsTable)
 
 
 def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
@@ -32,7 +32,7 @@ def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
     expected, throttle = digest(key), Throttle()
 
     async def check(request: Request) -> None:
-        secret, address = shown(wire.read_headers(request.scope)), address_of(request)
+        secret, address = shown(asgi.read_headers(request.scope)), address_of(request)
         if secret:
             wait_s = throttle.wait_s(address)
             if wait_s:
@@ -97,7 +97,7 @@ def audit_router(keys: Keys) -> APIRouter:
 
 async def _read(kind: type[T], request: Request) -> T:
     """The body as a checked table; no body is an empty one. InvalidRequest names every fault."""
-    raw = await wire.read_body(request.scope, request.receive, MAX_BODY_BYTES)
+    raw = await asgi.read_body(request.scope, request.receive, MAX_BODY_BYTES)
     try:
         return kind.read(json_object.read(raw, MAX_DEPTH) if raw else {})
     except ConfigError as error:

@@ -10,49 +10,49 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.datastructures import QueryParams
 
-from gateway.access.door import Door
-from gateway.access.visitor import Visitor
 from gateway.api import capabilities, checks
-from gateway.api.entered import entered
-from gateway.catalogue import Catalogue, Model
-from gateway.errors import InvalidRequest
+from gateway.api.authentication import authenticated
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.principal import Principal
+from gateway.core.errors import InvalidRequest
 from gateway.families.compiler import Enforce
-from gateway.policies import ByContract
+from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.policies import RiskContract
 
 Json = dict[str, Any]
 MOST_ON_A_PAGE = 1000
 _CURSORS = ("after_id", "before_id")
 
 
-def router(door: Door, catalogue: Catalogue, created: int, enforce: Enforce) -> APIRouter:
+def router(authenticator: Authenticator, catalogue: Catalogue, created: int, enforce: Enforce) -> APIRouter:
     """What each visitor may use. `created` is said of every model: the time the gateway started, in Unix seconds.
 
     `enforce` says how budgets are kept, as discovery found it.
     """
     routes = APIRouter()
 
-    def card(model: Model, visitor: Visitor) -> Json:
-        found = capabilities.of(model, visitor.ceiling(model.levels), enforce)
+    def card(model: PublicModel, principal: Principal) -> Json:
+        found = capabilities.of(model, principal.ceiling(model.levels), enforce)
         return _card(model, created, found)
 
     @routes.get("/v1/models")
     async def list_models(request: Request) -> Response:
-        with entered(door, request) as visitor:
-            mine = [model for model in catalogue if visitor.may_use(model.name)]
-            page = _page(mine, request.query_params, lambda model: card(model, visitor))
-        return JSONResponse(page, headers=visitor.headers())
+        with authenticated(authenticator, request) as principal:
+            mine = [model for model in catalogue if principal.may_use(model.name)]
+            page = _page(mine, request.query_params, lambda model: card(model, principal))
+        return JSONResponse(page, headers=principal.headers())
 
     @routes.get("/v1/models/{name:path}")
     async def one_model(name: str, request: Request) -> Response:
-        with entered(door, request) as visitor:
-            visitor.check_model(name)
-            found = card(catalogue.find(name), visitor)
-        return JSONResponse(found, headers=visitor.headers())
+        with authenticated(authenticator, request) as principal:
+            principal.check_model(name)
+            found = card(catalogue.find(name), principal)
+        return JSONResponse(found, headers=principal.headers())
 
     return routes
 
 
-def _card(model: Model, created: int, found: capabilities.Capabilities) -> Json:
+def _card(model: PublicModel, created: int, found: capabilities.ModelCapabilities) -> Json:
     """One object with the fields of both vendors: what is not known is null."""
     contexts = [one.max_context for arm in model.arms for one in (arm.none, arm.think) if one is not None]
     known = [context for context in contexts if context is not None]
@@ -74,9 +74,9 @@ def _card(model: Model, created: int, found: capabilities.Capabilities) -> Json:
     }
 
 
-def _contract(model: Model) -> Json:
+def _contract(model: PublicModel) -> Json:
     """What is promised of a model under a contract; nothing of any other."""
-    if not isinstance(model.policy, ByContract):
+    if not isinstance(model.policy, RiskContract):
         return {}
     contract = model.policy.contract
     promises = [
@@ -95,7 +95,7 @@ def _contract(model: Model) -> Json:
     return {"contract": {**told, "counts": "net" if contract.net else "harm", "promises": promises}}
 
 
-def _page(models: Sequence[Model], query: QueryParams, card: Callable[[Model], Json]) -> Json:
+def _page(models: Sequence[PublicModel], query: QueryParams, card: Callable[[PublicModel], Json]) -> Json:
     """All models, or those after or before one of them, as many as fit. InvalidRequest: no such page."""
     limit = _limit(query)
     names = [model.name for model in models]

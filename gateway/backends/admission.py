@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.backends.fair_queue import FairQueue, Waiter
-from gateway.backends.pace import Measured, Pace
-from gateway.errors import Overloaded
-from gateway.types import Deployment, Pressure
+from gateway.backends.latency import LatencyModel, Timing
+from gateway.core.deployment import Deployment
+from gateway.core.errors import Overloaded
+from gateway.core.load import Pressure, QueueObserver
 
 # After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes
 # then, and may take any place.
@@ -23,16 +22,7 @@ BATCH_AGES_S = 30.0
 TICK_S = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Is told how many wait, how many seconds one has waited, and of each that was refused."""
-
-    queued: Callable[[float], object] = lambda _: None
-    waited: Callable[[float], object] = lambda _: None
-    refused: Callable[[], object] = lambda: None
-
-
-class Gate:
+class AdmissionController:
     """The places of one deployment in this process. Who gets one by `try_enter` or `enter` must `leave` once."""
 
     __slots__ = (
@@ -47,7 +37,7 @@ class Gate:
         "in_flight",
     )
 
-    def __init__(self, deployment: Deployment, pace: Pace, watch: Watch) -> None:
+    def __init__(self, deployment: Deployment, pace: LatencyModel, watch: QueueObserver) -> None:
         most = deployment.max_in_flight
         self._limits = deployment
         self._pace = pace
@@ -107,7 +97,7 @@ class Gate:
             raise self._refusal(batch, key)
         return waited_s
 
-    def leave(self, measured: Measured | None) -> None:
+    def leave(self, measured: Timing | None) -> None:
         """Give a place back; `measured` says how fast the answer was, if it was a whole one."""
         self.in_flight -= 1
         self._pace.learn(measured)

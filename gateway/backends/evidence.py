@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 import orjson
 
-from gateway.types import Call
+from gateway.core.call import Call
 
 TIMES = 3
 CLIENTS = 2

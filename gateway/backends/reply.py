@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.types import Usage
+from gateway.core.usage import Usage
 
 
 @dataclass(slots=True)
-class Kept:
+class EnforcedBudget:
     """What it took to keep the budget: `thought` tokens were let through as thinking, counted here; None where they
     could not be. `cut`: the answer ends where the budget did. `so_far` is what the backend has written, as far as it
     was counted, also before the end.
@@ -24,7 +24,7 @@ class Kept:
 class Reply(Protocol):
     """An answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    kept: Kept | None
+    kept: EnforcedBudget | None
 
     @property
     def own_id(self) -> str | None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from gateway import build, exposure, settings, settings_secrets, storage
-from gateway.backends.pace import paces
-from gateway.catalogue import Catalogue, Model
-from gateway.efforts import size, words
-from gateway.families import tell
-from gateway.families import words as family_words
+from gateway import assembly
+from gateway.backends.latency import latency_models_of
+from gateway.config import exposure, secret_values, settings
+from gateway.config.policies import ContractSettings, DialSettings, PolicySettings, ProbeSettings
+from gateway.config.settings import Settings
+from gateway.core.arm import Arm
+from gateway.core.contract import Guarantee
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import Effort, size, words
+from gateway.core.family import KnownIssue
+from gateway.families import describe as family_words
+from gateway.families import effort_encoding
+from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.serving import stored_files
 from gateway.serving.admin import admin_key
-from gateway.settings import Settings
-from gateway.settings_policies import ContractSettings, DialSettings, PolicySettings, ProbeSettings
-from gateway.types import Arm, Deployment, Effort, Fault, Promised
 
 _STRICT: Mapping[bool | str, str] = {
     True: "refused, with the list of what can be",
@@ -28,10 +33,10 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
 
     ConfigError: it cannot be used.
     """
-    deployments = build.deployments(chosen)
-    fallbacks = build.fallbacks(chosen, deployments)
-    catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
-    storage.look(chosen)
+    deployments = assembly.deployments(chosen)
+    fallbacks = assembly.fallbacks(chosen, deployments)
+    catalogue = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values()))
+    stored_files.look(chosen)
     warnings = list(_warnings(chosen, catalogue))
     served = f"{_counted(deployments, 'deployment')} and {_counted(chosen.models, 'model')}"
     yield f"OK: {served} can be served{_but(warnings)}."
@@ -71,12 +76,12 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
         asked = isinstance(given.policy, ProbeSettings)
         if not asked and given.router != "none":
             yield f"models.{model.name}.router: a {given.policy.kind} policy never asks a router; a dial policy does."
-        if asked and given.router != "constant" and any(not model.router.knows(arm) for arm in model.arms):
+        if asked and given.router != "constant" and any(not model.router.prepare(arm) for arm in model.arms):
             yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
         yield from model.unpromised
 
 
-def _kept(given: settings.Records) -> str:
+def _kept(given: settings.RecordSettings) -> str:
     limits = (
         (given.max_age_s, f"{given.max_age_s / 86_400:g} days"),
         (given.max_rows, f"{given.max_rows} rows"),
@@ -102,7 +107,7 @@ def _access(chosen: Settings) -> Iterator[str]:
 
 def _signing(chosen: Settings) -> str:
     """The gateway's own secret is not made for the sake of saying so."""
-    given = settings_secrets.signing_secrets(chosen.signing)
+    given = secret_values.signing_secrets(chosen.signing)
     whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
     own = f"a secret of its own, in {chosen.records.path.absolute()}.key"
     return f"Signs thoughts with {whose if given else own}."
@@ -116,11 +121,11 @@ def _responses(chosen: Settings) -> str:
     return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
 
 
-def _live_keys(access: settings.Access) -> str:
+def _live_keys(access: settings.AccessSettings) -> str:
     """How many there are; the database is not made for the sake of counting."""
     if not access.path.exists():
         return "there are none yet"
-    keys = build.keys(access)
+    keys = assembly.keys(access)
     live = sum(key.state(keys.clock()) == "live" for key in keys.all())
     return f"{live} live {'one is' if live == 1 else 'ones are'}"
 
@@ -130,7 +135,7 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
     yield ""
     yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
     yield f"  Family {family.name} ({family.engine}), {family.about}."
-    for line in family_words.described(family, sources):
+    for line in family_words.describe_family(family, sources):
         yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
     if deployment.probe:
@@ -150,7 +155,7 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
 
 def _faults(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
     """What their families and engines are known to get wrong: each once, with the deployments that it is true of."""
-    known: dict[Fault, list[str]] = {}
+    known: dict[KnownIssue, list[str]] = {}
     for name, deployment in deployments.items():
         for fault in deployment.family.faults:
             known.setdefault(fault, []).append(name)
@@ -158,7 +163,7 @@ def _faults(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[st
         yield ""
         yield "Known faults of these families and engines:"
     for fault, names in known.items():
-        yield f"  {', '.join(names)}: {family_words.faulty(fault, sources)}"
+        yield f"  {', '.join(names)}: {family_words.describe_issue(fault, sources)}"
 
 
 def _limits(deployment: Deployment) -> str:
@@ -171,7 +176,7 @@ def _limits(deployment: Deployment) -> str:
     return ", ".join(f"{seconds:g} s {what}" for seconds, what in limits if seconds is not None)
 
 
-def _model(model: Model, given: settings.Model) -> Iterator[str]:
+def _model(model: PublicModel, given: settings.ModelSettings) -> Iterator[str]:
     yield ""
     yield f"Model {model.name}:"
     for arm in model.arms:
@@ -209,8 +214,10 @@ def _how(effort: Effort, deployment: Deployment, levels: Mapping[str, Effort]) -
         return f"to {deployment.name} with the client's own fields: the effort is not enforced"
     body: dict[str, Any] = {}
     notes: list[str] = []
-    told = tell.nearest(effort, "", family, levels, "none" if family.budget_field is None else "native", notes)
-    tell.write(told, family, body)
+    told = effort_encoding.nearest(
+        effort, "", family, levels, "none" if family.budget_field is None else "native", notes
+    )
+    effort_encoding.write(told, family, body)
     how = f"to {deployment.name} with {family_words.inline(body)}" if body else f"to {deployment.name} as it is"
     return f"{how} ({'; '.join(notes)})" if notes else how
 
@@ -242,7 +249,7 @@ def _policy(policy: PolicySettings) -> str:
     )
 
 
-def _promised(arm: str, promised: Promised) -> str:
+def _promised(arm: str, promised: Guarantee) -> str:
     if not promised.kept:
         return f"NO PROMISE for arm {arm}: {promised.why}. Everybody thinks fully."
     prices = [
@@ -257,12 +264,12 @@ def _promised(arm: str, promised: Promised) -> str:
     )
 
 
-def _probes(model: Model, policy: DialSettings | ContractSettings) -> str:
+def _probes(model: PublicModel, policy: DialSettings | ContractSettings) -> str:
     default = policy.ceiling if policy.default_effort is None else policy.default_effort
     strange = f"a request of a kind that the router has never met gets {default}."
     if policy.probe == "never":
         return f"none are asked for; {strange}"
-    if not all(model.router.heeds_probes(arm) for arm in model.arms):
+    if not all(model.router.supports_probes(arm) for arm in model.arms):
         return f"the router does not know what they would tell; {strange}"
     when = "wherever one can be" if policy.probe == "always" else "where it is worth it"
     return (
@@ -272,9 +279,9 @@ def _probes(model: Model, policy: DialSettings | ContractSettings) -> str:
     )
 
 
-def _router(model: Model) -> str:
+def _router(model: PublicModel) -> str:
     router = model.router
-    unknown = [arm for arm in model.arms if not router.knows(arm)]
+    unknown = [arm for arm in model.arms if not router.prepare(arm)]
     if router.version == "none":
         return "none: there is never a forecast."
     if unknown:

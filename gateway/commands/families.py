@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.lines import say
-from gateway.errors import ConfigError, suggestion
+from gateway.core.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
-    from gateway.family_row import Engine
+    from gateway.config.family_row import Engine
 
 ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "hosted")
 
@@ -25,8 +25,8 @@ ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "hosted")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def families(name: str | None, engine: Engine | None, config: Path | None, as_json: bool) -> None:
     """List the families that the gateway knows, or say all of one, with where it is written."""
-    from gateway import settings
-    from gateway.families import table, words
+    from gateway.config import settings
+    from gateway.families import describe, table
 
     known = table.shipped().with_rows({} if config is None else settings.load(config).families)
     if name is not None and name not in known.names():
@@ -41,7 +41,7 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
         say(f"{row.name:{width}}  {'/'.join(known.engines(row.name)):11}  {row.about}", hang=width + 15)
     for row in rows if name is not None else ():
         say(f"{row.name} ({row.engine}), {row.about}.")
-        for line in words.described(row, sources=True):
+        for line in describe.describe_family(row, sources=True):
             say(f"  {line}")
         for fault in row.faults:
-            say(f"  Known fault. {words.faulty(fault, sources=True)}")
+            say(f"  Known fault. {describe.describe_issue(fault, sources=True)}")

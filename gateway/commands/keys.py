@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands.lines import COLUMNS, say, stored
-from gateway.errors import ConfigError, GatewayError, suggestion
+from gateway.core.errors import ConfigError, GatewayError, suggestion
 
 if TYPE_CHECKING:
-    from gateway.access.keys import Keys
+    from gateway.auth.keys import Keys
 
 _DAY = len("2026-01-01")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -78,8 +78,8 @@ def create(
     **limits: Any,
 ) -> None:
     """Make a key and print its secret, this once."""
-    from gateway import settings
-    from gateway.access.limits import NewKey
+    from gateway.auth.limits import NewKey
+    from gateway.config import settings
 
     known = settings.load(config).models
     unknown = [model for model in models if model not in known]
@@ -164,10 +164,11 @@ def audit_log(config: Path, as_json: bool) -> None:
 
 
 def _store(config: Path) -> Keys:
-    from gateway import build, settings
-    from gateway.access import audit
+    from gateway import assembly
+    from gateway.auth import audit
+    from gateway.config import settings
 
-    return build.keys(settings.load(config).access).of(audit.by_command())
+    return assembly.keys(settings.load(config).access).of(audit.by_command())
 
 
 def _say_where(store: Keys) -> None:

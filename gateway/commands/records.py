@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.errors import ConfigError, GatewayError
+from gateway.core.errors import ConfigError, GatewayError
 
 
 @click.group()
@@ -24,20 +24,21 @@ def records() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:
     """Remove what is kept of a key or of a user: records, and responses with the conversations they are in."""
-    from gateway import build, settings
-    from gateway.access import audit
+    from gateway import assembly
     from gateway.api import data
-    from gateway.erasure import Whose
+    from gateway.auth import audit
+    from gateway.config import settings
+    from gateway.storage.erasure import Subject
 
     if not key and not user:
         raise ConfigError(["say whose: --key ID, --user NAME, or both"])
     chosen = settings.load(config)
     try:
-        gone = data.erase(chosen.records.path, chosen.responses_path, Whose(key, user), anonymise)
+        gone = data.erase(chosen.records.path, chosen.responses_path, Subject(key, user), anonymise)
     except GatewayError as error:
         raise ConfigError([error.message]) from error
     if chosen.access.path.exists():
-        build.keys(chosen.access).of(audit.by_command()).note("data.erase", key)
+        assembly.keys(chosen.access).of(audit.by_command()).note("data.erase", key)
     if as_json:
         click.echo(json.dumps({**asdict(gone), "anonymised": anonymise}))
         return

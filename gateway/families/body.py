@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.types import JsonObject
+from gateway.core.aliases import JsonObject
 
 
 def get(body: JsonObject, name: str) -> Any:

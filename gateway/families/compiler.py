@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway import efforts
+from gateway.core import efforts
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, Effort
+from gateway.core.forecast import Forecast
+from gateway.core.plan import Enforcement, Plan
+from gateway.families import answer_limits, ceiling, effort_encoding, history, system, validation
 from gateway.families import body as fields
-from gateway.families import ceiling, history, limits, refusal, system, tell
-from gateway.families.terms import Terms
-from gateway.guard import request as guards
-from gateway.guard import thinking
-from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
+from gateway.families.guard import request as guards
+from gateway.families.guard import thinking
+from gateway.families.model_limits import ModelLimits
 
 # What an unlimited thought counts as, in tokens.
 LONG_THOUGHT = 4096
@@ -29,7 +34,7 @@ def compile_plan(
     call: Call,
     decided: Effort,
     arm: Arm,
-    terms: Terms,
+    terms: ModelLimits,
     forecast: Forecast | None = None,
     enforce: Enforce = by_the_row,
 ) -> Plan:
@@ -39,9 +44,9 @@ def compile_plan(
     deployment cannot be told, and the model is strict about it.
     """
     by = enforce(arm.think, call) if arm.think is not None else "none"
-    refusal.check(call, decided, arm, terms, by)
+    validation.check(call, decided, arm, terms, by)
     notes: list[str] = [call.note] if call.note else []
-    effort = limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
+    effort = answer_limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
     deployment = arm.deployment_for(effort)
     if deployment is None:
         effort = _nearest(effort, arm, notes)
@@ -51,7 +56,7 @@ def compile_plan(
 
 
 def stand_in(
-    call: Call, plan: Plan, deployment: Deployment, terms: Terms, why: str | None, enforce: Enforce = by_the_row
+    call: Call, plan: Plan, deployment: Deployment, terms: ModelLimits, why: str | None, enforce: Enforce = by_the_row
 ) -> Plan:
     """The same request with the same effort for another deployment, in its family's words; `why` is an error's code."""
     note = f"deployment {plan.deployment.name} could not answer ({why}): {deployment.name} stood in"
@@ -62,7 +67,7 @@ def _compile(
     call: Call,
     effort: Effort,
     deployment: Deployment,
-    terms: Terms,
+    terms: ModelLimits,
     bounds: tuple[str, ...],
     tokens: float,
     enforce: Enforce,
@@ -75,10 +80,10 @@ def _compile(
     body["model"] = deployment.model
     word = call.asked if effort == call.requested else ""
     by = enforce(deployment, call)
-    told = tell.nearest(effort, word, family, terms.levels, by, notes)
-    if limits.starves(told.effort, call.limit) and family.off is not None:
+    told = effort_encoding.nearest(effort, word, family, terms.levels, by, notes)
+    if answer_limits.starves(told.effort, call.limit) and family.off is not None:
         notes.append(f"no room to think: of {call.limit} tokens the least thought leaves none")
-        told = tell.nearest(NO_THINKING, "", family, terms.levels, by, notes)
+        told = effort_encoding.nearest(NO_THINKING, "", family, terms.levels, by, notes)
     given = body["messages"]
     if call.guarded:
         told = ceiling.keep(told, call, family, terms.levels, by, notes)
@@ -86,12 +91,12 @@ def _compile(
             thinks = told.effort is None or told.effort.think
             thinking.check(call, family, thinks)
             given = thinking.without_switches(given, family, notes)
-    messages, thoughts = history.send_back(given, family, notes)
+    messages, thoughts = history.reasoning_history(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
-    tell.write(told, family, body)
+    effort_encoding.write(told, family, body)
     if thoughts:
         fields.merge(body, family.history_with, instead=False)
-    limits.write(body, told.effort, call.limit, terms.answer, family.limit_field)
+    answer_limits.write(body, told.effort, call.limit, terms.answer, family.limit_field)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     return Plan(deployment, told.effort, body, tuple(notes), tokens, effort, bounds, told.enforcement, told.level)

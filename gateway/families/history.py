@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.types import Family, JsonObject
+from gateway.core.aliases import JsonObject
+from gateway.core.family import Family
 
 TEXT_FIELDS = ("reasoning", "reasoning_content")
 DETAILS_FIELD = "reasoning_details"
 NAMES = (*TEXT_FIELDS, DETAILS_FIELD)
 
 
-def send_back(messages: Sequence[JsonObject], family: Family, notes: list[str]) -> tuple[Sequence[JsonObject], bool]:
+def reasoning_history(
+    messages: Sequence[JsonObject], family: Family, notes: list[str]
+) -> tuple[Sequence[JsonObject], bool]:
     """The messages as the family wants them, and whether a thought is among them."""
     if family.passes_through or not any(_has_thought(message) for message in messages):
         return messages, False

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.types import Family, JsonObject
+from gateway.core.aliases import JsonObject
+from gateway.core.family import Family
 
 _ROLES = ("system", "developer")
 

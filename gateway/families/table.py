@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from gateway.errors import ConfigError, suggestion
+from gateway.config.family_row import PARTS, Cells, Engine, EngineRow, FamilyRow, KnownIssueRow, TableFile
+from gateway.config.problems import faults
+from gateway.core.errors import ConfigError, suggestion
+from gateway.core.family import Family, KnownIssue
 from gateway.families.nearest import stand_ins
-from gateway.family_row import PARTS, Cells, Engine, EngineRow, FamilyRow, FaultRow, TableFile
-from gateway.settings_faults import faults
-from gateway.types import Family, Fault
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
 # The source of levels that stand for others where nobody says which does.
@@ -23,7 +23,7 @@ BY_RULE = "the rule of nearest.py"
 ENGINES: tuple[Literal["vllm", "sglang"], ...] = ("vllm", "sglang")
 
 
-class Table:
+class FamilyTable:
     """Families by name. A cell is as the row says, else as its base says, else as its engine says."""
 
     def __init__(self, engines: Mapping[Engine, EngineRow], rows: Mapping[str, tuple[FamilyRow, ...]]) -> None:
@@ -34,9 +34,11 @@ class Table:
     def names(self) -> tuple[str, ...]:
         return tuple(self._rows)
 
-    def with_rows(self, own: Mapping[str, FamilyRow]) -> Table:
+    def with_rows(self, own: Mapping[str, FamilyRow]) -> FamilyTable:
         """The same table and an operator's rows; one of a name that is known already overrides it cell by cell."""
-        return Table(self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}})
+        return FamilyTable(
+            self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}}
+        )
 
     def engines(self, name: str) -> tuple[Engine, ...]:
         """What may serve a family, the usual one first. ConfigError: an unknown family or base, a circle of bases."""
@@ -53,7 +55,7 @@ class Table:
         host = self._engines[engine or known[0]]
         cells: dict[str, Any] = {}
         sources: dict[str, str] = {}
-        found: list[FaultRow] = []
+        found: list[KnownIssueRow] = []
         for said in (host, *self._said(name, engine or known[0])):
             cells |= {cell: getattr(said, cell) for cell in CELLS if cell in said.model_fields_set}
             sources |= _sources(said)
@@ -67,7 +69,7 @@ class Table:
         family = Family(
             name=name,
             engine=engine or known[0],
-            faults=tuple(Fault(**fault.model_dump()) for fault in found),
+            faults=tuple(KnownIssue(**fault.model_dump()) for fault in found),
             sources=sources,
             **{"about": "", "hybrid": True, "off": None, **cells},
         )
@@ -118,14 +120,14 @@ def _refuse_contradiction(family: Family) -> None:
 
 
 @cache
-def shipped() -> Table:
+def shipped() -> FamilyTable:
     """The table that comes with the gateway. Raises ConfigError where its file is not as it must be."""
     read = tomllib.loads((files("gateway.families") / "table.toml").read_text("utf-8"))
     try:
         table = TableFile.model_validate(read)
     except ValidationError as error:
         raise ConfigError([f"table.toml: {fault}" for fault in faults(error, TableFile)]) from error
-    return Table(table.engines, {name: (row,) for name, row in table.families.items()})
+    return FamilyTable(table.engines, {name: (row,) for name, row in table.families.items()})
 
 
 @cache

@@ -12,9 +12,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
+from gateway.config.settings import ServerSettings
+from gateway.core.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
+from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
 from gateway.serving.connections import Connections
-from gateway.settings import Server
 
 # How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
 # the client would never read why.
@@ -24,17 +25,12 @@ SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"
 # A body in chunks of one byte has six bytes for each of them on the wire. What comes beyond that, and the size of a
 # head, is no body: trailers without end.
 CHUNK_OVERHEAD = 8
-# In the scope of a request whose body is too late.
-TOO_SLOW = "thinkgate.body_too_slow"
-# In the scope of every request: takes what is to be done if the client leaves before its answer is complete. No
-# task has to be made and cancelled with every request, only to wait for the server's word of that.
-ON_HANG_UP = "thinkgate.on_hang_up"
 
 
 class Connection(HttpToolsProtocol):
     """`leave` asks it to end politely."""
 
-    def __init__(self, limits: Server, all_connections: Connections, **given: Any) -> None:
+    def __init__(self, limits: ServerSettings, all_connections: Connections, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
         self._all = all_connections
@@ -221,6 +217,6 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def limited(limits: Server, all_connections: Connections) -> type[asyncio.Protocol]:
+def limited(limits: ServerSettings, all_connections: Connections) -> type[asyncio.Protocol]:
     """What makes a connection."""
     return partial(Connection, limits, all_connections)  # type: ignore[return-value]

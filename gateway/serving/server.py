@@ -15,11 +15,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.config.settings import ServerSettings as ServerSettings
+from gateway.core.stopping import Stopping
 from gateway.serving.connection import SAFE_HEADERS, limited
 from gateway.serving.connections import Connections
 from gateway.serving.open_files import connections_within
-from gateway.serving.stopping import Stopping
-from gateway.settings import Server as ServerSettings
 
 BACKLOG = 2048
 IDLE_GRACE_S = 1.0
@@ -28,7 +28,7 @@ LAST_WORDS_S = 1.0
 CLOSE = (b"connection", b"close")
 
 
-class Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """`ready` is called when it accepts; `stopping` says so from the moment that it is told to stop."""
 
     def __init__(

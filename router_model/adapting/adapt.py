@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.model.trees import F32, Trees
 from router_model.training.calibration import likeliest
-from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]
 

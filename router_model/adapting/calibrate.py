@@ -15,19 +15,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import artifact as artifacts
-from router_model import matching, outcomes
 from router_model.adapting import adapt
 from router_model.adapting.adapt import Shrinkage
-from router_model.artifact import Artifact, Stage, inputs_of
-from router_model.features import Features
-from router_model.outcomes import Arm, OutcomeError, Outcomes
-from router_model.probe import PROBE_NAMES
-from router_model.training import card, directions, train
+from router_model.data import outcomes
+from router_model.data.outcomes import Arm, OutcomeError, Outcomes
+from router_model.evaluation import matching
+from router_model.features.request import Features
+from router_model.model import artifact as artifacts
+from router_model.model.artifact import Artifact, Stage, inputs_of
+from router_model.model.probe import PROBE_NAMES
+from router_model.model.trees import F32, Trees
+from router_model.training import card, text_projection, train
 from router_model.training.boosting import Boosting, grow
 from router_model.training.calibration import likeliest
 from router_model.training.train import Fit, Fitter, rows_of
-from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]
 # Fewer prompts than this cannot even be cross-validated.
@@ -176,7 +177,7 @@ class _Told:
 
 def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settings) -> tuple[dict[bytes, int], F32]:
     """The base's terms and those of these prompts; the base's directions, and more of their own."""
-    own, found, _ = directions.fit(
+    own, found, _ = text_projection.fit(
         chosen, np.zeros((len(chosen), 0)), settings.directions, 0, settings.least_uses, settings.seed
     )
     known = dict(base.vocabulary)

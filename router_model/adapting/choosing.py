@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import outcomes, output, predict
-from router_model.outcomes import OutcomeError
-from router_model.predict import Predictor
+from router_model.data import outcomes, output_files
+from router_model.data.outcomes import OutcomeError
+from router_model.model import predict
+from router_model.model.predict import Predictor
 
 Matrix = NDArray[np.float64]
 # What is known of a direction beforehand, in prompts.
@@ -67,7 +68,7 @@ def run(
     best = choose(predictor, [(t.messages, t.tools) for t in fresh], (n + 1) // 2, [(m, None) for m in before])
     drawn = np.random.default_rng(len(before)).permutation([i for i in range(len(fresh)) if i not in set(best)])
     picked = [i for pair in zip_longest(best, drawn[: n - len(best)].tolist()) for i in pair if i is not None]
-    output.put(out, "".join(fresh[i].line + "\n" for i in picked))
+    output_files.put(out, "".join(fresh[i].line + "\n" for i in picked))
     repeated = len(pool) - len(fresh)
     say(
         f"{len(picked)} of {len(fresh)} tasks in {out.absolute()}"

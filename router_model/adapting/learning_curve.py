@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from router_model import artifact as artifacts
-from router_model import matching, metrics, outcomes, output, probing
 from router_model.adapting import calibrate
-from router_model.artifact import Artifact
-from router_model.evaluation import evaluate, frontier
+from router_model.data import outcomes, output_files
+from router_model.data.outcomes import Arm, Matrix, OutcomeError, Outcomes
+from router_model.decision.probe_policy import ProbeViews
+from router_model.evaluation import evaluate, frontier, matching, metrics, probing
 from router_model.evaluation.crossval import Fold
-from router_model.outcomes import Arm, Matrix, OutcomeError, Outcomes
-from router_model.predict import Predictor
-from router_model.probing import PRICES, Views
+from router_model.evaluation.probing import PRICES
+from router_model.model import artifact as artifacts
+from router_model.model.artifact import Artifact
+from router_model.model.predict import Predictor
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
 HELD_OUT = 1 / 3
@@ -60,7 +61,7 @@ def run(
     }
     say(text(result))
     if json_file is not None:
-        output.put(json_file, json.dumps(result, indent=1) + "\n")
+        output_files.put(json_file, json.dumps(result, indent=1) + "\n")
         say(f"Wrote {json_file.absolute()}")
     return result
 
@@ -146,7 +147,7 @@ def _over_tokens(said: frontier.Forecasts, chosen: Outcomes) -> float:
     return _area([probing.bought(chosen, everyone, frontier.choose(said.p, said.tokens, p)) for p in PRICES], chosen)
 
 
-def _asking_first(seen: Views, chosen: Outcomes) -> float:
+def _asking_first(seen: ProbeViews, chosen: Outcomes) -> float:
     """Token APGR where a probe is asked for if that is worth it; its tokens are charged."""
     return _area([probing.bought(chosen, *probing.decide(seen, price)) for price in PRICES], chosen)
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from router_model.features import text_of
-from router_model.outcomes import Arm, Outcomes
+from router_model.data.outcomes import Arm, Outcomes
+from router_model.features.request import text_of
 
 F64 = NDArray[np.float64]
 FOLDS = 5

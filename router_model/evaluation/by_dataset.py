@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from router_model import metrics
-from router_model.evaluation import baselines
+from router_model.data.outcomes import Outcomes
+from router_model.evaluation import baselines, metrics
 from router_model.evaluation.frontier import Forecasts
-from router_model.outcomes import Outcomes
-from router_model.predict import STRANGE
+from router_model.model.predict import STRANGE
 
 # Fewer prompts than this tell nothing of a data set.
 LEAST = 30

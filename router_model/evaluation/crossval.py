@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
+from router_model.model.predict import Predictor
 from router_model.training import train
 from router_model.training.train import Choose
 

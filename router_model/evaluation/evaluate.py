@@ -11,14 +11,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import artifact as artifacts
-from router_model import gaming, matching, metrics, outcomes, output, predict, probing
-from router_model.asking import Views
-from router_model.evaluation import by_dataset, crossval, frontier, page, pair_figures, promises, report, token_ranges
+from router_model.data import outcomes, output_files
+from router_model.data.outcomes import Arm, OutcomeError, Outcomes
+from router_model.decision.probe_policy import ProbeViews
+from router_model.evaluation import (
+    adversarial,
+    by_dataset,
+    crossval,
+    frontier,
+    matching,
+    metrics,
+    page,
+    pair_figures,
+    probing,
+    promises,
+    report,
+    token_ranges,
+)
 from router_model.evaluation.crossval import Fold, Unit
 from router_model.evaluation.frontier import Forecasts
-from router_model.outcomes import Arm, OutcomeError, Outcomes
-from router_model.predict import STRANGE, Predictor
+from router_model.model import artifact as artifacts
+from router_model.model import predict
+from router_model.model.predict import STRANGE, Predictor
 from router_model.training import recipes
 from router_model.training.train import Choose, stem_of
 
@@ -55,7 +69,7 @@ def run(
     if (router is None) == (leave_out is None):
         raise OutcomeError("give either a router to judge, or what to leave out to judge one trained on these data")
     for file in filter(None, (json_file, html_file)):
-        output.can_put(file)
+        output_files.can_put(file)
     table = outcomes.read(data)
     if datasets:
         table = table.of_datasets(datasets)
@@ -69,7 +83,7 @@ def run(
         result = cross_validate(table, weak, strong, leave_out, settings, say)
     say(report.text(result))
     if json_file:
-        output.put(json_file, json.dumps(_plain(result), indent=1) + "\n")
+        output_files.put(json_file, json.dumps(_plain(result), indent=1) + "\n")
         say(f"Wrote {json_file.absolute()}")
     if html_file:
         page.write(result, html_file)
@@ -212,7 +226,7 @@ def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forec
     return Forecasts(p, tokens, prices, strange[:, 0], fallen, told_gain, np.array(times))
 
 
-def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> Views | None:
+def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> ProbeViews | None:
     """What every fold's router says before and after a probe, put together; None where one cannot tell."""
     parts = []
     for (predictor, rows), heads in judged:
@@ -221,7 +235,7 @@ def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> View
             return None
         parts.append(part)
     back = np.argsort(np.concatenate([fold.rows for fold, _ in judged]))
-    return Views(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in Views.__slots__))
+    return ProbeViews(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in ProbeViews.__slots__))
 
 
 def _gaming(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, Any]:
@@ -231,7 +245,7 @@ def _gaming(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, 
     own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
     price = own.price_for_dial(GAMED_AT, "never")
 
-    def decide(messages: gaming.Messages, tools: Sequence[Mapping[str, Any]] | None) -> int:
+    def decide(messages: adversarial.Messages, tools: Sequence[Mapping[str, Any]] | None) -> int:
         scores = predictor.forecast(messages, tools)
         values = [
             sum(scores.p_correct[k] - price * (scores.thinking_tokens[k] + scores.answer_tokens[k]) for k in group)
@@ -241,8 +255,8 @@ def _gaming(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, 
         return int(np.argmax(values))
 
     requests = [(table.prompts[i].messages, table.prompts[i].tools) for i in rows.tolist()]
-    rates = gaming.rates(decide, requests)
-    begun = gaming.rates(lambda messages, tools: int(decide(messages, tools) > 0), requests)
+    rates = adversarial.rates(decide, requests)
+    begun = adversarial.rates(lambda messages, tools: int(decide(messages, tools) > 0), requests)
     return {
         "prompts": len(rows),
         "dial": GAMED_AT,
@@ -251,7 +265,7 @@ def _gaming(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, 
         "none_to_think_rate": begun.mean([*begun.upgrades]),
         "upgrade_rate": rates.mean([*rates.upgrades]),
         "downgrade_rate": rates.mean([*rates.downgrades], down=True),
-        "inflating_upgrade_rate": rates.mean(gaming.INFLATING),
+        "inflating_upgrade_rate": rates.mean(adversarial.INFLATING),
         "worst_upgrade": list(rates.worst()),
         "worst_downgrade": list(rates.worst(down=True)),
     }

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import metrics
-from router_model.outcomes import Outcomes
+from router_model.data.outcomes import Outcomes
+from router_model.evaluation import metrics
 
 F64 = NDArray[np.float64]
 DIALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

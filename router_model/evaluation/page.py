@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from router_model import output
+from router_model.data import output_files
 from router_model.evaluation import plots, report
 
 _STYLE = """
@@ -31,8 +31,8 @@ td:first-child,th:first-child{text-align:left}tr.own td{font-weight:600;backgrou
 def write(result: dict[str, Any], path: Path) -> None:
     """The page, and its first figure beside it as PNG."""
     images = plots.all_of(result)
-    output.put(path.with_suffix(".png"), images["frontier"])
-    output.put(path, _page(result, images))
+    output_files.put(path.with_suffix(".png"), images["frontier"])
+    output_files.put(path, _page(result, images))
 
 
 def _page(result: dict[str, Any], images: dict[str, bytes]) -> str:

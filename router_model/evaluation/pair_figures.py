@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import metrics
-from router_model.evaluation import baselines, frontier, regret
+from router_model.data.outcomes import Arm, Outcomes
+from router_model.evaluation import baselines, frontier, metrics, regret
 from router_model.evaluation.baselines import Scores
 from router_model.evaluation.frontier import Forecasts
-from router_model.outcomes import Arm, Outcomes
 
 F64 = NDArray[np.float64]
 Row = dict[str, Any]

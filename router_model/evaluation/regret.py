@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import metrics
+from router_model.evaluation import metrics
 
 F64 = NDArray[np.float64]
 PRICES = np.geomspace(0.002, 1.0, 40)

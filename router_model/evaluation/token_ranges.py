@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.data.outcomes import Outcomes
 from router_model.evaluation.crossval import Fold
-from router_model.outcomes import Outcomes
 
 F64 = NDArray[np.float64]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from router_model import extras, output
+from router_model import extras
+from router_model.data import output_files
 from router_model.reasoner import compare
 from router_model.reasoner.modes import mode_of, order
 
@@ -100,7 +101,7 @@ def main(data: tuple[Path, ...], weights: Path) -> None:
         if model == compare.MERGED:
             text += comparison(releases)
         path = weights / model / "MODEL_CARD.md"
-        output.put(path, text)
+        output_files.put(path, text)
         click.echo(path)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from router_model.intervals import paired
+from router_model.evaluation.intervals import paired
 from router_model.reasoner.modes import mode_of, order
 
 Rows = Sequence[Mapping[str, Any]]

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
-from router_model.artifact import Head
-from router_model.outcomes import GENERIC
-from router_model.probe import STRANGE, Revelation
-from router_model.scores import LEVELS
+from router_model.data.outcomes import GENERIC
+from router_model.model.artifact import Head
+from router_model.model.probe import STRANGE, ProbeValueModel
+from router_model.model.scores import LEVELS
+from router_model.model.trees import F32
 from router_model.training.boosting import sigmoid
-from router_model.trees import F32
 
 Matrix = NDArray[np.float64]
 # Fewer rows say nothing of how far forecasts of tokens lie from what comes.
@@ -66,7 +66,7 @@ def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], firmness: fl
     return found
 
 
-def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float, float]:
+def ood_calibration(familiar: Matrix, strange: Matrix | None = None) -> tuple[float, float]:
     """Slope and offset of the logit of P(strange | novelty), from the novelty of prompts known to be either.
 
     Both kinds count alike, however many there are. Without strange ones nothing is held to be strange.
@@ -79,13 +79,13 @@ def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float,
     return max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0])
 
 
-def strange_beyond(familiar: Matrix, share: float) -> tuple[float, float]:
+def ood_threshold(familiar: Matrix, share: float) -> tuple[float, float]:
     """Slope and offset as of `strangeness` by which this share of familiar requests, the most novel, is strange."""
     most = float(np.quantile(familiar, 1 - share))
     return _STEEP, math.log(STRANGE / (1 - STRANGE)) - _STEEP * most
 
 
-def revelation_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles: int = 9) -> Revelation:
+def probe_value_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles: int = 9) -> ProbeValueModel:
     """What probes reveal, from forecasts before and after of few prompts.
 
     After a probe P(correct) is taken to follow a beta distribution around what was thought before; how wide, is one
@@ -96,7 +96,7 @@ def revelation_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles:
     certainty = min(max(room / max(moved, 1e-6) - 1, 0.1), 100.0)
     at = (np.arange(knots) + 0.5) / knots
     levels = (np.arange(quantiles) + 0.5) / quantiles
-    return Revelation(at, np.stack([beta.ppf(levels, p * certainty, (1 - p) * certainty) for p in at]))
+    return ProbeValueModel(at, np.stack([beta.ppf(levels, p * certainty, (1 - p) * certainty) for p in at]))
 
 
 def token_scales(outputs: Matrix, tokens: Matrix) -> F32:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from router_model.artifact import Artifact
+from router_model.model.artifact import Artifact
 
 _FIGURES = (("accuracy", 3), ("auc", 3), ("ece", 3), ("brier", 3), ("tokens", 1), ("tokens_forecast", 1))
 _TITLES = (("accuracy", 9), ("AUC", 7), ("ECE", 7), ("Brier", 7), ("tokens", 9), ("forecast", 9))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from router_model.outcomes import Outcomes
+from router_model.data.outcomes import Outcomes
 from router_model.training import train
 from router_model.training.boosting import Boosting
 from router_model.training.train import Choose, Settings

@@ -18,17 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from router_model import artifact as artifacts
-from router_model import gaming, metrics, outcomes
-from router_model.artifact import Artifact, Head, Probed, Stage
-from router_model.features import Features, featurize
-from router_model.outcomes import Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor, inputs
-from router_model.probe import Revelation, revelation
-from router_model.training import calibration, card, directions, trust
+from router_model.data import outcomes
+from router_model.data.outcomes import Arm, OutcomeError, Outcomes, PromptRow
+from router_model.decision.holdout import HeldOut, HeldOutForecasts
+from router_model.evaluation import adversarial, metrics
+from router_model.features.request import Features, featurize
+from router_model.model import artifact as artifacts
+from router_model.model.artifact import Artifact, Head, Probed, Stage
+from router_model.model.predict import Predictor, inputs
+from router_model.model.probe import ProbeValueModel, probe_value_model
+from router_model.model.trees import F32, Trees
+from router_model.training import calibration, card, text_projection, transfer_check
 from router_model.training.boosting import Boosting, grow, sigmoid
-from router_model.trees import F32, Trees
-from router_model.trial import Told, Tried
 
 Matrix = NDArray[np.float64]
 # Fewer prompts than this teach a head nothing that would hold on others.
@@ -50,7 +51,7 @@ class Settings:
 
     `directions` and `fitted`: how many numbers the terms become, by variance and by outcomes; `least_uses`: terms of
     fewer prompts are dropped; `attacked`: how many copies of every prompt are added with words around the question that
-    mean nothing (`gaming.attacked`); `least_prompts`: an effort, or the probes of one, with fewer are left out;
+    mean nothing (`adversarial.attacked`); `least_prompts`: an effort, or the probes of one, with fewer are left out;
     `firmness`: the precision with which calibration is held to be needless beforehand. `expects`: whether requests will
     be new phrasings of known tasks or new tasks. `pooled`: before any probe, what a head says is weighed against what
     the other efforts of its model say, and all models'. `strange_share`: this share of familiar requests, the most
@@ -196,7 +197,7 @@ def train(
     """
     heads = tuple(Head(arm.model, arm.think, arm.budget) for arm in table.arms)
     features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
-    tampered = _tampered(table, settings)
+    tampered = _augmented(table, settings)
     tokens = _token_targets(table)
     fitter = fitter or fit_trees
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
@@ -214,9 +215,9 @@ def train(
     if share is None and not final.probed and len(views) > 1:
         share = RARELY
     if share is None:
-        strangeness = calibration.strangeness(*(view.novelty for view in views))
+        strangeness = calibration.ood_calibration(*(view.novelty for view in views))
     else:
-        strangeness = calibration.strange_beyond(views[0].novelty, share)
+        strangeness = calibration.ood_threshold(views[0].novelty, share)
     if settings.expects == "tasks":
         # Every request is new: what is left to know is whether text tells anything of new work.
         strangeness = calibration.ALL_STRANGE
@@ -230,35 +231,35 @@ def train(
         vocabulary=final.vocabulary,
         projection=final.projection,
         strangeness=strangeness,
-        tried=Tried.none(len(heads)),
+        tried=HeldOut.none(len(heads)),
         seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
     probed, after = {}, {}
-    before = _told(draft, expected.unread, expected.novelty)
+    before = _forecasts(draft, expected.unread, expected.novelty)
     if shown and _trusted(before, table):
         draft = replace(draft, strangeness=calibration.NONE_STRANGE)
     for head, trees in final.probed.items():
         seen = [(view.probed[head], view.novelty) for view in views]
         stage = _stage(trees, seen, table, tokens, settings.firmness, final.probed_lines.get(head))
-        told = _told(replace(draft, unread=stage), expected.probed[head], expected.novelty)
-        after[head] = Told(told.p_correct, np.where(np.isnan(told.p_correct), np.nan, before.tokens))
-        probed[head] = Probed(stage, _reveals(before, after[head], head))
+        told = _forecasts(replace(draft, unread=stage), expected.probed[head], expected.novelty)
+        after[head] = HeldOutForecasts(told.p_correct, np.where(np.isnan(told.p_correct), np.nan, before.tokens))
+        probed[head] = Probed(stage, _probe_value(before, after[head], head))
     strange = np.array([Predictor(draft).strange(novelty) for novelty in expected.novelty.tolist()])
     whole = replace(
         draft,
         probed=probed,
-        tried=_tried(before, after, strange, table, settings.seed),
+        tried=_held_out(before, after, strange, table, settings.seed),
         about=_about(table, before, splits[0], settings),
     )
     return replace(whole, version=artifacts.version_of(name, artifacts.numbers(whole), heads))
 
 
-def _trusted(told: Told, table: Outcomes) -> bool:
+def _trusted(told: HeldOutForecasts, table: Outcomes) -> bool:
     """Whether forecasts of tasks that were left out rank their prompts better than chance."""
     own = [j for j, arm in enumerate(table.arms) if arm.model != outcomes.GENERIC]
     kinds = np.unique([prompt.task for prompt in table.prompts], return_inverse=True)[1]
-    return trust.holds(np.asarray(told.p_correct, np.float64)[:, own], table.correct[:, own], kinds)
+    return transfer_check.holds(np.asarray(told.p_correct, np.float64)[:, own], table.correct[:, own], kinds)
 
 
 def loss(table: Outcomes, settings: Settings) -> float:
@@ -267,7 +268,7 @@ def loss(table: Outcomes, settings: Settings) -> float:
     tasks = _tasks(table, settings) if settings.expects == "tasks" else None
     folds = _phrasings(table, settings) if tasks is None else tasks
     rows, own = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
-    fit = fit_trees(features, _tampered(table, settings), table, _token_targets(table), rows, settings)
+    fit = fit_trees(features, _augmented(table, settings), table, _token_targets(table), rows, settings)
     x, _ = rows_of([features[i] for i in own.tolist()], fit.vocabulary, fit.projection)
     said = sigmoid(fit.unread.score_all(x)[:, : len(table.arms)])
     return float(np.nanmean(np.square(said - table.correct[own])))
@@ -283,21 +284,23 @@ def _pooled(final: Fit, views: Sequence[_Unseen], table: Outcomes) -> tuple[Fit,
     return replace(final, unread=trees), [replace(view, unread=view.unread @ weights) for view in views]
 
 
-def _told(draft: Artifact, outputs: Matrix, novelty: Matrix) -> Told:
+def _forecasts(draft: Artifact, outputs: Matrix, novelty: Matrix) -> HeldOutForecasts:
     """The forecasts in raw outputs, with the calibration of a draft; NaN where there are none."""
     predictor = Predictor(draft)
     p, tokens = (np.full((len(outputs), len(draft.heads)), np.nan) for _ in range(2))
     for i in np.flatnonzero(~np.isnan(outputs[:, 0])).tolist():
         scores = predictor.finish(outputs[i].tolist(), float(novelty[i]))
         p[i], tokens[i] = scores.p_correct, np.add(scores.thinking_tokens, scores.answer_tokens)
-    return Told(p, tokens)
+    return HeldOutForecasts(p, tokens)
 
 
-def _reveals(before: Told, after: Told, head: int) -> Revelation:
+def _probe_value(before: HeldOutForecasts, after: HeldOutForecasts, head: int) -> ProbeValueModel:
     """What probes of a head tell about it."""
     has = ~np.isnan(after.p_correct[:, head])
     first, then = (np.asarray(told.p_correct[has, head], np.float64) for told in (before, after))
-    return revelation(first, then) if len(first) >= LEAST_REVEALED else calibration.revelation_of_few(first, then)
+    return (
+        probe_value_model(first, then) if len(first) >= LEAST_REVEALED else calibration.probe_value_of_few(first, then)
+    )
 
 
 def _stage(
@@ -414,11 +417,11 @@ def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
     return has, np.hstack([x[has], probes[has].astype(np.float32)])
 
 
-def _tampered(table: Outcomes, settings: Settings) -> list[list[Features]]:
+def _augmented(table: Outcomes, settings: Settings) -> list[list[Features]]:
     """Features of tampered copies of all prompts, one list per copy."""
     rng = random.Random(settings.seed)
     return [
-        [featurize(gaming.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
+        [featurize(adversarial.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
         for _ in range(settings.attacked)
     ]
 
@@ -434,8 +437,8 @@ def fit_trees(
     """Trees on these prompts and their tampered copies, held to fare alike; terms are those of the prompts."""
     views = [[view[i] for i in rows.tolist()] for view in (features, *tampered)]
     free, fitted = settings.directions, settings.fitted
-    found = directions.fit(views[0], table.correct[rows], free, fitted, settings.least_uses, settings.seed)
-    x, _ = directions.rows(found, views, table.correct[rows], _likes(table, rows, settings), settings.seed)
+    found = text_projection.fit(views[0], table.correct[rows], free, fitted, settings.least_uses, settings.seed)
+    x, _ = text_projection.rows(found, views, table.correct[rows], _cv_groups(table, rows, settings), settings.seed)
     rows = np.tile(rows, 1 + len(tampered))
     probed = {}
     for arm in probed_arms(table, settings):
@@ -445,7 +448,7 @@ def fit_trees(
     return Fit(found.vocabulary, found.projection, trees, probed)
 
 
-def _likes(table: Outcomes, rows: NDArray[np.intp], settings: Settings) -> list[str]:
+def _cv_groups(table: Outcomes, rows: NDArray[np.intp], settings: Settings) -> list[str]:
     """What nothing may be learned from while it is forecast for these prompts: their task, or their phrasing."""
     prompts = [table.prompts[i] for i in rows.tolist()]
     tasks = [prompt.task for prompt in prompts]
@@ -454,15 +457,17 @@ def _likes(table: Outcomes, rows: NDArray[np.intp], settings: Settings) -> list[
     return [prompt.group for prompt in prompts]
 
 
-def _tried(before: Told, after: Mapping[int, Told], strange: Matrix, table: Outcomes, seed: int) -> Tried:
+def _held_out(
+    before: HeldOutForecasts, after: Mapping[int, HeldOutForecasts], strange: Matrix, table: Outcomes, seed: int
+) -> HeldOut:
     """Some of the prompts, drawn at random, as an artifact keeps them."""
     most = min(TRIED_PROMPTS, max(LEAST_TRIED, TRIED_CELLS // len(table.arms)))
     rows = np.random.default_rng(seed).permutation(len(table))[:most]
 
-    def drawn(told: Told) -> Told:
-        return Told(told.p_correct[rows], told.tokens[rows])
+    def drawn(told: HeldOutForecasts) -> HeldOutForecasts:
+        return HeldOutForecasts(told.p_correct[rows], told.tokens[rows])
 
-    return Tried(
+    return HeldOut(
         drawn(before),
         {head: drawn(told) for head, told in after.items()},
         strange[rows],
@@ -471,7 +476,7 @@ def _tried(before: Told, after: Mapping[int, Told], strange: Matrix, table: Outc
     ).rounded()
 
 
-def _about(table: Outcomes, told: Told, fold_of: NDArray[np.int64], settings: Settings) -> dict[str, Any]:
+def _about(table: Outcomes, told: HeldOutForecasts, fold_of: NDArray[np.int64], settings: Settings) -> dict[str, Any]:
     """Figures of the cross-validation, per head, and where the data came from."""
     rows = []
     p, forecast = np.asarray(told.p_correct, np.float64), np.asarray(told.tokens, np.float64)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from gateway.config.family_row import PARTS
+from gateway.core.family import Family
 from gateway.families import table
-from gateway.family_row import PARTS
-from gateway.types import Family
 from tests.families import record as recording
 from tests.families.forms import ANSWER, THOUGHT, THOUGHT_TOKENS
 from tests.families.record import ASKED, FOLDER, LEVELS, Recorder, fixture, path, read, rows

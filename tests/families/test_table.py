@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
+from gateway.config.settings import parse
+from gateway.core.errors import ConfigError
 from gateway.families import table
+from gateway.families.describe import describe_family
 from gateway.families.nearest import stand_ins
-from gateway.families.words import described
-from gateway.settings import parse
 
 BASE: dict[str, Any] = {
     "deployments": {"d": {"url": "http://gpu:8000", "family": "mine"}},
@@ -142,7 +142,7 @@ def test_a_deployment_names_an_engine_that_serves_its_family() -> None:
 def test_every_row_can_be_said_in_words(name: str) -> None:
     for engine in table.shipped().engines(name):
         row = table.shipped().family(name, engine)
-        lines = list(described(row, sources=True))
+        lines = list(describe_family(row, sources=True))
         assert "no source" not in " ".join(lines)
         if not row.passes_through:
             assert len(lines) >= 5

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.answers.chat_answer import read_answer
-from gateway.api.chat_teller import ChatTeller
-from gateway.backends.faults import wait_s
-from gateway.errors import BackendRefused, GatewayError, error_fields
-from gateway.records import connect, insert
-from gateway.types import Record
+from gateway.api.chat.encoder import ChatEncoder
+from gateway.backends.chat_answer import read_answer
+from gateway.backends.failures import wait_s
+from gateway.core.errors import BackendRefused, GatewayError, error_fields
+from gateway.core.record import Record
+from gateway.storage.records import connect, insert
 from tests import plain_http
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
@@ -51,7 +51,7 @@ def deep(levels: int) -> bytes:
 def test_any_plain_answer_is_read_or_an_error(raw: bytes) -> None:
     try:
         answer, usage, reason = read_answer(raw)
-        body = asyncio.run(ChatTeller("public").whole(answer, raw))
+        body = asyncio.run(ChatEncoder("public").whole(answer, raw))
     except GatewayError as error:
         orjson.loads(error.body())
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from router_model import artifact
+from router_model.model import artifact
 
 
 def good(folder: Path, number: int) -> str:

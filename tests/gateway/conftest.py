@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.commands.engine_process import EngineProcess
+from gateway.serving.engine_process import EngineProcess
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import MODEL, ScriptedBackend
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.api import openapi
+from gateway.api.openapi import openapi
 
 Json = dict[str, Any]
 Path = tuple[str | int, ...]

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.effort_router import NoRouter
-from gateway.types import Arm, Ask, Call, EffortForecast, Forecast, Probe
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.probe import Probe, ProbeUse
+from gateway.routing.effort_router import NoRouter
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, obedient
 
@@ -26,20 +29,24 @@ class AskingRouter(NoRouter):
 
     version: str = "asking"
     strange: bool = False
-    asks: bool = True
+    probe_options: bool = True
     tokens: float = 3.0
     seen: list[Probe] = field(default_factory=list)
 
-    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
+    def knows(self, arm: Arm, ask: ProbeUse = "auto") -> bool:
         return True
 
-    def heeds_probes(self, arm: Arm) -> bool:
+    def supports_probes(self, arm: Arm) -> bool:
         return True
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
         rows = tuple(self._one(effort, 0.5, self.tokens) for effort in arm.efforts)
         return Forecast(
-            self.version, rows, lambda dial, ask: 1e-6, self.strange, worth_asking=lambda direct, cost: self.asks
+            self.version,
+            rows,
+            lambda dial, ask: 1e-6,
+            self.strange,
+            worth_asking=lambda direct, cost: self.probe_options,
         )
 
     def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:

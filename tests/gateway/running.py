@@ -15,8 +15,8 @@ import httpx
 import openai
 
 from gateway.app import Parts, create_app, make_parts
-from gateway.serving.server import Server
-from gateway.settings import parse
+from gateway.config.settings import parse
+from gateway.serving.server import GatewayServer
 from tests import plain_http
 from tests.patience import PATIENCE_S
 from tests.plain_http import NO_TLS
@@ -58,7 +58,7 @@ class RunningGateway:
         self.parts = parts
         self.database = parts.settings.records.path
         self._listening = threading.Event()
-        self._server = Server(
+        self._server = GatewayServer(
             create_app(parts),
             parts.settings.server,
             parts.stopping,
@@ -108,7 +108,7 @@ class RunningGateway:
     def stop_clock_of_breaks(self) -> None:
         """A replica in a break stays in it, however long the test takes."""
         for name in self.parts.settings.deployments:
-            self.parts.upstream.replicas(name).clock = lambda: 100.0
+            self.parts.transport.replicas(name).clock = lambda: 100.0
 
     def sdk(self, api_key: str = "a client's key", **options: Any) -> openai.OpenAI:
         client = options.pop("http_client", None) or openai.DefaultHttpxClient(verify=NO_TLS)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.experiments.assignment import arm_at, assign, position, unit_hash
-from gateway.types import Arm
+from gateway.core.arm import Arm
+from gateway.routing.experiments.assignment import arm_at, assign, position, unit_hash
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import ScriptedBackend
 

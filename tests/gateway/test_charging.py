@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from gateway.access.counts import Counts
-from gateway.access.secret import key_id
-from gateway.answers.seen import Seen
-from gateway.answers.tally import Tally
+from gateway.auth.api_key_format import key_id
+from gateway.auth.usage_row import UsageRow
+from gateway.execution.streaming.output_stats import OutputStats
+from gateway.execution.streaming.tally import Tally
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.late import late
@@ -165,11 +165,11 @@ def abandon(gateway: KeyedGateway, secret: str, dialect: str, writer: Writer) ->
     connection.close()
 
 
-def settled(gateway: KeyedGateway, secret: str) -> Counts:
+def settled(gateway: KeyedGateway, secret: str) -> UsageRow:
     """What it has used, once nothing of it is under way."""
     key = gateway.keys.get(str(key_id(secret)))
 
-    def row() -> Counts:
+    def row() -> UsageRow:
         return gateway.keys.counters.read(key.slot, gateway.keys.clock())
 
     until(lambda: row().all_requests and not row().running)
@@ -300,10 +300,10 @@ def test_all_that_a_delta_can_carry_counts() -> None:
         ({"tool_calls": [{"function": None}, 7, {"function": {"arguments": 5}}]}, 0),
         ({"role": "assistant", "content": ""}, 0),
     ):
-        seen = Seen()
+        seen = OutputStats()
         seen.delta(carried)
         assert seen.all.pieces == pieces, carried
-    seen = Seen()
+    seen = OutputStats()
     for _ in range(10):
         seen.delta({"content": "a long piece of several tokens"})
         seen.tokens({"token_ids": [1, 2, 3, 4, 5, 6]})

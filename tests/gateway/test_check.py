@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.settings import load, override, parse
+from gateway.config.settings import load, override, parse
+from gateway.core.errors import ConfigError
 from tests.patience import PATIENCE_S
 
 CONFIG = """

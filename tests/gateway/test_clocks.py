@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway.exchange import Ids
-from gateway.records import Records
-from gateway.types import Record
+from gateway.core.record import Record
+from gateway.execution.context import Ids
+from gateway.storage.records import Records
 
 SOURCES = Path(gateway.__file__).parent
 WAITING = (

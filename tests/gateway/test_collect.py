@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from gateway.commands.engine_process import EngineProcess
+from gateway.serving.engine_process import EngineProcess
 from router_model.tasks import generate, write_jsonl
 from tests.patience import PATIENCE_S
 

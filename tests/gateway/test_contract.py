@@ -11,24 +11,26 @@ import pytest
 
 from gateway.app import make_parts
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.policies import Bounds, Buyer, ByContract
-from gateway.settings import parse
-from gateway.types import NO_THINKING, UNLIMITED, Contract, Effort, Forecast, Promised
-from router_model import predict
+from gateway.config.settings import parse
+from gateway.core.contract import Contract, Guarantee
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.core.errors import ConfigError
+from gateway.core.forecast import Forecast
+from gateway.routing.policies import EffortBounds, PricedPolicy, RiskContract
+from router_model.model import predict
 from tests.gateway import artifacts
 from tests.gateway.conftest import Start
 from tests.gateway.scripted import ScriptedBackend
 from tests.gateway.test_policies import HIGH, IDLE, LOW, call, forecast
 
 CONTRACT = Contract(0.01, 0.95)
-POLICY = ByContract(Buyer(Bounds(ceiling=UNLIMITED, default=UNLIMITED)), CONTRACT)
+POLICY = RiskContract(PricedPolicy(EffortBounds(ceiling=UNLIMITED, default=UNLIMITED)), CONTRACT)
 EASY = "Assign a category out of account, billing, shipping, technical.\nText: Hello, my parcel is late. Regards, Ursa"
 HARD = "Running total: 12 + 9 + 5 + 31 + 44 + 8 + 27 + 63 + 19"
 STRANGE = "Wherefore doth yon melancholy troubadour eschew merriment beneath crimson battlements nightly?"
 
 
-def under(promised: Promised | None, **fields: Any) -> Forecast:
+def under(promised: Guarantee | None, **fields: Any) -> Forecast:
     seen = replace(forecast(), promised={CONTRACT: promised}.get)
     return replace(seen, **fields)
 
@@ -51,7 +53,7 @@ def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
-    promised = Promised(asking=0.002, direct=0.0002)
+    promised = Guarantee(asking=0.002, direct=0.0002)
     assert POLICY.decide(call(), under(promised), IDLE).prices.token == 0.0002
     asked = POLICY.decide(call(), under(promised, worth_asking=lambda direct, cost: False), IDLE)
     assert asked.prices.token == 0.002 and asked.reason == "router"
@@ -61,8 +63,8 @@ def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
     assert (asked.effort, POLICY.decide(call(), under(promised), IDLE).effort) == (LOW, HIGH)
 
 
-@pytest.mark.parametrize("promised", [None, Promised(None, None, why="too few"), Promised(asking=0.1, direct=None)])
-def test_where_nothing_is_promised_everybody_thinks_fully(promised: Promised | None) -> None:
+@pytest.mark.parametrize("promised", [None, Guarantee(None, None, why="too few"), Guarantee(asking=0.1, direct=None)])
+def test_where_nothing_is_promised_everybody_thinks_fully(promised: Guarantee | None) -> None:
     decision = POLICY.decide(call(), under(promised), IDLE)
     assert (decision.effort, decision.reason) == (UNLIMITED, "policy")
     assert POLICY.decide(call(), None, IDLE).effort == UNLIMITED
@@ -71,9 +73,9 @@ def test_where_nothing_is_promised_everybody_thinks_fully(promised: Promised | N
 
 
 def test_strange_requests_are_outside_of_the_promise_and_think_fully() -> None:
-    promised = Promised(asking=0.1, direct=0.1)
+    promised = Guarantee(asking=0.1, direct=0.1)
     decision = POLICY.decide(call(), under(promised, strange=True, worth_asking=lambda direct, cost: True), IDLE)
-    assert (decision.effort, decision.reason, decision.asks) == (UNLIMITED, "fallback", None)
+    assert (decision.effort, decision.reason, decision.probe_options) == (UNLIMITED, "fallback", None)
     assert POLICY.decide(call(), under(promised), IDLE).effort == NO_THINKING
 
 
@@ -120,7 +122,7 @@ def test_what_cannot_be_promised_is_said_at_start_and_by_check(
     said = "\n".join(explain(chosen))
     assert "NO PROMISE for arm merged: " in said and why in said
     with caplog.at_level(logging.ERROR):
-        make_parts(chosen).door.close()
+        make_parts(chosen).authenticator.close()
     assert "model pub: nothing can be promised of arm merged, so everybody thinks fully" in caplog.text
     assert why in caplog.text
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.abilities import Ability
+from gateway.backends.capabilities import Capability
 from tests.contract.prompts import prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
@@ -25,7 +25,7 @@ HI = [{"role": "user", "content": "hi"}]
 @pytest.fixture
 def cutting(backend: ScriptedBackend, start: Start) -> RunningGateway:
     gateway = start(table(backend.url))
-    gateway.parts.abilities.learn("hybrid", Ability("cut"))
+    gateway.parts.capabilities.learn("hybrid", Capability("cut"))
     return gateway
 
 

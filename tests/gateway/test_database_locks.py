@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway import private_file, records
-from gateway.access.key import Key
-from gateway.access.limits import NewKey
 from gateway.app import response_store
-from gateway.build import door, keys
+from gateway.assembly import authenticator, keys
+from gateway.auth.key import Key
+from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
-from gateway.settings import load
+from gateway.config.settings import load
+from gateway.core import private_file, records
 from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend
@@ -53,7 +53,7 @@ def test_no_part_of_a_process_drops_the_locks_of_another(config: Path, tmp_path:
     settings = load(config)
     store = keys(settings.access)
     key = store.create(NewKey.read({"name": "mine"}))[0]
-    inside = door(settings.access, lambda why: None)
+    inside = authenticator(settings.access, lambda why: None)
     responses = response_store(settings)
     responses.open()
     rows = records.connect(settings.records.path)
@@ -62,7 +62,7 @@ def test_no_part_of_a_process_drops_the_locks_of_another(config: Path, tmp_path:
         lambda: store.get(key.id),
         lambda: store.revoke(key.id),
         lambda: keys(settings.access).all(),
-        lambda: door(settings.access, lambda why: None).close(),
+        lambda: authenticator(settings.access, lambda why: None).close(),
         lambda: list(explain(settings)),
         lambda: records.connect(settings.records.path).close(),
         lambda: opened_again(settings),

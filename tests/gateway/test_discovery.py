@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from gateway import build
+from gateway import assembly
 from gateway.app import make_parts
-from gateway.backends.pace import paces
-from gateway.commands.engine_process import EngineProcess
-from gateway.discovery import told
-from gateway.discovery.discovery import Discovery, Pace
-from gateway.settings import parse
+from gateway.backends.discovery import report
+from gateway.backends.discovery.discovery import Discovery, DiscoveryPace
+from gateway.backends.latency import latency_models_of
+from gateway.config.settings import parse
+from gateway.serving.engine_process import EngineProcess
 from tests.gateway.conftest import Start, table
 from tests.gateway.fault_scripts import refuses
 from tests.gateway.refusing import refusing
@@ -29,7 +29,7 @@ from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, d
 from tests.gateway.test_check import run
 from tests.patience import until
 
-QUICK = Pace(watch_s=0.02, first_s=0.02, least_s=0.0)
+QUICK = DiscoveryPace(watch_s=0.02, first_s=0.02, least_s=0.0)
 TOKENS = {"<think>": [1], "</think>": [2], "\n": [9], "\n\n": [3]}
 THOUGHT = 20
 
@@ -108,7 +108,7 @@ def _table(url: str, **fields: Any) -> dict[str, Any]:
 
 
 def _probe(url: str, **fields: Any) -> tuple[list[str], bool]:
-    return told.probe(build.deployments(parse(_table(url, **fields))).values())
+    return report.probe(assembly.deployments(parse(_table(url, **fields))).values())
 
 
 IN_FIELD = "budgets in 'thinking_token_budget'"
@@ -192,7 +192,7 @@ def test_who_cannot_be_asked_fails(backend: ScriptedBackend, status: int) -> Non
 
 
 def test_hosted_apis_and_unknown_families_are_not_asked(backend: ScriptedBackend) -> None:
-    known = build.deployments(parse(_table(backend.url) | {"deployments": {
+    known = assembly.deployments(parse(_table(backend.url) | {"deployments": {
         "dep": {"url": backend.url, "family": "plain"},
         "other": {"url": backend.url, "family": "qwen3", "probe": False},
         "third": {"url": backend.url, "family": "qwen3"},
@@ -204,7 +204,9 @@ def test_hosted_apis_and_unknown_families_are_not_asked(backend: ScriptedBackend
 def _watched(backend: ScriptedBackend, folder: Path, **fields: Any) -> Iterator[RunningGateway]:
     """A gateway that looks often."""
     parts = make_parts(parse({"records": {"path": folder / "records.db"}, **_table(backend.url, **fields)}))
-    discovery = Discovery(parts.upstream, parts.deployments.values(), parts.abilities, parts.metrics.disagrees, QUICK)
+    discovery = Discovery(
+        parts.transport, parts.deployments.values(), parts.capabilities, parts.metrics.disagrees, QUICK
+    )
     with RunningGateway.of(replace(parts, discovery=discovery)) as gateway:
         yield gateway
 
@@ -278,7 +280,7 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
     settings = table(backend.url)
     settings["deployments"]["hybrid"]["retries"] = 0
     gateway = start(settings)
-    gateway.parts.upstream.returned = asked.append
+    gateway.parts.transport.returned = asked.append
 
     def status(number: int) -> int:
         body = {"model": "fixed", "messages": [{"role": "user", "content": f"hi {number}"}]}
@@ -320,9 +322,11 @@ def test_a_family_that_is_wrong_fails(backend: ScriptedBackend) -> None:
         policy = {"kind": "fixed", "effort": "none" if side == "none" else "max"}
         deployment = {"url": backend.url, "model": MODEL, "family": "qwen3-2507", "probe": True}
         chosen = parse({"deployments": {"dep": deployment}, "models": {"pub": {side: "dep", "policy": policy}}})
-        known = build.deployments(chosen)
-        arms = [arm for model in build.catalogue(chosen, known, paces(known.values())) for arm in model.arms]
-        lines, failed = told.probe(known.values(), arms)
+        known = assembly.deployments(chosen)
+        arms = [
+            arm for model in assembly.catalogue(chosen, known, latency_models_of(known.values())) for arm in model.arms
+        ]
+        lines, failed = report.probe(known.values(), arms)
         assert failed and lines[1].startswith(
             "  family: it thinks, and" if thinks else "  family: it does not think"
         ), lines

@@ -12,13 +12,18 @@ from typing import Any
 import pytest
 
 from gateway.app import make_parts
-from gateway.backends.pace import Pace
-from gateway.catalogue import Catalogue
-from gateway.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
+from gateway.backends.latency import LatencyModel
+from gateway.config.settings import parse
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.core.forecast import Forecast
+from gateway.core.probe import Probe, ProbeUse
 from gateway.families.table import family
-from gateway.settings import parse
-from gateway.types import NO_THINKING, UNLIMITED, Arm, Ask, Call, Deployment, Effort, Forecast, Probe
-from router_model.predict import Head, Scores, Surface
+from gateway.routing.catalogue import Catalogue
+from gateway.routing.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
+from router_model.model.predict import Head, Scores, Surface
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -29,7 +34,7 @@ DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("qwen3"), router_name
 EFFORTS = (NO_THINKING, Effort(True, 16), Effort(True, 32), Effort(True, 64), UNLIMITED)
 ARM = Arm("merged", DEPLOYMENT, DEPLOYMENT, EFFORTS)
 CALL = Call("id", "chat", "m", {"messages": [{"role": "user", "content": "hi"}]})
-PACES = {"d": Pace(ttft_s=1.0, tpot_s=0.1)}
+PACES = {"d": LatencyModel(ttft_s=1.0, tpot_s=0.1)}
 
 
 class Predictor:
@@ -63,13 +68,13 @@ class Predictor:
     def at(self, surface: Surface, scores: Scores, reading: str) -> Scores:
         return surface(scores, [[-0.1, 0.0, 0.1]] * len(self.heads))
 
-    def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
+    def price_for_dial(self, x: float, ask: ProbeUse = "auto") -> float:
         return 0.01 * (1 - x)
 
 
 def test_a_learned_router_scores_the_efforts_on_offer() -> None:
     router = PredictorRouter(Predictor("other", "m"), PACES)
-    assert router.knows(ARM)
+    assert router.prepare(ARM)
     forecast = router.forecast(CALL, ARM)
     assert forecast is not None and forecast.router == "by-hand-1"
     assert [f.effort for f in forecast.efforts] == list(EFFORTS)
@@ -82,14 +87,14 @@ def test_a_learned_router_scores_the_efforts_on_offer() -> None:
 
 def test_a_model_that_the_artifact_does_not_know_is_scored_as_any_model() -> None:
     general = PredictorRouter(Predictor("*"), PACES)
-    assert general.knows(ARM) and general.forecast(CALL, ARM) is not None
+    assert general.prepare(ARM) and general.forecast(CALL, ARM) is not None
     particular = PredictorRouter(Predictor("other"), PACES)
-    assert not particular.knows(ARM) and particular.forecast(CALL, ARM) is None
+    assert not particular.prepare(ARM) and particular.forecast(CALL, ARM) is None
 
 
 async def test_a_long_prompt_is_scored_off_the_event_loop() -> None:
     router = PredictorRouter(Predictor("m"), PACES)
-    router.knows(ARM)
+    router.prepare(ARM)
     assert await ask(router, replace(CALL, size=1_000_000), ARM, 60.0) == await ask(router, CALL, ARM, 60.0)
 
 
@@ -104,10 +109,10 @@ def test_the_constant_router_says_the_same_of_every_prompt() -> None:
 class FailingRouter:
     version = "failing"
 
-    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
+    def prepare(self, arm: Arm, ask: ProbeUse = "auto") -> bool:
         return True
 
-    def heeds_probes(self, arm: Arm) -> bool:
+    def supports_probes(self, arm: Arm) -> bool:
         return False
 
     def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
@@ -156,4 +161,4 @@ def test_paces_follow_what_is_measured(backend: ScriptedBackend, tmp_path: Path)
         gateway.stop()
     # A tenth of the way from what was assumed to next to nothing.
     assert 90 <= pace.ttft_s < 99 and 90 <= pace.tpot_s < 99
-    assert gateway.parts.dispatch.gates["hybrid"].in_flight == 0
+    assert gateway.parts.dispatch.admission["hybrid"].in_flight == 0

@@ -11,16 +11,17 @@ from urllib.parse import unquote
 
 import pytest
 
-from gateway import build, exposure
-from gateway.access.limits import NewKey
-from gateway.api import openapi, openapi_admin
+from gateway import assembly
 from gateway.api.data import Erased
-from gateway.api.routers import Reload
+from gateway.api.openapi import admin, openapi
+from gateway.api.reload import Reload
+from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.metrics import Metrics
+from gateway.config import exposure
+from gateway.config.settings import AccessSettings, ServerSettings, Settings, parse
+from gateway.core.errors import ConfigError
+from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
-from gateway.settings import Access, Server, Settings, parse
 from tests import plain_http
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -89,13 +90,13 @@ def test_no_route_of_the_clients_port_answers_strangers(keyed: KeyedGateway) -> 
 
 def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> None:
     reload: Reload = dict
-    keys = build.keys(Access(path=tmp_path / "keys.db"))
+    keys = assembly.keys(AccessSettings(path=tmp_path / "keys.db"))
     app = create_admin_app(
         keys, Metrics(), "an operators' key of some length", reload, lambda whose, anonymise: Erased(0, 0)
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        refused_everywhere(url, openapi_admin.document("0"), {("GET", "/health")})
+        refused_everywhere(url, admin.document("0"), {("GET", "/health")})
 
 
 def test_metrics_and_the_description_can_be_opened_and_closed(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import openai
 import pytest
 
 from gateway.app import make_parts
-from gateway.records import Records
-from gateway.settings import parse
-from gateway.types import Record
+from gateway.config.settings import parse
+from gateway.core.record import Record
+from gateway.storage.records import Records
 from tests import plain_http
 from tests.gateway import fault_scripts as does
 from tests.gateway.conftest import table

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from router_model import artifact, output
+from router_model.data import output_files
+from router_model.model import artifact
 from router_model.tasks import generate, read_jsonl, write_jsonl
 from tests.gateway.test_check import CONFIG, run
 from tests.patience import PATIENCE_S
@@ -25,7 +26,7 @@ FULL = Path("/dev/full")
 def test_a_file_takes_its_place_whole(tmp_path: Path) -> None:
     path, link = tmp_path / "file", tmp_path / "link"
     link.symlink_to(path)
-    output.put(link, "first")
+    output_files.put(link, "first")
     assert (path.read_text(), link.is_symlink()) == ("first", True)
 
     def fails(new: Path) -> None:
@@ -33,27 +34,27 @@ def test_a_file_takes_its_place_whole(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match=r"No space left on device: '.*/file'"):
-        output.put_by(path, fails)
+        output_files.put_by(path, fails)
     assert path.read_text() == "first" and {each.name for each in tmp_path.iterdir()} == {"file", "link"}
     with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
-        output.put(FULL, "text")
+        output_files.put(FULL, "text")
     assert FULL.is_char_device()
     for wrong in (tmp_path, tmp_path / "none" / "file", Path("/proc/thinkgate")):
         with pytest.raises(OSError, match=str(wrong)):
-            output.can_put(wrong)
-    output.can_put(tmp_path / "none" / "file", folders=True)
+            output_files.can_put(wrong)
+    output_files.can_put(tmp_path / "none" / "file", folders=True)
     assert not (tmp_path / "none").exists()
 
 
 def test_an_artifact_that_does_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
     """The second file of three is too large: none of them changes."""
     files = {tmp_path / name: name.encode() for name in ("CARD.md", "weights.npz", "artifact.json")}
-    output.put_together(files)
+    output_files.put_together(files)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
         with pytest.raises(OSError, match=r"File too large: '.*/weights.npz'"):
-            output.put_together({**files, tmp_path / "CARD.md": b"new", tmp_path / "weights.npz": bytes(10_000)})
+            output_files.put_together({**files, tmp_path / "CARD.md": b"new", tmp_path / "weights.npz": bytes(10_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files

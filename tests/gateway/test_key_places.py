@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.access.counters import Counters
-from gateway.access.counts import Counts
-from gateway.access.secret import key_id
-from gateway.settings import Access
+from gateway.auth.api_key_format import key_id
+from gateway.auth.usage_row import UsageRow
+from gateway.auth.usage_store import UsageStore
+from gateway.config.settings import AccessSettings
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
@@ -62,7 +62,7 @@ def ask(gateway: KeyedGateway, route: str, secret: str, body: Any = None, **head
     return request(method, gateway.url + path, headers={"authorization": f"Bearer {secret}", **headers}, **content)
 
 
-def row(gateway: KeyedGateway, secret: str) -> Counts:
+def row(gateway: KeyedGateway, secret: str) -> UsageRow:
     key = gateway.keys.get(str(key_id(secret)))
     return gateway.keys.counters.read(key.slot, gateway.keys.clock())
 
@@ -156,7 +156,7 @@ def test_bytes_in_flight_are_counted_before_they_are_read(gateway: KeyedGateway)
 
 
 def test_usual_limits_hold_for_keys_without_their_own(backend: ScriptedBackend, tmp_path: Path) -> None:
-    usual = Access()
+    usual = AccessSettings()
     assert (usual.max_parallel_requests, usual.max_bytes_in_flight) == (1000, 256 * 1024 * 1024)
     settings = table(backend.url)
     with KeyedGateway(settings, tmp_path, Clock(), max_parallel_requests=0) as gateway:
@@ -211,7 +211,7 @@ signal.pause()
 
 def test_what_a_killed_process_held_is_given_back(tmp_path: Path) -> None:
     path = tmp_path / "usage"
-    counters = Counters(path)
+    counters = UsageStore(path)
     command = [sys.executable, "-c", HOLDS, str(path), str(NOON)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:

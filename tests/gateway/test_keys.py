@@ -17,8 +17,8 @@ import httpx
 import openai
 import pytest
 
-from gateway.access.secret import key_id
-from gateway.errors import InvalidKey, KeyNotLive, UnknownKey
+from gateway.auth.api_key_format import key_id
+from gateway.core.errors import InvalidKey, KeyNotLive, UnknownKey
 from tests import plain_http
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
@@ -138,13 +138,13 @@ def test_keys_that_cannot_be_read_open_nothing(gateway: KeyedGateway, tmp_path: 
 
 
 def test_strangers_leave_nothing_behind_in_memory(gateway: KeyedGateway) -> None:
-    door = gateway.parts.door
+    authenticator = gateway.parts.authenticator
 
     def knock(times: int) -> None:
         for number in range(times):
             shown = f"tg-{number:016d}-{'A' * 43}".translate(str.maketrans("0123456789", "abcdefghij", ""))
             with pytest.raises(InvalidKey):
-                door.enter({"authorization": f"Bearer {shown}"})
+                authenticator.enter({"authorization": f"Bearer {shown}"})
 
     knock(100)
     tracemalloc.start()

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import settings
 from gateway.api import json_object
-from gateway.errors import InvalidRequest
+from gateway.config import settings
+from gateway.core.errors import InvalidRequest
 from tests import plain_http
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import Start, table
@@ -215,7 +215,7 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
         before = memory(pid, "VmRSS")
         endless(url)
         # Two bodies as large as they may be, for the memory of one that was refused may not be given back yet.
-        largest = settings.Server().max_body_bytes
+        largest = settings.ServerSettings().max_body_bytes
         assert memory(pid, "VmHWM") - before < 3 * largest, "no more than the largest bodies and what is made of them"
         once = memory(pid, "VmRSS")
         for _ in range(2):

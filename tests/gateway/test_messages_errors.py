@@ -12,7 +12,7 @@ import anthropic
 import pytest
 
 from gateway.api.messages import errors
-from gateway.errors import BackendRefused, InternalError
+from gateway.core.errors import BackendRefused, InternalError
 from tests import plain_http
 from tests.gateway.anthropics import ASK, COUNT, MESSAGES, ask
 from tests.gateway.conftest import table

@@ -10,9 +10,9 @@ import schemathesis
 from hypothesis import given, settings
 from schemathesis import APIOperation, Case, GenerationMode
 
-from gateway.api import openapi
+from gateway.api.openapi import openapi
+from gateway.core.call import LIMIT_FIELDS
 from gateway.families.fields import EFFORT_FIELDS
-from gateway.families.limits import LIMIT_FIELDS
 from tests.gateway.anthropics import COUNT, MESSAGES, sensible
 from tests.gateway.bounded import thorough, whole
 from tests.gateway.conftest import table

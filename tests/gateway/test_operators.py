@@ -16,8 +16,8 @@ import openai
 import pytest
 
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.settings import load
+from gateway.config.settings import load
+from gateway.core.errors import ConfigError
 from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend, thorough

@@ -15,11 +15,11 @@ import pytest
 from openai.types.chat import ChatCompletionTokenLogprob
 
 from gateway.app import make_parts
-from gateway.defaults import embedded_settings
-from gateway.settings_policies import ProbeSettings
-from router_model import predict
-from router_model.asking import Ask, Views, decide
-from router_model.predict import Predictor, Probe
+from gateway.config.defaults import embedded_settings
+from gateway.config.policies import ProbeSettings
+from router_model.decision.probe_policy import Ask, ProbeViews, decide
+from router_model.model import predict
+from router_model.model.predict import Predictor, Probe
 from router_model.tasks import Prompt, generate
 from tests.gateway.running import RunningGateway
 from tests.plain_http import NO_TLS
@@ -140,7 +140,7 @@ def evaluated(predictor: Predictor, asked: Asked, row: dict[str, Any]) -> tuple[
     probe = Probe(1, 0.0, 0.0) if row["probe"] is None else of_row(row)
     after = predictor.scores(reading, probe, heads[0])
     p, q = np.array(before.p_correct), np.array(after.p_correct)
-    views = Views(
+    views = ProbeViews(
         p_before=p[None, heads],
         tokens_before=np.add(before.thinking_tokens, before.answer_tokens)[None, heads],
         p_after=q[None, heads],
@@ -177,8 +177,8 @@ def test_requests_are_decided_as_the_evaluation_decides_them(served: Served) -> 
         assert decided == evaluated(predictors[asked.model], asked, row), (asked, row)
         assert (seen.effort, seen.reason) == decided[1:]
         assert row["probe"] in (None, "kept", "thrown_away") and row["status"] == 200
-        wasted = row["probe_tokens"] if row["probe"] == "thrown_away" else 0
-        assert seen.completion_tokens == row["completion_tokens"] + wasted
+        discarded_tokens = row["probe_tokens"] if row["probe"] == "thrown_away" else 0
+        assert seen.completion_tokens == row["completion_tokens"] + discarded_tokens
         counts[row["probe"] or row["reason"]] += 1
     assert all(counts[what] > len(served.asked) // 40 for what in ("kept", "thrown_away", "router", "fallback")), counts
 

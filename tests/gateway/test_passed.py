@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from gateway.access.secret import key_id
+from gateway.auth.api_key_format import key_id
 from tests import plain_http
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.abilities import Ability
+from gateway.backends.capabilities import Capability
 from tests.gateway.conftest import Start, table
 from tests.gateway.late import late
 from tests.gateway.leaks import held, settled
@@ -119,7 +119,7 @@ def test_the_request_goes_on(
     assert (answer.headers["x-thinkgate-reason"], answer.headers["x-thinkgate-budget"]) == ("router", "64")
     assert answer.headers["x-thinkgate-note"].startswith("the probe failed (")
     assert settled(gateway, before) == before
-    assert all(gate.in_flight == 0 for gate in gateway.parts.dispatch.gates.values())
+    assert all(gate.in_flight == 0 for gate in gateway.parts.dispatch.admission.values())
     (row,) = gateway.records()
     assert (row["status"], row["probe"], row["reason"], row["decided"]) == (200, "failed", "router", "64")
     assert why in row["notes"] or why == "."
@@ -141,7 +141,7 @@ def test_a_backend_without_log_probabilities_is_not_asked_again(
     assert sum(bool(request.body.get("logprobs")) for request in backend.requests) == times
     router.strange = True
     assert gateway.post(ASK).headers["x-thinkgate-reason"] == "fallback"
-    gateway.parts.abilities.learn("hybrid", Ability("native"))
+    gateway.parts.capabilities.learn("hybrid", Capability("native"))
     backend.script = Short(SURE)
     assert gateway.post(ASK).headers["x-thinkgate-reason"] == "probe", "discovery has been there again"
 
@@ -174,7 +174,7 @@ def test_a_probe_takes_no_second_place(start: Start, backend: ScriptedBackend) -
     gateway = with_router(start(settings), AskingRouter(), "merged")
     backend.script = Short(UNSURE)
     assert [gateway.post(ASK).status_code for _ in range(3)] == [200] * 3
-    assert gateway.parts.dispatch.gates["hybrid"].in_flight == 0
+    assert gateway.parts.dispatch.admission["hybrid"].in_flight == 0
 
 
 def test_the_time_for_the_answer_is_that_of_both(start: Start, backend: ScriptedBackend) -> None:

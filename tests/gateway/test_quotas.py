@@ -13,8 +13,8 @@ import httpx
 import openai
 import pytest
 
-from gateway.access.counts import Counts
-from gateway.access.secret import key_id
+from gateway.auth.api_key_format import key_id
+from gateway.auth.usage_row import UsageRow
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient, thorough
@@ -46,7 +46,7 @@ def ask(gateway: KeyedGateway, secret: str, **more: Any) -> httpx.Response:
     return gateway.post({**ASK, **more}, headers={"authorization": f"Bearer {secret}"})
 
 
-def used(gateway: KeyedGateway, secret: str) -> Counts:
+def used(gateway: KeyedGateway, secret: str) -> UsageRow:
     key = gateway.keys.get(str(key_id(secret)))
     return gateway.keys.counters.read(key.slot, gateway.keys.clock())
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.faults import wait_s
+from gateway.backends.failures import wait_s
 from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import Effort
+from gateway.core.forecast import EffortForecast, Forecast
 from gateway.families.compiler import compile_plan
+from gateway.families.model_limits import ModelLimits
 from gateway.families.table import family
-from gateway.families.terms import Terms
-from gateway.types import Arm, Call, Deployment, Effort, EffortForecast, Forecast
 from tests.gateway.conftest import Start, table
 from tests.gateway.late import late
 from tests.gateway.refusing import refusing
@@ -300,7 +304,7 @@ def test_the_work_of_a_request_is_what_is_forecast_of_it() -> None:
     arm = Arm("a", deployment, deployment, (effort,))
     call = Call("r", "chat", "m", {"messages": []}, size=400)
     forecast = Forecast("v", (EffortForecast(effort, 0.9, 60.0, 20.0, 1.0),))
-    expected, at_most = (compile_plan(call, effort, arm, Terms(), seen).tokens for seen in (forecast, None))
+    expected, at_most = (compile_plan(call, effort, arm, ModelLimits(), seen).tokens for seen in (forecast, None))
     assert (expected, at_most) == (100 + 60 + 20, 100 + 512)
 
 
@@ -330,7 +334,7 @@ def test_finished_requests_leave_no_work_behind(start: Start) -> None:
         gateway = started(start, [first.url, second.url])
         for number in range(10):
             gateway.post({**_ask(number), "stream": number % 2 == 0})
-        replicas = gateway.parts.upstream.replicas("hybrid").all
+        replicas = gateway.parts.transport.replicas("hybrid").all
         assert [replica.outstanding for replica in replicas] == [0.0, 0.0]
 
 
@@ -356,4 +360,4 @@ def test_a_client_that_leaves_takes_its_work_along(start: Start) -> None:
         assert gone.acquire(timeout=PATIENCE_S)
         (row,) = gateway.records()
         assert row["status"] == 499
-        assert [replica.outstanding for replica in gateway.parts.upstream.replicas("hybrid").all] == [0.0, 0.0]
+        assert [replica.outstanding for replica in gateway.parts.transport.replicas("hybrid").all] == [0.0, 0.0]

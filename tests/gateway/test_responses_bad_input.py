@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.seal import Seal
+from gateway.auth.seal import Seal
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 

@@ -16,9 +16,9 @@ import openai
 import pytest
 
 from gateway.api.responses.ids import new_response_id
-from gateway.api.responses.store import Bounds, ResponseStore
+from gateway.api.responses.store import ResponseStore, StoreLimits
 from gateway.api.responses.turn import Turn
-from gateway.errors import ConfigError, InvalidRequest
+from gateway.core.errors import ConfigError, InvalidRequest
 from tests import plain_http
 from tests.gateway import response_events
 from tests.gateway.conftest import Start, table
@@ -31,7 +31,7 @@ from tests.patience import PATIENCE_S
 PATH = "/v1/responses"
 ASK: dict[str, Any] = {"model": "merged", "input": "hi"}
 NOBODY = f"resp_{'0' * 48}"
-ROOMY = Bounds(items=100, bytes=1_000_000, age_s=1000.0, history_bytes=100_000)
+ROOMY = StoreLimits(items=100, bytes=1_000_000, age_s=1000.0, history_bytes=100_000)
 
 
 def turn(previous: Turn | None = None, text: str = "hi") -> Turn:

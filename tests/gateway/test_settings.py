@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway import build
-from gateway.backends.pace import paces
-from gateway.errors import ConfigError
+from gateway import assembly
+from gateway.backends.latency import latency_models_of
+from gateway.config.secret_values import signing_secrets
+from gateway.config.settings import Settings, load, override
+from gateway.core.errors import ConfigError
 from gateway.serving.admin import admin_key
-from gateway.settings import Settings, load, override
-from gateway.settings_secrets import signing_secrets
 from router_model import shipped
 from tests.gateway.test_check import CONFIG, run
 
@@ -60,9 +60,9 @@ def test_every_path_begins_at_the_folder_of_the_file(folder: Path) -> None:
     assert chosen.responses_path == folder / "data/responses.db"
     assert signing_secrets(chosen.signing) == [SECRET]
     assert chosen.admin is not None and admin_key(chosen.admin) == SECRET
-    deployments = build.deployments(chosen)
+    deployments = assembly.deployments(chosen)
     assert deployments["d"].api_key == SECRET
-    model = build.catalogue(chosen, deployments, paces(deployments.values())).find("m")
+    model = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values())).find("m")
     assert model.router.version.startswith("tiny-")
     assert Settings.model_validate_json(chosen.model_dump_json()) == chosen, "as workers are told it"
     elsewhere = Path("elsewhere.db")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway import records, storage
-from gateway.errors import ConfigError
-from gateway.serving.serve import stored
-from gateway.settings import Settings, parse
+from gateway.config.settings import Settings, parse
+from gateway.core.errors import ConfigError
+from gateway.serving import stored_files
+from gateway.serving.run import stored
+from gateway.storage import records
 from tests.gateway.test_check import CONFIG, run
 
 
@@ -30,7 +31,7 @@ def _settings(folder: Path, **more: Any) -> Settings:
 
 def _fault(settings: Settings) -> str:
     with pytest.raises(ConfigError) as caught:
-        storage.look(settings)
+        stored_files.look(settings)
     assert len(caught.value.faults) == 1, caught.value.faults
     return caught.value.faults[0]
 
@@ -75,10 +76,10 @@ def test_one_file_is_not_for_two_things(tmp_path: Path) -> None:
 
 def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
     chosen = _settings(tmp_path)
-    storage.look(chosen)
+    stored_files.look(chosen)
     assert not list(tmp_path.iterdir())
     records.make(chosen.records.path)
-    storage.look(chosen)
+    stored_files.look(chosen)
     with pytest.raises(ConfigError, match=r"records\.path: /proc/thinkgate/records\.db cannot be used"):
         records.make(Path("/proc/thinkgate/records.db"))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from gateway.core.family import Family
 from gateway.families.system import where_allowed
-from gateway.types import Family
 from tests.gateway.anthropics import HI, TOOL, ask
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import MODEL, ScriptedBackend

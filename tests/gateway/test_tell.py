@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from gateway.efforts import LEVELS, from_budget
-from gateway.errors import InvalidRequest
+from gateway.core.aliases import JsonObject
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import LEVELS, Effort, from_budget
+from gateway.core.errors import InvalidRequest
+from gateway.core.family import Family
+from gateway.core.plan import Enforcement
+from gateway.families.answer_limits import AnswerLimits
 from gateway.families.compiler import by_the_row, compile_plan
-from gateway.families.limits import AnswerLimits
-from gateway.families.terms import Strict, Terms
-from gateway.types import Arm, Call, Deployment, Effort, Enforcement, Family, JsonObject
+from gateway.families.model_limits import ModelLimits, Strict
 
 SWITCH: dict[str, JsonObject] = {
     "off": {"chat_template_kwargs": {"enable_thinking": False}},
@@ -38,7 +43,7 @@ def plan_of(
     requested = None if asked is None else LEVELS[asked] if isinstance(asked, str) else from_budget(asked)
     limit = body.get("max_tokens")
     call = Call("r", "chat", "pub", {"messages": [], **body}, requested=requested, asked=str(asked), limit=limit)
-    terms = Terms(AnswerLimits(10), LEVELS, strict)
+    terms = ModelLimits(AnswerLimits(10), LEVELS, strict)
     enforce = by_the_row if by is None else lambda *_: by
     return compile_plan(call, requested or Effort(True, 64), arm, terms, None, enforce)
 

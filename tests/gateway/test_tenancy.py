@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.access.limits import NewKey
+from gateway.auth.limits import NewKey
 from tests import plain_http
 from tests.gateway.anthropics import COUNT, HI, MESSAGES
 from tests.gateway.conftest import table

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.access.throttle import OF_ALL, OF_ONE, TRUSTED_S, Throttle
+from gateway.auth.throttle import OF_ALL, OF_ONE, TRUSTED_S, Throttle
 from tests import plain_http
 from tests.gateway.keyed import Clock
 from tests.gateway.processes import Process

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.abilities import Ability, Marks
+from gateway.backends.capabilities import Capability, Marks
 from tests.contract.prompts import long_thought, prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
@@ -63,8 +63,8 @@ def pair(engine: str, plain_engine: str, tmp_path_factory: pytest.TempPathFactor
 
 def until_known(gateway: RunningGateway, deployment: str) -> None:
     """Wait until discovery has been there; it goes on in the gateway's own loop."""
-    abilities, known = gateway.parts.abilities, gateway.parts.deployments[deployment]
-    until(lambda: gateway.inside(lambda: abilities.marks(known)) is not None)
+    capabilities, known = gateway.parts.capabilities, gateway.parts.deployments[deployment]
+    until(lambda: gateway.inside(lambda: capabilities.marks(known)) is not None)
 
 
 def _whole(answer: httpx.Response) -> dict[str, Any]:
@@ -264,7 +264,7 @@ async def _answering(connection: Connection) -> None:
 def phases(backend: ScriptedBackend, start: Start) -> RunningGateway:
     backend.script = _by_path(_answering)
     gateway = start(table(backend.url))
-    gateway.parts.abilities.learn("hybrid", Ability("two-phase", MARKS))
+    gateway.parts.capabilities.learn("hybrid", Capability("two-phase", MARKS))
     return gateway
 
 
@@ -372,7 +372,7 @@ def test_a_context_that_is_full_ends_the_answer(backend: ScriptedBackend, start:
     settings = table(backend.url)
     settings["deployments"]["hybrid"]["max_context"] = 3 + 1 + 4 + 2
     gateway = start(settings)
-    gateway.parts.abilities.learn("hybrid", Ability("two-phase", MARKS))
+    gateway.parts.capabilities.learn("hybrid", Capability("two-phase", MARKS))
     answer = _whole(gateway.post(_body(4, False)))
     assert (answer["used"], answer["content"], answer["finish_reason"]) == (4, "\n\n", "length")
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.wire import _encoded
+from gateway.api.asgi import _encoded
 from gateway.backends.sign_in import EVERY_S, SignIn
-from gateway.header_value import LONGEST, safe
+from gateway.core.header_value import LONGEST, safe
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import Connection, Script, ScriptedBackend
 

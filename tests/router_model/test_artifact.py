@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import artifact, outcomes, predict
-from router_model.artifact import ArtifactError
-from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
+from router_model.data import outcomes
+from router_model.model import artifact, predict
+from router_model.model.artifact import ArtifactError
+from router_model.model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
 from router_model.training import train
 from tests.router_model.conftest import SMALL
 

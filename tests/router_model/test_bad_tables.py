@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import outcomes
-from router_model.outcomes import OutcomeError
+from router_model.data import outcomes
+from router_model.data.outcomes import OutcomeError
 from router_model.training import train
 from tests.router_model import tables
 

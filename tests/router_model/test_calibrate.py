@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import artifact, outcomes, predict
 from router_model.adapting import adapt, calibrate
+from router_model.data import outcomes
 from router_model.evaluation import evaluate
-from router_model.predict import Predictor, Probe
+from router_model.model import artifact, predict
+from router_model.model.predict import Predictor, Probe
 from router_model.training.boosting import Boosting, grow
 from tests.router_model import tables
 

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import outcomes
+from router_model.data import outcomes
+from router_model.data.outcomes import Arm, OutcomeError
 from router_model.evaluation import crossval, evaluate
-from router_model.outcomes import Arm, OutcomeError
 from router_model.training.train import Settings
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL

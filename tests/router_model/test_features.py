@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.features import DENSE_NAMES, LONGEST, featurize, vocabulary
+from router_model.features.request import DENSE_NAMES, LONGEST, featurize, vocabulary
 
 TOOL = {"type": "function", "function": {"name": "get_price", "description": "Price of an item"}}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import outcomes
-from router_model.outcomes import OutcomeError
+from router_model.data import outcomes
+from router_model.data.outcomes import OutcomeError
 from router_model.training import train
 from tests.router_model import tables
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model import outcomes, predict, probing
-from router_model.evaluation import evaluate
-from router_model.outcomes import Arm
-from router_model.predict import Predictor
-from router_model.probe import PROBE_NAMES, Probe, Revelation, revelation
+from router_model.data import outcomes
+from router_model.data.outcomes import Arm
+from router_model.evaluation import evaluate, probing
+from router_model.model import predict
+from router_model.model.predict import Predictor
+from router_model.model.probe import PROBE_NAMES, Probe, ProbeValueModel, probe_value_model
 from tests.router_model import tables
 
 SURE = Probe(3, -0.001, -0.002, 6.0)
@@ -80,7 +81,7 @@ def test_what_probes_reveal_is_read_between_knots() -> None:
     before = rng.uniform(0, 1, 3000)
     right = rng.random(3000) < before
     after = np.where(right, 0.9, 0.1) * 0.6 + before * 0.4
-    found = revelation(before, after)
+    found = probe_value_model(before, after)
     assert np.all(np.diff(found.before) > 0) and found.after.shape == (12, 9)
     middle = found.outcomes(0.5)
     assert middle[0] < 0.35 and middle[-1] > 0.65
@@ -89,8 +90,8 @@ def test_what_probes_reveal_is_read_between_knots() -> None:
 
 
 def test_few_prompts_make_fewer_knots() -> None:
-    found = revelation(np.full(30, 0.5), np.linspace(0, 1, 30))
-    assert isinstance(found, Revelation) and found.before.shape == (1,)
+    found = probe_value_model(np.full(30, 0.5), np.linspace(0, 1, 30))
+    assert isinstance(found, ProbeValueModel) and found.before.shape == (1,)
 
 
 def test_asking_first_beats_text_alone_and_is_charged(predictor: Predictor, new: outcomes.Outcomes) -> None:

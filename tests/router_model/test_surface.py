@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import outcomes, predict
+from router_model.data import outcomes
+from router_model.data.outcomes import Arm
 from router_model.evaluation import evaluate, report
-from router_model.outcomes import Arm
-from router_model.predict import Head, Predictor, Scores, Surface
-from router_model.surface import Thoughts
+from router_model.model import predict
+from router_model.model.budget_interpolation import Thoughts
+from router_model.model.predict import Head, Predictor, Scores, Surface
 from router_model.training import calibration
 from tests.router_model import tables
 

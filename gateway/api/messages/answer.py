@@ -9,7 +9,7 @@ import orjson
 
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.errors import BackendFailed
+from gateway.core.errors import BackendFailed
 
 _THOUGHT_FIELDS = ("reasoning", "reasoning_content")
 

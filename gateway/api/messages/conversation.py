@@ -14,7 +14,7 @@ from gateway.api.messages import fields
 from gateway.api.messages.fields import Json, at
 from gateway.api.messages.parts import of_content, parts
 from gateway.api.messages.thoughts import ThoughtReader
-from gateway.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest
 
 ROLES = ("user", "assistant", "system")
 # A client's own line for accounting: it is another one each time, and every prefix cache would miss because of it.

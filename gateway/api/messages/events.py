@@ -11,7 +11,7 @@ import orjson
 from gateway.api.messages.answer import calls_in, function_in, input_of, stopped, text_in, thought_in
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.errors import BackendFailed
+from gateway.core.errors import BackendFailed
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 # How often a client that sees nothing of a thought hears that it goes on.
@@ -22,7 +22,7 @@ def event(kind: str, **fields: Any) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps({"type": kind, **fields}) + b"\n\n"
 
 
-class Events:
+class MessageEvents:
     """Fed with the deltas of a chat completion. What it gives back may be sent at once."""
 
     def __init__(self, thoughts: Thoughts, id: str, clock: Callable[[], float] = time.monotonic) -> None:

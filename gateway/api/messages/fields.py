@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gateway.api.checks import wrong_type, wrong_value
-from gateway.errors import InvalidRequest, suggestion
+from gateway.core.errors import InvalidRequest, suggestion
 
 Json = dict[str, Any]
 

@@ -6,20 +6,20 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api import checks, wire
-from gateway.api.chat import is_batch
-from gateway.api.dialect import Asked
-from gateway.api.effort_fields import read_dial, wants_account
+from gateway.api import asgi, checks
+from gateway.api.chat.effort_fields import read_dial, wants_effort_report
+from gateway.api.chat.request import is_batch
+from gateway.api.dialect import ParsedRequest
 from gateway.api.messages import fields
 from gateway.api.messages.conversation import read_conversation
 from gateway.api.messages.fields import Json
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
-from gateway.catalogue import Catalogue, Model
-from gateway.errors import InvalidRequest
-from gateway.seal import Seal
-from gateway.types import Call
+from gateway.auth.seal import Seal
+from gateway.core.call import Call
+from gateway.core.errors import InvalidRequest
+from gateway.routing.catalogue import Catalogue, PublicModel
 
 # What says nothing that would have to be told: prefixes are cached anyway, and no request is compared with another.
 _HARMLESS = frozenset({"cache_control", "diagnostics", "betas"})
@@ -45,12 +45,12 @@ class MessagesCall(Call):
 
 
 def read_request(
-    asked: Asked, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
+    asked: ParsedRequest, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
 ) -> MessagesCall:
     """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
     body, headers = asked.body, asked.headers
     model = catalogue.find(checks.text(body, "model"))
-    thoughts = ThoughtReader(seal.bound(asked.visitor.key, model.name))
+    thoughts = ThoughtReader(seal.bound(asked.principal.key, model.name))
     limit = fields.whole(body, "max_tokens", 1, checks.MOST_TOKENS)
     if limit is None and not counting:
         raise fields.missing("max_tokens")
@@ -86,12 +86,12 @@ def read_request(
         size=asked.size,
         unit=_unit(body) or asked.request_id,
         user=_user(body),
-        tries=wire.tries_before(headers),
+        tries=asgi.tries_before(headers),
         batch=is_batch(None, headers),
-        wants_account=wants_account(body, headers),
+        wants_effort_report=wants_effort_report(body, headers),
         stops_answer=True,
-        key=asked.visitor.key,
-        forwarded=wire.forwarded(headers, asked.backend_id),
+        key=asked.principal.key,
+        forwarded=asgi.forwarded(headers, asked.backend_id),
         omitted=thinking.omitted,
     )
 
@@ -148,7 +148,7 @@ def _told_of(names: list[str]) -> str:
     return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
 
 
-def _dial(body: Json, model: Model) -> float | None:
+def _dial(body: Json, model: PublicModel) -> float | None:
     return read_dial(body, model.name, model.policy.has_dial)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.api.left_out import LeftOut
+from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.messages import fields
 from gateway.api.messages.fields import Json, at
-from gateway.errors import InvalidRequest
-from gateway.seal import BoundSeal, Foreign
+from gateway.auth.seal import BoundSeal, ForeignSeal
+from gateway.core.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ThoughtReader:
 
     def __init__(self, seal: BoundSeal) -> None:
         self._seal = seal
-        self.left_out = LeftOut()
+        self.left_out = DroppedThoughts()
 
     def read(self, block: Json, where: str) -> str:
         """The thought of a `thinking` or `redacted_thinking` block, byte for byte as the model had it; empty: left out.
@@ -58,7 +58,7 @@ class ThoughtReader:
             raise _forged(param)
         return thought if isinstance(thought, str) else self._leave_out(thought)
 
-    def _leave_out(self, why: Foreign) -> str:
+    def _leave_out(self, why: ForeignSeal) -> str:
         self.left_out.add(why)
         return ""
 

@@ -24,13 +24,13 @@ def messages_of(items: Iterable[Item], instructions: str | None = None) -> list[
     """
     messages: list[Message] = []
     opening = [instructions] if instructions else []
-    said: _Said | None = None
-    all_said: list[_Said] = []
+    said: _Message | None = None
+    all_said: list[_Message] = []
     for item in items:
         kind = item["type"]
         if kind == "reasoning" or kind in _CALLS or (kind == "message" and item["role"] == "assistant"):
             if said is None or not said.goes_on(kind):
-                said = _Said()
+                said = _Message()
                 all_said.append(said)
                 messages.append(said.message)
             said.add(item)
@@ -67,7 +67,7 @@ def thought_of(item: Item) -> str:
     return _BETWEEN.join(part["text"] for part in parts)
 
 
-class _Said:
+class _Message:
     """An assistant's message in the making; its pieces are joined at the `end`, however many there are."""
 
     def __init__(self) -> None:

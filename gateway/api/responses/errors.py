@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.core.errors import GatewayError, InvalidRequest
 
 # Fields of the chat completion that a request becomes, and where the client said it.
 _SAID_IN = {
@@ -60,7 +60,7 @@ class Unsupported(InvalidRequest):
         super().__init__(f"{param} {message}", param=param)
 
 
-class SaidElsewhere(InvalidRequest):
+class ResponsesFieldNames(InvalidRequest):
     """A field of chat completions that has another name here."""
 
     code = "unknown_parameter"
@@ -72,7 +72,7 @@ class SaidElsewhere(InvalidRequest):
 def fields(error: GatewayError) -> dict[str, Any]:
     """An error as the client of this dialect understands it. A backend's words stay as they were."""
     told = error.fields()
-    if isinstance(error, SaidElsewhere):
+    if isinstance(error, ResponsesFieldNames):
         return told
     param = told.get("param")
     if isinstance(param, str):

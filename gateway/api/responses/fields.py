@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.api import checks
-from gateway.errors import InvalidRequest, suggestion
+from gateway.core.errors import InvalidRequest, suggestion
 
 
 class Fields:

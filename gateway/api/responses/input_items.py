@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 
 from gateway.api import checks
-from gateway.api.left_out import LeftOut
+from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.responses.errors import UnknownItem, Unsupported
 from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import input_item_id, response_of
 from gateway.api.responses.options import read_format
 from gateway.api.responses.turn import Item
-from gateway.seal import BoundSeal, Foreign
+from gateway.auth.seal import BoundSeal, ForeignSeal
 
 ROLES = ("user", "assistant", "system", "developer")
 CALLS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
@@ -47,7 +47,7 @@ def read_items(
     known: Mapping[str, Item],
     most: int,
     levels: Collection[str],
-    left_out: LeftOut,
+    left_out: DroppedThoughts,
 ) -> list[Item]:
     """The items of `input`, for a response with this id to be, after what was said `earlier` in the responses before.
 
@@ -79,7 +79,12 @@ def read_items(
 
 class _Reader:
     def __init__(
-        self, response: str, seal: BoundSeal, known: Mapping[str, Item], efforts: Sequence[str], left_out: LeftOut
+        self,
+        response: str,
+        seal: BoundSeal,
+        known: Mapping[str, Item],
+        efforts: Sequence[str],
+        left_out: DroppedThoughts,
     ) -> None:
         self._response = response
         self._seal = seal
@@ -156,7 +161,7 @@ class _Reader:
             if thought is None:
                 said = "was not made here for this API key, or was changed since."
                 raise item.wrong("encrypted_content", said, "invalid_encrypted_content")
-            if isinstance(thought, Foreign):
+            if isinstance(thought, ForeignSeal):
                 self._left_out.add(thought)
             else:
                 made["content"] = [{"type": "reasoning_text", "text": thought}]

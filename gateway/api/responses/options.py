@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api import checks
-from gateway.api.responses.errors import SaidElsewhere, Unsupported
+from gateway.api.responses.errors import ResponsesFieldNames, Unsupported
 from gateway.api.responses.fields import Fields
-from gateway.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest
 from gateway.families.compiler import ACCOUNT
 
 SEALED, LOGPROBS = "reasoning.encrypted_content", "message.output_text.logprobs"
@@ -169,7 +169,7 @@ def _refuse(body: Fields) -> None:
             raise Unsupported(name, why)
     for name, instead in _ELSEWHERE.items():
         if body.any(name) is not None:
-            raise SaidElsewhere(name, instead)
+            raise ResponsesFieldNames(name, instead)
     if body.any("n") not in (None, 1):
         raise Unsupported("n", "must be 1: a response is one answer.")
     if body.table("image").word("context_compression", ("auto", "enabled", "disabled")) == "enabled":

@@ -5,23 +5,23 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from gateway.api.responses.call import Wanted
-from gateway.api.responses.events import Events
+from gateway.api.responses.call import ResponseSpec
+from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.ids import output_item_id
 from gateway.api.responses.logprobs import logprobs_of
 from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
 from gateway.api.responses.turn import Item
-from gateway.errors import BackendFailed
-from gateway.seal import BoundSeal
+from gateway.auth.seal import BoundSeal
+from gateway.core.errors import BackendFailed
 
 
-class Output:
+class OutputItems:
     """A thought or a text ends where something else begins. Calls may come interleaved, and all end at the end.
 
     Space before a call is no text: templates put some there, and engines leave it in their streams.
     """
 
-    def __init__(self, wanted: Wanted, seal: BoundSeal, events: Events) -> None:
+    def __init__(self, wanted: ResponseSpec, seal: BoundSeal, events: ResponseEvents) -> None:
         self._wanted = wanted
         self._seal = seal if wanted.sealed else None
         self._events = events

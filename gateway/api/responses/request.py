@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from gateway.api import wire
-from gateway.api.chat import is_batch, unit_of, user_of
-from gateway.api.dialect import Asked
-from gateway.api.effort_fields import read_dial, read_effort, wants_account
+from gateway.api import asgi
+from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_report
+from gateway.api.chat.request import is_batch, unit_of, user_of
+from gateway.api.dialect import ParsedRequest
+from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.json_object import LARGE
-from gateway.api.left_out import LeftOut
-from gateway.api.responses.call import ResponsesCall, Wanted
+from gateway.api.responses.call import ResponsesCall, ResponseSpec
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.errors import UnknownPrevious
 from gateway.api.responses.fields import Fields
@@ -21,23 +21,23 @@ from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items, references, referred_bytes
 from gateway.api.responses.options import SEALED, Options, read_format, read_options
 from gateway.api.responses.store import ResponseStore
-from gateway.api.responses.tools import Tools, read_tools
+from gateway.api.responses.tools import ResponseTools, read_tools
 from gateway.api.responses.turn import Item, Turn
-from gateway.catalogue import Catalogue, Model
-from gateway.seal import Seal
+from gateway.auth.seal import Seal
+from gateway.routing.catalogue import Catalogue, PublicModel
 
 # Of what was said before: from here on it takes long to read, however small the request.
 MANY_ITEMS = 100
 
 
 async def read_call(
-    asked: Asked, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
+    asked: ParsedRequest, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
 ) -> ResponsesCall:
     """A checked call. InvalidRequest: the client must mend it."""
     body = Fields(asked.body)
     model = catalogue.find(body.needed("model"))
     options, tools = await asked.off_loop.run(asked.size, lambda: (read_options(body), read_tools(body)))
-    id, key = new_response_id(), asked.visitor.key
+    id, key = new_response_id(), asked.principal.key
     before = await _before(body, store, key)
     earlier = [item for turn in before for item in turn.items]
     referred = [item for turn in await store.several(references(body.any("input")), key) for item in turn.items]
@@ -49,7 +49,7 @@ async def read_call(
         if known and isinstance(given, list):
             more += referred_bytes(given, known)
             store.check_length(more, "input")
-        left_out = LeftOut()
+        left_out = DroppedThoughts()
         bound = seal.bound(key, model.name)
         items = read_items(body, id, bound, earlier, known, max_items, model.levels, left_out)
         told = _chat_body(body, model, options, tools, earlier + items)
@@ -70,7 +70,9 @@ async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[T
     return turns
 
 
-def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items: list[Item]) -> dict[str, Any]:
+def _chat_body(
+    body: Fields, model: PublicModel, options: Options, tools: ResponseTools, items: list[Item]
+) -> dict[str, Any]:
     messages = messages_of(items, options.echo["instructions"])
     if options.context == "current_turn":
         messages = without_old_thoughts(messages)
@@ -96,12 +98,12 @@ def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items
 def _wanted(
     body: Fields,
     options: Options,
-    tools: Tools,
+    tools: ResponseTools,
     told: dict[str, Any],
     items: list[Item],
     before: list[Turn],
     id: str,
-) -> Wanted:
+) -> ResponseSpec:
     previous = before[-1].id if before else None
     echo = {
         **options.echo,
@@ -109,7 +111,7 @@ def _wanted(
         "tool_choice": body.any("tool_choice") or "auto",
         "tools": body.list("tools"),
     }
-    return Wanted(
+    return ResponseSpec(
         id=id,
         created=int(time.time()),
         items=items,
@@ -126,7 +128,9 @@ def _wanted(
     )
 
 
-def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size: int, note: str) -> ResponsesCall:
+def _call(
+    asked: ParsedRequest, model: PublicModel, told: dict[str, Any], wanted: ResponseSpec, size: int, note: str
+) -> ResponsesCall:
     effort = read_effort(told, model.levels)
     return ResponsesCall(
         request_id=asked.request_id,
@@ -145,10 +149,10 @@ def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size
         size=size,
         unit=unit_of(asked.body) or wanted.root,
         user=user_of(asked.body),
-        tries=wire.tries_before(asked.headers),
+        tries=asgi.tries_before(asked.headers),
         batch=is_batch(told.get("service_tier"), asked.headers),
-        wants_account=wants_account(asked.body, asked.headers),
-        key=asked.visitor.key,
-        forwarded=wire.forwarded(asked.headers, asked.backend_id),
+        wants_effort_report=wants_effort_report(asked.body, asked.headers),
+        key=asked.principal.key,
+        forwarded=asgi.forwarded(asked.headers, asked.backend_id),
         wanted=wanted,
     )

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.api.responses.call import Wanted
+from gateway.api.responses.call import ResponseSpec
 from gateway.api.responses.options import TIERS
 from gateway.api.responses.turn import Item
-from gateway.efforts import LEVELS
-from gateway.errors import GatewayError
-from gateway.exchange import Exchange
-from gateway.types import Usage
+from gateway.core.efforts import LEVELS
+from gateway.core.errors import GatewayError
+from gateway.core.usage import Usage
+from gateway.execution.context import RequestContext
 
 # Why an answer ended before it was complete, by the backend's word for it.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -22,35 +22,37 @@ def status_of(finish_reason: str | None) -> str:
     return "incomplete" if finish_reason in _INCOMPLETE else "completed"
 
 
-def begun(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
+def begun(wanted: ResponseSpec, request: RequestContext) -> dict[str, Any]:
     """A response of which nothing is there yet."""
-    return _object(wanted, exchange, "in_progress", [])
+    return _object(wanted, request, "in_progress", [])
 
 
-def finished(wanted: Wanted, exchange: Exchange, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
+def finished(
+    wanted: ResponseSpec, request: RequestContext, output: list[Item], usage: Any, tier: Any
+) -> dict[str, Any]:
     """`usage` and `tier` are as the backend told them."""
-    status = status_of(exchange.finish_reason)
-    body = _object(wanted, exchange, status, output) | {"usage": _usage(usage, exchange.usage, exchange.wasted)}
+    status = status_of(request.finish_reason)
+    body = _object(wanted, request, status, output) | {"usage": _usage(usage, request.usage, request.discarded_tokens)}
     if status == "incomplete":
-        body["incomplete_details"] = {"reason": _INCOMPLETE[str(exchange.finish_reason)]}
+        body["incomplete_details"] = {"reason": _INCOMPLETE[str(request.finish_reason)]}
     else:
         body["completed_at"] = int(time.time())
     if tier in TIERS:
         body["service_tier"] = tier
-    call = exchange.call
-    if call is not None and call.wants_account:
-        body["thinkgate"] = exchange.account()
+    call = request.call
+    if call is not None and call.wants_effort_report:
+        body["thinkgate"] = request.effort_report()
     return body
 
 
-def failed(wanted: Wanted, exchange: Exchange, output: list[Item], error: GatewayError) -> dict[str, Any]:
+def failed(wanted: ResponseSpec, request: RequestContext, output: list[Item], error: GatewayError) -> dict[str, Any]:
     """A response that broke off. Its error has one of the few codes that the dialect knows."""
     code = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt" if error.status < 500 else "server_error"
-    return _object(wanted, exchange, "failed", output) | {"error": {"code": code, "message": error.message}}
+    return _object(wanted, request, "failed", output) | {"error": {"code": code, "message": error.message}}
 
 
-def _object(wanted: Wanted, exchange: Exchange, status: str, output: list[Item]) -> dict[str, Any]:
-    call = exchange.call
+def _object(wanted: ResponseSpec, request: RequestContext, status: str, output: list[Item]) -> dict[str, Any]:
+    call = request.call
     assert call is not None, "a call is read before it is answered"
     return {
         "id": wanted.id,
@@ -64,7 +66,7 @@ def _object(wanted: Wanted, exchange: Exchange, status: str, output: list[Item])
         **wanted.echo,
         "model": call.model,
         "output": output,
-        "reasoning": _reasoning(wanted, exchange),
+        "reasoning": _reasoning(wanted, request),
         "service_tier": wanted.echo["service_tier"] or "default",
         "store": wanted.store,
         "truncation": "disabled",
@@ -72,16 +74,16 @@ def _object(wanted: Wanted, exchange: Exchange, status: str, output: list[Item])
     }
 
 
-def _reasoning(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
+def _reasoning(wanted: ResponseSpec, request: RequestContext) -> dict[str, Any]:
     """What was applied, not what was asked: the level of the budget, and which thoughts of earlier turns went along."""
-    plan = exchange.plan
+    plan = request.plan
     assert plan is not None, "there is an answer"
     asked = None if wanted.effort == "auto" else wanted.effort
     level = plan.level if plan.level in LEVELS else None
     family = plan.deployment.family
     keeps = (family.history == "keep" or family.passes_through) and wanted.context != "current_turn"
     return {
-        "effort": level or (exchange.level_of(plan.applied) if plan.applied is not None else asked),
+        "effort": level or (request.level_of(plan.applied) if plan.applied is not None else asked),
         "summary": wanted.summary,
         "context": "all_turns" if keeps else "current_turn",
     }

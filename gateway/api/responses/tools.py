@@ -22,7 +22,7 @@ _CHOICES = ("none", "auto", "required")
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class ResponseTools:
     """`told` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
 
     `custom` are the names of the custom tools.
@@ -33,7 +33,7 @@ class Tools:
     custom: frozenset[str] = frozenset()
 
 
-def read_tools(body: Fields) -> Tools:
+def read_tools(body: Fields) -> ResponseTools:
     """InvalidRequest: a tool is hosted, nameless or named twice, or the choice is one of none that there is."""
     told: dict[str, dict[str, Any]] = {}
     custom = set()
@@ -50,7 +50,7 @@ def read_tools(body: Fields) -> Tools:
             custom.add(name)
         told[name] = {"type": "function", "function": _function(tool) if kind == "function" else _custom(tool)}
     choice, allowed = _choice(body, told)
-    return Tools([told[name] for name in allowed], choice, frozenset(custom))
+    return ResponseTools([told[name] for name in allowed], choice, frozenset(custom))
 
 
 def custom_arguments(text: str) -> str:

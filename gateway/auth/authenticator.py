@@ -1,0 +1,128 @@
+"""Where clients come in: with a key, or, where none is asked for, without."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.auth import keys
+from gateway.auth.api_key_format import digest, key_id, shown
+from gateway.auth.key import Key
+from gateway.auth.key_principal import KeyPrincipal
+from gateway.auth.keys import Keys
+from gateway.auth.limits import Limits
+from gateway.auth.principal import ANONYMOUS, Principal
+from gateway.core.aliases import Headers
+from gateway.core.errors import AccessUnavailable, GatewayError, InvalidKey
+
+log = logging.getLogger("thinkgate")
+REMEMBERED_S = 1.0
+LONGEST_ANSWER = 4096
+NO_LIMITS = Limits()
+
+
+class Authenticator(Protocol):
+    def enter(self, headers: Headers) -> Principal:
+        """Who sent these headers. InvalidKey: nobody who may come in. Header names are in small letters."""
+        ...
+
+    def knows(self, headers: Headers) -> bool:
+        """Whether they would let somebody in; who sent none is nobody, and no refusal is counted."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class OpenAuthenticator:
+    def enter(self, headers: Headers) -> Principal:
+        return ANONYMOUS
+
+    def knows(self, headers: Headers) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class KeyAuthenticator:
+    """Remembers the keys that were shown, until any key is changed by anybody: then all are looked up again.
+
+    They are anyway once a second, should somebody have changed the database who did not say so.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        longest_thought: int,
+        refused: Callable[[str], None] = lambda why: None,
+        usual: Limits = NO_LIMITS,
+        longest_answer: int = LONGEST_ANSWER,
+    ) -> None:
+        """`refused` is told why, in one word, of everybody who is not let in; `usual` are the limits of keys that have
+        none of their own. ConfigError: the keys cannot be read.
+        """
+        self._database = keys.open()
+        self._counters = keys.counters
+        self._longest_thought, self._longest_answer = longest_thought, longest_answer
+        self._usual = usual
+        self._refused = refused
+        self._clock = keys.clock
+        self._known: dict[str, Key] = {}
+        self._version = -1
+        self._until = 0.0
+
+    def enter(self, headers: Headers) -> Principal:
+        try:
+            secret = shown(headers)
+        except InvalidKey:
+            self._refused("several")
+            raise
+        if not secret:
+            raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
+        id = key_id(secret)
+        if id is None:
+            raise self._no("malformed", "The API key is not one of this gateway's: they begin with `tg-`.")
+        key = self._find(id)
+        now = self._clock()
+        if key is None or not key.opened_by(digest(secret), now):
+            raise self._no("unknown", "The API key is not valid.")
+        state = key.state(now)
+        if state != "live":
+            raise self._no(state, f"The API key is {state}.")
+        return KeyPrincipal(key, self._counters, self._clock, self._longest_thought, self._longest_answer)
+
+    def knows(self, headers: Headers) -> bool:
+        try:
+            return bool(shown(headers)) and self.enter(headers) is not None
+        except GatewayError:
+            return False
+
+    def close(self) -> None:
+        self._database.close()
+        self._counters.close()
+
+    def _find(self, id: str) -> Key | None:
+        version = self._counters.version()
+        now = time.monotonic()
+        if version != self._version or now >= self._until:
+            self._known.clear()
+            self._version, self._until = version, now + REMEMBERED_S
+            self._counters.release_dead()
+        key = self._known.get(id)
+        if key is None:
+            try:
+                key = keys.find(self._database, id)
+            except (sqlite3.Error, ValueError) as error:
+                log.error("the key %s cannot be read: %s", id, error)
+                raise AccessUnavailable("The gateway cannot check API keys now.") from error
+            if key is not None:
+                key = self._known[id] = replace(key, limits=key.limits.or_else(self._usual))
+        return key
+
+    def _no(self, why: str, message: str) -> InvalidKey:
+        self._refused(why)
+        return InvalidKey(message)

@@ -1,0 +1,35 @@
+"""The secret of a gateway that was given none: made once, and kept for its owner's eyes only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from pathlib import Path
+
+from gateway.core.errors import ConfigError
+
+_BYTES = 32
+_SHAPE = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in this file, made if need be; all workers get the same one. ConfigError: it cannot be had."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "r+", encoding="ascii", errors="replace") as file:
+            # Whoever comes second waits, and reads what the first one has written.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            held = file.read()
+            if not held:
+                held = secrets.token_hex(_BYTES) + "\n"
+                file.write(held)
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigError([f"signing: the secret in {path} cannot be used: {error.strerror or error}"]) from error
+    if not _SHAPE.fullmatch(held.strip()):
+        raise ConfigError([f"signing: {path} holds no secret of Thinkgate"])
+    return held.strip()

@@ -1,0 +1,105 @@
+"""Who can keep a thinking budget at each deployment: what its family says, until discovery has seen for itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.backends.evidence import Evidence, client_of
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.plan import Enforcement
+
+# What cannot be joined out of two answers: the second one is bare text.
+_ONE_PIECE = ("functions", "logprobs", "continue_final_message")
+# So many answers in a row that exceed their budgets by more than so many tokens show that a backend is not what it was
+# taken for. Engines that keep budgets may force the end a little late, with speculative decoding above all.
+VIOLATIONS, LATE = 3, 8
+
+
+class Marks(NamedTuple):
+    """Token ids of what opens a thought and of what closes it, and of what is written before and after the latter when
+    a thought is closed by force.
+    """
+
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+class Capability(NamedTuple):
+    """What a deployment was seen to do. `marks` are there if it tells the token ids of its answers."""
+
+    enforcement: Enforcement
+    marks: Marks | None = None
+
+
+class Capabilities:
+    """Read with every request, written by discovery. `doubted` is told whose answers keep exceeding their budgets."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Capability] = {}
+        self._exceeded: dict[str, int] = {}
+        self._without_logprobs: dict[str, Evidence] = {}
+        self.on_violation: Callable[[str], None] = lambda deployment: None
+        self.clock: Callable[[], float] = time.monotonic
+
+    def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
+        """How a budget for this call is kept, if it is given one."""
+        found = self._found.get(deployment.name)
+        if found is None:
+            return "native" if deployment.family.budget_field is not None else "none"
+        if found.enforcement == "two-phase" and not _can_be_joined(call):
+            return "cut"
+        return found.enforcement
+
+    def marks(self, deployment: Deployment) -> Marks | None:
+        found = self._found.get(deployment.name)
+        return None if found is None else found.marks
+
+    def learn(self, deployment: str, found: Capability) -> None:
+        self._found[deployment] = found
+        self._exceeded.pop(deployment, None)
+        self._without_logprobs.pop(deployment, None)
+
+    def tells_logprobs(self, deployment: Deployment, call: Call) -> bool:
+        """Whether its answers come with log-probabilities where such a call asks: until it was seen otherwise."""
+        found = self._without_logprobs.get(deployment.name)
+        return found is None or not found.holds(client_of(call))
+
+    def refuses_logprobs(self, deployment: Deployment, call: Call) -> None:
+        """Whoever sent such a call does not ask for them until discovery has been there again, or a while has passed;
+        nobody does, once two have seen it.
+        """
+        self._evidence(deployment).against(client_of(call), VIOLATIONS)
+
+    def told_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
+        """It was asked for them, and told them or left them out: so many times in a row are as good as a refusal."""
+        if not told:
+            self._evidence(deployment).against(client_of(call))
+        elif self._without_logprobs:
+            self._without_logprobs.pop(deployment.name, None)
+
+    def _evidence(self, deployment: Deployment) -> Evidence:
+        return self._without_logprobs.setdefault(deployment.name, Evidence(self.clock))
+
+    def answered(self, deployment: str, exceeded: int) -> None:
+        """An answer was checked against its budget, and `exceeded` it by so many tokens."""
+        if exceeded > LATE:
+            times = self._exceeded[deployment] = self._exceeded.get(deployment, 0) + 1
+            if times == VIOLATIONS:
+                self.on_violation(deployment)
+        elif self._exceeded:
+            self._exceeded.pop(deployment, None)
+
+
+def _can_be_joined(call: Call) -> bool:
+    """Whether an answer can be written on as a completion: one text, after a prompt that is nothing but tokens."""
+    calls = call.body.get("tools") and call.body.get("tool_choice") != "none"
+    if call.choices > 1 or calls or any(map(call.body.get, _ONE_PIECE)):
+        return False
+    contents = [message.get("content") for message in call.body["messages"]]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return all(isinstance(part, dict) and "text" in part for part in parts)

@@ -1,0 +1,111 @@
+"""What was seen at one replica, and what follows from it. None everywhere: it could not be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gateway.backends.capabilities import Capability, Marks
+from gateway.core.deployment import Deployment
+from gateway.core.plan import Enforcement
+
+# The weakest first: what holds for a deployment is what its weakest replica can do.
+_ORDER: tuple[Enforcement, ...] = ("none", "cut", "two-phase", "native")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`served`: it lists the model. `thinks_*`: whether it thought when it was told to, told not to, and told nothing.
+
+    `refused` is the status with which it refuses a plain question, `refuses_on`: it answers that, but refuses one that
+    tells it to think. `budget` is what it made of one. `field` is where it puts thoughts, `""` where it does not tell
+    them from answers;
+    `reports`: it counts thinking tokens, whole and streamed. `marks` are there if it tells the token ids of streams,
+    and was asked for them: one that keeps budgets was not.
+    """
+
+    served: bool = True
+    refused: int | None = None
+    refuses_on: bool = False
+    max_context: int | None = None
+    thinks_on: bool | None = None
+    thinks_off: bool | None = None
+    thinks_default: bool | None = None
+    budget: Literal["kept", "ignored", "refused"] | None = None
+    field: str | None = None
+    streamed_field: str | None = None
+    reports: bool | None = None
+    streamed_reports: bool | None = None
+    marks: Marks | None = None
+
+
+class Disagreement(NamedTuple):
+    """`what` is one word, `told` a sentence."""
+
+    what: str
+    told: str
+
+
+# Everything that a row and a deployment can disagree about.
+WHATS = ("model", "chat", "context", "on", "off", "default", "field", "usage", "budget")
+
+
+def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement]:
+    """Where the family's row, or the deployment's own settings, say something else."""
+    family = deployment.family
+    if not facts.served:
+        yield Disagreement("model", f"it does not serve the model {deployment.model!r}")
+        return
+    if facts.refused is not None:
+        yield Disagreement("chat", f"it refuses a plain question with status {facts.refused}: is its URL right?")
+        return
+    longest, most = facts.max_context, deployment.max_context
+    if longest is not None and most is not None and longest < most:
+        yield Disagreement("context", f"its context is {longest} tokens, not {most}")
+    if facts.refuses_on:
+        yield Disagreement("on", "it refuses to be told to think")
+    if family.hybrid and family.on is not None and facts.thinks_on is False:
+        yield Disagreement("on", "it does not think when it is told to")
+    if family.hybrid and family.off is not None and facts.thinks_off:
+        yield Disagreement("off", "it thinks although it is told not to")
+    default = {"on": True, "off": False}.get(family.default)
+    if family.hybrid and None not in (facts.thinks_default, default) and facts.thinks_default != default:
+        does = "thinks" if facts.thinks_default else "does not think"
+        yield Disagreement("default", f"it {does} when it is told nothing")
+    for field in dict.fromkeys((facts.field, facts.streamed_field)):
+        if field == "":
+            yield Disagreement("field", "its thoughts are not told from its answers: it has no reasoning parser")
+        elif field is not None and family.answer_field and field != family.answer_field:
+            yield Disagreement("field", f"its thoughts are in {field!r}, not in {family.answer_field!r}")
+    if family.usage_field and False in (facts.reports, facts.streamed_reports):
+        where = " in streams" if facts.reports else ""
+        yield Disagreement("usage", f"it does not report thinking tokens{where}: they are counted here")
+    if facts.budget in ("ignored", "refused"):
+        what = "ignores" if facts.budget == "ignored" else "refuses"
+        yield Disagreement("budget", f"it {what} budgets in {family.budget_field!r}: {_instead(facts, deployment)}")
+
+
+def _instead(facts: Facts, deployment: Deployment) -> str:
+    return {
+        "two-phase": "the gateway ends thoughts itself, in two phases",
+        "cut": "the gateway cuts answers whose thoughts exceed them",
+        "none": "they are not kept",
+        "native": "they are told nevertheless",
+    }[ability(facts, deployment).enforcement]
+
+
+def ability(facts: Facts, deployment: Deployment) -> Capability:
+    """How a budget can be kept at this replica."""
+    family = deployment.family
+    if family.budget_field is not None and facts.budget in ("kept", None):
+        return Capability("native")
+    if not facts.streamed_field:
+        return Capability("none")
+    if facts.marks is not None:
+        return Capability("two-phase", facts.marks)
+    return Capability("none" if family.budget_field is None else "cut")
+
+
+def weakest(capabilities: list[Capability]) -> Capability:
+    return min(capabilities, key=lambda one: _ORDER.index(one.enforcement))

@@ -1,0 +1,109 @@
+"""What was found out by asking the deployments, in lines for people: `thinkgate check --probe`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Iterable
+from typing import Literal, NamedTuple
+
+from gateway.backends.discovery.facts import Facts, ability, disagreements
+from gateway.backends.discovery.questions import Questions
+from gateway.backends.transport import Transport
+from gateway.core.arm import Arm
+from gateway.core.deployment import Deployment
+from gateway.core.errors import BackendUnreachable, GatewayError
+
+_KEPT = {
+    "native": "it keeps budgets itself",
+    "two-phase": "budgets are kept in two phases",
+    "cut": "answers are cut where their thoughts exceed a budget",
+    "none": "budgets are not kept",
+}
+Finding = Literal["right", "unreachable", "other"]
+
+
+class _Told(NamedTuple):
+    """Of one replica."""
+
+    finding: Finding
+    lines: list[str]
+
+
+def probe(deployments: Iterable[Deployment], arms: Collection[Arm] = ()) -> tuple[list[str], bool]:
+    """Lines for each replica, and the verdict as the last one; then whether anything is not as it should be.
+
+    Of a deployment that is not to be probed it is only tried whether it can be reached, which costs no token. `arms`
+    are those that the deployments serve in.
+    """
+    return asyncio.run(_probe(list(deployments), arms))
+
+
+async def _probe(deployments: list[Deployment], arms: Collection[Arm]) -> tuple[list[str], bool]:
+    transport = Transport({one.name: one for one in deployments})
+    await transport.open()
+    try:
+        told = await asyncio.gather(*(_replica(transport, one, url, arms) for one in deployments for url in one.urls))
+    finally:
+        await transport.close()
+    verdict, failed = _verdict([one.finding for one in told])
+    return [*(line for one in told for line in one.lines), verdict], failed
+
+
+def _verdict(found: list[Finding]) -> tuple[str, bool]:
+    wrong = [
+        f"{found.count(finding)} {words}"
+        for finding, words in (("unreachable", "cannot be used"), ("other", "not what the configuration says"))
+        if finding in found
+    ]
+    many = f"{len(found)} {'backend' if len(found) == 1 else 'backends'} asked"
+    return (f"Probe FAILED: of {many}, {' and '.join(wrong)}.", True) if wrong else (f"Probe OK: {many}.", False)
+
+
+async def _replica(transport: Transport, deployment: Deployment, url: str, arms: Collection[Arm]) -> _Told:
+    where = f"Probed {deployment.name} at {url}: "
+    questions = Questions(transport, deployment, url)
+    try:
+        if not deployment.probe:
+            if await questions.lists() is False and deployment.family.engine != "hosted":
+                return _Told("other", [f"{where}it does not serve the model {deployment.model!r}."])
+            return _Told("right", [f"{where}it can be reached; what it does with efforts was not asked."])
+        facts = await questions.facts()
+    except GatewayError as error:
+        return _Told("unreachable", [f"{where}it cannot be probed: {_why(error)}"])
+    family = deployment.family.name
+    found = [f"  {one.what}: {one.told}" for one in disagreements(facts, deployment)]
+    found += [f"  family: {line}" for line in _out_of_place(facts, deployment, arms)]
+    if not found:
+        return _Told("right", [f"{where}as family {family} says; {_seen(facts, deployment)}."])
+    return _Told("other", [f"{where}it is not what family {family} says; {_seen(facts, deployment)}.", *found])
+
+
+def _why(error: GatewayError) -> str:
+    """With the system's own words, where there are any."""
+    cause: BaseException | None = error.__cause__
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno):
+        cause = getattr(cause, "os_error", None) or cause.__cause__
+    if not isinstance(cause, OSError) or cause.errno is None:
+        return error.message
+    words = os.strerror(cause.errno) if cause.errno > 0 and not cause.filename else cause.strerror or str(cause)
+    if not isinstance(error, BackendUnreachable) and not cause.strerror:
+        return error.message
+    return f"{error.message.removesuffix('.')}: {words} (errno {cause.errno})."
+
+
+def _out_of_place(facts: Facts, deployment: Deployment, arms: Collection[Arm]) -> Iterable[str]:
+    """A model without a switch has one place: it thinks, or it does not."""
+    if deployment.family.hybrid or facts.thinks_on is None:
+        return
+    if facts.thinks_on and any(arm.none is deployment for arm in arms):
+        yield "it thinks, and is to answer without thinking"
+    if not facts.thinks_on and any(arm.think is deployment for arm in arms):
+        yield "it does not think, and is to think"
+
+
+def _seen(facts: Facts, deployment: Deployment) -> str:
+    if not facts.thinks_on:
+        return "it was not seen to think"
+    counts = "reports" if facts.reports and facts.streamed_reports is not False else "does not always report"
+    return f"{_KEPT[ability(facts, deployment).enforcement]}; it {counts} thinking tokens"

@@ -1,0 +1,384 @@
+"""The way to the backends: one POST, its status awaited, every failure turned into one of our errors.
+
+A replica that cannot answer is passed over for another one, before the first byte and never after it.
+
+By aiohttp, which was measured: a plain answer takes it 0.09 ms of CPU and a stream of 14 chunks 0.28; httpx takes
+0.96 and 2.14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from gateway.backends import failures
+from gateway.backends.connector import KEEPALIVE_S, REUSED, Connector
+from gateway.backends.deadline import Deadline
+from gateway.backends.evidence import client_of
+from gateway.backends.replicas import Replica, Replicas
+from gateway.backends.reply import EnforcedBudget
+from gateway.backends.sign_in import SignIn
+from gateway.core.aliases import Headers, JsonObject
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.errors import (
+    BackendFailed,
+    BackendRefused,
+    BackendTimeout,
+    BackendUnreachable,
+    GatewayError,
+    SignInRefused,
+    StreamCut,
+)
+from gateway.core.plan import Plan
+
+DRAIN_S = 0.2
+# Bytes taken from a backend in advance, for each client that is slow: aiohttp takes twice that at most.
+READ_BUFFER = 64 * 1024
+# A request of so many bytes is sent piece by piece, so that others have their turn in between.
+LARGE_BODY = 512 * 1024
+PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
+CHAT = "/chat/completions"
+# Of an answer to `ask`, which is small.
+MOST_ASKED_BYTES = 4 * 1024 * 1024
+
+
+class HttpReply:
+    """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
+
+    kept: EnforcedBudget | None = None
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, deployment: Deployment, turn: _Attempt, deadline: Deadline
+    ) -> None:
+        self._response = response
+        self._deployment = deployment
+        self._turn = turn
+        self._deadline = deadline
+
+    @property
+    def own_id(self) -> str | None:
+        """The backend's own id for the request."""
+        return failures.own_id(self._response)
+
+    @property
+    def url(self) -> str:
+        """The base URL of the replica that answers."""
+        return self._turn.url
+
+    async def read(self) -> bytes:
+        """The whole body. BackendFailed: it breaks off, stops, or is larger than is taken."""
+        content, limit = self._response.content, self._deployment.max_answer_bytes
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while part := await content.readany():
+                size += len(part)
+                if size > limit:
+                    raise BackendFailed(f"The answer of the backend {self._deployment.name} is too large.")
+                parts.append(part)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._turn.failed()
+            raise failures.failure(error, self._deployment) from error
+        self._turn.succeeded()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
+        content = self._response.content
+        try:
+            async with asyncio.timeout(self._deadline.first_left_s()):
+                first = await content.readany()
+            self._turn.answering()
+            if first:
+                yield first
+            async for chunk in content.iter_any():
+                yield chunk
+            self._turn.succeeded()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._turn.failed()
+            raise failures.cut(error, self._deployment) from error
+
+    async def drain(self, chunks: AsyncIterator[bytes]) -> None:
+        """Read what follows the answer's end, so that the connection can be used again; a moment, no longer."""
+        with contextlib.suppress(StreamCut, BackendTimeout, TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                async for _ in chunks:
+                    pass
+
+    def enough(self) -> None:
+        """Hang up on a backend that did well: no more of its answer is wanted."""
+        self._turn.succeeded()
+        self.close()
+
+    def close(self) -> None:
+        """A body read to its end gives the connection back; anything else drops it."""
+        self._deadline.off()
+        self._turn.end()
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class Transport:
+    """The connection pool. `open` and `close` belong to the application's life."""
+
+    def __init__(self, deployments: Mapping[str, Deployment], retried: Callable[[str], None] = lambda _: None) -> None:
+        """`retried` is told a deployment's name for each request that another of its replicas is asked, and `returned`
+        when a replica of it answers again after a break.
+        """
+        self._retried = retried
+        self.sign_in = SignIn(lambda deployment: None)
+        self.returned: Callable[[str], None] = lambda deployment: None
+        self._routes = {name: _Route(deployment) for name, deployment in deployments.items()}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        connector = Connector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"content-type": "application/json", "accept-encoding": "identity", "user-agent": "thinkgate"},
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def post(self, plan: Plan, call: Call, spent_s: float = 0.0, path: str = CHAT) -> HttpReply:
+        """Send a request to a path below `/v1`; another replica is asked when one cannot answer and nothing has been
+        answered yet.
+
+        `spent_s` of the time for the whole answer is spent already. BackendRefused for every status but 200;
+        BackendFailed if there was none.
+        """
+        deadline = Deadline(plan.deployment, spent_s, call.stream)
+        try:
+            return await self._post(plan, call, deadline, path)
+        except BaseException:
+            deadline.off()
+            raise
+
+    async def _post(self, plan: Plan, call: Call, deadline: Deadline, path: str) -> HttpReply:
+        route = self._routes[plan.deployment.name]
+        data = orjson.dumps(plan.body)
+        several = len(route.replicas.all) > 1
+        conversation = _conversation(call) if several else ""
+        client = route.client_of(call) if several else call.key
+        # A client that tries again by itself gets one try each time: two layers of retries would multiply.
+        retries = 0 if call.tries else plan.deployment.retries
+        tried: list[Replica] = []
+        while (replica := route.replicas.pick(conversation, tried, client)) is not None:
+            if tried:
+                self._retried(route.deployment.name)
+            tried.append(replica)
+            try:
+                return await self._ask(route, replica, path, data, call, plan.tokens, deadline)
+            except GatewayError as error:
+                last = error
+                if len(tried) > retries or not failures.is_retryable(error):
+                    break
+        raise last
+
+    def replicas(self, deployment: str) -> Replicas:
+        return self._routes[deployment].replicas
+
+    def in_break(self, deployment: str, call: Call | None = None) -> bool:
+        """Whether none of its replicas is to be asked for now, by whom the call is from."""
+        route = self._routes[deployment]
+        return not route.replicas.any_open(None if call is None else route.client_of(call))
+
+    async def _ask(
+        self, route: _Route, replica: Replica, path: str, data: bytes, call: Call, tokens: float, deadline: Deadline
+    ) -> HttpReply:
+        """One try at one replica, which learns how it went."""
+        turn = _Attempt(route.replicas, replica, tokens, call, partial(self._answers_again, route))
+        try:
+            async with deadline:
+                response = await self._send(route, route.url(replica.url, path), data, call.forwarded)
+                if response.status != 200:
+                    raise await failures.refusal(response, route.deployment)
+        except GatewayError as error:
+            if isinstance(error, SignInRefused):
+                self.sign_in.refused(route.deployment.name, replica.url)
+            turn.refused(error)
+            turn.end()
+            raise
+        except BaseException:
+            turn.end()
+            raise
+        deadline.answered(response)
+        return HttpReply(response, route.deployment, turn, deadline)
+
+    def _answers_again(self, route: _Route) -> None:
+        self.returned(route.deployment.name)
+
+    async def _send(self, route: _Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+        try:
+            while True:
+                try:
+                    return await self._send_once(route, url, data, headers)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    # An idle connection that the backend had just dropped: it never saw this, so once more on another.
+                    if not REUSED.get():
+                        raise
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise failures.failure(error, route.deployment) from error
+
+    async def _send_once(self, route: _Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+        assert self._session is not None, "open() comes first"
+        return await self._session.post(
+            url,
+            data=data if len(data) < LARGE_BODY else io.BytesIO(data),
+            headers={**route.headers, **headers},
+            timeout=route.timeout,
+            allow_redirects=False,
+        )
+
+    async def answers(self, deployment: Deployment, timeout_s: float = 2.0) -> str | None:
+        """None if some replica of the deployment lists its models; else why not, in words."""
+        why = "no answer"
+        for url in deployment.urls:
+            try:
+                status, _ = await self.ask(deployment, f"{url}/models", timeout_s=timeout_s)
+            except GatewayError as error:
+                why = error.message
+                continue
+            if status == 200:
+                return None
+            why = f"status {status}"
+        return why
+
+    async def ask(
+        self, deployment: Deployment, url: str, body: JsonObject | None = None, timeout_s: float = 2.0
+    ) -> tuple[int, bytes]:
+        """Status and body of a small question to one replica, with the deployment's key: a GET if there is no `body`.
+
+        It tells nothing to the circuit breaker. BackendFailed: there is no answer in time, or a very large one.
+        """
+        assert self._session is not None, "open() comes first"
+        data = None if body is None else orjson.dumps(body)
+        try:
+            async with self._session.request(
+                "GET" if data is None else "POST",
+                URL(url),
+                data=data,
+                headers=self._routes[deployment.name].headers,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.connect_timeout_s),
+                allow_redirects=False,
+            ) as response:
+                content = bytearray()
+                while (part := await response.content.readany()) and len(content) < MOST_ASKED_BYTES:
+                    content += part
+                return response.status, bytes(content)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise failures.failure(error, deployment) from error
+
+
+class _Route:
+    """What is the same in every request to a deployment, made once."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.replicas = Replicas(deployment.urls)
+        self._urls = {(url, CHAT): URL(url + CHAT) for url in deployment.urls}
+        self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
+        self.timeout = aiohttp.ClientTimeout(
+            connect=deployment.connect_timeout_s,  # with the look-up of its name
+            sock_read=deployment.read_timeout_s,
+        )
+
+    def client_of(self, call: Call) -> str | None:
+        """Who a call is from, as far as it matters: nobody in particular, where no request has failed."""
+        return client_of(call) if self.replicas.suspected else call.key
+
+    def url(self, base: str, path: str) -> URL:
+        known = self._urls.get((base, path))
+        if known is None:
+            known = self._urls[base, path] = URL(base + path)
+        return known
+
+
+class _Attempt:
+    """One request at one replica, from being sent to being let go."""
+
+    def __init__(
+        self, replicas: Replicas, replica: Replica, tokens: float, call: Call, answers_again: Callable[[], None]
+    ) -> None:
+        """`answers_again` is told of the first whole answer after a break."""
+        self._replicas = replicas
+        self._answers_again = answers_again
+        self._replica = replica
+        self._call = call
+        self._tokens = tokens
+        self._ended = False
+        self._probe = replica.began(tokens)
+        self.url = replica.url
+
+    def refused(self, error: GatewayError) -> None:
+        """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
+        if isinstance(error, BackendTimeout):
+            self.failed()
+        if not failures.is_retryable(error):
+            return
+        if isinstance(error, BackendRefused) and error.wait_s is not None:
+            self._replica.busy(error.wait_s, self._replicas.clock(), self._call.key)
+        elif isinstance(error, BackendUnreachable):
+            self._replica.failed(self._replicas.clock())  # no request can cause that
+        elif error.status != failures.TOO_MANY:
+            self.failed()
+
+    def answering(self) -> None:
+        if self._probe:
+            self._replica.answering()
+
+    def succeeded(self) -> None:
+        self._replica.succeeded(client_of(self._call) if self._replica.suspected else None)
+        if self._probe:
+            self._answers_again()
+
+    def failed(self) -> None:
+        self._replica.failed(self._replicas.clock(), client_of(self._call))
+
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._replica.ended(self._tokens, self._probe)
+
+
+def root(url: str) -> str:
+    """Where an engine has its own routes, beside those of the API version that a base URL ends in."""
+    return url.removesuffix("/v1")
+
+
+def _conversation(call: Call) -> str:
+    """What a conversation keeps from turn to turn, and what its prefix in a cache begins with."""
+    if call.passed is not None:
+        return _beginning(call.body.get(call.passed.prompt))
+    parts: list[str] = []
+    for message in call.body["messages"]:
+        content = message.get("content")
+        # Of parts only the texts count: an image may be megabytes.
+        texts = content if isinstance(content, list) else [{"text": content}]
+        parts += [str(part.get("text") or "")[:PREFIX_CHARACTERS] for part in texts[:PREFIX_PARTS]]
+        if message["role"] == "user":
+            break
+    return "\n".join(parts)
+
+
+def _beginning(prompt: Any) -> str:
+    """The same of a raw prompt: a text, token ids, or a list of either."""
+    while isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+        prompt = prompt[0]
+    return str(prompt[:PREFIX_CHARACTERS]) if isinstance(prompt, str | list) else ""

@@ -1,0 +1,49 @@
+"""What a configuration leaves open that should be known before it is served: ports beyond this machine, loose files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from gateway.config.settings import Settings
+from gateway.core.private_file import open_to_others
+
+
+def warnings(chosen: Settings) -> Iterator[str]:
+    """A line for each."""
+    server, admin = chosen.server, chosen.admin
+    if not chosen.access.required and not is_loopback(server.host):
+        yield (
+            f"anybody who reaches {server.host or 'any address'} port {server.port} can use every model, for no key is "
+            'asked for: set [access] required = true, or listen on "127.0.0.1"'
+        )
+    if admin is not None and not is_loopback(admin.host):
+        yield (
+            f"the operators' port listens on {admin.host} without TLS: their key and new secrets can be read on the "
+            "way unless what is in front of it encrypts"
+        )
+    for path in written(chosen):
+        line = open_to_others(path)
+        if line is not None:
+            yield line
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it. A name other than `localhost` may be anything."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def written(chosen: Settings) -> Iterator[Path]:
+    """The files and folders that a gateway keeps, whether they are there or not."""
+    databases = [chosen.records.path, chosen.responses_path]
+    if chosen.access.required:
+        databases.append(chosen.access.path)
+        yield Path(f"{chosen.access.path}.usage")
+    for database in databases:
+        yield from (Path(f"{database}{end}") for end in ("", "-wal", "-shm"))
+    yield Path(f"{chosen.records.path}.spool")
+    yield Path(f"{chosen.records.path}.key")

@@ -1,0 +1,122 @@
+"""What is wrong with a settings table, in words: one line for each fault, with the nearest valid name."""
+
+from __future__ import annotations
+
+import re
+import types
+from difflib import get_close_matches
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.core.errors import suggestion
+
+Location = tuple[int | str, ...]
+_WRITTEN = {
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+_QUOTED = re.compile(r"\s*([-+]?[0-9_.]+(e[-+]?[0-9]+)?|true|false)\s*", re.IGNORECASE).fullmatch
+
+
+def faults(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    """A required key that is only misspelt is one fault, not two."""
+    details = error.errors()
+    misspelt = {_nearest(detail["loc"], root) for detail in details if detail["type"] == "extra_forbidden"}
+    # A value that may be of several kinds, and is of none, is one fault too.
+    found: dict[str, list[dict[str, Any]]] = {}
+    for detail in details:
+        if detail["loc"] not in misspelt:
+            found.setdefault(_dotted(detail["loc"], root), []).append(dict(detail))
+    return [_line(where, errors, root) for where, errors in found.items()]
+
+
+def _line(where: str, errors: list[dict[str, Any]], root: type[BaseModel]) -> str:
+    error = errors[0]
+    location: Location = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key.{suggestion(str(location[-1]), _known(location, root))}"
+    if error["type"] == "missing":
+        return f"{where}: is required"
+    kinds = list(_kinds(_walk(location, root)[0]))
+    if error["type"] == "union_tag_invalid":
+        return f"{where}.kind: {error['ctx']['tag']!r} is unknown.{suggestion(error['ctx']['tag'], kinds)}"
+    if error["type"] == "union_tag_not_found":
+        return f"{where}.kind: is required, one of {', '.join(kinds)}"
+    first, *others = (str(each["msg"]).removeprefix("Value error, ") for each in errors)
+    message = " or ".join([first, *(other.removeprefix("Input should be ") for other in others)])
+    return f"{where}: {message[0].lower()}{message[1:]}{_but(error)}"
+
+
+def _but(error: dict[str, Any]) -> str:
+    """What is there instead, where it is of another kind. Its value is not repeated: it may be a secret."""
+    if not error["type"].endswith(("_type", "_parsing", "int_from_float")):
+        return ""
+    given = error["input"]
+    found = _WRITTEN.get(type(given))
+    quoted = isinstance(given, str) and error["type"] in ("int_type", "float_type", "bool_type") and _QUOTED(given)
+    return f"; it is {found}{': leave the quotes out' if quoted else ''}" if found else ""
+
+
+def _dotted(location: Location, root: type[BaseModel]) -> str:
+    """`models.tiny.policy.dial`: the path in the file, without the tags that tell the options of a union apart."""
+    parts = [f"[{part}]" if isinstance(part, int) else part for part in _walk(location, root)[1]]
+    return ".".join(parts).replace(".[", "[") or "the file"
+
+
+def _known(location: Location, root: type[BaseModel]) -> list[str]:
+    """The valid keys of the table in which an unknown one was found."""
+    table = _table_if_given(_walk(location[:-1], root)[0])
+    return list(table.model_fields) if _is_table(table) else []
+
+
+def _nearest(location: Location, root: type[BaseModel]) -> Location:
+    near = get_close_matches(str(location[-1]), _known(location, root), n=1, cutoff=0.5)
+    return (*location[:-1], *near)
+
+
+def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | str]]:
+    """The type at a location, and the parts of the location that are in the file."""
+    here: Any = root
+    path: list[int | str] = []
+    for part in location:
+        here = _table_if_given(here)
+        kinds = _kinds(here)
+        if _is_table(here):
+            field = here.model_fields.get(part)
+            here = field.annotation if field else None
+            path.append(part)
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+            path.append(part)
+        elif part in kinds:
+            here = kinds[str(part)]
+        elif isinstance(part, int):
+            here = get_args(here)[0] if get_origin(here) is list else None
+            path.append(part)
+    return here, path
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _table_if_given(annotation: Any) -> Any:
+    """The table of a key that may be left out, which is a union of it and None; all else as it is."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
+    tables = [option for option in options if _is_table(option)]
+    return tables[0] if len(tables) == 1 else annotation
+
+
+def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The options of a union of tables that their `kind` tells apart."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return {}
+    options = [option for option in get_args(annotation) if _is_table(option) and "kind" in option.model_fields]
+    return {str(get_args(option.model_fields["kind"].annotation)[0]): option for option in options}

@@ -1,0 +1,322 @@
+"""The error tree. Every error carries what a client needs: status, type, param, code and a sentence.
+
+GatewayError
+├── InvalidRequest          400  the client can mend it
+│   ├── UnknownModel        404
+│   ├── BodyTooLarge        413
+│   ├── HeadTooLarge        431
+│   ├── TooSlow             408  the request did not arrive in time
+│   ├── BadHttp             400  it is no request at all
+│   ├── InvalidKey          401  no key, or none that opens anything
+│   ├── NotAllowed          403  a model or an effort that the key may not use
+│   ├── UnknownKey          404  to operators: no key has this id
+│   ├── KeyNotLive          409  to operators: it is expired or revoked
+│   └── ReloadRefused       409  to operators: what they would have served cannot be
+├── QuotaExceeded           429  the key's own limit, with the time until there is more
+├── NotFound                404, 405  no such route
+├── Overloaded              429  the deployment has all it can do; Retry-After says when to come back
+├── BackendRefused          the backend's own status and words, kept
+├── BackendFailed           502
+│   ├── BackendUnreachable  502  nothing reached the backend
+│   ├── SignInRefused       502  the backend does not take the gateway's own key
+│   ├── BackendTimeout      504
+│   └── StreamCut           502  died after the first byte; told in the stream
+├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
+├── TooManyConnections  503  all that are open are at work, or too many are from one address
+├── AccessUnavailable       503  keys cannot be checked
+├── ErasureFailed           503  to operators: a database is out of reach
+└── InternalError           500
+ConfigError                      start-up only: one line per fault
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import orjson
+
+from gateway.core.aliases import Headers
+
+# Characters of a backend's own words for an error that go into the record; the client gets all of them.
+MOST_RECORDED = 100
+# Characters of a name for which the nearest valid one is looked for.
+LONGEST_COMPARED = 100
+# The longest wait that the official SDKs do of their own accord; after a longer one it is for a person to try again.
+WORTH_WAITING_S = 60
+
+
+# Statuses, types and codes by which backends refuse a key; it is the gateway's, as no client's goes to them.
+SIGN_IN = frozenset({401, 403, 407})
+_SIGN_IN_WORDS: frozenset[object] = frozenset({"authentication_error", "permission_error", "invalid_api_key"})
+
+
+class GatewayError(Exception):
+    """`headers` go to the client with the answer; `message` is for people and names no internals."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+    # Whether a backend may have been at work on the answer all the time.
+    may_have_run = False
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.code
+        self.headers: Headers = {}
+
+    def body(self) -> bytes:
+        return orjson.dumps({"error": self.fields()})
+
+    def for_log(self) -> str:
+        return f"{self.message} ({self.code})"
+
+    def fields(self) -> dict[str, Any]:
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class UnknownModel(InvalidRequest):
+    status = 404
+    code = "model_not_found"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"The model {name[:100]!r} does not exist.{suggestion(name, known)}", param="model")
+
+
+class BodyTooLarge(InvalidRequest):
+    status = 413
+    code = "request_too_large"
+
+
+class HeadTooLarge(InvalidRequest):
+    status = 431
+    code = "headers_too_large"
+
+
+class TooSlow(InvalidRequest):
+    status = 408
+    code = "request_timeout"
+
+
+class BadHttp(InvalidRequest):
+    code = "invalid_http"
+
+
+class InvalidKey(InvalidRequest):
+    status = 401
+    code = "invalid_api_key"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"www-authenticate": "Bearer"}
+
+
+class NotAllowed(InvalidRequest):
+    status = 403
+
+
+class UnknownKey(InvalidRequest):
+    status = 404
+    code = "key_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"There is no key {id[:40]!r}.", param="id")
+
+
+class KeyNotLive(InvalidRequest):
+    status = 409
+    code = "key_not_live"
+
+
+class ReloadRefused(InvalidRequest):
+    status = 409
+    code = "reload_refused"
+
+
+class QuotaExceeded(GatewayError):
+    """`kind` is what ran out, as OpenAI names it in `type`; there is more of it in `wait_s` seconds."""
+
+    status = 429
+
+    def __init__(self, kind: str, code: str, message: str, wait_s: float) -> None:
+        super().__init__(message, code=code)
+        self.type = kind
+        self.headers = _come_back(wait_s)
+
+
+class NotFound(GatewayError):
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message, code=None if status == 404 else "method_not_allowed")
+        self.status = status
+
+
+class Overloaded(GatewayError):
+    """`wait_s` is what those who came before are likely to need, in seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "overloaded"
+
+    def __init__(self, deployment: str, wait_s: float) -> None:
+        super().__init__(f"The backend {deployment} is busy, and so many wait for it that no more are let in.")
+        self.headers = _come_back(wait_s)
+
+
+class BackendRefused(GatewayError):
+    """The backend answered with an error: its status, headers that matter and fields, as they were."""
+
+    def __init__(self, status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None) -> None:
+        """`wait_s` is how long the backend asks to be left alone, in seconds; None: it does not say."""
+        param = fields.get("param")
+        super().__init__(str(fields.get("message")), param=None if param is None else str(param)[:MOST_RECORDED])
+        self.status = status
+        self.headers = headers
+        self.wait_s = wait_s
+        kind = fields.get("type") or ("invalid_request_error" if status < 500 else "server_error")
+        self.type = str(kind)[:MOST_RECORDED]
+        self._fields = fields
+        code = fields.get("code")
+        self.code = None if code is None else str(code)[:MOST_RECORDED]
+
+    def for_log(self) -> str:
+        """Not in the backend's words: they may quote the prompt."""
+        return f"The backend refused with {self.status}."
+
+    def fields(self) -> dict[str, Any]:
+        return {"type": self.type, "param": None, "code": None, **self._fields}
+
+
+class BackendFailed(GatewayError):
+    status = 502
+    code = "backend_error"
+
+
+class BackendUnreachable(BackendFailed):
+    code = "backend_unreachable"
+
+
+class SignInRefused(BackendFailed):
+    """What the backend says of it is about the operator's key, and no client's business."""
+
+    code = "upstream_authentication_failed"
+
+    def __init__(self, message: str = "A backend does not let the gateway in.") -> None:
+        super().__init__(message)
+        self.headers = {"x-should-retry": "false"}
+
+
+class BackendTimeout(BackendFailed):
+    status = 504
+    code = "backend_timeout"
+    may_have_run = True
+
+
+class StreamCut(BackendFailed):
+    code = "stream_cut"
+
+
+class ShuttingDown(GatewayError):
+    status = 503
+    code = "shutting_down"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is stopping, and this answer was not complete in time.")
+
+
+class TooManyConnections(GatewayError):
+    status = 503
+    code = "too_many_connections"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway has as many connections as it can hold: try again later.")
+
+
+class AccessUnavailable(GatewayError):
+    status = 503
+    code = "access_unavailable"
+
+
+class ErasureFailed(GatewayError):
+    status = 503
+    code = "erasure_failed"
+
+    def __init__(self) -> None:
+        super().__init__("Not all that is kept could be erased: the log says why. Try again.")
+
+
+class InternalError(GatewayError):
+    """Something here is broken. The client learns no more than that; the log holds the traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("The gateway failed to handle this request.")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `faults` has one clear line for each thing wrong."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def _come_back(wait_s: float) -> Headers:
+    """When to try again; a client that will not wait so long is told not to try before either."""
+    waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
+    return {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
+
+
+def error_from_backend(
+    status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None
+) -> BackendRefused | SignInRefused:
+    """A backend's refusal as it goes to the client: as it is, unless it is about the gateway's own key."""
+    words = (fields.get("type"), fields.get("code"))
+    if status in SIGN_IN or any(isinstance(word, str) and word in _SIGN_IN_WORDS for word in words):
+        return SignInRefused()
+    return BackendRefused(status, headers, fields, wait_s)
+
+
+def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:
+    """The fields of an OpenAI-shaped error, also in the older form without the outer `error`; None if it is neither."""
+    try:
+        return fields_of(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def fields_of(body: Any) -> dict[str, Any] | None:
+    """The same for a body that has been read."""
+    fields = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(fields, str):
+        fields = {"message": fields}
+    if not isinstance(fields, dict) or not isinstance(fields.get("message"), str):
+        return None
+    fields = {key: value for key, value in fields.items() if key != "object"}
+    try:
+        orjson.dumps({"error": fields})
+    except orjson.JSONEncodeError:
+        # Nested more deeply than can be written again.
+        return {key: value for key, value in fields.items() if isinstance(value, str | int | float | None)}
+    return fields
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the nearest valid name, else the list of valid names, else nothing."""
+    names = sorted(known)
+    # Comparing takes time that grows with the square of the length.
+    near = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= LONGEST_COMPARED else []
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""

@@ -1,0 +1,52 @@
+"""What each effort would bring and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from gateway.core.contract import Contract, Guarantee
+from gateway.core.efforts import Effort
+from gateway.core.probe import ProbeUse
+
+
+class EffortForecast(NamedTuple):
+    """What one effort would bring and cost: P(correct) in [0,1], tokens in tokens, seconds in seconds."""
+
+    effort: Effort
+    p_correct: float
+    thinking_tokens: float
+    answer_tokens: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The forecasts of one request, one per effort on offer, weakest first, and the version of the router behind them.
+
+    `price_at` turns a dial position in [0,1] into the price of a token, for a policy that asks for probes in this way:
+    the router knows how steep its forecasts are.
+    `strange`: the request is of a kind that the router has never met, and its text alone is not to be trusted.
+    `worth_asking` says whether to ask for a probe first, given the worth of the best effort that thinks and what a
+    probe costs, both in P(correct); None: there can be no probe. `probed`: this is the forecast after one, in which the
+    effort without thinking costs nothing more. `reading` is for the router alone: what it made of the request.
+    `promised` gives what was promised under a contract, None where nothing was.
+    """
+
+    router: str
+    efforts: tuple[EffortForecast, ...]
+    price_at: Callable[[float, ProbeUse], float] = field(default=lambda dial, ask: 0.0, compare=False, repr=False)
+    strange: bool = False
+    probed: bool = False
+    worth_asking: Callable[[float, float], bool] | None = field(default=None, compare=False, repr=False)
+    reading: Any = field(default=None, compare=False, repr=False)
+    promised: Callable[[Contract], Guarantee | None] = field(default=lambda contract: None, compare=False, repr=False)
+
+    def unasked(self) -> Forecast:
+        """The same where there can be no probe."""
+        return replace(self, worth_asking=None)
+
+    def thinking(self) -> Forecast:
+        """The same where a probe was wanted and failed: only thinking is left."""
+        return replace(self, worth_asking=None, efforts=tuple(one for one in self.efforts if one.effort.think))

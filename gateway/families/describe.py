@@ -1,0 +1,102 @@
+"""A row of the family table in words: how it is told, what is legal, what goes wrong and where all that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.core.aliases import JsonObject
+from gateway.core.family import Family, KnownIssue
+
+DEFAULTS = {
+    "on": "Told nothing, it thinks.",
+    "off": "Told nothing, it does not think.",
+    "adaptive": "Told nothing, it decides for itself whether to think.",
+}
+HISTORY = {
+    "drop": "Thoughts of earlier turns do not go back",
+    "tools": "Thoughts since the last message of the user go back",
+    "keep": "Thoughts of all turns go back",
+}
+
+
+def describe_family(family: Family, sources: bool = False) -> Iterator[str]:
+    """Lines for people, without the faults; with `sources`, each ends with where it is written."""
+    if family.passes_through:
+        yield "Nothing is known of it: the client's own words go on, and no effort is enforced."
+        return
+    for part, line in _lines(family):
+        yield f"{line} [{family.sources.get(part, 'no source')}]" if sources else line
+
+
+def describe_issue(fault: KnownIssue, sources: bool = False) -> str:
+    """A known fault on one line."""
+    line = f"{fault.when[0].upper()}{fault.when[1:]}: {fault.what}. Way round it: {fault.way_round}."
+    return f"{line} [{fault.source}]" if sources else line
+
+
+def inline(fields: JsonObject) -> str:
+    """Body fields on one line, as `name value` and `name {inner: value}`."""
+    return " and ".join(f"{name} {_value(value)}" for name, value in fields.items())
+
+
+def _lines(family: Family) -> Iterator[tuple[str, str]]:
+    """Each line with the part of the row that it tells."""
+    yield "default", DEFAULTS[family.default]
+    yield "off", _off(family)
+    yield "on", _switch("Thinking", family.on)
+    if family.levels:
+        yield "levels", f"Levels: {', '.join(family.levels)}, told in {family.level_field}."
+        if family.nearest:
+            yield "nearest", f"Others are rounded: {_rounded(family)}."
+    yield "budget", _budget(family)
+    if family.limit_field is not None:
+        yield "limit", f"The limit on all tokens is told in {family.limit_field}."
+    if family.system == "first":
+        yield "system", "Messages of the system are taken only at the beginning; later ones go to the user's."
+    yield "history", _history(family)
+    if family.on is not None:
+        shown = f"come in {family.answer_field}" if family.answer_field else "are not shown"
+        yield "answer_field", f"Thoughts {shown}."
+        counted = f"in {family.usage_field}" if family.usage_field else "only together with the answer's"
+        yield "usage", f"Their tokens are counted {counted}."
+
+
+def _off(family: Family) -> str:
+    if family.off is not None:
+        return _switch("No thinking", family.off)
+    least = f"the level {next(iter(family.levels))}" if family.levels else "the least that can be told"
+    return f"No thinking: cannot be told; the nearest is {least}."
+
+
+def _switch(what: str, fields: JsonObject | None) -> str:
+    if fields is None:
+        return f"{what}: cannot be told."
+    return f"{what}: {inline(fields)}." if fields else f"{what}: nothing need be said."
+
+
+def _rounded(family: Family) -> str:
+    return ", ".join(f"{name} is told as {legal}" for name, legal in family.nearest.items())
+
+
+def _budget(family: Family) -> str:
+    if family.budget_field is None:
+        return "Budget: none can be told."
+    beside = " instead of a level" if family.budget_instead else ""
+    if (family.budget_least, family.budget_most, family.budget_step) == (1, None, 1):
+        return f"Budget: in {family.budget_field}{beside}, any number of tokens."
+    most = "" if family.budget_most is None else f" to {family.budget_most}"
+    step = "" if family.budget_step == 1 else f" in steps of {family.budget_step}"
+    return f"Budget: in {family.budget_field}{beside}, from {family.budget_least}{most} tokens{step}."
+
+
+def _history(family: Family) -> str:
+    if family.history == "drop":
+        return f"{HISTORY['drop']}."
+    told = f", with {inline(family.history_with)}" if family.history_with else ""
+    return f"{HISTORY[family.history]}, as {family.history_field}{told}."
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_value(inner)}" for key, inner in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)

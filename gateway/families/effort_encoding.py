@@ -1,0 +1,136 @@
+"""An effort in a family's words: what is legal, the nearest legal value for what is not, and where it is written.
+
+One rule for all families. No thinking is told by the off switch; where there is none, by the weakest that there is. A
+level is told by its own word if the family knows it, else by the one that its row names as nearest. A budget is told
+where the family or its engine takes one, within what is legal; where it takes none it is either enforced by the
+gateway, or thinking is unlimited. Whatever differs from what was wanted is put into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gateway.core import efforts
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.core.family import Family
+from gateway.core.plan import Enforcement
+from gateway.families import body as fields
+from gateway.families.fields import EFFORT_FIELDS, HIDE_FIELD
+
+_OWN = tuple((name, name.partition(".")[0]) for name in EFFORT_FIELDS)
+
+
+class EncodedEffort(NamedTuple):
+    """What a family is told: the effort, and the word for it where it has words. `effort` None: nothing is told."""
+
+    effort: Effort | None
+    level: str | None = None
+    enforcement: Enforcement = "none"
+
+
+def nearest(
+    effort: Effort, word: str, family: Family, levels: Mapping[str, Effort], by: Enforcement, notes: list[str]
+) -> EncodedEffort:
+    """The legal effort nearest to one that was decided. `word` is its name among the levels, as the client said it.
+
+    `by` is how a budget can be enforced at the deployment. `notes` gets a line for each difference.
+    """
+    if family.passes_through:
+        notes.append(f"family {family.name} cannot be told an effort: the client's own fields were passed on")
+        return EncodedEffort(None)
+    if not effort.think:
+        return _off(family, by, notes)
+    if family.on is None:
+        notes.append(f"family {family.name} cannot think")
+        return EncodedEffort(NO_THINKING)
+    level = None
+    if family.levels:
+        level = legal_level(word if word in levels else efforts.level_of(effort, levels), family)
+        if level == "none" and word not in levels and by != "none":
+            level = next(iter(family.levels))
+        if level == "none":
+            lacks = f"has no level {word}" if word in levels else "takes levels, no budget"
+            notes.append(f"family {family.name} {lacks}: applied none")
+            return EncodedEffort(NO_THINKING, "none")
+        if word in levels and level != word:
+            notes.append(f"family {family.name} has no level {word}: told {level}")
+    return _budgeted(effort, level, word in levels, family, by, notes)
+
+
+def legal_level(name: str, family: Family) -> str:
+    """The family's own word for a named level."""
+    if name in family.levels:
+        return name
+    return family.nearest.get(name) or list(family.levels)[-1]
+
+
+def _off(family: Family, by: Enforcement, notes: list[str]) -> EncodedEffort:
+    if family.off is not None:
+        return EncodedEffort(NO_THINKING)
+    level = next(iter(family.levels), None)
+    either = level is not None and family.budget_instead
+    budget = legal_budget(0, family) if family.budget_field is not None and by == "native" and not either else None
+    effort = Effort(True, budget)
+    notes.append(f"family {family.name} cannot turn thinking off: applied {level or efforts.words(effort)}")
+    return EncodedEffort(effort, level, "none" if budget is None else "native")
+
+
+def _budgeted(
+    effort: Effort, level: str | None, named: bool, family: Family, by: Enforcement, notes: list[str]
+) -> EncodedEffort:
+    """With a budget, as far as one can be told or kept. `named`: a level was asked for, not a number."""
+    if effort.budget is None:
+        return EncodedEffort(UNLIMITED, level)
+    if family.budget_field is not None and by == "native" and not (named and family.budget_instead):
+        budget = legal_budget(effort.budget, family)
+        if budget != effort.budget:
+            notes.append(f"family {family.name} takes no budget of {effort.budget}: told {budget}")
+        return EncodedEffort(Effort(True, budget), None if family.budget_instead else level, "native")
+    if by in ("two-phase", "cut"):
+        return EncodedEffort(effort, level, by)
+    if level is None:
+        notes.append(f"family {family.name} takes no budget: thinking is unlimited")
+    elif not named:
+        notes.append(f"family {family.name} takes levels, no budget: told {level}")
+    return EncodedEffort(UNLIMITED, level)
+
+
+def legal_budget(budget: int, family: Family) -> int:
+    """The nearest legal budget that is no bigger; the least one where there is none."""
+    most = budget if family.budget_most is None else min(budget, family.budget_most)
+    return max(most - most % family.budget_step, family.budget_least)
+
+
+def write(told: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
+    """Put it into the body instead of whatever the client said."""
+    if told.effort is None:
+        if body.get("reasoning_effort") == "auto":
+            del body["reasoning_effort"]
+        return
+    if "reasoning" in body and family.engine == "vllm" and fields.get(body, HIDE_FIELD) is True:
+        body["include_reasoning"] = False
+    for name, outer in _OWN:
+        if outer in body:
+            fields.drop(body, name)
+    fields.merge(body, (family.on if told.effort.think else family.off) or {})
+    if told.level is not None and family.level_field is not None and told.level in family.levels:
+        fields.put(body, family.level_field, family.levels[told.level])
+    if told.enforcement == "native" and family.budget_field is not None and told.effort.budget is not None:
+        fields.put(body, family.budget_field, told.effort.budget)
+        fields.merge(body, family.budget_with)
+
+
+def legal_words(family: Family, levels: Mapping[str, Effort], by: Enforcement) -> list[str]:
+    """What a client may name at a deployment of this family, weakest first; empty: anything, nothing is known."""
+    if family.passes_through:
+        return []
+    off = ["none"] if family.off is not None else []
+    if family.on is None:
+        return off
+    if family.levels:
+        return off + [name for name in family.levels if name in levels]
+    if family.budget_field is not None or by in ("two-phase", "cut"):
+        named = sorted((name for name in levels if levels[name].think), key=lambda name: efforts.size(levels[name]))
+        return off + named
+    return [*off, "max"]

@@ -1,0 +1,116 @@
+"""URLs that a backend would fetch: only those of schemes and hosts that its operator allows.
+
+Content parts are looked at and nothing else, so texts cost nothing; in a part every key counts that engines are known
+to read a URL or a path from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.core.errors import InvalidRequest
+from gateway.core.field_policy import MediaPolicy
+from gateway.families.guard import hosts
+
+# Must be URLs: engines read what has no scheme as a path of their own disk.
+URL_KEYS = frozenset(
+    {
+        *("url", "uri", "image_url", "video_url", "audio_url", "file_url", "server_url", "input_image", "input_video"),
+        *("image", "video", "audio", "image_path", "file_path", "path", "src", "source"),
+    }
+)
+# May be bare base64 too, which no path with a dot is.
+DATA_KEYS = frozenset({"file_data", "data"})
+LONGEST = 8192
+CODE = "media_not_allowed"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_ODD = re.compile(r"[\x00-\x20\x7f\\]")
+_AUTHORITY = re.compile(r"//([^/?#]*)")
+_PORT = re.compile(r"(.*?)(?::[0-9]{0,5})?")
+_TEXTS = ("text", "input_text", "output_text", "refusal")
+
+
+def check(body: dict[str, Any], policy: MediaPolicy) -> None:
+    """InvalidRequest: a message, or a tool that is no function, names a URL that may not be fetched."""
+    for param, part in _parts(body):
+        _walk(part, param, policy)
+
+
+def _parts(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What may name a URL, with where it is."""
+    messages = body.get("messages")
+    for index, message in enumerate(messages if type(messages) is list else ()):
+        content = message.get("content") if type(message) is dict else None
+        if type(content) is dict:
+            yield f"messages[{index}].content", content
+        if type(content) is not list:
+            continue
+        for place, part in enumerate(content):
+            if type(part) is dict and len(part) == 2 and part.get("type") in _TEXTS and type(part.get("text")) is str:
+                continue
+            yield f"messages[{index}].content[{place}]", part
+    tools = body.get("tools")
+    for index, tool in enumerate(tools if type(tools) is list else ()):
+        if type(tool) is dict and tool.get("type", "function") != "function":
+            yield f"tools[{index}]", tool
+
+
+def _walk(value: Any, param: str, policy: MediaPolicy) -> None:
+    if type(value) is list:
+        for index, inner in enumerate(value):
+            _walk(inner, f"{param}[{index}]", policy)
+    if type(value) is not dict:
+        return
+    for key, inner in value.items():
+        here = f"{param}.{key[:60]}"
+        if type(inner) is str:
+            if key in URL_KEYS or (key in DATA_KEYS and not _is_base64(inner)):
+                _check_url(inner, here, policy)
+        elif key in URL_KEYS and type(inner) is list:
+            for index, one in enumerate(inner):
+                if type(one) is str:
+                    _check_url(one, f"{here}[{index}]", policy)
+                else:
+                    _walk(one, f"{here}[{index}]", policy)
+        else:
+            _walk(inner, here, policy)
+
+
+def _is_base64(text: str) -> bool:
+    return "." not in text and ":" not in text and "\\" not in text
+
+
+def _check_url(url: str, param: str, policy: MediaPolicy) -> None:
+    match = _SCHEME.match(url)
+    scheme = match[1].lower() if match else ""
+    if match is None or scheme not in policy.schemes:
+        named = f"the scheme {scheme[:20]!r}" if match else "no scheme"
+        legal = ", ".join(sorted(policy.schemes))
+        raise refused(param, f"has {named}: it must be a URL with one of {legal}.")
+    if scheme == "data":
+        return
+    if len(url) > LONGEST or _ODD.search(url):
+        raise refused(param, f"must be a URL of at most {LONGEST} characters, without spaces or backslashes.")
+    authority = _AUTHORITY.match(url, match.end())
+    host = None if authority is None or "@" in authority[1] else hosts.canonical(_without_port(authority[1]))
+    if host is None:
+        raise refused(param, "must name a host in plain letters, or an address in its usual form, and no user.")
+    if policy.hosts and not any(_matches(host, pattern) for pattern in policy.hosts):
+        raise refused(param, "names a host that is not among those allowed here.")
+    if not policy.private and not hosts.is_public(host):
+        raise refused(param, "names a host that is not on the public internet.")
+
+
+def _without_port(authority: str) -> str:
+    match = _PORT.fullmatch(authority)
+    return match[1] if match else ""
+
+
+def _matches(host: str, pattern: str) -> bool:
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+def refused(param: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"{param} {message}", param=param, code=CODE)

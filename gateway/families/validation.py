@@ -1,0 +1,61 @@
+"""Efforts that a client named and no family of the arm can be told: refused with the list of those that can."""
+
+from __future__ import annotations
+
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.efforts import Effort
+from gateway.core.errors import InvalidRequest
+from gateway.core.plan import Enforcement
+from gateway.families import effort_encoding
+from gateway.families.model_limits import ModelLimits
+
+
+def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> None:
+    """InvalidRequest: the client named this effort, and the model's terms are strict about what is not legal.
+
+    `by` is how a budget can be enforced at the deployment that thinks.
+    """
+    if terms.strict is False or decided != call.requested:
+        return
+    if not decided.think:
+        none = arm.none
+        if none is None or (none.family.off is None and not none.family.passes_through):
+            raise _refused(call, arm, terms, by, "cannot turn thinking off")
+    elif terms.strict is True:
+        why = _illegal(call, decided, arm, terms, by)
+        if why is not None:
+            raise _refused(call, arm, terms, by, why)
+
+
+def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> str | None:
+    """Why the effort is none that the deployment which thinks can be told; None if it is one."""
+    if arm.think is None:
+        return "cannot think"
+    family = arm.think.family
+    if family.passes_through:
+        return None
+    if family.levels and call.asked in terms.levels:
+        return None if call.asked in family.levels else f"has no level {call.asked!r}"
+    if decided.budget is None or by in ("two-phase", "cut"):
+        return None
+    if family.budget_field is None:
+        return "takes no budget"
+    legal = effort_encoding.legal_budget(decided.budget, family)
+    return None if legal == decided.budget else f"takes no budget of {decided.budget} tokens (the nearest is {legal})"
+
+
+def _refused(call: Call, arm: Arm, terms: ModelLimits, by: Enforcement, why: str) -> InvalidRequest:
+    words = legal(arm, terms, by)
+    return InvalidRequest(
+        f"The model {call.model!r} {why}. It takes: {', '.join(words)}.", param=call.named_in, code="unsupported_value"
+    )
+
+
+def legal(arm: Arm, terms: ModelLimits, by: Enforcement) -> list[str]:
+    """Everything that a client may name at an arm, weakest first."""
+    none = effort_encoding.legal_words(arm.none.family, terms.levels, "none") if arm.none is not None else []
+    think = effort_encoding.legal_words(arm.think.family, terms.levels, by) if arm.think is not None else []
+    words = [word for word in none if word == "none"] + [word for word in think if word != "none"]
+    takes_budget = arm.think is not None and (arm.think.family.budget_field is not None or by in ("two-phase", "cut"))
+    return [*words, "auto", "or a budget in tokens"] if takes_budget else [*words, "auto"]

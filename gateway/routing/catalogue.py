@@ -1,0 +1,63 @@
+"""The public models as the pipeline uses them: each with its arms, its policy and its router."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.arm import Arm
+from gateway.core.contract import Guarantee
+from gateway.core.efforts import LEVELS, Effort
+from gateway.core.errors import UnknownModel
+from gateway.families.model_limits import ModelLimits
+from gateway.routing.effort_router import EffortRouter
+from gateway.routing.policies import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PublicModel:
+    """A public name. `level_of` names an effort by the model's levels; `promises` are those of a contract, by arm."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    policy: Policy
+    router: EffortRouter
+    terms: ModelLimits
+    level_of: Callable[[Effort], str]
+    promises: Mapping[str, Guarantee] = field(default_factory=dict)
+
+    @property
+    def unpromised(self) -> list[str]:
+        """A line for every arm under a contract of which nothing can be promised."""
+        return [
+            f"model {self.name}: nothing can be promised of arm {arm}, so everybody thinks fully ({promised.why})"
+            for arm, promised in self.promises.items()
+            if not promised.kept
+        ]
+
+    @property
+    def levels(self) -> Mapping[str, Effort]:
+        return self.terms.levels
+
+
+def levels_with(overrides: Mapping[str, Effort]) -> dict[str, Effort]:
+    return {**LEVELS, **overrides}
+
+
+class Catalogue:
+    def __init__(self, models: Mapping[str, PublicModel]) -> None:
+        self._models = dict(models)
+
+    def find(self, name: str) -> PublicModel:
+        """UnknownModel names the nearest one that exists."""
+        model = self._models.get(name)
+        if model is None:
+            raise UnknownModel(name, self._models)
+        return model
+
+    def renew(self, models: Iterable[PublicModel]) -> None:
+        """Serve these from now on, under the names that they have. Whoever has found one before keeps it."""
+        self._models = {**self._models, **{model.name: model for model in models}}
+
+    def __iter__(self) -> Iterator[PublicModel]:
+        return iter(self._models.values())

@@ -1,0 +1,27 @@
+"""Which refusals are worth a record: a key that sends nothing but bad requests is not to fill the disk with them."""
+
+from __future__ import annotations
+
+from gateway.core.record import Record
+
+# Of each key, in each minute and process; metrics count them all.
+MOST_A_MINUTE = 60
+MINUTE_S = 60
+
+
+class Refusals:
+    def __init__(self) -> None:
+        self._minute = -1
+        self._counts: dict[str, int] = {}
+
+    def kept(self, record: Record) -> bool:
+        """Whether it is to be written: all are but refusals beyond so many, of requests that no backend has seen."""
+        if record.key is None or not 400 <= record.status < 500 or record.ttft is not None:
+            return True
+        if record.queued_ms is not None or record.completion_tokens is not None:
+            return True
+        minute = int(record.time // MINUTE_S)
+        if minute != self._minute:
+            self._minute, self._counts = minute, {}
+        count = self._counts[record.key] = self._counts.get(record.key, 0) + 1
+        return count <= MOST_A_MINUTE
