@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from router_model.model.probe import PROBE_COLUMNS
 
 TEXT, NUMBER, FLAG = "text", "a number", "true or false"
-# The columns of every table and, behind them, what else means something: `router_model.outcomes` says what.
+# The columns of every table and, behind them, what else means something: `router_model.data.outcomes` says what.
 NEEDED: Mapping[str, str] = {
     "dataset": TEXT,
     "prompt_id": TEXT,

@@ -33,7 +33,7 @@ class AskingRouter(NoRouter):
     tokens: float = 3.0
     seen: list[Probe] = field(default_factory=list)
 
-    def knows(self, arm: Arm, ask: ProbeUse = "auto") -> bool:
+    def prepare(self, arm: Arm, ask: ProbeUse = "auto") -> bool:
         return True
 
     def supports_probes(self, arm: Arm) -> bool:
@@ -49,7 +49,7 @@ class AskingRouter(NoRouter):
             worth_asking=lambda direct, cost: self.probe_options,
         )
 
-    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+    def update(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
         self.seen.append(probe)
         right = 0.95 if probe.mean > -1 else 0.1
         rows = tuple(self._one(one.effort, right, 0.0) for one in forecast.efforts)

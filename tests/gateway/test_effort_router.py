@@ -115,7 +115,7 @@ class FailingRouter:
     def supports_probes(self, arm: Arm) -> bool:
         return False
 
-    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
+    def update(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
         raise AssertionError("there is no probe")
 
     def forecast(self, call: Call, arm: Arm) -> Forecast | None:
@@ -156,7 +156,7 @@ def test_paces_follow_what_is_measured(backend: ScriptedBackend, tmp_path: Path)
     settings = table(backend.url)
     settings["deployments"]["hybrid"] |= {"ttft_s": 100.0, "tpot_s": 100.0}
     with RunningGateway(settings, tmp_path) as gateway:
-        pace = gateway.parts.paces["hybrid"]
+        pace = gateway.parts.latencies["hybrid"]
         gateway.post({**ASK, "stream": True})
         gateway.stop()
     # A tenth of the way from what was assumed to next to nothing.

@@ -63,7 +63,7 @@ def test_another_deployment_stands_in(
     assert spare.last["thinking_token_budget"] == 32 == backend.last["thinking_token_budget"]
     assert 'thinkgate_fallbacks_total{deployment="hybrid"} 1.0' in served.get("/metrics").text
     admission = served.parts.dispatch.admission
-    pace = served.parts.paces["hybrid"]
+    pace = served.parts.latencies["hybrid"]
     assert pace.answer_s == pace.seconds(256), "nothing was learnt from what failed"
     assert admission["hybrid"].in_flight == admission["spare"].in_flight == 0
     (row,) = served.records()

@@ -87,9 +87,9 @@ def test_however_it_arrives(tokens: list[tuple[str, float]], sizes: list[int], c
 
     held, told, at = asyncio.run(run())
     assert read(told) == bare(events)
-    assert held.heard.values == [value for _, value in tokens] + [-0.5]
-    probe = held.heard.probe(held.finish_reason, cap)
-    assert probe is not None and probe.logprobs == held.heard.values[:cap]
+    assert held.logprobs.values == [value for _, value in tokens] + [-0.5]
+    probe = held.logprobs.probe(held.finish_reason, cap)
+    assert probe is not None and probe.logprobs == held.logprobs.values[:cap]
     whole = asyncio.run(BufferedStream(Bytes([b"".join(map(sse, events))]), False, PLAN).read())
     assert json.loads(whole)["choices"][0]["message"]["content"] == ("".join(text for text, _ in tokens) or None)
     assert at <= reply.read_parts

@@ -195,15 +195,15 @@ def test_two_credentials_are_refused_by_every_route(gateway: KeyedGateway) -> No
 HOLDS = """
 import signal, sys
 from pathlib import Path
-from gateway.access.counters import Counters
-from gateway.access.holder import Holder
-from gateway.access.key import Key
-from gateway.access.limits import Limits
+from gateway.auth.usage_store import UsageStore
+from gateway.auth.key_principal import KeyPrincipal
+from gateway.auth.key import Key
+from gateway.auth.limits import Limits
 
 key = Key(3, "k", "k", 0.0, None, None, Limits(max_parallel_requests=10))
-counters = Counters(Path(sys.argv[1]))
+counters = UsageStore(Path(sys.argv[1]))
 for _ in range(4):
-    Holder(key, counters, lambda: float(sys.argv[2]), 1000, 1000).admit(700)
+    KeyPrincipal(key, counters, lambda: float(sys.argv[2]), 1000, 1000).admit(700)
 print("holds", flush=True)
 signal.pause()
 """

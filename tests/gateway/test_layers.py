@@ -20,6 +20,8 @@ def test_imports_point_one_way() -> None:
 
 def test_the_gateway_starts_without_the_learning_side_s_heavy_parts() -> None:
     heavy = ["torch", "transformers", "sklearn", "pyarrow", "matplotlib", "openai", "tqdm"]
-    code = f"import sys, gateway.serving.serve, router_model.predict; print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        f"import sys, gateway.serving.run, router_model.model.predict; print([m for m in {heavy} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

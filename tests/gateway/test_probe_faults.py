@@ -154,7 +154,7 @@ def test_what_is_strange_and_cannot_be_asked_gets_the_default(start: Start, back
 
 
 class Forgetful(AskingRouter):
-    def after(self, *_: Any) -> Any:
+    def update(self, *_: Any) -> Any:
         raise RuntimeError("no luck today")
 
 

@@ -241,7 +241,7 @@ def test_a_dearer_dial_never_costs_more(artifact_path: Path) -> None:
 
 def test_the_running_gateway_needs_numpy_only() -> None:
     script = (
-        "import sys, router_model.predict\n"
+        "import sys, router_model.model.predict\n"
         "print([m for m in ('sklearn', 'scipy', 'pyarrow', 'torch', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
