@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.core.arm import Arm
-from gateway.routing.experiments.assignment import arm_at, assign, position, unit_hash
+from gateway.core.unit import unit_hash
+from gateway.routing.experiments.assignment import arm_at, assign, position
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import ScriptedBackend
 

@@ -17,7 +17,8 @@ from gateway.auth.key import Key
 from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
 from gateway.config.settings import load
-from gateway.core import private_file, records
+from gateway.core import private_file
+from gateway.storage import records
 from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend
