@@ -18,7 +18,6 @@ from gateway.auth.usage_store import UsageStore
 from gateway.backends.latency import LatencyModels
 from gateway.config import field_policy as guards
 from gateway.config import secret_values, settings
-from gateway.config.policies import ProbeSettings
 from gateway.core.arm import Arm
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import Effort, from_budget, level_of, size
@@ -29,9 +28,9 @@ from gateway.families.answer_limits import AnswerLimits
 from gateway.families.compiler import by_the_row
 from gateway.families.effort_encoding import nearest
 from gateway.families.model_limits import ModelLimits
-from gateway.routing import policies
 from gateway.routing.catalogue import Catalogue, PublicModel, levels_with
 from gateway.routing.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
+from gateway.routing.policies.protocol import Policy, Resolve
 
 if TYPE_CHECKING:
     from gateway.routing.effort_router import Predictor
@@ -109,23 +108,21 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
         resolve = _resolver(levels)
         if model.router not in predictors:
             predictors[model.router] = _router(model.router, paces)
-        arms = _arms(model, known, resolve, levels)
-        ask = model.policy.probe if isinstance(model.policy, ProbeSettings) else "never"
+        policy = model.policy.policy(resolve)
+        arms = _arms(model, known, policy, levels)
         router = predictors[model.router]
         promises = {}
-        if model.policy.kind == "contract":
-            arms = tuple(_promisable(arm, router, model, resolve) for arm in arms)
+        if policy.contract is not None:
+            arms = tuple(_promisable(arm, router, policy) for arm in arms)
         for arm in arms:
-            router.prepare(arm, ask)
-            if model.policy.kind == "contract":
-                promises[arm.name] = router.guarantee(
-                    arm, policies.contract_of(model.policy), _between(arm, model, resolve)
-                )
+            router.prepare(arm, policy.probe_use)
+            if policy.contract is not None:
+                promises[arm.name] = router.guarantee(arm, policy.contract, _between(arm, policy))
         return PublicModel(
             name=name,
             arms=arms,
             promises=promises,
-            policy=policies.make(model.policy, resolve),
+            policy=policy,
             router=router,
             terms=ModelLimits(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
@@ -237,7 +234,7 @@ def _budget(value: int | str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _resolver(levels: Mapping[str, Effort]) -> policies.Resolve:
+def _resolver(levels: Mapping[str, Effort]) -> Resolve:
     def resolve(name: str | int) -> Effort:
         if isinstance(name, int):
             return from_budget(name)
@@ -251,13 +248,13 @@ def _resolver(levels: Mapping[str, Effort]) -> policies.Resolve:
 def _arms(
     model: settings.ModelSettings,
     known: Mapping[str, Deployment],
-    resolve: policies.Resolve,
+    policy: Policy,
     levels: Mapping[str, Effort],
 ) -> tuple[Arm, ...]:
     if model.arms:
-        return tuple(_arm(name, arm, arm.weight, model, known, resolve, levels) for name, arm in model.arms.items())
+        return tuple(_arm(name, arm, arm.weight, model, known, policy, levels) for name, arm in model.arms.items())
     name = "merged" if model.deployment else "split"
-    return (_arm(name, model, 1.0, model, known, resolve, levels),)
+    return (_arm(name, model, 1.0, model, known, policy, levels),)
 
 
 def _arm(
@@ -266,7 +263,7 @@ def _arm(
     weight: float,
     model: settings.ModelSettings,
     known: Mapping[str, Deployment],
-    resolve: policies.Resolve,
+    policy: Policy,
     levels: Mapping[str, Effort],
 ) -> Arm:
     """An arm with the efforts it can serve. ConfigError: it names no deployment, or one that cannot do its part."""
@@ -274,7 +271,7 @@ def _arm(
     think = _named(backends.deployment or backends.think, known)
     if backends.deployment and none is not None and not none.family.hybrid:
         raise ConfigError([f"deployment: family {none.family.name} has no switch: name `none` and `think` instead"])
-    efforts = _legal({resolve(budget) for budget in _offered(model)}, none, think, levels)
+    efforts = _legal(policy.offers, none, think, levels)
     if not efforts:
         raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])
     return Arm(name, none, think, efforts, weight)
@@ -298,26 +295,15 @@ def _legal(
     return tuple(sorted(efforts.values(), key=size))
 
 
-def _promisable(arm: Arm, router: EffortRouter, model: settings.ModelSettings, resolve: policies.Resolve) -> Arm:
+def _promisable(arm: Arm, router: EffortRouter, policy: Policy) -> Arm:
     """The arm with those efforts that something can be promised of, unless the strongest allowed is not among them."""
-    tried, between = router.observed_efforts(arm), _between(arm, model, resolve)
-    return replace(arm, efforts=tried) if between and between[-1] in tried else arm
+    observed, between = router.observed_efforts(arm), _between(arm, policy)
+    return replace(arm, efforts=observed) if between and between[-1] in observed else arm
 
 
-def _between(arm: Arm, model: settings.ModelSettings, resolve: policies.Resolve) -> list[Effort]:
+def _between(arm: Arm, policy: Policy) -> list[Effort]:
     """The arm's efforts within the bounds of its policy, weakest first."""
-    assert model.policy.kind == "contract", "others promise nothing"
-    least, most = (size(resolve(bound)) for bound in (model.policy.floor, model.policy.ceiling))
-    return [effort for effort in arm.efforts if least <= size(effort) <= most]
-
-
-def _offered(model: settings.ModelSettings) -> list[str | int]:
-    """What the policy may choose of its own accord."""
-    policy = model.policy
-    if policy.kind == "fixed":
-        return [policy.effort]
-    ends = [policy.floor, policy.ceiling, *([] if policy.default_effort is None else [policy.default_effort])]
-    return ["none", *policy.budgets, *ends]
+    return [effort for effort in arm.efforts if policy.allows(effort)]
 
 
 def _named(name: str | None, known: Mapping[str, Deployment]) -> Deployment | None:

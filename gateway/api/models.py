@@ -17,7 +17,6 @@ from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
 from gateway.families.compiler import Enforce
 from gateway.routing.catalogue import Catalogue, PublicModel
-from gateway.routing.policies import RiskContract
 
 Json = dict[str, Any]
 MOST_ON_A_PAGE = 1000
@@ -70,15 +69,15 @@ def _card(model: PublicModel, created: int, found: capabilities.ModelCapabilitie
         "max_tokens": longest,
         "capabilities": capabilities.anthropics(found),
         "reasoning": capabilities.openrouters(found),
-        **_contract(model),
+        **_policy(model),
     }
 
 
-def _contract(model: PublicModel) -> Json:
-    """What is promised of a model under a contract; nothing of any other."""
-    if not isinstance(model.policy, RiskContract):
-        return {}
-    contract = model.policy.contract
+def _policy(model: PublicModel) -> Json:
+    """What the policy says of itself, with what is promised under a contract."""
+    card = model.policy_description.card
+    if model.policy.contract is None:
+        return card
     promises = [
         {
             "arm": arm,
@@ -91,8 +90,7 @@ def _contract(model: PublicModel) -> Json:
         }
         for arm, promised in model.promises.items()
     ]
-    told = {"max_regret": contract.max_regret, "confidence": contract.confidence, "horizon": contract.horizon}
-    return {"contract": {**told, "counts": "net" if contract.net else "harm", "promises": promises}}
+    return {**card, "contract": {**card.get("contract", {}), "promises": promises}}
 
 
 def _page(models: Sequence[PublicModel], query: QueryParams, card: Callable[[PublicModel], Json]) -> Json:

@@ -8,7 +8,6 @@ from typing import Any
 from gateway import assembly
 from gateway.backends.latency import latency_models_of
 from gateway.config import exposure, secret_values, settings
-from gateway.config.policies import ContractSettings, DialSettings, PolicySettings, ProbeSettings
 from gateway.config.settings import Settings
 from gateway.core.arm import Arm
 from gateway.core.contract import Guarantee
@@ -18,6 +17,7 @@ from gateway.core.family import KnownIssue
 from gateway.families import describe as family_words
 from gateway.families import effort_encoding
 from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.policies.protocol import PolicyDescription
 from gateway.serving import stored_files
 from gateway.serving.admin import admin_key
 
@@ -73,9 +73,10 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
     yield from (f"{line}." for line in exposure.warnings(chosen))
     for model in catalogue:
         given = chosen.models[model.name]
-        asked = isinstance(given.policy, ProbeSettings)
+        asked = given.policy.needs_router
         if not asked and given.router != "none":
-            yield f"models.{model.name}.router: a {given.policy.kind} policy never asks a router; a dial policy does."
+            kind = given.policy.kind_name
+            yield f"models.{model.name}.router: a {kind} policy never asks a router; a dial policy does."
         if asked and given.router != "constant" and any(not model.router.prepare(arm) for arm in model.arms):
             yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
         yield from model.unpromised
@@ -187,12 +188,13 @@ def _model(model: PublicModel, given: settings.ModelSettings) -> Iterator[str]:
             yield f"    {words(effort):>9}: {_how(effort, deployment, model.terms.levels)}"
     yield f"  Levels that clients may name: {_levels(model.levels)}."
     yield f"  What cannot be told to a model is {_STRICT[model.terms.strict]}."
-    yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
+    described = model.policy_description
+    yield f"  Policy {given.policy.kind_name}: {described.summary}"
     for name, promised in model.promises.items():
         yield f"    {_promised(name, promised)}"
     yield f"  Router: {_router(model)}"
-    if isinstance(given.policy, ProbeSettings):
-        yield f"  Probes: {_probes(model, given.policy)}"
+    if described.probes is not None:
+        yield f"  Probes: {_probes(model, described)}"
     answer = model.terms.answer
     yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
     if answer.maximum is not None:
@@ -227,28 +229,6 @@ def _levels(levels: Mapping[str, Effort]) -> str:
     return ", ".join(name if name == words(effort) else f"{name} = {words(effort)}" for name, effort in ordered)
 
 
-def _policy(policy: PolicySettings) -> str:
-    if policy.kind == "fixed":
-        return f"every request gets {policy.effort}, whatever the client asks."
-    bounds = f"never below {policy.floor} nor above {policy.ceiling}"
-    if policy.kind == "client":
-        return f"the client decides, {bounds}; {policy.default_effort} if it does not say."
-    if policy.kind == "contract":
-        when = "in the long run" if policy.horizon is None else f"on the next {policy.horizon} requests"
-        what = "harmed" if policy.counts == "harm" else "lost, set against what is gained,"
-        others = "thought about fully" if policy.default_effort is None else f"given {policy.default_effort}"
-        return (
-            f"at most {policy.max_regret:.2%} of requests are {what} {when}, at {policy.confidence:.0%} confidence, "
-            f"beside the strongest effort for everybody; {bounds}; a level that a client names is honoured; requests "
-            f"that are strange to the router are {others}. Efforts without outcomes in its training data are left out."
-        )
-    lowest, highest = policy.dial_bounds
-    return (
-        f"the router decides at dial {policy.dial:g} (0 cheapest, 1 best; clients may move it within {lowest:g} and "
-        f"{highest:g}), {bounds}; a level that a client names is honoured; {policy.default_effort} if the router fails."
-    )
-
-
 def _promised(arm: str, promised: Guarantee) -> str:
     if not promised.kept:
         return f"NO PROMISE for arm {arm}: {promised.why}. Everybody thinks fully."
@@ -264,19 +244,12 @@ def _promised(arm: str, promised: Guarantee) -> str:
     )
 
 
-def _probes(model: PublicModel, policy: DialSettings | ContractSettings) -> str:
-    default = policy.ceiling if policy.default_effort is None else policy.default_effort
-    strange = f"a request of a kind that the router has never met gets {default}."
-    if policy.probe == "never":
-        return f"none are asked for; {strange}"
+def _probes(model: PublicModel, described: PolicyDescription) -> str:
+    if model.policy.probe_use == "never":
+        return f"none are asked for; {described.unprobed}"
     if not all(model.router.supports_probes(arm) for arm in model.arms):
-        return f"the router does not know what they would tell; {strange}"
-    when = "wherever one can be" if policy.probe == "always" else "where it is worth it"
-    return (
-        f"a short answer without thinking is asked for first {when}; a stream is held back for up to "
-        f"{policy.probe_tokens} tokens, and after {policy.probe_wait_s:g} s it goes on without. Where none can be, "
-        f"{strange}"
-    )
+        return f"the router does not know what they would tell; {described.unprobed}"
+    return f"{described.probes} Where none can be, {described.unprobed}"
 
 
 def _router(model: PublicModel) -> str:

@@ -8,7 +8,9 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from gateway.config.one_of import OneOf
 from gateway.core.errors import suggestion
 
 Location = tuple[int | str, ...]
@@ -88,7 +90,7 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
         kinds = _kinds(here)
         if _is_table(here):
             field = here.model_fields.get(part)
-            here = field.annotation if field else None
+            here = _annotation(field) if field else None
             path.append(part)
         elif get_origin(here) is dict:
             here = get_args(here)[1]
@@ -99,6 +101,10 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
             here = get_args(here)[0] if get_origin(here) is list else None
             path.append(part)
     return here, path
+
+
+def _annotation(field: FieldInfo) -> Any:
+    return next((each.union() for each in field.metadata if isinstance(each, OneOf)), field.annotation)
 
 
 def _is_table(annotation: Any) -> bool:

@@ -11,10 +11,14 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from gateway.config.family_row import Engine, FamilyRow
 from gateway.config.field_policy import FieldSettings, MediaSettings
-from gateway.config.policies import ClientSettings, PolicySettings, ProbeSettings
+from gateway.config.one_of import OneOf
 from gateway.config.problems import faults
-from gateway.config.types import ConfigPath, RouterName, StrictSettings, Tokens, folder_of
+from gateway.config.types import ConfigPath, RouterName, folder_of
 from gateway.core.errors import ConfigError
+from gateway.core.strict import StrictSettings, Tokens
+from gateway.routing.policies.client import ClientSettings
+from gateway.routing.policies.protocol import PolicySettings
+from gateway.routing.policies.registry import POLICIES
 
 Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, Field(strict=False)]
 
@@ -216,7 +220,7 @@ class ModelSettings(StrictSettings):
     think: str | None = None
     arms: dict[str, ArmSettings] = {}
     """An experiment: several backends, shared out by weight. Stands instead of the three above."""
-    policy: PolicySettings = ClientSettings()
+    policy: Annotated[PolicySettings, OneOf(POLICIES)] = ClientSettings()
     router: RouterName = "none"
     """`none`, `constant`, or a router artifact by name or path."""
     levels: dict[str, Tokens | Literal["unlimited"]] = {}
@@ -239,9 +243,9 @@ class ModelSettings(StrictSettings):
 
     @model_validator(mode="after")
     def _has_what_its_policy_needs(self) -> ModelSettings:
-        if self.router == "none" and isinstance(self.policy, ProbeSettings):
+        if self.router == "none" and self.policy.needs_router:
             raise ValueError(
-                f"a {self.policy.kind} policy decides by a router's forecasts, and there is no router: name one, "
+                f"a {self.policy.kind_name} policy decides by a router's forecasts, and there is no router: name one, "
                 'such as `router = "prior"`, or choose `policy = { kind = "client" }`'
             )
         return self

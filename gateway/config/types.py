@@ -10,21 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, PlainValidator, ValidationInfo
 
 from router_model.shipped import ships
 
-Unit = Annotated[float, Field(ge=0, le=1)]
-Tokens = Annotated[int, Field(ge=0, le=1_000_000)]
-EffortName = str | Tokens
 # The routers that are no artifacts.
 BUILT_IN_ROUTERS = ("none", "constant")
-
-
-class StrictSettings(BaseModel):
-    """No value is taken for one of another kind: `"0.65"` is no number, and `true` is not 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _placed(value: Any, info: ValidationInfo) -> Path:

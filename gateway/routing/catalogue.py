@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from gateway.core.arm import Arm
 from gateway.core.contract import Guarantee
-from gateway.core.efforts import LEVELS, Effort
+from gateway.core.efforts import LEVELS, Effort, words
 from gateway.core.errors import UnknownModel
 from gateway.families.model_limits import ModelLimits
 from gateway.routing.effort_router import EffortRouter
-from gateway.routing.policies import Policy
+from gateway.routing.policies.protocol import Policy, PolicyDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,12 @@ class PublicModel:
             for arm, promised in self.promises.items()
             if not promised.kept
         ]
+
+    @property
+    def policy_description(self) -> PolicyDescription:
+        """The policy in the words of the configuration: a level where there is one, else a budget."""
+        named = {effort: level for level, effort in self.levels.items()}
+        return self.policy.describe(lambda effort: named.get(effort) or words(effort))
 
     @property
     def levels(self) -> Mapping[str, Effort]:

@@ -25,12 +25,14 @@ from gateway.config.settings import parse, share
 from gateway.core.call import Call
 from gateway.core.decision import Decision, Prices
 from gateway.core.deployment import Deployment
-from gateway.core.efforts import NO_THINKING, UNLIMITED
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.errors import Overloaded
 from gateway.core.forecast import Forecast
 from gateway.core.load import Load, Pressure
+from gateway.core.probe import ProbeUse
 from gateway.families.table import family
 from gateway.routing.catalogue import Catalogue
+from gateway.routing.policies.protocol import NameOf, PolicyDescription
 from tests.gateway.bounded import FEW
 from tests.gateway.conftest import Start, table
 from tests.gateway.raw_client import asked
@@ -348,6 +350,15 @@ class Modest:
     """A policy that lowers the effort when the deployment that would think is full."""
 
     has_dial: ClassVar[bool] = False
+    probe_use: ClassVar[ProbeUse] = "never"
+    contract: ClassVar[None] = None
+    offers = frozenset({NO_THINKING, UNLIMITED})
+
+    def allows(self, effort: Effort) -> bool:
+        return True
+
+    def describe(self, name: NameOf) -> PolicyDescription:
+        return PolicyDescription("thinks while there is room for it.")
 
     def wants_forecast(self, call: Call) -> bool:
         return False

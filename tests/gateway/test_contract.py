@@ -16,7 +16,9 @@ from gateway.core.contract import Contract, Guarantee
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.errors import ConfigError
 from gateway.core.forecast import Forecast
-from gateway.routing.policies import EffortBounds, PricedPolicy, RiskContract
+from gateway.routing.policies.bounds import EffortBounds
+from gateway.routing.policies.priced import PricedPolicy
+from gateway.routing.policies.risk_contract import RiskContract
 from router_model.model import predict
 from tests.gateway import artifacts
 from tests.gateway.conftest import Start

@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionTokenLogprob
 
 from gateway.app import make_parts
 from gateway.config.defaults import embedded_settings
-from gateway.config.policies import ProbeSettings
+from gateway.routing.policies.priced import PricedSettings
 from router_model.decision.probe_policy import Ask, ProbeViews, decide
 from router_model.model import predict
 from router_model.model.predict import Predictor, Probe
@@ -92,7 +92,7 @@ def gateway(engine: str, folder: Path) -> RunningGateway:
     models = {}
     for name in PAIRS:
         model = given.models[name]
-        assert isinstance(model.policy, ProbeSettings)
+        assert isinstance(model.policy, PricedSettings)
         for ask in get_args(Ask):
             policy = model.policy.model_copy(update={"probe": ask, "probe_wait_s": 600.0})
             models[f"{name}-{ask}"] = model.model_copy(update={"policy": policy})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -12,16 +14,14 @@ from gateway.core.decision import Prices
 from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, Effort, clamp, from_budget, level_of, size, words
 from gateway.core.forecast import EffortForecast, Forecast
 from gateway.core.load import Load, Pressure
-from gateway.routing.policies import (
-    ClientPolicy,
-    DialPolicy,
-    EffortBounds,
-    FixedPolicy,
-    Policy,
-    PricedPolicy,
-    RiskContract,
-    worth,
-)
+from gateway.routing.policies.bounds import EffortBounds
+from gateway.routing.policies.client import ClientPolicy
+from gateway.routing.policies.dial import DialPolicy
+from gateway.routing.policies.fixed import FixedPolicy
+from gateway.routing.policies.priced import PricedPolicy, worth
+from gateway.routing.policies.protocol import Policy
+from gateway.routing.policies.registry import POLICIES as SETTINGS
+from gateway.routing.policies.risk_contract import RiskContract
 
 LOW, HIGH = Effort(True, 32), Effort(True, 256)
 IDLE = Load()
@@ -39,6 +39,8 @@ def forecast(price: float = 0.001) -> Forecast:
     return Forecast("test", efforts, lambda dial, ask: price * (1 - dial) * 10)
 
 
+# What a policy's table must say.
+REQUIRED = {"fixed": {"effort": "low"}}
 POLICIES: list[Policy] = [
     FixedPolicy(LOW),
     ClientPolicy(EffortBounds(NO_THINKING, HIGH, LOW)),
@@ -48,16 +50,46 @@ POLICIES: list[Policy] = [
 ]
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=str)
-def test_every_policy_keeps_the_contract(policy: Policy) -> None:
-    """Always a decision with a propensity in (0,1], the same each time, whatever it is given."""
-    for requested, seen, load in product(
-        (None, NO_THINKING, LOW, UNLIMITED), (None, forecast()), (IDLE, Load(BUSY, BUSY))
+def keeps_the_contract(policy: Policy) -> None:
+    """Always a decision with a propensity in (0,1] and within the bounds, the same each time, whatever it is given."""
+    seen = forecast()
+    forecasts = (
+        None,
+        seen,
+        replace(seen, strange=True),
+        replace(seen, probed=True),
+        replace(seen, worth_asking=lambda direct, cost: True),
+        replace(seen, efforts=()),
+    )
+    for requested, ceiling, given, load in product(
+        (None, NO_THINKING, LOW, UNLIMITED), (None, LOW), forecasts, (IDLE, Load(BUSY, BUSY))
     ):
-        first, again = (policy.decide(call(requested), seen, load) for _ in range(2))
+        asked = call(requested, ceiling=ceiling)
+        first, again = (policy.decide(asked, given, load) for _ in range(2))
         assert first == again
         assert 0 < first.propensity <= 1
         assert first.prices.token >= 0 and first.prices.second >= 0
+        assert policy.allows(first.effort) or size(first.effort) <= size(ceiling or NO_THINKING)
+    assert policy.offers and policy.probe_use in ("auto", "always", "never")
+    summary, card, probes, unprobed = policy.describe(words)
+    assert summary.endswith(".") and (probes is None) == (unprobed is None)
+    assert json.loads(json.dumps(card)) == card
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def test_every_policy_keeps_the_contract(policy: Policy) -> None:
+    keeps_the_contract(policy)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_every_registered_policy_keeps_the_contract_as_configured(kind: str) -> None:
+    """Each kind's table, with what it requires and nothing else."""
+    levels = {**LEVELS, "unlimited": UNLIMITED}
+    settings = SETTINGS[kind].model_validate({"kind": kind, **REQUIRED.get(kind, {})})
+    policy = settings.policy(lambda name: from_budget(name) if isinstance(name, int) else levels[name])
+    keeps_the_contract(policy)
+    assert settings.kind_name == kind
+    assert settings.needs_router or not policy.wants_forecast(call())
 
 
 @pytest.mark.parametrize(("dial", "expected"), [(0.0, NO_THINKING), (0.4, LOW), (0.9, LOW), (0.99, HIGH), (1.0, HIGH)])

@@ -20,7 +20,9 @@ from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.load import Load
 from gateway.execution.streaming.logprobs import Logprobs
 from gateway.families.table import family
-from gateway.routing.policies import DialPolicy, EffortBounds, PricedPolicy, worth
+from gateway.routing.policies.bounds import EffortBounds
+from gateway.routing.policies.dial import DialPolicy
+from gateway.routing.policies.priced import PricedPolicy, worth
 from router_model.model.probe import Probe as Read
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
