@@ -3,7 +3,7 @@
 A table is Parquet, one row per prompt x model x effort, with the columns of `COLUMNS`. Further columns are kept where
 they mean something here: `tools` (JSON list: the tools the request offered), `task` (else the data set is the task),
 `probe_*` (what an answer without thinking told about itself, see `router_model.model.probe`), `phrasing` (prompts of
-one phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on), and
+one phrasing never end up on both sides of a cross-validation), `router_split` (`test`: never trained on),
 `tokens_source` (who counted the tokens: counts of different sources are never averaged within an arm of a data set).
 """
 

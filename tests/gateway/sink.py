@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.serving.connection import ON_HANG_UP
+from gateway.core.scope_extension import ON_HANG_UP
 from tests.gateway.scripted import delta, sse
 
 PIECE = 65_536
