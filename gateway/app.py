@@ -20,7 +20,7 @@ from gateway.api.error_handlers import add_error_handlers
 from gateway.api.messages.count import CountTokens
 from gateway.api.messages.dialect import MessagesDialect
 from gateway.api.off_loop import OffLoop
-from gateway.api.openapi import openapi
+from gateway.api.openapi import documents
 from gateway.api.passthrough import READERS, Passthrough
 from gateway.api.responses import routes as responses_routes
 from gateway.api.responses.dialect import ResponsesDialect
@@ -199,7 +199,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(health.health_router())
     app.include_router(health.router(parts.authenticator, parts.deployments, parts.transport, parts.stopping))
     metrics = parts.settings.metrics_on_clients_port
-    document = openapi.document(__version__, parts.settings.access.required, metrics)
+    document = documents.clients(__version__, parts.settings.access.required, metrics)
     described = health.document_router(document)
     for shown, router in ((metrics, health.metrics_router(parts.metrics)), (server.openapi, described)):
         if shown:

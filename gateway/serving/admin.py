@@ -16,7 +16,7 @@ from gateway.api import keys as key_routes
 from gateway.api import reload as router_reload
 from gateway.api.data import Erase
 from gateway.api.error_handlers import add_error_handlers
-from gateway.api.openapi import admin
+from gateway.api.openapi import documents
 from gateway.auth.keys import Keys
 from gateway.config import secret_values, settings
 from gateway.core.errors import ConfigError
@@ -56,7 +56,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_relo
     app.include_router(key_routes.audit_router(keys), dependencies=guard)
     noted = router_reload.router(reload, lambda request: key_routes.operator(keys, request).note("routers.reload"))
     app.include_router(noted, dependencies=guard)
-    app.include_router(health.document_router(admin.document(__version__)), dependencies=guard)
+    app.include_router(health.document_router(documents.operators(__version__)), dependencies=guard)
     add_error_handlers(app, Ids())
     return app
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway import assembly
 from gateway.api.data import Erased
-from gateway.api.openapi import admin, openapi
+from gateway.api.openapi import documents
 from gateway.api.reload import Reload
 from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
@@ -83,7 +83,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
 
 
 def test_no_route_of_the_clients_port_answers_strangers(keyed: KeyedGateway) -> None:
-    document = openapi.document("0", keyed=True, metrics=True)
+    document = documents.clients("0", keyed=True, metrics=True)
     assert {"/metrics", "/v1/messages/count_tokens"} <= set(document["paths"])
     assert refused_everywhere(keyed.url, document, FOR_ANYBODY) >= 1000
 
@@ -96,7 +96,7 @@ def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> Non
     )
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        refused_everywhere(url, admin.document("0"), {("GET", "/health")})
+        refused_everywhere(url, documents.operators("0"), {("GET", "/health")})
 
 
 def test_metrics_and_the_description_can_be_opened_and_closed(tmp_path: Path) -> None:

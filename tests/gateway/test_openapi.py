@@ -10,8 +10,10 @@ import schemathesis
 from hypothesis import given, settings
 from schemathesis import APIOperation, Case, GenerationMode
 
-from gateway.api.openapi import openapi
+from gateway.api import checks, known_fields
+from gateway.api.openapi import documents
 from gateway.core.call import LIMIT_FIELDS
+from gateway.core.efforts import LEVELS
 from gateway.families.fields import EFFORT_FIELDS
 from tests.gateway.anthropics import COUNT, MESSAGES, sensible
 from tests.gateway.bounded import thorough, whole
@@ -24,7 +26,7 @@ from tests.patience import PATIENCE_S
 
 # The fields in which an effort can be named: two of them may contradict each other.
 WAYS = sorted({name.partition(".")[0] for name in EFFORT_FIELDS})
-DOCUMENT = openapi.document("0", keyed=False, metrics=True)
+DOCUMENT = documents.clients("0", keyed=False, metrics=True)
 OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()}
 
 
@@ -106,3 +108,25 @@ def test_the_document_is_served(gateway: RunningGateway) -> None:
     assert told["paths"] == DOCUMENT["paths"] and told["components"] == DOCUMENT["components"]
     fields = told["components"]["schemas"]["ChatRequest"]["properties"]
     assert {"reasoning_effort", "thinking_token_budget", "thinkgate"} <= set(fields)
+
+
+def test_limits_and_words_are_those_of_the_code() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    chat, message = schemas["ChatRequest"]["properties"], schemas["MessagesRequest"]["properties"]
+    assert chat["n"]["maximum"] == checks.MOST_CHOICES and chat["max_tokens"]["maximum"] == checks.MOST_TOKENS
+    assert chat["thinking_token_budget"]["maximum"] == checks.MOST_THINKING
+    assert chat["reasoning_effort"]["enum"] == ["auto", *LEVELS, None]
+    assert message["output_config"]["properties"]["effort"]["enum"] == ["auto", *LEVELS, None]
+    assert known_fields.OF_CHATS.keys() <= chat.keys()
+    # Nothing is left that stands for a value.
+    assert not [
+        text for document in (DOCUMENT, documents.operators("0")) for text in _texts(document) if text[:1] == "$"
+    ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import ignored_auth
 
 from gateway import assembly
 from gateway.api.data import Erased
-from gateway.api.openapi import admin
+from gateway.api.openapi import documents
 from gateway.config.settings import AccessSettings, ServerSettings
 from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
@@ -24,7 +24,7 @@ from tests.patience import PATIENCE_S
 
 KEY = "an operators' key of some length"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-DOCUMENT = admin.document("0")
+DOCUMENT = documents.operators("0")
 OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()}
 WITH_BODY = [OPERATIONS["POST /keys"], OPERATIONS["POST /keys/{id}/rotate"]]
 
