@@ -1,7 +1,4 @@
-"""What Prometheus sees. Each set has a registry of its own, so that one process can hold several gateways.
-
-A request only leaves its record here; counting is done in the background and before each scrape.
-"""
+"""What Prometheus scrapes. A request only leaves its record; counting is done in the background and at each scrape."""
 
 from __future__ import annotations
 
@@ -11,19 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.core.load import QueueObserver
 from gateway.core.record import Record
+from gateway.observability.instruments import RELOADS, Instruments
 
 # The client library's own name for where processes count together; set before a worker imports it.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-TOKENS = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-_RELOADS = "Routers that were to be read again; outcome is loaded, unchanged or refused."
-MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 class _OfModel(NamedTuple):
@@ -37,129 +31,15 @@ class _OfModel(NamedTuple):
     answer: Counter
 
 
-class Metrics:
+class Metrics(Instruments):
     def __init__(self) -> None:
+        super().__init__()
         self.active = 0
         # What labels belong to is looked up once.
         self._model = cache(self._of_model)
         self._outcome = cache(lambda model, arm, status, reason: self.requests.labels(model, arm, str(status), reason))
         self._verdict = cache(lambda deployment, verdict: self.budgets.labels(deployment, verdict))
         self._finished: deque[Record] = deque()
-        self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "thinkgate_requests",
-            "Requests, by public model, arm, status and reason for the effort.",
-            ("model", "arm", "status", "reason"),
-            registry=registry,
-        )
-        self.tokens = Counter(
-            "thinkgate_tokens",
-            "Tokens as the backends report them; kind is prompt, reasoning, answer, or probe: of those thrown away.",
-            ("model", "kind"),
-            registry=registry,
-        )
-        self.thinking = Histogram(
-            "thinkgate_thinking_tokens", "Thinking tokens per request.", ("model",), buckets=TOKENS, registry=registry
-        )
-        self.latency = Histogram(
-            "thinkgate_latency_seconds", "Whole requests.", ("model",), buckets=SECONDS, registry=registry
-        )
-        self.ttft = Histogram(
-            "thinkgate_ttft_seconds", "Time to first token of streams.", ("model",), buckets=SECONDS, registry=registry
-        )
-        self.decision = Histogram(
-            "thinkgate_decision_milliseconds",
-            "From parsed request to decision.",
-            buckets=MILLISECONDS,
-            registry=registry,
-        )
-        self.in_flight = Gauge(
-            "thinkgate_in_flight", "Requests being answered now.", registry=registry, multiprocess_mode="livesum"
-        )
-        self.retries = Counter(
-            "thinkgate_upstream_retries", "Requests passed on to another replica.", ("deployment",), registry=registry
-        )
-        self.lost_connections = Counter(
-            "thinkgate_lost_connections",
-            "Connections closed or refused for want of room; why is head, idle, full or address.",
-            ("why",),
-            registry=registry,
-        )
-        self.refused = Counter(
-            "thinkgate_refused",
-            "Requests without a key that is valid; why is missing, malformed, unknown, expired or revoked.",
-            ("why",),
-            registry=registry,
-        )
-        self.queued = Gauge(
-            "thinkgate_queued",
-            "Requests that wait for a place at a deployment.",
-            ("deployment",),
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.queue_seconds = Histogram(
-            "thinkgate_queue_seconds",
-            "How long requests that had to wait did so.",
-            ("deployment",),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.overloaded = Counter(
-            "thinkgate_overloaded", "Requests that a deployment had no place for.", ("deployment",), registry=registry
-        )
-        self.fallbacks = Counter(
-            "thinkgate_fallbacks", "Requests that another deployment stood in for.", ("deployment",), registry=registry
-        )
-        self.sign_in = Counter(
-            "thinkgate_upstream_sign_in_refused",
-            "Answers by which a backend did not take the gateway's own key.",
-            ("deployment",),
-            registry=registry,
-        )
-        self.budgets = Counter(
-            "thinkgate_budget_answers",
-            "Answers under a thinking budget; verdict is within, over or unknown.",
-            ("deployment", "verdict"),
-            registry=registry,
-        )
-        self.exceeded = Counter(
-            "thinkgate_budget_exceeded_tokens",
-            "Thinking tokens beyond the budgets that were granted.",
-            ("deployment",),
-            registry=registry,
-        )
-        self.probes = Counter(
-            "thinkgate_probes",
-            "Short answers that were asked for first; outcome is kept, thrown_away, failed or unfinished.",
-            ("model", "outcome"),
-            registry=registry,
-        )
-        self.probe_seconds = Histogram(
-            "thinkgate_probe_seconds",
-            "How long probes took until they were decided by.",
-            ("model",),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.disagreements = Gauge(
-            "thinkgate_family_disagreements",
-            "1 where a deployment was seen not to do what its family's row says.",
-            ("deployment", "what"),
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self.reloads = Counter("thinkgate_router_reloads", _RELOADS, ("outcome",), registry=registry)
-        self.routers = Gauge(
-            "thinkgate_router_serving",
-            "Processes that serve a model with this version of its router.",
-            ("model", "router"),
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.lost = Gauge(
-            "thinkgate_records_lost", "Records that could not be written.", registry=registry, multiprocess_mode="sum"
-        )
 
     def watch(self, deployment: str) -> QueueObserver:
         """What a deployment's gate reports to."""
@@ -249,8 +129,8 @@ class Metrics:
 
 def reloaded_by_the_first(outcome: str) -> None:
     """Count a reload in the first process of several, which serves nothing: its own registry is asked by nobody."""
-    name = "thinkgate_router_reloads"
-    key = mmap_key(name, f"{name}_total", ["outcome"], [outcome], _RELOADS)
+    name, about, label = RELOADS
+    key = mmap_key(f"thinkgate_{name}", f"thinkgate_{name}_total", [label], [outcome], about)
     file = MmapedDict(str(Path(os.environ[SHARED_FOLDER], f"counter_{os.getpid()}.db")))  # type: ignore[no-untyped-call]
     value, at = file.read_value(key)  # type: ignore[no-untyped-call]
     file.write_value(key, value + 1, at)  # type: ignore[no-untyped-call]
