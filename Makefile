@@ -10,6 +10,9 @@ LOCKED := $(PIP) --require-hashes -r $(LOCKS)/build.txt
 PRODUCT := $(PIP) --no-build-isolation
 ARGS ?=
 
+# What Python compiles is kept: the tests start hundreds of processes. Empty counts as not set.
+test test-long test-lowest: export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-lowest lint audit lock format bench fuzz peers reasoner second-seed router prior public clean
 .NOTPARALLEL:

@@ -199,11 +199,11 @@ def train(
 ) -> None:
     """Train a router artifact on outcome tables."""
     extras.need("learn")
+    _free(out, force)
     from router_model.data.outcomes import OutcomeError
     from router_model.training import recipes
     from router_model.training import train as trainer
 
-    _free(out, force)
     try:
         choose = recipes.chosen(recipe, expects)
         trainer.run(data, out, models=models, generic=generic, settings=choose, say=say)

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.auth.principal import Principal
 from gateway.backends.capabilities import Capabilities
-from gateway.backends.chat_answer import dumped, read_answer
+from gateway.backends.chat_answer import dumped, read_answer, read_usage
 from gateway.backends.reply import Reply
 from gateway.core.arm import Arm
 from gateway.core.call import Call
@@ -23,6 +24,7 @@ from gateway.core.unit import among_keys, unit_hash
 from gateway.execution.context import Ids, RequestContext, log_failure
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.probe.prober import Prober, second
+from gateway.execution.streaming.believed import correct
 from gateway.execution.streaming.chat_stream import ChatStream
 from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_usage
 from gateway.families.compiler import compile_plan
@@ -140,7 +142,7 @@ class Pipeline:
             reply.close()
         body, context.usage, context.finish_reason = read_answer(raw, call.passed.holds if call.passed else "choices")
         assert context.encoder is not None, "who reads a call brings its encoder"
-        changed = _comes_by(call) and context.seen.whole(body)
+        changed = _comes_by(call) and self._looked_at(context, body)
         if context.discarded_tokens:
             changed = add_probe_usage(body, context.discarded_tokens) or changed
         if changed:
@@ -148,6 +150,16 @@ class Pipeline:
         told = await context.encoder.whole(body, raw)
         self.close(context)
         return Answer(told)
+
+    def _looked_at(self, context: RequestContext, body: dict[str, Any]) -> bool:
+        """Take note of a whole answer; whether it had to be changed."""
+        changed = context.seen.whole(body)
+        usage = body.get("usage")
+        if isinstance(usage, dict) and correct(usage, context.seen):
+            context.usage, changed = read_usage(usage), True
+        if context.cut(body):
+            context.finish_reason, changed = "length", True
+        return changed
 
     async def _stream(self, context: RequestContext, call: Call, reply: Reply) -> Answer:
         events = self._events(context, call, reply)
@@ -196,6 +208,7 @@ class Pipeline:
         context.error, context.status = seen, seen.status
         log_failure(context, error)
         self.close(context)
+        _forget_frames(error)
         return seen
 
     def hang_up(self, context: RequestContext) -> None:
@@ -231,4 +244,13 @@ class Pipeline:
 
 def _comes_by(call: Call) -> bool:
     """Whether what comes by is written by the model: no vectors, and no prompt that comes back with its completion."""
-    return call.passed is None or (call.passed.holds == "choices" and not call.body.get("echo"))
+    return call.passed is None or (call.passed.holds == "choices" and not call.echoes)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """What is in the frames that an error came through, such as a large body, is not to wait for the garbage collector:
+    the exchange has the error, and the frames have the exchange.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

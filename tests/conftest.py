@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.serving.engine_process import EngineProcess
+
+# Read when numpy and scikit-learn are imported, here and in processes of tests: on tables of hundreds of rows, threads
+# take several times as long to wait for each other as one alone takes for all.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 
 def pytest_configure() -> None:

@@ -6,9 +6,9 @@ import re
 import tomllib
 from importlib.metadata import metadata
 
-import pytest
 from packaging.requirements import Requirement
 
+from tests.every import every
 from tests.plain_install import ROOT, requirements
 
 # As the packages write them. A new name here is a decision: permissive, or MPL for files that we do not change.
@@ -29,7 +29,7 @@ def licences(name: str) -> set[str]:
     return {part.strip() for part in re.split(r"\bAND\b|\bOR\b|[()]", text) if part.strip()}
 
 
-@pytest.mark.parametrize("name", sorted(requirements()))
+@every([(name,) for name in sorted(requirements())])
 def test_licences_are_allowed(name: str) -> None:
     found = licences(name)
     assert found and found <= ALLOWED, found

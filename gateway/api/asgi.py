@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from gateway.core.header_value import safe
 from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
 from gateway.execution.context import RequestContext
 from gateway.pipeline import Answer
+from gateway.serving.memory import LargeBytes
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -80,7 +80,7 @@ async def read_body(
 
     `arrived` is told how much of it is there, with each piece, and may raise.
     """
-    parts: io.BytesIO | None = None
+    parts: LargeBytes | None = None
     size = 0
     while True:
         message = await receive()
@@ -97,10 +97,10 @@ async def read_body(
         if parts is None:
             if not more:
                 return part
-            parts = io.BytesIO()
+            parts = LargeBytes()
         parts.write(part)
         if not more:
-            return parts.getvalue()  # without a copy
+            return parts.value()
 
 
 def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], context: RequestContext) -> None:

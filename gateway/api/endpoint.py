@@ -13,7 +13,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.backends.chat_answer import MOST_CHARACTERS
 from gateway.config.settings import ServerSettings
 from gateway.core.aliases import Headers
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, QuotaExceeded
 from gateway.execution.context import RequestContext
 from gateway.pipeline import Pipeline
 
@@ -42,7 +42,7 @@ class Endpoint:
             principal = self._authenticator.enter(headers)
         except GatewayError as error:
             id = asgi.given_id(headers) or self._pipeline.ids.for_client()
-            await self._send_error(send, error, id, {"x-request-id": id})
+            await self._send_error(scope, send, error, id, {"x-request-id": id})
             return
         context = self._pipeline.begin(self._dialect.name, asgi.given_id(headers), principal)
         task = asyncio.current_task()
@@ -58,7 +58,7 @@ class Endpoint:
             elif not context.closed:  # the server stops, and has waited long enough
                 stopping = self._pipeline.fail(context, error)
                 if not context.answering:
-                    await self._send_error(send, stopping, context.request_id, context.headers())
+                    await self._send_error(scope, send, stopping, context.request_id, context.headers())
 
     async def _answer(
         self,
@@ -80,6 +80,7 @@ class Endpoint:
             id = context.request_id
             asked = ParsedRequest(body, size, headers, id, principal, self._off_loop, context.backend_id)
             context.call = call = await self._dialect.read(asked)
+            del asked, body  # what was read is in the call
             context.encoder = self._dialect.encoder(context)
             answer = await self._pipeline.answer(context, call)
             context.answering = True
@@ -88,7 +89,7 @@ class Endpoint:
             raise
         except Exception as error:
             seen = self._pipeline.fail(context, error)
-            await self._send_error(send, seen, context.request_id, context.headers())
+            await self._send_error(scope, send, seen, context.request_id, context.headers())
 
     async def _body(
         self, scope: asgi.Scope, receive: asgi.Receive, context: RequestContext, task: asyncio.Task[Any]
@@ -100,6 +101,13 @@ class Endpoint:
         read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 
-    async def _send_error(self, send: asgi.Send, error: GatewayError, request_id: str, headers: Headers) -> None:
+    async def _send_error(
+        self, scope: asgi.Scope, send: asgi.Send, error: GatewayError, request_id: str, headers: Headers
+    ) -> None:
         body = self._dialect.error(error, request_id)
-        await asgi.send_json(send, error.status, body, self._dialect.headers({**headers, **error.headers}))
+        told = self._dialect.headers({**headers, **error.headers})
+        # Who is to come back in an hour needs no place until then.
+        wait_s = error.wait_s if isinstance(error, QuotaExceeded) else 0.0
+        if wait_s > self._limits.keepalive_s and scope["http_version"] < "2":
+            told = {**told, "connection": "close"}
+        await asgi.send_json(send, error.status, body, told)

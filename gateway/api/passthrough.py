@@ -23,8 +23,8 @@ COMPLETION = PassthroughRoute("/completions", "prompt", "choices")
 EMBEDDING = PassthroughRoute("/embeddings", "input", "data")
 # Without a limit, engines make a raw completion so long.
 USUAL_LIMIT = 16
-# Fields of a chat that ask for an effort: a backend would ignore them, and the client would not know.
-OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate")
+# Fields of a chat: most backends would ignore them, and the client would not know; some would not.
+OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate", "max_completion_tokens")
 
 
 def read_completion(asked: ParsedRequest) -> Call:

@@ -11,7 +11,7 @@ from gateway.core.errors import BackendFailed, error_fields, error_from_backend
 from gateway.core.usage import Usage
 
 # Of what a backend says that goes into a record: a count that fits any database, and a word, not a book.
-MOST_TOKENS = 2**53
+MOST_TOKENS = 2**31
 MOST_CHARACTERS = 100
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -26,11 +25,12 @@ from gateway.backends.evidence import client_of
 from gateway.backends.replicas import Replica, Replicas
 from gateway.backends.reply import EnforcedBudget
 from gateway.backends.sign_in import SignIn
+from gateway.core import large_json
 from gateway.core.aliases import Headers, JsonObject
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.errors import (
-    BackendFailed,
+    AnswerTooLarge,
     BackendRefused,
     BackendTimeout,
     BackendUnreachable,
@@ -83,7 +83,7 @@ class HttpReply:
             while part := await content.readany():
                 size += len(part)
                 if size > limit:
-                    raise BackendFailed(f"The answer of the backend {self._deployment.name} is too large.")
+                    raise AnswerTooLarge(f"The answer of the backend {self._deployment.name} is too large.")
                 parts.append(part)
         except (aiohttp.ClientError, TimeoutError) as error:
             self._turn.failed()
@@ -172,7 +172,8 @@ class Transport:
 
     async def _post(self, plan: Plan, call: Call, deadline: Deadline, path: str) -> HttpReply:
         route = self._routes[plan.deployment.name]
-        data = orjson.dumps(plan.body)
+        small = call.size < LARGE_BODY
+        data = orjson.dumps(plan.body) if small else await asyncio.to_thread(large_json.dumps, plan.body)
         several = len(route.replicas.all) > 1
         conversation = _conversation(call) if several else ""
         client = route.client_of(call) if several else call.key
@@ -240,7 +241,7 @@ class Transport:
         assert self._session is not None, "open() comes first"
         return await self._session.post(
             url,
-            data=data if len(data) < LARGE_BODY else io.BytesIO(data),
+            data=_payload(data),
             headers={**route.headers, **headers},
             timeout=route.timeout,
             allow_redirects=False,
@@ -268,12 +269,12 @@ class Transport:
         It tells nothing to the circuit breaker. BackendFailed: there is no answer in time, or a very large one.
         """
         assert self._session is not None, "open() comes first"
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else large_json.dumps(body)
         try:
             async with self._session.request(
                 "GET" if data is None else "POST",
                 URL(url),
-                data=data,
+                data=None if data is None else _payload(data),
                 headers=self._routes[deployment.name].headers,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.connect_timeout_s),
                 allow_redirects=False,
@@ -355,6 +356,10 @@ class _Attempt:
         if not self._ended:
             self._ended = True
             self._replica.ended(self._tokens, self._probe)
+
+
+def _payload(data: bytes) -> bytes | large_json.InPieces:
+    return data if len(data) < LARGE_BODY else large_json.InPieces(data)
 
 
 def root(url: str) -> str:

@@ -132,7 +132,9 @@ class Cells(StrictCells):
     end_text: Annotated[str, BeforeValidator(_false_is_empty)] = "</think>\n\n"
     """What ends a thought and leads to its answer; false: no text can."""
     soft_switches: Texts = ()
-    """Words that switch thinking on in a text: taken out of the messages of a key whose thinking is limited."""
+    """Words that switch thinking on in a text: taken out of the messages of a key whose thinking is limited. With a `*`
+    at both ends, also in the middle of other words.
+    """
     control_tokens: Texts = ()
     """Marks that its template writes between messages: refused in the messages of such a key."""
     salt_field: ToldIn = None

@@ -18,6 +18,7 @@ Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Text], Field(min_length=1)]
 Scheme = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*$")]
 Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9_][a-z0-9_.:-]*$")]
+SCHEMA_REFERENCES = "$ref"
 BY_OPERATOR = "the operator of this gateway does not allow it"
 
 
@@ -31,7 +32,9 @@ class FieldSettings(StrictFields):
     default: bool | None = None
     """Whether the shipped list of dangerous fields is refused: if left out, where API keys are required."""
     allow: list[Text] = []
-    """Fields of that list that are allowed nevertheless; `tools.<kind>` for a kind of tool."""
+    """Fields of that list that are allowed nevertheless; `tools.<kind>` for a kind of tool, `$ref` for references of
+    JSON schemas that lead elsewhere.
+    """
     deny: list[Text] = []
     """Fields that are refused besides."""
 
@@ -123,6 +126,7 @@ def _fields(given: FieldSettings, keyed: bool) -> FieldPolicy | None:
         tools=frozenset(name.removeprefix("tools.") for name in tools),
         parts=frozenset(table.parts.kinds) - frozenset(given.allow),
         part_keys=frozenset(table.parts.keys) - frozenset(given.allow),
+        local_schemas=SCHEMA_REFERENCES not in given.allow,
     )
 
 
@@ -132,7 +136,7 @@ def _nests() -> dict[str, frozenset[str] | None]:
 
 
 def _check_allowed(given: FieldSettings, denied: Mapping[str, str], loose: frozenset[str]) -> None:
-    known = {*denied, *loose, *_nests()} if denied else set()
+    known = {*denied, *loose, *_nests(), SCHEMA_REFERENCES} if denied else set()
     for name in given.allow:
         if name not in known and not (denied and name.startswith("tools.")):
             raise ConfigError([f"fields.allow: {name!r} is not refused anyway"])

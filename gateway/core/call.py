@@ -72,6 +72,11 @@ class Call:
     forwarded: Headers = field(default_factory=dict)
 
     @property
+    def echoes(self) -> bool:
+        """Whether its answer has the prompt in it: how much of that is the model's, the backend alone can tell."""
+        return self.passed is not None and bool(self.body.get("echo"))
+
+    @property
     def prompt_tokens(self) -> int:
         """About how many tokens the prompt has, going by its bytes."""
         return self.size // BYTES_PER_TOKEN

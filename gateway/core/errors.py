@@ -151,6 +151,7 @@ class QuotaExceeded(GatewayError):
     def __init__(self, kind: str, code: str, message: str, wait_s: float) -> None:
         super().__init__(message, code=code)
         self.type = kind
+        self.wait_s = wait_s
         self.headers = _come_back(wait_s)
 
 
@@ -216,6 +217,12 @@ class SignInRefused(BackendFailed):
     def __init__(self, message: str = "A backend does not let the gateway in.") -> None:
         super().__init__(message)
         self.headers = {"x-should-retry": "false"}
+
+
+class AnswerTooLarge(BackendFailed):
+    """The gateway takes no more of it, though a backend has made it: whoever asked for it pays for it."""
+
+    may_have_run = True
 
 
 class BackendTimeout(BackendFailed):

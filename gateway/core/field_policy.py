@@ -11,7 +11,8 @@ class FieldPolicy:
     """`denied` has the fields that are refused, each with why. `nests` are objects that hold further fields of the
     engine's, each with the names that it may hold (None: any that is not denied). `values` has the values that a field
     may not have, `most` the largest number or longest list. `tools` are the kinds of tools, None: any. `parts` are the
-    kinds of content parts that are refused, `part_keys` the keys that none may have.
+    kinds of content parts that are refused, `part_keys` the keys that none may have. `local_schemas`: a
+    JSON schema may refer to nothing outside of itself.
     """
 
     denied: Mapping[str, str] = field(default_factory=dict)
@@ -21,6 +22,7 @@ class FieldPolicy:
     tools: frozenset[str] | None = None
     parts: frozenset[str] = frozenset()
     part_keys: frozenset[str] = frozenset()
+    local_schemas: bool = False
     watched: frozenset[str] = field(init=False)
     """The fields that need a closer look: a request with none of them is let through at once."""
 

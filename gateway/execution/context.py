@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -21,13 +22,14 @@ from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort, level_of, words
-from gateway.core.end_text import parse_end_text
+from gateway.core.end_text import EndText, parse_end_text
 from gateway.core.errors import GatewayError
 from gateway.core.forecast import Forecast
 from gateway.core.plan import Enforcement, Plan
 from gateway.core.record import Record
 from gateway.core.usage import Usage
 from gateway.execution.probe.result import ProbeResult
+from gateway.execution.streaming import unasked
 from gateway.execution.streaming.budget_check import BudgetCheck, check_budget
 from gateway.execution.streaming.counted import count
 from gateway.execution.streaming.encoder import ResponseEncoder
@@ -117,8 +119,7 @@ class RequestContext:
         """A backend answers. Where it forces the end of a thought, that is looked for where it does not belong."""
         self.upstream_id, self.kept = reply.own_id, reply.kept
         if self.bounded is not None and self.bounded.guarded and self.plan is not None:
-            marks = parse_end_text(self.plan.deployment.family.end_text) or parse_end_text(USUAL_END)
-            assert marks is not None, "the usual ones are marks"
+            marks = self._marks()
             self.seen.look_for(marks.start, marks.mark)
         if self.plan is not None and self._enforced() == "native":
             end = parse_end_text(self.plan.deployment.family.end_text)
@@ -131,6 +132,21 @@ class RequestContext:
         guarded = self.bounded is not None and self.bounded.guarded and self.bounded.passed is None
         silent = plan is not None and plan.applied is not None and not plan.applied.think
         return MOST_UNASKED if guarded and silent else None
+
+    def cut(self, body: dict[str, Any]) -> bool:
+        """End a whole answer where a stream of it would have been; whether it had thought unasked for so long."""
+        most = self.most_unasked
+        if most is None or self.seen.thought_size <= most:
+            return False
+        unasked.cut(body, self._marks().start, most)
+        return True
+
+    def _marks(self) -> EndText:
+        """What a thought begins and ends with where it stands in a text."""
+        family = self.plan.deployment.family if self.plan is not None else None
+        marks = (parse_end_text(family.end_text) if family is not None else None) or parse_end_text(USUAL_END)
+        assert marks is not None, "the usual ones are marks"
+        return marks
 
     def headers(self) -> Headers:
         """What every answer tells the client, as far as it is known."""
@@ -232,7 +248,7 @@ class RequestContext:
         """Whether tokens may have been spent, also such as no backend told of."""
         if self.controller is None or self.sent is None:
             return False
-        late = self.error is not None and self.error.may_have_run and not call.stream
+        late = self.error is not None and self.error.may_have_run
         return self.error is None or late or self.seen.any or self.usage.completion_tokens is not None
 
     def _cost(self) -> float | None:

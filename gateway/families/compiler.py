@@ -90,7 +90,7 @@ def _compile(
         if family.on is not None:
             thinks = told.effort is None or told.effort.think
             thinking.check(call, family, thinks)
-            given = thinking.without_switches(given, family, notes)
+            given = thinking.without_switches(call, family, notes)
     messages, thoughts = history.reasoning_history(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
     effort_encoding.write(told, family, body)

@@ -1,6 +1,8 @@
 """Both engines, started once: the embedded one from the product, and a real vLLM for each model that tests need of it.
 
-vLLM needs half a minute to start, so it starts as soon as pytest knows that a test needs it, and those tests run last.
+vLLM needs half a minute of processor time to start, and some of a processor for as long as it waits: the tests that
+need it run last, and it starts a while before them. `make test` asks the merged model of it alone; what needs the split
+pair or all three models on it is long.
 THINKGATE_TEST_VLLM names vLLMs that are running already and serve the same weights, as `tiny=http://...` with spaces
 between them.
 """
@@ -8,7 +10,7 @@ between them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -33,6 +35,8 @@ FIXTURES = {
 # All three at once.
 TRIO = "trio"
 SERVERS = pytest.StashKey[dict[str, VllmServer]]()
+# So many tests before the first that needs it: of the whole suite's, these take as long as vLLM does to start.
+TESTS_AHEAD = 400
 
 
 def _needs_vllm(item: pytest.Item, model: str) -> bool:
@@ -40,6 +44,12 @@ def _needs_vllm(item: pytest.Item, model: str) -> bool:
     chosen, own = FIXTURES[model]
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return "vllm" in (parameters.get(chosen), parameters.get(TRIO)) or own in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if any(_needs_vllm(item, model) for model in FIXTURES if model != MODEL):
+        item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(trylast=True)
@@ -51,9 +61,31 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Start in the background what will be needed; where the environment is yet to be made, the fixture does that."""
     if session.config.option.collectonly or why_not_here() or not is_ready():
         return
-    for model in FIXTURES:
-        if model not in RUNNING and any(_needs_vllm(item, model) for item in session.items):
-            _server(session.config, model)
+    needed = {
+        model: next((number for number, item in enumerate(session.items) if _needs_vllm(item, model)), None)
+        for model in FIXTURES
+        if model not in RUNNING
+    }
+    firsts = {model: number for model, number in needed.items() if number is not None}
+    if firsts:
+        session.config.pluginmanager.register(_InTime(session.config, min(firsts.values()) - TESTS_AHEAD, firsts))
+
+
+@dataclass
+class _InTime:
+    """Starts the servers of `models` when only so many tests are left to run before that."""
+
+    config: pytest.Config
+    left: int
+    models: Iterable[str]
+
+    def pytest_runtest_logstart(self) -> None:
+        """Of every test: what a conftest.py defines for tests is asked for those of its own folder only."""
+        if self.left <= 0:
+            for model in self.models:
+                _server(self.config, model)
+            self.models = ()
+        self.left -= 1
 
 
 def _server(config: pytest.Config, model: str) -> VllmServer:

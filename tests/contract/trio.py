@@ -11,6 +11,7 @@ from gateway.app import make_parts
 from gateway.config.defaults import embedded_settings
 from gateway.config.settings import parse
 from tests.gateway.running import RunningGateway
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Trio:
         settings = embedded_settings("http://127.0.0.1:1/v1", folder / "records.db")
         table = settings.model_dump(mode="json", exclude_none=True)
         for model, url in self.urls.items():
-            table["deployments"][model]["url"] = [f"{url}/v1"]
+            # With a connection that is waited for as long as a busy machine needs.
+            table["deployments"][model] |= {"url": [f"{url}/v1"], "connect_timeout_s": PATIENCE_S}
         table["models"] |= models
         return RunningGateway.of(make_parts(parse(table)))

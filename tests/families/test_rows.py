@@ -15,13 +15,14 @@ import pytest
 from gateway.config.family_row import PARTS
 from gateway.core.family import Family
 from gateway.families import table
+from tests.every import every
 from tests.families import record as recording
 from tests.families.forms import ANSWER, THOUGHT, THOUGHT_TOKENS
 from tests.families.record import ASKED, FOLDER, LEVELS, Recorder, fixture, path, read, rows
 
 NAMES = table.shipped().names()
 ORDER = {name: step for step, name in enumerate(LEVELS)}
-ROWS = pytest.mark.parametrize(("name", "engine"), [pytest.param(*row, id="@".join(row)) for row in rows()])
+ROWS = every(rows())
 
 
 def family(name: str, engine: str) -> Family:

@@ -18,6 +18,7 @@ from gateway.core.errors import ConfigError
 from gateway.families import table
 from gateway.families.describe import describe_family
 from gateway.families.nearest import stand_ins
+from tests.every import every
 
 BASE: dict[str, Any] = {
     "deployments": {"d": {"url": "http://gpu:8000", "family": "mine"}},
@@ -138,7 +139,7 @@ def test_a_deployment_names_an_engine_that_serves_its_family() -> None:
         list(explain(parse({**BASE, "deployments": {"d": wrong}})))
 
 
-@pytest.mark.parametrize("name", table.shipped().names())
+@every([(name,) for name in table.shipped().names()])
 def test_every_row_can_be_said_in_words(name: str) -> None:
     for engine in table.shipped().engines(name):
         row = table.shipped().family(name, engine)

@@ -11,12 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
-
 from gateway.embedded.chat_template import ChatTemplate
 from gateway.embedded.prompts import template_kwargs
 from gateway.embedded.protocol import ChatRequest
 from gateway.families import table
+from tests.every import every
 from tests.families.record import ASKED, QUESTION, TURNS, read
 
 FOLDER = Path(__file__).parent / "templates"
@@ -70,7 +69,7 @@ TEMPLATES = {
     "laguna-s": Renders("switch_on"),
 }
 CASES = [(name, engine) for name in TEMPLATES for engine in table.shipped().engines(name)]
-ROWS = pytest.mark.parametrize(("name", "engine"), [pytest.param(*case, id="@".join(case)) for case in CASES])
+ROWS = every(CASES)
 
 
 def prompt(name: str, engine: str, told: Mapping[str, Any], messages: Sequence[Mapping[str, Any]] = (QUESTION,)) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.families import table
 from tests import vllm_env
+from tests.every import every
 from tests.families.record import ASKED, QUESTION, TOOLS, TURNS, read
 
 HERE = Path(__file__).parent
@@ -100,8 +101,11 @@ def vllm() -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("name", SERVED)
-def test_vllm_takes_every_body(vllm: dict[str, Any], name: str) -> None:
+def test_vllm_takes_every_body(vllm: dict[str, Any]) -> None:
+    every([(name,) for name in SERVED])(lambda name: is_taken(vllm, name))()
+
+
+def is_taken(vllm: dict[str, Any], name: str) -> None:
     recorded = read(name)["vllm"]["asked"]
     for asked in ASKED:
         said = vllm["families"][name][asked]
@@ -117,10 +121,10 @@ def test_vllm_takes_every_body(vllm: dict[str, Any], name: str) -> None:
     assert "error" not in vllm["families"][name]["turns"]
 
 
-@pytest.mark.parametrize("name", PARSERS)
-def test_budgets_are_told_where_the_parser_can_keep_them(vllm: dict[str, Any], name: str) -> None:
-    keeps = vllm["keeps_budgets"][PARSERS[name]]
-    assert keeps == (table.family(name).budget_field == "thinking_token_budget")
+def test_budgets_are_told_where_the_parser_can_keep_them(vllm: dict[str, Any]) -> None:
+    for name, parser in PARSERS.items():
+        keeps = vllm["keeps_budgets"][parser]
+        assert keeps == (table.family(name).budget_field == "thinking_token_budget"), name
 
 
 def test_every_family_has_its_parser() -> None:

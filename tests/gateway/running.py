@@ -39,11 +39,13 @@ class Loop(asyncio.SelectorEventLoop):
 class RunningGateway:
     """Built from a settings table; stopped on leaving. `records()` stops it first, so that every row is there.
 
-    It probes no deployment of which the table does not say that it shall: what backends get is counted.
+    It probes no deployment of which the table does not say that it shall: what backends get is counted. And it waits
+    for a connection as long as a busy machine needs, unless the table says how long.
     """
 
     def __init__(self, table: dict[str, Any], folder: Path) -> None:
-        deployments = {name: {"probe": False, **given} for name, given in table["deployments"].items()}
+        usual = {"probe": False, "connect_timeout_s": PATIENCE_S}
+        deployments = {name: {**usual, **given} for name, given in table["deployments"].items()}
         chosen = {"records": {"path": folder / "records.db"}, **table, "deployments": deployments}
         self._set_up(make_parts(parse(chosen)))
 

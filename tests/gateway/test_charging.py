@@ -14,6 +14,8 @@ import pytest
 
 from gateway.auth.api_key_format import key_id
 from gateway.auth.usage_row import UsageRow
+from gateway.backends.chat_answer import read_usage
+from gateway.core.usage import Usage
 from gateway.execution.streaming.output_stats import OutputStats
 from gateway.execution.streaming.tally import Tally
 from tests.gateway.conftest import table
@@ -299,6 +301,10 @@ def test_all_that_a_delta_can_carry_counts() -> None:
         ({"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]}, 1),
         ({"tool_calls": [{"function": None}, 7, {"function": {"arguments": 5}}]}, 0),
         ({"role": "assistant", "content": ""}, 0),
+        ({"function_call": {"name": "weather", "arguments": "{"}}, 2),
+        ({"tool_calls": [{"index": 0, "custom": {"name": "sql", "input": "select"}}]}, 2),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "b"}, 7]}, 2),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}, None]}]}, 1),
     ):
         seen = OutputStats()
         seen.delta(carried)
@@ -326,3 +332,51 @@ def test_raw_completions_and_several_choices_are_counted_on_their_way(gateway: K
                 if LAST in came:
                     break
         assert least <= settled(gateway, secret).all_completion <= most, path
+
+
+def test_what_is_charged_is_what_clients_are_told(gateway: KeyedGateway, writer: Writer) -> None:
+    writer.ends = "zero"
+    for dialect, stream in product(PATHS, (False, True)):
+        secret = gateway.key(tokens_per_minute=10**6)
+        headers = {"authorization": f"Bearer {secret}"}
+        body = body_of(dialect, "merged", stream)
+        if dialect == "chat" and stream:
+            body["stream_options"] = {"include_usage": True}
+        with client() as session:
+            told = session.post(gateway.url + PATHS[dialect], json=body, headers=headers).text
+        charged = settled(gateway, secret).all_completion
+        name = "completion_tokens" if dialect == "chat" else "output_tokens"
+        assert charged > 500 and f'"{name}":{charged}' in told.replace(": ", ":"), (dialect, stream, charged)
+
+
+def test_an_echoed_prompt_hides_nothing_and_too_much_is_charged(tmp_path: Path, backend: ScriptedBackend) -> None:
+    """What nobody can tell counts as what was set aside; an answer that is too large has been made all the same."""
+
+    async def echoes(connection: Connection) -> None:
+        await connection.begin_stream()
+        await connection.event({"id": "c", "choices": [{"index": 0, "text": f"prompt {LAST}"}]})
+        await connection.hung_up()
+
+    async def too_much(connection: Connection) -> None:
+        await connection.answer(200, json.dumps({**ANSWER, "more": "x" * 300_000}).encode())
+
+    settings = table(backend.url)
+    settings["deployments"]["hybrid"]["max_answer_bytes"] = 200_000
+    with KeyedGateway(settings, tmp_path, Clock()) as gateway:
+        for path, script, body in (
+            ("/v1/completions", echoes, {"prompt": "prompt", "echo": True, "stream": True}),
+            ("/v1/chat/completions", too_much, {"messages": [{"role": "user", "content": "hi"}]}),
+        ):
+            backend.script = script
+            secret = gateway.key(tokens_per_minute=10**6)
+            headers = {"authorization": f"Bearer {secret}"}
+            asked = {"model": "bounded", "max_tokens": 5000, **body}
+            with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
+                next(answer.iter_bytes())
+            assert settled(gateway, secret).all_completion == 5000, path
+
+
+def test_counts_that_cannot_be_are_none() -> None:
+    """Else a thousand of them would be more than a counter holds."""
+    for count, read in ((2**31 - 1, 2**31 - 1), (2**31, None), (2**63, None), (-1, None), (1.5, None), (True, None)):
+        assert read_usage({"prompt_tokens": count, "completion_tokens": count}) == Usage(read, read)

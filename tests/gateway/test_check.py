@@ -13,6 +13,7 @@ import pytest
 from gateway.commands.check import explain
 from gateway.config.settings import load, override, parse
 from gateway.core.errors import ConfigError
+from tests.gateway.command_line import invoke
 from tests.patience import PATIENCE_S
 
 CONFIG = """
@@ -176,7 +177,7 @@ def test_each_fault_is_one_clear_line(config: Path, right: str, wrong: str, faul
 
 def test_all_faults_are_told_at_once_and_exit_is_1(config: Path) -> None:
     config.write_text(CONFIG.replace("url = ", "ulr = ", 1).replace("weight = 3", "weight = -3"), "utf-8")
-    done = run("check", config, cwd=config.parent)
+    done = invoke("check", config, cwd=config.parent)
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and done.stdout == ""
     assert [line.split(":")[1].strip() for line in lines] == [
@@ -184,11 +185,11 @@ def test_all_faults_are_told_at_once_and_exit_is_1(config: Path) -> None:
         "models.tried.arms.two.weight",
     ]
     assert all(line.startswith("thinkgate: ") for line in lines)
-    assert run("serve", "--config", config, cwd=config.parent).stderr == done.stderr
+    assert invoke("serve", "--config", config, cwd=config.parent).stderr == done.stderr
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    done = run("check", tmp_path / "none.toml", cwd=tmp_path)
+    done = invoke("check", tmp_path / "none.toml", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == f"thinkgate: {tmp_path / 'none.toml'}: No such file or directory\n"
 

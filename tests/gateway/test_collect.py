@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from gateway.serving.engine_process import EngineProcess
 from router_model.tasks import generate, write_jsonl
 from tests.patience import PATIENCE_S
 
@@ -47,12 +47,11 @@ def collect(config: Path, tasks: Path, out: Path) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
-def test_budgets_are_kept_where_the_engine_does_not_keep_them(tmp_path: Path) -> None:
+def test_budgets_are_kept_where_the_engine_does_not_keep_them(limitless: Callable[[str], str], tmp_path: Path) -> None:
     config, tasks, out = tmp_path / "c.toml", tmp_path / "tasks.jsonl", tmp_path / "outcomes.parquet"
     write_jsonl(generate(22, PROMPTS), tasks)
-    with EngineProcess(budgets="ignored") as limitless:
-        config.write_text(CONFIG.format(engine=limitless.url()), "utf-8")
-        done = collect(config, tasks, out)
+    config.write_text(CONFIG.format(engine=limitless("ignored")), "utf-8")
+    done = collect(config, tasks, out)
     assert done.returncode == 0, done.stderr
     bounded = [row["thinking_tokens"] for row in pq.read_table(out).to_pylist() if row["mode"] == "budget"]
     assert 0 < max(bounded) <= 16

@@ -20,6 +20,7 @@ from gateway.config.settings import load
 from gateway.core import private_file
 from gateway.storage import records
 from tests import plain_http
+from tests.gateway.command_line import invoke
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend
 from tests.gateway.test_check import run
@@ -100,16 +101,17 @@ def test_a_private_file_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
 def test_what_is_done_to_keys_holds_while_a_gateway_with_an_operators_port_runs(config: Path) -> None:
     folder = config.parent
 
-    def command(*arguments: str) -> str:
-        done = run(*arguments, *(("--config", config) if arguments[0] == "keys" else (config,)), cwd=folder)
+    def keys_command(*arguments: str) -> str:
+        done = invoke("keys", *arguments, "--config", config, cwd=folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def secret(*arguments: str) -> str:
-        return command("keys", *arguments).split("secret: ")[1].split()[0]
+        return keys_command(*arguments).split("secret: ")[1].split()[0]
 
     secrets: dict[str, list[str]] = {"live": [], "dead": []}
-    for trigger in (("keys", "list"), ("check",)):
+    # In a process of its own, whose end closes all that it has opened.
+    for trigger in (("keys", "list", "--config", config), ("check", config)):
         with Process("--config", config, "--port", "0", cwd=folder) as gateway:
             url = gateway.url()
             opens = opening(url)
@@ -118,9 +120,9 @@ def test_what_is_done_to_keys_holds_while_a_gateway_with_an_operators_port_runs(
                 mine = secret("create", "mine")
                 assert opens(mine)
                 assert operator.get("/keys").status_code == 200
-                command(*trigger)
+                assert run(*trigger, cwd=folder).returncode == 0
                 assert operator.get("/keys").status_code == 200
-                command("keys", "revoke", mine.split("-")[1])
+                keys_command("revoke", mine.split("-")[1])
                 assert not opens(mine)
                 new = secret("create", "new")
                 assert opens(new)
@@ -128,7 +130,7 @@ def test_what_is_done_to_keys_holds_while_a_gateway_with_an_operators_port_runs(
                 assert opens(rotated) and not opens(new)
                 theirs = operator.post("/keys", json={"name": "theirs"}).json()["secret"]
                 assert opens(theirs)
-                command(*trigger)
+                assert run(*trigger, cwd=folder).returncode == 0
                 assert opens(theirs) and not opens(mine)
             assert gateway.stop() == 0
         secrets["live"] += [rotated, theirs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -20,13 +20,12 @@ from gateway.backends.discovery import report
 from gateway.backends.discovery.discovery import Discovery, DiscoveryPace
 from gateway.backends.latency import latency_models_of
 from gateway.config.settings import parse
-from gateway.serving.engine_process import EngineProcess
+from tests.gateway.command_line import invoke
 from tests.gateway.conftest import Start, table
 from tests.gateway.fault_scripts import refuses
 from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, delta
-from tests.gateway.test_check import run
 from tests.patience import until
 
 QUICK = DiscoveryPace(watch_s=0.02, first_s=0.02, least_s=0.0)
@@ -341,20 +340,19 @@ def test_the_key_of_the_deployment_is_sent(
     assert {request.headers["authorization"] for request in backend.requests} == {"Bearer secret"}
 
 
-def test_check_can_probe(tmp_path: Path, engine: str) -> None:
+def test_check_can_probe(tmp_path: Path, engine: str, limitless: Callable[[str], str]) -> None:
     config = tmp_path / "thinkgate.toml"
-    with EngineProcess(budgets="ignored") as limitless:
-        for url, status, words in (
-            (engine, 0, AS_IT_SHOULD),
-            (limitless.url(), 1, "budget: it ignores budgets in 'thinking_token_budget'"),
-            ("http://127.0.0.1:9", 1, "The backend tiny cannot be reached: Connection refused (errno 111)."),
-        ):
-            config.write_text(
-                f'deployments.tiny = {{ url = "{url}", family = "qwen3" }}\nmodels.m = {{ deployment = "tiny" }}\n',
-                "utf-8",
-            )
-            done = run("check", "--probe", config, cwd=tmp_path)
-            assert (done.returncode, done.stderr) == (status, "")
-            assert words in " ".join(done.stdout.split()) and url in done.stdout
-            assert done.stdout.splitlines()[-1].startswith("Probe FAILED: " if status else "Probe OK: ")
-            assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+    for url, status, words in (
+        (engine, 0, AS_IT_SHOULD),
+        (limitless("ignored"), 1, "budget: it ignores budgets in 'thinking_token_budget'"),
+        ("http://127.0.0.1:9", 1, "The backend tiny cannot be reached: Connection refused (errno 111)."),
+    ):
+        config.write_text(
+            f'deployments.tiny = {{ url = "{url}", family = "qwen3" }}\nmodels.m = {{ deployment = "tiny" }}\n',
+            "utf-8",
+        )
+        done = invoke("check", "--probe", config, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (status, "")
+        assert words in " ".join(done.stdout.split()) and url in done.stdout
+        assert done.stdout.splitlines()[-1].startswith("Probe FAILED: " if status else "Probe OK: ")
+        assert [line for line in done.stdout.splitlines() if len(line) > 80] == []

@@ -18,6 +18,7 @@ from gateway.storage.erasure import Subject
 from gateway.storage.records import COLUMNS, Records
 from tests import plain_http
 from tests.gateway.anthropics import HI, MESSAGES
+from tests.gateway.command_line import invoke
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.processes import Process
@@ -104,7 +105,7 @@ def test_by_command_and_on_the_operators_port(
     config.write_text(CONFIG.format(url=backend.url, model="m"), "utf-8")
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
         url = gateway.url()
-        made = json.loads(run("keys", "create", "Ann", "--config", config, "--json", cwd=tmp_path).stdout)
+        made = json.loads(invoke("keys", "create", "Ann", "--config", config, "--json", cwd=tmp_path).stdout)
         client = plain_http.client(base_url=url, headers={"authorization": f"Bearer {made['secret']}"})
         operator = plain_http.client(base_url=gateway.operators, headers={"authorization": f"Bearer {OPERATOR}"})
         with client, operator:
@@ -120,6 +121,6 @@ def test_by_command_and_on_the_operators_port(
             until(lambda: len(owners(database)) == 3)
             done = run("records", "erase", "--key", made["id"], "--config", config, "--json", cwd=tmp_path)
             assert json.loads(done.stdout) == {"records": 1, "responses": 1, "anonymised": False}
-            assert run("records", "erase", "--config", config, cwd=tmp_path).returncode == 1
+            assert invoke("records", "erase", "--config", config, cwd=tmp_path).returncode == 1
         assert gateway.stop() == 0
         assert "an operator erased 2 records and 2 responses of a user of key" in gateway.errors()

@@ -17,7 +17,8 @@ import pytest
 from router_model.data import output_files
 from router_model.model import artifact
 from router_model.tasks import generate, read_jsonl, write_jsonl
-from tests.gateway.test_check import CONFIG, run
+from tests.gateway.command_line import invoke
+from tests.gateway.test_check import CONFIG
 from tests.patience import PATIENCE_S
 
 FULL = Path("/dev/full")
@@ -66,7 +67,8 @@ def _limited(arguments: Sequence[str | Path], cwd: Path, most: int) -> subproces
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}));"
         "from gateway.cli import main; main()"
     )
-    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    # -B: or what Python compiles on the way would be kept cut short, for all who import it later.
+    command = [sys.executable, "-B", "-W", "error", "-c", code, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
@@ -106,7 +108,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
 
     other = tmp_path / "other.jsonl"
     write_jsonl(generate(32, 4), other)
-    mixed = run("collect", "--config", config, "--tasks", other, "--out", out, cwd=tmp_path)
+    mixed = invoke("collect", "--config", config, "--tasks", other, "--out", out, cwd=tmp_path)
     assert mixed.returncode == 1
     assert mixed.stderr.startswith(f"thinkgate: --out: {partial} was begun with other tasks: {len(kept)} of its")
 
@@ -116,7 +118,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
     assert f"/{8 - len(kept)} [" in shown, "a bar, on a terminal that does not say how wide it is"
     assert shown.split()[-4:] == ["8", "outcomes", "in", str(out)] and not partial.exists()
 
-    again = run(*arguments, cwd=tmp_path)
+    again = invoke(*arguments, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (
         1,
         f"thinkgate: --out: {out} is there already: name another file, or replace it with --force\n",
@@ -129,13 +131,13 @@ def test_a_router_is_not_replaced_unasked(tmp_path: Path) -> None:
     out.mkdir()
     (out / "artifact.json").write_text("{}")
     for command in (["train"], ["calibrate", "--router", "prior"]):
-        done = run(*command, "--data", data, "--out", out, cwd=tmp_path)
+        done = invoke(*command, "--data", data, "--out", out, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (
             1,
             f"thinkgate: --out: {out} holds a router already: name another folder, or replace it with --force\n",
         )
-        assert "holds a router" not in run(*command, "--data", data, "--out", out, "--force", cwd=tmp_path).stderr
-        nowhere = run(*command, "--data", data, "--out", "/proc/thinkgate/router", cwd=tmp_path)
+        assert "holds a router" not in invoke(*command, "--data", data, "--out", out, "--force", cwd=tmp_path).stderr
+        nowhere = invoke(*command, "--data", data, "--out", "/proc/thinkgate/router", cwd=tmp_path)
         assert (nowhere.returncode, nowhere.stderr.count("\n")) == (1, 1)
         assert nowhere.stderr.startswith("thinkgate: /proc/thinkgate/router/artifact.json: ")
     assert (out / "artifact.json").read_text() == "{}"

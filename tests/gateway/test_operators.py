@@ -19,9 +19,9 @@ from gateway.commands.check import explain
 from gateway.config.settings import load
 from gateway.core.errors import ConfigError
 from tests import plain_http
+from tests.gateway.command_line import invoke
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend, thorough
-from tests.gateway.test_check import run
 from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "minimal"}
@@ -47,7 +47,7 @@ def config(backend: ScriptedBackend, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def keys(config: Path, *arguments: str) -> Any:
     """What `thinkgate keys` says to machines."""
-    done = run("keys", *arguments, "--config", config, "--json", cwd=config.parent)
+    done = invoke("keys", *arguments, "--config", config, "--json", cwd=config.parent)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -90,12 +90,12 @@ def test_keys_by_command_on_a_running_gateway(config: Path) -> None:
 
 
 def test_commands_for_people(config: Path) -> None:
-    done = run("keys", "create", "Ann", "--config", config, "--ceiling", "low", cwd=config.parent)
+    done = invoke("keys", "create", "Ann", "--config", config, "--ceiling", "low", cwd=config.parent)
     assert (
         "secret: tg-" in done.stdout and "limits: ceiling low" in done.stdout and "cannot be shown again" in done.stderr
     )
     secret = done.stdout.split("secret: ")[1].strip()
-    listed = run("keys", "list", "--config", config, cwd=config.parent).stdout
+    listed = invoke("keys", "list", "--config", config, cwd=config.parent).stdout
     assert "Ann" in listed and "live" in listed and secret not in listed
     for arguments, said in (
         (("create", "Bob", "--model", "pbu"), "--model: 'pbu' is not among [models]. Did you mean 'pub'?"),
@@ -104,10 +104,10 @@ def test_commands_for_people(config: Path) -> None:
         (("create", "B\nob"), "name: string should match pattern"),
         (("show", "no-such"), "There is no key 'no-such'."),
     ):
-        done = run("keys", *arguments, "--config", config, cwd=config.parent)
+        done = invoke("keys", *arguments, "--config", config, cwd=config.parent)
         assert done.returncode == 1 and done.stderr.startswith(f"thinkgate: {said}"), done.stderr
         assert done.stderr.count("\n") == 1
-    assert run("keys", "rotate", "x", "--overlap", "1w", "--config", config, cwd=config.parent).returncode == 2
+    assert invoke("keys", "rotate", "x", "--overlap", "1w", "--config", config, cwd=config.parent).returncode == 2
 
 
 def test_the_operators_port(operators: tuple[Process, str, httpx.Client]) -> None:

@@ -77,6 +77,15 @@ def test_requests_per_minute(gateway: KeyedGateway, clock: Clock, backend: Scrip
     assert {row["key"] for row in rows} == {key_id(secret)} and rows[2]["error_code"] == "rate_limit_exceeded"
 
 
+def test_who_has_to_wait_for_long_keeps_no_connection(gateway: KeyedGateway) -> None:
+    """Within a minute it may come again on the same one; for tomorrow's quota it need not hold a place."""
+    minute, day = gateway.key(requests_per_minute=0), gateway.key(thinking_per_day=0)
+    for secret, closed in ((minute, False), (day, True)):
+        answer = ask(gateway, secret, reasoning_effort="high")
+        assert answer.status_code == 429
+        assert (answer.headers.get("connection") == "close") is closed
+
+
 def test_tokens_per_minute_count_what_was_used(gateway: KeyedGateway, clock: Clock) -> None:
     secret = gateway.key(tokens_per_minute=100)
     # 7 of the prompt, 32 of the thought, 4 of the answer.

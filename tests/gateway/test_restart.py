@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": 
 
 
 # Of a client between two requests: the next gateway needs the processor as well.
-PAUSE_S = 0.03
+PAUSE_S, SHORT_PAUSE_S = 0.1, 0.03
+TIMES = pytest.mark.parametrize(
+    ("times", "pause_s"), [(1, PAUSE_S), pytest.param(2, SHORT_PAUSE_S, marks=pytest.mark.long)], ids=["once", "twice"]
+)
 
 
 def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path:
@@ -42,8 +46,8 @@ def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path
 class Load:
     """Clients that ask again and again, and never try once more: half over kept connections, half over new ones."""
 
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/v1/chat/completions"
+    def __init__(self, url: str, pause_s: float) -> None:
+        self._url, self._pause_s = f"{url}/v1/chat/completions", pause_s
         self.answered = 0
         self.failed: list[str] = []
         self._stop = threading.Event()
@@ -66,7 +70,7 @@ class Load:
                 except aiohttp.ClientError as error:
                     self.failed.append(repr(error))
                 self.answered += 1
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._pause_s)
 
     def more(self, requests: int = 50) -> None:
         """Returns when so many more were answered."""
@@ -75,8 +79,8 @@ class Load:
 
 
 @contextmanager
-def load(url: str) -> Iterator[Load]:
-    running = Load(url)
+def load(url: str, pause_s: float) -> Iterator[Load]:
+    running = Load(url, pause_s)
     running._thread.start()
     try:
         yield running
@@ -85,13 +89,14 @@ def load(url: str) -> Iterator[Load]:
         running._thread.join()
 
 
-def test_workers_are_replaced_under_load(backend: ScriptedBackend, tmp_path: Path) -> None:
+@TIMES
+def test_workers_are_replaced_under_load(backend: ScriptedBackend, tmp_path: Path, times: int, pause_s: float) -> None:
     config = write_config(tmp_path / "thinkgate.toml", backend.url)
     with Process("--config", config, "--port", "0", "--workers", "2", cwd=tmp_path) as gateway:
         url = gateway.url()
-        with load(url) as clients:
+        with load(url, pause_s) as clients:
             clients.more()
-            for _ in range(2):
+            for _ in range(times):
                 old = workers(gateway.popen.pid)
                 assert len(old) == 2
                 gateway.popen.send_signal(signal.SIGHUP)
@@ -145,14 +150,17 @@ def test_a_killed_worker_is_replaced_and_the_port_stays_open(backend: ScriptedBa
         assert gateway.stop() == 0
 
 
-def test_a_single_gateway_hands_its_port_to_the_next_under_load(backend: ScriptedBackend, tmp_path: Path) -> None:
+@TIMES
+def test_a_single_gateway_hands_its_port_to_the_next_under_load(
+    backend: ScriptedBackend, tmp_path: Path, times: int, pause_s: float
+) -> None:
     config = write_config(tmp_path / "thinkgate.toml", backend.url, reuse_port="true")
     gateways = [Process("--config", config, "--port", "0", cwd=tmp_path)]
     try:
         url = gateways[0].url()
-        with load(url) as clients:
+        with load(url, pause_s) as clients:
             clients.more()
-            for _ in range(2):
+            for _ in range(times):
                 gateways.append(Process("--config", config, "--port", url.rsplit(":", 1)[1], cwd=tmp_path))
                 gateways[-1].url()
                 assert gateways[-2].stop() == 0
@@ -248,32 +256,30 @@ def test_a_single_gateway_ends_in_good_order_with_its_terminal(backend: Scripted
         assert gateway.popen.wait(PATIENCE_S) == 0 and gateway.errors() == ""
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_what_takes_longer_than_the_drain_ends_in_an_error(
-    backend: ScriptedBackend, tmp_path: Path, stream: bool
-) -> None:
-    going = threading.Event()
+def test_what_takes_longer_than_the_drain_ends_in_an_error(backend: ScriptedBackend, tmp_path: Path) -> None:
+    going = {False: threading.Event(), True: threading.Event()}
 
     async def silent(connection: Connection) -> None:
+        stream = connection.request.body["stream"]
         if stream:
             await connection.begin_stream()
             await connection.event(delta(content="a"))
-        going.set()
+        going[stream].set()
         await connection.hung_up()
 
     backend.script = silent
     config = write_config(tmp_path / "thinkgate.toml", backend.url, drain_s=0.3)
     with Process("--config", config, "--port", "0", cwd=tmp_path) as gateway:
         url = gateway.url()
-        told: list[httpx.Response] = []
 
-        def ask() -> None:
-            told.append(plain_http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": stream}))
+        def ask(stream: bool) -> httpx.Response:
+            return plain_http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": stream})
 
-        client = threading.Thread(target=ask)
-        client.start()
-        assert going.wait(PATIENCE_S)
-        assert gateway.stop() == 0
-        client.join()
-    assert told[0].status_code == (200 if stream else 503)
-    assert '"code":"shutting_down"' in told[0].text and "[DONE]" not in told[0].text
+        with ThreadPoolExecutor(2) as pool:
+            told = {stream: pool.submit(ask, stream) for stream in going}
+            for each in going.values():
+                assert each.wait(PATIENCE_S)
+            assert gateway.stop() == 0
+    for stream, answer in told.items():
+        assert answer.result().status_code == (200 if stream else 503)
+        assert '"code":"shutting_down"' in answer.result().text and "[DONE]" not in answer.result().text

@@ -15,6 +15,7 @@ from gateway.config.settings import Settings, load, override
 from gateway.core.errors import ConfigError
 from gateway.serving.admin import admin_key
 from router_model import shipped
+from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG, run
 
 PATHS = """
@@ -89,9 +90,9 @@ def test_a_router_is_looked_for_beside_the_file_and_then_among_those_that_ship(f
 
 def test_keys_are_in_one_database_wherever_a_command_is_started(folder: Path, tmp_path: Path) -> None:
     config = folder / "thinkgate.toml"
-    made = run("keys", "create", "Ann", "--json", "--config", config, cwd=tmp_path)
+    made = invoke("keys", "create", "Ann", "--json", "--config", config, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    listed = run("keys", "list", "--json", "--config", config.name, cwd=folder)
+    listed = invoke("keys", "list", "--json", "--config", config.name, cwd=folder)
     assert [key["id"] for key in json.loads(listed.stdout)["data"]] == [json.loads(made.stdout)["id"]]
     assert not list(tmp_path.glob("*.db*")) and str(folder / "keys.db") in made.stderr
 

@@ -14,7 +14,8 @@ from gateway.core.errors import ConfigError
 from gateway.serving import stored_files
 from gateway.serving.run import stored
 from gateway.storage import records
-from tests.gateway.test_check import CONFIG, run
+from tests.gateway.command_line import invoke
+from tests.gateway.test_check import CONFIG
 
 
 def _settings(folder: Path, **more: Any) -> Settings:
@@ -97,6 +98,6 @@ def test_serving_and_checking_end_at_once_with_one_line(tmp_path: Path) -> None:
     config.write_text(CONFIG, "utf-8")
     path.write_bytes(bytes(range(256)) * 20)
     for arguments in (["check"], ["serve", "--port", "0", "--config"]):
-        done = run(*arguments, config, cwd=tmp_path)
+        done = invoke(*arguments, config, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == f"thinkgate: records.path: {path} cannot be used: file is not a database\n"

@@ -257,9 +257,58 @@ def test_a_thought_in_the_text_of_an_answer_counts_as_one(
     finally:
         backend.script = failing_or_not
     taken = (1000 - int(left)) // (1 if stream else 2)
-    # Of a stream no more than a word or two is let through, and then the backend is hung up on.
+    # No more than a word or two is let through; of a stream the backend is hung up on then.
     assert (1 <= taken <= 80) if stream else (45 <= taken <= 260), left
-    assert ("length" in response.text and "forty-two" not in response.text) is (stream and size < 100)
+    assert "length" in response.text and "forty-two" not in response.text and response.text.count("so it goes") < 9
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_thought_against_orders_is_cut_in_every_dialect_and_choice(
+    gateway: KeyedGateway, backend: ScriptedBackend, stream: bool
+) -> None:
+    """Also where one choice ends before another one thinks, and pieces of their marks come in turns."""
+    thought = "so it goes " * 60
+
+    def pieces() -> Iterator[tuple[int, Json]]:
+        yield 1, {"content": "hello"}
+        for one, other in zip(("<th", "ink", ">"), ("<", "think", " "), strict=True):
+            yield from ((0, {"content": one}), (1, {"content": other}))
+        for _ in range(60):
+            yield 0, {"content": "so it goes "}
+        yield 0, {"content": "</think>forty-two"}
+
+    async def tagged(connection: Connection) -> None:
+        if not connection.request.body.get("stream"):
+            messages: list[Json] = [{"content": f"<think>{thought}</think>forty-two"}]
+            messages += [{"content": "forty-two", "reasoning": thought, "tool_calls": [{"function": {"name": "f"}}]}]
+            given = [{"index": index, "message": message} for index, message in enumerate(messages)]
+            await connection.answer(200, json.dumps({**ANSWER, "choices": given}).encode())
+            return
+        await connection.begin_stream()
+        for index, piece in pieces():
+            event = delta(**piece)
+            event["choices"][0] |= {"index": index, "finish_reason": "stop" if piece == {"content": " "} else None}
+            await connection.event(event)
+        await connection.event(delta("stop"))
+        await connection.event("[DONE]")
+        await connection.end_stream()
+
+    backend.script = tagged
+    try:
+        with Key(gateway, backend, ceiling="none") as key:
+            for path, body in (
+                (CHAT, {"messages": [ASK], "n": 2}),
+                (RESPONSES, {"input": "x"}),
+                (MESSAGES, {"messages": [ASK], "max_tokens": 5000}),
+            ):
+                response = key.post(path, {"model": "hybrid", "stream": stream, **body})
+                assert response.status_code == 200
+                assert "forty-two" not in response.text and response.text.count("so it goes") < 30, (
+                    path,
+                    response.text,
+                )
+    finally:
+        backend.script = failing_or_not
 
 
 def test_marks_and_switches_of_the_table_have_sources() -> None:

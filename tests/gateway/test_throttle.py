@@ -13,6 +13,7 @@ import pytest
 
 from gateway.auth.throttle import OF_ALL, OF_ONE, TRUSTED_S, Throttle
 from tests import plain_http
+from tests.gateway.command_line import invoke
 from tests.gateway.keyed import Clock
 from tests.gateway.processes import Process
 from tests.gateway.test_check import run
@@ -77,9 +78,9 @@ def test_what_operators_do_is_written_down_and_stays(process: Process, tmp_path:
     id = made["id"]
     assert what == [("keys.create", id), ("keys.rotate", id), ("routers.reload", None), ("keys.revoke", id)]
     assert {each["who"] for each in lines[:3]} == {"operator at 127.0.0.1"} and lines[3]["who"].endswith(" by command")
-    told = run("keys", "audit", "--json", "--config", tmp_path / "thinkgate.toml", cwd=tmp_path)
+    told = invoke("keys", "audit", "--json", "--config", tmp_path / "thinkgate.toml", cwd=tmp_path)
     assert json.loads(told.stdout)["data"][::-1] == lines
-    shown = run("keys", "audit", "--config", tmp_path / "thinkgate.toml", cwd=tmp_path).stdout
+    shown = invoke("keys", "audit", "--config", tmp_path / "thinkgate.toml", cwd=tmp_path).stdout
     assert shown.count("\n") == 4 and "keys.revoke" in shown.splitlines()[0]
     with closing(sqlite3.connect(tmp_path / "thinkgate-keys.db")) as database:
         for change in ("DELETE FROM audit", "UPDATE audit SET who = 'nobody'"):

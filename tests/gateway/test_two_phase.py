@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway.backends.capabilities import Capability, Marks
-from tests.contract.prompts import long_thought, prompts
+from tests.contract.prompts import Prompt, long_thought, prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta
@@ -102,21 +102,25 @@ def _ask(gateway: RunningGateway, messages: Any, **fields: Any) -> dict[str, Any
     return _whole(gateway.post(body))
 
 
+@pytest.mark.parametrize("each", [3, pytest.param(1, marks=pytest.mark.long)], ids=["some", "all"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["merged", "thinking"])
-def test_the_text_is_that_of_a_native_budget(pair: list[RunningGateway], model: str, stream: bool) -> None:
+def test_the_text_is_that_of_a_native_budget(pair: list[RunningGateway], model: str, stream: bool, each: int) -> None:
     """To the byte and to the token, whether the budget ends the thought or not."""
-    tasks = [prompt.messages for prompt in prompts() if prompt.kind == "reasoning"][:24]
+    tasks = [(1 + 2 * number, prompt.messages) for number, prompt in enumerate(reasoning(24))][each // 3 :: each]
     ended = 0
-    for number, messages in enumerate(tasks):
-        budget = 1 + 2 * number
+    for budget, messages in tasks:
         kept, native = (
             _ask(gateway, messages, model=model, stream=stream, thinking_token_budget=budget) for gateway in pair
         )
         assert kept == native
         assert kept["used"] <= budget
         ended += kept["used"] >= budget - 1
-    assert 5 < ended < len(tasks)
+    assert len(tasks) // 4 <= ended < len(tasks)
+
+
+def reasoning(count: int) -> list[Prompt]:
+    return [prompt for prompt in prompts() if prompt.kind == "reasoning"][:count]
 
 
 @pytest.mark.parametrize(

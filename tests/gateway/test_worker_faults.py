@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds workers i
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}]}
 CLIENTS = 8
 # Of a client between two requests: the next worker needs the processor as well.
-PAUSE_S = 0.03
+PAUSE_S = 0.1
 
 
 class Load:

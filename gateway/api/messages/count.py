@@ -23,6 +23,7 @@ from gateway.auth.principal import ANONYMOUS, Principal
 from gateway.auth.seal import Seal
 from gateway.backends.transport import Transport, root
 from gateway.config.settings import ServerSettings
+from gateway.core import large_json
 from gateway.core.aliases import Headers
 from gateway.core.call import BYTES_PER_TOKEN, Call
 from gateway.core.errors import SIGN_IN, BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
@@ -96,19 +97,24 @@ class CountTokens:
     async def _count(
         self, scope: asgi.Scope, receive: asgi.Receive, headers: Headers, id: str, principal: Principal
     ) -> tuple[int, str]:
-        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, principal.arrived)
-        read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
-        body = await self._off_loop.run(len(raw), read)
+        body, size = await self._body(scope, receive, principal)
         principal.check_model(checks.text(body, "model"))
         stops.check(body, self._limits)
-        asked = ParsedRequest(body, len(raw), headers, id, principal)
+        asked = ParsedRequest(body, size, headers, id, principal)
         ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
-        call = await self._off_loop.run(asked.size, ask)
+        call = await self._off_loop.run(size, ask)
+        del asked, ask, body  # what was read is in the call
         plan = self._plan(call, principal.key)
         exact = await self._exact(plan)
         if exact is not None:
             return exact, EXACT
-        return await self._off_loop.run(asked.size, partial(_estimate, plan.body)), ESTIMATE
+        return await self._off_loop.run(size, partial(_estimate, plan.body)), ESTIMATE
+
+    async def _body(self, scope: asgi.Scope, receive: asgi.Receive, principal: Principal) -> tuple[dict[str, Any], int]:
+        """The body, and how many bytes it had: these are let go of."""
+        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, principal.arrived)
+        read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
+        return await self._off_loop.run(len(raw), read), len(raw)
 
     def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
@@ -168,8 +174,8 @@ def _estimate(body: dict[str, Any]) -> int:
         if part.get("type") == "image_url":
             images += 1
         else:
-            size += len(orjson.dumps(part))
-    size += len(orjson.dumps(body["tools"])) if "tools" in body else 0
+            size += large_json.size(part)
+    size += large_json.size(body["tools"]) if "tools" in body else 0
     return max(size // BYTES_PER_TOKEN, 1) + images * IMAGE_TOKENS
 
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from gateway.api import checks
 from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.responses.errors import UnknownItem, Unsupported
@@ -16,6 +14,7 @@ from gateway.api.responses.ids import input_item_id, response_of
 from gateway.api.responses.options import read_format
 from gateway.api.responses.turn import Item
 from gateway.auth.seal import BoundSeal, ForeignSeal
+from gateway.core import large_json
 
 ROLES = ("user", "assistant", "system", "developer")
 CALLS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
@@ -36,7 +35,7 @@ def references(given: Any) -> set[str]:
 def referred_bytes(given: Any, known: Mapping[str, Item]) -> int:
     """How long the items are that others stand for, each as often as it is named."""
     names = [item["id"] for item in given if isinstance(item, dict) and _is_reference(item) and _names(item, known)]
-    return sum(len(orjson.dumps(known[id])) * count for id, count in Counter(names).items())
+    return sum(large_json.size(known[id]) * count for id, count in Counter(names).items())
 
 
 def read_items(

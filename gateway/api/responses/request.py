@@ -24,6 +24,7 @@ from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.tools import ResponseTools, read_tools
 from gateway.api.responses.turn import Item, Turn
 from gateway.auth.seal import Seal
+from gateway.core import large_json
 from gateway.routing.catalogue import Catalogue, PublicModel
 
 # Of what was said before: from here on it takes long to read, however small the request.
@@ -45,7 +46,7 @@ async def read_call(
 
     def read() -> ResponsesCall:
         given = body.any("input")
-        more = len(orjson.dumps(earlier)) if earlier else 0
+        more = _size(earlier, sum(turn.bytes for turn in before)) if earlier else 0
         if known and isinstance(given, list):
             more += referred_bytes(given, known)
             store.check_length(more, "input")
@@ -57,6 +58,11 @@ async def read_call(
         return _call(asked, model, told, wanted, asked.size + more, left_out.note())
 
     return await asked.off_loop.run(asked.size if len(known) < MANY_ITEMS else LARGE, read)
+
+
+def _size(items: list[Item], about: int) -> int:
+    """How many bytes they are as JSON; `about` as many, or fewer."""
+    return len(orjson.dumps(items)) if about < LARGE else large_json.size(items)
 
 
 async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:

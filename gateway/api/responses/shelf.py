@@ -14,6 +14,8 @@ from typing import NamedTuple
 import orjson
 
 from gateway.api.responses.turn import Turn
+from gateway.core import large_json
+from gateway.serving.memory import LARGE_BLOCK
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
@@ -83,13 +85,19 @@ def prepare(database: sqlite3.Connection) -> None:
 
 def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, now: float) -> int:
     """Keep a turn; how many bytes that took."""
-    told, answered = orjson.dumps(turn.input), orjson.dumps(turn.response)
+    told, answered = large_json.dumps(turn.input), large_json.dumps(turn.response)
     size = len(told) + len(answered)
     before = find(database, turn.previous, key) if turn.previous is not None else None
     depth, chain = (1, size) if before is None else (before.depth + 1, before.chain_bytes + size)
-    database.execute(
-        "INSERT INTO responses VALUES (?, ?, ?, ?, ?)", (turn.id, turn.root, turn.previous, told, answered)
-    )
+    if size < LARGE_BLOCK:
+        sql = "INSERT INTO responses VALUES (?, ?, ?, ?, ?)"
+        database.execute(sql, (turn.id, turn.root, turn.previous, told, answered))
+    else:
+        # What is bound is copied, more than once; what is written into its place is not.
+        sql = "INSERT INTO responses VALUES (?, ?, ?, zeroblob(?), zeroblob(?))"
+        row = database.execute(sql, (turn.id, turn.root, turn.previous, len(told), len(answered))).lastrowid
+        for column, value in (("input", told), ("response", answered)):
+            _write(database, column, row, value)
     database.execute(
         "INSERT INTO uses (id, key, user, previous, used, bytes, depth, chain_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (turn.id, key, user, turn.previous, now, size, depth, chain),
@@ -112,10 +120,28 @@ def use(database: sqlite3.Connection, id: str, now: float) -> None:
 
 
 def read(database: sqlite3.Connection, id: str) -> Turn:
-    sql = "SELECT root, previous, input, response FROM responses WHERE id = ?"
-    with closing(database.execute(sql, (id,))) as found:
-        root, previous, told, answered = found.fetchone()
-    return Turn(id, root, previous, orjson.loads(told), orjson.loads(answered))
+    sql = (
+        "SELECT rowid, root, previous, length(input) + length(response),"
+        " iif(length(input) < :most, input, NULL), iif(length(response) < :most, response, NULL)"
+        " FROM responses WHERE id = :id"
+    )
+    with closing(database.execute(sql, {"id": id, "most": LARGE_BLOCK})) as found:
+        row, root, previous, size, told, answered = found.fetchone()
+    input = orjson.loads(_read(database, "input", row) if told is None else told)
+    response = orjson.loads(_read(database, "response", row) if answered is None else answered)
+    return Turn(id, root, previous, input, response, size)
+
+
+def _read(database: sqlite3.Connection, column: str, row: int) -> bytes:
+    """A large value, without a second copy of it."""
+    with database.blobopen("responses", column, row, readonly=True) as blob:
+        return blob.read()
+
+
+def _write(database: sqlite3.Connection, column: str, row: int | None, value: bytes) -> None:
+    assert row is not None, "it was just put there"
+    with database.blobopen("responses", column, row) as blob:
+        blob.write(value)
 
 
 def chain(database: sqlite3.Connection, id: str, key: str, most: int) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Item = dict[str, Any]
@@ -12,7 +12,8 @@ Item = dict[str, Any]
 class Turn:
     """`input` are the items of the request, each with an id; `response` is the answer's whole body.
 
-    `previous` is the id of the response before, `root` of the first one of the conversation.
+    `previous` is the id of the response before, `root` of the first one of the conversation. `bytes` is how long
+    the two are where they are kept; 0: they are not yet.
     """
 
     id: str
@@ -20,6 +21,7 @@ class Turn:
     previous: str | None
     input: list[Item]
     response: dict[str, Any]
+    bytes: int = field(default=0, compare=False)
 
     @property
     def items(self) -> list[Item]:

@@ -11,7 +11,7 @@ from gateway.backends.chat_answer import dumped
 from gateway.backends.reply import EnforcedBudget
 from gateway.backends.transport import HttpReply
 from gateway.core.deployment import Deployment
-from gateway.core.errors import BackendFailed
+from gateway.core.errors import AnswerTooLarge
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.aggregator import StreamAggregator
 from gateway.execution.streaming.chat_stream import ChatStream
@@ -33,7 +33,7 @@ async def joined(stream: AsyncGenerator[bytes], deployment: Deployment) -> bytes
         async for chunk in chunks:
             size += len(chunk)
             if size > deployment.max_answer_bytes:
-                raise BackendFailed(f"The answer of the backend {deployment.name} is too large.")
+                raise AnswerTooLarge(f"The answer of the backend {deployment.name} is too large.")
             heard.feed(chunk)
     heard.finish()
     return dumped(whole.body())

@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_usage
-from gateway.core.errors import BackendFailed, GatewayError, error_from_backend, fields_of
+from gateway.core.errors import AnswerTooLarge, BackendFailed, GatewayError, error_from_backend, fields_of
 from gateway.core.usage import Usage
+from gateway.execution.streaming.believed import correct
 from gateway.execution.streaming.encoder import EventSink
 from gateway.execution.streaming.output_stats import OutputStats
 
@@ -56,7 +57,7 @@ class ChatStream:
             return b""
         events = self._read(self._complete(chunk))
         if len(self._rest) > self._max_event_bytes and not self.ended:
-            self.error = BackendFailed("The backend sent an event that is too large.")
+            self.error = AnswerTooLarge("The backend sent an event that is too large.")
             self._rest.clear()
         return events
 
@@ -133,13 +134,13 @@ class ChatStream:
                     self._choice(choice)
         usage = chunk.get("usage")
         if isinstance(usage, dict):
+            if self._seen is not None and correct(usage, self._seen):
+                event = b"data: " + dumped(chunk) + b"\n\n"
             self.usage = read_usage(usage)
-        told = self._sink.event(chunk, event)
-        over = self._most is not None and self._seen is not None and self._seen.thought_size > self._most
-        if over and self.finish_reason is None:
+        if self._most is not None and self._seen is not None and self._seen.thought_size > self._most:
             self._most = None
-            told += self._cut(chunk)
-        return told
+            return self._cut(chunk)
+        return self._sink.event(chunk, event)
 
     def _cut(self, last: dict[str, Any]) -> bytes:
         """End the answer here, as if its limit were reached: nothing of what follows is wanted."""
@@ -160,7 +161,7 @@ class ChatStream:
         seen = self._seen
         if seen is not None:
             if isinstance(delta, dict):
-                seen.delta(delta)
+                seen.delta(delta, choice.get("index", 0))
             else:
                 seen.text(choice.get("text"))
             seen.tokens(choice)

@@ -30,7 +30,8 @@ def count(
     """`usage` is what was reported, `checked` what a whole answer was judged to have thought; None: it broke off."""
     so_far = Usage() if kept is None else kept.so_far()
     prompt = usage.prompt_tokens or so_far.prompt_tokens or call.prompt_tokens
-    if not call.stream and checked is None and not so_far.completion_tokens and usage.completion_tokens is None:
+    unheard = call.echoes or (not call.stream and checked is None)
+    if unheard and not so_far.completion_tokens and usage.completion_tokens is None:
         return Counted(Usage(prompt))
     completion = max(seen.completion(usage.completion_tokens), so_far.completion_tokens or 0)
     if checked is None and call.stream:

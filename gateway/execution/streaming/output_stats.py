@@ -9,13 +9,15 @@ import orjson
 
 from gateway.execution.streaming.tally import Tally
 
+_OUTSIDE = False, ""
+
 
 class OutputStats:
     """Told every delta of a stream, or the messages of a whole answer; of raw completions their `text`. `mark` is what
     ends a thought: engines that keep a budget are known to force it into the arguments of a tool call.
     """
 
-    __slots__ = ("_inside", "_tags", "_tail", "_told", "answer", "mark", "marked", "mended", "tagged", "thought")
+    __slots__ = ("_places", "_tags", "_told", "answer", "mark", "marked", "mended", "tagged", "thought")
 
     def __init__(self, mark: str = "") -> None:
         self.mark = mark
@@ -23,7 +25,8 @@ class OutputStats:
         # What of the answer is between the marks of a thought: no parser took it out.
         self.tagged = Tally()
         self._tags: tuple[str, str] | None = None
-        self._inside, self._tail = False, ""
+        # Of each choice, whether it is inside by now, and what may be the beginning of a mark.
+        self._places: dict[int, tuple[bool, str]] = {}
         self.marked = self.mended = False
         self._told = 0
 
@@ -51,22 +54,26 @@ class OutputStats:
         """The marks of a thought, which may be in an answer."""
         self._tags = start, end
 
-    def _look(self, text: str) -> None:
-        """Count what is inside: marks may be split over pieces."""
+    def _look(self, text: str, index: int) -> None:
+        """Count what is inside: marks may be split over pieces, and pieces of several choices come in turns."""
         assert self._tags is not None
-        rest = self._tail + text
-        known = len(self._tail)
+        inside, tail = self._places.get(index, _OUTSIDE)
+        rest = tail + text
+        known = len(tail)
         while True:
-            mark = self._tags[self._inside]
+            mark = self._tags[inside]
             at = rest.find(mark)
             inner = rest[known:] if at < 0 else rest[known : max(at, known)]
-            if self._inside and inner:
+            if inside and inner:
                 self.tagged.add(inner)
             if at < 0:
-                self._tail = rest[max(len(rest) - len(mark) + 1, 0) :] if mark[0] in rest[1 - len(mark) :] else ""
+                tail = rest[max(len(rest) - len(mark) + 1, 0) :] if mark[0] in rest[1 - len(mark) :] else ""
+                self._places[index] = inside, tail
+                if not inside and not tail:
+                    del self._places[index]
                 return
             rest, known = rest[at + len(mark) :], max(known - at - len(mark), 0)
-            self._inside = not self._inside
+            inside = not inside
 
     def tokens(self, choice: dict[str, Any]) -> None:
         """A piece that says itself how many tokens it is."""
@@ -81,7 +88,8 @@ class OutputStats:
         if type(text) is str:
             self.answer.add(text)
 
-    def delta(self, delta: dict[str, Any]) -> None:
+    def delta(self, delta: dict[str, Any], index: Any = 0) -> None:
+        """Of the choice with this index."""
         thought = delta.get("reasoning") or delta.get("reasoning_content")
         if type(thought) is str:
             self.thought.add(thought)
@@ -90,11 +98,26 @@ class OutputStats:
         content = delta.get("content") or delta.get("refusal")
         if type(content) is str:
             self.answer.add(content)
-            if self._tags is not None and (self._inside or self._tail or self._tags[0][0] in content):
-                self._look(content)
-        if delta.get("tool_calls"):
+            if self._tags is not None:
+                choice = index if type(index) is int else 0
+                if choice in self._places or self._tags[0][0] in content:
+                    self._look(content, choice)
+        elif type(content) is list:
+            self._parts(content)
+        if delta.get("tool_calls") or delta.get("function_call"):
             for function in _functions(delta):
                 self._call(function)
+
+    def _parts(self, parts: list[Any]) -> None:
+        """A content in parts, thoughts among them, as some hosted APIs have it."""
+        for part in parts:
+            said = part if type(part) is dict else {}
+            self.text(said.get("text"))
+            thought = said.get("thinking")
+            for one in thought if type(thought) is list else (said,):
+                text = one.get("text" if one is not said else "thinking") if type(one) is dict else None
+                if type(text) is str:
+                    self.thought.add(text)
 
     def whole(self, body: dict[str, Any]) -> bool:
         """True: it had to be mended, and is another one now."""
@@ -105,7 +128,7 @@ class OutputStats:
             self.text(choice.get("text"))
             message = choice.get("message")
             if isinstance(message, dict):
-                self.delta(message)
+                self.delta(message, choice.get("index", 0))
                 for function in _functions(message) if self.marked else ():
                     if isinstance(function.get("arguments"), str):
                         self._mend(function)
@@ -115,6 +138,7 @@ class OutputStats:
         self.text(function.get("name"))
         arguments = function.get("arguments")
         self.text(arguments)
+        self.text(function.get("input"))  # of a custom tool
         if self.mark and type(arguments) is str and self.mark in arguments:
             self.marked = True
 
@@ -128,12 +152,15 @@ class OutputStats:
 
 
 def _functions(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """The functions called, or the pieces of them."""
+    """The functions called, and custom tools, or the pieces of them; `function_call` is how it was once told."""
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
-        function = call.get("function") if isinstance(call, dict) else None
+        function = (call.get("function") or call.get("custom")) if isinstance(call, dict) else None
         if isinstance(function, dict):
             yield function
+    once = message.get("function_call")
+    if isinstance(once, dict):
+        yield once
 
 
 def _is_json(text: str) -> bool:

@@ -1,4 +1,8 @@
-"""Fields that clients may not send to a backend: refused by name, wherever a dialect carries them through."""
+"""Fields that clients may not send to a backend: refused by name, wherever a dialect carries them through.
+
+Names are compared without regard to case: backends in Go read `Priority` as `priority`, and of `model` and `Model` the
+last. Numbers are compared as such also where they come as texts, which most engines turn into numbers.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,28 @@ from typing import Any
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.field_policy import FieldPolicy
+from gateway.families.guard import schemas
 
 CODE = "field_not_allowed"
+# What the gateway reads or writes itself: no second one beside it, in another case.
+_OWN = frozenset(
+    {
+        *("model", "messages", "prompt", "input", "stream", "stream_options", "n", "max_tokens", "tools", "functions"),
+        *("max_completion_tokens", "user", "metadata", "store", "logprobs", "echo", "url", "image_url"),
+        *("continue_final_message", "add_generation_prompt", "reasoning_effort", "thinking_token_budget"),
+    }
+)
+# What is in it some gateways put into the body, instead of what is there.
+_MERGED = "extra_body"
+# Of the fields with a size, those that may be a text of any length but that.
+_TEXTS = ("stop", "stop_regex", "bad_words")
 
 
 def check(body: Mapping[str, Any], policy: FieldPolicy, unread: Collection[str] = ()) -> None:
     """InvalidRequest: a field, its value or its size is not allowed; `unread` are the names of fields that the client
     sent and the dialect does not carry through.
     """
+    _check_case(body, policy)
     if not policy.watched.isdisjoint(body):
         _closer(body, policy, "")
     if unread and not policy.watched.isdisjoint(unread):
@@ -25,6 +43,18 @@ def check(body: Mapping[str, Any], policy: FieldPolicy, unread: Collection[str] 
         _check_tools(body.get("tools"), policy.tools)
     if policy.parts or policy.part_keys:
         _check_parts(body.get("messages"), policy)
+    if policy.local_schemas:
+        schemas.check(body)
+
+
+def _check_case(table: Mapping[str, Any], policy: FieldPolicy, where: str = "") -> None:
+    """No name is that of a field that counts, but for its case."""
+    for name in table:
+        if name.isascii() and name.islower():
+            continue
+        usual = name.casefold()
+        if usual != name and (usual in policy.watched or usual in _OWN):
+            raise _denied(f"{where}{name[:60]}", f"it is spelled {usual!r}")
 
 
 def _closer(table: Mapping[str, Any], policy: FieldPolicy, where: str) -> None:
@@ -34,8 +64,8 @@ def _closer(table: Mapping[str, Any], policy: FieldPolicy, where: str) -> None:
         param = f"{where}{name}"
         if name in policy.denied:
             raise _denied(param, policy.denied[name])
-        if type(value) is str and value in policy.values.get(name, ()):
-            raise InvalidRequest(f"{param} may not be {value!r} here.", param=param, code=CODE)
+        if type(value) is str and value.strip().lower() in policy.values.get(name, ()):
+            raise InvalidRequest(f"{param} may not be {value[:60]!r} here.", param=param, code=CODE)
         if name in policy.most:
             _check_size(param, value, policy.most[name])
         if name in policy.nests:
@@ -48,22 +78,41 @@ def _check_nest(param: str, value: Any, policy: FieldPolicy, only: frozenset[str
     for name in value if only is not None else ():
         if name not in only:  # type: ignore[operator]
             raise _denied(f"{param}.{name[:60]}", "not known to be harmless")
+    _check_case(value, policy, f"{param}.")
     _closer(value, policy, f"{param}.")
+    if param.rpartition(".")[2] == _MERGED:
+        for name in _OWN.intersection(value):
+            raise _denied(f"{param}.{name}", "it belongs at the top of the body, where it is read")
 
 
 def _check_size(param: str, value: Any, most: int) -> None:
     size = len(value) if type(value) in (list, dict) else value
+    if type(size) is str and param.rpartition(".")[2] not in _TEXTS:
+        size = _number(size)
     if type(size) in (int, float) and not -1 < size <= most:
-        what = f"may be at most {most}" if size is value else f"may have at most {most} entries"
+        listed = type(value) in (list, dict)
+        what = f"may have at most {most} entries" if listed else f"may be at most {most}"
         raise InvalidRequest(f"{param} {what} here, not {str(size)[:40]}.", param=param, code=CODE)
 
 
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _check_tools(tools: Any, kinds: Collection[str]) -> None:
+    """One that does not say what it is must be a function: some APIs tell their own tools by their keys alone."""
     for index, tool in enumerate(tools if type(tools) is list else ()):
-        kind = tool.get("type", "function") if type(tool) is dict else None
-        if type(kind) is str and kind not in kinds:
+        if type(tool) is not dict:
+            continue
+        kind = tool.get("type")
+        if kind is None and "function" in tool and "function" in kinds:
+            kind = "function"
+        if type(kind) is not str or kind not in kinds:
             param = f"tools[{index}].type"
-            said = f"{param} may not be {kind[:60]!r} here, only {' or '.join(sorted(kinds))}."
+            said = f"{param} may not be {str(kind)[:60]!r} here, only {' or '.join(sorted(kinds))}."
             raise InvalidRequest(said, param=param, code=CODE)
 
 

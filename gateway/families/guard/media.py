@@ -19,16 +19,24 @@ URL_KEYS = frozenset(
     {
         *("url", "uri", "image_url", "video_url", "audio_url", "file_url", "server_url", "input_image", "input_video"),
         *("image", "video", "audio", "image_path", "file_path", "path", "src", "source"),
+        *("images", "videos", "audios", "image_urls", "video_urls", "audio_urls"),
     }
 )
 # May be bare base64 too, which no path with a dot is.
 DATA_KEYS = frozenset({"file_data", "data"})
+# What messages have that name no media.
+_USUAL = frozenset(
+    {"role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content", "refusal"}
+)
 LONGEST = 8192
 CODE = "media_not_allowed"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _AUTHORITY = re.compile(r"//([^/?#]*)")
 _PORT = re.compile(r"(.*?)(?::[0-9]{0,5})?")
+# Under any other key in a part, what begins as a URL counts as one, but for what people read.
+_BEGINS_AS_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/")
+_WORDS = frozenset({"text", "refusal", "thinking", "title", "description", "context"})
 _TEXTS = ("text", "input_text", "output_text", "refusal")
 
 
@@ -42,7 +50,12 @@ def _parts(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What may name a URL, with where it is."""
     messages = body.get("messages")
     for index, message in enumerate(messages if type(messages) is list else ()):
-        content = message.get("content") if type(message) is dict else None
+        if type(message) is not dict:
+            continue
+        if not _USUAL.issuperset(message):
+            named = {name: value for name, value in message.items() if name.strip().casefold() in URL_KEYS}
+            yield f"messages[{index}]", named
+        content = message.get("content")
         if type(content) is dict:
             yield f"messages[{index}].content", content
         if type(content) is not list:
@@ -63,10 +76,12 @@ def _walk(value: Any, param: str, policy: MediaPolicy) -> None:
             _walk(inner, f"{param}[{index}]", policy)
     if type(value) is not dict:
         return
-    for key, inner in value.items():
-        here = f"{param}.{key[:60]}"
+    for spelled, inner in value.items():
+        here = f"{param}.{spelled[:60]}"
+        key = spelled.strip().casefold()
         if type(inner) is str:
-            if key in URL_KEYS or (key in DATA_KEYS and not _is_base64(inner)):
+            is_url = key in URL_KEYS or (key in DATA_KEYS and not _is_base64(inner))
+            if is_url or (key not in _WORDS and _BEGINS_AS_URL.match(inner)):
                 _check_url(inner, here, policy)
         elif key in URL_KEYS and type(inner) is list:
             for index, one in enumerate(inner):

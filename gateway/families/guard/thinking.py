@@ -8,8 +8,10 @@ have been meant as words.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -29,32 +31,76 @@ _PROMPT = {"continue_final_message": (None, False), "add_generation_prompt": (No
 _BEGUN = ("prefix", "partial")
 _OWN_ROLES = ("assistant", "model", "ai", "bot")
 # Fields whose names say that they are about thinking; those that are read, and told anew, are no matter.
-_ABOUT = re.compile(r"think|reason|effort|ponder", re.IGNORECASE)
+_ABOUT = re.compile(r"think|reason|effort|ponder|thought|deliberat|budget|template|prefill", re.IGNORECASE)
 _READ = frozenset(
     {
         *("reasoning_effort", "reasoning", "thinking", "thinking_token_budget", "thinking_budget", "enable_thinking"),
-        *("include_reasoning", "reasoning_content", "thinkgate"),
+        *("include_reasoning", "reasoning_content", "thinkgate", "chat_template_kwargs"),
     }
+)
+# Objects of the client's own, or that are looked into apart: what their fields are called says nothing.
+_CLOSED = frozenset(
+    {
+        *("reasoning", "thinking", "thinkgate", "chat_template_kwargs", "extra_body", "metadata", "logit_bias"),
+        *("messages", "tools", "functions", "documents", "tool_choice", "response_format", "structured_outputs"),
+        *("guided_json", "json_schema"),
+    }
+)
+# Texts that go into no prompt.
+_NOT_SAID = frozenset(
+    {*("model", "user", "metadata", "safety_identifier", "prompt_cache_key", "stop", "bad_words", "logit_bias")}
 )
 _READ_BY_TEMPLATE = frozenset(
     {"reasoning_effort", "thinking_effort", "thinking_budget", "enable_thinking", "thinking", "thinking_mode"}
 )
+# Such names inside other objects that are read, and told anew.
+_READ_INSIDE = {("custom_params", "thinking_budget")}
 # A grammar can be one of a thought.
 _GRAMMARS = (
     *("structured_outputs", "response_format", "guided_regex", "guided_grammar", "guided_choice", "guided_json"),
     *("regex", "ebnf", "grammar", "json_schema", "guided_structural_tag"),
 )
-# What is written into the prompt.
-_SAID = ("messages", "tools", "functions", "documents", "chat_template_kwargs", "response_format")
+# The names that count here: nobody else may read them in another case.
+_SPELLED_SMALL = frozenset(
+    {
+        *_PROMPT, *_BEGUN, *_READ, *_READ_BY_TEMPLATE, *_GRAMMARS, "messages", "role", "content", "extra_body",
+        *("logit_bias", "allowed_token_ids", "stop", "bad_words", "tools", "functions", "documents", "max_tokens"),
+    }
+)  # fmt: skip
+# How regular expressions and grammars spell the letters of marks, other than by themselves.
+_SPELLED = (
+    *((rf"\x{ord(letter):02x}", letter) for letter in "<>/[]|"),
+    *((rf"\u{ord(letter):04x}", letter) for letter in "<>/[]|"),
+    *((rf"\u{{{ord(letter):x}}}", letter) for letter in "<>/[]|"),
+    *((f"[{letter}]", letter) for letter in "<>/|"),
+    *((f"\\{letter}", letter) for letter in "<>/[]|"),
+    *(('" "', ""), ('""', "")),
+)
+# Letters that look like those of a switch, or like nothing.
+_DISGUISED = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\uff01-\uff5e\U0001d400-\U0001d7ff]")
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+# What is taken out may join what was apart; who does that more than once means it.
+_PASSES = 3
+_MOST_TAKEN_OUT = 10_000
 
 
 def check(call: Call, family: Family, thinks: bool) -> None:
     """NotAllowed: one of the ways round. `thinks`: an effort with thinking is applied."""
     body = call.body
+    _check_case(body)
     _check_prompt(body)
     _check_names(body, family)
     _check_sampler(body, family, thinks)
     _check_marks(body, family.control_tokens)
+
+
+def _check_case(body: JsonObject) -> None:
+    """Some backends read names in any case."""
+    messages = body["messages"]
+    for where, table in (("", body), (f"messages[{len(messages) - 1}].", messages[-1] if messages else {})):
+        for name in table:
+            if not (name.isascii() and name.islower()) and name.casefold() in _SPELLED_SMALL:
+                raise _refused(f"{where}{name[:100]}", f"it is spelled {name.casefold()!r}")
 
 
 def _check_prompt(body: JsonObject) -> None:
@@ -63,7 +109,7 @@ def _check_prompt(body: JsonObject) -> None:
             raise _refused(name, "it makes another prompt than the one that the effort is told in")
     messages = body["messages"]
     last = messages[-1] if messages else {}
-    if str(last.get("role")).lower() in _OWN_ROLES:
+    if str(last.get("role")).strip().lower() in _OWN_ROLES:
         raise _refused(f"messages[{len(messages) - 1}].role", "the answer cannot be begun for the model")
     for name in _BEGUN:
         if last.get(name):
@@ -74,6 +120,8 @@ def _check_names(body: JsonObject, family: Family) -> None:
     for name in body:
         if name not in _READ and _ABOUT.search(name):
             raise _refused(name[:100], "the effort is named in reasoning_effort")
+        if name not in _CLOSED and (inner := _inside(body[name])) is not None and (name, inner) not in _READ_INSIDE:
+            raise _refused(f"{name[:100]}.{inner[:100]}", "the effort is named in reasoning_effort")
     kwargs = body.get("chat_template_kwargs")
     if type(kwargs) is dict:
         known = _READ_BY_TEMPLATE | _template_words(family)
@@ -83,6 +131,20 @@ def _check_names(body: JsonObject, family: Family) -> None:
     extra = body.get("extra_body")
     if type(extra) is dict and not _is_known_extra(extra):
         raise _refused("extra_body", "fields go at the top of the body")
+
+
+def _inside(value: Any) -> str | None:
+    """The first name, at any depth, that is about thinking."""
+    level = [value] if type(value) in (dict, list) else []
+    while level:
+        tables = [one for one in level if type(one) is dict]
+        for table in tables:
+            for name in table:
+                if _ABOUT.search(name):
+                    return str(name)
+        rows = [inner for one in level for inner in (one.values() if type(one) is dict else one)]
+        level = [one for one in rows if type(one) in (dict, list)]
+    return None
 
 
 def _is_known_extra(extra: JsonObject) -> bool:
@@ -98,10 +160,11 @@ def _template_words(family: Family) -> set[str]:
 
 def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
     bias = body.get("logit_bias")
-    if type(bias) is dict and bias:
-        least = min((value for value in bias.values() if type(value) in (int, float)), default=0)
-        most = max((value for value in bias.values() if type(value) in (int, float)), default=0)
-        if most > 0 or (thinks and least < 0):
+    if bias:
+        # Engines make numbers of texts, and take lists of pairs.
+        values = bias.values() if type(bias) is dict else ()
+        numbers = [value for value in values if type(value) in (int, float)]
+        if not numbers or len(numbers) < len(bias) or max(numbers) > 0 or (thinks and min(numbers) < 0):
             raise _refused("logit_bias", "it may push the model into a thought, or keep it there")
     for name in ("allowed_token_ids", *(("stop_token_ids", "min_tokens") if thinks else ())):
         if body.get(name):
@@ -114,19 +177,26 @@ def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
             if type(word) is str and any(mark in word or word in mark for mark in marks if word):
                 raise _refused(name, "it may not hold what begins or ends a thought")
     for name in _GRAMMARS:
-        if marks and body.get(name) and any(mark.encode() in orjson.dumps(body[name]) for mark in marks):
+        if marks and body.get(name) and any(mark.lower() in text for text in _spellings(body[name]) for mark in marks):
             raise _refused(name, "it may not hold what begins or ends a thought")
+
+
+def _spellings(grammar: Any) -> tuple[str, str]:
+    """A grammar in small letters, as it is written, and with what is escaped in it."""
+    text = plain = orjson.dumps(grammar).decode().lower().replace(r"\\", "\\").replace(r"\"", '"')
+    for spelled, letter in _SPELLED:
+        plain = plain.replace(spelled, letter)
+    return text, plain
 
 
 def _check_marks(body: JsonObject, control: tuple[str, ...]) -> None:
     marks = _patterns(control)
-    for name in _SAID:
-        said = body.get(name)
-        if said and _holds(said, marks):
-            raise _refused(_place(name, said, marks), "it may not hold the marks that templates write")
-    for place, text in _joined(body["messages"]):
+    for name, said in body.items():
+        if name not in _NOT_SAID and type(said) in (str, list, dict) and said and _holds(said, marks):
+            raise _refused(_place(name, said, marks)[:100], "it may not hold the marks that templates write")
+    for place, text in (*_joined(body["messages"]), *_decoded(body["messages"])):
         if _holds(text, marks):
-            raise _refused(place, "it may not hold the marks that templates write, in pieces either")
+            raise _refused(place, "it may not hold the marks that templates write, in pieces or escaped either")
 
 
 def _joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
@@ -134,8 +204,36 @@ def _joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
     for index, message in enumerate(messages):
         content = message.get("content")
         if type(content) is list and len(content) > 1:
-            texts = [part.get("text") for part in content if isinstance(part, Mapping)]
-            yield f"messages[{index}].content", "".join(text for text in texts if type(text) is str)
+            # Whatever a part calls what it says: `text`, `refusal`, `thinking`.
+            texts = [
+                said
+                for part in content
+                if type(part) is dict
+                for name, said in part.items()
+                if type(said) is str and name != "type"
+            ]
+            yield f"messages[{index}].content", "".join(texts)
+
+
+def _decoded(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
+    """Arguments of calls that are escaped: engines read them as JSON, and templates write what was in it."""
+    for index, message in enumerate(messages):
+        for arguments in _arguments(message.get("tool_calls")):
+            if "\\" in arguments:
+                try:
+                    text = json.dumps(json.loads(arguments), ensure_ascii=False)
+                except (ValueError, RecursionError):
+                    continue  # no engine reads it either
+                # Halves of surrogates are of no mark.
+                yield f"messages[{index}].tool_calls", text.encode("utf-8", "replace").decode()
+
+
+def _arguments(calls: Any) -> Iterator[str]:
+    for call in calls if type(calls) is list else ():
+        for inner in call.values() if type(call) is dict else ():
+            for said in inner.values() if type(inner) is dict else ():
+                if type(said) is str:
+                    yield said
 
 
 def _holds(said: Any, marks: Marks) -> bool:
@@ -160,15 +258,22 @@ def _patterns(control: tuple[str, ...]) -> Marks:
     return tuple(re.compile(re.escape(first) + b"(?:" + b"|".join(rest) + b")") for first, rest in begun.items())
 
 
-def without_switches(messages: Sequence[JsonObject], family: Family, notes: list[str]) -> Sequence[JsonObject]:
-    """The messages without words of theirs that switch thinking on. NotAllowed: such words are in pieces."""
+def without_switches(call: Call, family: Family, notes: list[str]) -> Sequence[JsonObject]:
+    """The messages without words of theirs that switch thinking on. NotAllowed: such words are in pieces, disguised, or
+    where they cannot be taken out.
+    """
+    messages: Sequence[JsonObject] = call.body["messages"]
     if not family.soft_switches:
         return messages
     pattern = _switches(family.soft_switches)
+    for name in ("tools", "functions", "documents"):
+        for index, one in enumerate(given if type(given := call.body.get(name)) is list else ()):
+            if any(_cleaned(text, pattern) is not text for text in _all_texts(one)):
+                raise _refused(f"{name}[{index}]", "it may not hold words that switch thinking on")
     changed: list[JsonObject] = []
     found = 0
-    for message in messages:
-        told = message if message["role"] == "assistant" else _without(message, pattern)
+    for index, message in enumerate(messages):
+        told = message if message["role"] == "assistant" else _without(message, pattern, f"messages[{index}].content")
         found += told is not message
         changed.append(told)
     for place, text in _joined(changed):
@@ -180,45 +285,82 @@ def without_switches(messages: Sequence[JsonObject], family: Family, notes: list
     return changed
 
 
-def _without(message: JsonObject, pattern: re.Pattern[str]) -> JsonObject:
+def _all_texts(value: Any) -> Iterator[str]:
+    level = [value]
+    while level:
+        yield from (one for one in level if type(one) is str)
+        level = [
+            inner
+            for one in level
+            if type(one) in (dict, list)
+            for inner in (one.values() if type(one) is dict else one)
+        ]
+
+
+def _without(message: JsonObject, pattern: re.Pattern[str], place: str) -> JsonObject:
     content = message.get("content")
     if type(content) is str:
-        told = _cleaned(content, pattern)
+        told = _rid(content, pattern, place)
         return message if told is content else {**message, "content": told}
     if type(content) is not list:
         return message
-    parts = list(_clean_parts(content, pattern))
+    parts = [_clean_part(part, pattern, place) for part in content]
     return (
         message if all(new is old for new, old in zip(parts, content, strict=True)) else {**message, "content": parts}
     )
 
 
-def _clean_parts(parts: Sequence[Any], pattern: re.Pattern[str]) -> Iterator[Any]:
-    for part in parts:
-        text = part.get("text") if isinstance(part, Mapping) else None
-        told = _cleaned(text, pattern) if type(text) is str else text
-        yield part if told is text else {**part, "text": told}
+def _clean_part(part: Any, pattern: re.Pattern[str], place: str) -> Any:
+    told = part
+    for name, said in part.items() if type(part) is dict else ():
+        if type(said) is str and name != "type" and (new := _rid(said, pattern, place)) is not said:
+            told = {**told, name: new}
+    return told
 
 
-def _cleaned(text: str, pattern: re.Pattern[str]) -> str:
+def _rid(text: str, pattern: re.Pattern[str], place: str) -> str:
     """The very same object where there is nothing to take out."""
-    small = text.lower()
-    if len(small) != len(text):  # letters of which the small one has another length
-        small = "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+    told = text
+    for _ in range(_PASSES):
+        before, told = told, _cleaned(told, pattern, place)
+        if told is before:
+            break
+    else:
+        raise _refused(place, "words that switch thinking on may not be in each other")
+    if not told.isascii() and _DISGUISED.search(told):
+        plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", told))
+        if _cleaned(plain, pattern) is not plain:
+            raise _refused(place, "words that switch thinking on may not be disguised")
+    return told
+
+
+def _cleaned(text: str, pattern: re.Pattern[str], place: str = "messages") -> str:
+    """Once; the very same object where there is nothing to take out."""
+    # The only letter of which the small one has another length.
+    small = (text if text.isascii() else text.replace("\u0130", "i")).lower()
     kept, end = [], 0
     for match in pattern.finditer(small):
         start = match.start()
-        if not start or not (small[start - 1].isalnum() or small[start - 1] in "_/.-"):
+        if match.lastgroup or not start or not (small[start - 1].isalnum() or small[start - 1] in "_/.-"):
             kept.append(text[end:start])
             end = match.end()
+            if len(kept) > _MOST_TAKEN_OUT:
+                raise _refused(place, "words that switch thinking on may not be there so often")
     return "".join((*kept, text[end:])) if end else text
 
 
 @cache
 def _switches(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    """As words of their own: not the middle of a path, or of a longer word."""
-    whole = (r"\s*".join(map(re.escape, phrase.lower().split())) for phrase in phrases)
-    return re.compile(rf"(?:{'|'.join(whole)})(?![\w/-])")
+    """As words of their own: not the middle of a path, or of a longer word, but for those with a `*` at both ends."""
+    anywhere = [phrase.strip("*") for phrase in phrases if phrase.startswith("*")]
+    words = [phrase for phrase in phrases if not phrase.startswith("*")]
+    ways = [f"(?P<anywhere>{'|'.join(_spaced(anywhere))})"] if anywhere else []
+    ways += [rf"(?:{'|'.join(_spaced(words))})(?![\w/-])"] if words else []
+    return re.compile("|".join(ways))
+
+
+def _spaced(phrases: Iterable[str]) -> Iterator[str]:
+    return (r"\s*".join(map(re.escape, phrase.lower().split())) for phrase in phrases)
 
 
 def _refused(param: str, why: str) -> NotAllowed:
