@@ -11,10 +11,10 @@ from typing import Any
 from gateway.core.aliases import Headers
 from gateway.core.errors import BodyTooLarge, TooSlow
 from gateway.core.header_value import safe
+from gateway.core.memory import LargeBytes
 from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
 from gateway.execution.context import RequestContext
 from gateway.pipeline import Answer
-from gateway.serving.memory import LargeBytes
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from gateway.serving.memory import LargeBytes
+from gateway.core.memory import LargeBytes
 
 # Characters. A str with others than ASCII keeps its UTF-8 for good once orjson has written it, so a long one is written
 # in pieces, whose UTF-8 goes with them.

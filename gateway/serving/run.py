@@ -23,10 +23,10 @@ from gateway.config import exposure
 from gateway.config.defaults import embedded_settings
 from gateway.config.settings import Settings, share
 from gateway.core.errors import ConfigError
+from gateway.core.memory import give_back_large_blocks
 from gateway.observability.metrics import Metrics, reloaded_by_the_first
 from gateway.serving import admin, stored_files
 from gateway.serving.engine_process import EngineFailed, EngineProcess
-from gateway.serving.memory import give_back_large_blocks
 from gateway.serving.open_files import raise_limit
 from gateway.serving.router_reload import RouterReload, kept_routers
 from gateway.serving.server import BACKLOG, GatewayServer

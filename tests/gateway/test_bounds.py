@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from gateway.app import create_app, make_parts
 from gateway.config.settings import parse
-from gateway.serving.memory import give_back_large_blocks
+from gateway.core.memory import give_back_large_blocks
 from tests.gateway.pathological import GOOD, Case, cases
 from tests.gateway.sink import Sink, ask, stream
 

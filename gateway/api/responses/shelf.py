@@ -15,7 +15,7 @@ import orjson
 
 from gateway.api.responses.turn import Turn
 from gateway.core import large_json
-from gateway.serving.memory import LARGE_BLOCK
+from gateway.core.memory import LARGE_BLOCK
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
