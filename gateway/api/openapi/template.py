@@ -20,7 +20,7 @@ def read(areas: tuple[str, ...], values: Mapping[str, Any]) -> Json:
     """The document of some files. KeyError: a name that is neither a fragment nor a value."""
     parts: dict[str, Json] = {"fragments": {}, "paths": {}, "schemas": {}, "document": {}}
     for area in areas:
-        text = (files("gateway.api.openapi.openapi") / f"{area}.json").read_bytes()
+        text = (files("gateway.api.openapi") / f"{area}.json").read_bytes()
         for part, named in orjson.loads(text).items():
             parts[part] |= named
     known = {**values, **parts["fragments"], "paths": parts["paths"], "schemas": parts["schemas"]}
