@@ -71,7 +71,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.pluginmanager.register(_InTime(session.config, min(firsts.values()) - TESTS_AHEAD, firsts))
 
 
-@dataclass
+@dataclass(eq=False)
 class _InTime:
     """Starts the servers of `models` when only so many tests are left to run before that."""
 
