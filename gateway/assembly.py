@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from gateway.auth.authenticator import Authenticator, KeyAuthenticator, OpenAuthenticator
@@ -29,11 +29,9 @@ from gateway.families.compiler import by_the_row
 from gateway.families.effort_encoding import nearest
 from gateway.families.model_limits import ModelLimits
 from gateway.routing.catalogue import Catalogue, PublicModel, levels_with
-from gateway.routing.effort_router import ConstantRouter, EffortRouter, NoRouter, PredictorRouter
+from gateway.routing.effort_router.protocol import EffortRouter
+from gateway.routing.effort_router.registry import make_router
 from gateway.routing.policies.protocol import Policy, Resolve
-
-if TYPE_CHECKING:
-    from gateway.routing.effort_router import Predictor
 
 PER_MILLION = 1e-6
 # Efforts whose level is remembered: a policy chooses among few, clients may name any.
@@ -43,12 +41,6 @@ P = TypeVar("P")
 
 # What a base URL does not end in: the routes below it.
 _ROUTES = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
-
-# The routers that are no artifacts. Any other name is that of an artifact, or its path.
-ROUTERS: Mapping[str, Callable[[LatencyModels], EffortRouter]] = {
-    "none": lambda paces: NoRouter(),
-    "constant": ConstantRouter,
-}
 
 
 def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
@@ -101,29 +93,29 @@ def _follow(
 
 def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces: LatencyModels) -> Catalogue:
     """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact."""
-    predictors: dict[str, EffortRouter] = {}
+    routers: dict[str, EffortRouter] = {}
 
     def build(name: str, model: settings.ModelSettings) -> PublicModel:
         levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
         resolve = _resolver(levels)
-        if model.router not in predictors:
-            predictors[model.router] = _router(model.router, paces)
+        if model.router not in routers:
+            routers[model.router] = make_router(model.router, paces)
         policy = model.policy.policy(resolve)
         arms = _arms(model, known, policy, levels)
-        router = predictors[model.router]
-        promises = {}
+        router = routers[model.router]
         if policy.contract is not None:
             arms = tuple(_promisable(arm, router, policy) for arm in arms)
-        for arm in arms:
-            router.prepare(arm, policy.probe_use)
-            if policy.contract is not None:
-                promises[arm.name] = router.guarantee(arm, policy.contract, _between(arm, policy))
+        prepared = {arm.name: router.prepare(arm, policy.probe_use) for arm in arms}
+        promises = {}
+        if policy.contract is not None:
+            promises = {arm.name: prepared[arm.name].guarantee(policy.contract, _between(arm, policy)) for arm in arms}
         return PublicModel(
             name=name,
             arms=arms,
             promises=promises,
             policy=policy,
             router=router,
+            prepared=prepared,
             terms=ModelLimits(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
         )
@@ -274,7 +266,7 @@ def _arm(
     efforts = _legal(policy.offers, none, think, levels)
     if not efforts:
         raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])
-    return Arm(name, none, think, efforts, weight)
+    return Arm.of(name, none, think, efforts, weight)
 
 
 def _legal(
@@ -312,19 +304,3 @@ def _named(name: str | None, known: Mapping[str, Deployment]) -> Deployment | No
     if name not in known:
         raise ConfigError([f"deployment {name!r} is not among [deployments].{suggestion(name, known)}"])
     return known[name]
-
-
-def _router(name: str, paces: LatencyModels) -> EffortRouter:
-    make = ROUTERS.get(name)
-    return make(paces) if make else PredictorRouter(_predictor(name), paces)
-
-
-def _predictor(name: str) -> Predictor:
-    # Only a gateway that has a learned router pays for importing one.
-    from router_model.model import predict
-
-    try:
-        loaded: Predictor = predict.load(name)
-    except predict.ArtifactError as error:
-        raise ConfigError([f"router: {error}"]) from error
-    return loaded

@@ -15,6 +15,7 @@ from gateway.backends.reply import Reply
 from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, UNLIMITED
 from gateway.core.errors import GatewayError, InternalError, ShuttingDown
 from gateway.core.forecast import Forecast
 from gateway.core.load import IDLE, Load, Pressure
@@ -30,7 +31,6 @@ from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_us
 from gateway.families.compiler import compile_plan
 from gateway.families.passthrough import pass_on
 from gateway.observability.metrics import Metrics
-from gateway.routing import effort_router
 from gateway.routing.catalogue import Catalogue, PublicModel
 from gateway.routing.experiments import assignment
 from gateway.storage.records import Records
@@ -94,8 +94,7 @@ class Pipeline:
     async def _think_over(self, context: RequestContext, call: Call, model: PublicModel, arm: Arm) -> None:
         begun = time.perf_counter()
         context.router = model.router.version
-        wanted = model.policy.wants_forecast(call)
-        forecast = await effort_router.ask(model.router, call, arm, self.router_deadline_s) if wanted else None
+        forecast = await model.forecast(call, arm, self.router_deadline_s)
         if forecast is not None and forecast.worth_asking and not self.prober.possible(call, arm, model.terms):
             forecast = forecast.unasked()
         self._decide(context, call, model, arm, forecast)
@@ -109,7 +108,7 @@ class Pipeline:
 
         def decide(probe: Probe | None) -> Plan:
             begun = time.perf_counter()
-            forecast = effort_router.reconsider(model.router, call, arm, before, probe)
+            forecast = model.reconsider(call, arm, before, probe)
             plan = self._decide(context, call, model, arm, forecast)
             context.decision_s = (context.decision_s or 0.0) + time.perf_counter() - begun
             return plan
@@ -235,8 +234,7 @@ class Pipeline:
         context.encoder = None  # breaks the reference cycle between the two
 
     def _load(self, arm: Arm) -> Load:
-        none = self._pressure(arm.none)
-        return Load(none, none if arm.think is arm.none else self._pressure(arm.think))
+        return Load(self._pressure(arm.find(NO_THINKING)), self._pressure(arm.find(UNLIMITED)))
 
     def _pressure(self, deployment: Deployment | None) -> Pressure:
         return IDLE if deployment is None else self.dispatch.admission[deployment.name].pressure()

@@ -123,7 +123,8 @@ def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bo
     terms = replace(model.terms, strict=True)
     try:
         for arm in model.arms:
-            by = enforce(arm.think, call) if arm.think is not None else "none"
+            deployment = arm.find(effort)
+            by = "none" if deployment is None else enforce(deployment, call)
             validation.check(call, effort, arm, terms, by)
     except InvalidRequest:
         return False
@@ -136,8 +137,9 @@ def _takes_budgets(model: PublicModel, ceiling: Effort | None, enforce: Enforce)
     most = model.policy.decide(call, None, Load()).effort
     if not most.think or model.policy.decide(replace(call, requested=most), None, Load()).reason != "client":
         return False
-    thinks = [arm.think for arm in model.arms]
-    return all(one is not None and _keeps_budgets(one, enforce(one, call)) for one in thinks)
+    return all(arm.thinking for arm in model.arms) and all(
+        _keeps_budgets(one, enforce(one, call)) for arm in model.arms for one in arm.thinking
+    )
 
 
 def _keeps_budgets(deployment: Deployment, by: Enforcement) -> bool:
@@ -146,4 +148,4 @@ def _keeps_budgets(deployment: Deployment, by: Enforcement) -> bool:
 
 
 def _deployments(arms: Iterable[Arm]) -> list[Deployment]:
-    return [one for arm in arms for one in (arm.none, arm.think) if one is not None]
+    return [one for arm in arms for one in arm.deployments]

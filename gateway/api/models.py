@@ -53,7 +53,7 @@ def router(authenticator: Authenticator, catalogue: Catalogue, created: int, enf
 
 def _card(model: PublicModel, created: int, found: capabilities.ModelCapabilities) -> Json:
     """One object with the fields of both vendors: what is not known is null."""
-    contexts = [one.max_context for arm in model.arms for one in (arm.none, arm.think) if one is not None]
+    contexts = [one.max_context for arm in model.arms for one in arm.deployments]
     known = [context for context in contexts if context is not None]
     longest = min(known) if len(known) == len(contexts) else None
     return {

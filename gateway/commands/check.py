@@ -12,7 +12,7 @@ from gateway.config.settings import Settings
 from gateway.core.arm import Arm
 from gateway.core.contract import Guarantee
 from gateway.core.deployment import Deployment
-from gateway.core.efforts import Effort, size, words
+from gateway.core.efforts import NO_THINKING, Effort, size, words
 from gateway.core.family import KnownIssue
 from gateway.families import describe as family_words
 from gateway.families import effort_encoding
@@ -77,7 +77,7 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
         if not asked and given.router != "none":
             kind = given.policy.kind_name
             yield f"models.{model.name}.router: a {kind} policy never asks a router; a dial policy does."
-        if asked and given.router != "constant" and any(not model.router.prepare(arm) for arm in model.arms):
+        if asked and model.unknown_arms:
             yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
         yield from model.unpromised
 
@@ -183,16 +183,14 @@ def _model(model: PublicModel, given: settings.ModelSettings) -> Iterator[str]:
     for arm in model.arms:
         yield f"  {_backend(arm, len(model.arms) > 1, sum(a.weight for a in model.arms))}"
         for effort in arm.efforts:
-            deployment = arm.deployment_for(effort)
-            assert deployment is not None, "an arm offers only efforts it has a deployment for"
-            yield f"    {words(effort):>9}: {_how(effort, deployment, model.terms.levels)}"
+            yield f"    {words(effort):>9}: {_how(effort, arm.deployment_for(effort), model.terms.levels)}"
     yield f"  Levels that clients may name: {_levels(model.levels)}."
     yield f"  What cannot be told to a model is {_STRICT[model.terms.strict]}."
     described = model.policy_description
     yield f"  Policy {given.policy.kind_name}: {described.summary}"
     for name, promised in model.promises.items():
         yield f"    {_promised(name, promised)}"
-    yield f"  Router: {_router(model)}"
+    yield f"  Router: {model.router.describe([name for arm in model.unknown_arms for name in arm.models])}"
     if described.probes is not None:
         yield f"  Probes: {_probes(model, described)}"
     answer = model.terms.answer
@@ -203,10 +201,10 @@ def _model(model: PublicModel, given: settings.ModelSettings) -> Iterator[str]:
 
 def _backend(arm: Arm, experiment: bool, total: float) -> str:
     share = f"Arm {arm.name} ({arm.weight / total:.0%} of units): " if experiment else ""
-    if arm.none is arm.think and arm.none is not None:
-        return f"{share}merged: deployment {arm.none.name} serves every effort."
-    sides = [(arm.none, "answers without thinking"), (arm.think, "thinks")]
-    return f"{share}split: " + ", ".join(f"{d.name} {does}" if d else f"nothing {does}" for d, does in sides) + "."
+    if len(arm.deployments) == 1 and len(arm.routes) > 1:
+        return f"{share}merged: deployment {arm.deployments[0].name} serves every effort."
+    none, think = arm.find(NO_THINKING), ", ".join(one.name for one in arm.thinking)
+    return f"{share}split: {none.name if none else 'nothing'} answers without thinking, {think or 'nothing'} thinks."
 
 
 def _how(effort: Effort, deployment: Deployment, levels: Mapping[str, Effort]) -> str:
@@ -247,19 +245,6 @@ def _promised(arm: str, promised: Guarantee) -> str:
 def _probes(model: PublicModel, described: PolicyDescription) -> str:
     if model.policy.probe_use == "never":
         return f"none are asked for; {described.unprobed}"
-    if not all(model.router.supports_probes(arm) for arm in model.arms):
+    if not all(prepared.supports_probes for prepared in model.prepared.values()):
         return f"the router does not know what they would tell; {described.unprobed}"
     return f"{described.probes} Where none can be, {described.unprobed}"
-
-
-def _router(model: PublicModel) -> str:
-    router = model.router
-    unknown = [arm for arm in model.arms if not router.prepare(arm)]
-    if router.version == "none":
-        return "none: there is never a forecast."
-    if unknown:
-        names = ", ".join(name for arm in unknown for name in arm.models)
-        return f"{router.version}, which knows nothing about {names}: the default effort is applied."
-    if router.version == "constant":
-        return "constant."
-    return f"{router.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."

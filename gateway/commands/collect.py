@@ -66,10 +66,8 @@ def targets(chosen: settings.Settings, deployments: Mapping[str, Deployment]) ->
     for model in assembly.catalogue(chosen, deployments, latency_models_of(deployments.values())):
         for arm in model.arms:
             for effort in arm.efforts:
-                deployment = arm.deployment_for(effort)
-                if deployment is not None:
-                    target = Target(arm, deployment, effort)
-                    found.setdefault(target.key, target)
+                target = Target(arm, arm.deployment_for(effort), effort)
+                found.setdefault(target.key, target)
     return list(found.values())
 
 

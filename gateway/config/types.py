@@ -14,8 +14,8 @@ from pydantic import AfterValidator, PlainValidator, ValidationInfo
 
 from router_model.shipped import ships
 
-# The routers that are no artifacts.
-BUILT_IN_ROUTERS = ("none", "constant")
+# The routers that are no artifacts; more may be registered.
+ROUTER_NAMES = {"none", "constant"}
 
 
 def _placed(value: Any, info: ValidationInfo) -> Path:
@@ -26,7 +26,7 @@ def _placed(value: Any, info: ValidationInfo) -> Path:
 
 def _artifact(name: str, info: ValidationInfo) -> str:
     """A folder beside the configuration comes before an artifact of that name that ships."""
-    if info.context is None or name in BUILT_IN_ROUTERS:
+    if info.context is None or name in ROUTER_NAMES:
         return name
     path = _folder(info) / name
     beside = "\0" not in name and (path / "artifact.json").is_file()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from gateway.core.contract import Contract, Guarantee
+from gateway.core.contract import Guarantee
 from gateway.core.efforts import Effort
 from gateway.core.probe import ProbeUse
 
@@ -31,7 +31,7 @@ class Forecast:
     `worth_asking` says whether to ask for a probe first, given the worth of the best effort that thinks and what a
     probe costs, both in P(correct); None: there can be no probe. `probed`: this is the forecast after one, in which the
     effort without thinking costs nothing more. `reading` is for the router alone: what it made of the request.
-    `promised` gives what was promised under a contract, None where nothing was.
+    `promised` is what the policy's contract promises with this router; None: it has none.
     """
 
     router: str
@@ -41,7 +41,7 @@ class Forecast:
     probed: bool = False
     worth_asking: Callable[[float, float], bool] | None = field(default=None, compare=False, repr=False)
     reading: Any = field(default=None, compare=False, repr=False)
-    promised: Callable[[Contract], Guarantee | None] = field(default=lambda contract: None, compare=False, repr=False)
+    promised: Guarantee | None = field(default=None, compare=False, repr=False)
 
     def unasked(self) -> Forecast:
         """The same where there can be no probe."""

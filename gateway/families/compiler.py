@@ -43,15 +43,15 @@ def compile_plan(
     `enforce` says how a budget can be kept at a deployment. InvalidRequest: the client named an effort that the
     deployment cannot be told, and the model is strict about it.
     """
-    by = enforce(arm.think, call) if arm.think is not None else "none"
+    thinks = arm.find(decided if decided.think else efforts.UNLIMITED)
+    by = "none" if thinks is None else enforce(thinks, call)
     validation.check(call, decided, arm, terms, by)
     notes: list[str] = [call.note] if call.note else []
     effort = answer_limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
-    deployment = arm.deployment_for(effort)
+    deployment = arm.find(effort)
     if deployment is None:
         effort = _nearest(effort, arm, notes)
         deployment = arm.deployment_for(effort)
-        assert deployment is not None, "an arm offers only efforts it has a deployment for"
     return _compile(call, effort, deployment, terms, tuple(notes), _work(call, effort, forecast), enforce)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.arm import Arm
 from gateway.core.call import Call
-from gateway.core.efforts import Effort
+from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.errors import InvalidRequest
 from gateway.core.plan import Enforcement
 from gateway.families import effort_encoding
@@ -19,7 +19,7 @@ def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforce
     if terms.strict is False or decided != call.requested:
         return
     if not decided.think:
-        none = arm.none
+        none = arm.find(decided)
         if none is None or (none.family.off is None and not none.family.passes_through):
             raise _refused(call, arm, terms, by, "cannot turn thinking off")
     elif terms.strict is True:
@@ -30,9 +30,10 @@ def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforce
 
 def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> str | None:
     """Why the effort is none that the deployment which thinks can be told; None if it is one."""
-    if arm.think is None:
+    deployment = arm.find(decided)
+    if deployment is None:
         return "cannot think"
-    family = arm.think.family
+    family = deployment.family
     if family.passes_through:
         return None
     if family.levels and call.asked in terms.levels:
@@ -54,8 +55,9 @@ def _refused(call: Call, arm: Arm, terms: ModelLimits, by: Enforcement, why: str
 
 def legal(arm: Arm, terms: ModelLimits, by: Enforcement) -> list[str]:
     """Everything that a client may name at an arm, weakest first."""
-    none = effort_encoding.legal_words(arm.none.family, terms.levels, "none") if arm.none is not None else []
-    think = effort_encoding.legal_words(arm.think.family, terms.levels, by) if arm.think is not None else []
-    words = [word for word in none if word == "none"] + [word for word in think if word != "none"]
-    takes_budget = arm.think is not None and (arm.think.family.budget_field is not None or by in ("two-phase", "cut"))
+    direct, thinking = arm.find(NO_THINKING), [one.family for one in arm.thinking]
+    none = effort_encoding.legal_words(direct.family, terms.levels, "none") if direct is not None else []
+    think = [word for family in thinking for word in effort_encoding.legal_words(family, terms.levels, by)]
+    words = dict.fromkeys([word for word in none if word == "none"] + [word for word in think if word != "none"])
+    takes_budget = any(family.budget_field is not None or by in ("two-phase", "cut") for family in thinking)
     return [*words, "auto", "or a budget in tokens"] if takes_budget else [*words, "auto"]

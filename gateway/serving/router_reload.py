@@ -21,6 +21,7 @@ from gateway.core.deployment import Deployment
 from gateway.core.errors import ConfigError
 from gateway.observability.metrics import Metrics
 from gateway.routing.catalogue import Catalogue
+from gateway.routing.effort_router.registry import ROUTERS
 
 log = logging.getLogger("thinkgate")
 FILES = ("artifact.json", "weights.npz")
@@ -51,7 +52,7 @@ class RouterReload:
         """
         with self._lock:
             faults: list[str] = []
-            for name in sorted({model.router for model in self._settings.models.values()} - {*assembly.ROUTERS}):
+            for name in sorted({model.router for model in self._settings.models.values()} - {*ROUTERS}):
                 try:
                     self._metrics.reloads.labels(self._one(name)).inc()
                 except ConfigError as error:
@@ -94,7 +95,7 @@ def kept_routers(records: Path) -> Iterator[Callable[[Settings], Settings]]:
 
 def _copied(settings: Settings, folder: Path) -> Settings:
     copies: dict[str, str] = {}
-    for number, name in enumerate(sorted({model.router for model in settings.models.values()} - {*assembly.ROUTERS})):
+    for number, name in enumerate(sorted({model.router for model in settings.models.values()} - {*ROUTERS})):
         source = Path(name)
         if not all((source / file).is_file() for file in FILES):
             continue  # it ships, or will be refused

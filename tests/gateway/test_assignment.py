@@ -14,7 +14,7 @@ from tests.gateway.scripted import ScriptedBackend
 
 
 def arm(name: str, weight: float) -> Arm:
-    return Arm(name, None, None, (), weight)
+    return Arm.of(name, None, None, (), weight)
 
 
 ARMS = (arm("a", 1), arm("b", 2), arm("c", 1))

@@ -33,7 +33,7 @@ STRANGE = "Wherefore doth yon melancholy troubadour eschew merriment beneath cri
 
 
 def under(promised: Guarantee | None, **fields: Any) -> Forecast:
-    seen = replace(forecast(), promised={CONTRACT: promised}.get)
+    seen = replace(forecast(), promised=promised)
     return replace(seen, **fields)
 
 

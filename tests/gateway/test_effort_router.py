@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,14 @@ from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.forecast import Forecast
-from gateway.core.probe import Probe, ProbeUse
+from gateway.core.probe import ProbeUse
 from gateway.families.table import family
 from gateway.routing.catalogue import Catalogue
-from gateway.routing.effort_router import INLINE_BYTES, ConstantRouter, PredictorRouter, ask
+from gateway.routing.effort_router.asking import INLINE_BYTES, ask
+from gateway.routing.effort_router.constant import ConstantRouter
+from gateway.routing.effort_router.learned import PredictorRouter
+from gateway.routing.effort_router.none import NoRouter, UnknownArm
+from gateway.routing.effort_router.protocol import PreparedArm
 from router_model.model.predict import Head, Scores, Surface
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
@@ -32,7 +36,7 @@ from tests.patience import PATIENCE_S
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
 DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("qwen3"), router_name="m")
 EFFORTS = (NO_THINKING, Effort(True, 16), Effort(True, 32), Effort(True, 64), UNLIMITED)
-ARM = Arm("merged", DEPLOYMENT, DEPLOYMENT, EFFORTS)
+ARM = Arm.of("merged", DEPLOYMENT, DEPLOYMENT, EFFORTS)
 CALL = Call("id", "chat", "m", {"messages": [{"role": "user", "content": "hi"}]})
 PACES = {"d": LatencyModel(ttft_s=1.0, tpot_s=0.1)}
 
@@ -73,9 +77,9 @@ class Predictor:
 
 
 def test_a_learned_router_scores_the_efforts_on_offer() -> None:
-    router = PredictorRouter(Predictor("other", "m"), PACES)
-    assert router.prepare(ARM)
-    forecast = router.forecast(CALL, ARM)
+    router = PredictorRouter(Predictor("other", "m"), PACES).prepare(ARM, "auto")
+    assert router.is_known
+    forecast = router.forecast(CALL)
     assert forecast is not None and forecast.router == "by-hand-1"
     assert [f.effort for f in forecast.efforts] == list(EFFORTS)
     # Thoughts are of 100 tokens, so budgets of 16, 32 and 64 are all spent, and none of them covers any.
@@ -86,64 +90,59 @@ def test_a_learned_router_scores_the_efforts_on_offer() -> None:
 
 
 def test_a_model_that_the_artifact_does_not_know_is_scored_as_any_model() -> None:
-    general = PredictorRouter(Predictor("*"), PACES)
-    assert general.prepare(ARM) and general.forecast(CALL, ARM) is not None
-    particular = PredictorRouter(Predictor("other"), PACES)
-    assert not particular.prepare(ARM) and particular.forecast(CALL, ARM) is None
+    general = PredictorRouter(Predictor("*"), PACES).prepare(ARM, "auto")
+    assert general.is_known and general.forecast(CALL) is not None
+    particular = PredictorRouter(Predictor("other"), PACES).prepare(ARM, "auto")
+    assert not particular.is_known and particular.forecast(CALL) is None
 
 
 async def test_a_long_prompt_is_scored_off_the_event_loop() -> None:
-    router = PredictorRouter(Predictor("m"), PACES)
-    router.prepare(ARM)
-    assert await ask(router, replace(CALL, size=1_000_000), ARM, 60.0) == await ask(router, CALL, ARM, 60.0)
+    router = PredictorRouter(Predictor("m"), PACES).prepare(ARM, "auto")
+    assert await ask(router, replace(CALL, size=1_000_000), 60.0) == await ask(router, CALL, 60.0)
 
 
 def test_the_constant_router_says_the_same_of_every_prompt() -> None:
-    router = ConstantRouter(PACES)
-    forecast = router.forecast(CALL, ARM)
-    assert forecast == router.forecast(replace(CALL, body={"messages": []}), ARM)
+    router = ConstantRouter(PACES).prepare(ARM, "auto")
+    forecast = router.forecast(CALL)
+    assert forecast == router.forecast(replace(CALL, body={"messages": []}))
     assert forecast is not None
     assert all(math.isfinite(f.seconds) and 0 <= f.p_correct <= 1 for f in forecast.efforts)
 
 
-class FailingRouter:
-    version = "failing"
+class FailingRouter(NoRouter):
+    """Fails on every request, at once or, if it is to be late, once `answered` is set."""
 
-    def prepare(self, arm: Arm, ask: ProbeUse = "auto") -> bool:
-        return True
+    def __init__(self, version: str, late: bool) -> None:
+        self.version = version
+        self.answered = threading.Event()
+        if not late:
+            self.answered.set()
 
-    def supports_probes(self, arm: Arm) -> bool:
-        return False
+    def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
+        return FailingArm(self.version, self.answered)
 
-    def update(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
-        raise AssertionError("there is no probe")
 
-    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
+@dataclass(frozen=True)
+class FailingArm(UnknownArm):
+    answered: threading.Event
+
+    def forecast(self, call: Call) -> Forecast | None:
+        self.answered.wait(PATIENCE_S)
         raise RuntimeError("no luck today")
 
 
-class LateRouter(FailingRouter):
-    version = "late"
-
-    def __init__(self) -> None:
-        self.answered = threading.Event()
-
-    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        self.answered.wait(PATIENCE_S)
-        raise RuntimeError("nobody waits for this any more")
-
-
-@pytest.mark.parametrize("router", [FailingRouter(), LateRouter()], ids=lambda router: router.version)
+@pytest.mark.parametrize(
+    "router", [FailingRouter("failing", False), FailingRouter("late", True)], ids=lambda router: router.version
+)
 def test_a_router_that_fails_or_is_late_is_no_error(
     backend: ScriptedBackend, tmp_path: Path, router: FailingRouter
 ) -> None:
     parts = make_parts(parse({**table(backend.url), "records": {"path": tmp_path / "records.db"}}))
-    model = replace(parts.catalogue.find("merged"), router=router)
+    model = parts.catalogue.find("merged").with_router(router)
     parts = replace(parts, catalogue=Catalogue({"merged": model}))
     with RunningGateway.of(parts) as gateway:
         answer = gateway.post({**ASK, "user": "long " * INLINE_BYTES})
-        if isinstance(router, LateRouter):
-            router.answered.set()
+        router.answered.set()
         rows = gateway.records()
     assert answer.status_code == 200
     assert answer.headers["x-thinkgate-reason"] == "fallback"

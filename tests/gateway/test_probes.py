@@ -396,8 +396,8 @@ def test_where_no_thought_is_left_the_probe_is_the_answer(
 def asks(buyer: PricedPolicy, router: AskingRouter, **fields: Any) -> Decision:
     call = Call("id", "chat", "m", {}, **fields)
     deployment = Deployment("d", ("http://x/v1",), "m", family("qwen3"))
-    arm = Arm("merged", deployment, deployment, (NO_THINKING, Effort(True, 32), Effort(True, 64), UNLIMITED))
-    forecast = router.forecast(call, arm)
+    arm = Arm.of("merged", deployment, deployment, (NO_THINKING, Effort(True, 32), Effort(True, 64), UNLIMITED))
+    forecast = router.prepare(arm, "auto").forecast(call)
     return DialPolicy(buyer, 0.5).decide(call, forecast, Load())
 
 

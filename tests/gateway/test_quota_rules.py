@@ -25,7 +25,7 @@ from tests.gateway.keyed import Clock
 
 LIMIT, LONGEST = 1000, 400
 DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", family("qwen3"), output_price=0.001)
-ARM = Arm("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
+ARM = Arm.of("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
 KEY = Key(
     1, "k", "k", 0.0, None, None, Limits(thinking_per_hour=LIMIT, thinking_per_day=10 * LIMIT, dollars_per_day=1e9)
 )

@@ -301,7 +301,7 @@ def test_a_moment_to_come_back_is_obeyed(start: Start) -> None:
 def test_the_work_of_a_request_is_what_is_forecast_of_it() -> None:
     deployment = Deployment("d", ("http://x/v1",), "m", family("qwen3"))
     effort = Effort(True, 512)
-    arm = Arm("a", deployment, deployment, (effort,))
+    arm = Arm.of("a", deployment, deployment, (effort,))
     call = Call("r", "chat", "m", {"messages": []}, size=400)
     forecast = Forecast("v", (EffortForecast(effort, 0.9, 60.0, 20.0, 1.0),))
     expected, at_most = (compile_plan(call, effort, arm, ModelLimits(), seen).tokens for seen in (forecast, None))

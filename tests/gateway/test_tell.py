@@ -39,7 +39,7 @@ def plan_of(
     family: Family, asked: str | int | None, strict: Strict = False, by: Enforcement | None = None, **body: Any
 ) -> Any:
     deployment = Deployment("d", ("http://x/v1",), "m", family)
-    arm = Arm("merged", deployment, deployment, (Effort(True, 64),))
+    arm = Arm.of("merged", deployment, deployment, (Effort(True, 64),))
     requested = None if asked is None else LEVELS[asked] if isinstance(asked, str) else from_budget(asked)
     limit = body.get("max_tokens")
     call = Call("r", "chat", "pub", {"messages": [], **body}, requested=requested, asked=str(asked), limit=limit)

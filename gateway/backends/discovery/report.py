@@ -12,6 +12,7 @@ from gateway.backends.discovery.questions import Questions
 from gateway.backends.transport import Transport
 from gateway.core.arm import Arm
 from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING
 from gateway.core.errors import BackendUnreachable, GatewayError
 
 _KEPT = {
@@ -96,9 +97,9 @@ def _out_of_place(facts: Facts, deployment: Deployment, arms: Collection[Arm]) -
     """A model without a switch has one place: it thinks, or it does not."""
     if deployment.family.hybrid or facts.thinks_on is None:
         return
-    if facts.thinks_on and any(arm.none is deployment for arm in arms):
+    if facts.thinks_on and any(arm.find(NO_THINKING) is deployment for arm in arms):
         yield "it thinks, and is to answer without thinking"
-    if not facts.thinks_on and any(arm.think is deployment for arm in arms):
+    if not facts.thinks_on and any(deployment in arm.thinking for arm in arms):
         yield "it does not think, and is to think"
 
 

@@ -18,6 +18,7 @@ from gateway.core.aliases import JsonObject
 from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.decision import Decision
+from gateway.core.efforts import NO_THINKING
 from gateway.core.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError
 from gateway.core.plan import Plan
 from gateway.core.probe import Probe
@@ -48,7 +49,7 @@ class Prober:
         A client that asks for log-probabilities itself gets what it asked for; with fewer candidates than a probe needs
         there is none.
         """
-        none, limit = arm.none, call.limit
+        none, limit = arm.find(NO_THINKING), call.limit
         return (
             none is not None
             and call.choices == 1

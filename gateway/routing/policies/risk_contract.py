@@ -52,7 +52,7 @@ class RiskContract:
             return bounds.clamp_requested(call.requested, call)
         if forecast is None:
             return self.buyer.without_forecast(call)
-        promised = forecast.promised(self.contract)
+        promised = forecast.promised
         asks = self.contract.ask != "never" and (forecast.probed or forecast.worth_asking is not None)
         price = None if promised is None else promised.asking if asks else promised.direct
         if price is None:
