@@ -36,8 +36,9 @@ from gateway.backends.transport import Transport
 from gateway.config.settings import Settings
 from gateway.core.deployment import Deployment
 from gateway.core.stopping import Stopping
-from gateway.execution.context import Ids
+from gateway.execution.accounting import Accounting
 from gateway.execution.dispatch import Dispatch
+from gateway.execution.ids import Ids
 from gateway.execution.probe.prober import Prober
 from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
@@ -144,12 +145,10 @@ def create_app(parts: Parts) -> FastAPI:
     pipeline = Pipeline(
         parts.catalogue,
         parts.dispatch,
-        parts.records,
-        parts.metrics,
-        server.router_deadline_s,
-        parts.capabilities,
         Prober(parts.dispatch, parts.capabilities),
+        Accounting(parts.records, parts.metrics, parts.capabilities),
         ids,
+        server.router_deadline_s,
     )
     dialects: dict[str, Dialect] = {
         "/v1/chat/completions": ChatDialect(parts.catalogue, server.max_messages),

@@ -13,7 +13,7 @@ from gateway.core.errors import BodyTooLarge, TooSlow
 from gateway.core.header_value import safe
 from gateway.core.memory import LargeBytes
 from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
-from gateway.execution.context import RequestContext
+from gateway.execution.recorder import Recorder
 from gateway.pipeline import Answer
 
 Scope = MutableMapping[str, Any]
@@ -103,12 +103,12 @@ async def read_body(
             return parts.value()
 
 
-def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], context: RequestContext) -> None:
+def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], recorder: Recorder) -> None:
     """If the client leaves before its answer is complete, cancel the task that makes it."""
 
     def hang_up() -> None:
-        if not context.closed:
-            context.client_gone = True
+        if not recorder.closed:
+            recorder.client_left()
             task.cancel()
 
     scope[ON_HANG_UP](hang_up)

@@ -10,7 +10,8 @@ from gateway.auth.principal import Principal
 from gateway.core.aliases import Headers
 from gateway.core.call import Call
 from gateway.core.errors import GatewayError
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
 from gateway.execution.streaming.encoder import ResponseEncoder
 
 
@@ -37,8 +38,8 @@ class Dialect(Protocol):
         """The call, checked, with a body in the form of a chat completion. GatewayError: the client must mend it."""
         ...
 
-    def encoder(self, context: RequestContext) -> ResponseEncoder:
-        """For the answer to the exchange's call."""
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
+        """For the answer to a call that this dialect has read."""
         ...
 
     def error(self, error: GatewayError, request_id: str) -> bytes:

@@ -14,7 +14,8 @@ from gateway.backends.chat_answer import MOST_CHARACTERS
 from gateway.config.settings import ServerSettings
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError, QuotaExceeded
-from gateway.execution.context import RequestContext
+from gateway.execution.recorder import Recorder
+from gateway.execution.report import headers as told
 from gateway.pipeline import Pipeline
 
 
@@ -44,60 +45,66 @@ class Endpoint:
             id = asgi.given_id(headers) or self._pipeline.ids.for_client()
             await self._send_error(scope, send, error, id, {"x-request-id": id})
             return
-        context = self._pipeline.begin(self._dialect.name, asgi.given_id(headers), principal)
+        recorder = self._pipeline.begin(self._dialect.name, asgi.given_id(headers), principal)
+        with principal:
+            await self._account_for(scope, headers, recorder, receive, send)
+
+    async def _account_for(
+        self, scope: asgi.Scope, headers: Headers, recorder: Recorder, receive: asgi.Receive, send: asgi.Send
+    ) -> None:
+        """Answer, and see to it that the request ends in one record, however it ends."""
+        accounting = self._pipeline.accounting
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
         try:
-            await self._answer(scope, headers, context, task, receive, send)
+            await self._answer(scope, headers, recorder, task, receive, send)
         except asgi.HungUp:
-            self._pipeline.hang_up(context)
+            accounting.hang_up(recorder)
         except asyncio.CancelledError as error:
             task.uncancel()
-            if context.client_gone:
-                self._pipeline.hang_up(context)
-            elif not context.closed:  # the server stops, and has waited long enough
-                stopping = self._pipeline.fail(context, error)
-                if not context.answering:
-                    await self._send_error(scope, send, stopping, context.request_id, context.headers())
+            if recorder.client_gone:
+                accounting.hang_up(recorder)
+            elif not recorder.closed:  # the server stops, and has waited long enough
+                stopping = accounting.fail(recorder, error)
+                if not recorder.answering:
+                    await self._send_error(scope, send, stopping, recorder.facts.request_id, told(recorder))
 
     async def _answer(
         self,
         scope: asgi.Scope,
         headers: Headers,
-        context: RequestContext,
+        recorder: Recorder,
         task: asyncio.Task[Any],
         receive: asgi.Receive,
         send: asgi.Send,
     ) -> None:
         try:
-            principal = context.principal
+            facts = recorder.facts
+            principal = facts.principal
             principal.admit(asgi.announced_size(headers))
-            body, size = await self._body(scope, receive, context, task)
+            body, size = await self._body(scope, receive, recorder, task)
             model = body.get("model")
-            context.model = model[:MOST_CHARACTERS] if isinstance(model, str) else None
+            recorder.names(model[:MOST_CHARACTERS] if isinstance(model, str) else None)
             principal.check_model(checks.text(body, "model"))
             stops.check(body, self._limits)
-            id = context.request_id
-            asked = ParsedRequest(body, size, headers, id, principal, self._off_loop, context.backend_id)
-            context.call = call = await self._dialect.read(asked)
+            asked = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
+            call = await self._dialect.read(asked)
             del asked, body  # what was read is in the call
-            context.encoder = self._dialect.encoder(context)
-            answer = await self._pipeline.answer(context, call)
-            context.answering = True
-            await asgi.send_answer(send, self._dialect.headers(context.headers()), answer)
+            answer = await self._pipeline.answer(recorder, call, partial(self._dialect.encoder, facts, call))
+            await asgi.send_answer(send, self._dialect.headers(told(recorder)), answer)
         except (asgi.HungUp, asyncio.CancelledError):
             raise
         except Exception as error:
-            seen = self._pipeline.fail(context, error)
-            await self._send_error(scope, send, seen, context.request_id, context.headers())
+            seen = self._pipeline.accounting.fail(recorder, error)
+            await self._send_error(scope, send, seen, recorder.facts.request_id, told(recorder))
 
     async def _body(
-        self, scope: asgi.Scope, receive: asgi.Receive, context: RequestContext, task: asyncio.Task[Any]
+        self, scope: asgi.Scope, receive: asgi.Receive, recorder: Recorder, task: asyncio.Task[Any]
     ) -> tuple[dict[str, Any], int]:
         """The body, and how many bytes it had: these are let go of."""
         limits = self._limits
-        raw = await asgi.read_body(scope, receive, limits.max_body_bytes, context.principal.arrived)
-        asgi.cancel_on_hang_up(scope, task, context)
+        raw = await asgi.read_body(scope, receive, limits.max_body_bytes, recorder.facts.principal.arrived)
+        asgi.cancel_on_hang_up(scope, task, recorder)
         read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 
@@ -105,9 +112,9 @@ class Endpoint:
         self, scope: asgi.Scope, send: asgi.Send, error: GatewayError, request_id: str, headers: Headers
     ) -> None:
         body = self._dialect.error(error, request_id)
-        told = self._dialect.headers({**headers, **error.headers})
+        headers = self._dialect.headers({**headers, **error.headers})
         # Who is to come back in an hour needs no place until then.
         wait_s = error.wait_s if isinstance(error, QuotaExceeded) else 0.0
         if wait_s > self._limits.keepalive_s and scope["http_version"] < "2":
-            told = {**told, "connection": "close"}
-        await asgi.send_json(send, error.status, body, told)
+            headers = {**headers, "connection": "close"}
+        await asgi.send_json(send, error.status, body, headers)

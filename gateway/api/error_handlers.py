@@ -11,7 +11,7 @@ from gateway.api.messages import errors
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError, InternalError, NotFound
 from gateway.core.header_value import safe
-from gateway.execution.context import Ids
+from gateway.execution.ids import Ids
 
 
 def add_error_handlers(app: FastAPI, ids: Ids) -> None:

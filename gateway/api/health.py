@@ -34,11 +34,10 @@ class _Readiness:
 
     async def faults(self) -> dict[str, str | None]:
         """What is wrong with each, in words; None: nothing."""
-        done = self._asking is None or self._asking.done()
-        if done and time.monotonic() - self._answered >= REMEMBERED_S:
-            self._asking = asyncio.create_task(self._ask())
-        assert self._asking is not None, "it was asked once"
-        return dict(zip(self._deployments, await asyncio.shield(self._asking), strict=True))
+        asking = self._asking
+        if asking is None or (asking.done() and time.monotonic() - self._answered >= REMEMBERED_S):
+            asking = self._asking = asyncio.create_task(self._ask())
+        return dict(zip(self._deployments, await asyncio.shield(asking), strict=True))
 
     async def _ask(self) -> list[str | None]:
         answers = await asyncio.gather(*map(self._transport.answers, self._deployments.values()))

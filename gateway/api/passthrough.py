@@ -15,7 +15,8 @@ from gateway.api.dialect import ParsedRequest
 from gateway.core.aliases import Headers
 from gateway.core.call import Call, PassthroughRoute
 from gateway.core.errors import GatewayError, InvalidRequest
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
 from gateway.execution.streaming.encoder import ResponseEncoder
 from gateway.routing.catalogue import Catalogue
 
@@ -94,9 +95,7 @@ class Passthrough:
         self._catalogue.find(checks.text(asked.body, "model"))
         return await asked.off_loop.run(asked.size, lambda: self._read(asked))
 
-    def encoder(self, context: RequestContext) -> ResponseEncoder:
-        call = context.call
-        assert call is not None, "a call is read before it is answered"
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
         return ChatEncoder(call.model, not call.wants_usage)
 
     def error(self, error: GatewayError, request_id: str) -> bytes:

@@ -39,6 +39,7 @@ class KeyPrincipal:
         "_limits",
         "_longest",
         "_longest_answer",
+        "_promised",
         "_prompt",
         "_seen",
         "_sent",
@@ -57,6 +58,8 @@ class KeyPrincipal:
         self._longest, self._longest_answer = longest_thought, longest_answer
         self._counts: UsageRow | None = None
         self._seen = -1
+        # What is set aside for a call that is to be bounded again: no other worker can take it.
+        self._promised: int | None = None
         self._held = NONE
         self._prompt = 0
         # Where nothing is set aside: what would have been is worked out only if it is needed.
@@ -93,6 +96,12 @@ class KeyPrincipal:
             with self._counters.change(self._key.slot, self._clock()) as counts:
                 self._release(counts)
                 self._counts = counts
+
+    def __enter__(self) -> KeyPrincipal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.leave()
 
     def may_use(self, model: str) -> bool:
         return self._limits.models is None or model in self._limits.models
@@ -134,7 +143,7 @@ class KeyPrincipal:
             note="; ".join(filter(None, (call.note, note))),
         )
 
-    def take(self, call: Call, plan: Plan) -> bool:
+    def reserve(self, call: Call, plan: Plan) -> bool:
         if not self._limits.of_spending:
             self._sent = call, plan
             return True
@@ -145,23 +154,25 @@ class KeyPrincipal:
             if not self._held.running:
                 quota.check_requests(self._limits, counts, now, 0)
                 self._enter(counts, Holding(1))
-            if self._held.tokens:
-                _add(counts, self._held, -1)  # for another plan of the same request
-            else:
+            _add(counts, self._held, -1)  # for another plan of the same request
+            if not self._held.tokens:
                 quota.check_tokens(self._limits, counts, now)
             window = quota.thinking(self._limits, counts, now)
             if window is not None and need > window.left:
-                if flexible and window.left:
-                    need = int(window.left)
-                elif need <= self._seen:
-                    self._held = Holding(*self._held[:2])
+                left = int(window.left)
+                if flexible and left:
+                    need = left
+                elif need <= self._seen and self._promised is None:
+                    self._promised = left
+                    self._held = Holding(*self._held[:2], thinking=left)
+                    _add(counts, self._held, 1)
                     return False
                 else:
                     raise quota.no_thinking_left(window, need, _LESS if call.passed is None else _LESS_TEXT)
             wanted = self._set_aside(call, plan, need)
             quota.check_dollars(self._limits, counts, now, wanted.dollars)
             _add(counts, wanted, 1)
-            self._held = wanted
+            self._held, self._promised = wanted, None
         return True
 
     def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
@@ -231,8 +242,9 @@ class KeyPrincipal:
         now = self._clock()
         self._counts = counts = self._counters.read(self._key.slot, now)
         window = quota.thinking(self._limits, counts, now)
-        assert window is not None, "there is a quota"
-        self._seen = int(window.left)
+        if window is None:
+            return None, ""
+        self._seen = int(window.left) if self._promised is None else self._promised
         # Each choice thinks for itself.
         left = self._seen // call.choices
         if call.requested is not None and not left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from gateway.core.aliases import Headers
@@ -24,7 +25,7 @@ NO_COST = ProbeCost()
 
 
 class Principal(Protocol):
-    """One for each request."""
+    """One for each request: `with` gives back what it has set aside, whatever happens, unless `settle` has."""
 
     @property
     def key(self) -> str | None:
@@ -57,11 +58,12 @@ class Principal(Protocol):
         """The call with the most thinking that they may have now. NotAllowed: they named more than they ever may."""
         ...
 
-    def take(self, call: Call, plan: Plan) -> bool:
+    def reserve(self, call: Call, plan: Plan) -> bool:
         """Set aside what a bounded call may cost, instead of what was set aside for it before. QuotaExceeded: that is
         not left.
 
-        False: it was left when the call was bounded and another worker took it since; bound it again.
+        False: it was left when the call was bounded, and another worker took of it since. What was left now is set
+        aside instead: bound the call again, and there is enough for it.
         """
         ...
 
@@ -74,8 +76,13 @@ class Principal(Protocol):
         ...
 
     def leave(self) -> None:
-        """Give back the place and the bytes, unless `settle` has; as often as one likes."""
+        """Give back all that is set aside, unless `settle` has; as often as one likes."""
         ...
+
+    def __enter__(self) -> Principal: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
     def headers(self) -> Headers:
         """What answers say about their limits."""
@@ -105,13 +112,19 @@ class Anonymous:
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         return call
 
-    def take(self, call: Call, plan: Plan) -> bool:
+    def reserve(self, call: Call, plan: Plan) -> bool:
         return True
 
     def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
         return usage
 
     def leave(self) -> None:
+        pass
+
+    def __enter__(self) -> Principal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         pass
 
     def headers(self) -> Headers:

@@ -42,10 +42,9 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._waiting = False
-        if self._rung and kind is asyncio.CancelledError:
-            assert self._task is not None
-            if self._task.uncancel() == 0:  # else the client has left at the same moment
-                raise self._too_late() from error
+        # Where more than this was cancelled, the client has left at the same moment.
+        if self._rung and kind is asyncio.CancelledError and self._task is not None and self._task.uncancel() == 0:
+            raise self._too_late() from error
 
     def answered(self, response: aiohttp.ClientResponse) -> None:
         """The status is there, and good; what is due now is the body."""

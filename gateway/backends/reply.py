@@ -24,7 +24,10 @@ class EnforcedBudget:
 class Reply(Protocol):
     """An answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    kept: EnforcedBudget | None
+    @property
+    def kept(self) -> EnforcedBudget | None:
+        """What it took to keep the budget here; None: nothing was done."""
+        ...
 
     @property
     def own_id(self) -> str | None:

@@ -237,9 +237,13 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise failures.failure(error, route.deployment) from error
 
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("open() comes first")
+        return self._session
+
     async def _send_once(self, route: _Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
-        assert self._session is not None, "open() comes first"
-        return await self._session.post(
+        return await self._opened().post(
             url,
             data=_payload(data),
             headers={**route.headers, **headers},
@@ -268,10 +272,9 @@ class Transport:
 
         It tells nothing to the circuit breaker. BackendFailed: there is no answer in time, or a very large one.
         """
-        assert self._session is not None, "open() comes first"
         data = None if body is None else large_json.dumps(body)
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 "GET" if data is None else "POST",
                 URL(url),
                 data=None if data is None else _payload(data),

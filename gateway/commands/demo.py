@@ -173,8 +173,7 @@ def _start(records: Path) -> tuple[subprocess.Popen[str], str]:
     """`thinkgate serve` without a configuration, on a free port; returns it and its URL once it is ready."""
     command = [sys.executable, "-m", "gateway.cli", "serve", "--port", "0", "--records", str(records)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in process.stdout or ():
         if line.startswith(READY):
             return process, line.removeprefix(READY).split()[0]
     raise click.ClickException(f"the gateway did not start (exit status {process.wait()})")

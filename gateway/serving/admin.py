@@ -21,7 +21,7 @@ from gateway.auth.keys import Keys
 from gateway.config import secret_values, settings
 from gateway.core.errors import ConfigError
 from gateway.core.stopping import Stopping
-from gateway.execution.context import Ids
+from gateway.execution.ids import Ids
 from gateway.observability import logs
 from gateway.observability.metrics import Metrics
 from gateway.serving.server import GatewayServer

@@ -17,7 +17,8 @@ from gateway.core.errors import GatewayError
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.aggregator import StreamAggregator
 from gateway.execution.enforcement.truncation import Truncator
-from gateway.execution.enforcement.two_phase import FirstPhase, SecondPhase
+from gateway.execution.enforcement.two_phase import FirstPhase, SecondPhase, ThoughtBudget
+from gateway.execution.outcome import USUAL_END
 from gateway.execution.probe.buffered import LogprobSink
 from gateway.execution.streaming.chat_stream import ChatStream
 from gateway.execution.streaming.logprobs import Logprobs
@@ -74,7 +75,7 @@ def test_any_stream_becomes_events_or_an_error(chunks: list[Any], shows: bool, c
     call = Call("r", "chat", "m", body, choices=choices)
     plan = Plan(HYBRID, Effort(True, budget), {})
     for listener in (
-        FirstPhase(plan, call, MARKS),
+        FirstPhase(plan, call, ThoughtBudget(budget, MARKS, USUAL_END)),
         SecondPhase({}, ("</think>",), shows),
         Truncator(budget, call, MARKS),
         Truncator(budget, call, None),

@@ -17,13 +17,13 @@ from yarl import URL
 from gateway.backends.transport import HttpReply
 from gateway.core.call import Call
 from gateway.core.plan import Plan
-from gateway.execution.context import RequestContext
+from gateway.execution.recorder import Recorder
 from gateway.execution.streaming.chat_stream import ChatStream
 from tests.gateway.running import RunningGateway
 from tests.patience import until
 
 # One of each is made for every request, and none may outlive it.
-OF_A_REQUEST = (RequestContext, Call, Plan, HttpReply, ChatStream, aiohttp.ClientResponse)
+OF_A_REQUEST = (Recorder, Call, Plan, HttpReply, ChatStream, aiohttp.ClientResponse)
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,9 @@ def _is_of(gateway: RunningGateway, found: object) -> bool:
             return found.deployment in gateway.parts.deployments.values()
         case HttpReply():
             return found._deployment in gateway.parts.deployments.values()
-        case RequestContext():
-            return found.gate is None or found.gate in gateway.parts.dispatch.admission.values()
+        case Recorder():
+            deployment = found.plan.deployment if found.plan is not None else None
+            return deployment is None or deployment in gateway.parts.deployments.values()
         case aiohttp.ClientResponse():
             return found._loop is asyncio.get_running_loop()
     return True

@@ -72,10 +72,10 @@ def test_how_a_stream_is_cut_into_pieces_changes_nothing(pieces: list[bytes], hi
     for chunks in (pieces, [whole[i : i + 1] for i in range(len(whole))]):
         again, other = fed(*chunks, hide_usage=hide_usage)
         assert again == seen
-        assert (other.usage, other.finish_reason, other.saw_token) == (
+        assert (other.usage, other.finish_reason, other.first_token is None) == (
             stream.usage,
             stream.finish_reason,
-            stream.saw_token,
+            stream.first_token is None,
         )
         assert ending(other) == ending(stream)
 

@@ -11,7 +11,7 @@ import pytest
 
 import gateway
 from gateway.core.record import Record
-from gateway.execution.context import Ids
+from gateway.execution.ids import Ids
 from gateway.storage.records import Records
 
 SOURCES = Path(gateway.__file__).parent

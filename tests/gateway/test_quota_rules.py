@@ -76,7 +76,7 @@ def begin(counters: UsageStore, clock: Clock, asked: int | str | None) -> tuple[
             filter(None, (requested or UNLIMITED, call.most)), key=lambda e: e.budget or (1e9 if e.think else 0)
         )
         plan = Plan(DEPLOYMENT, effort, {}, effort=effort)
-        assert holder.take(call, plan), "nobody else takes anything"
+        assert holder.reserve(call, plan), "nobody else takes anything"
     except QuotaExceeded:
         return None
     return holder, plan

@@ -11,7 +11,8 @@ from gateway.api.dialect import ParsedRequest
 from gateway.core.aliases import Headers
 from gateway.core.call import LIMIT_FIELDS, Call
 from gateway.core.errors import GatewayError
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
 from gateway.execution.streaming.encoder import ResponseEncoder
 from gateway.routing.catalogue import Catalogue
 
@@ -26,12 +27,8 @@ class ChatDialect:
     async def read(self, asked: ParsedRequest) -> Call:
         return await asked.off_loop.run(asked.size, lambda: read_call(asked, self._catalogue, self._max_messages))
 
-    def encoder(self, context: RequestContext) -> ResponseEncoder:
-        call = context.call
-        assert call is not None, "a call is read before it is answered"
-        return ChatEncoder(
-            call.model, not call.wants_usage, context.effort_report if call.wants_effort_report else None
-        )
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
+        return ChatEncoder(call.model, not call.wants_usage, view.effort_report if call.wants_effort_report else None)
 
     def error(self, error: GatewayError, request_id: str) -> bytes:
         return error.body()

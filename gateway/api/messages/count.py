@@ -30,7 +30,7 @@ from gateway.core.errors import SIGN_IN, BackendFailed, BackendRefused, GatewayE
 from gateway.core.load import Load
 from gateway.core.plan import Plan
 from gateway.core.unit import among_keys
-from gateway.execution.context import Ids
+from gateway.execution.ids import Ids
 from gateway.families.compiler import Enforce, compile_plan
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.experiments import assignment

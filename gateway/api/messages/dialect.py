@@ -11,7 +11,8 @@ from gateway.auth.seal import Seal
 from gateway.core.aliases import Headers
 from gateway.core.call import Call
 from gateway.core.errors import GatewayError
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
 from gateway.execution.streaming.encoder import ResponseEncoder
 from gateway.routing.catalogue import Catalogue
 
@@ -29,15 +30,14 @@ class MessagesDialect:
             asked.size, lambda: read_request(asked, self._catalogue, self._max_messages, self._seal)
         )
 
-    def encoder(self, context: RequestContext) -> ResponseEncoder:
-        call = context.call
-        assert isinstance(call, MessagesCall), "a call is read before it is answered"
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
+        assert isinstance(call, MessagesCall), "it was read by this dialect"
         return MessagesEncoder(
             call.model,
-            context.id,
-            context.request_id,
-            Thoughts(self._seal.bound(context.principal.key, call.model), call.omitted),
-            context.effort_report if call.wants_effort_report else None,
+            facts.id,
+            facts.request_id,
+            Thoughts(self._seal.bound(facts.principal.key, call.model), call.omitted),
+            view.effort_report if call.wants_effort_report else None,
         )
 
     def error(self, error: GatewayError, request_id: str) -> bytes:

@@ -14,7 +14,8 @@ from gateway.auth.seal import Seal
 from gateway.core.aliases import Headers
 from gateway.core.call import Call
 from gateway.core.errors import GatewayError
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
 from gateway.execution.streaming.encoder import ResponseEncoder
 from gateway.routing.catalogue import Catalogue
 
@@ -31,11 +32,9 @@ class ResponsesDialect:
     async def read(self, asked: ParsedRequest) -> Call:
         return await read_call(asked, self._catalogue, self._store, self._seal, self._max_items)
 
-    def encoder(self, context: RequestContext) -> ResponseEncoder:
-        call = context.call
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
         assert isinstance(call, ResponsesCall), "it was read by this dialect"
-        seal = self._seal.bound(context.principal.key, call.model)
-        return ResponsesEncoder(context, call.wanted, call.stream, seal, self._store)
+        return ResponsesEncoder(view, call, self._seal.bound(facts.principal.key, call.model), self._store)
 
     def error(self, error: GatewayError, request_id: str) -> bytes:
         return orjson.dumps({"error": errors.fields(error)})

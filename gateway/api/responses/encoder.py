@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.api.responses import response
-from gateway.api.responses.call import ResponseSpec
+from gateway.api.responses.call import ResponsesCall
 from gateway.api.responses.errors import fields
 from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.output import OutputItems
@@ -14,17 +14,16 @@ from gateway.api.responses.turn import Item, Turn
 from gateway.auth.seal import BoundSeal
 from gateway.backends.chat_answer import dumped
 from gateway.core.errors import BackendFailed, GatewayError
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerView
 
 
 class ResponsesEncoder:
-    def __init__(
-        self, context: RequestContext, wanted: ResponseSpec, stream: bool, seal: BoundSeal, store: ResponseStore
-    ) -> None:
-        self._context = context
-        self._wanted = wanted
+    def __init__(self, view: AnswerView, call: ResponsesCall, seal: BoundSeal, store: ResponseStore) -> None:
+        self._view = view
+        self._call = call
+        self._wanted = wanted = call.wanted
         self._store = store
-        self._events = ResponseEvents(silent=not stream)
+        self._events = ResponseEvents(silent=not call.stream)
         self._output = OutputItems(wanted, seal, self._events)
         self._begun = False
         self._usage: Any = None
@@ -61,16 +60,16 @@ class ResponsesEncoder:
         self._events.silent = False
         seen = fields(error)
         told = self._events("error", code=seen["code"], message=seen["message"], param=seen["param"])
-        failed = response.failed(self._wanted, self._context, items, error)
+        failed = response.failed(self._call, self._view.facts(), items, error)
         return told + self._events("response.failed", response=failed)
 
     @property
     def _complete(self) -> bool:
-        return response.status_of(self._context.finish_reason) == "completed"
+        return response.status_of(self._view.facts().finish_reason) == "completed"
 
     def _begin(self) -> bytes:
         self._begun = True
-        body = response.begun(self._wanted, self._context)
+        body = response.begun(self._call, self._view.facts())
         return self._events("response.created", response=body) + self._events("response.in_progress", response=body)
 
     def _learn(self, told: dict[str, Any]) -> None:
@@ -80,8 +79,11 @@ class ResponsesEncoder:
     async def _finished(self, items: list[Item]) -> dict[str, Any]:
         """The response, which is kept if it may be; `store` says whether it is."""
         wanted = self._wanted
-        body = response.finished(wanted, self._context, items, self._usage, self._tier)
+        facts = self._view.facts()
+        body = response.finished(self._call, facts, items, self._usage, self._tier)
+        if self._call.wants_effort_report:
+            body["thinkgate"] = self._view.effort_report()
         if wanted.store:
             turn = Turn(wanted.id, wanted.root, wanted.previous, wanted.items, body)
-            body["store"] = await self._store.put(turn, self._context.principal.key, self._context.user)
+            body["store"] = await self._store.put(turn, self._call.key, facts.user)
         return body

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.api.responses.call import ResponseSpec
+from gateway.api.responses.call import ResponsesCall, ResponseSpec
 from gateway.api.responses.options import TIERS
 from gateway.api.responses.turn import Item
 from gateway.core.efforts import LEVELS
 from gateway.core.errors import GatewayError
 from gateway.core.usage import Usage
-from gateway.execution.context import RequestContext
+from gateway.execution.report import AnswerFacts
 
 # Why an answer ended before it was complete, by the backend's word for it.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -22,38 +22,32 @@ def status_of(finish_reason: str | None) -> str:
     return "incomplete" if finish_reason in _INCOMPLETE else "completed"
 
 
-def begun(wanted: ResponseSpec, request: RequestContext) -> dict[str, Any]:
+def begun(call: ResponsesCall, facts: AnswerFacts) -> dict[str, Any]:
     """A response of which nothing is there yet."""
-    return _object(wanted, request, "in_progress", [])
+    return _object(call, facts, "in_progress", [])
 
 
-def finished(
-    wanted: ResponseSpec, request: RequestContext, output: list[Item], usage: Any, tier: Any
-) -> dict[str, Any]:
+def finished(call: ResponsesCall, facts: AnswerFacts, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
     """`usage` and `tier` are as the backend told them."""
-    status = status_of(request.finish_reason)
-    body = _object(wanted, request, status, output) | {"usage": _usage(usage, request.usage, request.discarded_tokens)}
+    status = status_of(facts.finish_reason)
+    body = _object(call, facts, status, output) | {"usage": _usage(usage, facts.usage, facts.discarded_tokens)}
     if status == "incomplete":
-        body["incomplete_details"] = {"reason": _INCOMPLETE[str(request.finish_reason)]}
+        body["incomplete_details"] = {"reason": _INCOMPLETE[str(facts.finish_reason)]}
     else:
         body["completed_at"] = int(time.time())
     if tier in TIERS:
         body["service_tier"] = tier
-    call = request.call
-    if call is not None and call.wants_effort_report:
-        body["thinkgate"] = request.effort_report()
     return body
 
 
-def failed(wanted: ResponseSpec, request: RequestContext, output: list[Item], error: GatewayError) -> dict[str, Any]:
+def failed(call: ResponsesCall, facts: AnswerFacts, output: list[Item], error: GatewayError) -> dict[str, Any]:
     """A response that broke off. Its error has one of the few codes that the dialect knows."""
     code = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt" if error.status < 500 else "server_error"
-    return _object(wanted, request, "failed", output) | {"error": {"code": code, "message": error.message}}
+    return _object(call, facts, "failed", output) | {"error": {"code": code, "message": error.message}}
 
 
-def _object(wanted: ResponseSpec, request: RequestContext, status: str, output: list[Item]) -> dict[str, Any]:
-    call = request.call
-    assert call is not None, "a call is read before it is answered"
+def _object(call: ResponsesCall, facts: AnswerFacts, status: str, output: list[Item]) -> dict[str, Any]:
+    wanted = call.wanted
     return {
         "id": wanted.id,
         "object": "response",
@@ -66,7 +60,7 @@ def _object(wanted: ResponseSpec, request: RequestContext, status: str, output: 
         **wanted.echo,
         "model": call.model,
         "output": output,
-        "reasoning": _reasoning(wanted, request),
+        "reasoning": _reasoning(wanted, facts),
         "service_tier": wanted.echo["service_tier"] or "default",
         "store": wanted.store,
         "truncation": "disabled",
@@ -74,16 +68,15 @@ def _object(wanted: ResponseSpec, request: RequestContext, status: str, output: 
     }
 
 
-def _reasoning(wanted: ResponseSpec, request: RequestContext) -> dict[str, Any]:
+def _reasoning(wanted: ResponseSpec, facts: AnswerFacts) -> dict[str, Any]:
     """What was applied, not what was asked: the level of the budget, and which thoughts of earlier turns went along."""
-    plan = request.plan
-    assert plan is not None, "there is an answer"
+    plan = facts.plan
     asked = None if wanted.effort == "auto" else wanted.effort
     level = plan.level if plan.level in LEVELS else None
     family = plan.deployment.family
     keeps = (family.history == "keep" or family.passes_through) and wanted.context != "current_turn"
     return {
-        "effort": level or (request.level_of(plan.applied) if plan.applied is not None else asked),
+        "effort": level or facts.level or asked,
         "summary": wanted.summary,
         "context": "all_turns" if keeps else "current_turn",
     }

@@ -10,10 +10,11 @@ from gateway.backends.capabilities import Capabilities
 from gateway.backends.reply import Reply
 from gateway.backends.transport import CHAT, Transport
 from gateway.core.call import Call
+from gateway.core.end_text import parse_end_text
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.stops import StoppedAnswer, stops_to_keep
 from gateway.execution.enforcement.truncation import TruncatedReply
-from gateway.execution.enforcement.two_phase import TwoPhase
+from gateway.execution.enforcement.two_phase import ThoughtBudget, TwoPhase
 
 
 class BudgetEnforcer:
@@ -33,14 +34,14 @@ class BudgetEnforcer:
             del plan.body["stop"]
             return StoppedAnswer(await self._transport.post(plan, call, spent_s), plan, stops)
         marks = self._capabilities.marks(plan.deployment)
-        two_phase = plan.enforcement == "two-phase" and marks is not None
+        end = parse_end_text(plan.deployment.family.end_text)
         began = time.perf_counter()
         plan = replace(plan, body=_followed(plan.body, marks is not None))
         reply = await self._transport.post(plan, call, spent_s)
-        if two_phase:
-            assert marks is not None
-            return TwoPhase(self._transport, reply, plan, call, marks, spent_s + time.perf_counter() - began)
-        return TruncatedReply(reply, plan, call, marks)
+        if plan.enforcement == "two-phase" and marks is not None and end is not None:
+            budget = ThoughtBudget(applied.budget, marks, end)
+            return TwoPhase(self._transport, reply, plan, call, budget, spent_s + time.perf_counter() - began)
+        return TruncatedReply(reply, plan, call, applied.budget, marks)
 
 
 def _followed(body: dict[str, Any], ids: bool) -> dict[str, Any]:

@@ -35,7 +35,6 @@ class StoppedAnswer(TransformedReply):
     def __init__(self, reply: HttpReply, plan: Plan, stops: Sequence[str]) -> None:
         """`reply` streams, without being told of `stops`, and tells its usage with every piece."""
         super().__init__(reply, plan)
-        self.kept = None
         self._stops = stops
 
     async def chunks(self) -> AsyncGenerator[bytes]:

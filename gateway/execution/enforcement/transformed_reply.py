@@ -42,8 +42,9 @@ async def joined(stream: AsyncGenerator[bytes], deployment: Deployment) -> bytes
 class TransformedReply(ABC):
     """`reply` is the backend's answer that is under way now."""
 
+    kept: EnforcedBudget | None = None
+
     def __init__(self, reply: HttpReply, plan: Plan) -> None:
-        self.kept: EnforcedBudget | None = EnforcedBudget()
         self._reply = reply
         self._own_id = reply.own_id
         self._plan = plan

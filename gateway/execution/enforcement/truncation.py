@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.backends.capabilities import Marks
 from gateway.backends.chat_answer import read_usage
+from gateway.backends.reply import EnforcedBudget
 from gateway.backends.transport import HttpReply
 from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
@@ -31,15 +32,14 @@ _THOUGHT = ("reasoning", "reasoning_content")
 
 
 class TruncatedReply(TransformedReply):
-    def __init__(self, reply: HttpReply, plan: Plan, call: Call, marks: Marks | None) -> None:
+    def __init__(self, reply: HttpReply, plan: Plan, call: Call, budget: int, marks: Marks | None) -> None:
         """`marks` where token ids are told; else what is counted are the pieces of the thought, each one at least."""
         super().__init__(reply, plan)
-        assert plan.applied is not None and plan.applied.budget is not None, "there is a budget to keep"
-        self._knife = Truncator(plan.applied.budget, call, marks)
+        self.kept: EnforcedBudget = EnforcedBudget()
+        self._knife = Truncator(budget, call, marks)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         knife = self._knife
-        assert self.kept is not None
         self.kept.so_far = knife.so_far
         async for events in self._read_events(knife):
             yield events

@@ -10,15 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from gateway.backends.capabilities import Marks
+from gateway.backends.reply import EnforcedBudget
 from gateway.backends.transport import HttpReply, Transport, root
 from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
-from gateway.core.end_text import parse_end_text
+from gateway.core.end_text import EndText
 from gateway.core.errors import BackendFailed, BackendRefused, GatewayError
 from gateway.core.plan import Plan
 from gateway.core.usage import Usage
@@ -43,21 +44,27 @@ THOUGHTS = ("reasoning", "reasoning_content")
 TEXT_S = 5.0
 
 
+class ThoughtBudget(NamedTuple):
+    """How many tokens a thought may have, and what ends it there: token ids, and the text that they are."""
+
+    tokens: int
+    marks: Marks
+    end: EndText
+
+
 class TwoPhase(TransformedReply):
     def __init__(
-        self, transport: Transport, reply: HttpReply, plan: Plan, call: Call, marks: Marks, spent_s: float
+        self, transport: Transport, reply: HttpReply, plan: Plan, call: Call, budget: ThoughtBudget, spent_s: float
     ) -> None:
         """`plan` is what was sent for the first phase; `spent_s` of the time for the whole answer had been spent."""
         super().__init__(reply, plan)
-        self._transport, self._call, self._marks = transport, call, marks
+        self.kept: EnforcedBudget = EnforcedBudget()
+        self._transport, self._call, self._budget = transport, call, budget
+        self._marks, self._end = budget.marks, budget.end
         self._began = time.perf_counter() - spent_s
-        end = parse_end_text(plan.deployment.family.end_text)
-        assert end is not None, "there are marks"
-        self._end = end
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        assert self.kept is not None
-        first = FirstPhase(self._plan, self._call, self._marks)
+        first = FirstPhase(self._plan, self._call, self._budget)
         self.kept.so_far = lambda: Usage(len(first.prompt) or None, len(first.ids), first.spent)
         async for events in self._read_events(first):
             yield events
@@ -86,7 +93,6 @@ class TwoPhase(TransformedReply):
         ids = {"token_ids": [*forced]} if first.shows_ids else {}
         text = self._end.shown if after else ""
         second = SecondPhase(first.head, self._end.stray, first.shows_ids)
-        assert self.kept is not None
         self.kept.so_far = lambda: Usage(len(first.prompt), done + second.spent, first.spent)
         if text or ids:
             yield event_of(chunk_like(first.head, [piece({"content": text} if text else {}, more=ids)]))
@@ -133,9 +139,8 @@ class TwoPhase(TransformedReply):
 class FirstPhase:
     """Hears the first phase: passes on what is within the budget, and no more."""
 
-    def __init__(self, plan: Plan, call: Call, marks: Marks) -> None:
-        applied = plan.applied
-        assert applied is not None and applied.budget is not None, "there is a budget to keep"
+    def __init__(self, plan: Plan, call: Call, budget: ThoughtBudget) -> None:
+        marks = budget.marks
         self.shows_ids = bool(call.body.get("return_token_ids"))
         self.hides = call.body.get("include_reasoning") is False
         self.head: JsonObject = {}
@@ -144,8 +149,8 @@ class FirstPhase:
         self.field = plan.deployment.family.answer_field or THOUGHTS[0]
         self.enough = False
         # What is written before the mark is thought, too; a budget that is smaller goes without.
-        self.before = marks.before if len(marks.before) < applied.budget else ()
-        self._thought = Thought(applied.budget - len(self.before), marks)
+        self.before = marks.before if len(marks.before) < budget.tokens else ()
+        self._thought = Thought(budget.tokens - len(self.before), marks)
         self._said: list[str] = []
         self._held, self._share = "", 1.0
 

@@ -5,7 +5,6 @@ Its log-probabilities stay here, unless the client asked for them itself.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Protocol
 
@@ -103,7 +102,6 @@ class BufferedStream:
         """`shows`: the client asked for log-probabilities itself."""
         self.kept: EnforcedBudget | None = reply.kept
         self.logprobs = Logprobs()
-        self.first_token: float | None = None
         self._reply = reply
         self._plan = plan
         self._chunks = reply.chunks()
@@ -122,11 +120,13 @@ class BufferedStream:
     def finish_reason(self) -> str | None:
         return self._stream.finish_reason
 
+    @property
+    def first_token(self) -> float | None:
+        return self._stream.first_token
+
     async def listen(self, enough: Enough) -> None:
         async for chunk in self._chunks:
             self._held.append(self._stream.feed(chunk))
-            if self.first_token is None and self._stream.saw_token:
-                self.first_token = time.perf_counter()
             if enough(self.logprobs):
                 return
             if self._stream.ended:

@@ -10,10 +10,10 @@ from gateway.core.plan import Plan
 from gateway.core.probe import Probe
 
 # It was the answer; it did not convince; it failed or was late; the client left before it was decided.
-Outcome = Literal["kept", "thrown_away", "failed", "unfinished"]
+ProbeEnd = Literal["kept", "thrown_away", "failed", "unfinished"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ProbeResult:
     """`plan` is what was sent, `before` the forecast that it was asked for by, `seconds` how long it took from being
     sent to its decision, of which it was `held_s` back after its first token. `tokens` were written as far as it was
@@ -21,8 +21,8 @@ class ProbeResult:
     """
 
     plan: Plan
-    before: Forecast | None
-    outcome: Outcome = "unfinished"
+    before: Forecast
+    outcome: ProbeEnd = "unfinished"
     probe: Probe | None = None
     tokens: int = 0
     prompt_tokens: int | None = None

@@ -8,6 +8,7 @@ stream in an error.
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import orjson
@@ -34,7 +35,10 @@ class ChatStream:
         most: int | None = None,
         choices: int = 1,
     ) -> None:
-        """`seen` is told what came by. After more than `most` bytes of a thought, all of the `choices` end."""
+        """`seen` is told what came by. After more than `most` bytes of a thought, all of the `choices` end.
+
+        `first_token` is when that came, by the monotonic clock.
+        """
         self._sink = sink
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
@@ -42,7 +46,7 @@ class ChatStream:
         self._most, self._choices = most, choices
         self.usage = Usage()
         self.finish_reason: str | None = None
-        self.saw_token = False
+        self.first_token: float | None = None
         self.done = False
         self.error: GatewayError | None = None
 
@@ -165,8 +169,10 @@ class ChatStream:
             else:
                 seen.text(choice.get("text"))
             seen.tokens(choice)
-        if not self.saw_token:
-            self.saw_token = any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else bool(choice.get("text"))
+        if self.first_token is None and (
+            any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else choice.get("text")
+        ):
+            self.first_token = time.perf_counter()
 
 
 def _last_end(data: bytes | bytearray, start: int) -> int:

@@ -54,14 +54,13 @@ class OutputStats:
         """The marks of a thought, which may be in an answer."""
         self._tags = start, end
 
-    def _look(self, text: str, index: int) -> None:
+    def _look(self, text: str, tags: tuple[str, str], index: int) -> None:
         """Count what is inside: marks may be split over pieces, and pieces of several choices come in turns."""
-        assert self._tags is not None
         inside, tail = self._places.get(index, _OUTSIDE)
         rest = tail + text
         known = len(tail)
         while True:
-            mark = self._tags[inside]
+            mark = tags[inside]
             at = rest.find(mark)
             inner = rest[known:] if at < 0 else rest[known : max(at, known)]
             if inside and inner:
@@ -98,10 +97,11 @@ class OutputStats:
         content = delta.get("content") or delta.get("refusal")
         if type(content) is str:
             self.answer.add(content)
-            if self._tags is not None:
+            tags = self._tags
+            if tags is not None:
                 choice = index if type(index) is int else 0
-                if choice in self._places or self._tags[0][0] in content:
-                    self._look(content, choice)
+                if choice in self._places or tags[0][0] in content:
+                    self._look(content, tags, choice)
         elif type(content) is list:
             self._parts(content)
         if delta.get("tool_calls") or delta.get("function_call"):

@@ -1,0 +1,15 @@
+"""What is going to be sent: the plan, and the call that it was made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.core.call import Call
+from gateway.core.plan import Plan
+
+
+class Planned(NamedTuple):
+    """`call` is the client's, within what its key allows."""
+
+    call: Call
+    plan: Plan
