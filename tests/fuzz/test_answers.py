@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -57,7 +58,7 @@ def test_any_plain_answer_is_read_or_an_error(raw: bytes) -> None:
         return
     assert orjson.loads(body) == {**orjson.loads(raw), "model": "public"}
     row = Record("1", "r", 0.0, "chat", 200, finish_reason=reason, prompt_tokens=usage.prompt_tokens)
-    with closing(connect(Path(":memory:"))) as database:
+    with TemporaryDirectory() as folder, closing(connect(Path(folder) / "records.db")) as database:
         insert(database, [row])
 
 
