@@ -189,16 +189,16 @@ def _deployment(
         batch_share=given.batch_share,
         api_key=secret_values.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
-        probe=_probe(given, family),
+        verify=_verify(given, family),
         guard=guards.guard(given.fields, given.media, keyed),
         salted=(keyed if given.cache_salt is None else given.cache_salt) and family.salt_field is not None,
     )
 
 
-def _probe(given: settings.DeploymentSettings, family: Family) -> bool:
+def _verify(given: settings.DeploymentSettings, family: Family) -> bool:
     """Hosted APIs cost money and change nothing; where nothing is known there is nothing to compare."""
     known = family.engine != "hosted" and not family.passes_through
-    return known if given.probe is None else given.probe
+    return known if given.verify is None else given.verify
 
 
 def _url(url: str) -> str:

@@ -96,23 +96,28 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--sources", is_flag=True, help="Also say where it is written how each family is told.")
-@click.option("--probe", is_flag=True, help="Also ask the deployments if they do what their families say.")
-def check(config: Path, sources: bool, probe: bool) -> None:
+@click.option("--verify", is_flag=True, help="Also ask the deployments if they do what their families say.")
+@click.option("--probe", is_flag=True, hidden=True)
+def check(config: Path, sources: bool, verify: bool, probe: bool) -> None:
     """Validate a configuration and say what each model, effort and family will do."""
     from gateway import assembly
     from gateway.backends.latency import latency_models_of
     from gateway.commands import check as checker
     from gateway.config import settings
 
+    if verify and probe:
+        raise click.UsageError("--probe is the old name of --verify: leave --probe out")
+    if probe:
+        click.echo("thinkgate: --probe is called --verify now; the next release knows only that", err=True)
     chosen = settings.load(config)
     say("\n".join(list(checker.explain(chosen, sources))))
-    if not probe:
+    if not verify and not probe:
         return
     from gateway.backends.discovery import report
 
     deployments = assembly.deployments(chosen)
     models = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values()))
-    lines, failed = report.probe(deployments.values(), [arm for model in models for arm in model.arms])
+    lines, failed = report.verify(deployments.values(), [arm for model in models for arm in model.arms])
     say("\n".join(["", *lines]))
     sys.exit(failed)
 

@@ -55,7 +55,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     )
     for deployment in deployments.values():
         yield from _deployment(deployment, fallbacks[deployment.name], sources)
-    yield from _faults(deployments, sources)
+    yield from _known_issues(deployments, sources)
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
 
@@ -139,8 +139,8 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
     for line in family_words.describe_family(family, sources):
         yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
-    if deployment.probe:
-        yield "  It is asked, on start and on change, if it does what its family says; `check --probe` does that now."
+    if deployment.verify:
+        yield "  It is asked, on start and on change, if it does what its family says; `check --verify` does that now."
     replicas = len(deployment.urls)
     if replicas > 1:
         yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."
@@ -154,17 +154,17 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
         yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."
 
 
-def _faults(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
+def _known_issues(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
     """What their families and engines are known to get wrong: each once, with the deployments that it is true of."""
     known: dict[KnownIssue, list[str]] = {}
     for name, deployment in deployments.items():
-        for fault in deployment.family.faults:
-            known.setdefault(fault, []).append(name)
+        for issue in deployment.family.known_issues:
+            known.setdefault(issue, []).append(name)
     if known:
         yield ""
-        yield "Known faults of these families and engines:"
-    for fault, names in known.items():
-        yield f"  {', '.join(names)}: {family_words.describe_issue(fault, sources)}"
+        yield "Known issues of these families and engines:"
+    for issue, names in known.items():
+        yield f"  {', '.join(names)}: {family_words.describe_issue(issue, sources)}"
 
 
 def _limits(deployment: Deployment) -> str:

@@ -43,5 +43,5 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
         say(f"{row.name} ({row.engine}), {row.about}.")
         for line in describe.describe_family(row, sources=True):
             say(f"  {line}")
-        for fault in row.faults:
-            say(f"  Known fault. {describe.describe_issue(fault, sources=True)}")
+        for issue in row.known_issues:
+            say(f"  Known issue. {describe.describe_issue(issue, sources=True)}")

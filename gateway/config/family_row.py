@@ -139,8 +139,8 @@ class Cells(StrictCells):
     """Marks that its template writes between messages: refused in the messages of such a key."""
     salt_field: ToldIn = None
     """Where a request says whose prefix cache it shares; left out: nowhere."""
-    faults: list[KnownIssueRow] = []
-    """Known faults, beside those of the row that this one comes from."""
+    known_issues: list[KnownIssueRow] = []
+    """What is known to go wrong, beside those of the row that this one comes from."""
     source: Text = ""
     """Where all that this row says is written, but for the parts that have a source of their own."""
     sources: Sources = Sources()
@@ -149,8 +149,8 @@ class Cells(StrictCells):
 class EngineRow(Cells):
     """An engine: what holds for every family that it serves, unless the family's row says otherwise."""
 
-    budget_faults: list[KnownIssueRow] = []
-    """Faults of its own way to keep a budget; they are no matter to a family that takes budgets in another way."""
+    budget_known_issues: list[KnownIssueRow] = []
+    """Those of its own way to keep a budget; they are no matter to a family that takes budgets in another way."""
 
 
 class FamilyRow(Cells):

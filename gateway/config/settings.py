@@ -13,6 +13,7 @@ from gateway.config.family_row import Engine, FamilyRow
 from gateway.config.field_policy import FieldSettings, MediaSettings
 from gateway.config.one_of import OneOf
 from gateway.config.problems import faults
+from gateway.config.renamed import with_new_names
 from gateway.config.types import ConfigPath, RouterName, folder_of
 from gateway.core.errors import ConfigError
 from gateway.core.strict import StrictSettings, Tokens
@@ -181,7 +182,7 @@ class DeploymentSettings(StrictSettings):
     api_key_env: str | None = None
     api_key_file: ConfigPath | None = None
     """Where the backend's key is, if it wants one: an environment variable or a file."""
-    probe: bool | None = None
+    verify: bool | None = None
     """Whether it is asked, now and then, if it does what its family says; if left out, engines are and hosted APIs not.
     """
     fields: FieldSettings = FieldSettings()
@@ -321,6 +322,6 @@ def parse(table: dict[str, Any], folder: Path | None = None) -> Settings:
     """
     try:
         # Their defaults are paths, too.
-        return Settings.model_validate({"records": {}, "access": {}, **table}, context=folder)
+        return Settings.model_validate({"records": {}, "access": {}, **with_new_names(table)}, context=folder)
     except ValidationError as error:
         raise ConfigError(faults(error, Settings)) from error

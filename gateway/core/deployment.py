@@ -38,7 +38,7 @@ class Deployment:
     batch_share: float = 0.8
     api_key: str | None = field(default=None, repr=False)
     router_name: str = ""
-    probe: bool = False
+    verify: bool = False
     guard: Guard = OPEN
     salted: bool = False
 

@@ -72,5 +72,5 @@ class Family:
     control_tokens: tuple[str, ...] = ()
     salt_field: str | None = None
     passes_through: bool = False
-    faults: tuple[KnownIssue, ...] = ()
+    known_issues: tuple[KnownIssue, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -59,9 +59,9 @@ class FamilyTable:
         for said in (host, *self._said(name, engine or known[0])):
             cells |= {cell: getattr(said, cell) for cell in CELLS if cell in said.model_fields_set}
             sources |= _sources(said)
-            found += said.faults
+            found += said.known_issues
         if cells.get("budget_field") is not None and cells["budget_field"] == host.budget_field:
-            found += host.budget_faults
+            found += host.budget_known_issues
         said_nearest = cells.get("nearest", {})
         cells["nearest"] = stand_ins(cells.get("levels", {}), cells.get("off") is not None, said_nearest)
         if cells["nearest"]:
@@ -69,7 +69,7 @@ class FamilyTable:
         family = Family(
             name=name,
             engine=engine or known[0],
-            faults=tuple(KnownIssue(**fault.model_dump()) for fault in found),
+            known_issues=tuple(KnownIssue(**issue.model_dump()) for issue in found),
             sources=sources,
             **{"about": "", "hybrid": True, "off": None, **cells},
         )

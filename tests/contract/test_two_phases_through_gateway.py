@@ -25,20 +25,21 @@ FORM = {
 }
 
 
-def _table(backend: Backend, probe: bool = False) -> dict[str, Any]:
+def _table(backend: Backend, verify: bool = False) -> dict[str, Any]:
     return {
         "families": FAMILIES,
-        "deployments": {"tiny": {"url": backend.url, "family": "qwen3", "probe": probe}},
+        "deployments": {"tiny": {"url": backend.url, "family": "qwen3", "verify": verify}},
         "models": {"reasoner": {"deployment": "tiny", "policy": {"kind": "client", "default_effort": "max"}}},
     }
 
 
 def test_a_deployment_is_what_its_family_says(backend: Backend) -> None:
-    settings = parse(_table(backend, probe=True))
-    lines, disagrees = report.probe(assembly.deployments(settings).values())
+    settings = parse(_table(backend, verify=True))
+    lines, disagrees = report.verify(assembly.deployments(settings).values())
     assert lines == [
-        f"Probed tiny at {backend.url}/v1: as family qwen3 says; it keeps budgets itself; it reports thinking tokens.",
-        "Probe OK: 1 backend asked.",
+        f"Verified tiny at {backend.url}/v1: as family qwen3 says; it keeps budgets itself; "
+        "it reports thinking tokens.",
+        "Verification OK: 1 backend asked.",
     ]
     assert not disagrees
 

@@ -79,9 +79,9 @@ def test_an_engine_differs_in_its_words_and_fields() -> None:
 
 
 def test_faults_of_budgets_are_told_only_of_families_that_have_them_from_their_engine() -> None:
-    told = {fault.source for fault in table.family("qwen3").faults}
-    assert {fault.source for fault in table.family("seed-oss").faults}.isdisjoint(told)
-    assert not table.family("hunyuan-a13b").faults
+    told = {fault.source for fault in table.family("qwen3").known_issues}
+    assert {fault.source for fault in table.family("seed-oss").known_issues}.isdisjoint(told)
+    assert not table.family("hunyuan-a13b").known_issues
 
 
 def test_an_operators_row_takes_over_what_it_does_not_say() -> None:
@@ -124,7 +124,10 @@ def test_an_operators_row_overrides_one_that_ships_cell_by_cell() -> None:
         ),
         ({"engine": "vlm"}, "families.mine.engine: input should be 'vllm', 'sglang' or 'hosted'"),
         ({"engine": "hosted", "vllm": {}}, "families.mine: a hosted row has no cells for other engines"),
-        ({"faults": [{"when": "x", "what": "y", "source": "z"}]}, "families.mine.faults[0].way_round: is required"),
+        (
+            {"known_issues": [{"when": "x", "what": "y", "source": "z"}]},
+            "families.mine.known_issues[0].way_round: is required",
+        ),
     ],
 )
 def test_a_wrong_row_is_one_clear_line(row: dict[str, Any], fault: str) -> None:

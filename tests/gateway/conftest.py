@@ -46,7 +46,7 @@ def table(url: str) -> dict[str, Any]:
     """Models over one backend: a merged one per policy, a split pair, and one that passes everything through."""
 
     def deployment(family: str, model: str = MODEL) -> dict[str, Any]:
-        return {"url": url, "model": model, "family": family, "probe": False}
+        return {"url": url, "model": model, "family": family, "verify": False}
 
     dial = {"kind": "dial", "budgets": [16, 64, 256], "default_effort": "low"}
     levels = {"low": 32, "medium": 64, "high": 128}
@@ -83,7 +83,7 @@ def config(backend: ScriptedBackend, tmp_path: Path) -> Path:
     """A configuration in a file: the model `pub` in front of the scripted backend."""
     path = tmp_path / "thinkgate.toml"
     path.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'
         'models.pub = { deployment = "dep", policy = { kind = "client", default_effort = "low" } }\n',
         "utf-8",
     )

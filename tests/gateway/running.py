@@ -44,7 +44,7 @@ class RunningGateway:
     """
 
     def __init__(self, table: dict[str, Any], folder: Path) -> None:
-        usual = {"probe": False, "connect_timeout_s": PATIENCE_S}
+        usual = {"verify": False, "connect_timeout_s": PATIENCE_S}
         deployments = {name: {**usual, **given} for name, given in table["deployments"].items()}
         chosen = {"records": {"path": folder / "records.db"}, **table, "deployments": deployments}
         self._set_up(make_parts(parse(chosen)))

@@ -55,7 +55,7 @@ def sink() -> Iterator[Sink]:
 
 @asynccontextmanager
 async def gateway(sink: Sink, folder: Path) -> AsyncIterator[FastAPI]:
-    deployment = {"url": sink.url, "model": "m", "family": "qwen3.5", "probe": False}
+    deployment = {"url": sink.url, "model": "m", "family": "qwen3.5", "verify": False}
     policy = {"kind": "dial", "dial": 0.65, "probe": "never"}
     settings = {
         "records": {"path": folder / "records.db"},

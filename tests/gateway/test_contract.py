@@ -40,7 +40,7 @@ def under(promised: Guarantee | None, **fields: Any) -> Forecast:
 def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
     """A model for each policy, under a contract, on the tiny deployment."""
     budgets = [8, 16, 32, 64, 128, 256]
-    deployment = {"url": url, "model": "tiny", "family": "qwen3", "probe": False}
+    deployment = {"url": url, "model": "tiny", "family": "qwen3", "verify": False}
     return {
         "deployments": {"dep": deployment, "other": {**deployment, "router_name": "nobody-knows"}},
         "models": {

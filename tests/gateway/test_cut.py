@@ -185,7 +185,7 @@ async def test_no_budget_is_exceeded_whatever_a_request_asks_for(
     tasks = [prompt.messages for prompt in prompts() if prompt.kind == "reasoning"]
     url = limitless(budgets)
     settings = {
-        "deployments": {name: {"url": url, "family": family, "probe": True} for name, family in FAMILIES.items()},
+        "deployments": {name: {"url": url, "family": family, "verify": True} for name, family in FAMILIES.items()},
         "models": {
             "merged": {"deployment": "tiny", "policy": POLICY},
             "thinking": {"think": "tiny-thinking", "policy": POLICY},

@@ -27,7 +27,7 @@ from tests.gateway.test_check import run
 
 OPERATOR = "an operators' key of some length"
 CONFIG = """
-deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", probe = false }}
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", verify = false }}
 models.pub = {{ deployment = "dep" }}
 access = {{ required = true }}
 admin = {{ port = 0, key_env = "THINKGATE_TEST_OPERATORS_KEY" }}

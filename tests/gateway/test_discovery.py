@@ -102,12 +102,12 @@ class Manner:
 
 
 def _table(url: str, **fields: Any) -> dict[str, Any]:
-    deployment = {"url": url, "model": MODEL, "family": "qwen3", "probe": True, **fields}
+    deployment = {"url": url, "model": MODEL, "family": "qwen3", "verify": True, **fields}
     return {"deployments": {"dep": deployment}, "models": {"pub": {"deployment": "dep"}}}
 
 
-def _probe(url: str, **fields: Any) -> tuple[list[str], bool]:
-    return report.probe(assembly.deployments(parse(_table(url, **fields))).values())
+def _verify(url: str, **fields: Any) -> tuple[list[str], bool]:
+    return report.verify(assembly.deployments(parse(_table(url, **fields))).values())
 
 
 IN_FIELD = "budgets in 'thinking_token_budget'"
@@ -115,12 +115,12 @@ AS_IT_SHOULD = "as family qwen3 says; it keeps budgets itself; it reports thinki
 
 
 def _right(url: str) -> tuple[list[str], bool]:
-    return [f"Probed dep at {url}: {AS_IT_SHOULD}", "Probe OK: 1 backend asked."], False
+    return [f"Verified dep at {url}: {AS_IT_SHOULD}", "Verification OK: 1 backend asked."], False
 
 
 def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> None:
     backend.script = Manner()
-    assert _probe(backend.url, max_context=4096) == _right(backend.url)
+    assert _verify(backend.url, max_context=4096) == _right(backend.url)
     chats = [request for request in backend.requests if request.path.endswith("/chat/completions")]
     assert len(chats) == len(backend.requests) == 4
     assert all(request.body["max_tokens"] <= 32 for request in chats)
@@ -162,29 +162,29 @@ def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> N
 )
 def test_disagreements_are_told(backend: ScriptedBackend, manner: Manner, expected: list[str]) -> None:
     backend.script = manner
-    lines, disagree = _probe(backend.url, max_context=4096)
+    lines, disagree = _verify(backend.url, max_context=4096)
     assert disagree
     assert lines[1:-1] == [f"  {line}" for line in expected]
-    assert lines[-1] == "Probe FAILED: of 1 backend asked, 1 not what the configuration says."
+    assert lines[-1] == "Verification FAILED: of 1 backend asked, 1 not what the configuration says."
 
 
 def test_an_engine_that_ends_thoughts_a_token_late_keeps_budgets(backend: ScriptedBackend) -> None:
     backend.script = Manner(late=1)
-    assert _probe(backend.url) == _right(backend.url)
+    assert _verify(backend.url) == _right(backend.url)
 
 
 def test_token_ids_that_are_refused_say_nothing_of_the_budget(backend: ScriptedBackend) -> None:
     backend.script = Manner(ids=False)
-    assert _probe(backend.url) == _right(backend.url)
+    assert _verify(backend.url) == _right(backend.url)
 
 
 @pytest.mark.parametrize("status", [401, 429, 503])
 def test_who_cannot_be_asked_fails(backend: ScriptedBackend, status: int) -> None:
     backend.script = Manner(status=status)
-    assert _probe(backend.url) == (
+    assert _verify(backend.url) == (
         [
-            f"Probed dep at {backend.url}: it cannot be probed: It answered {status}.",
-            "Probe FAILED: of 1 backend asked, 1 cannot be used.",
+            f"Verified dep at {backend.url}: it cannot be verified: It answered {status}.",
+            "Verification FAILED: of 1 backend asked, 1 cannot be used.",
         ],
         True,
     )
@@ -193,10 +193,10 @@ def test_who_cannot_be_asked_fails(backend: ScriptedBackend, status: int) -> Non
 def test_hosted_apis_and_unknown_families_are_not_asked(backend: ScriptedBackend) -> None:
     known = assembly.deployments(parse(_table(backend.url) | {"deployments": {
         "dep": {"url": backend.url, "family": "plain"},
-        "other": {"url": backend.url, "family": "qwen3", "probe": False},
+        "other": {"url": backend.url, "family": "qwen3", "verify": False},
         "third": {"url": backend.url, "family": "qwen3"},
     }}))  # fmt: skip
-    assert [one.name for one in known.values() if one.probe] == ["third"]
+    assert [one.name for one in known.values() if one.verify] == ["third"]
 
 
 @contextmanager
@@ -295,22 +295,22 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
 
 def test_one_that_is_not_probed_must_be_there(backend: ScriptedBackend) -> None:
     backend.script = Manner()
-    there = f"Probed dep at {backend.url}: it can be reached; what it does with efforts was not asked."
-    for fields in ({"family": "plain", "probe": None}, {"probe": False}):
-        assert _probe(backend.url, **fields) == ([there, "Probe OK: 1 backend asked."], False)
+    there = f"Verified dep at {backend.url}: it can be reached; what it does with efforts was not asked."
+    for fields in ({"family": "plain", "verify": None}, {"verify": False}):
+        assert _verify(backend.url, **fields) == ([there, "Verification OK: 1 backend asked."], False)
         with refusing() as nowhere:
-            lines, failed = _probe(nowhere, **fields)
-        assert failed and f"{nowhere}: it cannot be probed: The backend dep cannot be reached:" in lines[0]
+            lines, failed = _verify(nowhere, **fields)
+        assert failed and f"{nowhere}: it cannot be verified: The backend dep cannot be reached:" in lines[0]
         assert lines[0].endswith(": Connection refused (errno 111).")
-        lines, failed = _probe(backend.url, **fields, model="another")
+        lines, failed = _verify(backend.url, **fields, model="another")
         assert failed and lines[0].endswith("it does not serve the model 'another'.")
     assert not [request for request in backend.requests if request.path.endswith("/chat/completions")]
 
 
 def test_an_address_with_nothing_behind_it_fails(backend: ScriptedBackend) -> None:
-    for status, probe in product((404, 405), (True, False)):
+    for status, verify in product((404, 405), (True, False)):
         backend.script = refuses(status)
-        lines, failed = _probe(backend.url, probe=probe)
+        lines, failed = _verify(backend.url, verify=verify)
         assert failed and backend.url in lines[0] and str(status) in " ".join(lines), lines
 
 
@@ -319,13 +319,13 @@ def test_a_family_that_is_wrong_fails(backend: ScriptedBackend) -> None:
     for thinks, side in ((True, "none"), (False, "think")):
         backend.script = Manner(default=thinks, on=thinks)
         policy = {"kind": "fixed", "effort": "none" if side == "none" else "max"}
-        deployment = {"url": backend.url, "model": MODEL, "family": "qwen3-2507", "probe": True}
+        deployment = {"url": backend.url, "model": MODEL, "family": "qwen3-2507", "verify": True}
         chosen = parse({"deployments": {"dep": deployment}, "models": {"pub": {side: "dep", "policy": policy}}})
         known = assembly.deployments(chosen)
         arms = [
             arm for model in assembly.catalogue(chosen, known, latency_models_of(known.values())) for arm in model.arms
         ]
-        lines, failed = report.probe(known.values(), arms)
+        lines, failed = report.verify(known.values(), arms)
         assert failed and lines[1].startswith(
             "  family: it thinks, and" if thinks else "  family: it does not think"
         ), lines
@@ -336,7 +336,7 @@ def test_the_key_of_the_deployment_is_sent(
 ) -> None:
     monkeypatch.setenv("THINKGATE_TEST_KEY", "secret")
     backend.script = Manner()
-    assert not _probe(backend.url, api_key_env="THINKGATE_TEST_KEY")[1]
+    assert not _verify(backend.url, api_key_env="THINKGATE_TEST_KEY")[1]
     assert {request.headers["authorization"] for request in backend.requests} == {"Bearer secret"}
 
 
@@ -351,8 +351,8 @@ def test_check_can_probe(tmp_path: Path, engine: str, limitless: Callable[[str],
             f'deployments.tiny = {{ url = "{url}", family = "qwen3" }}\nmodels.m = {{ deployment = "tiny" }}\n',
             "utf-8",
         )
-        done = invoke("check", "--probe", config, cwd=tmp_path)
+        done = invoke("check", "--verify", config, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (status, "")
         assert words in " ".join(done.stdout.split()) and url in done.stdout
-        assert done.stdout.splitlines()[-1].startswith("Probe FAILED: " if status else "Probe OK: ")
+        assert done.stdout.splitlines()[-1].startswith("Verification FAILED: " if status else "Verification OK: ")
         assert [line for line in done.stdout.splitlines() if len(line) > 80] == []

@@ -205,7 +205,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     with ScriptedBackend() as backend, refusing() as nowhere:
         settings = table(backend.url)
         settings["server"] = {"keepalive_s": 3600, "header_timeout_s": 3600}
-        own = {"family": "qwen3", "probe": False}
+        own = {"family": "qwen3", "verify": False}
         hybrid = settings["deployments"]["hybrid"]
         hybrid |= {"max_answer_bytes": does.MIB, "max_event_bytes": does.MIB}
         settings["deployments"] |= {name: hybrid | limits for name, limits in LIMITS.items()}

@@ -40,7 +40,7 @@ OWN = {RESPONSES: {"background", "conversation_id"}, MESSAGES: {"mcp_servers"}}
 
 def settings_of(url: str, **deployment: Any) -> Json:
     return {
-        "deployments": {"d": {"url": url, "model": "backend-model", "family": "qwen3", "probe": False, **deployment}},
+        "deployments": {"d": {"url": url, "model": "backend-model", "family": "qwen3", "verify": False, **deployment}},
         "models": {"m": {"deployment": "d"}},
     }
 

@@ -23,7 +23,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def table(backend: ScriptedBackend) -> dict[str, Any]:
-    deployment = {"url": backend.url, "model": "tiny", "family": "qwen3", "probe": False}
+    deployment = {"url": backend.url, "model": "tiny", "family": "qwen3", "verify": False}
     return {
         "deployments": {"dep": deployment},
         "models": {

@@ -205,7 +205,7 @@ LARGE = 8 * MIB
 def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3", verify = false }}\n'
         'models.merged = { deployment = "dep" }\n',
         "utf-8",
     )

@@ -27,7 +27,7 @@ from tests.patience import until
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "minimal"}
 OPERATOR = "an operators' key of some length"
 CONFIG = """
-deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", probe = false, output_price = 2.0 }}
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", verify = false, output_price = 2.0 }}
 models.pub = {{ deployment = "dep" }}
 models.other = {{ deployment = "dep" }}
 access = {{ required = true }}

@@ -74,7 +74,7 @@ def registered() -> Iterator[None]:
 
 def table(url: str = "http://127.0.0.1:9", **policy: object) -> dict[str, object]:
     return {
-        "deployments": {"dep": {"url": url, "model": "tiny", "family": "qwen3", "probe": False}},
+        "deployments": {"dep": {"url": url, "model": "tiny", "family": "qwen3", "verify": False}},
         "models": {"pub": {"deployment": "dep", "policy": {"kind": "by_length", "effort": "high", **policy}}},
     }
 

@@ -66,7 +66,7 @@ def registered() -> Iterator[None]:
 
 def table(url: str = "http://127.0.0.1:9", **policy: Any) -> dict[str, Any]:
     return {
-        "deployments": {"dep": {"url": url, "model": "tiny", "family": "qwen3", "probe": False}},
+        "deployments": {"dep": {"url": url, "model": "tiny", "family": "qwen3", "verify": False}},
         "models": {"pub": {"deployment": "dep", "router": "sums", "policy": policy or {"kind": "dial"}}},
     }
 

@@ -69,7 +69,7 @@ def backend() -> Iterator[ScriptedBackend]:
 @pytest.fixture(scope="module")
 def gateway(backend: ScriptedBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     def served(family: str) -> Json:
-        return {"url": backend.url, "family": family, "probe": False}
+        return {"url": backend.url, "family": family, "verify": False}
 
     policy = {"policy": {"kind": "client", "default_effort": "none"}}
     settings = {

@@ -58,7 +58,7 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
     config = tmp_path / "thinkgate.toml"
     config.write_text(
         "server.write_timeout_s = 0.5\n"
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'
         'models.merged = { deployment = "dep" }\n',
         "utf-8",
     )

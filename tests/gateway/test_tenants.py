@@ -49,7 +49,7 @@ def spare() -> Iterator[ScriptedBackend]:
 
 @pytest.fixture
 def gateway(backend: ScriptedBackend, spare: ScriptedBackend, tmp_path: Path) -> Iterator[KeyedGateway]:
-    served: dict[str, Any] = {"model": "m", "family": "qwen3", "probe": False}
+    served: dict[str, Any] = {"model": "m", "family": "qwen3", "verify": False}
     settings = {
         "deployments": {
             "main": {**served, "url": backend.url, "fallback": ["spare"]},
@@ -105,7 +105,7 @@ def test_each_key_has_a_prefix_cache_of_its_own(gateway: KeyedGateway, backend: 
 
 
 def test_caches_are_shared_where_the_operator_says_so(backend: ScriptedBackend, tmp_path: Path) -> None:
-    served = {"url": backend.url, "model": "m", "family": "qwen3", "probe": False, "cache_salt": False}
+    served = {"url": backend.url, "model": "m", "family": "qwen3", "verify": False, "cache_salt": False}
     settings = {"deployments": {"main": served}, "models": {"m": {"deployment": "main"}}}
     with KeyedGateway(settings, tmp_path, Clock()) as gateway:
         assert post(gateway, gateway.key(), "Hi") == "" and "cache_salt" not in backend.last

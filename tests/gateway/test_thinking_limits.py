@@ -38,7 +38,7 @@ def backend() -> Iterator[ScriptedBackend]:
 @pytest.fixture(scope="module")
 def gateway(backend: ScriptedBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     def served(family: str, **more: Any) -> Json:
-        return {"url": backend.url, "family": family, "probe": False, "fields": {"default": False}, **more}
+        return {"url": backend.url, "family": family, "verify": False, "fields": {"default": False}, **more}
 
     settings = {
         "deployments": {

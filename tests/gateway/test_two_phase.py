@@ -41,7 +41,7 @@ def plain_engine(request: pytest.FixtureRequest, limitless: Callable[[str], str]
 def _table(url: str, probe: bool, families: Any) -> dict[str, Any]:
     return {
         "families": families,
-        "deployments": {name: {"url": url, "family": family, "probe": probe} for name, family in FAMILIES.items()},
+        "deployments": {name: {"url": url, "family": family, "verify": probe} for name, family in FAMILIES.items()},
         "models": {
             "merged": {"deployment": "tiny", "policy": POLICY, "levels": {"low": 8}},
             "thinking": {"think": "tiny-thinking", "policy": POLICY},

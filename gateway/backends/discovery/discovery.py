@@ -46,7 +46,7 @@ class Discovery:
         pace: DiscoveryPace = PACE,
     ) -> None:
         self._watches = {
-            one.name: _Watched(transport, one, capabilities, tell, pace) for one in deployments if one.probe
+            one.name: _Watched(transport, one, capabilities, tell, pace) for one in deployments if one.verify
         }
         self._tasks: list[asyncio.Task[None]] = []
         capabilities.on_violation = self.again
@@ -78,11 +78,11 @@ async def learn(transport: Transport, deployments: Iterable[Deployment], capabil
     """The same once, of all that are to be probed and can be reached, for whoever does wait for it."""
     for deployment in deployments:
         seen: list[Facts] = []
-        for url in deployment.urls if deployment.probe else ():
+        for url in deployment.urls if deployment.verify else ():
             try:
                 seen.append(await Questions(transport, deployment, url).facts())
             except GatewayError as error:
-                log.warning("deployment %s: %s cannot be probed: %s", deployment.name, url, error.for_log())
+                log.warning("deployment %s: %s cannot be verified: %s", deployment.name, url, error.for_log())
         conclude(deployment, seen, capabilities)
 
 
@@ -135,7 +135,7 @@ class _Watched:
                     self._probed = time.monotonic()
             except GatewayError as error:
                 reached = False
-                log.info("deployment %s: %s cannot be probed now: %s", self._deployment.name, url, error.for_log())
+                log.info("deployment %s: %s cannot be verified now: %s", self._deployment.name, url, error.for_log())
         if changed:
             self._conclude()
         return reached

@@ -1,4 +1,4 @@
-"""What was found out by asking the deployments, in lines for people: `thinkgate check --probe`."""
+"""What was found out by asking the deployments, in lines for people: `thinkgate check --verify`."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class _Told(NamedTuple):
     lines: list[str]
 
 
-def probe(deployments: Iterable[Deployment], arms: Collection[Arm] = ()) -> tuple[list[str], bool]:
+def verify(deployments: Iterable[Deployment], arms: Collection[Arm] = ()) -> tuple[list[str], bool]:
     """Lines for each replica, and the verdict as the last one; then whether anything is not as it should be.
 
     Of a deployment that is not to be probed it is only tried whether it can be reached, which costs no token. `arms`
     are those that the deployments serve in.
     """
-    return asyncio.run(_probe(list(deployments), arms))
+    return asyncio.run(_verify(list(deployments), arms))
 
 
-async def _probe(deployments: list[Deployment], arms: Collection[Arm]) -> tuple[list[str], bool]:
+async def _verify(deployments: list[Deployment], arms: Collection[Arm]) -> tuple[list[str], bool]:
     transport = Transport({one.name: one for one in deployments})
     await transport.open()
     try:
@@ -58,20 +58,24 @@ def _verdict(found: list[Finding]) -> tuple[str, bool]:
         if finding in found
     ]
     many = f"{len(found)} {'backend' if len(found) == 1 else 'backends'} asked"
-    return (f"Probe FAILED: of {many}, {' and '.join(wrong)}.", True) if wrong else (f"Probe OK: {many}.", False)
+    return (
+        (f"Verification FAILED: of {many}, {' and '.join(wrong)}.", True)
+        if wrong
+        else (f"Verification OK: {many}.", False)
+    )
 
 
 async def _replica(transport: Transport, deployment: Deployment, url: str, arms: Collection[Arm]) -> _Told:
-    where = f"Probed {deployment.name} at {url}: "
+    where = f"Verified {deployment.name} at {url}: "
     questions = Questions(transport, deployment, url)
     try:
-        if not deployment.probe:
+        if not deployment.verify:
             if await questions.lists() is False and deployment.family.engine != "hosted":
                 return _Told("other", [f"{where}it does not serve the model {deployment.model!r}."])
             return _Told("right", [f"{where}it can be reached; what it does with efforts was not asked."])
         facts = await questions.facts()
     except GatewayError as error:
-        return _Told("unreachable", [f"{where}it cannot be probed: {_why(error)}"])
+        return _Told("unreachable", [f"{where}it cannot be verified: {_why(error)}"])
     family = deployment.family.name
     found = [f"  {one.what}: {one.told}" for one in disagreements(facts, deployment)]
     found += [f"  family: {line}" for line in _out_of_place(facts, deployment, arms)]
