@@ -6,8 +6,9 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from gateway.api import asgi, checks, json_object, stops
+from gateway.api import asgi, json_object, stops
 from gateway.api.dialect import Dialect, ParsedRequest
+from gateway.api.fields import Fields
 from gateway.api.off_loop import OffLoop
 from gateway.auth.authenticator import Authenticator
 from gateway.backends.chat_answer import MOST_CHARACTERS
@@ -85,7 +86,7 @@ class Endpoint:
             body, size = await self._body(scope, receive, recorder, task)
             model = body.get("model")
             recorder.names(model[:MOST_CHARACTERS] if isinstance(model, str) else None)
-            principal.check_model(checks.text(body, "model"))
+            principal.check_model(Fields(body).needed("model"))
             stops.check(body, self._limits)
             asked = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
             call = await self._dialect.read(asked)

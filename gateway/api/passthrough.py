@@ -12,6 +12,7 @@ from gateway.api import asgi, checks, known_fields
 from gateway.api.chat.encoder import ChatEncoder
 from gateway.api.chat.request import is_batch, unit_of, user_of
 from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.core.aliases import Headers
 from gateway.core.call import Call, PassthroughRoute
 from gateway.core.errors import GatewayError, InvalidRequest
@@ -33,16 +34,17 @@ def read_completion(asked: ParsedRequest) -> Call:
     body = asked.body
     _check_fields(body, known_fields.OF_COMPLETIONS)
     prompts = 1 if body.get("prompt_embeds") is not None and "prompt" not in body else checks.prompts(body, "prompt")
-    options = checks.table(body, "stream_options")
-    limit = checks.integer(body, "max_tokens", 0, checks.MOST_TOKENS)
-    answers = [checks.integer(body, name, 1, checks.MOST_CHOICES) or 1 for name in ("n", "best_of")]
+    fields = Fields(body)
+    options = fields.table("stream_options")
+    limit = fields.integer("max_tokens", 0, checks.MOST_TOKENS)
+    answers = [fields.integer(name, 1, checks.MOST_CHOICES) or 1 for name in ("n", "best_of")]
     return Call(
         request_id=asked.request_id,
         dialect="completions",
-        model=checks.text(body, "model"),
+        model=fields.needed("model"),
         body=body,
-        stream=bool(checks.boolean(body, "stream")),
-        wants_usage=bool(checks.boolean(options, "include_usage", "stream_options.include_usage")),
+        stream=bool(fields.boolean("stream")),
+        wants_usage=bool(options.boolean("include_usage")),
         choices=prompts * max(answers),
         limit=limit if "max_tokens" in body else USUAL_LIMIT,
         size=asked.size,
@@ -61,13 +63,13 @@ def read_embedding(asked: ParsedRequest) -> Call:
     body = asked.body
     _check_fields(body, known_fields.OF_EMBEDDINGS)
     if body.get("messages") is not None and "input" not in body:
-        checks.objects(body, "messages")
+        Fields(body).rows("messages")
     else:
         checks.prompts(body, "input")
     return Call(
         request_id=asked.request_id,
         dialect="embeddings",
-        model=checks.text(body, "model"),
+        model=Fields(body).needed("model"),
         body=body,
         limit=0,
         size=asked.size,
@@ -92,7 +94,7 @@ class Passthrough:
         self._catalogue = catalogue
 
     async def read(self, asked: ParsedRequest) -> Call:
-        self._catalogue.find(checks.text(asked.body, "model"))
+        self._catalogue.find(Fields(asked.body).needed("model"))
         return await asked.off_loop.run(asked.size, lambda: self._read(asked))
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:

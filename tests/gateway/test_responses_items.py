@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
 from gateway.api.responses.call import ResponseSpec
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.events import ResponseEvents
-from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items
 from gateway.api.responses.output import OutputItems

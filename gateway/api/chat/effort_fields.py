@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gateway.api import checks
+from gateway.api.fields import Fields
 from gateway.core import efforts
 from gateway.core.aliases import Headers
 from gateway.core.call import LIMIT_FIELDS
@@ -21,7 +22,6 @@ from gateway.families.compiler import ACCOUNT
 from gateway.families.fields import (
     BUDGET_FIELDS,
     EFFORT_FIELDS,
-    HIDE_FIELD,
     LEVEL_FIELDS,
     SWITCH_FIELDS,
     SWITCH_WORD_FIELDS,
@@ -67,9 +67,9 @@ def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> Requested
         return NOTHING_ASKED
     for name in _TABLES:
         if name in body:
-            checks.table(body, name)
+            Fields(body).object(name)
     if "reasoning" in body:
-        checks.boolean(checks.table(body, "reasoning"), "exclude", HIDE_FIELD)
+        Fields(body).table("reasoning").boolean("exclude")
     level = _one([_level(said, levels) for said in _said(body, _LEVELS)])
     budget = _one([_budget(said) for said in _said(body, _BUDGETS)])
     switch = _one([one for one in map(_switch, _said(body, _SWITCHES)) if one.value is not None])
@@ -96,7 +96,7 @@ def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> Requested
 
 def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
     """The position in the `thinkgate` extension of the body, in [0,1]; None if the client left it to the operator."""
-    extension = checks.table(body, "thinkgate")
+    extension = Fields(body).table("thinkgate").given
     for name in extension:
         if name not in EXTENSION_FIELDS:
             raise InvalidRequest(
@@ -118,10 +118,7 @@ def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
 
 def wants_effort_report(body: dict[str, Any], headers: Headers) -> bool:
     """Whether the answer's body is to have a `thinkgate` object."""
-    included = body.get("include")
-    if included is not None and not isinstance(included, list):
-        raise checks.wrong_type("include", "a list", included)
-    return ACCOUNT in (included or ()) or headers.get(ACCOUNT_HEADER) == ACCOUNT
+    return ACCOUNT in Fields(body).array("include") or headers.get(ACCOUNT_HEADER) == ACCOUNT
 
 
 def _said(body: dict[str, Any], names: Iterable[tuple[str, str]]) -> list[_Field]:
@@ -155,7 +152,7 @@ def _level(said: _Field, levels: Mapping[str, Effort]) -> _Field:
 
 
 def _budget(said: _Field) -> _Field:
-    checks.number(said.value, said.param, -1, checks.MOST_THINKING, " (-1: unlimited)")
+    checks.whole(said.value, said.param, -1, checks.MOST_THINKING, " (-1: unlimited)")
     return said
 
 

@@ -8,6 +8,7 @@ from gateway.api import asgi, checks, known_fields
 from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_report
 from gateway.api.chat.encoder import ChatEncoder
 from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.core.aliases import Headers
 from gateway.core.call import LIMIT_FIELDS, Call
 from gateway.core.errors import GatewayError
@@ -40,27 +41,28 @@ class ChatDialect:
 def read_call(asked: ParsedRequest, catalogue: Catalogue, max_messages: int) -> Call:
     """A checked call. Of the fields that it does not read, the gateway checks no more than the kind of value."""
     body, headers = asked.body, asked.headers
-    model = catalogue.find(checks.text(body, "model"))
+    fields = Fields(body)
+    model = catalogue.find(fields.needed("model"))
     checks.messages(body, max_messages)
-    checks.objects(body, "tools")
+    fields.rows("tools")
     known_fields.check(body, known_fields.OF_CHATS)
-    stream = bool(checks.boolean(body, "stream"))
-    options = checks.table(body, "stream_options")
+    stream = bool(fields.boolean("stream"))
+    options = fields.table("stream_options")
     effort = read_effort(body, model.levels)
-    limits = [checks.integer(body, name, 1, checks.MOST_TOKENS) for name in LIMIT_FIELDS]
+    limits = [fields.integer(name, 1, checks.MOST_TOKENS) for name in LIMIT_FIELDS]
     return Call(
         request_id=asked.request_id,
         dialect="chat",
         model=model.name,
         body=body,
         stream=stream,
-        wants_usage=bool(checks.boolean(options, "include_usage", "stream_options.include_usage")),
+        wants_usage=bool(options.boolean("include_usage")),
         requested=effort.requested,
         asked=effort.word,
         named_in=effort.param,
         ceiling=effort.ceiling,
         dial=read_dial(body, model.name, model.policy.has_dial),
-        choices=checks.integer(body, "n", 1, checks.MOST_CHOICES) or 1,
+        choices=fields.integer("n", 1, checks.MOST_CHOICES) or 1,
         limit=min((limit for limit in limits if limit is not None), default=None),
         size=asked.size,
         unit=unit_of(body) or asked.request_id,

@@ -7,7 +7,7 @@ from typing import Any
 import jiter
 import orjson
 
-from gateway.api.messages.fields import Json
+from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
 from gateway.core.errors import BackendFailed
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from gateway.api import asgi, checks, json_object, stops
+from gateway.api import asgi, json_object, stops
 from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
 from gateway.api.off_loop import OffLoop
@@ -98,7 +99,7 @@ class CountTokens:
         self, scope: asgi.Scope, receive: asgi.Receive, headers: Headers, id: str, principal: Principal
     ) -> tuple[int, str]:
         body, size = await self._body(scope, receive, principal)
-        principal.check_model(checks.text(body, "model"))
+        principal.check_model(Fields(body).needed("model"))
         stops.check(body, self._limits)
         asked = ParsedRequest(body, size, headers, id, principal)
         ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.api.messages import errors
 from gateway.api.messages.answer import content, stopped, used
 from gateway.api.messages.events import PING, MessageEvents, event
-from gateway.api.messages.fields import Json
+from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
 from gateway.backends.chat_answer import dumped
 from gateway.core.aliases import JsonObject

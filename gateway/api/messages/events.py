@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.api.messages.answer import calls_in, function_in, input_of, stopped, text_in, thought_in
-from gateway.api.messages.fields import Json
+from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
 from gateway.core.errors import BackendFailed
 

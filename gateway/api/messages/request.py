@@ -10,9 +10,8 @@ from gateway.api import asgi, checks
 from gateway.api.chat.effort_fields import read_dial, wants_effort_report
 from gateway.api.chat.request import is_batch
 from gateway.api.dialect import ParsedRequest
-from gateway.api.messages import fields
+from gateway.api.fields import Fields
 from gateway.api.messages.conversation import read_conversation
-from gateway.api.messages.fields import Json
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
@@ -48,15 +47,15 @@ def read_request(
     asked: ParsedRequest, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
 ) -> MessagesCall:
     """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
-    body, headers = asked.body, asked.headers
-    model = catalogue.find(checks.text(body, "model"))
+    body, headers = Fields(asked.body, dotted=True), asked.headers
+    model = catalogue.find(body.needed("model"))
     thoughts = ThoughtReader(seal.bound(asked.principal.key, model.name))
-    limit = fields.whole(body, "max_tokens", 1, checks.MOST_TOKENS)
+    limit = body.integer("max_tokens", 1, checks.MOST_TOKENS)
     if limit is None and not counting:
-        raise fields.missing("max_tokens")
+        raise body.missing("max_tokens")
     _refuse(body)
     thinking = read_thinking(body, model.levels, model.policy.has_dial, limit)
-    stream = bool(fields.flag(body, "stream"))
+    stream = bool(body.boolean("stream"))
     unread = _unread(body)
     chat = {
         "model": model.name,
@@ -88,7 +87,7 @@ def read_request(
         user=_user(body),
         tries=asgi.tries_before(headers),
         batch=is_batch(None, headers),
-        wants_effort_report=wants_effort_report(body, headers),
+        wants_effort_report=wants_effort_report(body.given, headers),
         stops_answer=True,
         key=asked.principal.key,
         forwarded=asgi.forwarded(headers, asked.backend_id),
@@ -96,49 +95,49 @@ def read_request(
     )
 
 
-def _sampling(body: Json) -> dict[str, Any]:
+def _sampling(body: Fields) -> dict[str, Any]:
     given = {
-        "temperature": fields.number(body, "temperature", 0, 2),
-        "top_p": fields.number(body, "top_p", 0, 1),
-        "top_k": fields.whole(body, "top_k", 0, checks.MOST_TOKENS),
+        "temperature": _float(body.number("temperature", 0, 2)),
+        "top_p": _float(body.number("top_p", 0, 1)),
+        "top_k": body.integer("top_k", 0, checks.MOST_TOKENS),
         "stop": _stops(body),
     }
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _stops(body: Json) -> list[str] | None:
-    stops = body.get("stop_sequences")
-    if stops is None or stops == []:
-        return None
-    if not isinstance(stops, list):
-        raise checks.wrong_type("stop_sequences", "a list", stops)
+def _stops(body: Fields) -> list[str] | None:
+    stops = body.array("stop_sequences")
     for index, stop in enumerate(stops):
         if not isinstance(stop, str):
             raise checks.wrong_type(f"stop_sequences.{index}", "a string", stop)
         if not stop:
-            raise checks.wrong_value(f"stop_sequences.{index}", "must not be empty.")
-    return stops
+            raise body.wrong(f"stop_sequences.{index}", "must not be empty.")
+    return stops or None
 
 
-def _refuse(body: Json) -> None:
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _refuse(body: Fields) -> None:
     """What would change the answer and cannot be had."""
-    fields.word(body, "service_tier", "", ("auto", "standard_only"), default="auto")
-    if fields.word(body, "speed", "", ("standard", "fast"), default="standard") == "fast":
-        raise fields.unsupported("speed", "'fast' is not offered here.")
+    body.word("service_tier", ("auto", "standard_only"))
+    if body.word("speed", ("standard", "fast")) == "fast":
+        raise body.unsupported("speed", "'fast' is not offered here.")
     for name in ("container", "inference_geo", "mcp_servers"):
-        if body.get(name):
-            raise fields.unsupported(name, "is not offered here.")
-    if body.get("thread") is not None:
+        if body.any(name):
+            raise body.unsupported(name, "is not offered here.")
+    if body.any("thread") is not None:
         # By this code the SDK knows that it must send whole conversations; its tool runner then does, by itself.
         said = "thread is not offered here: no conversation is kept. Send all of it, and no thread."
         raise InvalidRequest(said, param="thread", code="thread_unsupported_request")
 
 
-def _unread(body: Json) -> list[str]:
+def _unread(body: Fields) -> list[str]:
     """Fields of other releases, of betas or of other APIs."""
-    names = [name for name in body if name not in _READ and name not in _HARMLESS]
+    names = [name for name in body.given if name not in _READ and name not in _HARMLESS]
     for outer, known in _READ_INSIDE.items():
-        names += [f"{outer}.{name}" for name in fields.table(body, outer) or () if name not in known]
+        names += [f"{outer}.{name}" for name in body.table(outer).given if name not in known]
     return names
 
 
@@ -148,17 +147,16 @@ def _told_of(names: list[str]) -> str:
     return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
 
 
-def _dial(body: Json, model: PublicModel) -> float | None:
-    return read_dial(body, model.name, model.policy.has_dial)
+def _dial(body: Fields, model: PublicModel) -> float | None:
+    return read_dial(body.given, model.name, model.policy.has_dial)
 
 
-def _unit(body: Json) -> str | None:
+def _unit(body: Fields) -> str | None:
     """What an experiment assigns: the conversation, else the user."""
-    metadata = fields.table(body, "metadata") or {}
-    conversation = metadata.get("conversation_id")
+    conversation = body.table("metadata").any("conversation_id")
     return conversation if isinstance(conversation, str) and conversation else _user(body) or None
 
 
-def _user(body: Json) -> str:
+def _user(body: Fields) -> str:
     """The end user as the client names him; empty if it does not."""
-    return fields.some_text(fields.table(body, "metadata") or {}, "user_id", "metadata") or ""
+    return body.table("metadata").text("user_id") or ""

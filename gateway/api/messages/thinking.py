@@ -21,8 +21,7 @@ from typing import Any
 
 from gateway.api.chat.effort_fields import NOTHING_ASKED, RequestedEffort
 from gateway.api.checks import MOST_THINKING, wrong_value
-from gateway.api.messages import fields
-from gateway.api.messages.fields import Json
+from gateway.api.fields import Fields
 from gateway.core import efforts
 from gateway.core.efforts import NO_THINKING, Effort
 
@@ -40,15 +39,15 @@ class RequestedThinking:
     chat: Mapping[str, Any]
 
 
-def read_thinking(body: Json, levels: Mapping[str, Effort], decides: bool, limit: int | None) -> RequestedThinking:
+def read_thinking(body: Fields, levels: Mapping[str, Effort], decides: bool, limit: int | None) -> RequestedThinking:
     """`decides`: the model's policy chooses by itself. InvalidRequest: unknown, absurd or contradictory."""
     level = _level(body, levels)
-    thinking = fields.table(body, "thinking")
+    thinking = body.object("thinking")
     if thinking is None:
         asked = NOTHING_ASKED if level is None or level == "auto" else _named(level, levels)
         return RequestedThinking(asked, False, {} if level is None else {"reasoning_effort": level})
-    kind = fields.word(thinking, "type", "thinking", TYPES)
-    omitted = fields.word(thinking, "display", "thinking", DISPLAYS, default="summarized") == "omitted"
+    kind = thinking.required_word("type", TYPES)
+    omitted = thinking.word("display", DISPLAYS) == "omitted"
     if kind in ("disabled", "between_tools"):
         return RequestedThinking(
             RequestedEffort(NO_THINKING, "none", param=TYPE), omitted, {"reasoning_effort": "none"}
@@ -61,17 +60,14 @@ def read_thinking(body: Json, levels: Mapping[str, Effort], decides: bool, limit
     return RequestedThinking(_enabled(budget, level, levels), omitted, chat)
 
 
-def _level(body: Json, levels: Mapping[str, Effort]) -> str | None:
-    config = fields.table(body, "output_config") or {}
-    if config.get("effort") is None:
-        return None
-    return fields.word(config, "effort", "output_config", ("auto", *levels))
+def _level(body: Fields, levels: Mapping[str, Effort]) -> str | None:
+    return body.table("output_config").word("effort", ("auto", *levels))
 
 
-def _budget(thinking: Json, limit: int | None) -> int:
-    budget = fields.whole(thinking, "budget_tokens", 1, MOST_THINKING, "thinking")
+def _budget(thinking: Fields, limit: int | None) -> int:
+    budget = thinking.integer("budget_tokens", 1, MOST_THINKING)
     if budget is None:
-        raise fields.missing(BUDGET)
+        raise thinking.missing("budget_tokens")
     if limit is not None and budget >= limit:
         raise wrong_value(BUDGET, f"must be less than max_tokens, which is {limit}: thoughts count in it.")
     return budget

@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.api import checks
 from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
 from gateway.api.responses.errors import UnknownItem, Unsupported
-from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import input_item_id, response_of
 from gateway.api.responses.options import read_format
 from gateway.api.responses.turn import Item

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api import checks
+from gateway.api.fields import Fields
 from gateway.api.responses.errors import ResponsesFieldNames, Unsupported
-from gateway.api.responses.fields import Fields
 from gateway.core.errors import InvalidRequest
 from gateway.families.compiler import ACCOUNT
 
@@ -83,7 +83,7 @@ def read_options(body: Fields) -> Options:
     stream = bool(body.boolean("stream"))
     _check_stream_options(body, stream)
     body.word("truncation", ("auto", "disabled"))
-    reasoning, include = body.table("reasoning"), read_include(body.list("include"))
+    reasoning, include = body.table("reasoning"), read_include(body.array("include"))
     verbosity, form, told_form = _read_text(body.table("text"))
     top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS) or 0
     logprobs = top_logprobs > 0 or LOGPROBS in include

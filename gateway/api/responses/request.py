@@ -12,11 +12,11 @@ from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_
 from gateway.api.chat.request import is_batch, unit_of, user_of
 from gateway.api.dialect import ParsedRequest
 from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
 from gateway.api.json_object import LARGE
 from gateway.api.responses.call import ResponsesCall, ResponseSpec
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.errors import UnknownPrevious
-from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items, references, referred_bytes
 from gateway.api.responses.options import SEALED, Options, read_format, read_options
@@ -115,7 +115,7 @@ def _wanted(
         **options.echo,
         "previous_response_id": previous,
         "tool_choice": body.any("tool_choice") or "auto",
-        "tools": body.list("tools"),
+        "tools": body.array("tools"),
     }
     return ResponseSpec(
         id=id,

@@ -108,7 +108,7 @@ def _limit(given: str | None) -> int:
         return USUALLY_LISTED
     if not given.isascii() or not given.isdecimal() or len(given) > 9:
         raise checks.wrong_type("limit", "a whole number", given)
-    return checks.integer({"limit": int(given)}, "limit", 1, MOST_LISTED) or USUALLY_LISTED
+    return checks.whole(int(given), "limit", 1, MOST_LISTED) or USUALLY_LISTED
 
 
 def _json(value: dict[str, Any], principal: Principal) -> Response:

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from gateway.api import checks
+from gateway.api.fields import Fields
 from gateway.api.responses.errors import Unsupported
-from gateway.api.responses.fields import Fields
 
 # The one argument of the function that stands for a custom tool.
 INPUT = "input"
