@@ -197,7 +197,7 @@ def _deployment(
 
 def _verify(given: settings.DeploymentSettings, family: Family) -> bool:
     """Hosted APIs cost money and change nothing; where nothing is known there is nothing to compare."""
-    known = family.engine != "hosted" and not family.passes_through
+    known = family.host.is_open and not family.passes_through
     return known if given.verify is None else given.verify
 
 

@@ -15,12 +15,10 @@ from gateway.core.errors import ConfigError, suggestion
 if TYPE_CHECKING:
     from gateway.config.family_row import Engine
 
-ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "hosted")
-
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--engine", type=click.Choice(ENGINES), help="As it serves them; each usual one if left out.")
+@click.option("--engine", help="As it serves them; each usual one if left out.")
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file, whose own rows are shown too.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def families(name: str | None, engine: Engine | None, config: Path | None, as_json: bool) -> None:
@@ -31,6 +29,8 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
     known = table.shipped().with_rows({} if config is None else settings.load(config).families)
     if name is not None and name not in known.names():
         raise ConfigError([f"family {name!r} is unknown.{suggestion(name, known.names())}"])
+    if engine is not None and engine not in known.all_engines():
+        raise ConfigError([f"engine {engine!r} is unknown.{suggestion(engine, known.all_engines())}"])
     chosen = known.names() if name is None else (name,)
     rows = [known.family(one, engine) for one in chosen if name or engine in (None, *known.engines(one))]
     if as_json:

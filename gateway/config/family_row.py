@@ -5,11 +5,14 @@ TOML has no null: `false` in place of fields or of a field's name says that the 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Engine = Literal["vllm", "sglang", "hosted"]
+# The words of the configuration; what sets engines apart stands in the table.
+OpenEngine = Literal["vllm", "sglang"]
+Engine = Literal[OpenEngine, "hosted"]
+OPEN_ENGINES: tuple[OpenEngine, ...] = get_args(OpenEngine)
 Level = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 # The parts of a row that have a source each, and the cells that belong to each part.
 PARTS = {
@@ -149,6 +152,14 @@ class Cells(StrictCells):
 class EngineRow(Cells):
     """An engine: what holds for every family that it serves, unless the family's row says otherwise."""
 
+    counts_prompts: bool = False
+    """Whether `/tokenize` counts the tokens of a conversation."""
+    counts_with_effort: bool = False
+    """Whether `/tokenize` takes an effort as requests do, or what the engine makes of one for the template."""
+    hide_field: FieldName | None = None
+    """The field that keeps a thought out of the answer when false."""
+    stops_in_thoughts: bool = False
+    """Whether it looks for stop sequences in thoughts, too."""
     budget_known_issues: list[KnownIssueRow] = []
     """Those of its own way to keep a budget; they are no matter to a family that takes budgets in another way."""
 
@@ -165,9 +176,13 @@ class FamilyRow(Cells):
 
     @model_validator(mode="after")
     def _consistent(self) -> FamilyRow:
-        if self.engine == "hosted" and (self.vllm or self.sglang):
-            raise ValueError("a hosted row has no cells for other engines")
+        if self.engine not in (None, *OPEN_ENGINES) and any(map(self.at, OPEN_ENGINES)):
+            raise ValueError(f"a {self.engine} row has no cells for other engines")
         return self
+
+    def at(self, engine: Engine) -> Cells | None:
+        """The cells that differ on an engine."""
+        return getattr(self, engine) if engine in OPEN_ENGINES else None
 
 
 class TableFile(StrictCells):

@@ -19,6 +19,22 @@ class KnownIssue(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """What sets an engine apart for every family that it serves.
+
+    `is_open`: it serves any model whose weights one has; else it is the API of a family's maker, where requests cost
+    money. `counts_prompts`: `/tokenize` counts a conversation; `counts_with_effort`: it takes an effort as requests do.
+    `hide_field` keeps a thought out of the answer when false. `stops_in_thoughts`: stop sequences end thoughts, too.
+    """
+
+    is_open: bool = True
+    counts_prompts: bool = False
+    counts_with_effort: bool = False
+    hide_field: str | None = None
+    stops_in_thoughts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """How one kind of model, served by one engine, is told to think: a row of data.
 
@@ -47,7 +63,8 @@ class Family:
     name: str
     about: str
     hybrid: bool
-    engine: str = "vllm"
+    engine: str = ""
+    host: EngineTraits = field(default_factory=EngineTraits)
     default: str = "on"
     off: JsonObject | None = field(default_factory=dict)
     on: JsonObject | None = field(default_factory=dict)

@@ -108,8 +108,8 @@ def write(told: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
         if body.get("reasoning_effort") == "auto":
             del body["reasoning_effort"]
         return
-    if "reasoning" in body and family.engine == "vllm" and fields.get(body, HIDE_FIELD) is True:
-        body["include_reasoning"] = False
+    if family.host.hide_field is not None and "reasoning" in body and fields.get(body, HIDE_FIELD) is True:
+        fields.put(body, family.host.hide_field, False)
     for name, outer in _OWN:
         if outer in body:
             fields.drop(body, name)

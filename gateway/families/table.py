@@ -6,21 +6,20 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.config.family_row import PARTS, Cells, Engine, EngineRow, FamilyRow, KnownIssueRow, TableFile
+from gateway.config.family_row import OPEN_ENGINES, PARTS, Cells, Engine, EngineRow, FamilyRow, KnownIssueRow, TableFile
 from gateway.config.problems import faults
 from gateway.core.errors import ConfigError, suggestion
-from gateway.core.family import Family, KnownIssue
+from gateway.core.family import EngineTraits, Family, KnownIssue
 from gateway.families.nearest import stand_ins
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
+_TRAITS = ("counts_prompts", "counts_with_effort", "hide_field", "stops_in_thoughts")
 # The source of levels that stand for others where nobody says which does.
 BY_RULE = "the rule of nearest.py"
-# The engines that serve any model whose weights one has.
-ENGINES: tuple[Literal["vllm", "sglang"], ...] = ("vllm", "sglang")
 
 
 class FamilyTable:
@@ -40,10 +39,15 @@ class FamilyTable:
             self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}}
         )
 
+    def all_engines(self) -> tuple[Engine, ...]:
+        return tuple(self._engines)
+
     def engines(self, name: str) -> tuple[Engine, ...]:
         """What may serve a family, the usual one first. ConfigError: an unknown family or base, a circle of bases."""
-        own: Engine = next((row.engine for row in reversed(self._path(name)) if row.engine is not None), "vllm")
-        return (own,) if own == "hosted" else (own, *(other for other in ENGINES if other != own))
+        own: Engine = next(
+            (row.engine for row in reversed(self._path(name)) if row.engine is not None), OPEN_ENGINES[0]
+        )
+        return (own, *(other for other in OPEN_ENGINES if other != own)) if own in OPEN_ENGINES else (own,)
 
     def family(self, name: str, engine: Engine | None = None) -> Family:
         """One family as an engine serves it, the usual one if none is named. ConfigError: as for `engines`, an engine
@@ -69,6 +73,7 @@ class FamilyTable:
         family = Family(
             name=name,
             engine=engine or known[0],
+            host=EngineTraits((engine or known[0]) in OPEN_ENGINES, **{name: getattr(host, name) for name in _TRAITS}),
             known_issues=tuple(KnownIssue(**issue.model_dump()) for issue in found),
             sources=sources,
             **{"about": "", "hybrid": True, "off": None, **cells},
@@ -80,7 +85,7 @@ class FamilyTable:
         """All that is said of a family at an engine, the last word last."""
         for row in self._path(name):
             yield row
-            at_engine = {"vllm": row.vllm, "sglang": row.sglang}.get(engine)
+            at_engine = row.at(engine)
             if at_engine is not None:
                 yield at_engine
 

@@ -207,6 +207,7 @@ def test_families_says_all_of_one(tmp_path: Path) -> None:
     [
         (["qwen33"], "thinkgate: family 'qwen33' is unknown. Did you mean 'qwen3'?"),
         (["openai", "--engine", "vllm"], "thinkgate: engine: vllm does not serve family openai, but hosted"),
+        (["--engine", "vlm"], "thinkgate: engine 'vlm' is unknown. Did you mean 'vllm'?"),
     ],
 )
 def test_families_says_what_it_does_not_know(arguments: list[str], fault: str) -> None:

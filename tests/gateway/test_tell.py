@@ -14,7 +14,7 @@ from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import LEVELS, Effort, from_budget
 from gateway.core.errors import InvalidRequest
-from gateway.core.family import Family
+from gateway.core.family import EngineTraits, Family
 from gateway.core.plan import Enforcement
 from gateway.families.answer_limits import AnswerLimits
 from gateway.families.compiler import by_the_row, compile_plan
@@ -25,7 +25,7 @@ SWITCH: dict[str, JsonObject] = {
     "on": {"chat_template_kwargs": {"enable_thinking": True}},
 }
 BUDGET = "thinking_token_budget"
-HYBRID = Family("hybrid", "", True, **SWITCH, budget_field=BUDGET)
+HYBRID = Family("hybrid", "", True, host=EngineTraits(hide_field="include_reasoning"), **SWITCH, budget_field=BUDGET)
 STEPS = replace(HYBRID, name="steps", budget_field="chat_template_kwargs.budget", budget_step=512, budget_least=512)
 LEVELED = {name: name for name in ("low", "medium", "high")}
 NEAREST = {"minimal": "low", "xhigh": "high", "max": "high"}

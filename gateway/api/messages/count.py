@@ -126,7 +126,7 @@ class CountTokens:
 
     async def _exact(self, plan: Plan) -> int | None:
         """None: the backend does not tell. BackendRefused: it would not take this prompt."""
-        if plan.deployment.family.engine not in ("vllm", "sglang"):
+        if not plan.deployment.family.host.counts_prompts:
             return None
         question = _question(plan)
         for url in plan.deployment.urls:
@@ -146,12 +146,12 @@ class CountTokens:
 
 
 def _question(plan: Plan) -> dict[str, Any]:
-    """What `/tokenize` takes of a request. vLLM's takes no effort, but what vLLM makes of one for the template."""
+    """What `/tokenize` takes of a request: an effort, or what the engine makes of one for the template."""
     body = plan.body
     question = {name: body[name] for name in ("model", "messages", "tools", _KWARGS) if name in body}
     effort = body.get("reasoning_effort")
     if isinstance(effort, str):
-        if plan.deployment.family.engine == "sglang":
+        if plan.deployment.family.host.counts_with_effort:
             question["reasoning_effort"] = effort
         else:
             told = {"reasoning_effort": effort, "enable_thinking": effort != "none"}

@@ -70,7 +70,7 @@ async def _replica(transport: Transport, deployment: Deployment, url: str, arms:
     questions = Questions(transport, deployment, url)
     try:
         if not deployment.verify:
-            if await questions.lists() is False and deployment.family.engine != "hosted":
+            if await questions.lists() is False and deployment.family.host.is_open:
                 return _Told("other", [f"{where}it does not serve the model {deployment.model!r}."])
             return _Told("right", [f"{where}it can be reached; what it does with efforts was not asked."])
         facts = await questions.facts()

@@ -14,9 +14,7 @@ from gateway.execution.enforcement.stop_text import StopSequences
 from gateway.execution.enforcement.transformed_reply import TransformedReply
 from gateway.execution.streaming.chat_stream import DONE
 
-# Of hosted APIs each does as it says.
-_ENGINES = ("vllm", "sglang")
-# vLLM looks for so many at most.
+# No engine that looks for them in thoughts takes more.
 MOST_STOPS = 4
 _BESIDES = ("reasoning", "reasoning_content", "tool_calls")
 
@@ -24,7 +22,7 @@ _BESIDES = ("reasoning", "reasoning_content", "tool_calls")
 def stops_to_keep(plan: Plan, call: Call) -> Sequence[str]:
     """Those of a call that thinks first, or that are too many; none, where the backend may look for them itself."""
     stops = plan.body.get("stop") if call.stops_answer else None
-    if not isinstance(stops, list) or plan.applied is None or plan.deployment.family.engine not in _ENGINES:
+    if not isinstance(stops, list) or plan.applied is None or not plan.deployment.family.host.stops_in_thoughts:
         return ()
     return stops if plan.applied.think or len(stops) > MOST_STOPS else ()
 
