@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.core.errors import InvalidRequest
+from gateway.core.reasoning import REASONING, REASONING_CONTENT, REASONING_FIELDS
 
 # No real thought or answer is longer; a number beyond this is a slip.
 MOST_THINKING = 1_000_000
@@ -104,14 +105,14 @@ def _message(message: Any, param: str, calls: set[str]) -> None:
 
 
 def _thought(message: dict[str, Any], param: str) -> None:
-    reasoning, content = message.get("reasoning"), message.get("reasoning_content")
+    reasoning, content = message.get(REASONING), message.get(REASONING_CONTENT)
     if reasoning is None and content is None:
         return
-    for name, value in (("reasoning", reasoning), ("reasoning_content", content)):
+    for name, value in zip(REASONING_FIELDS, (reasoning, content), strict=True):
         if value is not None and not isinstance(value, str):
             raise wrong_type(f"{param}.{name}", "a string", value)
     if reasoning is not None and content is not None and reasoning != content:
-        raise wrong_value(f"{param}.reasoning_content", "is another thought than reasoning: send one of them.")
+        raise wrong_value(f"{param}.{REASONING_CONTENT}", f"is another thought than {REASONING}: send one of them.")
 
 
 def _calls(value: Any, param: str, calls: set[str]) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from gateway.core.reasoning import REASONING
+
 # The words of the configuration; what sets engines apart stands in the table.
 OpenEngine = Literal["vllm", "sglang"]
 Engine = Literal[OpenEngine, "hosted"]
@@ -123,10 +125,10 @@ class Cells(StrictCells):
     """Where its template allows messages of the system: if at the beginning alone, later ones go to the user's."""
     history: Literal["drop", "tools", "keep"] = "drop"
     """Which thoughts of earlier turns go back: none, those since the last user's message, or all."""
-    history_field: FieldName = "reasoning"
+    history_field: FieldName = REASONING
     history_with: dict[str, Any] = {}
     """The body fields with which the template keeps them."""
-    answer_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = "reasoning"
+    answer_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = REASONING
     """Where thoughts are in answers; false: they are not shown."""
     usage_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = (
         "completion_tokens_details.reasoning_tokens"

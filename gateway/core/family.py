@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gateway.core.aliases import JsonObject
+from gateway.core.reasoning import REASONING
 
 
 class KnownIssue(NamedTuple):
@@ -80,9 +81,9 @@ class Family:
     limit_field: str | None = None
     system: Literal["anywhere", "first"] = "anywhere"
     history: Literal["drop", "tools", "keep"] = "drop"
-    history_field: str = "reasoning"
+    history_field: str = REASONING
     history_with: JsonObject = field(default_factory=dict)
-    answer_field: str = "reasoning"
+    answer_field: str = REASONING
     usage_field: str = "completion_tokens_details.reasoning_tokens"
     end_text: str = "</think>\n\n"
     soft_switches: tuple[str, ...] = ()

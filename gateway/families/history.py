@@ -11,10 +11,9 @@ from typing import Any
 
 from gateway.core.aliases import JsonObject
 from gateway.core.family import Family
+from gateway.core.reasoning import REASONING_DETAILS, REASONING_FIELDS
 
-TEXT_FIELDS = ("reasoning", "reasoning_content")
-DETAILS_FIELD = "reasoning_details"
-NAMES = (*TEXT_FIELDS, DETAILS_FIELD)
+NAMES = (*REASONING_FIELDS, REASONING_DETAILS)
 
 
 def reasoning_history(
@@ -67,11 +66,11 @@ def _without(message: JsonObject) -> dict[str, Any]:
 
 def _renamed(message: JsonObject, name: str) -> JsonObject:
     """The thought under one name, byte for byte; details that came from an API which wants them go back untouched."""
-    if name == DETAILS_FIELD and message.get(DETAILS_FIELD):
-        return {**_without(message), DETAILS_FIELD: message[DETAILS_FIELD]}
+    if name == REASONING_DETAILS and message.get(REASONING_DETAILS):
+        return {**_without(message), REASONING_DETAILS: message[REASONING_DETAILS]}
     text = thought(message)
-    if name == DETAILS_FIELD:
-        return {**_without(message), DETAILS_FIELD: [{"type": "reasoning.text", "text": text}]}
+    if name == REASONING_DETAILS:
+        return {**_without(message), REASONING_DETAILS: [{"type": "reasoning.text", "text": text}]}
     if message.get(name) == text and sum(other in message for other in NAMES) == 1:
         return message
     return {**_without(message), name: text}
@@ -79,10 +78,10 @@ def _renamed(message: JsonObject, name: str) -> JsonObject:
 
 def thought(message: JsonObject) -> str:
     """What was thought before a message was written."""
-    for name in TEXT_FIELDS:
+    for name in REASONING_FIELDS:
         text = message.get(name)
         if isinstance(text, str) and text:
             return text
-    details = message.get(DETAILS_FIELD) or ()
+    details = message.get(REASONING_DETAILS) or ()
     texts = (detail.get("text") or detail.get("summary") for detail in details if isinstance(detail, dict))
     return "".join(text for text in texts if isinstance(text, str))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gateway import assembly
 from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.api.messages import errors
 from gateway.api.messages.answer import content
 from gateway.api.messages.conversation import read_conversation
@@ -167,7 +168,7 @@ def came_back(blocks: list[dict[str, Any]]) -> dict[str, Any]:
         if block["type"] == "tool_use"
     ]
     turns = [*HI, {"role": "assistant", "content": blocks}, {"role": "user", "content": results or "go"}]
-    return read_conversation({"messages": turns}, 10, ThoughtReader(SEAL))[1]
+    return read_conversation(Fields({"messages": turns}, dotted=True), 10, ThoughtReader(SEAL))[1]
 
 
 def canonical(message: dict[str, Any]) -> dict[str, Any]:

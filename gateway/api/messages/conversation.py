@@ -13,6 +13,7 @@ from typing import Any
 from gateway.api.fields import Fields
 from gateway.api.messages.parts import of_content, parts
 from gateway.api.messages.thoughts import ThoughtReader
+from gateway.core.reasoning import REASONING
 
 ROLES = ("user", "assistant", "system")
 # A client's own line for accounting: it is another one each time, and every prefix cache would miss because of it.
@@ -161,7 +162,7 @@ def _assistant(blocks: list[Fields], reader: ThoughtReader) -> tuple[Json, dict[
             raise block.unsupported("type", f"{kind[:60]!r} is not offered in an assistant's turn: {known}.")
     message: Json = {"role": "assistant", "content": "".join(texts) or (None if calls else "")}
     if any(thoughts):
-        message["reasoning"] = "".join(thoughts)
+        message[REASONING] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls
     return message, open_calls

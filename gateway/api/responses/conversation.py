@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.api.responses.tools import custom_arguments
 from gateway.api.responses.turn import Item
+from gateway.core.reasoning import REASONING
 
 Message = dict[str, Any]
 # Between the parts of a thought, should there be several.
@@ -56,7 +57,7 @@ def without_old_thoughts(messages: list[Message]) -> list[Message]:
     """Only the thoughts since the user's last message."""
     turn = max((index for index, message in enumerate(messages) if message["role"] == "user"), default=0)
     return [
-        {name: value for name, value in message.items() if name != "reasoning"} if index < turn else message
+        {name: value for name, value in message.items() if name != REASONING} if index < turn else message
         for index, message in enumerate(messages)
     ]
 
@@ -98,7 +99,7 @@ class _Message:
 
     def end(self) -> None:
         if self._thoughts:
-            self.message["reasoning"] = _BETWEEN.join(self._thoughts)
+            self.message[REASONING] = _BETWEEN.join(self._thoughts)
         if self._texts or not self._calls:
             self.message["content"] = "".join(self._texts)
         if self._calls:

@@ -13,6 +13,7 @@ from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall,
 from gateway.api.responses.turn import Item
 from gateway.auth.seal import BoundSeal
 from gateway.core.errors import BackendFailed
+from gateway.core.reasoning import REASONING_FIELDS
 
 
 class OutputItems:
@@ -39,7 +40,7 @@ class OutputItems:
         if not isinstance(said, dict):
             raise BackendFailed("The backend's answer has a choice without a message.")
         told = b""
-        thought = _text(said, "reasoning") or _text(said, "reasoning_content")
+        thought = next((text for name in REASONING_FIELDS if (text := _text(said, name))), "")
         if thought:
             told += self._think(thought)
         text = _text(said, "content")

@@ -15,6 +15,7 @@ from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.end_text import parse_end_text
 from gateway.core.errors import BackendFailed, BackendRefused, GatewayError
+from gateway.core.reasoning import REASONING_FIELDS
 from gateway.families.effort_encoding import EncodedEffort, write
 
 # Nothing that a model knows without a thought, and nothing that any operator has to keep secret.
@@ -243,7 +244,7 @@ def read_stream(raw: bytes) -> TestAnswer:
 
 def _answer(parts: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> TestAnswer:
     """Out of messages or deltas, and the bodies that they came in."""
-    said = [(field, part[field]) for part in parts for field in ("reasoning", "reasoning_content") if part.get(field)]
+    said = [(field, part[field]) for part in parts for field in REASONING_FIELDS if part.get(field)]
     usages = [body["usage"] for body in bodies if body.get("usage")]
     prompts = [body["prompt_token_ids"] for body in bodies if body.get("prompt_token_ids")]
     choices = [choice for body in bodies for choice in body.get("choices") or ()]

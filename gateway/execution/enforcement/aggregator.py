@@ -6,10 +6,11 @@ from typing import Any
 
 from gateway.core.aliases import JsonObject
 from gateway.core.errors import BackendFailed
+from gateway.core.reasoning import REASONING_FIELDS
 from gateway.execution.enforcement.parts import choices_of
 
 # Pieces of text that are joined; whatever else a delta says stands as it was said last.
-_TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
+_TEXTS = ("content", *REASONING_FIELDS, "refusal")
 
 
 class _ChoiceParts:

@@ -9,6 +9,7 @@ from gateway.backends.transport import HttpReply
 from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
 from gateway.core.plan import Plan
+from gateway.core.reasoning import REASONING_FIELDS
 from gateway.execution.enforcement.parts import chunk_like, event_of, text_of
 from gateway.execution.enforcement.stop_text import StopSequences
 from gateway.execution.enforcement.transformed_reply import TransformedReply
@@ -16,7 +17,7 @@ from gateway.execution.streaming.chat_stream import DONE
 
 # No engine that looks for them in thoughts takes more.
 MOST_STOPS = 4
-_BESIDES = ("reasoning", "reasoning_content", "tool_calls")
+_BESIDES = (*REASONING_FIELDS, "tool_calls")
 
 
 def stops_to_keep(plan: Plan, call: Call) -> Sequence[str]:

@@ -12,6 +12,7 @@ from gateway.backends.transport import HttpReply
 from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
 from gateway.core.plan import Plan
+from gateway.core.reasoning import REASONING_FIELDS
 from gateway.core.usage import Usage
 from gateway.execution.enforcement.parts import (
     choices_of,
@@ -28,7 +29,6 @@ from gateway.execution.enforcement.transformed_reply import TransformedReply
 from gateway.execution.streaming.chat_stream import DONE
 
 _ANSWER = ("content", "refusal")
-_THOUGHT = ("reasoning", "reasoning_content")
 
 
 class TruncatedReply(TransformedReply):
@@ -126,7 +126,7 @@ class Truncator:
         if not self._shows_ids:
             given.pop("token_ids", None)
         if self._hides and isinstance(delta, dict):
-            for name in _THOUGHT:
+            for name in REASONING_FIELDS:
                 delta.pop(name, None)
         return given if delta or choice.ended or given.get("token_ids") or given.get("logprobs") else None
 
@@ -141,7 +141,7 @@ class Truncator:
                 return False
             choice.spent = thought.spent - thought.in_prompt
         else:
-            spent = choice.spent + bool(text_of(delta, *_THOUGHT))
+            spent = choice.spent + bool(text_of(delta, *REASONING_FIELDS))
             if running.reasoning_tokens is not None:
                 spent = max(running.reasoning_tokens, choice.spent)
             if spent > self._budget:

@@ -22,6 +22,7 @@ from gateway.core.call import Call
 from gateway.core.end_text import EndText
 from gateway.core.errors import BackendFailed, BackendRefused, GatewayError
 from gateway.core.plan import Plan
+from gateway.core.reasoning import REASONING, REASONING_CONTENT, REASONING_FIELDS
 from gateway.core.usage import Usage
 from gateway.execution.enforcement.continuation import COMPLETIONS, continuation, room
 from gateway.execution.enforcement.parts import (
@@ -39,7 +40,6 @@ from gateway.execution.enforcement.thought import Thought
 from gateway.execution.enforcement.transformed_reply import TransformedReply
 from gateway.execution.streaming.chat_stream import DONE
 
-THOUGHTS = ("reasoning", "reasoning_content")
 # How long the text of a thought's last tokens may take, in seconds.
 TEXT_S = 5.0
 
@@ -146,7 +146,7 @@ class FirstPhase:
         self.head: JsonObject = {}
         self.prompt: list[int] = []
         self.ids: list[int] = []
-        self.field = plan.deployment.family.answer_field or THOUGHTS[0]
+        self.field = plan.deployment.family.answer_field or REASONING
         self.enough = False
         # What is written before the mark is thought, too; a budget that is smaller goes without.
         self.before = marks.before if len(marks.before) < budget.tokens else ()
@@ -193,16 +193,16 @@ class FirstPhase:
             choice.pop("token_ids", None)
         finished = bool(choice.get("finish_reason")) and kept == len(ids)
         self.enough = self._thought.struck and not self._thought.over and not finished
-        words = text_of(delta, *THOUGHTS)
+        words = text_of(delta, *REASONING_FIELDS)
         if words:
-            self.field = THOUGHTS[0] if text_of(delta, THOUGHTS[0]) else THOUGHTS[1]
+            self.field = REASONING if text_of(delta, REASONING) else REASONING_CONTENT
         if self.enough:
             self._held, self._share = words, kept / len(ids) if ids else 0.0
             choice["finish_reason"] = None
         elif words:
             self._said.append(words)
         if (self.enough or self.hides) and isinstance(delta, dict):
-            for name in THOUGHTS:
+            for name in REASONING_FIELDS:
                 delta.pop(name, None)
         return bool(delta or choice.get("finish_reason") or choice.get("token_ids"))
 

@@ -15,6 +15,7 @@ import orjson
 
 from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_usage
 from gateway.core.errors import AnswerTooLarge, BackendFailed, GatewayError, error_from_backend, fields_of
+from gateway.core.reasoning import REASONING_FIELDS
 from gateway.core.usage import Usage
 from gateway.execution.streaming.believed import correct
 from gateway.execution.streaming.encoder import EventSink
@@ -23,7 +24,7 @@ from gateway.execution.streaming.output_stats import OutputStats
 DONE = b"data: [DONE]\n\n"
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
-_TOKEN_FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "refusal")
+_TOKEN_FIELDS = ("content", *REASONING_FIELDS, "tool_calls", "refusal")
 
 
 class ChatStream:

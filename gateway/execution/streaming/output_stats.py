@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from gateway.core.reasoning import REASONING, REASONING_CONTENT
 from gateway.execution.streaming.tally import Tally
 
 _OUTSIDE = False, ""
@@ -89,7 +90,7 @@ class OutputStats:
 
     def delta(self, delta: dict[str, Any], index: Any = 0) -> None:
         """Of the choice with this index."""
-        thought = delta.get("reasoning") or delta.get("reasoning_content")
+        thought = delta.get(REASONING) or delta.get(REASONING_CONTENT)
         if type(thought) is str:
             self.thought.add(thought)
             if len(delta) == 1:
