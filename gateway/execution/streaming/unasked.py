@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_THOUGHTS = ("reasoning", "reasoning_content", "thinking")
+from gateway.core.reasoning import REASONING_FIELDS
+
+_THOUGHTS = (*REASONING_FIELDS, "thinking")
 
 
 def cut(body: dict[str, Any], start: str, most: int) -> None:

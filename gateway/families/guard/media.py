@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.field_policy import MediaPolicy
+from gateway.core.reasoning import REASONING_FIELDS
 from gateway.families.guard import hosts
 
 # Must be URLs: engines read what has no scheme as a path of their own disk.
@@ -25,9 +26,7 @@ URL_KEYS = frozenset(
 # May be bare base64 too, which no path with a dot is.
 DATA_KEYS = frozenset({"file_data", "data"})
 # What messages have that name no media.
-_USUAL = frozenset(
-    {"role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content", "refusal"}
-)
+_USUAL = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", *REASONING_FIELDS, "refusal"})
 LONGEST = 8192
 CODE = "media_not_allowed"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
