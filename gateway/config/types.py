@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, PlainValidator, ValidationInfo
 
-from router_model.shipped import ships
+from router_model.model.shipped import ships
 
 # The routers that are no artifacts; more may be registered.
 ROUTER_NAMES = {"none", "constant"}

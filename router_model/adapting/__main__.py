@@ -17,14 +17,14 @@ def main(data: Path, out: Path) -> None:
     extras.need("learn")
     from router_model.adapting import public_pretrain
     from router_model.data.outcomes import OutcomeError
-    from router_model.model import artifact as artifacts
+    from router_model.model import artifact_writer
     from router_model.training import card
 
     try:
         artifact, text = public_pretrain.build(data, out.name, click.echo)
     except OutcomeError as error:
         raise click.ClickException(str(error)) from error
-    artifacts.save(artifact, out, text)
+    artifact_writer.save(artifact, out, text)
     click.echo(card.summary(artifact))
 
 

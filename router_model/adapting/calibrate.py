@@ -21,8 +21,8 @@ from router_model.data import outcomes
 from router_model.data.outcomes import Arm, OutcomeError, Outcomes
 from router_model.evaluation import matching
 from router_model.features.request import Features
-from router_model.model import artifact as artifacts
-from router_model.model.artifact import Artifact, Stage, inputs_of
+from router_model.model import artifact_reader, artifact_writer
+from router_model.model.artifact import Artifact, Stage, fingerprint, inputs_of
 from router_model.model.probe import PROBE_NAMES
 from router_model.model.trees import F32, Trees
 from router_model.training import card, text_projection, train
@@ -64,7 +64,7 @@ def run(
 ) -> Artifact:
     """Adapt a router, by folder or name, to tables, and write it to `out`. Raises OutcomeError or ArtifactError."""
     started = time.perf_counter()
-    base = artifacts.load(router)
+    base = artifact_reader.load(router)
     table = usable(outcomes.read(data), models, say)
     overlap = int(np.isin(fingerprints(table), base.seen).sum())
     if overlap:
@@ -73,7 +73,7 @@ def run(
     notes = (
         f"\nAdapted from `{base.version}`: its forecasts, mixed, and trees beside them for what no mixture can say.\n"
     )
-    artifacts.save(artifact, out, card.text(artifact, [Path(p).name for p in data], notes))
+    artifact_writer.save(artifact, out, card.text(artifact, [Path(p).name for p in data], notes))
     say(card.summary(artifact))
     say(f"Wrote {out.absolute()} ({artifact.version}, from {base.version}) in {time.perf_counter() - started:.0f} s")
     return artifact
@@ -94,7 +94,7 @@ def usable(table: Outcomes, models: Sequence[str], say: Callable[[str], None]) -
 
 def fingerprints(table: Outcomes) -> NDArray[np.uint64]:
     """The hashes by which artifacts remember prompts."""
-    return np.array([artifacts.fingerprint(train.stem_of(prompt)) for prompt in table.prompts], np.uint64)
+    return np.array([fingerprint(train.stem_of(prompt)) for prompt in table.prompts], np.uint64)
 
 
 def _tries() -> list[Settings]:

@@ -16,7 +16,7 @@ from router_model.decision.probe_policy import ProbeViews
 from router_model.evaluation import evaluate, frontier, matching, metrics, probing
 from router_model.evaluation.crossval import Fold
 from router_model.evaluation.probing import PRICES
-from router_model.model import artifact as artifacts
+from router_model.model import artifact_reader
 from router_model.model.artifact import Artifact
 from router_model.model.predict import Predictor
 
@@ -47,7 +47,7 @@ def run(
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Print the curve, and write it to `json_file`. Raises OutcomeError or ArtifactError."""
-    base = artifacts.load(router)
+    base = artifact_reader.load(router)
     table = calibrate.usable(outcomes.read(data), models, say)
     pair = table.pair(no_think, think)
     learn, held = _parted(table)

@@ -30,8 +30,8 @@ from router_model.evaluation import (
 )
 from router_model.evaluation.crossval import Fold, Unit
 from router_model.evaluation.frontier import Forecasts
-from router_model.model import artifact as artifacts
 from router_model.model import predict
+from router_model.model.artifact import fingerprint
 from router_model.model.predict import STRANGE, Predictor
 from router_model.training import recipes
 from router_model.training.train import Choose, stem_of
@@ -191,7 +191,7 @@ def _efforts(table: Outcomes, weak: Arm, strong: Arm) -> tuple[list[Arm], list[s
 
 
 def _seen(predictor: Predictor, table: Outcomes) -> int:
-    stems = np.array([artifacts.fingerprint(stem_of(prompt)) for prompt in table.prompts], np.uint64)
+    stems = np.array([fingerprint(stem_of(prompt)) for prompt in table.prompts], np.uint64)
     return int(np.isin(stems, predictor.artifact.seen).sum())
 
 

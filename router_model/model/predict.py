@@ -6,10 +6,9 @@ Needs NumPy and nothing else: this is what the running gateway imports.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import accumulate
-from math import exp, expm1, log1p, sqrt
+from math import exp, expm1, log1p
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +19,14 @@ from router_model.decision.holdout import HoldoutTrial
 from router_model.decision.probe_policy import Ask
 from router_model.decision.risk import Contract
 from router_model.features.noise_filter import SUSPECT, filtered
-from router_model.features.request import Features, featurize, question_of
-from router_model.model import artifact as artifacts
-from router_model.model.artifact import Artifact, ArtifactError, Head, Stage
+from router_model.features.request import featurize, question_of
+from router_model.model import artifact_reader
+from router_model.model.artifact import Artifact, ArtifactError, Head
 from router_model.model.budget_interpolation import Surface
+from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, ladders_of, most_thinking
 from router_model.model.probe import STRANGE, UNHEARD_OF, Probe
+from router_model.model.request_encoding import EncodedRequest, inputs
 from router_model.model.scores import Quantiles, Scores
-from router_model.model.trees import F32
 
 __all__ = [
     "STRANGE",
@@ -44,45 +44,10 @@ __all__ = [
     "load",
 ]  # fmt: skip
 
-# No forecast of tokens beyond this, whatever the trees extrapolate to.
-MOST_TOKENS = 1e6
-
-
-class EncodedRequest(NamedTuple):
-    """A request as the trees read it.
-
-    `novelty` in [0,1]: the share of its terms that the router has never met; `strange`: the probability that it is of a
-    kind never met, where that is as likely as not beforehand.
-    """
-
-    row: F32
-    novelty: float
-    strange: float
-
 
 def load(path_or_name: str | Path) -> Predictor:
     """The predictor of an artifact folder, or of one that ships (`tiny`). Raises ArtifactError."""
-    return Predictor(artifacts.load(path_or_name))
-
-
-def term_rows(features: Features, vocabulary: Mapping[bytes, int]) -> list[int]:
-    """The rows of the terms that the router knows, rising, so that sums over them come out the same in any process."""
-    rows = [row for term in features.terms if (row := vocabulary.get(term)) is not None]
-    rows.sort()
-    return rows
-
-
-def term_weight(features: Features) -> float:
-    """What each term of a request weighs: together they are of length 1, known or not."""
-    return 1 / sqrt(len(features.terms) or 1)
-
-
-def inputs(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, float]:
-    """The row that the trees read, structural counts before terms projected on a few directions, and the novelty."""
-    known = term_rows(features, vocabulary)
-    directions = projection.take(known, axis=0).sum(axis=0) * term_weight(features)
-    novelty = 1 - len(known) / len(features.terms) if features.terms else 0.0
-    return np.array([*features.dense, *directions.tolist()], np.float32), novelty
+    return Predictor(artifact_reader.load(path_or_name))
 
 
 class Predictor:
@@ -92,10 +57,10 @@ class Predictor:
         self.artifact = artifact
         self.version = artifact.version
         self.heads = artifact.heads
-        self._ladders = _ladders(artifact.heads)
-        self._unread = _Finish(artifact.heads, artifact.unread, self._ladders)
+        self._ladders = ladders_of(artifact.heads)
+        self._unread = CalibratedOutput(artifact.heads, artifact.unread, self._ladders)
         self._probed = {
-            head: (probed, _Finish(artifact.heads, probed.stage, self._ladders))
+            head: (probed, CalibratedOutput(artifact.heads, probed.stage, self._ladders))
             for head, probed in artifact.probed.items()
         }
         self._dials: dict[Ask, dial.DialTable] = {}
@@ -167,7 +132,7 @@ class Predictor:
         spread = self._spread(reading)
         counts = []
         for kind, tokens in enumerate((scores.thinking_tokens, scores.answer_tokens)):
-            most = [_most_thinking(head) if kind == 0 else MOST_TOKENS for head in self.heads]
+            most = [most_thinking(head) if kind == 0 else MOST_TOKENS for head in self.heads]
             rows = [
                 [min(max(expm1(log1p(t) + off), 0.0), top) for t, off, top in zip(tokens, level, most, strict=True)]
                 for level in spread[:, kind].T.tolist()
@@ -260,60 +225,3 @@ class Predictor:
         if known is None:
             known = self._dials[ask] = dial.table(self.trial(ask))
         return known.price(x)
-
-
-class _Finish:
-    """From the raw outputs [3 x heads] of a stage's trees to forecasts: calibrated, scaled, monotone.
-
-    Number by number: there are too few for arrays to be worth their beginning.
-    """
-
-    def __init__(self, heads: Sequence[Head], stage: Stage, ladders: Sequence[Sequence[int]]) -> None:
-        self._ladders = ladders
-        self._lines = [
-            (*map(float, line), *map(float, scale), _most_thinking(head))
-            for head, line, scale in zip(heads, stage.calibration, stage.token_scale, strict=True)
-        ]
-
-    def __call__(self, outputs: Sequence[float], novelty: float) -> Scores:
-        n = len(self._lines)
-        p, thinking, answer = [], [], []
-        for i, (slope, offset, more_slope, more_offset, scale_thinking, scale_answer, most) in enumerate(self._lines):
-            z = outputs[i]
-            z = z * slope + offset + novelty * (z * more_slope + more_offset)
-            p.append(1.0 / (1.0 + exp(-z)) if z > -40.0 else 0.0)
-            tokens = expm1(outputs[n + i]) * scale_thinking
-            thinking.append(0.0 if tokens < 0.0 else tokens if tokens < most else most)
-            tokens = expm1(outputs[2 * n + i]) * scale_answer
-            answer.append(0.0 if tokens < 0.0 else tokens if tokens < MOST_TOKENS else MOST_TOKENS)
-        for ladder in self._ladders:
-            for i, value in zip(ladder, _monotone([p[i] for i in ladder]), strict=True):
-                p[i] = value
-            reached = 0.0
-            for i in ladder:
-                thinking[i] = reached = max(thinking[i], reached)
-        return Scores(p, thinking, answer)
-
-
-def _most_thinking(head: Head) -> float:
-    if not head.think:
-        return 0.0
-    return MOST_TOKENS if head.budget is None else float(head.budget)
-
-
-def _ladders(heads: Sequence[Head]) -> list[list[int]]:
-    """The thinking heads of each model, least budget first: accuracy and thoughts do not shrink along them."""
-    ladders = []
-    for model in dict.fromkeys(head.model for head in heads):
-        members = [i for i, head in enumerate(heads) if head.model == model and head.think]
-        if len(members) > 1:
-            ladders.append(
-                sorted(members, key=lambda i: np.inf if heads[i].budget is None else float(heads[i].budget or 0))
-            )
-    return ladders
-
-
-def _monotone(values: list[float]) -> list[float]:
-    """The mean of the least non-decreasing row above and the greatest below: non-decreasing, near the values, fast."""
-    below = [*accumulate(reversed(values), min)]
-    return [(high + low) / 2 for high, low in zip(accumulate(values, max), reversed(below), strict=True)]

@@ -19,7 +19,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from router_model.features.request import Features, vocabulary
-from router_model.model.predict import inputs, term_rows, term_weight
+from router_model.model.request_encoding import inputs, term_rows, term_weight
 from router_model.model.trees import F32
 
 Matrix = NDArray[np.float64]

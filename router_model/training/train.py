@@ -23,10 +23,11 @@ from router_model.data.outcomes import Arm, OutcomeError, Outcomes, PromptRow
 from router_model.decision.holdout import HeldOut, HeldOutForecasts
 from router_model.evaluation import adversarial, metrics
 from router_model.features.request import Features, featurize
-from router_model.model import artifact as artifacts
-from router_model.model.artifact import Artifact, Head, Probed, Stage
-from router_model.model.predict import Predictor, inputs
+from router_model.model import artifact_writer
+from router_model.model.artifact import Artifact, Head, Probed, Stage, fingerprint
+from router_model.model.predict import Predictor
 from router_model.model.probe import ProbeValueModel, probe_value_model
+from router_model.model.request_encoding import inputs
 from router_model.model.trees import F32, Trees
 from router_model.training import calibration, card, text_projection, transfer_check
 from router_model.training.boosting import Boosting, grow, sigmoid
@@ -129,7 +130,7 @@ def run(
     settings = settings(kept, say) if callable(settings) else settings or Settings()
     artifact = train(kept, out.name, settings, say)
     text = card.text(artifact, [Path(p).name for p in data])
-    artifacts.save(artifact, out, text)
+    artifact_writer.save(artifact, out, text)
     say(card.summary(artifact))
     say(f"Wrote {out.absolute()} ({artifact.version}) in {time.perf_counter() - started:.0f} s")
     return artifact
@@ -232,7 +233,7 @@ def train(
         projection=final.projection,
         strangeness=strangeness,
         tried=HeldOut.none(len(heads)),
-        seen=np.unique(np.array([artifacts.fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
+        seen=np.unique(np.array([fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
     probed, after = {}, {}
@@ -252,7 +253,7 @@ def train(
         tried=_held_out(before, after, strange, table, settings.seed),
         about=_about(table, before, splits[0], settings),
     )
-    return replace(whole, version=artifacts.version_of(name, artifacts.numbers(whole), heads))
+    return replace(whole, version=artifact_writer.version_of(name, artifact_writer.numbers(whole), heads))
 
 
 def _trusted(told: HeldOutForecasts, table: Outcomes) -> bool:

@@ -18,7 +18,7 @@ from gateway.config.settings import Settings, load, parse
 from gateway.core.errors import ConfigError
 from gateway.core.record import Record
 from gateway.storage.records import Records
-from router_model import shipped
+from router_model.model import shipped
 from router_model.model.predict import ArtifactError
 from router_model.model.predict import load as load_router
 from tests.gateway.bounded import FEW, QUICK

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from router_model.data import output_files
-from router_model.model import artifact
+from router_model.model import artifact, artifact_reader
 from router_model.tasks import generate, read_jsonl, write_jsonl
 from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG
@@ -159,4 +159,4 @@ def test_tasks_may_begin_with_a_byte_order_mark(tasks: Path) -> None:
 
 def test_what_is_no_artifact_is_no_router(tmp_path: Path) -> None:
     with pytest.raises(artifact.ArtifactError, match="shipped by name: prior, tiny"):
-        artifact.load(tmp_path)
+        artifact_reader.load(tmp_path)

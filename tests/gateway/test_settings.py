@@ -14,7 +14,7 @@ from gateway.config.secret_values import signing_secrets
 from gateway.config.settings import Settings, load, override
 from gateway.core.errors import ConfigError
 from gateway.serving.admin import admin_key
-from router_model import shipped
+from router_model.model import shipped
 from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG, run
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from router_model.data import outcomes
-from router_model.model import artifact, predict
+from router_model.model import artifact_writer, predict
 from router_model.model.artifact import ArtifactError
 from router_model.model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
 from router_model.training import train
@@ -41,7 +41,7 @@ def test_a_round_trip_keeps_every_forecast(table_path: Path, artifact_path: Path
     for prompt in kept.prompts[:20]:
         assert loaded.forecast(prompt.messages) == trained.forecast(prompt.messages)
     assert loaded.price_for_dial(0.4) == trained.price_for_dial(0.4)
-    artifact.save(loaded.artifact, tmp_path / "again", "card")
+    artifact_writer.save(loaded.artifact, tmp_path / "again", "card")
     assert (tmp_path / "again" / "weights.npz").read_bytes() == (artifact_path / "weights.npz").read_bytes()
 
 

@@ -16,7 +16,7 @@ from gateway.cli import main
 from router_model.adapting import adapt, calibrate
 from router_model.data import outcomes
 from router_model.evaluation import evaluate
-from router_model.model import artifact, predict
+from router_model.model import artifact_reader, predict
 from router_model.model.predict import Predictor, Probe
 from router_model.training.boosting import Boosting, grow
 from tests.router_model import tables
@@ -85,7 +85,7 @@ def test_staircases_stand_for_their_column() -> None:
 
 
 def test_the_adapted_router_is_an_artifact_like_any_other(adapted: Path, artifact_path: Path, own: Path) -> None:
-    base, made = artifact.load(artifact_path), artifact.load(adapted)
+    base, made = artifact_reader.load(artifact_path), artifact_reader.load(adapted)
     assert {head.model for head in made.heads} == {"own"} and len(made.heads) == 6
     assert made.about["adapted_from"] == base.version and base.version in (adapted / "CARD.md").read_text()
     assert set(base.seen.tolist()) < set(made.seen.tolist()) and set(base.vocabulary) <= set(made.vocabulary)
@@ -109,7 +109,7 @@ def test_probes_are_learned_with_the_base_and_without(adapted: Path, artifact_pa
         return unsure < predictor.forecast(QUESTION).p_correct[0] < sure
 
     assert moves(predict.load(adapted))
-    bare = replace(artifact.load(artifact_path), probed={})
+    bare = replace(artifact_reader.load(artifact_path), probed={})
     made = calibrate.calibrate(bare, outcomes.read([own]), "own", say=lambda line: None)
     assert moves(Predictor(made))
 

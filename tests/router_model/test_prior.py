@@ -15,7 +15,7 @@ from gateway.config.settings import parse
 from router_model.adapting import public_pretrain
 from router_model.data.outcomes import GENERIC, Arm, OutcomeError
 from router_model.evaluation import evaluate
-from router_model.model import artifact, predict
+from router_model.model import artifact_reader, predict
 from tests.router_model import tables
 
 SOURCE = {"source_repo": "someone/outcomes", "source_commit": "0" * 40, "licence": "MIT"}
@@ -78,9 +78,9 @@ def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> No
 
 
 def test_the_prior_ships_small_and_says_where_it_is_from() -> None:
-    folder = artifact.folder_of("prior")
+    folder = artifact_reader.folder_of("prior")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 3_000_000
-    shipped = artifact.load("prior")
+    shipped = artifact_reader.load("prior")
     assert {head.name for head in shipped.heads} >= {"*/nothink", "*/think"}
     card = (folder / "CARD.md").read_text()
     for source in shipped.about["drawn"]["sources"]:
@@ -117,7 +117,7 @@ def test_a_configuration_may_name_it() -> None:
         }
     )
     said = "\n".join(explain(chosen))
-    assert artifact.load("prior").version in said and "knows nothing" not in said
+    assert artifact_reader.load("prior").version in said and "knows nothing" not in said
 
 
 def test_harder_looking_work_is_forecast_to_be_harder() -> None:

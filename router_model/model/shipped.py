@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "artifacts"
+FOLDER = Path(__file__).parents[1] / "artifacts"
 
 
 def names() -> list[str]:
