@@ -18,11 +18,15 @@ from gateway.auth.usage_store import UsageStore
 from gateway.backends.latency import LatencyModels
 from gateway.config import field_policy as guards
 from gateway.config import secret_values, settings
+from gateway.config.deployment import DeploymentSettings
+from gateway.config.model import ArmSettings, ModelSettings
+from gateway.config.storage import AccessSettings
 from gateway.core.arm import Arm
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import Effort, from_budget, level_of, size
 from gateway.core.errors import ConfigError, suggestion
 from gateway.core.family import Family
+from gateway.core.serving_limits import AdmissionLimits, Pricing, ResponseLimits, Timeouts, UsualLatency
 from gateway.families import table
 from gateway.families.answer_limits import AnswerLimits
 from gateway.families.compiler import by_the_row
@@ -33,7 +37,6 @@ from gateway.routing.effort_router.protocol import EffortRouter
 from gateway.routing.effort_router.registry import make_router
 from gateway.routing.policies.protocol import Policy, Resolve
 
-PER_MILLION = 1e-6
 # Efforts whose level is remembered: a policy chooses among few, clients may name any.
 EFFORTS = 1024
 S = TypeVar("S")
@@ -59,7 +62,7 @@ def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dic
     ConfigError: an unknown deployment, one that would stand in for itself, or one that cannot be told what it must be.
     """
 
-    def build(name: str, given: settings.DeploymentSettings) -> tuple[Deployment, ...]:
+    def build(name: str, given: DeploymentSettings) -> tuple[Deployment, ...]:
         found: dict[str, Deployment] = {}
         _follow(name, (name,), chosen, known, found)
         return tuple(found.values())
@@ -95,7 +98,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
     """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact."""
     routers: dict[str, EffortRouter] = {}
 
-    def build(name: str, model: settings.ModelSettings) -> PublicModel:
+    def build(name: str, model: ModelSettings) -> PublicModel:
         levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
         resolve = _resolver(levels)
         if model.router not in routers:
@@ -123,19 +126,19 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
     return Catalogue(_each(chosen.models, "models", build))
 
 
-def keys(access: settings.AccessSettings) -> Keys:
+def keys(access: AccessSettings) -> Keys:
     """ConfigError: the database or the counters beside it cannot be used."""
     return Keys(access.path, UsageStore(Path(f"{access.path}.usage")))
 
 
-def authenticator(access: settings.AccessSettings, refused: Callable[[str], None]) -> Authenticator:
+def authenticator(access: AccessSettings, refused: Callable[[str], None]) -> Authenticator:
     """`refused` is told why, in one word, of every client without a valid key. ConfigError: as for `keys`."""
     if not access.required:
         return OpenAuthenticator()
     return KeyAuthenticator(keys(access), access.longest_thought, refused, usual_limits(access), access.longest_answer)
 
 
-def usual_limits(access: settings.AccessSettings) -> Limits:
+def usual_limits(access: AccessSettings) -> Limits:
     """Of keys that have none of their own."""
     return Limits(max_parallel_requests=access.max_parallel_requests, max_bytes_in_flight=access.max_bytes_in_flight)
 
@@ -159,9 +162,7 @@ def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> d
     return built
 
 
-def _deployment(
-    name: str, given: settings.DeploymentSettings, *, families: table.FamilyTable, keyed: bool
-) -> Deployment:
+def _deployment(name: str, given: DeploymentSettings, *, families: table.FamilyTable, keyed: bool) -> Deployment:
     if given.family not in families.names():
         raise ConfigError([f"family: {given.family!r} is unknown.{suggestion(given.family, families.names())}"])
     model, family = given.model or name, families.family(given.family, given.engine)
@@ -171,22 +172,12 @@ def _deployment(
         model=model,
         family=family,
         max_context=given.max_context,
-        ttft_s=given.ttft_s,
-        tpot_s=given.tpot_s,
-        input_price=given.input_price * PER_MILLION,
-        output_price=given.output_price * PER_MILLION,
-        connect_timeout_s=given.connect_timeout_s,
-        first_token_timeout_s=given.first_token_timeout_s,
-        read_timeout_s=given.read_timeout_s,
-        total_timeout_s=given.total_timeout_s,
-        max_answer_bytes=given.max_answer_bytes,
-        max_event_bytes=given.max_event_bytes,
         retries=given.retries,
-        max_in_flight=given.max_in_flight,
-        max_queue=given.max_queue,
-        max_wait_s=given.max_wait_s,
-        batch_wait_s=given.batch_wait_s,
-        batch_share=given.batch_share,
+        timeouts=given.part(Timeouts),
+        response_limits=given.part(ResponseLimits),
+        admission=given.part(AdmissionLimits),
+        latency=given.part(UsualLatency),
+        pricing=given.part(Pricing),
         api_key=secret_values.secret(given.api_key_env, given.api_key_file, "api_key"),
         router_name=given.router_name or model,
         verify=_verify(given, family),
@@ -195,7 +186,7 @@ def _deployment(
     )
 
 
-def _verify(given: settings.DeploymentSettings, family: Family) -> bool:
+def _verify(given: DeploymentSettings, family: Family) -> bool:
     """Hosted APIs cost money and change nothing; where nothing is known there is nothing to compare."""
     known = family.host.is_open and not family.passes_through
     return known if given.verify is None else given.verify
@@ -238,7 +229,7 @@ def _resolver(levels: Mapping[str, Effort]) -> Resolve:
 
 
 def _arms(
-    model: settings.ModelSettings,
+    model: ModelSettings,
     known: Mapping[str, Deployment],
     policy: Policy,
     levels: Mapping[str, Effort],
@@ -251,9 +242,9 @@ def _arms(
 
 def _arm(
     name: str,
-    backends: settings.ModelSettings | settings.ArmSettings,
+    backends: ModelSettings | ArmSettings,
     weight: float,
-    model: settings.ModelSettings,
+    model: ModelSettings,
     known: Mapping[str, Deployment],
     policy: Policy,
     levels: Mapping[str, Effort],

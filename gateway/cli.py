@@ -78,12 +78,14 @@ def main() -> None:
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
     """Run the gateway."""
     from gateway.config import settings
+    from gateway.config.server import ServerSettings
+    from gateway.config.storage import RecordSettings
     from gateway.serving import run as server
 
     if config is None:
-        defaults = settings.ServerSettings()
+        defaults = ServerSettings()
         server.serve_embedded(
-            records or settings.RecordSettings().path,
+            records or RecordSettings().path,
             host or defaults.host,
             defaults.port if port is None else port,
             workers,

@@ -12,7 +12,7 @@ from gateway.api.fields import Fields
 from gateway.api.off_loop import OffLoop
 from gateway.auth.authenticator import Authenticator
 from gateway.backends.chat_answer import MOST_CHARACTERS
-from gateway.config.settings import ServerSettings
+from gateway.config.server import ServerSettings
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError, QuotaExceeded
 from gateway.execution.recorder import Recorder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config.settings import ServerSettings
+from gateway.config.server import ServerSettings
 from gateway.core.errors import InvalidRequest
 
 # The field in each dialect, and what one of its values is called.

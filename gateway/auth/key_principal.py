@@ -178,7 +178,7 @@ class KeyPrincipal:
     def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
         now = self._clock()
         prompt, completion, thought = self._used(usage, unseen)
-        dollars = plan.deployment.cost(prompt, completion) + spent.dollars
+        dollars = plan.deployment.pricing.cost(prompt, completion) + spent.dollars
         tokens, thoughts = completion + spent.tokens, thought + spent.tokens
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
@@ -204,7 +204,11 @@ class KeyPrincipal:
         prompt, completion = reserve(call, plan, thought, self._longest_answer)
         self._prompt = prompt
         return Holding(
-            self._held.running, self._held.bytes, prompt + completion, thought, plan.deployment.cost(prompt, completion)
+            self._held.running,
+            self._held.bytes,
+            prompt + completion,
+            thought,
+            plan.deployment.pricing.cost(prompt, completion),
         )
 
     def _release(self, counts: UsageRow) -> None:

@@ -31,6 +31,7 @@ class AdmissionController:
         "_batch_places",
         "_interactive",
         "_limits",
+        "_name",
         "_pace",
         "_places",
         "_watch",
@@ -38,13 +39,15 @@ class AdmissionController:
     )
 
     def __init__(self, deployment: Deployment, pace: LatencyModel, watch: QueueObserver) -> None:
-        most = deployment.max_in_flight
-        self._limits = deployment
+        limits = deployment.admission
+        most = limits.max_in_flight
+        self._limits = limits
+        self._name = deployment.name
         self._pace = pace
         self._watch = watch
-        self._ages_s = min(BATCH_AGES_S, deployment.batch_wait_s / 2)
+        self._ages_s = min(BATCH_AGES_S, limits.batch_wait_s / 2)
         self._places = math.inf if most is None else most
-        self._batch_places = math.inf if most is None else max(1, int(most * deployment.batch_share))
+        self._batch_places = math.inf if most is None else max(1, int(most * limits.batch_share))
         self._interactive, self._batch = FairQueue(), FairQueue()
         self.in_flight = 0
 
@@ -144,7 +147,7 @@ class AdmissionController:
 
     def _refusal(self, batch: bool, key: str | None) -> Overloaded:
         self._watch.refused()
-        return Overloaded(self._limits.name, self._wait_s(batch, key))
+        return Overloaded(self._name, self._wait_s(batch, key))
 
 
 def _give_up(waiter: Waiter) -> None:

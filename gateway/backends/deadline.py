@@ -24,9 +24,9 @@ class Deadline:
     def __init__(self, deployment: Deployment, spent_s: float, stream: bool) -> None:
         """`spent_s` of the time for the whole answer is spent already."""
         now = time.monotonic()
-        first_s = deployment.first_token_timeout_s if stream else None
+        first_s = deployment.timeouts.first_token_timeout_s if stream else None
         self._name = deployment.name
-        self._due = now + deployment.total_timeout_s - spent_s
+        self._due = now + deployment.timeouts.total_timeout_s - spent_s
         self._first_due = None if first_s is None else now + first_s
         self._task = asyncio.current_task()
         self._response: aiohttp.ClientResponse | None = None

@@ -96,4 +96,4 @@ LatencyModels = Mapping[str, LatencyModel]
 
 def latency_models_of(deployments: Iterable[Deployment]) -> dict[str, LatencyModel]:
     """One pace per deployment, starting at the configured values."""
-    return {deployment.name: LatencyModel(deployment.ttft_s, deployment.tpot_s) for deployment in deployments}
+    return {one.name: LatencyModel(one.latency.ttft_s, one.latency.tpot_s) for one in deployments}

@@ -76,7 +76,7 @@ class HttpReply:
 
     async def read(self) -> bytes:
         """The whole body. BackendFailed: it breaks off, stops, or is larger than is taken."""
-        content, limit = self._response.content, self._deployment.max_answer_bytes
+        content, limit = self._response.content, self._deployment.response_limits.max_answer_bytes
         parts: list[bytes] = []
         size = 0
         try:
@@ -279,7 +279,7 @@ class Transport:
                 URL(url),
                 data=None if data is None else _payload(data),
                 headers=self._routes[deployment.name].headers,
-                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.connect_timeout_s),
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.timeouts.connect_timeout_s),
                 allow_redirects=False,
             ) as response:
                 content = bytearray()
@@ -299,8 +299,8 @@ class _Route:
         self._urls = {(url, CHAT): URL(url + CHAT) for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
         self.timeout = aiohttp.ClientTimeout(
-            connect=deployment.connect_timeout_s,  # with the look-up of its name
-            sock_read=deployment.read_timeout_s,
+            connect=deployment.timeouts.connect_timeout_s,  # with the look-up of its name
+            sock_read=deployment.timeouts.read_timeout_s,
         )
 
     def client_of(self, call: Call) -> str | None:

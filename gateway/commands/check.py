@@ -7,8 +7,10 @@ from typing import Any
 
 from gateway import assembly
 from gateway.backends.latency import latency_models_of
-from gateway.config import exposure, secret_values, settings
+from gateway.config import exposure, secret_values
+from gateway.config.model import ModelSettings
 from gateway.config.settings import Settings
+from gateway.config.storage import AccessSettings, RecordSettings
 from gateway.core.arm import Arm
 from gateway.core.contract import Guarantee
 from gateway.core.deployment import Deployment
@@ -82,7 +84,7 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
         yield from model.unpromised
 
 
-def _kept(given: settings.RecordSettings) -> str:
+def _kept(given: RecordSettings) -> str:
     limits = (
         (given.max_age_s, f"{given.max_age_s / 86_400:g} days"),
         (given.max_rows, f"{given.max_rows} rows"),
@@ -122,7 +124,7 @@ def _responses(chosen: Settings) -> str:
     return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
 
 
-def _live_keys(access: settings.AccessSettings) -> str:
+def _live_keys(access: AccessSettings) -> str:
     """How many there are; the database is not made for the sake of counting."""
     if not access.path.exists():
         return "there are none yet"
@@ -144,11 +146,12 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
     replicas = len(deployment.urls)
     if replicas > 1:
         yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."
-    if deployment.max_in_flight is not None:
+    limits = deployment.admission
+    if limits.max_in_flight is not None:
         yield (
-            f"  At most {deployment.max_in_flight} requests at once; {deployment.max_queue} more wait, for up to "
-            f"{deployment.max_wait_s:g} s. Batch requests have {deployment.batch_share:.0%} of the places and wait "
-            f"for up to {deployment.batch_wait_s:g} s."
+            f"  At most {limits.max_in_flight} requests at once; {limits.max_queue} more wait, for up to "
+            f"{limits.max_wait_s:g} s. Batch requests have {limits.batch_share:.0%} of the places and wait "
+            f"for up to {limits.batch_wait_s:g} s."
         )
     if fallbacks:
         yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."
@@ -169,15 +172,15 @@ def _known_issues(deployments: Mapping[str, Deployment], sources: bool) -> Itera
 
 def _limits(deployment: Deployment) -> str:
     limits = (
-        (deployment.connect_timeout_s, "to connect"),
-        (deployment.first_token_timeout_s, "for the first piece of a stream"),
-        (deployment.read_timeout_s, "for any piece of an answer"),
-        (deployment.total_timeout_s, "in all"),
+        (deployment.timeouts.connect_timeout_s, "to connect"),
+        (deployment.timeouts.first_token_timeout_s, "for the first piece of a stream"),
+        (deployment.timeouts.read_timeout_s, "for any piece of an answer"),
+        (deployment.timeouts.total_timeout_s, "in all"),
     )
     return ", ".join(f"{seconds:g} s {what}" for seconds, what in limits if seconds is not None)
 
 
-def _model(model: PublicModel, given: settings.ModelSettings) -> Iterator[str]:
+def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield ""
     yield f"Model {model.name}:"
     for arm in model.arms:

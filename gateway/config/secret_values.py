@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gateway.config.settings import SigningSettings
+from gateway.config.storage import SigningSettings
 from gateway.core.errors import ConfigError
 
 SHORTEST_SECRET = 32

@@ -43,7 +43,7 @@ class Place:
             return
         self.move_on()
         if not controller.try_enter(self._batch):
-            left_s = deployment.total_timeout_s - (now - self._begun)
+            left_s = deployment.timeouts.total_timeout_s - (now - self._begun)
             self.queued_s += await controller.enter(self._batch, min(left_s, patience_s), self._key)
         self.controller = controller
 

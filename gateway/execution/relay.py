@@ -52,7 +52,8 @@ async def streamed(
     call, reply, discarded = outcome.call, outcome.reply, outcome.discarded_tokens
     sink = WithProbeUsage(encoder, discarded) if discarded else encoder
     seen = outcome.seen if outcome.written else None
-    stream = ChatStream(sink, outcome.plan.deployment.max_event_bytes, seen, outcome.most_unasked, call.choices)
+    most_bytes = outcome.plan.deployment.response_limits.max_event_bytes
+    stream = ChatStream(sink, most_bytes, seen, outcome.most_unasked, call.choices)
     recorder.hears(stream)
     chunks = reply.chunks()
     begun = False

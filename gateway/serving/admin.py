@@ -18,7 +18,8 @@ from gateway.api.data import Erase
 from gateway.api.error_handlers import add_error_handlers
 from gateway.api.openapi import documents
 from gateway.auth.keys import Keys
-from gateway.config import secret_values, settings
+from gateway.config import secret_values
+from gateway.config.server import AdminSettings, ServerSettings
 from gateway.core.errors import ConfigError
 from gateway.core.stopping import Stopping
 from gateway.execution.ids import Ids
@@ -31,7 +32,7 @@ DRAIN_S = 5.0
 SHORTEST_KEY = 16
 
 
-def admin_key(admin: settings.AdminSettings) -> str:
+def admin_key(admin: AdminSettings) -> str:
     """ConfigError: there is none, or one that can be guessed."""
     try:
         key = secret_values.secret(admin.key_env, admin.key_file, "key")
@@ -62,7 +63,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_relo
 
 
 @contextmanager
-def running(app: FastAPI, limits: settings.ServerSettings, listener: socket.socket) -> Iterator[None]:
+def running(app: FastAPI, limits: ServerSettings, listener: socket.socket) -> Iterator[None]:
     """Served in a thread of this process, the first one, so that it answers however busy the workers are."""
     logs.begin_audit()
     listening = threading.Event()

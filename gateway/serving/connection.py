@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.config.settings import ServerSettings
+from gateway.config.server import ServerSettings
 from gateway.core.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
 from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
 from gateway.serving.connections import Connections

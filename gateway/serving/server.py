@@ -15,7 +15,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.config.settings import ServerSettings as ServerSettings
+from gateway.config.server import ServerSettings as ServerSettings
 from gateway.core.stopping import Stopping
 from gateway.serving.connection import SAFE_HEADERS, limited
 from gateway.serving.connections import Connections

@@ -30,6 +30,7 @@ from gateway.core.errors import Overloaded
 from gateway.core.forecast import Forecast
 from gateway.core.load import Load, Pressure
 from gateway.core.probe import ProbeUse
+from gateway.core.serving_limits import AdmissionLimits
 from gateway.families.table import family
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.policies.protocol import NameOf, PolicyDescription
@@ -40,7 +41,8 @@ from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
 from tests.patience import PATIENCE_S, until
 
-DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("plain"), max_in_flight=2, max_queue=3, max_wait_s=60.0)
+LIMITS = AdmissionLimits(max_in_flight=2, max_queue=3, max_wait_s=60.0)
+DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("plain"), admission=LIMITS)
 ASK: dict[str, Any] = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -67,7 +69,7 @@ def run(main: Any) -> Any:
 
 
 def gate(watch: QueueObserver = QueueObserver(), **limits: Any) -> AdmissionController:  # noqa: B008
-    return AdmissionController(replace(DEPLOYMENT, **limits), LatencyModel(ttft_s=1.0, tpot_s=0.0), watch)
+    return AdmissionController(replace(DEPLOYMENT, admission=LIMITS.model_copy(update=limits)), LatencyModel(ttft_s=1.0, tpot_s=0.0), watch)
 
 
 async def enter(at: AdmissionController, batch: bool = False, limit_s: float = 3600.0) -> float:

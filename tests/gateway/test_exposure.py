@@ -18,7 +18,9 @@ from gateway.api.reload import Reload
 from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
 from gateway.config import exposure
-from gateway.config.settings import AccessSettings, ServerSettings, Settings, parse
+from gateway.config.server import ServerSettings
+from gateway.config.settings import Settings, parse
+from gateway.config.storage import AccessSettings
 from gateway.core.errors import ConfigError
 from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running

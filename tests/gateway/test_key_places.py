@@ -20,7 +20,7 @@ import pytest
 from gateway.auth.api_key_format import key_id
 from gateway.auth.usage_row import UsageRow
 from gateway.auth.usage_store import UsageStore
-from gateway.config.settings import AccessSettings
+from gateway.config.storage import AccessSettings
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient

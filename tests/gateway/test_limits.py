@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import json_object
-from gateway.config import settings
+from gateway.config.server import ServerSettings
 from gateway.core.errors import InvalidRequest
 from tests import plain_http
 from tests.gateway.bounded import FEW, QUICK
@@ -215,7 +215,7 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
         before = memory(pid, "VmRSS")
         endless(url)
         # One body as large as it may be, and half of another one that may begin before its connection has ended.
-        largest = settings.ServerSettings().max_body_bytes
+        largest = ServerSettings().max_body_bytes
         assert memory(pid, "VmHWM") - before < 1.5 * largest, "no more than the largest body"
         once = memory(pid, "VmRSS")
         for _ in range(2):

@@ -15,7 +15,8 @@ from schemathesis.specs.openapi.checks import ignored_auth
 from gateway import assembly
 from gateway.api.data import Erased
 from gateway.api.openapi import documents
-from gateway.config.settings import AccessSettings, ServerSettings
+from gateway.config.server import ServerSettings
+from gateway.config.storage import AccessSettings
 from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
 from tests import plain_http

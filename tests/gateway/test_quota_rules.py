@@ -18,13 +18,14 @@ from gateway.core.deployment import Deployment
 from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, from_budget
 from gateway.core.errors import QuotaExceeded
 from gateway.core.plan import Plan
+from gateway.core.serving_limits import Pricing
 from gateway.core.usage import Usage
 from gateway.families.table import family
 from tests.gateway.bounded import FEW
 from tests.gateway.keyed import Clock
 
 LIMIT, LONGEST = 1000, 400
-DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", family("qwen3"), output_price=0.001)
+DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", family("qwen3"), pricing=Pricing(output_price=1000.0))
 ARM = Arm.of("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
 KEY = Key(
     1, "k", "k", 0.0, None, None, Limits(thinking_per_hour=LIMIT, thinking_per_day=10 * LIMIT, dollars_per_day=1e9)

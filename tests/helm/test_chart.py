@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 
 from gateway import __version__
-from gateway.config.settings import RecordSettings
+from gateway.config.storage import RecordSettings
 from tests.helm.chart import Chart, Refused
 
 THINKGATE = Path(sys.executable).with_name("thinkgate")

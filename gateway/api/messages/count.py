@@ -23,7 +23,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.principal import ANONYMOUS, Principal
 from gateway.auth.seal import Seal
 from gateway.backends.transport import Transport, root
-from gateway.config.settings import ServerSettings
+from gateway.config.server import ServerSettings
 from gateway.core import large_json
 from gateway.core.aliases import Headers
 from gateway.core.call import BYTES_PER_TOKEN, Call

@@ -28,11 +28,11 @@ class StoppingSink(EventSink, Protocol):
 async def joined(stream: AsyncGenerator[bytes], deployment: Deployment) -> bytes:
     """The whole answer out of a deployment's stream of it. GatewayError: it ends in an error, or is too large."""
     whole, size = StreamAggregator(), 0
-    heard = ChatStream(whole, deployment.max_event_bytes)
+    heard = ChatStream(whole, deployment.response_limits.max_event_bytes)
     async with aclosing(stream) as chunks:
         async for chunk in chunks:
             size += len(chunk)
-            if size > deployment.max_answer_bytes:
+            if size > deployment.response_limits.max_answer_bytes:
                 raise AnswerTooLarge(f"The answer of the backend {deployment.name} is too large.")
             heard.feed(chunk)
     heard.finish()
@@ -74,7 +74,7 @@ class TransformedReply(ABC):
 
         GatewayError: it ends in an error.
         """
-        stream = ChatStream(listener, self._plan.deployment.max_event_bytes)
+        stream = ChatStream(listener, self._plan.deployment.response_limits.max_event_bytes)
         chunks = self._reply.chunks()
         async for chunk in chunks:
             events = stream.feed(chunk)

@@ -105,7 +105,7 @@ class BufferedStream:
         self._reply = reply
         self._plan = plan
         self._chunks = reply.chunks()
-        self._stream = ChatStream(LogprobSink(self.logprobs, shows), plan.deployment.max_event_bytes)
+        self._stream = ChatStream(LogprobSink(self.logprobs, shows), plan.deployment.response_limits.max_event_bytes)
         self._held: list[bytes] = []
 
     @property

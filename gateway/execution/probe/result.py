@@ -45,4 +45,4 @@ class ProbeResult:
         if self.outcome == "kept" or not self.tokens:
             return 0.0
         prompt = prompt_tokens if self.prompt_tokens is None else self.prompt_tokens
-        return self.plan.deployment.cost(prompt, self.tokens)
+        return self.plan.deployment.pricing.cost(prompt, self.tokens)
