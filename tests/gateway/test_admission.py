@@ -69,7 +69,9 @@ def run(main: Any) -> Any:
 
 
 def gate(watch: QueueObserver = QueueObserver(), **limits: Any) -> AdmissionController:  # noqa: B008
-    return AdmissionController(replace(DEPLOYMENT, admission=LIMITS.model_copy(update=limits)), LatencyModel(ttft_s=1.0, tpot_s=0.0), watch)
+    return AdmissionController(
+        replace(DEPLOYMENT, admission=LIMITS.model_copy(update=limits)), LatencyModel(ttft_s=1.0, tpot_s=0.0), watch
+    )
 
 
 async def enter(at: AdmissionController, batch: bool = False, limit_s: float = 3600.0) -> float:

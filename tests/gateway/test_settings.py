@@ -107,8 +107,12 @@ WRONG_KINDS = [
     ("max_queue = 8", "max_queue = 8.0", "deployments.thinking.max_queue: input should be a valid integer"),
     ("max_queue = 8", "max_queue = true", "deployments.thinking.max_queue: input should be a valid integer"),
     ("max_queue = 8", "total_timeout_s = inf", "deployments.thinking.total_timeout_s: input should be a finite number"),
-    ("max_queue = 8", "probe = 1", "deployments.thinking.probe: input should be a valid boolean; it is a number"),
-    ("max_queue = 8", 'probe = "false"', "deployments.thinking.probe: input should be a valid boolean; it is text: le"),
+    ("max_queue = 8", "verify = 1", "deployments.thinking.verify: input should be a valid boolean; it is a number"),
+    (
+        "max_queue = 8",
+        'verify = "false"',
+        "deployments.thinking.verify: input should be a valid boolean; it is text: le",
+    ),
     (
         'effort = "high"',
         "effort = 1.5",
