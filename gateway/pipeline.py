@@ -15,10 +15,7 @@ from gateway.core.arm import Arm
 from gateway.core.assignment import Assignment
 from gateway.core.call import Call
 from gateway.core.decision import Decision
-from gateway.core.deployment import Deployment
-from gateway.core.efforts import NO_THINKING, UNLIMITED
 from gateway.core.forecast import Forecast
-from gateway.core.load import IDLE, Load, Pressure
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
 from gateway.core.unit import among_keys, unit_hash
@@ -164,7 +161,7 @@ class Pipeline:
     def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Decided:
         call, model, arm = routed
         bounded = recorder.facts.principal.bound(call, model.levels, arm)
-        decision = model.policy.decide(bounded, forecast, self._load(arm))
+        decision = model.policy.decide(bounded, forecast)
         recorder.decided(decision)
         plan = compile_plan(
             bounded, decision.effort, arm, model.terms, forecast, self.accounting.capabilities.enforcement
@@ -179,9 +176,3 @@ class Pipeline:
     def _replan(self, recorder: Recorder, call: Call, plan: Plan) -> None:
         recorder.will_send(Planned(call, plan))
         recorder.facts.principal.reserve(call, plan)
-
-    def _load(self, arm: Arm) -> Load:
-        return Load(self._pressure(arm.find(NO_THINKING)), self._pressure(arm.find(UNLIMITED)))
-
-    def _pressure(self, deployment: Deployment | None) -> Pressure:
-        return IDLE if deployment is None else self.dispatch.admission[deployment.name].pressure()

@@ -16,7 +16,6 @@ from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import UNLIMITED, Effort
 from gateway.core.errors import InvalidRequest
-from gateway.core.load import Load
 from gateway.core.plan import Enforcement
 from gateway.families import validation
 from gateway.families.compiler import Enforce
@@ -58,7 +57,7 @@ def of(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> ModelCap
         )
 
     ranked = sorted(model.levels, key=lambda level: efforts.size(model.levels[level]))
-    decision = model.policy.decide(Call("", "chat", model.name, {}, ceiling=ceiling), None, Load())
+    decision = model.policy.decide(Call("", "chat", model.name, {}, ceiling=ceiling), None)
     default = model.level_of(decision.effort) if decision.reason == "policy" else None
     offered = [decision.effort] if default else [effort for arm in model.arms for effort in arm.efforts]
     return ModelCapabilities(
@@ -117,7 +116,7 @@ def _support(supported: bool) -> Json:
 
 def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bool:
     call = Call("", "chat", model.name, {}, requested=effort, asked=word)
-    decision = model.policy.decide(call, None, Load())
+    decision = model.policy.decide(call, None)
     if decision.reason != "client" or any(one.family.passes_through for one in _deployments(model.arms)):
         return False
     terms = replace(model.terms, strict=True)
@@ -134,8 +133,8 @@ def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bo
 def _takes_budgets(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> bool:
     """Whether a number of tokens that is within all bounds is enforced, rounded to what is legal at most."""
     call = Call("", "chat", model.name, {}, requested=UNLIMITED, ceiling=ceiling)
-    most = model.policy.decide(call, None, Load()).effort
-    if not most.think or model.policy.decide(replace(call, requested=most), None, Load()).reason != "client":
+    most = model.policy.decide(call, None).effort
+    if not most.think or model.policy.decide(replace(call, requested=most), None).reason != "client":
         return False
     return all(arm.thinking for arm in model.arms) and all(
         _keeps_budgets(one, enforce(one, call)) for arm in model.arms for one in arm.thinking

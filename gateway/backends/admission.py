@@ -1,7 +1,7 @@
 """How many requests a deployment has at once, who waits, in which order, and when it is better to say no.
 
-As load rises, `pressure` is what a policy may lower the effort by; then batch requests wait, for a share of the places
-is kept from them; then everybody waits; then new requests are refused with the time that those ahead of them need.
+As load rises, batch requests wait first, for a share of the places is kept from them; then everybody waits; then new
+requests are refused with the time that those ahead of them need.
 Among those of one kind that wait, each API key has its turn, however many of its requests wait.
 """
 
@@ -14,7 +14,7 @@ from gateway.backends.fair_queue import FairQueue, Waiter
 from gateway.backends.latency import LatencyModel, Timing
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Overloaded
-from gateway.core.load import Pressure, QueueObserver
+from gateway.core.queue_observer import QueueObserver
 
 # After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes
 # then, and may take any place.
@@ -54,9 +54,6 @@ class AdmissionController:
     @property
     def queued(self) -> int:
         return len(self._interactive) + len(self._batch)
-
-    def pressure(self) -> Pressure:
-        return Pressure(self.in_flight, self._limits.max_in_flight, self.queued, self._wait_s(batch=False))
 
     def try_enter(self, batch: bool) -> bool:
         """Take a place that is free: nobody waits for one that such a request may have."""

@@ -9,7 +9,7 @@ from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
 from gateway.core.probe import ProbeOptions
 
-Reason = Literal["client", "router", "probe", "policy", "sticky", "fallback", "load"]
+Reason = Literal["client", "router", "probe", "policy", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)

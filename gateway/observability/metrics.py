@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.core.load import QueueObserver
+from gateway.core.queue_observer import QueueObserver
 from gateway.core.record import Record
 from gateway.observability.instruments import RELOADS, Instruments
 

@@ -8,9 +8,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 import aiohttp
 import openai
@@ -18,22 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app import make_parts
 from gateway.backends.admission import BATCH_AGES_S, AdmissionController, QueueObserver
 from gateway.backends.latency import LatencyModel, Timing
 from gateway.config.settings import parse, share
-from gateway.core.call import Call
-from gateway.core.decision import Decision, Prices
 from gateway.core.deployment import Deployment
-from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.errors import Overloaded
-from gateway.core.forecast import Forecast
-from gateway.core.load import Load, Pressure
-from gateway.core.probe import ProbeUse
 from gateway.core.serving_limits import AdmissionLimits
 from gateway.families.table import family
-from gateway.routing.catalogue import Catalogue
-from gateway.routing.policies.protocol import NameOf, PolicyDescription
 from tests.gateway.bounded import FEW
 from tests.gateway.conftest import Start, table
 from tests.gateway.raw_client import asked
@@ -81,7 +71,7 @@ async def enter(at: AdmissionController, batch: bool = False, limit_s: float = 3
 def test_without_limits_everybody_enters() -> None:
     free = gate(max_in_flight=None)
     assert all(free.try_enter(batch) for batch in (True, False) for _ in range(1000))
-    assert free.pressure() == Pressure(in_flight=2000)
+    assert (free.in_flight, free.queued) == (2000, 0)
 
 
 def test_who_comes_first_is_let_in_first_and_batch_after_everybody() -> None:
@@ -159,7 +149,6 @@ def test_the_time_to_come_back_is_what_those_ahead_need() -> None:
             await enter(authenticator)
         # Four answers of ten seconds each at two places.
         assert full.value.headers == {"retry-after": "20"} and full.value.status == 429
-        assert authenticator.pressure().wait_s == pytest.approx(20, abs=0.1)
         waiting[0].cancel()
         await asyncio.sleep(0)
         assert authenticator.queued == 2
@@ -348,49 +337,6 @@ def test_a_batch_request_waits_for_those_that_come_later(
 def test_an_unknown_priority_is_named(scripted_gateway: RunningGateway) -> None:
     answer = scripted_gateway.post(ASK, headers={"x-thinkgate-priority": "urgent"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-thinkgate-priority")
-
-
-class Modest:
-    """A policy that lowers the effort when the deployment that would think is full."""
-
-    has_dial: ClassVar[bool] = False
-    probe_use: ClassVar[ProbeUse] = "never"
-    contract: ClassVar[None] = None
-    offers = frozenset({NO_THINKING, UNLIMITED})
-
-    def allows(self, effort: Effort) -> bool:
-        return True
-
-    def describe(self, name: NameOf) -> PolicyDescription:
-        return PolicyDescription("thinks while there is room for it.")
-
-    def wants_forecast(self, call: Call) -> bool:
-        return False
-
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
-        pressure = load.of(UNLIMITED)
-        full = pressure.capacity is not None and pressure.in_flight >= pressure.capacity
-        return Decision(NO_THINKING if full else UNLIMITED, "load" if full else "policy", 1.0, Prices())
-
-
-def test_a_policy_can_lower_the_effort_before_anybody_waits(backend: ScriptedBackend, tmp_path: Path) -> None:
-    chosen = table(backend.url)
-    chosen["deployments"]["thinking"]["max_in_flight"] = 1
-    parts = make_parts(parse({**chosen, "records": {"path": tmp_path / "records.db"}}))
-    model = replace(parts.catalogue.find("split"), policy=Modest())
-    ask = {**ASK, "model": "split"}
-    with (
-        RunningGateway.of(replace(parts, catalogue=Catalogue({"split": model}))) as gateway,
-        ThreadPoolExecutor(1) as pool,
-        held(backend) as (reached, go),
-    ):
-        thinks = pool.submit(gateway.post, ask)
-        assert reached.acquire(timeout=PATIENCE_S)
-        backend.script = obedient
-        answer = gateway.post(ask)
-        assert answer.headers["x-thinkgate-effort"] == "none" and answer.headers["x-thinkgate-reason"] == "load"
-        go.set()
-        assert thinks.result().headers["x-thinkgate-reason"] == "policy"
 
 
 async def _erratic(connection: Connection) -> None:

@@ -23,7 +23,7 @@ from router_model.model import predict
 from tests.gateway import artifacts
 from tests.gateway.conftest import Start
 from tests.gateway.scripted import ScriptedBackend
-from tests.gateway.test_policies import HIGH, IDLE, LOW, call, forecast
+from tests.gateway.test_policies import HIGH, LOW, call, forecast
 
 CONTRACT = Contract(0.01, 0.95)
 POLICY = RiskContract(PricedPolicy(EffortBounds(ceiling=UNLIMITED, default=UNLIMITED)), CONTRACT)
@@ -56,29 +56,29 @@ def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
     promised = Guarantee(asking=0.002, direct=0.0002)
-    assert POLICY.decide(call(), under(promised), IDLE).prices.token == 0.0002
-    asked = POLICY.decide(call(), under(promised, worth_asking=lambda direct, cost: False), IDLE)
+    assert POLICY.decide(call(), under(promised)).prices.token == 0.0002
+    asked = POLICY.decide(call(), under(promised, worth_asking=lambda direct, cost: False))
     assert asked.prices.token == 0.002 and asked.reason == "router"
-    probed = POLICY.decide(call(), under(promised, probed=True), IDLE)
+    probed = POLICY.decide(call(), under(promised, probed=True))
     assert probed.prices.token == 0.002 and probed.reason == "probe"
     # 0.8 for 30 tokens or 0.9 for 200: the dearer token buys the shorter thought.
-    assert (asked.effort, POLICY.decide(call(), under(promised), IDLE).effort) == (LOW, HIGH)
+    assert (asked.effort, POLICY.decide(call(), under(promised)).effort) == (LOW, HIGH)
 
 
 @pytest.mark.parametrize("promised", [None, Guarantee(None, None, why="too few"), Guarantee(asking=0.1, direct=None)])
 def test_where_nothing_is_promised_everybody_thinks_fully(promised: Guarantee | None) -> None:
-    decision = POLICY.decide(call(), under(promised), IDLE)
+    decision = POLICY.decide(call(), under(promised))
     assert (decision.effort, decision.reason) == (UNLIMITED, "policy")
-    assert POLICY.decide(call(), None, IDLE).effort == UNLIMITED
-    assert POLICY.decide(call(LOW), under(promised), IDLE).effort == LOW
-    assert POLICY.decide(call(ceiling=HIGH), under(promised), IDLE).effort == HIGH
+    assert POLICY.decide(call(), None).effort == UNLIMITED
+    assert POLICY.decide(call(LOW), under(promised)).effort == LOW
+    assert POLICY.decide(call(ceiling=HIGH), under(promised)).effort == HIGH
 
 
 def test_strange_requests_are_outside_of_the_promise_and_think_fully() -> None:
     promised = Guarantee(asking=0.1, direct=0.1)
-    decision = POLICY.decide(call(), under(promised, strange=True, worth_asking=lambda direct, cost: True), IDLE)
+    decision = POLICY.decide(call(), under(promised, strange=True, worth_asking=lambda direct, cost: True))
     assert (decision.effort, decision.reason, decision.probe_options) == (UNLIMITED, "fallback", None)
-    assert POLICY.decide(call(), under(promised), IDLE).effort == NO_THINKING
+    assert POLICY.decide(call(), under(promised)).effort == NO_THINKING
 
 
 def test_served_requests_are_decided_at_the_price_of_the_artifact_s_own_trial(

@@ -20,7 +20,6 @@ from gateway.backends.latency import latency_models_of
 from gateway.config.settings import parse
 from gateway.core.efforts import words
 from gateway.core.errors import GatewayError
-from gateway.core.load import Load
 from gateway.core.probe import Probe
 from gateway.families.compiler import compile_plan
 from gateway.routing.experiments.assignment import assign
@@ -105,7 +104,7 @@ async def test_decisions_are_those_of_the_last_release() -> None:
         forecast = await model.forecast(call, arm, 9.0)
         probe = Probe([-rng.expovariate(4) for _ in range(rng.randint(1, 40))], rng.random() * 8)
         for _ in range(2):
-            decision = model.policy.decide(call, forecast, Load())
+            decision = model.policy.decide(call, forecast)
             try:
                 plan = compile_plan(call, decision.effort, arm, model.terms, forecast)
                 sent = f"{plan.deployment.name} {plan.words} {plan.notes}"

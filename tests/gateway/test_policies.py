@@ -13,7 +13,6 @@ from gateway.core.contract import Contract
 from gateway.core.decision import Prices
 from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, Effort, clamp, from_budget, level_of, size, words
 from gateway.core.forecast import EffortForecast, Forecast
-from gateway.core.load import Load, Pressure
 from gateway.routing.policies.bounds import EffortBounds
 from gateway.routing.policies.client import ClientPolicy
 from gateway.routing.policies.dial import DialPolicy
@@ -24,8 +23,6 @@ from gateway.routing.policies.registry import POLICIES as SETTINGS
 from gateway.routing.policies.risk_contract import RiskContract
 
 LOW, HIGH = Effort(True, 32), Effort(True, 256)
-IDLE = Load()
-BUSY = Pressure(in_flight=99, capacity=99, queued=9, wait_s=3.0)
 
 
 def call(requested: Effort | None = None, **fields: object) -> Call:
@@ -61,11 +58,9 @@ def keeps_the_contract(policy: Policy) -> None:
         replace(seen, worth_asking=lambda direct, cost: True),
         replace(seen, efforts=()),
     )
-    for requested, ceiling, given, load in product(
-        (None, NO_THINKING, LOW, UNLIMITED), (None, LOW), forecasts, (IDLE, Load(BUSY, BUSY))
-    ):
+    for requested, ceiling, given in product((None, NO_THINKING, LOW, UNLIMITED), (None, LOW), forecasts):
         asked = call(requested, ceiling=ceiling)
-        first, again = (policy.decide(asked, given, load) for _ in range(2))
+        first, again = (policy.decide(asked, given) for _ in range(2))
         assert first == again
         assert 0 < first.propensity <= 1
         assert first.prices.token >= 0 and first.prices.second >= 0
@@ -95,7 +90,7 @@ def test_every_registered_policy_keeps_the_contract_as_configured(kind: str) -> 
 @pytest.mark.parametrize(("dial", "expected"), [(0.0, NO_THINKING), (0.4, LOW), (0.9, LOW), (0.99, HIGH), (1.0, HIGH)])
 def test_the_dial_goes_from_cheapest_to_best(dial: float, expected: Effort) -> None:
     policy = DialPolicy(PricedPolicy(EffortBounds(default=LOW)), dial)
-    decision = policy.decide(call(), forecast(price=0.0015), IDLE)
+    decision = policy.decide(call(), forecast(price=0.0015))
     assert (decision.effort, decision.reason) == (expected, "router")
 
 
@@ -103,45 +98,39 @@ def test_the_choice_is_the_effort_of_greatest_worth() -> None:
     prices = Prices(token=0.002, second=0.01)
     by_hand = {f.effort: f.p_correct - 0.002 * (f.thinking_tokens + 10) - 0.01 * f.seconds for f in forecast().efforts}
     assert {f.effort: worth(f, prices) for f in forecast().efforts} == pytest.approx(by_hand)
-    decision = DialPolicy(PricedPolicy(EffortBounds()), 0.8, price_of_waiting=0.01).decide(call(), forecast(), IDLE)
+    decision = DialPolicy(PricedPolicy(EffortBounds()), 0.8, price_of_waiting=0.01).decide(call(), forecast())
     assert decision.prices == Prices(pytest.approx(0.002), 0.01)
     assert decision.effort == max(by_hand, key=lambda effort: by_hand[effort])
 
 
 def test_at_equal_worth_the_weaker_effort_wins() -> None:
     same = tuple(EffortForecast(effort, 0.7, 5.0, 5.0, 0.1) for effort in (NO_THINKING, LOW, HIGH))
-    assert (
-        DialPolicy(PricedPolicy(EffortBounds()), 1.0).decide(call(), Forecast("test", same), IDLE).effort == NO_THINKING
-    )
+    assert DialPolicy(PricedPolicy(EffortBounds()), 1.0).decide(call(), Forecast("test", same)).effort == NO_THINKING
 
 
 def test_waiting_has_a_price_too() -> None:
-    assert DialPolicy(PricedPolicy(EffortBounds()), 1.0).decide(call(), forecast(), IDLE).effort == HIGH
-    assert (
-        DialPolicy(PricedPolicy(EffortBounds()), 1.0, price_of_waiting=0.2).decide(call(), forecast(), IDLE).effort
-        == LOW
-    )
+    assert DialPolicy(PricedPolicy(EffortBounds()), 1.0).decide(call(), forecast()).effort == HIGH
+    assert DialPolicy(PricedPolicy(EffortBounds()), 1.0, price_of_waiting=0.2).decide(call(), forecast()).effort == LOW
 
 
 def test_the_router_chooses_within_the_bounds_of_operator_and_client() -> None:
     greedy = DialPolicy(PricedPolicy(EffortBounds(ceiling=LOW)), 1.0)
-    assert greedy.decide(call(), forecast(), IDLE).effort == LOW
+    assert greedy.decide(call(), forecast()).effort == LOW
     frugal = DialPolicy(PricedPolicy(EffortBounds(floor=LOW)), 0.0)
-    assert frugal.decide(call(), forecast(1.0), IDLE).effort == LOW
+    assert frugal.decide(call(), forecast(1.0)).effort == LOW
     assert (
-        DialPolicy(PricedPolicy(EffortBounds()), 1.0).decide(call(ceiling=Effort(True, 40)), forecast(), IDLE).effort
-        == LOW
+        DialPolicy(PricedPolicy(EffortBounds()), 1.0).decide(call(ceiling=Effort(True, 40)), forecast()).effort == LOW
     )
 
 
 def test_the_client_moves_the_dial_within_the_operator_s_bounds() -> None:
     policy = DialPolicy(PricedPolicy(EffortBounds()), 0.5, lowest=0.4, highest=0.9)
-    assert policy.decide(call(dial=1.0), forecast(0.01), IDLE) == policy.decide(call(dial=0.9), forecast(0.01), IDLE)
-    assert policy.decide(call(dial=0.0), forecast(0.01), IDLE) == policy.decide(call(dial=0.4), forecast(0.01), IDLE)
+    assert policy.decide(call(dial=1.0), forecast(0.01)) == policy.decide(call(dial=0.9), forecast(0.01))
+    assert policy.decide(call(dial=0.0), forecast(0.01)) == policy.decide(call(dial=0.4), forecast(0.01))
 
 
 def test_without_a_forecast_the_default() -> None:
-    decision = DialPolicy(PricedPolicy(EffortBounds(default=LOW)), 0.5).decide(call(), None, IDLE)
+    decision = DialPolicy(PricedPolicy(EffortBounds(default=LOW)), 0.5).decide(call(), None)
     assert (decision.effort, decision.reason, decision.prices) == (LOW, "fallback", Prices())
 
 

@@ -18,7 +18,6 @@ from gateway.core.decision import Decision, Prices
 from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.errors import ConfigError
 from gateway.core.forecast import Forecast
-from gateway.core.load import Load
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, PolicySettings, Resolve
@@ -48,7 +47,7 @@ class LengthPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return False
 
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         return Decision(NO_THINKING if call.size <= self.longest else self.effort, "policy", 1.0, Prices())
 
     def describe(self, name: NameOf) -> PolicyDescription:

@@ -17,7 +17,6 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision, Prices
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
-from gateway.core.load import Load
 from gateway.execution.streaming.logprobs import Logprobs
 from gateway.families.table import family
 from gateway.routing.policies.bounds import EffortBounds
@@ -398,7 +397,7 @@ def asks(buyer: PricedPolicy, router: AskingRouter, **fields: Any) -> Decision:
     deployment = Deployment("d", ("http://x/v1",), "m", family("qwen3"))
     arm = Arm.of("merged", deployment, deployment, (NO_THINKING, Effort(True, 32), Effort(True, 64), UNLIMITED))
     forecast = router.prepare(arm, "auto").forecast(call)
-    return DialPolicy(buyer, 0.5).decide(call, forecast, Load())
+    return DialPolicy(buyer, 0.5).decide(call, forecast)
 
 
 def test_the_policy_says_whether_to_ask(router: AskingRouter) -> None:

@@ -28,7 +28,6 @@ from gateway.core import large_json
 from gateway.core.aliases import Headers
 from gateway.core.call import BYTES_PER_TOKEN, Call
 from gateway.core.errors import SIGN_IN, BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
-from gateway.core.load import Load
 from gateway.core.plan import Plan
 from gateway.core.unit import among_keys
 from gateway.execution.ids import Ids
@@ -121,7 +120,7 @@ class CountTokens:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
         model = self._catalogue.find(call.model)
         arm = assignment.assign(among_keys(call.unit, key), model.name, model.arms)
-        decision = model.policy.decide(call, None, Load())
+        decision = model.policy.decide(call, None)
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 
     async def _exact(self, plan: Plan) -> int | None:

@@ -10,7 +10,6 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
-from gateway.core.load import Load
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
 from gateway.routing.policies.bounds import FREE, BoundedSettings, EffortBounds
@@ -34,7 +33,7 @@ class ClientPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return False
 
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         if call.requested is not None:
             return self.bounds.clamp_requested(call.requested, call)
         return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, FREE)

@@ -12,7 +12,6 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision, Prices
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
-from gateway.core.load import Load
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName, Unit
 from gateway.routing.policies.priced import PricedPolicy, PricedSettings
@@ -43,7 +42,7 @@ class DialPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return call.requested is None
 
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         if call.requested is not None:
             return self.buyer.bounds.clamp_requested(call.requested, call)
         if forecast is None:

@@ -10,7 +10,6 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
-from gateway.core.load import Load
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
 from gateway.routing.policies.bounds import FREE
@@ -34,7 +33,7 @@ class FixedPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return False
 
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         return Decision(self.effort, "policy", 1.0, FREE)
 
     def describe(self, name: NameOf) -> PolicyDescription:

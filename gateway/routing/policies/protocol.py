@@ -11,7 +11,6 @@ from gateway.core.contract import Contract
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
-from gateway.core.load import Load
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import StrictSettings
 
@@ -66,7 +65,7 @@ class Policy(Protocol):
         """Whether a forecast could change the decision; the router is not asked in vain."""
         ...
 
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         """One effort and why. `forecast` is None when none was wanted or the router failed."""
         ...
 

@@ -13,7 +13,6 @@ from gateway.core.contract import Contract
 from gateway.core.decision import Decision, Prices
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
-from gateway.core.load import Load
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
 from gateway.routing.policies.bounds import FREE
@@ -46,7 +45,7 @@ class RiskContract:
     def wants_forecast(self, call: Call) -> bool:
         return call.requested is None
 
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         bounds = self.buyer.bounds
         if call.requested is not None:
             return bounds.clamp_requested(call.requested, call)
