@@ -43,6 +43,7 @@ from gateway.execution.probe.prober import Prober
 from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
+from gateway.storage.protocol import RecordStore
 from gateway.storage.records import Records
 from gateway.storage.retention import RetentionLimits
 
@@ -61,7 +62,7 @@ class Parts:
     dispatch: Dispatch
     capabilities: Capabilities
     discovery: Discovery
-    records: Records
+    records: RecordStore
     metrics: Metrics
     stopping: Stopping
     authenticator: Authenticator

@@ -18,7 +18,7 @@ _VISITOR = "thinkgate.visitor"
 @contextmanager
 def authenticated(authenticator: Authenticator, request: Request) -> Iterator[Principal]:
     """InvalidKey: nobody who may come in. QuotaExceeded: they have as many requests as they may."""
-    principal = authenticator.enter(asgi.read_headers(request.scope))
+    principal = authenticator.authenticate(asgi.read_headers(request.scope))
     request.scope[_VISITOR] = principal
     principal.admit()
     try:

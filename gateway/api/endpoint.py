@@ -41,7 +41,7 @@ class Endpoint:
         headers = asgi.read_headers(scope)
         try:
             # Before the body is read, and without a record: strangers cost nothing and fill no disk.
-            principal = self._authenticator.enter(headers)
+            principal = self._authenticator.authenticate(headers)
         except GatewayError as error:
             id = asgi.given_id(headers) or self._pipeline.ids.for_client()
             await self._send_error(scope, send, error, id, {"x-request-id": id})

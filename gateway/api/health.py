@@ -69,7 +69,7 @@ def router(
         faults = await asking.faults()
         up = not any(faults.values())
         told: dict[str, Any] = {"status": "ready" if up else "not ready"}
-        if authenticator.knows(asgi.read_headers(request.scope)):
+        if authenticator.is_known(asgi.read_headers(request.scope)):
             told["deployments"] = {name: fault or "ok" for name, fault in faults.items()}
         return JSONResponse(told, 200 if up else 503)
 

@@ -26,11 +26,11 @@ NO_LIMITS = Limits()
 
 
 class Authenticator(Protocol):
-    def enter(self, headers: Headers) -> Principal:
+    def authenticate(self, headers: Headers) -> Principal:
         """Who sent these headers. InvalidKey: nobody who may come in. Header names are in small letters."""
         ...
 
-    def knows(self, headers: Headers) -> bool:
+    def is_known(self, headers: Headers) -> bool:
         """Whether they would let somebody in; who sent none is nobody, and no refusal is counted."""
         ...
 
@@ -38,10 +38,10 @@ class Authenticator(Protocol):
 
 
 class OpenAuthenticator:
-    def enter(self, headers: Headers) -> Principal:
+    def authenticate(self, headers: Headers) -> Principal:
         return ANONYMOUS
 
-    def knows(self, headers: Headers) -> bool:
+    def is_known(self, headers: Headers) -> bool:
         return True
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class KeyAuthenticator:
         self._version = -1
         self._until = 0.0
 
-    def enter(self, headers: Headers) -> Principal:
+    def authenticate(self, headers: Headers) -> Principal:
         try:
             secret = shown(headers)
         except InvalidKey:
@@ -95,9 +95,9 @@ class KeyAuthenticator:
             raise self._no(state, f"The API key is {state}.")
         return KeyPrincipal(key, self._counters, self._clock, self._longest_thought, self._longest_answer)
 
-    def knows(self, headers: Headers) -> bool:
+    def is_known(self, headers: Headers) -> bool:
         try:
-            return bool(shown(headers)) and self.enter(headers) is not None
+            return bool(shown(headers)) and self.authenticate(headers) is not None
         except GatewayError:
             return False
 

@@ -14,7 +14,7 @@ from gateway.execution.report import budget_check
 from gateway.execution.row import make_record
 from gateway.execution.settlement import settle, timing
 from gateway.observability.metrics import Metrics
-from gateway.storage.records import Records
+from gateway.storage.protocol import RecordStore
 from gateway.storage.refusals import Refusals
 
 log = logging.getLogger("thinkgate")
@@ -24,7 +24,7 @@ log = logging.getLogger("thinkgate")
 class Accounting:
     """Every request that begins must end in `close`, `fail` or `hang_up`: that is its one record."""
 
-    records: Records
+    records: RecordStore
     metrics: Metrics
     capabilities: Capabilities
     refusals: Refusals = field(default_factory=Refusals)

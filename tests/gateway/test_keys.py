@@ -144,7 +144,7 @@ def test_strangers_leave_nothing_behind_in_memory(gateway: KeyedGateway) -> None
         for number in range(times):
             shown = f"tg-{number:016d}-{'A' * 43}".translate(str.maketrans("0123456789", "abcdefghij", ""))
             with pytest.raises(InvalidKey):
-                authenticator.enter({"authorization": f"Bearer {shown}"})
+                authenticator.authenticate({"authorization": f"Bearer {shown}"})
 
     knock(100)
     tracemalloc.start()

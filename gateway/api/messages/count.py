@@ -76,7 +76,7 @@ class CountTokens:
         told: dict[str, str] = {"x-request-id": id}
         principal: Principal = ANONYMOUS
         try:
-            principal = self._authenticator.enter(headers)
+            principal = self._authenticator.authenticate(headers)
             principal.admit(asgi.announced_size(headers))
             count, how = await self._count(scope, receive, headers, id, principal)
             told |= principal.headers()
