@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -128,7 +127,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
 
 def keys(access: AccessSettings) -> Keys:
     """ConfigError: the database or the counters beside it cannot be used."""
-    return Keys(access.path, UsageStore(Path(f"{access.path}.usage")))
+    return Keys(access.path, UsageStore(access.usage_path))
 
 
 def authenticator(access: AccessSettings, refused: Callable[[str], None]) -> Authenticator:
@@ -145,7 +144,7 @@ def usual_limits(access: AccessSettings) -> Limits:
 
 def seal(chosen: settings.Settings) -> Seal:
     """ConfigError: the secret that is named cannot be used, or one of our own cannot be kept."""
-    return Seal(secret_values.signing_secrets(chosen.signing) or [kept_secret(Path(f"{chosen.records.path}.key"))])
+    return Seal(secret_values.signing_secrets(chosen.signing) or [kept_secret(chosen.own_secret_path)])
 
 
 def _each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> dict[str, P]:

@@ -8,6 +8,7 @@ import re
 import secrets
 from pathlib import Path
 
+from gateway.core import private_file
 from gateway.core.errors import ConfigError
 
 _BYTES = 32
@@ -17,7 +18,7 @@ _SHAPE = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
 def kept_secret(path: Path) -> str:
     """The secret in this file, made if need be; all workers get the same one. ConfigError: it cannot be had."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_file.make_folder(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "r+", encoding="ascii", errors="replace") as file:
             # Whoever comes second waits, and reads what the first one has written.

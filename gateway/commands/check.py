@@ -46,6 +46,8 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
         yield f"  WARNING: {line}"
     yield ""
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path.absolute()}."
+    if chosen.data_dir is not None:
+        yield f"What has no path of its own is kept in {chosen.data_dir.absolute()}."
     yield _kept(chosen.records)
     yield from _access(chosen)
     yield _signing(chosen)
@@ -112,7 +114,7 @@ def _signing(chosen: Settings) -> str:
     """The gateway's own secret is not made for the sake of saying so."""
     given = secret_values.signing_secrets(chosen.signing)
     whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
-    own = f"a secret of its own, in {chosen.records.path.absolute()}.key"
+    own = f"a secret of its own, in {chosen.own_secret_path.absolute()}"
     return f"Signs thoughts with {whose if given else own}."
 
 

@@ -42,8 +42,8 @@ def written(chosen: Settings) -> Iterator[Path]:
     databases = [chosen.records.path, chosen.responses_path]
     if chosen.access.required:
         databases.append(chosen.access.path)
-        yield Path(f"{chosen.access.path}.usage")
+        yield chosen.access.usage_path
     for database in databases:
         yield from (Path(f"{database}{end}") for end in ("", "-wal", "-shm"))
     yield Path(f"{chosen.records.path}.spool")
-    yield Path(f"{chosen.records.path}.key")
+    yield chosen.own_secret_path

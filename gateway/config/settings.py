@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from gateway.config.deployment import DeploymentSettings
 from gateway.config.family_row import FamilyRow
@@ -15,12 +15,18 @@ from gateway.config.problems import faults
 from gateway.config.renamed import with_new_names
 from gateway.config.server import AdminSettings, ServerSettings
 from gateway.config.storage import AccessSettings, RecordSettings, ResponseSettings, SigningSettings
-from gateway.config.types import folder_of
+from gateway.config.types import ConfigPath, folder_of
 from gateway.core.errors import ConfigError
 from gateway.core.strict import StrictSettings
 
+# What lies in the folder of `data_dir` unless it has a path of its own: the table that names it, and the file.
+IN_DATA_DIR = (("records", "records.db"), ("access", "keys.db"), ("responses", "responses.db"))
+
 
 class Settings(StrictSettings):
+    data_dir: ConfigPath | None = None
+    """The folder of all that is kept: records, API keys and their usage, responses, the gateway's own secret. A file
+    with a path of its own lies there instead. If left out, each is where its own setting says by default."""
     server: ServerSettings = ServerSettings()
     records: RecordSettings = RecordSettings()
     access: AccessSettings = AccessSettings()
@@ -37,9 +43,26 @@ class Settings(StrictSettings):
         given = self.server.metrics
         return not (self.access.required and self.admin) if given is None else given
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_data_dir(cls, table: Any) -> Any:
+        folder = table.get("data_dir") if isinstance(table, dict) else None
+        if not isinstance(folder, str | Path):
+            return table
+        for key, file in IN_DATA_DIR:
+            given = table.get(key, {})
+            if isinstance(given, dict) and given.get("path") is None:
+                table = {**table, key: {**given, "path": Path(folder, file)}}
+        return table
+
     @property
     def responses_path(self) -> Path:
         return self.responses.path or Path(f"{self.records.path}.responses")
+
+    @property
+    def own_secret_path(self) -> Path:
+        """Where the secret is that the gateway makes itself, if it is given none."""
+        return Path(f"{self.records.path}.key") if self.data_dir is None else self.data_dir / "signing.key"
 
 
 def load(path: Path) -> Settings:

@@ -40,6 +40,10 @@ class AccessSettings(StrictSettings, validate_default=True):
     """How many requests a key may have under way at once, and how large their bodies may be together, over all workers
     of a host; a key's own limits stand instead."""
 
+    @property
+    def usage_path(self) -> Path:
+        return Path(f"{self.path}.usage")
+
 
 class ResponseSettings(StrictSettings):
     """What is kept of /v1/responses, so that a later request can go on from it: as much as there is room for.
@@ -64,8 +68,8 @@ class ResponseSettings(StrictSettings):
 class SigningSettings(StrictSettings):
     """The secrets that thoughts are signed and sealed with: of several, one a line, the first one signs, all verify.
 
-    Without one the gateway makes its own and keeps it beside the records, in `<records.path>.key`. Gateways on several
-    hosts need a common one: a conversation may come back to any of them.
+    Without one the gateway makes its own and keeps it in `<data_dir>/signing.key`, or where that is not set in
+    `<records.path>.key`. Gateways on several hosts need a common one: a conversation may come back to any of them.
     """
 
     key_env: str | None = None

@@ -102,6 +102,8 @@ def serve(load: Load, workers: int = 1) -> None:
 
 def stored(settings: Settings) -> Iterator[str]:
     """Where this gateway keeps things, a line each, by paths that hold wherever they are read."""
+    if settings.data_dir is not None:
+        yield f"thinkgate keeps its files in {settings.data_dir.absolute()}"
     yield f"thinkgate keeps records in {settings.records.path.absolute()}"
     if settings.access.required or settings.admin is not None:
         yield f"thinkgate keeps API keys in {settings.access.path.absolute()}"

@@ -27,12 +27,12 @@ def look(chosen: Settings) -> None:
     """Makes and changes nothing: what is not there yet is no fault. ConfigError names every file that is another's."""
     databases = list(_databases(chosen))
     faults = [*_shared(databases), *filter(None, map(_fault, databases))]
-    usage, spool = Path(f"{chosen.access.path}.usage"), Path(f"{chosen.records.path}.spool")
+    usage, spool = chosen.access.usage_path, Path(f"{chosen.records.path}.spool")
     if _has_keys(chosen) and is_other(usage):
         faults.append(f"access.path: {usage} holds no counters of Thinkgate")
     if spool.exists() and not spool.is_dir():
         faults.append(f"records.path: {spool} is no folder")
-    own = Path(f"{chosen.records.path}.key")
+    own = chosen.own_secret_path
     if chosen.signing.key_env is None and chosen.signing.key_file is None and own.exists():
         try:
             kept_secret(own)

@@ -10,10 +10,12 @@ import pytest
 
 from gateway import assembly
 from gateway.backends.latency import latency_models_of
+from gateway.commands.check import explain
 from gateway.config.secret_values import signing_secrets
 from gateway.config.settings import Settings, load, override
 from gateway.core.errors import ConfigError
 from gateway.serving.admin import admin_key
+from gateway.serving.run import stored
 from router_model.model import shipped
 from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG, run
@@ -95,6 +97,29 @@ def test_keys_are_in_one_database_wherever_a_command_is_started(folder: Path, tm
     listed = invoke("keys", "list", "--json", "--config", config.name, cwd=folder)
     assert [key["id"] for key in json.loads(listed.stdout)["data"]] == [json.loads(made.stdout)["id"]]
     assert not list(tmp_path.glob("*.db*")) and str(folder / "keys.db") in made.stderr
+
+
+def test_data_dir_is_the_folder_of_all_that_has_no_path_of_its_own(tmp_path: Path) -> None:
+    config, folder = tmp_path / "thinkgate.toml", tmp_path / "data"
+    config.write_text(f'data_dir = "data"\n{CONFIG}', "utf-8")
+    chosen = load(config)
+    paths = (chosen.records.path, chosen.access.path, chosen.responses_path, chosen.own_secret_path)
+    assert paths == tuple(folder / name for name in ("records.db", "keys.db", "responses.db", "signing.key"))
+    assert chosen.access.usage_path == folder / "keys.db.usage"
+    assert Settings.model_validate_json(chosen.model_dump_json()) == chosen, "as workers get it"
+    assert next(stored(chosen)) == f"thinkgate keeps its files in {folder}"
+    assert f"What has no path of its own is kept in {folder}." in list(explain(chosen))
+    assembly.seal(chosen)
+    assert (folder / "signing.key").is_file() and folder.stat().st_mode & 0o777 == 0o700
+    config.write_text(
+        f'data_dir = "data"\nrecords = {{path = "r.db"}}\nresponses = {{max_turns = 5}}\n{CONFIG}', "utf-8"
+    )
+    chosen = load(config)
+    assert (chosen.records.path, chosen.responses_path) == (tmp_path / "r.db", folder / "responses.db")
+    assert chosen.responses.max_turns == 5
+    config.write_text(f'data_dir = ""\n{CONFIG}', "utf-8")
+    with pytest.raises(ConfigError, match="data_dir: is no path"):
+        load(config)
 
 
 WRONG_KINDS = [
