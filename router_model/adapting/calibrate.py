@@ -33,15 +33,15 @@ from router_model.training.train import Fit, Fitter, rows_of
 Matrix = NDArray[np.float64]
 # Fewer prompts than this cannot even be cross-validated.
 LEAST_PROMPTS = 20
-# This share of the operator's own traffic is held to be strange: what is more novel than the rest of it.
-STRANGE_SHARE = 0.1
+# The most novel share of the operator's own traffic that counts as out of distribution.
+OOD_SHARE = 0.1
 _SETTINGS = train.Settings(
     boosting=Boosting(rounds=60),
     directions=8,
     least_uses=3,
     least_prompts=LEAST_PROMPTS,
-    firmness=300.0,
-    strange_share=STRANGE_SHARE,
+    prior_precision=300.0,
+    ood_share=OOD_SHARE,
 )
 
 
@@ -135,7 +135,7 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
 
     def fit(
         features: Sequence[Features],
-        tampered: Sequence[Sequence[Features]],
+        augmented: Sequence[Sequence[Features]],
         table: Outcomes,
         tokens: Matrix,
         rows: NDArray[np.intp],
@@ -143,13 +143,13 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
     ) -> Fit:
         chosen = [features[i] for i in rows.tolist()]
         known, projection = _extended(base, chosen, settings)
-        x, _ = rows_of([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
-        copies = 1 + len(tampered)
+        x, _ = rows_of([*chosen, *(copy[i] for copy in augmented for i in rows.tolist())], known, projection)
+        copies = 1 + len(augmented)
         rows = np.tile(rows, copies)
-        told = _Told(table.arms, table.correct[rows], tokens[rows], np.full(len(rows), 1 / copies))
-        mixed, lines = _mixed(base, base.unread, x[:, : inputs_of(base.projection)], told, how)
+        told = _Targets(table.arms, table.correct[rows], tokens[rows], np.full(len(rows), 1 / copies))
+        mixed, lines = _mixed(base, base.text_stage, x[:, : inputs_of(base.projection)], told, how)
         start = mixed.score_all(x).astype(np.float64)
-        unread = mixed.beside(grow(x, told.correct, told.tokens, settings.boosting, start))
+        text_stage = mixed.beside(grow(x, told.correct, told.tokens, settings.boosting, start))
         probed, probed_lines = {}, {}
         for arm in train.probed_arms(table, settings):
             probe = table.probes[arm][rows]
@@ -157,13 +157,13 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
             at = table.arms.index(arm)
             probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], told.rows(has), how)
         # What novelty takes away, the base knows from more kinds of work than these prompts are of.
-        return Fit(known, projection, unread, probed, lines, probed_lines)
+        return Fit(known, projection, text_stage, probed, lines, probed_lines)
 
     return fit
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Targets:
     """What there is to learn from: outcomes [rows, arms], token targets [rows, 2 x arms], what each row counts."""
 
     arms: Sequence[Arm]
@@ -171,8 +171,8 @@ class _Told:
     tokens: Matrix
     weight: Matrix
 
-    def rows(self, chosen: NDArray[np.intp]) -> _Told:
-        return _Told(self.arms, self.correct[chosen], self.tokens[chosen], self.weight[chosen])
+    def rows(self, chosen: NDArray[np.intp]) -> _Targets:
+        return _Targets(self.arms, self.correct[chosen], self.tokens[chosen], self.weight[chosen])
 
 
 def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settings) -> tuple[dict[bytes, int], F32]:
@@ -190,7 +190,7 @@ def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settin
     return known, projection
 
 
-def _mixed(base: Artifact, stage: Stage, x: F32, told: _Told, how: Settings) -> tuple[Trees, F32]:
+def _mixed(base: Artifact, stage: Stage, x: F32, told: _Targets, how: Settings) -> tuple[Trees, F32]:
     """A stage's trees with the outputs of these arms, and their calibration lines as far as the base can tell."""
     old, new = len(base.heads), len(told.arms)
     said = stage.trees.score_all(x).astype(np.float64)
@@ -213,7 +213,7 @@ def _mixed(base: Artifact, stage: Stage, x: F32, told: _Told, how: Settings) -> 
     return stage.trees.mixed(weights, offset), lines.astype(np.float32)
 
 
-def _after_probe(base: Artifact, arm: Arm, x: F32, probe: Matrix, told: _Told, how: Settings) -> tuple[Trees, F32]:
+def _after_probe(base: Artifact, arm: Arm, x: F32, probe: Matrix, told: _Targets, how: Settings) -> tuple[Trees, F32]:
     """Trees that have seen the probe of `arm`, and their lines: mixed from those of a base that knows such probes, else
     from those that have not seen it."""
     old = inputs_of(base.projection)
@@ -227,14 +227,14 @@ def _after_probe(base: Artifact, arm: Arm, x: F32, probe: Matrix, told: _Told, h
         moved = replace(stage, trees=replace(stage.trees, feature=stage.trees.feature + further))
         mixed, lines = _mixed(base, moved, both, told, how)
     else:
-        mixed, lines = _mixed(base, base.unread, x[:, :old], told, how)
+        mixed, lines = _mixed(base, base.text_stage, x[:, :old], told, how)
     start = mixed.score_all(both).astype(np.float64)
     mixed = mixed.beside(_stairs(x.shape[1], probe, start, told, how))
     start = mixed.score_all(both).astype(np.float64)
     return mixed.beside(grow(both, told.correct, told.tokens, how.train.boosting, start)), lines
 
 
-def _stairs(first: int, probe: Matrix, start: Matrix, told: _Told, how: Settings) -> Trees:
+def _stairs(first: int, probe: Matrix, start: Matrix, told: _Targets, how: Settings) -> Trees:
     """What the numbers of a probe add to `start`, one staircase for each; features from `first` on."""
     targets = np.hstack([told.correct, told.tokens])
     features = range(first, first + len(PROBE_NAMES))

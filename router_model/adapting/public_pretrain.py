@@ -60,10 +60,10 @@ LEAST_FOR_A_HEAD = 900
 MOST_HEADS = 22
 # Terms of fewer prompts stay out of the artifact: none of them may tell what a single prompt said.
 LEAST_USES = 25
-# This share of public prompts, the most novel, is held to be strange: leaving tasks out shows little, for English
-# questions share their words.
-STRANGE_SHARE = 0.1
-SETTINGS = train.Settings(least_uses=LEAST_USES, folds=3, strange_share=STRANGE_SHARE)
+# The most novel share of public prompts that counts as out of distribution. Leaving tasks out cannot calibrate it,
+# because English questions share most of their words.
+OOD_SHARE = 0.1
+SETTINGS = train.Settings(least_uses=LEAST_USES, folds=3, ood_share=OOD_SHARE)
 
 
 def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
@@ -116,7 +116,7 @@ def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
     """The best covered arms, and what a model of middling ability would get with and without thinking: model `*`.
 
     Which models ran a prompt differs by source. A plain mean over them would say that medicine is easy because strong
-    models were asked about it, so abilities are told apart from difficulties first. An arm needs `least` prompts.
+    models were asked about it, so a Rasch model first separates ability from difficulty. An arm needs `least` prompts.
     """
     arms = _well_covered(table, least)
     blocks = {name: [getattr(table.columns(arms), name)] for name in ("correct", "completion", "thinking")}

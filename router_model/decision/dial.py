@@ -1,4 +1,4 @@
-"""From a dial position to the price of a token, read off what prices would have bought on tried prompts. NumPy only."""
+"""Maps a dial position to a token price, by what each price would have bought on held-out prompts. NumPy only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from router_model.decision.holdout import HoldoutTrial
 
 F64 = NDArray[np.float64]
 
-# So dear that no gain in P(correct) pays for a hundredth of a token.
+# No gain in P(correct) pays for a hundredth of a token at this price.
 PROHIBITIVE = 1e3
 _PRICES = np.geomspace(1.0, 1e-7, 141)
 
@@ -40,7 +40,7 @@ class DialTable:
 def table(trial: HoldoutTrial) -> DialTable:
     """The dial of the efforts of a trial; cheapest and dearest are found by mean real tokens.
 
-    Where nothing can be told apart, any position but the top buys only the cheapest.
+    Where efforts do not differ in tokens, any position but the top buys only the cheapest.
     """
     nothing = DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
     if not len(trial):

@@ -1,4 +1,4 @@
-"""What a router may promise: the dearest price of a token that keeps a contract on tried prompts. NumPy only."""
+"""What a router may promise: the dearest price of a token that keeps a contract on held-out prompts. NumPy only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from router_model.decision import exact_tests, risk
 from router_model.decision.holdout import HoldoutTrial
 from router_model.decision.risk import Contract
-from router_model.model.probe import STRANGE
+from router_model.model.probe import OOD_UNTRUSTED
 
 F64 = NDArray[np.float64]
 # From the safest upwards. The first already lets the router choose: what it takes for no worse.
@@ -44,12 +44,12 @@ def of(trial: HoldoutTrial, contract: Contract, net: bool = False) -> Promise:
         return Promise(None, n)
     # Bets on regret count on an order that means nothing.
     order = np.random.default_rng(0).permutation(n)
-    strange = trial.seen.strange[order] > STRANGE
+    ood = trial.seen.ood_probability[order] > OOD_UNTRUSTED
     reference, dearest = trial.correct[order, -1], trial.tokens[order, -1]
     best: Promise | None = None
     for price in PRICES.tolist():
         bought, spent = trial.bought(price)
-        correct, tokens = np.where(strange, reference, bought[order]), np.where(strange, dearest, spent[order])
+        correct, tokens = np.where(ood, reference, bought[order]), np.where(ood, dearest, spent[order])
         harmed = risk.harm(correct, reference)
         p = risk.regret_p(reference - correct, contract) if net else risk.harm_p(harmed, contract)
         if p > 1 - contract.confidence:

@@ -1,6 +1,6 @@
-"""What a router forecast for prompts it had not seen, and what came of them: prices and promises are read off these.
+"""Held-out prompts: out-of-fold forecasts and real outcomes, from which prices and guarantees are read.
 
-NumPy only: the running gateway sets its dial by it.
+NumPy only, because the running gateway sets its dial from them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from router_model.decision.probe_policy import Ask, ProbeViews, decide
 
 F64 = NDArray[np.float64]
 Floats = NDArray[np.floating]
-# The most tokens that a half-precision number holds, for rounding up to infinity would spoil every mean.
+# The largest count that half precision holds; larger ones would become infinite and spoil every mean.
 MOST_STORED = 65_504.0
 
 
@@ -33,20 +33,20 @@ class HeldOutForecasts:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Prompts of the training data with what routers that had not seen them forecast, and what came of them.
+    """Training prompts with the forecasts of routers that were not trained on them, and their real outcomes.
 
-    `before` any probe; `after` by probed head, NaN where a prompt has no probe of it. `strange` [prompts]. `correct`
-    and `tokens` [prompts, heads] are real, NaN where that was not measured.
+    `before` any probe; `after` by probed head, NaN where a prompt has no probe of it. `ood_probability` [prompts].
+    `correct` and `tokens` [prompts, heads] are real, NaN where that was not measured.
     """
 
     before: HeldOutForecasts
     after: Mapping[int, HeldOutForecasts]
-    strange: Floats
+    ood_probability: Floats
     correct: Floats
     tokens: Floats
 
     def __len__(self) -> int:
-        return len(self.strange)
+        return len(self.ood_probability)
 
     @classmethod
     def none(cls, heads: int) -> HeldOut:
@@ -56,29 +56,33 @@ class HeldOut:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], probed: Sequence[int]) -> HeldOut:
-        """What `arrays` made. KeyError: one is missing; ValueError: they do not fit together."""
+        """The inverse of `arrays`. Raises KeyError if one is missing, ValueError if their shapes differ."""
         f = {name: array.astype(np.float32) for name, array in arrays.items()}
-        tried = cls(
+        held_out = cls(
             HeldOutForecasts(f["trial_p"], f["trial_forecast"]),
             {head: HeldOutForecasts(f[f"trial{head}_p"], f[f"trial{head}_forecast"]) for head in probed},
             f["trial_strange"],
             f["trial_correct"],
             f["trial_tokens"],
         )
-        told = [part for known in (tried.before, *tried.after.values()) for part in (known.p_correct, known.tokens)]
-        if any(part.shape != tried.correct.shape for part in (*told, tried.tokens)):
-            raise ValueError("the tables of the trial do not fit together")
-        return tried
+        forecasts = (held_out.before, *held_out.after.values())
+        tables = [held_out.tokens, *(f.p_correct for f in forecasts), *(f.tokens for f in forecasts)]
+        if any(table.shape != held_out.correct.shape for table in tables):
+            raise ValueError("the held-out tables differ in shape")
+        return held_out
 
     def arrays(self) -> dict[str, NDArray[np.float16]]:
-        """All of it in half precision."""
-        named = {"trial_strange": self.strange, "trial_correct": self.correct, "trial_tokens": self.tokens}
-        for prefix, told in (("trial", self.before), *((f"trial{head}", told) for head, told in self.after.items())):
-            named |= {f"{prefix}_p": told.p_correct, f"{prefix}_forecast": told.tokens}
+        """Every table in half precision, by its name in the artifact."""
+        named = {"trial_strange": self.ood_probability, "trial_correct": self.correct, "trial_tokens": self.tokens}
+        for prefix, forecast in (
+            ("trial", self.before),
+            *((f"trial{head}", of_head) for head, of_head in self.after.items()),
+        ):
+            named |= {f"{prefix}_p": forecast.p_correct, f"{prefix}_forecast": forecast.tokens}
         return {name: np.minimum(array, MOST_STORED).astype(np.float16) for name, array in named.items()}
 
     def rounded(self) -> HeldOut:
-        """The same as it will be read back."""
+        """The values as they will be read back, rounded to half precision."""
         return HeldOut.of_arrays(self.arrays(), [*self.after])
 
     def restricted(self, heads: Sequence[int]) -> HeldOut:
@@ -94,7 +98,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class HoldoutTrial:
-    """Tried prompts as the served policy meets them, for some efforts: what any price would have bought.
+    """Held-out prompts as the served policy meets them, for some efforts: what any token price would have bought.
 
     `efforts` are heads of the predictor; the first may be asked before others. `correct` and `tokens` [prompts,
     efforts]: what each really got and took. All prompts were run at all efforts.
@@ -121,33 +125,33 @@ class HoldoutTrial:
         return self.correct[rows, choice], self.tokens[rows, choice] + wasted
 
 
-def of(tried: HeldOut, efforts: Sequence[int], outcomes: F64, ask: Ask) -> HoldoutTrial:
+def of(held_out: HeldOut, efforts: Sequence[int], outcomes: F64, ask: Ask) -> HoldoutTrial:
     """The trial of these efforts, over the prompts that were run at all of them.
 
     `outcomes` [all prompts, quantiles]: what a probe of the first effort may reveal of each. Where no probe of it is
     known nobody is asked, whatever `ask` says. Tokens that were not measured are taken as forecast.
     """
     columns = list(efforts)
-    after = tried.after.get(columns[0])
+    after = held_out.after.get(columns[0])
     asks: Ask = "never" if after is None or len(columns) < 2 else ask
-    then = after if after is not None and asks != "never" else tried.before
-    known = ~np.isnan(tried.correct[:, columns]).any(axis=1) & ~np.isnan(then.p_correct[:, columns]).any(axis=1)
+    then = after if after is not None and asks != "never" else held_out.before
+    known = ~np.isnan(held_out.correct[:, columns]).any(axis=1) & ~np.isnan(then.p_correct[:, columns]).any(axis=1)
 
     def part(matrix: Floats) -> F64:
         return matrix[known][:, columns].astype(np.float64)
 
-    forecast, real = part(tried.before.tokens), part(tried.tokens)
+    forecast, real = part(held_out.before.tokens), part(held_out.tokens)
     return HoldoutTrial(
         tuple(columns),
         ProbeViews(
-            part(tried.before.p_correct),
+            part(held_out.before.p_correct),
             forecast,
             part(then.p_correct),
             part(then.tokens),
             outcomes[known],
-            tried.strange[known].astype(np.float64),
+            held_out.ood_probability[known].astype(np.float64),
         ),
-        part(tried.correct),
+        part(held_out.correct),
         np.where(np.isnan(real), forecast, real),
         asks,
     )

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.model.probe import UNHEARD_OF
+from router_model.model.probe import OOD_ALWAYS_PROBE
 
 F64 = NDArray[np.float64]
 # Whether a short answer is asked first: where it is worth its price, of everybody, or of nobody.
@@ -20,7 +20,7 @@ class ProbeViews:
     """Forecasts for some efforts, the one that may be asked first at the front, before and after a probe of that one.
 
     `p_*`, `tokens_*` [prompts, efforts]; `outcomes` [prompts, quantiles]: what P(correct) may be after the probe;
-    `strange` [prompts].
+    `ood_probability` [prompts].
     """
 
     p_before: F64
@@ -28,7 +28,7 @@ class ProbeViews:
     p_after: F64
     tokens_after: F64
     outcomes: F64
-    strange: F64
+    ood_probability: F64
 
 
 def decide(seen: ProbeViews, price: float, ask: Ask = "auto") -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -45,7 +45,7 @@ def decide(seen: ProbeViews, price: float, ask: Ask = "auto") -> tuple[NDArray[n
         return np.zeros(n, bool), np.argmax(before, axis=1)
     direct = before[:, 1:].max(axis=1)
     worth = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - price * seen.tokens_before[:, 0]
-    probed = np.ones(n, bool) if ask == "always" else (worth >= direct) | (seen.strange > UNHEARD_OF)
+    probed = np.ones(n, bool) if ask == "always" else (worth >= direct) | (seen.ood_probability > OOD_ALWAYS_PROBE)
     after = seen.p_after - price * seen.tokens_after
     # The answer is there already, and costs nothing more.
     after[:, 0] = seen.p_after[:, 0]

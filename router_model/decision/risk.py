@@ -1,8 +1,10 @@
 """A risk contract: the dearest price of a token at which a router still loses no more than was promised.
 
-Distribution-free, by learning then testing: prices are tried from the safest upwards, each tested against "it loses
-more than promised" on prompts kept from training, and the first that cannot be told from it ends the trial. As each
-price is only reached over all safer ones, no correction for the many tests is needed, whatever the router is like.
+Distribution-free, by fixed-sequence testing: "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk
+Control" (Angelopoulos, Bates, Candès, Jordan, Lei, 2021, arXiv:2110.01052). Prices are tested from the safest upwards
+against the null hypothesis "it loses more than promised", on held-out prompts; the first price that does not reject it
+ends the sequence. Each price is reached only after all safer ones passed, so no correction for multiple tests is
+needed.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def harm_p(harmed: NDArray[np.bool_], contract: Contract) -> float:
 def regret_p(regret: F64, contract: Contract) -> float:
     """The p-value of "mean regret is above the promised", for regrets in [-1, 1] in random order, in the long run.
 
-    By betting against it (Waudby-Smith and Ramdas): the stakes follow the regrets seen so far, and the greatest wealth
+    By betting against it: "Estimating means of bounded random variables by betting" (Waudby-Smith, Ramdas, 2024, JRSS B
+    86(1):1-27, arXiv:2010.09686). The stakes follow the regrets seen so far, and the greatest wealth
     is evidence. Gains count against losses, so that it asks for less than `harm_p` where a router often beats the
     reference.
     """

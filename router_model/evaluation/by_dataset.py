@@ -12,7 +12,7 @@ import numpy as np
 from router_model.data.outcomes import Outcomes
 from router_model.evaluation import baselines, metrics
 from router_model.evaluation.frontier import Forecasts
-from router_model.model.predict import STRANGE
+from router_model.model.predict import OOD_UNTRUSTED
 
 # Fewer prompts than this tell nothing of a data set.
 LEAST = 30
@@ -43,7 +43,7 @@ def _row(name: str, own: metrics.Mask, chosen: Outcomes, forecasts: Forecasts) -
         "forecast_think": float(p[:, -1].mean()),
         "ece": metrics.ece(p.ravel(), correct.ravel()),
         "brier": metrics.brier(p.ravel(), correct.ravel()),
-        "strange": float((forecasts.strange[own] > STRANGE).mean()),
+        "strange": float((forecasts.ood_probability[own] > OOD_UNTRUSTED).mean()),
         "apgr": None,
         "apgr_ci": None,
         "length_apgr": None,

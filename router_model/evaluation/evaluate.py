@@ -32,7 +32,7 @@ from router_model.evaluation.crossval import Fold, Unit
 from router_model.evaluation.frontier import Forecasts
 from router_model.model import predict
 from router_model.model.artifact import fingerprint
-from router_model.model.predict import STRANGE, Predictor
+from router_model.model.predict import OOD_UNTRUSTED, Predictor
 from router_model.training import recipes
 from router_model.training.train import Choose, stem_of
 
@@ -42,7 +42,7 @@ Heads = Sequence[Sequence[int]]
 TIMED_PROMPTS = 500
 GAMED_PROMPTS = 200
 GAMED_AT = 0.65
-# For many routers in a row: without tampered copies of the prompts, which nobody tampers with here.
+# For many routers in a row: without augmented copies of the prompts, which nobody tampers with here.
 QUICK = {"attacked": 0, "folds": 3}
 
 
@@ -150,9 +150,9 @@ def _figures(
     chosen = table.columns(efforts)
     forecasts = forecast_all(judged, table)
     weak, strong = efforts[0], efforts[-1]
-    if forecasts.fallen.any():
+    if forecasts.fell_back.any():
         about["notes"].append(
-            f"{int(forecasts.fallen.sum())} of {len(table)} prompts are of kinds of work new to the router, and "
+            f"{int(forecasts.fell_back.sum())} of {len(table)} prompts are of kinds of work new to the router, and "
             "text has not been shown to tell anything of such kinds: they take the default effort, at random here"
         )
     result: dict[str, Any] = {
@@ -160,8 +160,8 @@ def _figures(
         "no_think": weak.name,
         "think": strong.name,
         "prompts": len(table),
-        "strange": float((forecasts.strange > STRANGE).mean()),
-        "fell_back": float(forecasts.fallen.mean()),
+        "strange": float((forecasts.ood_probability > OOD_UNTRUSTED).mean()),
+        "fell_back": float(forecasts.fell_back.mean()),
         **pair_figures.figures(table, weak, strong, forecasts),
         **_calibration(chosen, forecasts),
         "decision_ms_p50": float(np.quantile(forecasts.decision_ms, 0.5)),
@@ -204,7 +204,7 @@ def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forec
     n, arms = len(table), len(judged[0][1])
     p, tokens, prices, strange = (np.zeros((n, k)) for k in (arms, arms, len(frontier.DIALS), 1))
     times: list[float] = []
-    fallen = np.zeros(n, bool)
+    fell_back = np.zeros(n, bool)
     for (predictor, rows), heads in judged:
         own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
         prices[rows] = [own.price_for_dial(x, "never") for x in frontier.DIALS]
@@ -215,15 +215,15 @@ def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forec
             scores = predictor.scores(reading)
             if len(times) < TIMED_PROMPTS:
                 times.append((time.thread_time() - started) * 1000)
-            strange[i] = reading.strange
+            strange[i] = reading.ood_probability
             for j, group in enumerate(heads):
                 p[i, j] = sum(scores.p_correct[k] for k in group) / len(group)
                 tokens[i, j] = sum(scores.thinking_tokens[k] + scores.answer_tokens[k] for k in group) / len(group)
-            fallen[i] = reading.strange > STRANGE and heads[0][0] not in predictor.probes_known
+            fell_back[i] = reading.ood_probability > OOD_UNTRUSTED and heads[0][0] not in predictor.probes_known
     told_gain = p[:, -1] - p[:, 0]
-    if fallen.any():
-        p[fallen], tokens[fallen] = p[fallen].mean(axis=0), tokens[fallen].mean(axis=0)
-    return Forecasts(p, tokens, prices, strange[:, 0], fallen, told_gain, np.array(times))
+    if fell_back.any():
+        p[fell_back], tokens[fell_back] = p[fell_back].mean(axis=0), tokens[fell_back].mean(axis=0)
+    return Forecasts(p, tokens, prices, strange[:, 0], fell_back, told_gain, np.array(times))
 
 
 def _probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> ProbeViews | None:

@@ -22,16 +22,17 @@ LEAST_WITH_TOKENS = 50
 class Forecasts:
     """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
 
-    `prices` [prompts, DIALS]: what a token costs at each dial position; `strange` [prompts]: `Reading.strange`;
-    `fallen` [prompts]: those that are strange where nothing can be asked first, whose forecasts are all one;
+    `prices` [prompts, DIALS]: what a token costs at each dial position; `ood_probability` [prompts]: as in
+    `EncodedRequest`;
+    `fell_back` [prompts]: those out of distribution where no probe is possible, which share one forecast;
     `told_gain` [prompts]: what their text told of the gain none the less; `decision_ms`: CPU time of some.
     """
 
     p: F64
     tokens: F64
     prices: F64
-    strange: F64
-    fallen: NDArray[np.bool_]
+    ood_probability: F64
+    fell_back: NDArray[np.bool_]
     told_gain: F64
     decision_ms: F64
 

@@ -12,7 +12,7 @@ from router_model.data.outcomes import Outcomes
 from router_model.decision.probe_policy import Ask, ProbeViews, decide
 from router_model.evaluation import metrics
 from router_model.evaluation.intervals import wilson
-from router_model.model.predict import STRANGE, Predictor
+from router_model.model.predict import OOD_UNTRUSTED, Predictor
 from router_model.model.probe import Probe
 
 __all__ = ["PRICES", "ProbeViews", "bought", "decide", "figures", "views"]
@@ -45,7 +45,7 @@ def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> Probe
         np.array([scores.p_correct for scores in after])[:, columns],
         np.array([np.add(s.thinking_tokens, s.answer_tokens) for s in after])[:, columns],
         np.stack([reveals.outcomes(p) for p in p_before[:, 0]]),
-        np.array([reading.strange for reading in readings]),
+        np.array([reading.ood_probability for reading in readings]),
     )
 
 
@@ -75,7 +75,7 @@ def figures(seen: ProbeViews | None, chosen: Outcomes) -> dict[str, Any] | None:
         "ece_after_ci": metrics.interval(metrics.ece_draws(said, real, times)),
         "brier_after": metrics.brier(said.ravel(), real.ravel()),
         "reliability_after": metrics.reliability(said.ravel(), real.ravel()),
-        "strange": float((seen.strange > STRANGE).mean()),
+        "strange": float((seen.ood_probability > OOD_UNTRUSTED).mean()),
         "clairvoyant": _clairvoyant(chosen),
     }
 

@@ -179,7 +179,7 @@ def _probe_lines(result: dict[str, Any]) -> list[str]:
         return []
     lines = [
         "",
-        f"with a probe (its tokens charged; {_percent(found['strange'])} of prompts are strange to the router): "
+        f"with a probe (its tokens charged; {_percent(found['strange'])} of prompts are out of distribution): "
         f"AUC {found['auc_after']:.3f}, ECE {found['ece_after']:.3f}",
     ]
     for ask in ("auto", "always", "never"):

@@ -13,13 +13,13 @@ from router_model.features.request import terms_of
 # Below this novelty of a request there is no line that would be worth looking for.
 SUSPECT = 0.1
 # Shares of unknown terms: a line with more is left out, where all others together have no more than the second.
-STRANGE_LINE, FAMILIAR = 0.6, 0.2
+NOVEL_LINE, FAMILIAR = 0.6, 0.2
 # Bytes; a decision must not take longer than it does for the longest text.
 LONGEST = 8192
 
 
 def filtered(question: bytes, vocabulary: Mapping[bytes, int], distinct: int) -> bytes | None:
-    """The question without strange lines; None where there are none, or where without them nothing familiar is left.
+    """The question without its novel lines; None where there are none, or where without them nothing familiar is left.
 
     `distinct`: how many terms the whole request has.
     """
@@ -30,7 +30,7 @@ def filtered(question: bytes, vocabulary: Mapping[bytes, int], distinct: int) ->
     for line in lines:
         found = terms_of(line)
         new = found.difference(vocabulary)
-        if len(new) <= STRANGE_LINE * len(found):
+        if len(new) <= NOVEL_LINE * len(found):
             kept.append(line)
             terms |= found
             unknown += len(new)

@@ -24,7 +24,7 @@ TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
 
 
 class ArtifactError(ValueError):
-    """An artifact that cannot be used; the message is one line and says why."""
+    """The artifact is unusable; the message is one line that says why."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,11 +46,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Trees, and what makes their outputs mean what they say.
+    """Trees and the calibration of their outputs.
 
-    `calibration` [heads, 4]: the logit z of a prompt of novelty w becomes a z + b + w (c z + d). `token_scale`
-    [heads, 2] corrects mean thinking and answer tokens. `spread` [heads, 2, 2, quantiles] is what log(1 + real tokens)
-    is more than log(1 + forecast), of thinking and answer, for familiar and for strange work, at each of `LEVELS`.
+    `calibration` [heads, 4]: the logit z of a prompt of novelty w becomes a z + b + w (c z + d). `token_scale` [heads,
+    2] corrects mean thinking and answer tokens. `spread` [heads, 2, 2, quantiles] holds quantiles of log(1 + real
+    tokens) - log(1 + forecast), of thinking and answer, for familiar and for out-of-distribution requests, at each of
+    `LEVELS`.
     """
 
     trees: Trees
@@ -68,7 +69,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What follows a probe of one head: forecasts that have seen it, and what it may be expected to reveal."""
+    """For one probed head: the stage that reads the probe, and the model of what the probe may reveal."""
 
     stage: Stage
     reveals: ProbeValueModel
@@ -78,20 +79,20 @@ class Probed:
 class Artifact:
     """Everything a predictor needs.
 
-    `vocabulary` names the row of `projection` [terms, k] of each term. `unread` forecasts from the request alone;
-    `probed` by the index of the head that was probed, for heads of whose probes the data told. `strangeness` is slope
-    and offset of the logit of P(a kind of work never met | novelty), where that is as likely as not beforehand. `seen`
-    are the sorted hashes of the prompts it was trained on. `tried` are some of those, judged by cross-validation.
+    `vocabulary` names the row of `projection` [terms, k] of each term. `text_stage` forecasts from the request alone;
+    `probed` by the index of the head that was probed, for heads with enough probes in the data. `ood_calibration` is
+    slope and offset of logit P(out of distribution | novelty), at even prior odds. `seen` are the sorted hashes of the
+    prompts it was trained on. `held_out` are some of those prompts, with out-of-fold forecasts.
     """
 
     version: str
     heads: tuple[Head, ...]
-    unread: Stage
+    text_stage: Stage
     probed: Mapping[int, Probed]
     vocabulary: Mapping[bytes, int]
     projection: F32
-    strangeness: tuple[float, float]
-    tried: HeldOut
+    ood_calibration: tuple[float, float]
+    held_out: HeldOut
     seen: NDArray[np.uint64]
     about: Mapping[str, Any]
 
@@ -102,18 +103,18 @@ class Artifact:
         return replace(
             self,
             heads=tuple(self.heads[i] for i in heads),
-            unread=self.unread.restricted(heads),
+            text_stage=self.text_stage.restricted(heads),
             probed={
                 new: replace(self.probed[old], stage=self.probed[old].stage.restricted(heads))
                 for new, old in enumerate(heads)
                 if old in self.probed
             },
-            tried=self.tried.restricted(heads),
+            held_out=self.held_out.restricted(heads),
         )
 
 
 def fingerprint(text: str) -> np.uint64:
-    """The hash by which `seen` remembers a question's stem."""
+    """The 64-bit hash under which `Artifact.seen` stores a question's stem."""
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big"))
 
 
@@ -123,5 +124,5 @@ def feature_layout() -> dict[str, int]:
 
 
 def inputs_of(projection: NDArray[Any]) -> int:
-    """How many numbers the trees read."""
+    """The number of features that the trees of the text stage read."""
     return len(DENSE_NAMES) + int(projection.shape[1])

@@ -103,21 +103,21 @@ def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]
 def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> Artifact:
     heads = tuple(map(_head, header["heads"]))
     if not heads or len(set(heads)) < len(heads):
-        raise ValueError("it needs heads, each of which is there once")
+        raise ValueError("it needs at least one head and no head twice")
     if not _VERSION.fullmatch(str(header["version"])):
-        raise ValueError(f"{header['version']!r:.60} is no version")
+        raise ValueError(f"{header['version']!r:.60} is not a valid version")
     if not isinstance(header["about"], dict):
-        raise ValueError("it says nothing about itself")
+        raise ValueError("about is not an object")
     if weights["projection"].ndim != 2 or weights["seen"].dtype != np.uint64:
-        raise ValueError("projection or seen has another shape")
+        raise ValueError("projection or seen has the wrong shape or type")
     terms = weights["vocabulary"].tobytes().split(b"\n") if weights["vocabulary"].size else []
     inputs = inputs_of(weights["projection"])
     if len(terms) != len(weights["projection"]):
-        raise ValueError("terms and projection do not fit together")
+        raise ValueError("the vocabulary and the projection differ in length")
     return Artifact(
         version=str(header["version"]),
         heads=heads,
-        unread=_stage("", weights, len(heads), inputs),
+        text_stage=_stage("", weights, len(heads), inputs),
         probed={
             head: Probed(
                 _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)), _reveals(head, weights)
@@ -126,25 +126,29 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
         },
         vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
-        strangeness=_two(header["strangeness"]),
-        tried=_tried(header, weights, len(heads)),
+        ood_calibration=_two(header["strangeness"]),
+        held_out=_held_out(header, weights, len(heads)),
         seen=weights["seen"],
         about=header["about"],
     )
 
 
-def _tried(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], heads: int) -> HeldOut:
+def _held_out(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], heads: int) -> HeldOut:
     named = {name: array for name, array in weights.items() if name.startswith("trial")}
-    tried = HeldOut.of_arrays(named, _probed(header, heads))
-    if tried.correct.ndim != 2 or tried.correct.shape[1] != heads or tried.strange.shape != tried.correct.shape[:1]:
-        raise ValueError(f"{heads} heads, the trial has {tried.correct.shape[1:]}")
-    return tried
+    held_out = HeldOut.of_arrays(named, _probed(header, heads))
+    if (
+        held_out.correct.ndim != 2
+        or held_out.correct.shape[1] != heads
+        or held_out.ood_probability.shape != held_out.correct.shape[:1]
+    ):
+        raise ValueError(f"{heads} heads, the held-out table has {held_out.correct.shape[1:]}")
+    return held_out
 
 
 def _head(said: Mapping[str, Any]) -> Head:
     model, think, budget = said["model"], said["think"], said["budget"]
     if not isinstance(model, str) or not isinstance(think, bool):
-        raise ValueError("a head has no model, or does not say whether it thinks")
+        raise ValueError("a head lacks its model, or whether it thinks")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):
         raise ValueError(f"a head has {budget!r:.40} for a budget")
     return Head(model, think, budget)
@@ -153,7 +157,7 @@ def _head(said: Mapping[str, Any]) -> Head:
 def _probed(header: Mapping[str, Any], heads: int) -> list[int]:
     found = header["probed"]
     if not isinstance(found, list) or not all(type(head) is int and 0 <= head < heads for head in found):
-        raise ValueError("probed names heads that are not there")
+        raise ValueError("probed names heads that do not exist")
     return found
 
 
@@ -166,20 +170,20 @@ def _reveals(head: int, weights: Mapping[str, NDArray[Any]]) -> ProbeValueModel:
         or len(after) != len(before)
         or np.any(np.diff(before) <= 0)
     ):
-        raise ValueError(f"what probes of head {head} reveal has another shape")
+        raise ValueError(f"what probes of head {head} reveal has the wrong shape")
     return ProbeValueModel(before, after)
 
 
 def _two(numbers: Sequence[float]) -> tuple[float, float]:
     slope, offset = map(float, numbers)
     if not np.isfinite([slope, offset]).all():
-        raise ValueError("strangeness holds numbers that are none")
+        raise ValueError("strangeness needs two finite numbers")
     return slope, offset
 
 
 def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs: int) -> Stage:
     parts = {name: weights[f"{prefix}tree_{name}"] for name in TREE_ARRAYS}
-    # In the machine's own integers, which index arrays without being converted at every step.
+    # NumPy indexes with native integers: convert once, not at every call.
     parts["feature"] = parts["feature"].astype(np.intp)
     parts["values"] = parts["values"].astype(np.float32)
     outputs = 3 * heads
@@ -189,24 +193,26 @@ def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs:
     splits = parts["feature"].shape
     shaped = parts["threshold"].shape == parts["rules_out"].shape == splits
     if len(splits) != 2 or splits[1] != trees or not shaped or not 0 < leaves <= MOST_LEAVES:
-        raise ValueError("the trees have another shape")
+        raise ValueError("the trees have the wrong shape")
     if parts["feature"].size and not 0 <= parts["feature"].min() <= parts["feature"].max() < inputs:
-        raise ValueError("trees and features do not fit together")
+        raise ValueError("the trees read features that do not exist")
     parts["rules_out"] = _rules(parts["rules_out"], leaves)
     calibration, token_scale = weights[f"{prefix}calibration"], weights[f"{prefix}token_scale"]
     if calibration.shape != (heads, 4) or token_scale.shape != (heads, 2):
-        raise ValueError(f"{heads} heads, calibrated are {calibration.shape[:1]} and scaled {token_scale.shape[:1]}")
-    # Without any, counts are as forecast.
+        raise ValueError(
+            f"{heads} heads, but calibration is for {calibration.shape[:1]} and token_scale for {token_scale.shape[:1]}"
+        )
+    # An artifact without spreads forecasts exact counts.
     spread = weights.get(f"{prefix}spread", np.zeros((heads, 2, 2, len(LEVELS)), np.float16)).astype(np.float32)
     if spread.shape != (heads, 2, 2, len(LEVELS)):
-        raise ValueError(f"{heads} heads, the spread of tokens has {spread.shape}")
+        raise ValueError(f"{heads} heads, but spread has shape {spread.shape}")
     return Stage(Trees(**parts), calibration, token_scale, spread)
 
 
 def _rules(rules_out: NDArray[Any], leaves: int) -> NDArray[np.uint32]:
-    """ValueError: a row could be left without a leaf."""
+    """Raises ValueError if the splits could rule out every leaf of a tree."""
     if rules_out.dtype != np.uint32:
-        raise ValueError("the trees have another shape")
+        raise ValueError("the trees have the wrong shape")
     everything = np.bitwise_or.reduce(rules_out, axis=0) if len(rules_out) else np.zeros(0, np.uint32)
     if np.any(np.bitwise_count(everything & ~(everything + np.uint32(1))) >= leaves):
         raise ValueError("the trees rule out all of their leaves")

@@ -26,7 +26,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "version": artifact.version,
         "features": feature_layout(),
         "probed": sorted(artifact.probed),
-        "strangeness": list(artifact.strangeness),
+        "strangeness": list(artifact.ood_calibration),
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
@@ -47,8 +47,8 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
         "vocabulary": np.frombuffer(b"\n".join(artifact.vocabulary), np.uint8),
         "projection": artifact.projection.astype(np.float16),
         "seen": artifact.seen,
-        **artifact.tried.arrays(),
-        **_stage_arrays("", artifact.unread),
+        **artifact.held_out.arrays(),
+        **_stage_arrays("", artifact.text_stage),
     }
     for head, probed in sorted(artifact.probed.items()):
         arrays |= _stage_arrays(f"probed{head}_", probed.stage)

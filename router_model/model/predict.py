@@ -24,12 +24,12 @@ from router_model.model import artifact_reader
 from router_model.model.artifact import Artifact, ArtifactError, Head
 from router_model.model.budget_interpolation import Surface
 from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, ladders_of, most_thinking
-from router_model.model.probe import STRANGE, UNHEARD_OF, Probe
+from router_model.model.probe import OOD_ALWAYS_PROBE, OOD_UNTRUSTED, Probe
 from router_model.model.request_encoding import EncodedRequest, inputs
 from router_model.model.scores import Quantiles, Scores
 
 __all__ = [
-    "STRANGE",
+    "OOD_UNTRUSTED",
     "ArtifactError",
     "Ask",
     "EncodedRequest",
@@ -58,7 +58,7 @@ class Predictor:
         self.version = artifact.version
         self.heads = artifact.heads
         self._ladders = ladders_of(artifact.heads)
-        self._unread = CalibratedOutput(artifact.heads, artifact.unread, self._ladders)
+        self._text_stage = CalibratedOutput(artifact.heads, artifact.text_stage, self._ladders)
         self._probed = {
             head: (probed, CalibratedOutput(artifact.heads, probed.stage, self._ladders))
             for head, probed in artifact.probed.items()
@@ -93,11 +93,11 @@ class Predictor:
             question = filtered(question_of(messages), known, len(features.terms))
             if question is not None:
                 row, _ = inputs(featurize(messages, tools, question), known, projection)
-        return EncodedRequest(row, novelty, self.strange(novelty))
+        return EncodedRequest(row, novelty, self.ood_probability(novelty))
 
-    def strange(self, novelty: float) -> float:
-        """How strange a request of this novelty is, as `EncodedRequest` says it."""
-        slope, offset = self.artifact.strangeness
+    def ood_probability(self, novelty: float) -> float:
+        """The probability that a request of this novelty is out of distribution, at even prior odds."""
+        slope, offset = self.artifact.ood_calibration
         return 1.0 / (1.0 + exp(-(slope * novelty + offset)))
 
     def scores(self, reading: EncodedRequest, probe: Probe | None = None, probed: int | None = None) -> Scores:
@@ -106,7 +106,7 @@ class Predictor:
         A probe changes what is likely right, and not the token counts: on kinds of work never met, its few numbers mean
         other lengths than on those that were.
         """
-        before = self._unread(self.artifact.unread.trees.score(reading.row).tolist(), reading.novelty)
+        before = self._text_stage(self.artifact.text_stage.trees.score(reading.row).tolist(), reading.novelty)
         known = None if probe is None or probed is None else self._probed.get(probed)
         if probe is None or known is None:
             return before
@@ -142,24 +142,24 @@ class Predictor:
 
     def _spread(self, reading: EncodedRequest) -> NDArray[np.floating]:
         """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS], for this request."""
-        spread = self.artifact.unread.spread
+        spread = self.artifact.text_stage.spread
         # Squared: what is probably familiar is not to be made vague by what it might be instead.
-        share = reading.strange**2
+        share = reading.ood_probability**2
         mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - share) + spread[:, :, 1] * share
         return mixed
 
     def finish(self, outputs: Sequence[float], novelty: float) -> Scores:
         """The forecast before any probe, from raw outputs of its trees."""
-        return self._unread(outputs, novelty)
+        return self._text_stage(outputs, novelty)
 
     @property
     def probes_known(self) -> Collection[int]:
         """The heads whose probes it has learned from: no-think heads, by index."""
         return self._probed.keys()
 
-    def is_strange(self, reading: EncodedRequest) -> bool:
-        """Whether what the text says of its difficulty is not to be trusted alone."""
-        return reading.strange > STRANGE
+    def is_ood(self, reading: EncodedRequest) -> bool:
+        """Whether the request is so likely out of distribution that its text forecast is not used without a probe."""
+        return reading.ood_probability > OOD_UNTRUSTED
 
     def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Probe:
         """What `scores` takes, of an answer's tokens. ValueError: there are none."""
@@ -170,14 +170,14 @@ class Predictor:
 
         `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
         seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
-        for in vain. The answer without thinking is only ever taken after a probe; a request unheard of is always asked,
-        for its text says nothing of what thinking brings either.
+        for in vain. The answer without thinking is only ever taken after a probe; above `OOD_ALWAYS_PROBE` it always
+        probes, because the text says nothing about the value of thinking either.
         """
         known = self._probed.get(head)
         if known is None:
             return False
         return (
-            reading.strange > UNHEARD_OF
+            reading.ood_probability > OOD_ALWAYS_PROBE
             or known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
         )
 
@@ -188,14 +188,14 @@ class Predictor:
         out, no-think heads and those with known probes first. Without probes of the first nobody is asked.
         """
         columns = list(efforts) if efforts is not None else self._in_order()
-        tried = self.artifact.tried
+        held_out = self.artifact.held_out
         known = self._probed.get(columns[0])
         if known is None:
-            outcomes = np.zeros((len(tried), 0))
+            outcomes = np.zeros((len(held_out), 0))
         else:
             reveals = known[0].reveals
-            outcomes = np.stack([reveals.outcomes(p) for p in tried.before.p_correct[:, columns[0]].tolist()])
-        return holdout.of(tried, columns, outcomes, ask)
+            outcomes = np.stack([reveals.outcomes(p) for p in held_out.before.p_correct[:, columns[0]].tolist()])
+        return holdout.of(held_out, columns, outcomes, ask)
 
     def _in_order(self) -> list[int]:
         """All heads as a policy orders them: asked first, not thinking, then by budget."""

@@ -22,9 +22,9 @@ PROBE_COLUMNS = ("probe_tokens", "probe_mean", "probe_min", "probe_first_margin"
 _CLEAR = 10.0
 # Above this probability that a request is of a kind never met, what its text says of its difficulty is not to be
 # trusted alone.
-STRANGE = 0.4
+OOD_UNTRUSTED = 0.4
 # Above this one it is to be trusted so little that a probe is asked for whatever it says.
-UNHEARD_OF = 0.8
+OOD_ALWAYS_PROBE = 0.8
 
 
 @dataclass(frozen=True, slots=True)

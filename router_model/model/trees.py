@@ -1,8 +1,10 @@
 """Boosted trees whose leaves hold one value for every output: one pass scores all efforts of all models.
 
-Nothing is walked. Each split that sends a row to the right rules out the leaves on its left, all splits of all trees at
-once, and a row's leaf in each tree is the first that is not ruled out (the bit vectors of QuickScorer, Lucchese et al.,
-2015): a few long array operations, whatever the depth.
+No tree is traversed. Each split that sends a row to the right rules out the leaves on its left, all splits of all trees
+at once, and a row's leaf in each tree is the first that is not ruled out: the bit vectors of "QuickScorer: A Fast
+Algorithm to Rank Documents with Additive Ensembles of Regression Trees" (Lucchese, Nardini, Orlando, Perego,
+Tonellotto, Venturini, SIGIR 2015, doi:10.1145/2766462.2767733). It takes a few long array operations, whatever the
+depth.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ class Settings:
     `directions` and `fitted`: how many numbers the terms become, by variance and by outcomes; `least_uses`: terms of
     fewer prompts are dropped; `attacked`: how many copies of every prompt are added with words around the question that
     mean nothing (`adversarial.attacked`); `least_prompts`: an effort, or the probes of one, with fewer are left out;
-    `firmness`: the precision with which calibration is held to be needless beforehand. `expects`: whether requests will
-    be new phrasings of known tasks or new tasks. `pooled`: before any probe, what a head says is weighed against what
-    the other efforts of its model say, and all models'. `strange_share`: this share of familiar requests, the most
-    novel, is held to be strange; None: what is strange is learned from tasks left out.
+    `prior_precision`: the precision with which calibration is held to be needless beforehand. `expects`: whether
+    requests will be new phrasings of known tasks or new tasks. `pooled`: before any probe, what a head says is weighed
+    against what the other efforts of its model say, and all models'. `ood_share`: this share of familiar requests, the
+    most novel, is held to be strange; None: what is strange is learned from tasks left out.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
@@ -67,10 +67,10 @@ class Settings:
     folds: int = 4
     seed: int = 7
     least_prompts: int = LEAST_PROMPTS
-    firmness: float = 0.1
+    prior_precision: float = 0.1
     expects: Literal["phrasings", "tasks"] = "phrasings"
     pooled: bool = False
-    strange_share: float | None = None
+    ood_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,13 @@ class Fit:
 
     vocabulary: Mapping[bytes, int]
     projection: F32
-    unread: Trees
+    text_stage: Trees
     probed: Mapping[int, Trees]
     lines: F32 | None = None
     probed_lines: Mapping[int, F32] = field(default_factory=dict)
 
 
-# Features of prompts and of tampered copies, the table, token targets, the rows to learn from.
+# Features of prompts and of augmented copies, the table, token targets, the rows to learn from.
 Fitter = Callable[[Sequence[Features], Sequence[Sequence[Features]], Outcomes, Matrix, NDArray[np.intp], Settings], Fit]
 
 
@@ -102,7 +102,7 @@ class _Unseen:
     NaN where a prompt has no probe of that head.
     """
 
-    unread: Matrix
+    text_stage: Matrix
     probed: Mapping[int, Matrix]
     novelty: Matrix
 
@@ -198,7 +198,7 @@ def train(
     """
     heads = tuple(Head(arm.model, arm.think, arm.budget) for arm in table.arms)
     features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
-    tampered = _augmented(table, settings)
+    augmented = _augmented(table, settings)
     tokens = _token_targets(table)
     fitter = fitter or fit_trees
     say(f"Training on {len(table)} prompts, {len(heads)} efforts")
@@ -206,13 +206,13 @@ def train(
     shown = settings.expects == "tasks" and tasks is not None
     splits = [] if shown else [_phrasings(table, settings)]
     splits += [tasks] if tasks is not None else []
-    views = [_cross_validate(features, tampered, table, tokens, split, settings, say, fitter) for split in splits]
-    final = fitter(features, tampered, table, tokens, np.arange(len(table)), settings)
+    views = [_cross_validate(features, augmented, table, tokens, split, settings, say, fitter) for split in splits]
+    final = fitter(features, augmented, table, tokens, np.arange(len(table)), settings)
     if settings.pooled:
         final, views = _pooled(final, views, table)
     expected = views[0]
     # Where nothing can be asked first, what is strange is not routed at all: it should be rare among what is known.
-    share = settings.strange_share
+    share = settings.ood_share
     if share is None and not final.probed and len(views) > 1:
         share = RARELY
     if share is None:
@@ -221,36 +221,41 @@ def train(
         strangeness = calibration.ood_threshold(views[0].novelty, share)
     if settings.expects == "tasks":
         # Every request is new: what is left to know is whether text tells anything of new work.
-        strangeness = calibration.ALL_STRANGE
+        strangeness = calibration.ALL_OOD
     draft = Artifact(
         version="",
         heads=heads,
-        unread=_stage(
-            final.unread, [(view.unread, view.novelty) for view in views], table, tokens, settings.firmness, final.lines
+        text_stage=_stage(
+            final.text_stage,
+            [(view.text_stage, view.novelty) for view in views],
+            table,
+            tokens,
+            settings.prior_precision,
+            final.lines,
         ),
         probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
-        strangeness=strangeness,
-        tried=HeldOut.none(len(heads)),
+        ood_calibration=strangeness,
+        held_out=HeldOut.none(len(heads)),
         seen=np.unique(np.array([fingerprint(stem_of(p)) for p in table.prompts], np.uint64)),
         about={},
     )
     probed, after = {}, {}
-    before = _forecasts(draft, expected.unread, expected.novelty)
+    before = _forecasts(draft, expected.text_stage, expected.novelty)
     if shown and _trusted(before, table):
-        draft = replace(draft, strangeness=calibration.NONE_STRANGE)
+        draft = replace(draft, ood_calibration=calibration.NONE_OOD)
     for head, trees in final.probed.items():
         seen = [(view.probed[head], view.novelty) for view in views]
-        stage = _stage(trees, seen, table, tokens, settings.firmness, final.probed_lines.get(head))
-        told = _forecasts(replace(draft, unread=stage), expected.probed[head], expected.novelty)
+        stage = _stage(trees, seen, table, tokens, settings.prior_precision, final.probed_lines.get(head))
+        told = _forecasts(replace(draft, text_stage=stage), expected.probed[head], expected.novelty)
         after[head] = HeldOutForecasts(told.p_correct, np.where(np.isnan(told.p_correct), np.nan, before.tokens))
         probed[head] = Probed(stage, _probe_value(before, after[head], head))
-    strange = np.array([Predictor(draft).strange(novelty) for novelty in expected.novelty.tolist()])
+    strange = np.array([Predictor(draft).ood_probability(novelty) for novelty in expected.novelty.tolist()])
     whole = replace(
         draft,
         probed=probed,
-        tried=_held_out(before, after, strange, table, settings.seed),
+        held_out=_held_out(before, after, strange, table, settings.seed),
         about=_about(table, before, splits[0], settings),
     )
     return replace(whole, version=artifact_writer.version_of(name, artifact_writer.numbers(whole), heads))
@@ -271,7 +276,7 @@ def loss(table: Outcomes, settings: Settings) -> float:
     rows, own = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
     fit = fit_trees(features, _augmented(table, settings), table, _token_targets(table), rows, settings)
     x, _ = rows_of([features[i] for i in own.tolist()], fit.vocabulary, fit.projection)
-    said = sigmoid(fit.unread.score_all(x)[:, : len(table.arms)])
+    said = sigmoid(fit.text_stage.score_all(x)[:, : len(table.arms)])
     return float(np.nanmean(np.square(said - table.correct[own])))
 
 
@@ -280,9 +285,9 @@ def _pooled(final: Fit, views: Sequence[_Unseen], table: Outcomes) -> tuple[Fit,
     n = len(table.arms)
     heads = [Head(arm.model, arm.think, arm.budget) for arm in table.arms]
     weights = np.eye(3 * n)
-    weights[:n, :n] = calibration.shares(views[0].unread[:, :n], table.correct, heads)
-    trees = final.unread.mixed(weights, np.zeros(3 * n))
-    return replace(final, unread=trees), [replace(view, unread=view.unread @ weights) for view in views]
+    weights[:n, :n] = calibration.shares(views[0].text_stage[:, :n], table.correct, heads)
+    trees = final.text_stage.mixed(weights, np.zeros(3 * n))
+    return replace(final, text_stage=trees), [replace(view, text_stage=view.text_stage @ weights) for view in views]
 
 
 def _forecasts(draft: Artifact, outputs: Matrix, novelty: Matrix) -> HeldOutForecasts:
@@ -309,7 +314,7 @@ def _stage(
     views: Sequence[tuple[Matrix, Matrix]],
     table: Outcomes,
     tokens: Matrix,
-    firmness: float,
+    prior_precision: float,
     beforehand: F32 | None,
 ) -> Stage:
     """Trees with their calibration, from what trees like them said of prompts they had not seen, familiar ones first.
@@ -322,7 +327,7 @@ def _stage(
         has = ~np.isnan(outputs[:, 0])
         parts.append((outputs[has, :n], novelty[has], table.correct[has]))
     logits, strangeness, correct = (np.concatenate(part) for part in zip(*parts, strict=True))
-    lines = calibration.probabilities(logits, strangeness, correct, len(views) > 1, firmness, beforehand)
+    lines = calibration.probabilities(logits, strangeness, correct, len(views) > 1, prior_precision, beforehand)
     known = [~np.isnan(outputs[:, 0]) for outputs, _ in views]
     counts = [(outputs[has][:, n:], tokens[has]) for (outputs, _), has in zip(views, known, strict=True)]
     scale = calibration.token_scales(*counts[0])
@@ -374,7 +379,7 @@ def _folds(names: Sequence[str], folds: int, seed: int) -> NDArray[np.int64] | N
 
 def _cross_validate(
     features: Sequence[Features],
-    tampered: Sequence[Sequence[Features]],
+    augmented: Sequence[Sequence[Features]],
     table: Outcomes,
     tokens: Matrix,
     fold_of: NDArray[np.int64],
@@ -388,10 +393,10 @@ def _cross_validate(
     unseen = _Unseen(np.zeros(shape), probed, np.zeros(len(table)))
     folds = int(fold_of.max()) + 1
     for k in range(folds):
-        fit = fitter(features, tampered, table, tokens, np.flatnonzero(fold_of != k), settings)
+        fit = fitter(features, augmented, table, tokens, np.flatnonzero(fold_of != k), settings)
         rows = np.flatnonzero(fold_of == k)
         x, unseen.novelty[rows] = rows_of([features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
-        unseen.unread[rows] = fit.unread.score_all(x)
+        unseen.text_stage[rows] = fit.text_stage.score_all(x)
         for head, trees in fit.probed.items():
             has, more = with_probes(x, table.probes[table.arms[head]][rows])
             unseen.probed[head][rows[has]] = trees.score_all(more)
@@ -419,7 +424,7 @@ def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
 
 
 def _augmented(table: Outcomes, settings: Settings) -> list[list[Features]]:
-    """Features of tampered copies of all prompts, one list per copy."""
+    """Features of augmented copies of all prompts, one list per copy."""
     rng = random.Random(settings.seed)
     return [
         [featurize(adversarial.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
@@ -429,18 +434,18 @@ def _augmented(table: Outcomes, settings: Settings) -> list[list[Features]]:
 
 def fit_trees(
     features: Sequence[Features],
-    tampered: Sequence[Sequence[Features]],
+    augmented: Sequence[Sequence[Features]],
     table: Outcomes,
     tokens: Matrix,
     rows: NDArray[np.intp],
     settings: Settings,
 ) -> Fit:
-    """Trees on these prompts and their tampered copies, held to fare alike; terms are those of the prompts."""
-    views = [[view[i] for i in rows.tolist()] for view in (features, *tampered)]
+    """Trees on these prompts and their augmented copies, held to fare alike; terms are those of the prompts."""
+    views = [[view[i] for i in rows.tolist()] for view in (features, *augmented)]
     free, fitted = settings.directions, settings.fitted
     found = text_projection.fit(views[0], table.correct[rows], free, fitted, settings.least_uses, settings.seed)
     x, _ = text_projection.rows(found, views, table.correct[rows], _cv_groups(table, rows, settings), settings.seed)
-    rows = np.tile(rows, 1 + len(tampered))
+    rows = np.tile(rows, 1 + len(augmented))
     probed = {}
     for arm in probed_arms(table, settings):
         has, more = with_probes(x, table.probes[arm][rows])

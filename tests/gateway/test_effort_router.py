@@ -59,7 +59,7 @@ class Predictor:
     def read(self, messages: Any, tools: Any = None) -> str:
         return str(messages)
 
-    def is_strange(self, reading: str) -> bool:
+    def is_ood(self, reading: str) -> bool:
         return "strange" in reading
 
     def scores(self, reading: str, probe: Any = None, probed: int | None = None) -> Scores:

@@ -146,10 +146,10 @@ def evaluated(predictor: Predictor, asked: Asked, row: dict[str, Any]) -> tuple[
         p_after=q[None, heads],
         tokens_after=np.add(after.thinking_tokens, after.answer_tokens)[None, heads],
         outcomes=predictor.artifact.probed[heads[0]].reveals.outcomes(p[heads[0]])[None],
-        strange=np.array([reading.strange]),
+        strange=np.array([reading.ood_probability]),
     )
     probed, choice = decide(views, predictor.price_for_dial(asked.dial, asked.ask), asked.ask)
-    if asked.ask == "never" and predictor.is_strange(reading):
+    if asked.ask == "never" and predictor.is_ood(reading):
         return False, DEFAULT, "fallback"
     head = predictor.heads[heads[choice[0]]]
     effort = "none" if not head.think else "unlimited" if head.budget is None else str(head.budget)

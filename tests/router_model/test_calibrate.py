@@ -117,9 +117,14 @@ def test_probes_are_learned_with_the_base_and_without(adapted: Path, artifact_pa
 def test_own_traffic_is_familiar(adapted: Path) -> None:
     known = predict.load(adapted)
     prompts = [row["prompt"] for row in tables.rows(n=60, seed=9, models=("own",), wordings=range(4))][::6]
-    strange = [known.read([{"role": "user", "content": prompt}]).strange > predict.STRANGE for prompt in prompts]
+    strange = [
+        known.read([{"role": "user", "content": prompt}]).ood_probability > predict.OOD_UNTRUSTED for prompt in prompts
+    ]
     assert np.mean(strange) < 0.4
-    assert known.read([{"role": "user", "content": "Qui a peint ce tableau du Louvre ?"}]).strange > predict.STRANGE
+    assert (
+        known.read([{"role": "user", "content": "Qui a peint ce tableau du Louvre ?"}]).ood_probability
+        > predict.OOD_UNTRUSTED
+    )
 
 
 def test_the_same_data_give_the_same_artifact(adapted: Path, artifact_path: Path, own: Path, tmp_path: Path) -> None:

@@ -69,11 +69,11 @@ def test_restricted_predictors_keep_their_probes(predictor: Predictor) -> None:
 
 
 def test_a_probe_is_asked_while_it_is_worth_its_price(predictor: Predictor) -> None:
-    reading = predictor.read(QUESTION)._replace(strange=0.0)
+    reading = predictor.read(QUESTION)._replace(ood_probability=0.0)
     scores = predictor.scores(reading)
     asked = [predictor.wants_probe(reading, scores, 0, 0.6, cost) for cost in (0.0, 0.01, 0.05, 0.2, 1.0)]
     assert asked[0] and not asked[-1] and asked == sorted(asked, reverse=True)
-    assert predictor.wants_probe(reading._replace(strange=0.9), scores, 0, 0.6, 1.0)
+    assert predictor.wants_probe(reading._replace(ood_probability=0.9), scores, 0, 0.6, 1.0)
 
 
 def test_what_probes_reveal_is_read_between_knots() -> None:

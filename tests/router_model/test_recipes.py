@@ -10,7 +10,7 @@ import pytest
 from router_model.data.outcomes import GENERIC, from_rows
 from router_model.features.request import Features, featurize
 from router_model.model.artifact import Head
-from router_model.model.predict import STRANGE, Predictor
+from router_model.model.predict import OOD_UNTRUSTED, Predictor
 from router_model.training import calibration, recipes, text_projection, train, transfer_check
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL
@@ -84,9 +84,9 @@ def test_who_expects_new_tasks_trusts_all_requests_or_none() -> None:
     settings = replace(SMALL, expects="tasks", pooled=True, fitted=2, attacked=0)
     predictor = Predictor(train.train(table, "t", settings, lambda line: None))
     readings = [predictor.read([{"role": "user", "content": text}]) for text in ("Add these: 1 and 2", "Et tu, Brute?")]
-    assert len({reading.strange > STRANGE for reading in readings}) == 1
+    assert len({reading.ood_probability > OOD_UNTRUSTED for reading in readings}) == 1
     few = Predictor(train.train(table.rows(np.arange(60)), "t", settings, lambda line: None))
-    assert few.read([{"role": "user", "content": "Add these: 1 and 2"}]).strange > STRANGE
+    assert few.read([{"role": "user", "content": "Add these: 1 and 2"}]).ood_probability > OOD_UNTRUSTED
 
 
 def test_the_recipe_with_less_error_is_taken() -> None:

@@ -26,7 +26,7 @@ def test_a_strange_line_beside_a_familiar_question_is_not_counted() -> None:
         reading = ask(tiny, text)
         assert reading.row.tolist() == plain.row.tolist()
         # It is not trusted for that: the whole text is as strange as it is.
-        assert reading.novelty > plain.novelty and reading.strange > plain.strange
+        assert reading.novelty > plain.novelty and reading.ood_probability > plain.ood_probability
 
 
 def test_what_is_strange_as_a_whole_is_read_as_a_whole() -> None:

@@ -100,9 +100,10 @@ def test_quantiles_lie_around_the_forecast_and_within_the_budget(predictor: Pred
     assert all(most <= (head.budget or math.inf) for most, head in zip(found.thinking[2], predictor.heads, strict=True))
     part = predictor.restricted({"m"})
     assert part.quantiles(part.scores(reading), reading) == found
-    strange = predictor.quantiles(scores, reading._replace(strange=1.0))
+    strange = predictor.quantiles(scores, reading._replace(ood_probability=1.0))
     assert (
-        strange != predictor.quantiles(scores, reading._replace(strange=0.0)) or predictor.artifact.about["folds"] < 4
+        strange != predictor.quantiles(scores, reading._replace(ood_probability=0.0))
+        or predictor.artifact.about["folds"] < 4
     )
 
 

@@ -66,12 +66,12 @@ def test_nobody_is_asked_where_no_probe_is_known() -> None:
 
 
 def test_prompts_that_were_not_run_at_every_effort_are_left_out() -> None:
-    tried = made_up()
-    tried.correct[:100, 1] = np.nan
-    tried.tokens[100:200, 1] = np.nan
-    found = holdout.of(tried, [0, 1], np.tile([0.05, 0.95], (500, 1)), "auto")
+    held_out = made_up()
+    held_out.correct[:100, 1] = np.nan
+    held_out.tokens[100:200, 1] = np.nan
+    found = holdout.of(held_out, [0, 1], np.tile([0.05, 0.95], (500, 1)), "auto")
     assert len(found) == 400 and (found.tokens[:100, 1] == 102).all()
-    assert len(holdout.of(tried, [0], np.zeros((500, 0)), "auto")) == 500
+    assert len(holdout.of(held_out, [0], np.zeros((500, 0)), "auto")) == 500
 
 
 def test_an_artifact_carries_its_trial(predictor: Predictor, table_path: Path) -> None:
@@ -112,12 +112,12 @@ def test_a_dial_buys_more_the_higher_it_is(predictor: Predictor) -> None:
 
 
 def test_large_counts_stay_finite() -> None:
-    tried = made_up()
-    tried.tokens[:, 1] = 1e6
-    assert np.isfinite(tried.rounded().tokens).all()
-    arrays = tried.arrays()
+    held_out = made_up()
+    held_out.tokens[:, 1] = 1e6
+    assert np.isfinite(held_out.rounded().tokens).all()
+    arrays = held_out.arrays()
     assert HeldOut.of_arrays(arrays, [0]).after.keys() == {0}
-    with pytest.raises(ValueError, match="do not fit together"):
+    with pytest.raises(ValueError, match="differ in shape"):
         HeldOut.of_arrays(arrays | {"trial0_p": arrays["trial0_p"][:, :1]}, [0])
     with pytest.raises(KeyError):
         HeldOut.of_arrays(arrays, [0, 1])

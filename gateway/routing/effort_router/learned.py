@@ -91,7 +91,7 @@ class _PredictedArm:
             self.version,
             self._efforts(scores, reading, probed=False),
             self.price_at,
-            strange=predictor.is_strange(reading),
+            strange=predictor.is_ood(reading),
             worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
             reading=reading,
         )
