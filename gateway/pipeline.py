@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -14,17 +13,17 @@ from gateway.backends.reply import Reply
 from gateway.core.arm import Arm
 from gateway.core.assignment import Assignment
 from gateway.core.call import Call
-from gateway.core.decision import Decision
 from gateway.core.forecast import Forecast
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
 from gateway.core.unit import among_keys, unit_hash
 from gateway.execution import relay
 from gateway.execution.accounting import Accounting
-from gateway.execution.dispatch import Dispatch, Sent
+from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
 from gateway.execution.outcome import Outcome, stats_for
 from gateway.execution.place import Place
+from gateway.execution.probe.pending import PendingProbe
 from gateway.execution.probe.prober import Prober, second
 from gateway.execution.recorder import Recorder
 from gateway.execution.report import AnswerReport, AnswerView
@@ -53,13 +52,6 @@ class Routed(NamedTuple):
     arm: Arm
 
 
-class Decided(NamedTuple):
-    """What is to be sent, and the decision that it is for; None: nothing was to be decided."""
-
-    planned: Planned
-    decision: Decision | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     catalogue: Catalogue
@@ -79,14 +71,13 @@ class Pipeline:
     async def answer(self, recorder: Recorder, call: Call, make_encoder: MakeEncoder) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""
         recorder.parsed(call)
-        with ExitStack() as held:
-            place = held.enter_context(self.dispatch.place(call))
+        with self.dispatch.place(call) as place:
             recorder.dispatched(place)
             outcome = await self._execute(recorder, place, call)
             recorder.executed(outcome)
             encoder = make_encoder(AnswerReport(recorder, outcome))
             if call.stream:
-                events = relay.streamed(held.pop_all(), outcome, encoder, recorder, self.accounting)
+                events = relay.streamed(place, outcome, encoder, recorder, self.accounting)
                 answer = Answer(await anext(events), events)
             else:
                 answer = Answer(await relay.whole(outcome, encoder, recorder, self.accounting))
@@ -95,12 +86,16 @@ class Pipeline:
 
     async def _execute(self, recorder: Recorder, place: Place, call: Call) -> Outcome:
         routed = self._assign(recorder, call)
-        decided = self._pass_on(recorder, routed) if call.passed is not None else await self._decide(recorder, routed)
-        planned, reply = await self._ask_first(recorder, place, routed, decided)
+        planned = self._pass_on(recorder, routed) if call.passed is not None else await self._decide(recorder, routed)
+        decision, reply = planned.decision, None
+        if decision is not None and decision.probe_options is not None and decision.forecast is not None:
+            probe = self.prober.ask(place, planned.call, planned.plan, decision.probe_options, decision.forecast)
+            planned, reply = await self._hear(recorder, routed, probe)
+        plan = planned.plan
         if reply is None:
-            plan, reply = await self._send(recorder, place, routed, planned)
-        else:
-            plan = planned.plan
+            # As it is bounded: who stands in may do no more for the key.
+            replanned = partial(self._replan, recorder, planned.call)
+            plan, reply = await self.dispatch.send(place, planned.call, plan, routed.model.terms, replanned)
         return Outcome(planned.call, plan, reply, recorder.probe, stats_for(planned.call, plan))
 
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
@@ -111,54 +106,49 @@ class Pipeline:
         recorder.assigned(Assignment(arm, unit_hash(unit), user), model.level_of)
         return Routed(call, model, arm)
 
-    def _pass_on(self, recorder: Recorder, routed: Routed) -> Decided:
+    def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:
         """Nothing is decided, yet it is bounded and paid for."""
         principal = recorder.facts.principal
         bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
         planned = Planned(bounded, pass_on(bounded, routed.arm))
-        principal.reserve(*planned)
+        principal.reserve(bounded, planned.plan)
         recorder.will_send(planned)
-        return Decided(planned)
+        return planned
 
-    async def _decide(self, recorder: Recorder, routed: Routed) -> Decided:
+    async def _decide(self, recorder: Recorder, routed: Routed) -> Planned:
         begun = time.perf_counter()
         call, model, arm = routed
         recorder.routed(model.router.version)
         forecast = await model.forecast(call, arm, self.router_deadline_s)
         if forecast is not None and forecast.worth_asking and not self.prober.possible(call, arm, model.terms):
             forecast = forecast.unasked()
-        decided = self._reserve(recorder, routed, forecast)
+        planned = self._reserve(recorder, routed, forecast)
         recorder.took(time.perf_counter() - begun)
-        return decided
+        return planned
 
-    async def _ask_first(
-        self, recorder: Recorder, place: Place, routed: Routed, decided: Decided
-    ) -> tuple[Planned, Reply | None]:
-        """The reply to a probe, where one was decided on and it convinces; else None, and what is to be sent."""
-        decision = decided.decision
-        if decision is None or decision.probe_options is None or decision.forecast is None:
-            return decided.planned, None
-        with self.prober.ask(place, decided.planned, decision.probe_options, decision.forecast) as probe:
-            recorder.probing(probe)
+    async def _hear(self, recorder: Recorder, routed: Routed, probe: PendingProbe) -> tuple[Planned, Reply | None]:
+        """What is decided on after a probe, and its reply, if that is the answer."""
+        recorder.probing(probe)
+        with probe:
             heard = await probe.listen()
             begun = time.perf_counter()
-            forecast = routed.model.reconsider(routed.call, routed.arm, decision.forecast, heard)
-            planned = self._reserve(recorder, routed, forecast).planned
+            forecast = routed.model.reconsider(routed.call, routed.arm, probe.result.before, heard)
+            planned = self._reserve(recorder, routed, forecast)
             recorder.took(time.perf_counter() - begun)
             reply = await probe.conclude(planned.plan)
         return (planned if reply is not None else planned._replace(call=second(planned.call))), reply
 
-    def _reserve(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Decided:
+    def _reserve(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:
         """What to send, within what the sender may and still has: that is set aside before anything is sent."""
         principal = recorder.facts.principal
-        decided = self._choose(recorder, routed, forecast)
-        if not principal.reserve(*decided.planned):
-            decided = self._choose(recorder, routed, forecast)  # by what is set aside now
-            principal.reserve(*decided.planned)
-        recorder.will_send(decided.planned)
-        return decided
+        planned = self._choose(recorder, routed, forecast)
+        if not principal.reserve(planned.call, planned.plan):
+            planned = self._choose(recorder, routed, forecast)  # by what is set aside now
+            principal.reserve(planned.call, planned.plan)
+        recorder.will_send(planned)
+        return planned
 
-    def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Decided:
+    def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:
         call, model, arm = routed
         bounded = recorder.facts.principal.bound(call, model.levels, arm)
         decision = model.policy.decide(bounded, forecast)
@@ -166,12 +156,7 @@ class Pipeline:
         plan = compile_plan(
             bounded, decision.effort, arm, model.terms, forecast, self.accounting.capabilities.enforcement
         )
-        return Decided(Planned(bounded, plan), decision)
-
-    async def _send(self, recorder: Recorder, place: Place, routed: Routed, planned: Planned) -> Sent:
-        """As it is bounded: who stands in may do no more for the key."""
-        replanned = partial(self._replan, recorder, planned.call)
-        return await self.dispatch.send(place, *planned, routed.model.terms, replanned)
+        return Planned(bounded, plan, decision)
 
     def _replan(self, recorder: Recorder, call: Call, plan: Plan) -> None:
         recorder.will_send(Planned(call, plan))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.backends.reply import Reply
 from gateway.core.call import Call
@@ -18,8 +17,7 @@ MOST_UNASKED = 64
 USUAL_END = EndText("<think>", "", "</think>", "", "", ("</think>",))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class Outcome(NamedTuple):
     """`plan` is the one that was really used, and `probe` what became of one before it. `seen` counts what comes by of
     the reply: what is written by the model, no vectors, and no prompt that comes back with its completion.
     """
@@ -27,8 +25,8 @@ class Outcome:
     call: Call
     plan: Plan
     reply: Reply
-    probe: ProbeResult | None = None
-    seen: OutputStats = field(default_factory=OutputStats)
+    probe: ProbeResult | None
+    seen: OutputStats
 
     @property
     def written(self) -> bool:

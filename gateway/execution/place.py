@@ -16,13 +16,14 @@ Controllers = Mapping[str, AdmissionController]
 
 
 class Place:
-    """`with` gives the place back. The time for the whole answer begins with the first place that is asked for.
+    """Given back when the last `with` of it is left.
 
-    `sent` is when something was last sent, by the monotonic clock; `reached` whether that was to the deployment where
-    the place is, or was at the end; `queued_s` how many seconds all waiting for places took.
+    The time for the whole answer begins with the first place that is asked for. `sent` is when something was last sent,
+    by the monotonic clock; `reached` whether that was to the deployment where the place is, or was at the end;
+    `queued_s` how many seconds all waiting for places took.
     """
 
-    __slots__ = ("_admission", "_batch", "_begun", "_key", "controller", "queued_s", "reached", "sent")
+    __slots__ = ("_admission", "_batch", "_begun", "_depth", "_key", "controller", "queued_s", "reached", "sent")
 
     def __init__(self, admission: Controllers, call: Call) -> None:
         self._admission = admission
@@ -32,6 +33,7 @@ class Place:
         self.queued_s = 0.0
         self.sent: float | None = None
         self.reached = False
+        self._depth = 0
 
     async def enter(self, deployment: Deployment, patience_s: float = math.inf) -> None:
         """Take a place at a deployment, unless it is there already. Overloaded: there is none in time."""
@@ -41,7 +43,8 @@ class Place:
         controller = self._admission[deployment.name]
         if self.controller is controller:
             return
-        self.move_on()
+        if self.controller is not None:
+            self.move_on()
         if not controller.try_enter(self._batch):
             left_s = deployment.timeouts.total_timeout_s - (now - self._begun)
             self.queued_s += await controller.enter(self._batch, min(left_s, patience_s), self._key)
@@ -65,9 +68,12 @@ class Place:
             controller.leave(measured)
 
     def __enter__(self) -> Place:
+        self._depth += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave()
+        self._depth -= 1
+        if not self._depth:
+            self.leave()

@@ -49,18 +49,21 @@ class Recorder:
     """Told of each step of a request by the pipeline, and by nobody else: all else reads.
 
     A step that was not reached leaves its facts None. `model` is the one that was named, `planned` what is sent, within
-    what the sender may have; `decision_s` how many seconds it took to decide, `status` the one that the client got, or
-    of the error that its stream ended in, or 499 for a client that hung up.
+    what the sender may have; `enforced` is what it took to keep the budget here, `decision_s` how many seconds it took
+    to decide, `status` the one that the client got, or of the error that its stream ended in, or 499 for a client that
+    hung up.
     """
 
     __slots__ = (
         "answering",
         "assignment",
+        "broke_off",
         "call",
         "client_gone",
         "closed",
         "decision",
         "decision_s",
+        "enforced",
         "error",
         "facts",
         "finish_reason",
@@ -70,8 +73,10 @@ class Recorder:
         "outcome",
         "pending_probe",
         "place",
+        "plan",
         "planned",
         "router",
+        "seen",
     )
 
     def __init__(self, facts: RequestFacts) -> None:
@@ -84,13 +89,16 @@ class Recorder:
         self.decision: Decision | None = None
         self.decision_s: float | None = None
         self.planned: Planned | None = None
+        self.plan: Plan | None = None
         self.place: Place | None = None
         self.pending_probe: PendingProbe | None = None
         self.outcome: Outcome | None = None
+        self.seen = NOTHING_SEEN
+        self.enforced: EnforcedBudget | None = None
         self.heard = NOTHING_HEARD
         self.finish_reason: str | None = None
         self.error: GatewayError | None = None
-        self.answering = self.client_gone = self.closed = False
+        self.answering = self.broke_off = self.client_gone = self.closed = False
 
     def names(self, model: str | None) -> None:
         self.model = model
@@ -115,7 +123,7 @@ class Recorder:
 
     def will_send(self, planned: Planned) -> None:
         """What is set aside for it is set aside. The last one is the one that was sent."""
-        self.planned = planned
+        self.planned, self.plan = planned, planned.plan
 
     def dispatched(self, place: Place) -> None:
         self.place = place
@@ -124,7 +132,7 @@ class Recorder:
         self.pending_probe = probe
 
     def executed(self, outcome: Outcome) -> None:
-        self.outcome = outcome
+        self.outcome, self.seen, self.enforced = outcome, outcome.seen, outcome.reply.kept
 
     def hears(self, answer: Heard) -> None:
         """The answer is being read."""
@@ -139,16 +147,17 @@ class Recorder:
         self.finish_reason = reason
 
     def failed(self, error: GatewayError) -> None:
-        self.error = error
+        self.error, self.broke_off = error, True
 
     def client_left(self) -> None:
-        self.client_gone = True
+        self.client_gone = self.broke_off = True
 
     def close(self) -> bool:
         """The record is about to be made: whether for the first time. No more is heard after it."""
         first, self.closed = not self.closed, True
         # What hears the answer tells it to an encoder, which has a view of this: the cycle is broken here.
-        self.heard = WholeAnswer(self.heard.usage, self.heard.first_token)
+        if type(self.heard) is not WholeAnswer:
+            self.heard = WholeAnswer(self.heard.usage, self.heard.first_token)
         return first
 
     @property
@@ -158,22 +167,5 @@ class Recorder:
         return HUNG_UP if self.client_gone else 200
 
     @property
-    def broke_off(self) -> bool:
-        return self.error is not None or self.client_gone
-
-    @property
-    def plan(self) -> Plan | None:
-        return self.planned.plan if self.planned is not None else None
-
-    @property
     def probe(self) -> ProbeResult | None:
         return self.pending_probe.result if self.pending_probe is not None else None
-
-    @property
-    def seen(self) -> OutputStats:
-        return NOTHING_SEEN if self.outcome is None else self.outcome.seen
-
-    @property
-    def enforced(self) -> EnforcedBudget | None:
-        """What it took to keep the budget here."""
-        return None if self.outcome is None else self.outcome.reply.kept

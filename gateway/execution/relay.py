@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 
 from gateway.backends.chat_answer import dumped, read_answer, read_usage
 from gateway.execution.accounting import Accounting
 from gateway.execution.outcome import Outcome
+from gateway.execution.place import Place
 from gateway.execution.recorder import Recorder, WholeAnswer
 from gateway.execution.streaming.believed import correct
 from gateway.execution.streaming.chat_stream import ChatStream
@@ -19,8 +20,10 @@ from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_us
 async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, accounting: Accounting) -> bytes:
     """The answer as the client sees it. GatewayError: there is none."""
     passed, discarded = outcome.call.passed, outcome.discarded_tokens
-    with closing(outcome.reply):
+    try:
         raw = await outcome.reply.read()
+    finally:
+        outcome.reply.close()
     body, usage, finish_reason = read_answer(raw, passed.holds if passed else "choices")
     changed = False
     if outcome.written:
@@ -39,7 +42,7 @@ async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, 
 
 
 async def streamed(
-    held: AbstractContextManager[object],
+    place: Place,
     outcome: Outcome,
     encoder: ResponseEncoder,
     recorder: Recorder,
@@ -47,7 +50,7 @@ async def streamed(
 ) -> AsyncGenerator[bytes]:
     """The stream as the client sees it. An error before the first event is raised, a later one is told in it.
 
-    `held` is let go of at its end, however that comes.
+    The place is given back at its end, however that comes.
     """
     call, reply, discarded = outcome.call, outcome.reply, outcome.discarded_tokens
     sink = WithProbeUsage(encoder, discarded) if discarded else encoder
@@ -57,7 +60,7 @@ async def streamed(
     recorder.hears(stream)
     chunks = reply.chunks()
     begun = False
-    with held, closing(reply):
+    with place, closing(reply):
         try:
             async for chunk in chunks:
                 events = stream.feed(chunk)

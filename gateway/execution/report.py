@@ -106,14 +106,14 @@ def headers(recorder: Recorder) -> Headers:
 
 def notes(recorder: Recorder) -> list[str]:
     """What differs from what was wanted, as far as it is known by now."""
-    plan, probe, enforced, seen = recorder.plan, recorder.probe, recorder.enforced, recorder.seen
-    said = list(plan.notes) if plan else []
-    if probe is not None and probe.note:
-        said.append(probe.note)
-    if enforced is not None and enforced.cut:
+    said = [*recorder.plan.notes] if recorder.plan is not None else []
+    probe = recorder.pending_probe
+    if probe is not None and (note := probe.result.note):
+        said.append(note)
+    if recorder.enforced is not None and recorder.enforced.cut:
         said.append(CUT)
-    if seen.marked:
-        said.append(MENDED if seen.mended else MARKED)
+    if recorder.seen.marked:
+        said.append(MENDED if recorder.seen.mended else MARKED)
     return said
 
 
@@ -123,6 +123,6 @@ def budget_check(recorder: Recorder) -> BudgetCheck:
     if planned is None or planned.call.passed is not None or recorder.broke_off:
         used = usage.reasoning_tokens
         return BudgetCheck(used, None if used is None else "reported")
-    call, plan = planned
+    call, plan, _ = planned
     hidden = plan.body.get("include_reasoning") is False
     return check_budget(plan.applied, call.choices, usage, recorder.seen, recorder.enforced, hidden)

@@ -24,7 +24,7 @@ def settle(recorder: Recorder, checked: BudgetCheck) -> Usage:
     if planned is None:
         principal.leave()
         return UNKNOWN
-    call, plan = planned
+    call, plan, _ = planned
     usage = recorder.heard.usage
     spent = NO_COST
     if probe is not None:

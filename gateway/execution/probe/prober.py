@@ -13,7 +13,7 @@ from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.efforts import NO_THINKING
 from gateway.core.forecast import Forecast
-from gateway.core.planned import Planned
+from gateway.core.plan import Plan
 from gateway.core.probe import ProbeOptions
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.place import Place
@@ -46,9 +46,9 @@ class Prober:
             and self._dispatch.is_open(none)
         )
 
-    def ask(self, place: Place, planned: Planned, options: ProbeOptions, before: Forecast) -> PendingProbe:
+    def ask(self, place: Place, call: Call, plan: Plan, options: ProbeOptions, before: Forecast) -> PendingProbe:
         """The probe, to be used in a `with`; it is not sent yet."""
-        return PendingProbe(self._dispatch, self._capabilities, place, *planned, options, before)
+        return PendingProbe(self._dispatch, self._capabilities, place, call, plan, options, before)
 
 
 def second(call: Call) -> Call:
