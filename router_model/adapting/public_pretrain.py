@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from router_model.data import outcomes
 from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes
 from router_model.model.artifact import Artifact
+from router_model.rendering import render
 from router_model.training import card, train
 from router_model.training.boosting import sigmoid
 
@@ -198,36 +199,7 @@ def build(path: Path, name: str, say: Callable[[str], None] = print) -> tuple[Ar
 
 
 def _notes(drawn: Mapping[str, Any], table: Outcomes, whole: Outcomes) -> str:
-    sources = "\n".join(
-        f"| {row['repo']} | {row['commit'][:12]} | {row['licence']} | {row['rows']} |" for row in drawn["sources"]
-    )
     known = [arm for arm in whole.arms if arm in table.arms]
-    completion = table.columns(known).completion
-    guessed = ", ".join(known[j].name for j in _uncounted(known, completion))
-    return f"""
-Outcomes, not texts, of public evaluations: which model was right on which prompt, and how many tokens it took where
-that was published. At most {MOST_OF_A_SOURCE} prompts of a source, drawn at random.
-
-| source (GitHub) | commit | licence | outcomes |
-|---|---|---|---|
-{sources}
-
-{drawn["rows_of_other_licences"]} outcomes under other licences were left out; these permit a trained artifact to be
-passed on. Left out too, because next to none of their answers could be read by their source:
-{", ".join(drawn["models_left_out"])}.
-
-What is kept of the prompts: terms that at least {LEAST_USES} of them share (single words and pairs, digits folded), and
-64-bit hashes by which `evaluate` notices prompts that were trained on. The licences above are those under which the
-outcomes were published; the questions have licences of their own, and none of them is quoted here.
-
-Heads of model `*` are for deployments that the router does not know by name: what a model of middling ability would get
-(a Rasch model tells abilities from difficulties, since each source ran other models), and mean tokens. The tokens of
-{guessed or "no model"}
-were never published: there the forecast is that of `*`.
-
-Public outcomes know no thinking budgets. Head `*/budget-0` is made up: a thought that is cut before it begins is worth
-the answer without one (or the thought's, if that is worse). What the gateway says of a budget in between is read off
-how likely a thought is to end within it; `thinkgate calibrate` learns budgets from outcomes. For models with heads of
-their own any budget is forecast to be as good as a whole thought. In the medical sets "no thinking" answers with the
-letter of a choice alone. No probes are known here.
-"""
+    guessed = [known[j].name for j in _uncounted(known, table.columns(known).completion)]
+    given: dict[str, Any] = {"drawn": drawn, "guessed": guessed, "most": MOST_OF_A_SOURCE, "least_uses": LEAST_USES}
+    return render("router_model.adapting", "prior.md.jinja", **given)

@@ -8,7 +8,7 @@ from typing import Any
 
 from router_model.data import output_files
 from router_model.evaluation import plots, report
-from router_model.evaluation.rendering import render
+from router_model.rendering import render
 
 
 def write(result: dict[str, Any], path: Path) -> None:
@@ -22,6 +22,7 @@ def page(result: dict[str, Any], images: dict[str, bytes]) -> str:
     """`images`: PNG files by name."""
     columns = report.columns(result)
     return render(
+        "router_model.evaluation",
         "page.html.jinja",
         escape=True,
         result=result,

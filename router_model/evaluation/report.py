@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from router_model.evaluation.rendering import render
+from router_model.rendering import render
 
 _COLUMNS = (
     ("apgr", "APGR"),
@@ -24,7 +24,12 @@ def text(result: dict[str, Any]) -> str:
     shown = columns(result)
     blocks = [[(key, title) for key, title in shown if ("token" in key) == by_tokens] for by_tokens in (False, True)]
     told = render(
-        "report.txt.jinja", escape=False, result=result, titles=dict(_COLUMNS), blocks=blocks, rankings=rankings(result)
+        "router_model.evaluation",
+        "report.txt.jinja",
+        result=result,
+        titles=dict(_COLUMNS),
+        blocks=blocks,
+        rankings=rankings(result),
     )
     return told.removesuffix("\n")
 

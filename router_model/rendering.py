@@ -1,4 +1,4 @@
-"""An evaluation in the words and figures of a template beside this file."""
+"""Pages, cards and reports out of templates, with figures as they are told everywhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
-def render(template: str, escape: bool, **given: Any) -> str:
-    """`escape`: the template is HTML."""
-    loader = PackageLoader("router_model.evaluation", "")
+def render(package: str, template: str, escape: bool = False, **given: Any) -> str:
+    """`template` is a file of the package; `escape`: it is HTML."""
     made = Environment(
-        loader=loader, autoescape=escape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(package, ""),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     filters: dict[str, Any] = {"percent": _percent, "points": _points, "number": _number, "interval": _interval}
     made.filters |= filters
