@@ -12,7 +12,7 @@ import pytest
 
 from gateway.app import make_parts
 from gateway.config.defaults import embedded_settings
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import ServedGateway
 from tests.pages import PAGES, ROOT, blocks
 
 TEXTS = {page: page.read_text("utf-8") for page in PAGES}
@@ -24,7 +24,7 @@ def test_the_programs_run(engine: str, tmp_path: Path, capsys: pytest.CaptureFix
     """One after the other, as a reader would type them, in front of the embedded models."""
     parts = make_parts(embedded_settings(engine, tmp_path / "records.db"))
     known: dict[str, Any] = {}
-    with RunningGateway.of(parts) as gateway:
+    with ServedGateway.of(parts) as gateway:
         for block in (text for language, text in blocks() if language == "python"):
             exec(block.replace("http://127.0.0.1:8080", gateway.url), known)
             words = capsys.readouterr().out.split()

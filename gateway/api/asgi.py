@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
@@ -12,8 +11,7 @@ from gateway.core.aliases import Headers
 from gateway.core.errors import BodyTooLarge, TooSlow
 from gateway.core.header_value import safe
 from gateway.core.memory import LargeBytes
-from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
-from gateway.execution.recorder import Recorder
+from gateway.core.scope_extension import BODY_TOO_SLOW, extensions
 from gateway.pipeline import Answer
 
 Scope = MutableMapping[str, Any]
@@ -87,7 +85,7 @@ async def read_body(
         if message["type"] == "http.disconnect":
             raise HungUp
         part: bytes = message.get("body", b"")
-        if not part and TOO_SLOW in scope:
+        if not part and BODY_TOO_SLOW in extensions(scope):
             raise TooSlow("The request body did not arrive in time.")
         size += len(part)
         if size > limit:
@@ -101,17 +99,6 @@ async def read_body(
         parts.write(part)
         if not more:
             return parts.value()
-
-
-def cancel_on_hang_up(scope: Scope, task: asyncio.Task[Any], recorder: Recorder) -> None:
-    """If the client leaves before its answer is complete, cancel the task that makes it."""
-
-    def hang_up() -> None:
-        if not recorder.closed:
-            recorder.client_left()
-            task.cancel()
-
-    scope[ON_HANG_UP](hang_up)
 
 
 async def send_answer(send: Send, headers: Headers, answer: Answer) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.api import asgi, json_object, stops
 from gateway.api.dialect import Dialect, ParsedRequest
 from gateway.api.fields import Fields
+from gateway.api.hang_ups import HangUps, Watch
 from gateway.api.off_loop import OffLoop
 from gateway.auth.authenticator import Authenticator
 from gateway.backends.chat_answer import MOST_CHARACTERS
@@ -30,12 +31,14 @@ class Endpoint:
         pipeline: Pipeline,
         limits: ServerSettings,
         off_loop: OffLoop,
+        hang_ups: HangUps,
     ) -> None:
         self._dialect = dialect
         self._authenticator = authenticator
         self._pipeline = pipeline
         self._limits = limits
         self._off_loop = off_loop
+        self._hang_ups = hang_ups
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         headers = asgi.read_headers(scope)
@@ -57,25 +60,30 @@ class Endpoint:
         accounting = self._pipeline.accounting
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
+        watch = self._hang_ups.watch(scope, receive, task, recorder)
         try:
-            await self._answer(scope, headers, recorder, task, receive, send)
+            await self._answer(scope, headers, recorder, watch, receive, send)
         except asgi.HungUp:
             accounting.hang_up(recorder)
         except asyncio.CancelledError as error:
-            task.uncancel()
             if recorder.client_gone:
                 accounting.hang_up(recorder)
             elif not recorder.closed:  # the server stops, and has waited long enough
                 stopping = accounting.fail(recorder, error)
                 if not recorder.answering:
                     await self._send_error(scope, send, stopping, recorder.facts.request_id, told(recorder))
+            if not recorder.client_gone and not watch.own_server:
+                raise
+            task.uncancel()
+        finally:
+            watch.end()
 
     async def _answer(
         self,
         scope: asgi.Scope,
         headers: Headers,
         recorder: Recorder,
-        task: asyncio.Task[Any],
+        watch: Watch,
         receive: asgi.Receive,
         send: asgi.Send,
     ) -> None:
@@ -83,7 +91,7 @@ class Endpoint:
             facts = recorder.facts
             principal = facts.principal
             principal.admit(asgi.announced_size(headers))
-            body, size = await self._body(scope, receive, recorder, task)
+            body, size = await self._body(scope, receive, recorder, watch)
             model = body.get("model")
             recorder.names(model[:MOST_CHARACTERS] if isinstance(model, str) else None)
             principal.check_model(Fields(body).needed("model"))
@@ -100,12 +108,12 @@ class Endpoint:
             await self._send_error(scope, send, seen, recorder.facts.request_id, told(recorder))
 
     async def _body(
-        self, scope: asgi.Scope, receive: asgi.Receive, recorder: Recorder, task: asyncio.Task[Any]
+        self, scope: asgi.Scope, receive: asgi.Receive, recorder: Recorder, watch: Watch
     ) -> tuple[dict[str, Any], int]:
         """The body, and how many bytes it had: these are let go of."""
         limits = self._limits
         raw = await asgi.read_body(scope, receive, limits.max_body_bytes, recorder.facts.principal.arrived)
-        asgi.cancel_on_hang_up(scope, task, recorder)
+        watch.begin()
         read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 

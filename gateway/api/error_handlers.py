@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from gateway.api import asgi
 from gateway.api.authentication import limits_of
 from gateway.api.messages import errors
+from gateway.api.safe_headers import SAFE_HEADERS
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError, InternalError, NotFound
 from gateway.core.header_value import safe
@@ -36,7 +37,9 @@ def add_error_handlers(app: FastAPI, ids: Ids) -> None:
         return await tell(request, known)
 
     async def tell_bug(request: Request, error: Exception) -> Response:
-        return await tell(request, InternalError())
+        response = await tell(request, InternalError())
+        response.headers.update(SAFE_HEADERS)  # the application's own middleware is inside of what calls this
+        return response
 
     app.add_exception_handler(GatewayError, tell)
     app.add_exception_handler(HTTPException, tell_route)

@@ -17,6 +17,7 @@ from gateway.api import reload as router_reload
 from gateway.api.data import Erase
 from gateway.api.error_handlers import add_error_handlers
 from gateway.api.openapi import documents
+from gateway.api.safe_headers import SafeHeaders
 from gateway.auth.keys import Keys
 from gateway.config import secret_values
 from gateway.config.server import AdminSettings, ServerSettings
@@ -48,6 +49,7 @@ def admin_key(admin: AdminSettings) -> str:
 def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_reload.Reload, erase: Erase) -> FastAPI:
     """`/health` is for anybody; all else asks for `key`."""
     app = FastAPI(title="Thinkgate admin", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(SafeHeaders)
     app.router.redirect_slashes = False
     guard = [Depends(key_routes.operators_only(key))]
     app.include_router(health.health_router())

@@ -12,16 +12,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.api.safe_headers import SAFE_HEADERS
 from gateway.config.server import ServerSettings
 from gateway.core.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
-from gateway.core.scope_extension import ON_HANG_UP, TOO_SLOW
+from gateway.core.scope_extension import BODY_TOO_SLOW, ON_HANG_UP
 from gateway.serving.connections import Connections
 
 # How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
 # the client would never read why.
 LINGER_S = 2.0
-# With every answer, whoever makes it: it is what it says it is, and no cache keeps it.
-SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 # A body in chunks of one byte has six bytes for each of them on the wire. What comes beyond that, and the size of a
 # head, is no body: trailers without end.
 CHUNK_OVERHEAD = 8
@@ -95,7 +94,7 @@ class Connection(HttpToolsProtocol):
             raise self._refused  # the parser stops, and `send_400_response` is called
         self._in_body = True
         self._all.works(self)
-        self.scope[ON_HANG_UP] = self._on_hang_up  # type: ignore[literal-required]
+        self.scope["extensions"] = {ON_HANG_UP: {"register": self._on_hang_up}}
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -177,7 +176,7 @@ class Connection(HttpToolsProtocol):
 
     def _body_too_slow(self) -> None:
         """Tell whoever reads the body, and end the connection if that brings no answer."""
-        self.cycle.scope[TOO_SLOW] = True  # type: ignore[literal-required]
+        self.cycle.scope["extensions"][BODY_TOO_SLOW] = {}
         self.cycle.message_event.set()
         self._arm(LINGER_S, self.transport.close)
 

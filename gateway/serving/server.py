@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from gateway.config.server import ServerSettings as ServerSettings
 from gateway.core.stopping import Stopping
-from gateway.serving.connection import SAFE_HEADERS, limited
+from gateway.serving.connection import limited
 from gateway.serving.connections import Connections
 from gateway.serving.open_files import connections_within
 
@@ -57,7 +57,6 @@ class GatewayServer(uvicorn.Server):
                 lifespan="on",
                 server_header=False,
                 proxy_headers=False,  # nothing here depends on the client's address
-                headers=list(SAFE_HEADERS.items()),
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.keepalive_s,  # type: ignore[arg-type]
             )

@@ -22,7 +22,6 @@ from gateway.backends.failures import wait_s
 from gateway.core.errors import BackendRefused, GatewayError, error_fields
 from gateway.core.record import Record
 from gateway.storage.records import connect, insert
-from tests import plain_http
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, STREAM, says
@@ -88,7 +87,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ScriptedBa
     with (
         ScriptedBackend() as backend,
         RunningGateway(table(backend.url), tmp_path_factory.mktemp("fuzz")) as gateway,
-        plain_http.client(base_url=gateway.url) as client,
+        gateway.http() as client,
     ):
         yield backend, gateway, client
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.serving.engine_process import EngineProcess
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import RunningGateway, ServedGateway
 from tests.gateway.scripted import MODEL, ScriptedBackend
 
 Start = Callable[[dict[str, Any]], RunningGateway]
@@ -35,6 +35,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a gateway from a settings table; stopped after the test."""
     with ExitStack() as stack:
         yield lambda table: stack.enter_context(RunningGateway(table, tmp_path))
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Start]:
+    """The same, on a port."""
+    with ExitStack() as stack:
+        yield lambda table: stack.enter_context(ServedGateway(table, tmp_path))
+
+
+@pytest.fixture
+def served_gateway(backend: ScriptedBackend, serve: Start) -> RunningGateway:
+    return serve(table(backend.url))
 
 
 @pytest.fixture

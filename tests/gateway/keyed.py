@@ -14,7 +14,7 @@ from gateway.auth.authenticator import KeyAuthenticator
 from gateway.auth.keys import Keys
 from gateway.auth.limits import NewKey
 from gateway.config.settings import parse
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import RunningGateway, ServedGateway
 
 # The first second of a minute, an hour and a day, and of no month.
 NOON = 20_000 * 86_400.0
@@ -65,3 +65,7 @@ class KeyedGateway(RunningGateway):
 
     def async_client(self, secret: str) -> openai.AsyncOpenAI:
         return self.async_sdk(secret)
+
+
+class ServedKeyedGateway(ServedGateway, KeyedGateway):
+    """The same, on a port."""

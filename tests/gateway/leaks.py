@@ -47,7 +47,7 @@ class Held:
 
 
 def held(gateway: RunningGateway) -> Held:
-    ports = {URL(gateway.url).port}
+    ports = {URL(gateway.url).explicit_port}  # none, if its clients have no sockets
     for deployment in gateway.parts.settings.deployments.values():
         ports |= {URL(str(url)).port for url in deployment.url}
     return gateway.inside(lambda: _held(gateway, ports))

@@ -26,7 +26,6 @@ from gateway.core.serving_limits import AdmissionLimits
 from gateway.families.table import family
 from tests.gateway.bounded import FEW
 from tests.gateway.conftest import Start, table
-from tests.gateway.raw_client import asked
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
 from tests.patience import PATIENCE_S, until
@@ -285,7 +284,7 @@ def test_a_client_that_leaves_the_queue_is_never_sent(backend: ScriptedBackend, 
     with ThreadPoolExecutor(1) as pool, held(backend) as (reached, go):
         first = pool.submit(gateway.post, ASK)
         assert reached.acquire(timeout=PATIENCE_S)
-        with asked(gateway.url, ASK):
+        with gateway.leaving(ASK):
             waits(gateway, 1)
         waits(gateway, 0)
         go.set()
@@ -356,13 +355,13 @@ async def _erratic(connection: Connection) -> None:
             await connection.hung_up()
 
 
-async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBackend, start: Start) -> None:
+async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBackend, serve: Start) -> None:
     backend.script = _erratic
     chosen = table(backend.url)
     limits = {"max_in_flight": 3, "max_queue": 20, "read_timeout_s": 0.3, "ttft_s": 0.01, "tpot_s": 0.0}
     chosen["deployments"]["other"] |= {**limits, "fallback": "hybrid"}
     chosen["deployments"]["hybrid"] |= limits
-    gateway = start(chosen)
+    gateway = serve(chosen)
     random = Random(7)
     seen = set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.late import late
 from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta, sse
 from tests.patience import PATIENCE_S, until
-from tests.plain_http import client
 
 # Tokens that a backend writes, each in a piece of its own.
 THOUGHT, ANSWERED = 400, 600
@@ -144,10 +142,9 @@ def send(
 ) -> None:
     """`leave`: hang up once the last piece is there; `heard` says when it is."""
     headers = {"authorization": f"Bearer {secret}"}
-    url = gateway.url + PATHS[dialect]
     with (
-        client() as session,
-        session.stream("POST", url, json=body_of(dialect, model, stream), headers=headers) as answer,
+        gateway.http() as session,
+        session.stream("POST", PATHS[dialect], json=body_of(dialect, model, stream), headers=headers) as answer,
     ):
         came = ""
         for text in answer.iter_text():
@@ -160,11 +157,9 @@ def send(
 
 def abandon(gateway: KeyedGateway, secret: str, dialect: str, writer: Writer) -> None:
     """Ask for a plain answer, and hang up when the backend is at work."""
-    connection = http.client.HTTPConnection(gateway.url.removeprefix("http://"), timeout=PATIENCE_S)
-    body = json.dumps(body_of(dialect, "merged", stream=False))
-    connection.request("POST", PATHS[dialect], body, {"authorization": f"Bearer {secret}"})
-    assert writer.working.acquire(timeout=PATIENCE_S)
-    connection.close()
+    body = body_of(dialect, "merged", stream=False)
+    with gateway.leaving(body, PATHS[dialect], headers={"authorization": f"Bearer {secret}"}):
+        assert writer.working.acquire(timeout=PATIENCE_S)
 
 
 def settled(gateway: KeyedGateway, secret: str) -> UsageRow:
@@ -325,7 +320,7 @@ def test_raw_completions_and_several_choices_are_counted_on_their_way(gateway: K
         secret = gateway.key(tokens_per_minute=10**6)
         headers = {"authorization": f"Bearer {secret}"}
         asked = {"model": "plain", **body, "stream": True}
-        with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
+        with gateway.http() as session, session.stream("POST", path, json=asked, headers=headers) as answer:
             came = ""
             for text in answer.iter_text():
                 came += text
@@ -342,8 +337,8 @@ def test_what_is_charged_is_what_clients_are_told(gateway: KeyedGateway, writer:
         body = body_of(dialect, "merged", stream)
         if dialect == "chat" and stream:
             body["stream_options"] = {"include_usage": True}
-        with client() as session:
-            told = session.post(gateway.url + PATHS[dialect], json=body, headers=headers).text
+        with gateway.http() as session:
+            told = session.post(PATHS[dialect], json=body, headers=headers).text
         charged = settled(gateway, secret).all_completion
         name = "completion_tokens" if dialect == "chat" else "output_tokens"
         assert charged > 500 and f'"{name}":{charged}' in told.replace(": ", ":"), (dialect, stream, charged)
@@ -371,7 +366,7 @@ def test_an_echoed_prompt_hides_nothing_and_too_much_is_charged(tmp_path: Path, 
             secret = gateway.key(tokens_per_minute=10**6)
             headers = {"authorization": f"Bearer {secret}"}
             asked = {"model": "bounded", "max_tokens": 5000, **body}
-            with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
+            with gateway.http() as session, session.stream("POST", path, json=asked, headers=headers) as answer:
                 next(answer.iter_bytes())
             assert settled(gateway, secret).all_completion == 5000, path
 

@@ -24,9 +24,8 @@ from gateway.config.storage import AccessSettings
 from gateway.core.errors import ConfigError
 from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
-from tests import plain_http
 from tests.gateway.conftest import table
-from tests.gateway.keyed import Clock, KeyedGateway
+from tests.gateway.keyed import Clock, KeyedGateway, ServedKeyedGateway
 from tests.gateway.scripted import ScriptedBackend
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -79,7 +78,7 @@ def refused_everywhere(url: str, document: dict[str, Any], anybody: set[tuple[st
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     with ScriptedBackend() as backend:
-        with KeyedGateway(table(backend.url), tmp_path_factory.mktemp("exposure"), Clock()) as gateway:
+        with ServedKeyedGateway(table(backend.url), tmp_path_factory.mktemp("exposure"), Clock()) as gateway:
             yield gateway
         assert backend.requests == []
 
@@ -119,7 +118,7 @@ def test_metrics_and_the_description_can_be_opened_and_closed(tmp_path: Path) ->
                 key = {"x-api-key": gateway.keys.create(NewKey.read({"name": "k"}))[1]}
                 for headers, statuses in (({}, without), (key, with_key)):
                     for path, status in zip(("/metrics", "/openapi.json"), statuses, strict=True):
-                        got = plain_http.get(gateway.url + path, headers=headers).status_code
+                        got = gateway.get(path, headers=headers).status_code
                         assert got == status, (server, path, headers)
 
 

@@ -17,7 +17,6 @@ from gateway.config.settings import parse
 from gateway.core.errors import ConfigError, InvalidRequest
 from gateway.core.field_policy import FieldPolicy, MediaPolicy
 from gateway.families.guard import fields, hosts, media
-from tests import plain_http
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend, obedient
@@ -56,7 +55,7 @@ class Client:
 
     def __init__(self, gateway: KeyedGateway, backend: ScriptedBackend) -> None:
         self.backend = backend
-        self.http = plain_http.client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.key()}"})
+        self.http = gateway.http(headers={"authorization": f"Bearer {gateway.key()}"})
 
     def __enter__(self) -> Client:
         return self

@@ -22,10 +22,9 @@ from gateway.auth.usage_row import UsageRow
 from gateway.auth.usage_store import UsageStore
 from gateway.config.storage import AccessSettings
 from tests.gateway.conftest import table
-from tests.gateway.keyed import NOON, Clock, KeyedGateway
+from tests.gateway.keyed import NOON, Clock, KeyedGateway, ServedKeyedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 from tests.patience import PATIENCE_S, until
-from tests.plain_http import request
 
 SAID: dict[str, Any] = {"model": "bounded", "messages": [{"role": "user", "content": "hi"}]}
 ROUTES: dict[str, dict[str, Any] | None] = {
@@ -59,7 +58,7 @@ def ask(gateway: KeyedGateway, route: str, secret: str, body: Any = None, **head
     method, path = route.split(" ")
     given = ROUTES[route] if body is None else body
     content = {} if given is None else {"content": given} if isinstance(given, bytes) else {"json": given}
-    return request(method, gateway.url + path, headers={"authorization": f"Bearer {secret}", **headers}, **content)
+    return gateway.request(method, path, headers={"authorization": f"Bearer {secret}", **headers}, **content)
 
 
 def row(gateway: KeyedGateway, secret: str) -> UsageRow:
@@ -125,7 +124,14 @@ def test_parallel_requests_of_a_key_are_bounded_and_those_of_others_are_not(
     assert not any(row(gateway, secret).held)
 
 
-def test_bytes_in_flight_are_counted_before_they_are_read(gateway: KeyedGateway) -> None:
+def test_bytes_in_flight_are_counted_before_they_are_read(
+    backend: ScriptedBackend, tmp_path: Path, clock: Clock
+) -> None:
+    with ServedKeyedGateway(table(backend.url), tmp_path, clock) as gateway:
+        count_bytes(gateway)
+
+
+def count_bytes(gateway: KeyedGateway) -> None:
     secret = gateway.key(max_bytes_in_flight=10_000)
     large = {**SAID, "messages": [{"role": "user", "content": "x" * 6000}]}
     address = gateway.url.removeprefix("http://")
@@ -166,7 +172,6 @@ def test_usual_limits_hold_for_keys_without_their_own(backend: ScriptedBackend, 
 
 def test_two_credentials_are_refused_by_every_route(gateway: KeyedGateway) -> None:
     mine, theirs = gateway.key(), gateway.key()
-    address = gateway.url.removeprefix("http://")
     bearers = [("authorization", f"Bearer {mine}"), ("authorization", f"Bearer {theirs}")]
     for route in (*ROUTES, "GET /metrics", "GET /openapi.json"):
         method, path = route.split(" ")
@@ -181,15 +186,9 @@ def test_two_credentials_are_refused_by_every_route(gateway: KeyedGateway) -> No
             ([bearers[0], ("x-api-key", mine)], True),
             ([bearers[0]], True),
         ):
-            connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
-            connection.putrequest(method, path)
-            for name, value in (*shown, ("content-length", "0")):
-                connection.putheader(name, value)
-            connection.endheaders()
-            answer = connection.getresponse()
-            assert (answer.status != 401) == opens, (route, shown)
-            assert opens or b"API key" in answer.read()
-            connection.close()
+            answer = gateway.request(method, path, headers=shown)
+            assert (answer.status_code != 401) == opens, (route, shown)
+            assert opens or "API key" in answer.text
 
 
 HOLDS = """

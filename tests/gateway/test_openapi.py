@@ -20,7 +20,7 @@ from tests.gateway.bounded import thorough, whole
 from tests.gateway.conftest import table
 from tests.gateway.raw_prompts import raw
 from tests.gateway.response_bodies import sensible_response
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import ServedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 from tests.patience import PATIENCE_S
 
@@ -31,10 +31,10 @@ OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.fro
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
     with (
         ScriptedBackend(_any_route) as backend,
-        RunningGateway(table(backend.url), tmp_path_factory.mktemp("api")) as running,
+        ServedGateway(table(backend.url), tmp_path_factory.mktemp("api")) as running,
     ):
         yield running
 
@@ -42,7 +42,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 @thorough
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 def test_what_is_allowed_is_answered_as_described(
-    gateway: RunningGateway, operation: APIOperation, examples: settings
+    gateway: ServedGateway, operation: APIOperation, examples: settings
 ) -> None:
     @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
@@ -63,7 +63,7 @@ def test_what_is_allowed_is_answered_as_described(
     "operation", [found for found in OPERATIONS.values() if found.body], ids=lambda each: each.path
 )
 def test_what_is_not_allowed_is_refused_as_described(
-    gateway: RunningGateway, operation: APIOperation, examples: settings
+    gateway: ServedGateway, operation: APIOperation, examples: settings
 ) -> None:
     @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
@@ -103,7 +103,7 @@ SENSIBLE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def test_the_document_is_served(gateway: RunningGateway) -> None:
+def test_the_document_is_served(gateway: ServedGateway) -> None:
     told = gateway.get("/openapi.json").json()
     assert told["paths"] == DOCUMENT["paths"] and told["components"] == DOCUMENT["components"]
     fields = told["components"]["schemas"]["ChatRequest"]["properties"]

@@ -301,7 +301,7 @@ def test_a_client_that_leaves_meanwhile_cancels_it(
 
     before = held(gateway)
     backend.script = half
-    with asked(gateway.url, {**ASK, "stream": stream}):
+    with gateway.leaving({**ASK, "stream": stream}):
         assert reached.wait(PATIENCE_S)
     assert over.wait(PATIENCE_S), "the backend was not told"
     assert settled(gateway, before) == before
@@ -309,7 +309,7 @@ def test_a_client_that_leaves_meanwhile_cancels_it(
     assert (row["status"], row["client_gone"], row["probe"]) == (499, 1, "unfinished")
 
 
-def test_one_that_was_let_go_and_is_not_read(start: Start, backend: ScriptedBackend, router: AskingRouter) -> None:
+def test_one_that_was_let_go_and_is_not_read(serve: Start, backend: ScriptedBackend, router: AskingRouter) -> None:
     """The gateway takes no more of it than of any other stream, and lets the backend go with the client."""
     stuck, over = threading.Event(), threading.Event()
 
@@ -325,7 +325,7 @@ def test_one_that_was_let_go_and_is_not_read(start: Start, backend: ScriptedBack
         finally:
             over.set()
 
-    gateway = limited(start, backend, router)
+    gateway = limited(serve, backend, router)
     before = held(gateway)
     backend.script = floods
     with asked(gateway.url, {**ASK, "stream": True}) as client:

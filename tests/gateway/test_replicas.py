@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -351,11 +350,7 @@ def test_a_client_that_leaves_takes_its_work_along(start: Start) -> None:
 
     with ScriptedBackend(endless) as first, ScriptedBackend(endless) as second:
         gateway = started(start, [first.url, second.url])
-        body = json.dumps({**_ask(0), "stream": True}).encode()
-        host, port = gateway.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as client:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-            client.sendall(head.encode() + body)
+        with gateway.leaving({**_ask(0), "stream": True}):
             assert arrived.acquire(timeout=PATIENCE_S)
         assert gone.acquire(timeout=PATIENCE_S)
         (row,) = gateway.records()

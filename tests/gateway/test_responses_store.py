@@ -19,7 +19,6 @@ from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.store import ResponseStore, StoreLimits
 from gateway.api.responses.turn import Turn
 from gateway.core.errors import ConfigError, InvalidRequest
-from tests import plain_http
 from tests.gateway import response_events
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -434,9 +433,10 @@ def test_the_input_items_are_all_that_the_model_was_told(scripted_gateway: Runni
 def test_what_is_deleted_is_gone_for_good(scripted_gateway: RunningGateway) -> None:
     asked = {**ASK, "input": "a secret of some length"}
     id = scripted_gateway.post(asked, PATH).json()["id"]
-    url = f"{scripted_gateway.url}{PATH}/{id}"
-    assert plain_http.delete(url).json() == {"id": id, "object": "response", "deleted": True}
-    assert [plain_http.delete(url).status_code, plain_http.get(url).status_code] == [404, 404]
+    url = f"{PATH}/{id}"
+    deleted = scripted_gateway.request("DELETE", url)
+    assert deleted.json() == {"id": id, "object": "response", "deleted": True}
+    assert [scripted_gateway.request(method, url).status_code for method in ("DELETE", "GET")] == [404, 404]
     assert scripted_gateway.post({**ASK, "previous_response_id": id}, PATH).status_code == 400
     scripted_gateway.stop()
     assert b"a secret of some length" not in kept(scripted_gateway).read_bytes()

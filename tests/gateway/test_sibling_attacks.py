@@ -15,7 +15,6 @@ from gateway.core.call import Call
 from gateway.core.family import Family
 from gateway.families import table as families
 from gateway.families.guard import fields, media, thinking
-from tests import plain_http
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import ScriptedBackend, obedient
 
@@ -45,7 +44,7 @@ class Sender:
     def __init__(self, gateway: KeyedGateway, backend: ScriptedBackend, **limits: Any) -> None:
         self.backend = backend
         headers = {"authorization": f"Bearer {gateway.key(**limits)}"}
-        self.http = plain_http.client(base_url=gateway.url, headers=headers)
+        self.http = gateway.http(headers=headers)
 
     def post(self, path: str, body: Json) -> httpx.Response:
         return self.http.post(path, json={"model": "m", **body})

@@ -15,7 +15,6 @@ from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, MOST_CLIENTS, Rep
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.families.table import family
-from tests import plain_http
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 
@@ -66,7 +65,7 @@ def post(gateway: KeyedGateway, secret: str, text: str) -> str:
     """The note of the answer, which there always is: another deployment stands in."""
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "reasoning_effort": "none"}
     headers = {"authorization": f"Bearer {secret}"}
-    answer = plain_http.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
+    answer = gateway.post(body, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.headers.get(NOTE, "")
 
@@ -97,7 +96,7 @@ def test_each_key_has_a_prefix_cache_of_its_own(gateway: KeyedGateway, backend: 
             ("responses", {"input": "Hi"}),
             ("messages", {"max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}]}),
         ):
-            answer = plain_http.post(f"{gateway.url}/v1/{path}", json={"model": "m", **more}, headers=headers)
+            answer = gateway.post({"model": "m", **more}, f"/v1/{path}", headers=headers)
             assert answer.status_code == 200, answer.text
     salts = [request.body["cache_salt"] for request in backend.requests]
     assert len(set(salts[:4])) == len(set(salts[4:])) == 1 and salts[0] != salts[4]

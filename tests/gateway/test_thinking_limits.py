@@ -11,7 +11,6 @@ import pytest
 
 from gateway.families import table
 from gateway.families.guard.thinking import CODE
-from tests import plain_http
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient
 
@@ -63,7 +62,7 @@ class Key:
     def __init__(self, gateway: KeyedGateway, backend: ScriptedBackend, **limits: Any) -> None:
         self.backend = backend
         headers = {"authorization": f"Bearer {gateway.key(**limits)}"}
-        self.http = plain_http.client(base_url=gateway.url, headers=headers)
+        self.http = gateway.http(headers=headers)
 
     def __enter__(self) -> Key:
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -361,10 +360,7 @@ def test_a_client_that_leaves_ends_the_second_phase(
             left.set()
 
     backend.script = _by_path(endless)
-    with socket.create_connection(("127.0.0.1", int(phases.url.rsplit(":", 1)[1]))) as client:
-        body = json.dumps(_body(4, stream)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-        client.sendall(head.encode() + body)
+    with phases.leaving(_body(4, stream)):
         assert begun.wait(PATIENCE_S)
     assert left.wait(PATIENCE_S)
     (row,) = phases.records()
