@@ -66,13 +66,15 @@ class Endpoint:
         except asgi.HungUp:
             accounting.hang_up(recorder)
         except asyncio.CancelledError as error:
-            if recorder.client_gone:
+            foreign = not recorder.client_gone and not watch.own_server
+            if recorder.client_gone or foreign:  # other servers, and callers in this process, say no more than that
+                recorder.client_left()
                 accounting.hang_up(recorder)
             elif not recorder.closed:  # the server stops, and has waited long enough
                 stopping = accounting.fail(recorder, error)
                 if not recorder.answering:
                     await self._send_error(scope, send, stopping, recorder.facts.request_id, told(recorder))
-            if not recorder.client_gone and not watch.own_server:
+            if foreign:
                 raise
             task.uncancel()
         finally:
