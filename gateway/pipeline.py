@@ -120,8 +120,8 @@ class Pipeline:
         call, model, arm = routed
         recorder.routed(model.router.version)
         forecast = await model.forecast(call, arm, self.router_deadline_s)
-        if forecast is not None and forecast.worth_asking and not self.prober.possible(call, arm, model.terms):
-            forecast = forecast.unasked()
+        if forecast is not None and forecast.probe_pays and not self.prober.possible(call, arm, model.terms):
+            forecast = forecast.without_probe()
         planned = self._reserve(recorder, routed, forecast)
         recorder.took(time.perf_counter() - begun)
         return planned

@@ -62,25 +62,25 @@ def router(keys: Keys) -> APIRouter:
 
     @routes.get("")
     async def list_keys() -> Response:
-        return _json({"object": "list", "data": [keys.told(key) for key in keys.all()]})
+        return _json({"object": "list", "data": [keys.describe(key) for key in keys.all()]})
 
     @routes.post("")
     async def create(request: Request) -> Response:
         key, secret = operator(keys, request).create(await _read(NewKey, request))
-        return _json({**keys.told(key), "secret": secret}, 201)
+        return _json({**keys.describe(key), "secret": secret}, 201)
 
     @routes.get("/{id}")
     async def show(id: str) -> Response:
-        return _json(keys.told(keys.get(id)))
+        return _json(keys.describe(keys.get(id)))
 
     @routes.post("/{id}/rotate")
     async def rotate(id: str, request: Request) -> Response:
         key, secret = operator(keys, request).rotate(id, (await _read(Rotation, request)).overlap_s)
-        return _json({**keys.told(key), "secret": secret})
+        return _json({**keys.describe(key), "secret": secret})
 
     @routes.post("/{id}/revoke")
     async def revoke(id: str, request: Request) -> Response:
-        return _json(keys.told(operator(keys, request).revoke(id)))
+        return _json(keys.describe(operator(keys, request).revoke(id)))
 
     return routes
 

@@ -82,7 +82,7 @@ def _policy(model: PublicModel) -> Json:
         {
             "arm": arm,
             "kept": promised.kept,
-            "price": promised.direct if promised.asking is None else promised.asking,
+            "price": promised.without_probe if promised.with_probe is None else promised.with_probe,
             "prompts": promised.prompts,
             "harm_bound": promised.bound if promised.kept else None,
             "tokens_saved": promised.saved if promised.kept else None,

@@ -100,7 +100,7 @@ class Keys:
             ids = [row[0] for row in database.execute("SELECT id FROM keys ORDER BY slot")]
             return [_read(database, id) for id in ids]
 
-    def told(self, key: Key) -> dict[str, Any]:
+    def describe(self, key: Key) -> dict[str, Any]:
         """What may be said of a key: all but its secrets. Times are in seconds since 1970."""
         now = self.clock()
         counts = self.counters.read(key.slot, now)
@@ -113,7 +113,7 @@ class Keys:
             "revoked": key.revoked,
             "secrets": sum(secret.expires is None or now < secret.expires for secret in key.secrets),
             "limits": key.limits.given(),
-            "usage": counts.told(),
+            "usage": counts.report(),
         }
 
     def open(self) -> sqlite3.Connection:

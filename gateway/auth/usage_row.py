@@ -74,7 +74,7 @@ class UsageRow:
         if month != self.month:
             self.month, self.month_dollars = month, 0.0
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """What was used in the windows of now, and in all."""
         return {
             "last_used": self.last_used or None,

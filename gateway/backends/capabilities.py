@@ -75,7 +75,7 @@ class Capabilities:
         """
         self._evidence(deployment).against(client_of(call), VIOLATIONS)
 
-    def told_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
+    def saw_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
         """It was asked for them, and told them or left them out: so many times in a row are as good as a refusal."""
         if not told:
             self._evidence(deployment).against(client_of(call))

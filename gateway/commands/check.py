@@ -237,7 +237,7 @@ def _promised(arm: str, promised: Guarantee) -> str:
         return f"NO PROMISE for arm {arm}: {promised.why}. Everybody thinks fully."
     prices = [
         f"{'the strongest effort' if price is None else f'{price:.4g} of P(correct) a token'} {where}"
-        for price, where in ((promised.asking, "with a probe"), (promised.direct, "without one"))
+        for price, where in ((promised.with_probe, "with a probe"), (promised.without_probe, "without one"))
         if price is not None or where == "without one"
     ]
     return (

@@ -92,7 +92,7 @@ def create(
     }
     store = _store(config)
     key, secret = store.create(NewKey.read({"name": name, "expires_in_s": expires, "limits": given}))
-    _say_secret(store.told(key), secret, as_json)
+    _say_secret(store.describe(key), secret, as_json)
     _say_where(store)
 
 
@@ -102,7 +102,7 @@ def create(
 def list_keys(config: Path, as_json: bool) -> None:
     """All keys, with what each has used."""
     store = _store(config)
-    told = [store.told(key) for key in store.all()]
+    told = [store.describe(key) for key in store.all()]
     if as_json:
         _say_json({"object": "list", "data": told})
         return
@@ -123,7 +123,7 @@ def list_keys(config: Path, as_json: bool) -> None:
 def show(id: str, config: Path, as_json: bool) -> None:
     """One key: its state, its limits and what it has used."""
     store = _store(config)
-    _say(store.told(store.get(id)), as_json)
+    _say(store.describe(store.get(id)), as_json)
 
 
 @keys.command()
@@ -135,7 +135,7 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
     """Give a key a new secret and print it, this once."""
     store = _store(config)
     key, secret = store.rotate(id, overlap)
-    _say_secret(store.told(key), secret, as_json)
+    _say_secret(store.describe(key), secret, as_json)
     _say_where(store)
 
 
@@ -146,7 +146,7 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
 def revoke(id: str, config: Path, as_json: bool) -> None:
     """End a key, at once and for good."""
     store = _store(config)
-    _say(store.told(store.revoke(id)), as_json)
+    _say(store.describe(store.revoke(id)), as_json)
     _say_where(store)
 
 

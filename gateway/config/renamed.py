@@ -10,7 +10,7 @@ from gateway.core.errors import ConfigError
 log = logging.getLogger("thinkgate")
 
 
-class Renamed(NamedTuple):
+class RenamedSetting(NamedTuple):
     """A key of the tables at `path`, in which `*` stands for any name."""
 
     path: tuple[str, ...]
@@ -19,10 +19,10 @@ class Renamed(NamedTuple):
 
 
 RENAMED = (
-    Renamed(("deployments", "*"), "probe", "verify"),
-    Renamed(("families", "*"), "faults", "known_issues"),
-    Renamed(("families", "*", "vllm"), "faults", "known_issues"),
-    Renamed(("families", "*", "sglang"), "faults", "known_issues"),
+    RenamedSetting(("deployments", "*"), "probe", "verify"),
+    RenamedSetting(("families", "*"), "faults", "known_issues"),
+    RenamedSetting(("families", "*", "vllm"), "faults", "known_issues"),
+    RenamedSetting(("families", "*", "sglang"), "faults", "known_issues"),
 )
 
 
@@ -46,7 +46,7 @@ def _renamed(
     table: Any,
     path: tuple[str, ...],
     where: str,
-    renamed: Renamed,
+    renamed: RenamedSetting,
     both: list[str],
     met: dict[tuple[str, str], list[str]],
 ) -> Any:

@@ -31,8 +31,8 @@ class Guarantee:
     `saved` the share of the strongest effort's tokens. `why` says what stands against a promise.
     """
 
-    asking: float | None
-    direct: float | None
+    with_probe: float | None
+    without_probe: float | None
     prompts: int = 0
     harmed: int = 0
     bound: float = 0.0
@@ -43,4 +43,4 @@ class Guarantee:
     @property
     def kept(self) -> bool:
         """Whether anything is bought under it."""
-        return self.asking is not None or self.direct is not None
+        return self.with_probe is not None or self.without_probe is not None

@@ -27,8 +27,8 @@ class Forecast:
 
     `price_at` turns a dial position in [0,1] into the price of a token, for a policy that asks for probes in this way:
     the router knows how steep its forecasts are.
-    `strange`: the request is of a kind that the router has never met, and its text alone is not to be trusted.
-    `worth_asking` says whether to ask for a probe first, given the worth of the best effort that thinks and what a
+    `is_ood`: out of distribution, unlike what the router was trained on; its text alone is not to be trusted.
+    `probe_pays` says whether to ask for a probe first, given the worth of the best effort that thinks and what a
     probe costs, both in P(correct); None: there can be no probe. `probed`: this is the forecast after one, in which the
     effort without thinking costs nothing more. `reading` is for the router alone: what it made of the request.
     `promised` is what the policy's contract promises with this router; None: it has none.
@@ -37,16 +37,16 @@ class Forecast:
     router: str
     efforts: tuple[EffortForecast, ...]
     price_at: Callable[[float, ProbeUse], float] = field(default=lambda dial, ask: 0.0, compare=False, repr=False)
-    strange: bool = False
+    is_ood: bool = False
     probed: bool = False
-    worth_asking: Callable[[float, float], bool] | None = field(default=None, compare=False, repr=False)
+    probe_pays: Callable[[float, float], bool] | None = field(default=None, compare=False, repr=False)
     reading: Any = field(default=None, compare=False, repr=False)
     promised: Guarantee | None = field(default=None, compare=False, repr=False)
 
-    def unasked(self) -> Forecast:
+    def without_probe(self) -> Forecast:
         """The same where there can be no probe."""
-        return replace(self, worth_asking=None)
+        return replace(self, probe_pays=None)
 
     def thinking(self) -> Forecast:
         """The same where a probe was wanted and failed: only thinking is left."""
-        return replace(self, worth_asking=None, efforts=tuple(one for one in self.efforts if one.effort.think))
+        return replace(self, probe_pays=None, efforts=tuple(one for one in self.efforts if one.effort.think))

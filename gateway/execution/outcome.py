@@ -9,11 +9,11 @@ from gateway.core.call import Call
 from gateway.core.end_text import EndText, parse_end_text
 from gateway.core.plan import Enforcement, Plan
 from gateway.execution.probe.result import ProbeResult
-from gateway.execution.streaming import unasked
+from gateway.execution.streaming import unrequested_thought
 from gateway.execution.streaming.output_stats import OutputStats
 
 # Models may say a word or two before they notice that they are not to think.
-MOST_UNASKED = 64
+MOST_UNREQUESTED = 64
 USUAL_END = EndText("<think>", "", "</think>", "", "", ("</think>",))
 
 
@@ -35,17 +35,17 @@ class Outcome(NamedTuple):
         return passed is None or (passed.holds == "choices" and not self.call.echoes)
 
     @property
-    def most_unasked(self) -> int | None:
+    def unrequested_limit(self) -> int | None:
         """How many bytes of a thought are let through, where a key's limit has it that there is none; None: any."""
         applied, guarded = self.plan.applied, self.call.guarded and self.call.passed is None
-        return MOST_UNASKED if guarded and applied is not None and not applied.think else None
+        return MOST_UNREQUESTED if guarded and applied is not None and not applied.think else None
 
     def cut(self, body: dict[str, Any]) -> bool:
         """End a whole answer where a stream of it would have been; whether it had thought unasked for so long."""
-        most = self.most_unasked
+        most = self.unrequested_limit
         if most is None or self.seen.thought_size <= most:
             return False
-        unasked.cut(body, _marks(self.plan).start, most)
+        unrequested_thought.cut(body, _marks(self.plan).start, most)
         return True
 
     @property

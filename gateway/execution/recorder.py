@@ -25,7 +25,7 @@ from gateway.execution.streaming.output_stats import OutputStats
 HUNG_UP = 499
 
 
-class Heard(Protocol):
+class AnswerCounts(Protocol):
     """What has been heard of an answer so far. `first_token` is when that came, of a stream, by the monotonic clock."""
 
     @property
@@ -41,7 +41,7 @@ class WholeAnswer(NamedTuple):
     first_token: float | None = None
 
 
-NOTHING_HEARD: Heard = WholeAnswer()
+NO_COUNTS: AnswerCounts = WholeAnswer()
 NOTHING_SEEN = OutputStats()
 
 
@@ -61,13 +61,13 @@ class Recorder:
         "call",
         "client_gone",
         "closed",
+        "counts",
         "decision",
         "decision_s",
         "enforced",
         "error",
         "facts",
         "finish_reason",
-        "heard",
         "level_of",
         "model",
         "outcome",
@@ -95,7 +95,7 @@ class Recorder:
         self.outcome: Outcome | None = None
         self.seen = NOTHING_SEEN
         self.enforced: EnforcedBudget | None = None
-        self.heard = NOTHING_HEARD
+        self.counts = NO_COUNTS
         self.finish_reason: str | None = None
         self.error: GatewayError | None = None
         self.answering = self.broke_off = self.client_gone = self.closed = False
@@ -134,9 +134,9 @@ class Recorder:
     def executed(self, outcome: Outcome) -> None:
         self.outcome, self.seen, self.enforced = outcome, outcome.seen, outcome.reply.kept
 
-    def hears(self, answer: Heard) -> None:
+    def reading(self, answer: AnswerCounts) -> None:
         """The answer is being read."""
-        self.heard = answer
+        self.counts = answer
 
     def answers(self) -> None:
         """The first of the answer is there: from now on an error is told in it."""
@@ -156,8 +156,8 @@ class Recorder:
         """The record is about to be made: whether for the first time. No more is heard after it."""
         first, self.closed = not self.closed, True
         # What hears the answer tells it to an encoder, which has a view of this: the cycle is broken here.
-        if type(self.heard) is not WholeAnswer:
-            self.heard = WholeAnswer(self.heard.usage, self.heard.first_token)
+        if type(self.counts) is not WholeAnswer:
+            self.counts = WholeAnswer(self.counts.usage, self.counts.first_token)
         return first
 
     @property

@@ -32,7 +32,7 @@ async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, 
             usage, changed = read_usage(reported), True
         if outcome.cut(body):
             finish_reason, changed = "length", True
-    recorder.hears(WholeAnswer(usage))
+    recorder.reading(WholeAnswer(usage))
     recorder.finished(finish_reason)
     if discarded:
         changed = add_probe_usage(body, discarded) or changed
@@ -56,8 +56,8 @@ async def streamed(
     sink = WithProbeUsage(encoder, discarded) if discarded else encoder
     seen = outcome.seen if outcome.written else None
     most_bytes = outcome.plan.deployment.response_limits.max_event_bytes
-    stream = ChatStream(sink, most_bytes, seen, outcome.most_unasked, call.choices)
-    recorder.hears(stream)
+    stream = ChatStream(sink, most_bytes, seen, outcome.unrequested_limit, call.choices)
+    recorder.reading(stream)
     chunks = reply.chunks()
     begun = False
     with place, closing(reply):

@@ -73,7 +73,7 @@ class AnswerReport:
         return AnswerFacts(
             plan,
             recorder.level_of(plan.applied) if plan.applied is not None else None,
-            recorder.heard.usage,
+            recorder.counts.usage,
             self._outcome.discarded_tokens,
             recorder.finish_reason,
             recorder.assignment.user if recorder.assignment else None,
@@ -119,7 +119,7 @@ def notes(recorder: Recorder) -> list[str]:
 
 def budget_check(recorder: Recorder) -> BudgetCheck:
     """What the answer used of its budget; of one that is not complete only what was reported."""
-    usage, planned = recorder.heard.usage, recorder.planned
+    usage, planned = recorder.counts.usage, recorder.planned
     if planned is None or planned.call.passed is not None or recorder.broke_off:
         used = usage.reasoning_tokens
         return BudgetCheck(used, None if used is None else "reported")

@@ -22,7 +22,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Rec
     now = time.perf_counter()
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
     assignment, place, error = recorder.assignment, recorder.place, recorder.error
-    result, first_token = recorder.probe, recorder.heard.first_token
+    result, first_token = recorder.probe, recorder.counts.first_token
     applied, probe, said = plan.applied if plan else None, result.probe if result else None, notes(recorder)
     return Record(
         id=facts.id,

@@ -25,7 +25,7 @@ def settle(recorder: Recorder, checked: BudgetCheck) -> Usage:
         principal.leave()
         return UNKNOWN
     call, plan, _ = planned
-    usage = recorder.heard.usage
+    usage = recorder.counts.usage
     spent = NO_COST
     if probe is not None:
         spent = ProbeCost(probe.discarded_tokens, probe.cost(usage.prompt_tokens or call.prompt_tokens))
@@ -51,7 +51,7 @@ def timing(recorder: Recorder) -> Timing | None:
     sent = recorder.place.sent if recorder.place else None
     if sent is None or recorder.broke_off:
         return None
-    heard, probe = recorder.heard, recorder.probe
+    heard, probe = recorder.counts, recorder.probe
     held_s = probe.held_s if probe and probe.outcome == "kept" else 0.0
     ttft = heard.first_token - sent - held_s if heard.first_token else None
     tokens = heard.usage.completion_tokens or 0
@@ -64,4 +64,4 @@ def _ran(recorder: Recorder) -> bool:
         return False
     if recorder.error is None or recorder.error.may_have_run:
         return True
-    return recorder.seen.any or recorder.heard.usage.completion_tokens is not None
+    return recorder.seen.any or recorder.counts.usage.completion_tokens is not None

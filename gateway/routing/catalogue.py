@@ -13,7 +13,7 @@ from gateway.core.errors import UnknownModel
 from gateway.core.forecast import Forecast
 from gateway.core.probe import Probe
 from gateway.families.model_limits import ModelLimits
-from gateway.routing.effort_router import asking
+from gateway.routing.effort_router import forecasting
 from gateway.routing.effort_router.protocol import EffortRouter, PreparedArm
 from gateway.routing.policies.protocol import Policy, PolicyDescription
 
@@ -57,13 +57,13 @@ class PublicModel:
         """None where the policy wants none, or the router knows nothing, fails, or is late."""
         if not self.policy.wants_forecast(call):
             return None
-        forecast = await asking.ask(self.prepared[arm.name], call, deadline_s)
+        forecast = await forecasting.ask(self.prepared[arm.name], call, deadline_s)
         promised = self.promises.get(arm.name)
         return forecast if forecast is None or promised is None else replace(forecast, promised=promised)
 
     def reconsider(self, call: Call, arm: Arm, before: Forecast, probe: Probe | None) -> Forecast:
         """The forecast after a probe; None: it failed."""
-        return asking.reconsider(self.prepared[arm.name], call, before, probe)
+        return forecasting.reconsider(self.prepared[arm.name], call, before, probe)
 
     @property
     def policy_description(self) -> PolicyDescription:

@@ -53,14 +53,14 @@ class AskingArm(UnknownArm):
             rows,
             lambda dial, ask: 1e-6,
             router.strange,
-            worth_asking=lambda direct, cost: router.probe_options,
+            probe_pays=lambda direct, cost: router.probe_options,
         )
 
     def update(self, forecast: Forecast, probe: Probe) -> Forecast:
         self.router.seen.append(probe)
         right = 0.95 if probe.mean > -1 else 0.1
         rows = tuple(_one(one.effort, right, 0.0) for one in forecast.efforts)
-        return replace(forecast, efforts=rows, probed=True, worth_asking=None)
+        return replace(forecast, efforts=rows, probed=True, probe_pays=None)
 
 
 def _one(effort: Any, right: float, tokens: float) -> EffortForecast:

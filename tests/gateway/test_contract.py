@@ -55,9 +55,9 @@ def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
-    promised = Guarantee(asking=0.002, direct=0.0002)
+    promised = Guarantee(with_probe=0.002, without_probe=0.0002)
     assert POLICY.decide(call(), under(promised)).prices.token == 0.0002
-    asked = POLICY.decide(call(), under(promised, worth_asking=lambda direct, cost: False))
+    asked = POLICY.decide(call(), under(promised, probe_pays=lambda direct, cost: False))
     assert asked.prices.token == 0.002 and asked.reason == "router"
     probed = POLICY.decide(call(), under(promised, probed=True))
     assert probed.prices.token == 0.002 and probed.reason == "probe"
@@ -65,7 +65,9 @@ def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
     assert (asked.effort, POLICY.decide(call(), under(promised)).effort) == (LOW, HIGH)
 
 
-@pytest.mark.parametrize("promised", [None, Guarantee(None, None, why="too few"), Guarantee(asking=0.1, direct=None)])
+@pytest.mark.parametrize(
+    "promised", [None, Guarantee(None, None, why="too few"), Guarantee(with_probe=0.1, without_probe=None)]
+)
 def test_where_nothing_is_promised_everybody_thinks_fully(promised: Guarantee | None) -> None:
     decision = POLICY.decide(call(), under(promised))
     assert (decision.effort, decision.reason) == (UNLIMITED, "policy")
@@ -75,8 +77,8 @@ def test_where_nothing_is_promised_everybody_thinks_fully(promised: Guarantee | 
 
 
 def test_strange_requests_are_outside_of_the_promise_and_think_fully() -> None:
-    promised = Guarantee(asking=0.1, direct=0.1)
-    decision = POLICY.decide(call(), under(promised, strange=True, worth_asking=lambda direct, cost: True))
+    promised = Guarantee(with_probe=0.1, without_probe=0.1)
+    decision = POLICY.decide(call(), under(promised, is_ood=True, probe_pays=lambda direct, cost: True))
     assert (decision.effort, decision.reason, decision.probe_options) == (UNLIMITED, "fallback", None)
     assert POLICY.decide(call(), under(promised)).effort == NO_THINKING
 

@@ -22,8 +22,8 @@ from gateway.core.forecast import Forecast
 from gateway.core.probe import ProbeUse
 from gateway.families.table import family
 from gateway.routing.catalogue import Catalogue
-from gateway.routing.effort_router.asking import INLINE_BYTES, ask
 from gateway.routing.effort_router.constant import ConstantRouter
+from gateway.routing.effort_router.forecasting import INLINE_BYTES, ask
 from gateway.routing.effort_router.learned import PredictorRouter
 from gateway.routing.effort_router.none import NoRouter, UnknownArm
 from gateway.routing.effort_router.protocol import PreparedArm

@@ -53,9 +53,9 @@ def keeps_the_contract(policy: Policy) -> None:
     forecasts = (
         None,
         seen,
-        replace(seen, strange=True),
+        replace(seen, is_ood=True),
         replace(seen, probed=True),
-        replace(seen, worth_asking=lambda direct, cost: True),
+        replace(seen, probe_pays=lambda direct, cost: True),
         replace(seen, efforts=()),
     )
     for requested, ceiling, given in product((None, NO_THINKING, LOW, UNLIMITED), (None, LOW), forecasts):

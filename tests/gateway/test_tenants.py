@@ -153,12 +153,12 @@ def test_one_clients_bad_requests_turn_no_probes_off() -> None:
     ann, ben, cem = (Call("r", "chat", "m", {"messages": []}, key=key) for key in ("ann", "ben", "cem"))
     capabilities.refuses_logprobs(deployment, ann)
     for _ in range(2 * TIMES):
-        capabilities.told_logprobs(deployment, ann, told=False)
+        capabilities.saw_logprobs(deployment, ann, told=False)
     assert not capabilities.tells_logprobs(deployment, ann)
     assert capabilities.tells_logprobs(deployment, ben)
     capabilities.refuses_logprobs(deployment, ben)
     assert not capabilities.tells_logprobs(deployment, cem)
-    capabilities.told_logprobs(deployment, cem, told=True)
+    capabilities.saw_logprobs(deployment, cem, told=True)
     assert all(capabilities.tells_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
     capabilities.refuses_logprobs(deployment, ann)
     now[0] = LASTS_S

@@ -65,9 +65,9 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`told` goes into the body of the chat completion, `echo` into the response."""
+    """`chat_fields` goes into the body of the chat completion, `echo` into the response."""
 
-    told: dict[str, Any]
+    chat_fields: dict[str, Any]
     echo: dict[str, Any]
     store: bool
     include: frozenset[str]
@@ -116,7 +116,7 @@ def read_options(body: Fields) -> Options:
         "parallel_tool_calls": body.boolean("parallel_tool_calls") is not False,
     }
     return Options(
-        told=told,
+        chat_fields=told,
         echo=echo,
         store=body.boolean("store") is not False,
         include=include,

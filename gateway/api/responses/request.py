@@ -82,7 +82,7 @@ def _chat_body(
     messages = messages_of(items, options.echo["instructions"])
     if options.context == "current_turn":
         messages = without_old_thoughts(messages)
-    told = {**options.told, "model": model.name, "messages": messages}
+    told = {**options.chat_fields, "model": model.name, "messages": messages}
     form = options.format
     for item in items:
         if item["type"] == "configuration_update":
@@ -92,8 +92,8 @@ def _chat_body(
                 form = read_format(Fields(item["text"]["format"]))
     if form is not None:
         told["response_format"] = form
-    if tools.told:
-        told["tools"] = tools.told
+    if tools.chat_tools:
+        told["tools"] = tools.chat_tools
         if tools.choice is not None:
             told["tool_choice"] = tools.choice
         if body.any("parallel_tool_calls") is not None:

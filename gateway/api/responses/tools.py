@@ -23,12 +23,12 @@ _CHOICES = ("none", "auto", "required")
 
 @dataclass(frozen=True, slots=True)
 class ResponseTools:
-    """`told` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
+    """`chat_tools` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
 
     `custom` are the names of the custom tools.
     """
 
-    told: list[dict[str, Any]] = field(default_factory=list)
+    chat_tools: list[dict[str, Any]] = field(default_factory=list)
     choice: str | dict[str, Any] | None = None
     custom: frozenset[str] = frozenset()
 

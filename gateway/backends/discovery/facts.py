@@ -41,10 +41,10 @@ class Facts:
 
 
 class Disagreement(NamedTuple):
-    """`what` is one word, `told` a sentence."""
+    """`what` is one word, `sentence` says what."""
 
     what: str
-    told: str
+    sentence: str
 
 
 # Everything that a row and a deployment can disagree about.

@@ -42,7 +42,7 @@ class TestAnswer(NamedTuple):
     content: str
     reported: int | None
     prompt_ids: tuple[int, ...] = ()
-    told_ids: bool = False
+    has_token_ids: bool = False
 
     @property
     def used(self) -> int:
@@ -138,7 +138,7 @@ class Questions:
         kept: Literal["kept", "ignored", "refused"] | None = "kept" if answer.used <= least + LATE else "ignored"
         if family.budget_field is None or free.about <= least + LATE:
             kept = None
-        ids = answer.told_ids and bool(answer.prompt_ids)
+        ids = answer.has_token_ids and bool(answer.prompt_ids)
         return replace(
             facts,
             budget="refused" if refused else kept,
@@ -255,7 +255,7 @@ def _answer(parts: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> TestAn
         content="".join(part.get("content") or "" for part in parts),
         reported=read_usage(usages[-1]).reasoning_tokens if usages else None,
         prompt_ids=tuple(prompts[0]) if prompts else (),
-        told_ids=any(choice.get("token_ids") for choice in choices),
+        has_token_ids=any(choice.get("token_ids") for choice in choices),
     )
 
 

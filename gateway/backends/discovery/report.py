@@ -77,7 +77,7 @@ async def _replica(transport: Transport, deployment: Deployment, url: str, arms:
     except GatewayError as error:
         return _Told("unreachable", [f"{where}it cannot be verified: {_why(error)}"])
     family = deployment.family.name
-    found = [f"  {one.what}: {one.told}" for one in disagreements(facts, deployment)]
+    found = [f"  {one.what}: {one.sentence}" for one in disagreements(facts, deployment)]
     found += [f"  family: {line}" for line in _out_of_place(facts, deployment, arms)]
     if not found:
         return _Told("right", [f"{where}as family {family} says; {_seen(facts, deployment)}."])

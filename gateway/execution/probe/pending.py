@@ -60,7 +60,7 @@ class PendingProbe:
                 self._held = held = _held(await self._dispatch.post(self._place, self._call, plan), self._call, plan)
                 await held.listen(lambda heard: max(len(heard.values), heard.pieces - 1) >= options.tokens)
             probe = held.logprobs.probe(held.finish_reason, options.tokens)
-            self._capabilities.told_logprobs(plan.deployment, self._call, probe is not None)
+            self._capabilities.saw_logprobs(plan.deployment, self._call, probe is not None)
             if probe is None:
                 raise BackendFailed("It came without log-probabilities.", code="no_logprobs")
             self.result = replace(self.result, probe=probe)

@@ -91,15 +91,15 @@ class _PredictedArm:
             self.version,
             self._efforts(scores, reading, probed=False),
             self.price_at,
-            strange=predictor.is_ood(reading),
-            worth_asking=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
+            is_ood=predictor.is_ood(reading),
+            probe_pays=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
             reading=reading,
         )
 
     def update(self, forecast: Forecast, probe: Probe) -> Forecast:
         scores = self.predictor.scores(forecast.reading, self.predictor.probe(*probe), self.asked)
         efforts = self._efforts(scores, forecast.reading, probed=True)
-        return replace(forecast, efforts=efforts, probed=True, worth_asking=None)
+        return replace(forecast, efforts=efforts, probed=True, probe_pays=None)
 
     def guarantee(self, contract: Contract, efforts: Sequence[Effort]) -> Guarantee:
         if not efforts or not {*efforts} <= {*self.observed}:

@@ -20,7 +20,7 @@ from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription,
 
 @dataclass(frozen=True, slots=True)
 class DialPolicy:
-    buyer: PricedPolicy
+    priced: PricedPolicy
     dial: float
     lowest: float = 0.0
     highest: float = 1.0
@@ -30,30 +30,30 @@ class DialPolicy:
 
     @property
     def probe_use(self) -> ProbeUse:
-        return self.buyer.ask
+        return self.priced.ask
 
     @property
     def offers(self) -> Set[Effort]:
-        return self.buyer.bounds.offers
+        return self.priced.bounds.offers
 
     def allows(self, effort: Effort) -> bool:
-        return self.buyer.bounds.allows(effort)
+        return self.priced.bounds.allows(effort)
 
     def wants_forecast(self, call: Call) -> bool:
         return call.requested is None
 
     def decide(self, call: Call, forecast: Forecast | None) -> Decision:
         if call.requested is not None:
-            return self.buyer.bounds.clamp_requested(call.requested, call)
+            return self.priced.bounds.clamp_requested(call.requested, call)
         if forecast is None:
-            return self.buyer.without_forecast(call)
+            return self.priced.without_forecast(call)
         dial = self.dial if call.dial is None else call.dial
-        price = forecast.price_at(min(max(dial, self.lowest), self.highest), self.buyer.ask)
-        return self.buyer.buy(call, forecast, Prices(price, self.price_of_waiting))
+        price = forecast.price_at(min(max(dial, self.lowest), self.highest), self.priced.ask)
+        return self.priced.buy(call, forecast, Prices(price, self.price_of_waiting))
 
     def describe(self, name: NameOf) -> PolicyDescription:
-        bounds = self.buyer.bounds
-        return self.buyer.describe(
+        bounds = self.priced.bounds
+        return self.priced.describe(
             name,
             f"the router decides at dial {self.dial:g} (0 cheapest, 1 best; clients may move it within {self.lowest:g} "
             f"and {self.highest:g}), {bounds.describe(name)}; a level that a client names is honoured; "
@@ -78,5 +78,5 @@ class DialSettings(PricedSettings):
         return self
 
     def policy(self, resolve: Resolve) -> Policy:
-        buyer = self.priced(resolve, self.default_effort)
-        return DialPolicy(buyer, self.dial, *self.dial_bounds, self.price_of_waiting)
+        priced = self.priced(resolve, self.default_effort)
+        return DialPolicy(priced, self.dial, *self.dial_bounds, self.price_of_waiting)

@@ -16,7 +16,7 @@ from gateway.core.strict import EffortName
 from gateway.routing.policies.bounds import FREE, BoundedSettings, EffortBounds
 from gateway.routing.policies.protocol import NameOf, PolicyDescription, Resolve
 
-ASKING = ProbeOptions()
+PROBE_OPTIONS = ProbeOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PricedPolicy:
 
     bounds: EffortBounds
     ask: ProbeUse = "auto"
-    asking: ProbeOptions = ASKING
+    probe_options: ProbeOptions = PROBE_OPTIONS
 
     def without_forecast(self, call: Call) -> Decision:
         return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
@@ -40,12 +40,12 @@ class PricedPolicy:
         if forecast.probed:
             return Decision(_best(allowed, prices).effort, "probe", 1.0, prices, forecast)
         none, *others = allowed
-        if others and not none.effort.think and forecast.worth_asking is not None and self.ask != "never":
+        if others and not none.effort.think and forecast.probe_pays is not None and self.ask != "never":
             direct = _best(others, prices)
-            if self.ask == "always" or forecast.worth_asking(worth(direct, prices), cost(none, prices)):
-                return Decision(none.effort, "probe", 1.0, prices, forecast, self.asking)
+            if self.ask == "always" or forecast.probe_pays(worth(direct, prices), cost(none, prices)):
+                return Decision(none.effort, "probe", 1.0, prices, forecast, self.probe_options)
             return Decision(direct.effort, "router", 1.0, prices, forecast)
-        if forecast.strange:
+        if forecast.is_ood:
             return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, prices, forecast)
         return Decision(_best(allowed, prices).effort, "router", 1.0, prices, forecast)
 
@@ -53,7 +53,7 @@ class PricedPolicy:
         when = "wherever one can be" if self.ask == "always" else "where it is worth it"
         probes = (
             f"a short answer without thinking is asked for first {when}; a stream is held back for up to "
-            f"{self.asking.tokens} tokens, and after {self.asking.wait_s:g} s it goes on without."
+            f"{self.probe_options.tokens} tokens, and after {self.probe_options.wait_s:g} s it goes on without."
         )
         unprobed = f"a request of a kind that the router has never met gets {name(self.bounds.default)}."
         return PolicyDescription(summary, probes=probes, unprobed=unprobed)

@@ -27,47 +27,47 @@ class RiskContract:
     The trial says nothing of requests that are strange to the router: they get the default.
     """
 
-    buyer: PricedPolicy
+    priced: PricedPolicy
     contract: Contract
     has_dial: ClassVar[bool] = False
 
     @property
     def probe_use(self) -> ProbeUse:
-        return self.buyer.ask
+        return self.priced.ask
 
     @property
     def offers(self) -> Set[Effort]:
-        return self.buyer.bounds.offers
+        return self.priced.bounds.offers
 
     def allows(self, effort: Effort) -> bool:
-        return self.buyer.bounds.allows(effort)
+        return self.priced.bounds.allows(effort)
 
     def wants_forecast(self, call: Call) -> bool:
         return call.requested is None
 
     def decide(self, call: Call, forecast: Forecast | None) -> Decision:
-        bounds = self.buyer.bounds
+        bounds = self.priced.bounds
         if call.requested is not None:
             return bounds.clamp_requested(call.requested, call)
         if forecast is None:
-            return self.buyer.without_forecast(call)
+            return self.priced.without_forecast(call)
         promised = forecast.promised
-        asks = self.contract.ask != "never" and (forecast.probed or forecast.worth_asking is not None)
-        price = None if promised is None else promised.asking if asks else promised.direct
+        asks = self.contract.ask != "never" and (forecast.probed or forecast.probe_pays is not None)
+        price = None if promised is None else promised.with_probe if asks else promised.without_probe
         if price is None:
             return Decision(bounds.within(bounds.ceiling, call), "policy", 1.0, FREE, forecast)
         prices = Prices(price)
-        if forecast.strange and not forecast.probed:
+        if forecast.is_ood and not forecast.probed:
             return Decision(bounds.within(bounds.default, call), "fallback", 1.0, prices, forecast)
-        return self.buyer.buy(call, forecast, prices)
+        return self.priced.buy(call, forecast, prices)
 
     def describe(self, name: NameOf) -> PolicyDescription:
-        contract, bounds = self.contract, self.buyer.bounds
+        contract, bounds = self.contract, self.priced.bounds
         when = "in the long run" if contract.horizon is None else f"on the next {contract.horizon} requests"
         what = "lost, set against what is gained," if contract.net else "harmed"
         others = "thought about fully" if bounds.default == bounds.ceiling else f"given {name(bounds.default)}"
         card = {"max_regret": contract.max_regret, "confidence": contract.confidence, "horizon": contract.horizon}
-        return self.buyer.describe(
+        return self.priced.describe(
             name,
             f"at most {contract.max_regret:.2%} of requests are {what} {when}, at {contract.confidence:.0%} "
             f"confidence, beside the strongest effort for everybody; {bounds.describe(name)}; a level that a client "
