@@ -49,8 +49,6 @@ from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
 from gateway.storage.protocol import RecordStore
-from gateway.storage.records import Records
-from gateway.storage.retention import RetentionLimits
 
 log = logging.getLogger("thinkgate")
 
@@ -106,19 +104,13 @@ def make_parts(settings: Settings) -> Parts:
         dispatch=Dispatch(transport, admission, fallbacks, capabilities, fell_back, seal.salt),
         capabilities=capabilities,
         discovery=Discovery(transport, deployments.values(), capabilities, metrics.disagrees),
-        records=records(settings, metrics),
+        records=assembly.records(settings, metrics.settle),
         metrics=metrics,
         stopping=Stopping(),
         authenticator=assembly.authenticator(settings.access, lambda why: metrics.refused.labels(why).inc()),
         seal=seal,
         responses=response_store(settings),
     )
-
-
-def records(settings: Settings, metrics: Metrics) -> Records:
-    given = settings.records
-    keep = RetentionLimits(given.max_age_s, given.max_rows, given.max_bytes)
-    return Records(given.path, metrics.settle, keep, given.max_spool_bytes)
 
 
 def response_store(settings: Settings) -> ResponseStore:

@@ -18,7 +18,8 @@ from gateway.api.keys import operator
 from gateway.api.responses import store
 from gateway.auth.keys import Keys
 from gateway.core.errors import ErasureFailed
-from gateway.storage.erasure import Subject, erase_records
+from gateway.storage.protocol import RecordArchive
+from gateway.storage.subject import Subject
 
 log = logging.getLogger("thinkgate")
 Erase = Callable[[Subject, bool], "Erased"]
@@ -32,11 +33,11 @@ class Erased:
     responses: int
 
 
-def erase(records: Path, responses: Path, whose: Subject, anonymise: bool) -> Erased:
-    """Where a database is not there, there is nothing in it. ErasureFailed: one of them is out of reach."""
+def erase(records: RecordArchive, responses: Path, whose: Subject, anonymise: bool) -> Erased:
+    """Where responses are not there, there is nothing in it. ErasureFailed: one of them is out of reach."""
     try:
         return Erased(
-            erase_records(records, whose, anonymise) if records.exists() else 0,
+            records.erase(whose, anonymise),
             store.erase(responses, whose) if responses.exists() else 0,
         )
     except (OSError, sqlite3.Error) as error:

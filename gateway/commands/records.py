@@ -28,13 +28,14 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
     from gateway.api import data
     from gateway.auth import audit
     from gateway.config import settings
-    from gateway.storage.erasure import Subject
+    from gateway.storage.subject import Subject
 
     if not key and not user:
         raise ConfigError(["say whose: --key ID, --user NAME, or both"])
     chosen = settings.load(config)
+    archive = assembly.archive(chosen)
     try:
-        gone = data.erase(chosen.records.path, chosen.responses_path, Subject(key, user), anonymise)
+        gone = data.erase(archive, chosen.responses_path, Subject(key, user), anonymise)
     except GatewayError as error:
         raise ConfigError([error.message]) from error
     if chosen.access.path.exists():
@@ -42,5 +43,5 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
     if as_json:
         click.echo(json.dumps({**asdict(gone), "anonymised": anonymise}))
         return
-    click.echo(f"{gone.records} records {'are of nobody now' if anonymise else 'removed'} ({chosen.records.path})")
+    click.echo(f"{gone.records} records {'are of nobody now' if anonymise else 'removed'} ({archive})")
     click.echo(f"{gone.responses} responses removed ({chosen.responses_path})")

@@ -31,7 +31,6 @@ from gateway.serving.open_files import raise_limit
 from gateway.serving.router_reload import RouterReload, kept_routers
 from gateway.serving.server import BACKLOG, GatewayServer
 from gateway.serving.workers import RENEW, Workers
-from gateway.storage import records
 
 Load = Callable[[], Settings]
 log = logging.getLogger("thinkgate")
@@ -165,7 +164,7 @@ def _validate(settings: Settings) -> dict[str, str]:
     assembly.fallbacks(settings, deployments)
     catalogue = assembly.catalogue(settings, deployments, latency_models_of(deployments.values()))
     stored_files.look(settings)
-    records.make(settings.records.path)
+    assembly.archive(settings).prepare()
     assembly.authenticator(settings.access, lambda why: None).close()
     assembly.seal(settings)
     with closing(response_store(settings)) as store:
@@ -198,7 +197,7 @@ def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator
         yield
         return
     key = admin.admin_key(settings.admin)
-    erase = partial(data.erase, settings.records.path, settings.responses_path)
+    erase = partial(data.erase, assembly.archive(settings), settings.responses_path)
     with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
         host, port = listener.getsockname()[:2]
         with admin.running(

@@ -7,30 +7,15 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.core.unit import among_keys, unit_hash
 from gateway.storage import records
+from gateway.storage.subject import Subject
 
 # Rows of one transaction: requests are recorded between them.
 ROWS = 1000
 _NOBODYS = "UPDATE records SET key = NULL, user = NULL, unit = NULL, request_id = '' WHERE rowid = ?"
 _GONE = "DELETE FROM records WHERE rowid = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A key, by its id, a user, by the name that requests give, or a user of a key."""
-
-    key: str | None = None
-    user: str | None = None
-
-    def hashes(self, keys: set[str | None]) -> list[str]:
-        """What records keep of the user, with each of these keys."""
-        if self.user is None:
-            return []
-        return [unit_hash(among_keys(self.user, key)) for key in ({self.key} if self.key is not None else keys)]
 
 
 def erase_records(path: Path, whose: Subject, anonymise: bool = False) -> int:

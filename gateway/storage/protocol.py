@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.core.record import Record
+from gateway.storage.subject import Subject
 
 
 class RecordStore(Protocol):
@@ -23,4 +24,22 @@ class RecordStore(Protocol):
 
     def stop(self) -> None:
         """Returns when every record is stored."""
+        ...
+
+
+class RecordArchive(Protocol):
+    """What all stores of a gateway have written, for operators. Processes that serve go on meanwhile.
+
+    As text it is where the records are.
+    """
+
+    def prepare(self) -> None:
+        """Make what is needed to keep records. ConfigError: it cannot be had."""
+        ...
+
+    def erase(self, whose: Subject, anonymise: bool = False) -> int:
+        """How many records were removed; `anonymise`: they stay, as of nobody. ErasureFailed: they are out of reach.
+
+        Records of requests that began before now and are written later are left out, too.
+        """
         ...

@@ -15,7 +15,6 @@ from typing import Any, get_type_hints
 import orjson
 
 from gateway.core import private_file
-from gateway.core.errors import ConfigError
 from gateway.core.record import Record
 from gateway.storage.retention import Retention, RetentionLimits
 from gateway.storage.spool import Row, Spool
@@ -148,15 +147,6 @@ class Records:
             return False
         self._pause_s = 0.0
         return True
-
-
-def make(path: Path) -> None:
-    """The database and its spool, if need be. ConfigError: they cannot be had."""
-    try:
-        connect(path).close()
-        private_file.make_folder(spool_of(path))
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError([f"records.path: {path} cannot be used: {error}"]) from error
 
 
 def spool_of(path: Path) -> Path:

@@ -25,7 +25,7 @@ from gateway.api.responses.shelf import NoShareLeft, Shares, StoredResponse
 from gateway.api.responses.turn import Turn
 from gateway.core import private_file
 from gateway.core.errors import ConfigError, InvalidRequest
-from gateway.storage.erasure import Subject
+from gateway.storage.subject import Subject
 
 log = logging.getLogger("thinkgate")
 T = TypeVar("T")
