@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.backends.capabilities import Capability
+from gateway.core.arm import Arm
+from gateway.core.probe import ProbeUse
+from gateway.routing.effort_router.protocol import PreparedArm
 from tests.gateway.conftest import Start, table
 from tests.gateway.late import late
 from tests.gateway.leaks import held, settled
-from tests.gateway.probing import SURE, UNSURE, AskingRouter, Short, is_probe, piece, with_router
+from tests.gateway.probing import SURE, UNSURE, AskingArm, AskingRouter, Short, is_probe, piece, with_router
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta, obedient
 
@@ -153,9 +156,14 @@ def test_what_is_strange_and_cannot_be_asked_gets_the_default(start: Start, back
     assert (answer.headers["x-thinkgate-reason"], answer.headers["x-thinkgate-budget"]) == ("fallback", "32")
 
 
-class Forgetful(AskingRouter):
+class ForgetfulArm(AskingArm):
     def update(self, *_: Any) -> Any:
         raise RuntimeError("no luck today")
+
+
+class Forgetful(AskingRouter):
+    def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
+        return ForgetfulArm(self.version, self, arm)
 
 
 def test_a_router_that_fails_on_a_probe_leaves_thinking(start: Start, backend: ScriptedBackend) -> None:
