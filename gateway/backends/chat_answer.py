@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.errors import BackendFailed, error_fields, error_from_backend
+from gateway.core.backend_errors import BackendFailed, error_fields, error_from_backend
 from gateway.core.usage import Usage
 
 # Of what a backend says that goes into a record: a count that fits any database, and a word, not a book.

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import aiohttp
 
+from gateway.core.backend_errors import BackendTimeout
 from gateway.core.deployment import Deployment
-from gateway.core.errors import BackendTimeout
 
 
 class Deadline:

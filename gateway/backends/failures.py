@@ -11,19 +11,19 @@ from email.utils import mktime_tz, parsedate_tz
 import aiohttp
 
 from gateway.core.aliases import Headers
-from gateway.core.deployment import Deployment
-from gateway.core.errors import (
+from gateway.core.backend_errors import (
     SIGN_IN,
     BackendFailed,
     BackendRefused,
     BackendTimeout,
     BackendUnreachable,
-    GatewayError,
     SignInRefused,
     StreamCut,
     error_fields,
     error_from_backend,
 )
+from gateway.core.deployment import Deployment
+from gateway.core.errors import GatewayError
 
 # What a client may need of a refusal besides its body.
 KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")

@@ -27,17 +27,17 @@ from gateway.backends.reply import EnforcedBudget
 from gateway.backends.sign_in import SignIn
 from gateway.core import large_json
 from gateway.core.aliases import Headers, JsonObject
-from gateway.core.call import Call
-from gateway.core.deployment import Deployment
-from gateway.core.errors import (
+from gateway.core.backend_errors import (
     AnswerTooLarge,
     BackendRefused,
     BackendTimeout,
     BackendUnreachable,
-    GatewayError,
     SignInRefused,
     StreamCut,
 )
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.errors import GatewayError
 from gateway.core.plan import Plan
 
 DRAIN_S = 0.2

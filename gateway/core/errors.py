@@ -15,6 +15,7 @@ GatewayError
 ├── QuotaExceeded           429  the key's own limit, with the time until there is more
 ├── NotFound                404, 405  no such route
 ├── Overloaded              429  the deployment has all it can do; Retry-After says when to come back
+├── (in `backend_errors.py`)
 ├── BackendRefused          the backend's own status and words, kept
 ├── BackendFailed           502
 │   ├── BackendUnreachable  502  nothing reached the backend
@@ -40,17 +41,10 @@ import orjson
 
 from gateway.core.aliases import Headers
 
-# Characters of a backend's own words for an error that go into the record; the client gets all of them.
-MOST_RECORDED = 100
 # Characters of a name for which the nearest valid one is looked for.
 LONGEST_COMPARED = 100
 # The longest wait that the official SDKs do of their own accord; after a longer one it is for a person to try again.
 WORTH_WAITING_S = 60
-
-
-# Statuses, types and codes by which backends refuse a key; it is the gateway's, as no client's goes to them.
-SIGN_IN = frozenset({401, 403, 407})
-_SIGN_IN_WORDS: frozenset[object] = frozenset({"authentication_error", "permission_error", "invalid_api_key"})
 
 
 class GatewayError(Exception):
@@ -176,65 +170,6 @@ class Overloaded(GatewayError):
         self.headers = _come_back(wait_s)
 
 
-class BackendRefused(GatewayError):
-    """The backend answered with an error: its status, headers that matter and fields, as they were."""
-
-    def __init__(self, status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None) -> None:
-        """`wait_s` is how long the backend asks to be left alone, in seconds; None: it does not say."""
-        param = fields.get("param")
-        super().__init__(str(fields.get("message")), param=None if param is None else str(param)[:MOST_RECORDED])
-        self.status = status
-        self.headers = headers
-        self.wait_s = wait_s
-        kind = fields.get("type") or ("invalid_request_error" if status < 500 else "server_error")
-        self.type = str(kind)[:MOST_RECORDED]
-        self._fields = fields
-        code = fields.get("code")
-        self.code = None if code is None else str(code)[:MOST_RECORDED]
-
-    def for_log(self) -> str:
-        """Not in the backend's words: they may quote the prompt."""
-        return f"The backend refused with {self.status}."
-
-    def fields(self) -> dict[str, Any]:
-        return {"type": self.type, "param": None, "code": None, **self._fields}
-
-
-class BackendFailed(GatewayError):
-    status = 502
-    code = "backend_error"
-
-
-class BackendUnreachable(BackendFailed):
-    code = "backend_unreachable"
-
-
-class SignInRefused(BackendFailed):
-    """What the backend says of it is about the operator's key, and no client's business."""
-
-    code = "upstream_authentication_failed"
-
-    def __init__(self, message: str = "A backend does not let the gateway in.") -> None:
-        super().__init__(message)
-        self.headers = {"x-should-retry": "false"}
-
-
-class AnswerTooLarge(BackendFailed):
-    """The gateway takes no more of it, though a backend has made it: whoever asked for it pays for it."""
-
-    may_have_run = True
-
-
-class BackendTimeout(BackendFailed):
-    status = 504
-    code = "backend_timeout"
-    may_have_run = True
-
-
-class StreamCut(BackendFailed):
-    code = "stream_cut"
-
-
 class ShuttingDown(GatewayError):
     status = 503
     code = "shutting_down"
@@ -283,40 +218,6 @@ def _come_back(wait_s: float) -> Headers:
     """When to try again; a client that will not wait so long is told not to try before either."""
     waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
     return {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
-
-
-def error_from_backend(
-    status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None
-) -> BackendRefused | SignInRefused:
-    """A backend's refusal as it goes to the client: as it is, unless it is about the gateway's own key."""
-    words = (fields.get("type"), fields.get("code"))
-    if status in SIGN_IN or any(isinstance(word, str) and word in _SIGN_IN_WORDS for word in words):
-        return SignInRefused()
-    return BackendRefused(status, headers, fields, wait_s)
-
-
-def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:
-    """The fields of an OpenAI-shaped error, also in the older form without the outer `error`; None if it is neither."""
-    try:
-        return fields_of(orjson.loads(raw))
-    except orjson.JSONDecodeError:
-        return None
-
-
-def fields_of(body: Any) -> dict[str, Any] | None:
-    """The same for a body that has been read."""
-    fields = body.get("error", body) if isinstance(body, dict) else None
-    if isinstance(fields, str):
-        fields = {"message": fields}
-    if not isinstance(fields, dict) or not isinstance(fields.get("message"), str):
-        return None
-    fields = {key: value for key, value in fields.items() if key != "object"}
-    try:
-        orjson.dumps({"error": fields})
-    except orjson.JSONEncodeError:
-        # Nested more deeply than can be written again.
-        return {key: value for key, value in fields.items() if isinstance(value, str | int | float | None)}
-    return fields
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ from gateway.backends import failures
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.reply import Reply
 from gateway.backends.transport import Transport
+from gateway.core.backend_errors import BackendUnreachable, SignInRefused
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
-from gateway.core.errors import BackendUnreachable, GatewayError, InvalidRequest, Overloaded, SignInRefused
+from gateway.core.errors import GatewayError, InvalidRequest, Overloaded
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.enforcer import BudgetEnforcer
 from gateway.execution.place import Controllers, Place

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from gateway.api.chat.encoder import ChatEncoder
 from gateway.backends.chat_answer import read_answer
 from gateway.backends.failures import wait_s
-from gateway.core.errors import BackendRefused, GatewayError, error_fields
+from gateway.core.backend_errors import BackendRefused, error_fields
+from gateway.core.errors import GatewayError
 from gateway.core.record import Record
 from gateway.storage.records import connect, insert
 from tests.gateway.bounded import FEW, QUICK

@@ -20,7 +20,8 @@ from gateway.api.responses.request import read_call
 from gateway.api.responses.store import ResponseStore, StoreLimits
 from gateway.auth.principal import ANONYMOUS
 from gateway.auth.seal import Seal
-from gateway.core.errors import BackendFailed, GatewayError
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError
 from tests.fuzz.bodies import CALLS, FORMATS, SCALARS, TOOLS, VALUES, WORDS
 from tests.fuzz.test_requests import MODELS, catalogue
 from tests.gateway.bounded import QUICK

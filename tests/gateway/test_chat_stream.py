@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.chat.encoder import ChatEncoder
-from gateway.core.errors import BackendFailed, GatewayError
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError
 from gateway.core.usage import Usage
 from gateway.execution.streaming.chat_stream import ChatStream
 from tests.gateway.bounded import QUICK

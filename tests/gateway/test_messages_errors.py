@@ -12,7 +12,8 @@ import anthropic
 import pytest
 
 from gateway.api.messages import errors
-from gateway.core.errors import BackendRefused, InternalError
+from gateway.core.backend_errors import BackendRefused
+from gateway.core.errors import InternalError
 from tests.gateway.anthropics import ASK, COUNT, MESSAGES, ask
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway

@@ -29,7 +29,8 @@ from gateway.auth.principal import ANONYMOUS
 from gateway.auth.seal import Seal
 from gateway.backends.latency import latency_models_of
 from gateway.config.settings import parse
-from gateway.core.errors import BackendFailed, GatewayError, InvalidRequest
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError, InvalidRequest
 from gateway.routing.catalogue import Catalogue
 from tests.gateway.anthropics import HI, TOOL
 from tests.gateway.bounded import QUICK

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.core.errors import BackendFailed
+from gateway.core.backend_errors import BackendFailed
 from gateway.core.reasoning import REASONING_FIELDS
 
 

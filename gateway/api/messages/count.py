@@ -26,8 +26,9 @@ from gateway.backends.transport import Transport, root
 from gateway.config.server import ServerSettings
 from gateway.core import large_json
 from gateway.core.aliases import Headers
+from gateway.core.backend_errors import SIGN_IN, BackendFailed, BackendRefused, error_fields
 from gateway.core.call import BYTES_PER_TOKEN, Call
-from gateway.core.errors import SIGN_IN, BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
+from gateway.core.errors import GatewayError, InternalError
 from gateway.core.plan import Plan
 from gateway.core.unit import among_keys
 from gateway.execution.ids import Ids

@@ -12,7 +12,8 @@ from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
 from gateway.backends.chat_answer import dumped
 from gateway.core.aliases import JsonObject
-from gateway.core.errors import BackendFailed, GatewayError
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError
 
 
 class MessagesEncoder:

@@ -11,7 +11,7 @@ import orjson
 from gateway.api.messages.answer import calls_in, function_in, input_of, stopped, text_in, thought_in
 from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.core.errors import BackendFailed
+from gateway.core.backend_errors import BackendFailed
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 # How often a client that sees nothing of a thought hears that it goes on.

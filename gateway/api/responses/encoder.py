@@ -13,7 +13,8 @@ from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
 from gateway.auth.seal import BoundSeal
 from gateway.backends.chat_answer import dumped
-from gateway.core.errors import BackendFailed, GatewayError
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError
 from gateway.execution.report import AnswerView
 
 

@@ -12,7 +12,7 @@ from gateway.api.responses.logprobs import logprobs_of
 from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
 from gateway.api.responses.turn import Item
 from gateway.auth.seal import BoundSeal
-from gateway.core.errors import BackendFailed
+from gateway.core.backend_errors import BackendFailed
 from gateway.core.reasoning import REASONING_FIELDS
 
 

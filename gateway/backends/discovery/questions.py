@@ -11,10 +11,11 @@ from gateway.backends.capabilities import Marks
 from gateway.backends.chat_answer import read_usage
 from gateway.backends.discovery.facts import Facts
 from gateway.backends.transport import Transport, root
+from gateway.core.backend_errors import BackendFailed, BackendRefused
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.end_text import parse_end_text
-from gateway.core.errors import BackendFailed, BackendRefused, GatewayError
+from gateway.core.errors import GatewayError
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.families.effort_encoding import EncodedEffort, write
 

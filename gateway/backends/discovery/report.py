@@ -11,9 +11,10 @@ from gateway.backends.discovery.facts import Facts, ability, disagreements
 from gateway.backends.discovery.questions import Questions
 from gateway.backends.transport import Transport
 from gateway.core.arm import Arm
+from gateway.core.backend_errors import BackendUnreachable
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING
-from gateway.core.errors import BackendUnreachable, GatewayError
+from gateway.core.errors import GatewayError
 
 _KEPT = {
     "native": "it keeps budgets itself",

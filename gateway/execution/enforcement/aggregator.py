@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.core.aliases import JsonObject
-from gateway.core.errors import BackendFailed
+from gateway.core.backend_errors import BackendFailed
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.execution.enforcement.parts import choices_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.backends.chat_answer import dumped
 from gateway.core.aliases import JsonObject
-from gateway.core.errors import BackendFailed
+from gateway.core.backend_errors import BackendFailed
 
 NOTHING: JsonObject = {}
 _OF_A_CHUNK = ("id", "created", "model", "system_fingerprint")

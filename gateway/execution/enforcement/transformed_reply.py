@@ -10,8 +10,8 @@ from typing import Protocol
 from gateway.backends.chat_answer import dumped
 from gateway.backends.reply import EnforcedBudget
 from gateway.backends.transport import HttpReply
+from gateway.core.backend_errors import AnswerTooLarge
 from gateway.core.deployment import Deployment
-from gateway.core.errors import AnswerTooLarge
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.aggregator import StreamAggregator
 from gateway.execution.streaming.chat_stream import ChatStream

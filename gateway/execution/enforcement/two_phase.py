@@ -18,9 +18,10 @@ from gateway.backends.capabilities import Marks
 from gateway.backends.reply import EnforcedBudget
 from gateway.backends.transport import HttpReply, Transport, root
 from gateway.core.aliases import JsonObject
+from gateway.core.backend_errors import BackendFailed, BackendRefused
 from gateway.core.call import Call
 from gateway.core.end_text import EndText
-from gateway.core.errors import BackendFailed, BackendRefused, GatewayError
+from gateway.core.errors import GatewayError
 from gateway.core.plan import Plan
 from gateway.core.reasoning import REASONING, REASONING_CONTENT, REASONING_FIELDS
 from gateway.core.usage import Usage

@@ -11,8 +11,9 @@ from typing import Any
 
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.reply import Reply
+from gateway.core.backend_errors import BackendFailed, BackendRefused, BackendTimeout
 from gateway.core.call import Call
-from gateway.core.errors import BackendFailed, BackendRefused, BackendTimeout, GatewayError
+from gateway.core.errors import GatewayError
 from gateway.core.forecast import Forecast
 from gateway.core.plan import Plan
 from gateway.core.probe import Probe, ProbeOptions

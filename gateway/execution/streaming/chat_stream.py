@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_usage
-from gateway.core.errors import AnswerTooLarge, BackendFailed, GatewayError, error_from_backend, fields_of
+from gateway.core.backend_errors import AnswerTooLarge, BackendFailed, error_from_backend, fields_of
+from gateway.core.errors import GatewayError
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.core.usage import Usage
 from gateway.execution.streaming.believed import correct
