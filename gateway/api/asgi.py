@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.aliases import Headers
 from gateway.core.errors import BodyTooLarge, TooSlow
-from gateway.core.header_value import safe
+from gateway.core.header_value import is_safe, safe
 from gateway.core.memory import LargeBytes
 from gateway.core.scope_extension import BODY_TOO_SLOW, extensions
 from gateway.pipeline import Answer
@@ -122,4 +122,7 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), safe(value).encode("ascii")) for name, value in headers.items()]
+    every = "".join(headers.values())
+    if not is_safe(every):
+        headers = {name: safe(value) for name, value in headers.items()}
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
