@@ -45,19 +45,15 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="A TOML file; without one, the embedded engine is served."
-)
-@click.option("--host", help="Overrides the configuration; 127.0.0.1 without one.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Overrides the configuration; 8080 without one, 0: any free."
-)
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file; by default, serve the embedded engine.")
+@click.option("--host", help="Overrides the configuration; default 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Overrides the configuration; default 8080, 0: any free.")
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes that share the port; SIGHUP replaces them one by one, and one alone reads its routers again.",
+    help="Processes that share the port; SIGHUP replaces them one by one, and makes a single one reload its routers.",
 )
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
@@ -82,11 +78,11 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
 
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--sources", is_flag=True, help="Also say where it is written how each family is told.")
-@click.option("--verify", is_flag=True, help="Also ask the deployments if they do what their families say.")
+@click.option("--sources", is_flag=True, help="Also print the source of each line about a family.")
+@click.option("--verify", is_flag=True, help="Also verify the deployments against their families.")
 @click.option("--probe", is_flag=True, hidden=True)
 def check(config: Path, sources: bool, verify: bool, probe: bool) -> None:
-    """Validate a configuration and say what each model, effort and family will do."""
+    """Validate a configuration and print what each model, effort and family will do."""
     from gateway import assembly
     from gateway.backends.latency import latency_models_of
     from gateway.commands import check as checker
@@ -120,7 +116,7 @@ def check(config: Path, sources: bool, verify: bool, probe: bool) -> None:
     type=click.Choice(["kept", "ignored", "refused"]),
     default="kept",
     show_default=True,
-    help="What becomes of thinking budgets: the other two are to try what the gateway does about that.",
+    help="How to treat thinking budgets; the other two are for testing how the gateway copes.",
 )
 @click.option("--stop-with-parent", is_flag=True, help="End when standard input ends.")
 def engine(
@@ -142,7 +138,7 @@ def engine(
 
 
 @main.command()
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file; else the embedded engine is asked.")
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file; by default, the embedded engine.")
 @click.option("--tasks", type=FILE, required=True, help="JSON lines: prompts with their verifiers.")
 @click.option("--out", type=NEW_FILE, required=True, help="The outcome table, Parquet.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)

@@ -135,7 +135,7 @@ def _result(message: dict[str, Any], param: str, calls: set[str]) -> None:
     if not isinstance(id, str):
         raise wrong_type(param, "a string", id)
     if id not in calls:
-        raise wrong_value(param, "answers no tool call of an earlier message.")
+        raise wrong_value(param, "does not match a tool call of an earlier message.")
 
 
 def _kind(value: Any) -> str:

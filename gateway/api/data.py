@@ -41,7 +41,7 @@ def erase(records: RecordArchive, responses: Path, whose: Subject, anonymise: bo
             store.erase(responses, whose) if responses.exists() else 0,
         )
     except (OSError, sqlite3.Error) as error:
-        log.error("what is kept cannot be erased: %s", error)
+        log.error("stored data cannot be erased: %s", error)
         raise ErasureFailed from error
 
 

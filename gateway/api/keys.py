@@ -36,14 +36,14 @@ def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
         if secret:
             wait_s = throttle.wait_s(address)
             if wait_s:
-                said = "Too many wrong operators' keys were tried: wait before the next one."
+                said = "Too many attempts with a wrong operator key: wait before trying again."
                 raise QuotaExceeded("requests", RATE, said, wait_s)
             if compare_digest(digest(secret), expected):
                 throttle.succeeded(address)
                 return
             throttle.failed(address)
-            log.warning("a wrong operators' key from %s", address)
-        raise InvalidKey("The operators' key is required: send it as `Authorization: Bearer ...`.")
+            log.warning("wrong operator key from %s", address)
+        raise InvalidKey("The operator key is required: send it as `Authorization: Bearer ...`.")
 
     return check
 

@@ -103,7 +103,7 @@ def _page(models: Sequence[PublicModel], query: QueryParams, card: Callable[[Pub
     start, end = 0, len(names)
     for name in cursors:
         if query[name] not in names:
-            raise checks.wrong_value(name, f"is no model's id: {query[name][:100]!r}.")
+            raise checks.wrong_value(name, f"is not the id of a model: {query[name][:100]!r}.")
         at = names.index(query[name])
         start, end = (at + 1, end) if name == "after_id" else (start, at)
     if "before_id" in cursors:

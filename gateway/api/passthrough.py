@@ -111,5 +111,5 @@ def _check_fields(body: Mapping[str, object], kinds: known_fields.Kinds) -> None
     known_fields.check(body, kinds)
     for name in OF_A_CHAT:
         if body.get(name) is not None:
-            said = f"{name} is for chats: nothing is decided here, and the backend gets the prompt as it is."
+            said = f"{name} only applies to chats: this route sends the prompt to the backend unchanged."
             raise InvalidRequest(said, param=name, code="unknown_parameter")

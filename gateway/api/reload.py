@@ -23,7 +23,7 @@ def router(reload: Reload, note: Callable[[Request], None] = lambda request: Non
         try:
             served = await asyncio.to_thread(reload)
         except ConfigError as error:
-            raise ReloadRefused(f"{'; '.join(error.faults)}. What was served before stays.") from error
+            raise ReloadRefused(f"{'; '.join(error.faults)}. The previous routers stay in use.") from error
         note(request)
         return JSONResponse({"object": "routers", "models": dict(served)})
 

@@ -1,1 +1,1 @@
-"""Who may ask for what, and how much of it: keys, their limits, and the counters behind the limits."""
+"""API keys, their limits, and the usage counters behind the limits."""

@@ -1,4 +1,4 @@
-"""What operators have done: who, what, and to which key; never a secret. It is in the keys' database, append-only."""
+"""The audit log of operator actions: who, what, and which key; never a secret. An append-only table beside the keys."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MOST_LISTED = 1000
 
 
 def note(database: sqlite3.Connection, time: float, who: str, action: str, key_id: str | None = None) -> None:
-    """One line, in the transaction of what was done, and in the log."""
+    """Record an action in the transaction that performs it, and log it."""
     database.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (time, who, action, key_id))
     log.info("%s: %s%s", who, action, f" {key_id}" if key_id else "")
 
 
 def by_command() -> str:
-    """Who runs this command; a container may know no name for it."""
+    """Who runs this command; a container may have no name for the user."""
     try:
         return f"{getpass.getuser()} by command"
     except (KeyError, OSError):
@@ -35,6 +35,6 @@ def by_command() -> str:
 
 
 def latest(database: sqlite3.Connection, most: int = MOST_LISTED) -> list[dict[str, Any]]:
-    """The latest first; times in seconds since 1970."""
+    """The latest `most` actions, newest first; times in seconds since 1970."""
     rows = database.execute("SELECT time, who, action, key_id FROM audit ORDER BY rowid DESC LIMIT ?", (most,))
     return [dict(zip(("time", "who", "action", "key"), row, strict=True)) for row in rows]

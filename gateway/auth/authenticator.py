@@ -85,7 +85,7 @@ class KeyAuthenticator:
             raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
         id = key_id(secret)
         if id is None:
-            raise self._no("malformed", "The API key is not one of this gateway's: they begin with `tg-`.")
+            raise self._no("malformed", "The API key is malformed: keys of this gateway begin with `tg-`.")
         key = self._find(id)
         now = self._clock()
         if key is None or not key.opened_by(digest(secret), now):
@@ -118,7 +118,7 @@ class KeyAuthenticator:
                 key = keys.find(self._database, id)
             except (sqlite3.Error, ValueError) as error:
                 log.error("the key %s cannot be read: %s", id, error)
-                raise AccessUnavailable("The gateway cannot check API keys now.") from error
+                raise AccessUnavailable("The gateway cannot check API keys right now.") from error
             if key is not None:
                 key = self._known[id] = replace(key, limits=key.limits.or_else(self._usual))
         return key

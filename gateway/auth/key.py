@@ -1,4 +1,4 @@
-"""A key: whose it is, how long it holds, and what its holder may do."""
+"""An API key: its name, validity and limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret's SHA-256, and when it stops being taken: seconds since 1970, None for as long as its key."""
+    """A secret's SHA-256, and when it expires: seconds since 1970; None: with its key."""
 
     digest: bytes = field(repr=False)
     expires: float | None = None
@@ -21,7 +21,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`slot` is its place among the counters; times are in seconds since 1970. Newest secret first."""
+    """`slot` is its row in the usage counters; times are in seconds since 1970. Newest secret first."""
 
     slot: int
     id: str

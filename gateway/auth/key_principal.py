@@ -1,4 +1,4 @@
-"""The holder of a key, for one request: bounded by the key's limits, and counted."""
+"""The principal of one request with an API key: enforces the key's limits and counts usage."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gateway.core.errors import NotAllowed
 from gateway.core.plan import Plan
 from gateway.core.usage import Usage
 
-# How to need less thinking than is left.
-_LESS, _LESS_TEXT = "Name a smaller effort, or none.", "Name a smaller max_tokens."
-# A body without a length takes so many bytes at a time.
+# How a client can need less thinking than is left.
+_LESS, _LESS_TEXT = "Use a smaller effort, or none.", "Use a smaller max_tokens."
+# A body of unknown length reserves bytes in steps of this size.
 STEP_BYTES = 1024 * 1024
 
 
 class KeyPrincipal:
-    """A request counts in the minute in which it comes, and what it has spent in the windows in which it ends."""
+    """A request counts in the minute in which it arrives, its spending in the windows in which it ends."""
 
     __slots__ = (
         "_clock",
@@ -47,9 +47,7 @@ class KeyPrincipal:
     )
 
     def __init__(self, key: Key, counters: UsageStore, clock: Clock, longest_thought: int, longest_answer: int) -> None:
-        """What an unlimited thought and an answer without a limit count as, in tokens, where that matters to a limit of
-        the key's.
-        """
+        """`longest_thought` and `longest_answer`: tokens that unlimited thinking and an unlimited answer count as."""
         self.key = key.id
         self._key = key
         self._limits = key.limits
@@ -62,7 +60,7 @@ class KeyPrincipal:
         self._promised: int | None = None
         self._held = NONE
         self._prompt = 0
-        # Where nothing is set aside: what would have been is worked out only if it is needed.
+        # Set where nothing is reserved: the reservation is computed only if settling needs it.
         self._sent: tuple[Call, Plan] | None = None
 
     def admit(self, size: int = 0) -> None:
@@ -124,7 +122,9 @@ class KeyPrincipal:
             return self._bound_passed(call, most, arm)
         if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
             names = ", ".join(name for name, level in levels.items() if efforts.size(level) <= efforts.size(most))
-            said = f"This key may think {efforts.words(most)} tokens at most, not {call.asked}. It may use: {names}."
+            said = (
+                f"This key allows at most {efforts.words(most)} thinking tokens, not {call.asked}. It may use: {names}."
+            )
             raise NotAllowed(said, param=call.named_in, code="effort_not_allowed")
         note = ""
         if call.requested is None or call.requested == UNLIMITED:
@@ -154,7 +154,7 @@ class KeyPrincipal:
             if not self._held.running:
                 quota.check_requests(self._limits, counts, now, 0)
                 self._enter(counts, Holding(1))
-            _add(counts, self._held, -1)  # for another plan of the same request
+            _add(counts, self._held, -1)  # the reservation for an earlier plan of the same request
             if not self._held.tokens:
                 quota.check_tokens(self._limits, counts, now)
             window = quota.thinking(self._limits, counts, now)
@@ -200,7 +200,7 @@ class KeyPrincipal:
         return Usage(prompt, completion, usage.reasoning_tokens)
 
     def _set_aside(self, call: Call, plan: Plan, thought: int) -> Holding:
-        """What is to be held for a plan that may think so many tokens, besides the place."""
+        """The reservation for a plan that may think `thought` tokens, on top of its place."""
         prompt, completion = reserve(call, plan, thought, self._longest_answer)
         self._prompt = prompt
         return Holding(
@@ -219,19 +219,18 @@ class KeyPrincipal:
         return {} if self._counts is None else quota.headers(self._limits, self._counts, self._clock())
 
     def _bound_passed(self, call: Call, most: Effort | None, arm: Arm) -> Call:
-        """Nobody can tell what of a raw answer is a thought, so all of it may be one where the model can think.
-
-        Its limit then is how much it may think; else there is none to think about.
-        """
+        """A raw completion may be all reasoning where the model can think, so its token limit bounds its thinking."""
         guarded = self._has_thinking_quota or most not in (None, UNLIMITED)
         if not arm.passthrough_may_think:
             return replace(call, most=NO_THINKING, guarded=guarded)
         longest = efforts.from_budget(call.limit)
         if most is not None and efforts.size(longest) > efforts.size(most):
-            said = f"This key may think {efforts.words(most)} tokens at most, and a raw answer may be all thought"
-            raise NotAllowed(f"{said}: lower max_tokens, or chat.", param="max_tokens", code="effort_not_allowed")
+            said = f"This key allows {efforts.words(most)} thinking tokens, and a raw completion may be all reasoning"
+            raise NotAllowed(
+                f"{said}: lower max_tokens, or use a chat endpoint.", param="max_tokens", code="effort_not_allowed"
+            )
         if call.limit is None and self._has_thinking_quota:
-            said = "A raw answer may be all thought, of which this key has a quota: max_tokens must be set."
+            said = "A raw completion may be all reasoning, for which this key has a quota: max_tokens must be set."
             raise NotAllowed(said, param="max_tokens", code="effort_not_allowed")
         return replace(call, most=longest, guarded=guarded)
 
@@ -240,7 +239,7 @@ class KeyPrincipal:
         return self._limits.thinking_per_hour is not None or self._limits.thinking_per_day is not None
 
     def _left(self, call: Call, arm: Arm) -> tuple[Effort | None, str]:
-        """The most that the quota leaves for an effort that is not a number, and what the client is to know of it."""
+        """The most thinking that the quota leaves for an effort that is not a number, and a note for the client."""
         if not self._has_thinking_quota:
             return None, ""
         now = self._clock()
@@ -249,7 +248,7 @@ class KeyPrincipal:
         if window is None:
             return None, ""
         self._seen = int(window.left) if self._promised is None else self._promised
-        # Each choice thinks for itself.
+        # Each choice thinks separately.
         left = self._seen // call.choices
         if call.requested is not None and not left:
             raise quota.no_thinking_left(window, call.choices, _LESS)
@@ -262,7 +261,7 @@ class KeyPrincipal:
         return efforts.from_budget(min(left, self._longest)), note
 
     def _thought(self, call: Call, plan: Plan) -> tuple[int, bool]:
-        """How many tokens the thought may take, and whether that is a guess: then less will do, if there is any."""
+        """How many tokens thinking may take, and whether that is an estimate: then any smaller amount will do."""
         applied = plan.applied if call.passed is None else call.most
         budget = applied.budget if applied is not None else None
         need = self._longest if budget is None else budget
@@ -283,7 +282,7 @@ class KeyPrincipal:
 
 
 def _add(counts: UsageRow, held: Holding, sign: int) -> None:
-    """Set tokens and dollars aside, or give them back."""
+    """Reserve tokens and dollars (`sign` 1), or release them (-1)."""
     counts.held_tokens = max(counts.held_tokens + sign * held.tokens, 0)
     counts.held_thinking = max(counts.held_thinking + sign * held.thinking, 0)
     counts.held_dollars = max(counts.held_dollars + sign * held.dollars, 0.0)

@@ -1,4 +1,4 @@
-"""The keys in SQLite. Of a secret only its hash is here: what is lost cannot be shown again, only rotated."""
+"""API keys in SQLite. Only hashes of secrets are stored: a lost secret can be rotated, not shown again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.auth.usage_store import UsageStore
 from gateway.core import private_file
 from gateway.core.errors import ConfigError, KeyNotLive, UnknownKey
 
-# A key's slot is its row: never given to another key, because keys are revoked and never deleted.
+# A key's slot is its row id, never reused: keys are revoked, not deleted.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
     slot INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, name TEXT NOT NULL, created REAL NOT NULL,
@@ -34,7 +34,7 @@ MOST_SECRETS = 8
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """For operators: each method opens the database anew, and may run beside gateways, which notice at once."""
+    """Key management for operators. Each method opens the database; running gateways notice changes at once."""
 
     path: Path
     counters: UsageStore
@@ -47,17 +47,17 @@ class Keys:
         return replace(self, who=who)
 
     def note(self, action: str, id: str | None = None) -> None:
-        """Write down what an operator has done that changes no key; `id` is of the key that it was about."""
+        """Audit an operator action that changes no key; `id` is the key it concerned."""
         with self._changing(action, id):
             pass
 
     def audit(self) -> list[dict[str, Any]]:
-        """What operators have done, the latest first."""
+        """The audit log, newest first."""
         with contextlib.closing(self.open()) as database:
             return audit.latest(database)
 
     def create(self, wanted: NewKey) -> tuple[Key, str]:
-        """A new key and its secret, which nobody can ask for again."""
+        """A new key and its secret, which cannot be retrieved later."""
         id, now = new_id(), self.clock()
         secret = new_secret(id)
         expires = None if wanted.expires_in_s is None else now + wanted.expires_in_s
@@ -68,7 +68,7 @@ class Keys:
             return _read(database, id), secret
 
     def rotate(self, id: str, overlap_s: float) -> tuple[Key, str]:
-        """A new secret; those before it are taken for `overlap_s` seconds more. UnknownKey; a revoked one stays so."""
+        """A new secret; older ones stay valid for `overlap_s` seconds. UnknownKey; KeyNotLive: expired or revoked."""
         now, secret = self.clock(), new_secret(id)
         with self._changing("keys.rotate", id) as database:
             key = _read(database, id)
@@ -81,11 +81,11 @@ class Keys:
             database.execute("INSERT INTO secrets VALUES (?, ?, ?, NULL)", (id, digest(secret), now))
             (count,) = database.execute("SELECT count(*) FROM secrets WHERE key_id = ?", (id,)).fetchone()
             if count > MOST_SECRETS:
-                raise KeyNotLive(f"The key {id} has {MOST_SECRETS} secrets already: let some run out.")
+                raise KeyNotLive(f"The key {id} has {MOST_SECRETS} secrets already: wait until some expire.")
             return _read(database, id), secret
 
     def revoke(self, id: str) -> Key:
-        """From now on it opens nothing. UnknownKey: there is none of this id. Twice is as good as once."""
+        """Invalidate a key, idempotently. UnknownKey: there is none of this id."""
         with self._changing("keys.revoke", id) as database:
             database.execute("UPDATE keys SET revoked = ifnull(revoked, ?) WHERE id = ?", (self.clock(), id))
             return _read(database, id)
@@ -117,7 +117,7 @@ class Keys:
         }
 
     def open(self) -> sqlite3.Connection:
-        """The database, made if need be, for its owner's eyes only. ConfigError: it cannot be had."""
+        """Open the database, created with owner-only permissions if missing. ConfigError: it cannot be opened."""
         try:
             private_file.make(self.path)
             database = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)

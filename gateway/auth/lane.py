@@ -1,7 +1,7 @@
-"""What the running requests of one process hold, key by key, for others to give back should it die.
+"""Reservations of one process's running requests, per key, so that others can release them if it dies.
 
-Each process has a file of its own and a lock on it, which the kernel drops with the process, however that ends. The
-totals of a key, over all processes, are among its counters.
+Each process holds a lock on its own file, which the kernel releases when the process ends. The totals of a key over
+all processes are in its usage counters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUFFIX = ".lane"
 
 
 class Holding(NamedTuple):
-    """Requests, bytes of their bodies, and tokens, thinking tokens and dollars that they may still spend."""
+    """Requests, bytes of their bodies, and the tokens, thinking tokens and dollars that they may still spend."""
 
     running: int = 0
     bytes: int = 0
@@ -38,19 +38,19 @@ NONE = Holding()
 
 class HoldingsFile:
     def __init__(self, beside: Path) -> None:
-        """Its file has a name that begins as this one's does. OSError: it cannot be made."""
+        """Create the file, named after `beside`. OSError: it cannot be created."""
         name = f"{beside.name}.{time.time_ns():016x}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
         self._path = beside.with_name(name)
         unlocked = self._path.with_suffix(".new")
         self._fd = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        # It gets its name only now: whoever looks for the dead never sees a lane without its lock.
+        # Renamed once locked, so that a search for dead processes never sees an unlocked file of a live one.
         unlocked.rename(self._path)
         self._rows: dict[int, int] = {}
         self._map = _mapped(self._fd, _GROWTH)
 
     def add(self, slot: int, more: Holding) -> None:
-        """What a key's requests hold here changes by so much."""
+        """Change a key's reservation in this process by `more`."""
         at = self._rows.get(slot)
         if at is None:
             at = self._rows[slot] = len(self._rows) * _SLOT
@@ -66,20 +66,20 @@ class HoldingsFile:
         return self._path.name
 
     def close(self) -> None:
-        """Whatever it still holds is for others to give back, as if the process had died."""
+        """Leave what is still reserved to other processes to release, as if this one had died."""
         self._map.close()
         os.close(self._fd)
 
 
 class OrphanedHoldings:
-    """The lane of a process that has died, which nobody else is giving back."""
+    """The file of a dead process, locked for releasing its reservations."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self._path = path
         self._fd = fd
 
     def rows(self) -> Iterator[tuple[int, Holding]]:
-        """Each key's slot and what is to be given back for it: once that is done, it is forgotten."""
+        """Each key's slot and the reservation to release; a row is cleared once the caller has done so."""
         size = os.fstat(self._fd).st_size
         for at in range(0, size, _SLOT):
             raw = os.pread(self._fd, _ROW.size, at)
@@ -94,7 +94,7 @@ class OrphanedHoldings:
 
 
 def dead(beside: Path, own: str) -> Iterator[OrphanedHoldings]:
-    """The lanes, beside this file, of processes that have died; `own` is the name of this one's."""
+    """The files of dead processes next to `beside`; `own` is the name of this process's file."""
     for path in sorted(beside.parent.glob(f"{glob.escape(beside.name)}.*{SUFFIX}")):
         if path.name == own:
             continue
@@ -115,6 +115,6 @@ def dead(beside: Path, own: str) -> Iterator[OrphanedHoldings]:
 def _mapped(fd: int, wanted: int) -> mmap.mmap:
     present = os.fstat(fd).st_size
     size = -(-wanted // _GROWTH) * _GROWTH
-    # The disk space is taken now: a full disk must not turn a later write to memory into the end of the process.
+    # Allocate disk space now: on a full disk, a later write to mapped memory would kill the process (SIGBUS).
     os.pwrite(fd, bytes(size - present), present)
     return mmap.mmap(fd, size)

@@ -1,4 +1,4 @@
-"""What a key may ask for and how much of it, and what operators may ask of keys: tables, checked with clear faults."""
+"""Schemas of key limits and of operators' requests about keys, validated with clear errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.config.problems import faults
 from gateway.core.efforts import LEVELS
 from gateway.core.errors import ConfigError, suggestion
 
-# Counters are 64 bits wide, and a century is longer than any key: nobody needs more than this of anything.
+# Upper bounds: counters are 64 bits wide, and no key lives for a century.
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=100 * 365 * 86_400, allow_inf_nan=False)]
@@ -26,7 +26,7 @@ class LimitsTable(BaseModel):
 
     @classmethod
     def read(cls, table: dict[str, Any]) -> Self:
-        """ConfigError names every fault: where it is, what is wrong, and the nearest valid name."""
+        """ConfigError lists every error: where, what, and the nearest valid name."""
         try:
             return cls.model_validate(table)
         except ValidationError as error:
@@ -34,7 +34,7 @@ class LimitsTable(BaseModel):
 
 
 class Limits(LimitsTable):
-    """Left out means without limit. Minutes, hours, days and months are those of the clock, in UTC."""
+    """None means no limit. Minutes, hours, days and months are those of the clock, in UTC."""
 
     models: Annotated[list[Name], Field(min_length=1)] | None = None
     ceiling: (
@@ -48,38 +48,38 @@ class Limits(LimitsTable):
     dollars_per_day: Dollars | None = None
     dollars_per_month: Dollars | None = None
     max_parallel_requests: Count | None = None
-    """How many of its requests may be under way at once, over all workers of a host."""
+    """How many of its requests may run at once, over all workers of a host."""
     max_bytes_in_flight: Count | None = None
-    """How large the bodies of these may be together."""
+    """Total size of their bodies in bytes."""
 
     @field_validator("ceiling")
     @classmethod
     def _known(cls, ceiling: str | int | None) -> str | int | None:
         if isinstance(ceiling, str) and ceiling not in LEVELS:
-            raise ValueError(f"{ceiling!r} is no effort.{suggestion(ceiling, LEVELS)}")
+            raise ValueError(f"{ceiling!r} is not an effort.{suggestion(ceiling, LEVELS)}")
         return ceiling
 
     @cached_property
     def counted(self) -> bool:
-        """Whether any of them is an amount."""
+        """Whether any limit needs counters."""
         return len(self.given().keys() - {"models", "ceiling"}) > 0
 
     @cached_property
     def of_spending(self) -> bool:
-        """Whether any is about what requests spend, and set aside before they are sent."""
+        """Whether any limit is on spending, which is reserved before a request is sent."""
         return len(self.given().keys() - _OF_REQUESTS - {"models", "ceiling"}) > 0
 
     def or_else(self, usual: Limits) -> Limits:
-        """The same, with the usual ones where none are given."""
+        """These limits, with `usual` as defaults."""
         return Limits(**{**usual.given(), **self.given()})
 
     def given(self) -> dict[str, Any]:
-        """Only what is limited."""
+        """Only the limits that are set."""
         return self.model_dump(exclude_none=True)
 
 
 class NewKey(LimitsTable):
-    """What an operator says of a key to be made."""
+    """An operator's request for a new key."""
 
     name: Name
     expires_in_s: Seconds | None = None
@@ -87,6 +87,6 @@ class NewKey(LimitsTable):
 
 
 class Rotation(LimitsTable):
-    """`overlap_s`: how long the secrets before the new one are still taken."""
+    """`overlap_s`: how long older secrets stay valid."""
 
     overlap_s: Seconds = 0.0

@@ -1,4 +1,4 @@
-"""Who a request comes from, as far as it matters: what they may ask, and what they still have."""
+"""The sender of a request: what it may use, and how much of its limits is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.core.usage import Usage
 
 
 class ProbeCost(NamedTuple):
-    """What a probe cost that was thrown away: tokens, which quotas count as thought, and dollars."""
+    """The cost of a discarded probe: tokens, which quotas count as thinking, and dollars."""
 
     tokens: int = 0
     dollars: float = 0.0
@@ -25,7 +25,7 @@ NO_COST = ProbeCost()
 
 
 class Principal(Protocol):
-    """One for each request: `with` gives back what it has set aside, whatever happens, unless `settle` has."""
+    """One per request; leaving the `with` block releases its reservation unless `settle` has."""
 
     @property
     def key(self) -> str | None:
@@ -33,50 +33,50 @@ class Principal(Protocol):
         ...
 
     def may_use(self, model: str) -> bool:
-        """Whether this public model is theirs to use, or to know of."""
+        """Whether it may use, and list, this public model."""
         ...
 
     def check_model(self, model: str) -> None:
-        """NotAllowed: it is not theirs."""
+        """NotAllowed: it may not use this model."""
         ...
 
     def admit(self, size: int = 0) -> None:
-        """Count the request, whatever becomes of it, and take a place and so many bytes for its body, until `settle`
-        or `leave`. QuotaExceeded, BodyTooLarge: that is not to be had.
+        """Count the request and reserve a place and `size` bytes for its body until `settle` or `leave`.
+        QuotaExceeded, BodyTooLarge: its limits do not allow that.
         """
         ...
 
     def arrived(self, size: int) -> None:
-        """The body has so many bytes by now. As for `admit`."""
+        """Note that `size` bytes of the body have arrived. Raises as `admit` does."""
         ...
 
     def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
-        """The most thinking that they may ever name; None: there is no most."""
+        """The strongest effort it may ever request; None: no ceiling."""
         ...
 
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
-        """The call with the most thinking that they may have now. NotAllowed: they named more than they ever may."""
+        """The call, bounded by the thinking allowed now. NotAllowed: it requests more than the key's ceiling."""
         ...
 
     def reserve(self, call: Call, plan: Plan) -> bool:
-        """Set aside what a bounded call may cost, instead of what was set aside for it before. QuotaExceeded: that is
-        not left.
+        """Reserve what a bounded call may cost, replacing its earlier reservation. QuotaExceeded: that much is not
+        left.
 
-        False: it was left when the call was bounded, and another worker took of it since. What was left now is set
-        aside instead: bound the call again, and there is enough for it.
+        False: it was left when the call was bounded, but another worker has since taken some. What remains is
+        reserved instead: bound the call again, and the reservation will suffice.
         """
         ...
 
     def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
-        """Once, at the end: what was used stands instead of what was set aside, in the windows of now. `plan` is the
-        one that was sent, and `spent` comes on top. Returns what was charged but for that.
+        """Once, at the end: replace the reservation by actual usage, in the current windows. `plan` is the one that
+        was sent; `spent` is added. Returns what was charged without `spent`.
 
-        What `usage` does not tell counts as what was set aside for it; `unseen`: so does the thought, on top of it.
+        Counts missing in `usage` are charged as reserved; `unseen`: reserved thinking is charged on top.
         """
         ...
 
     def leave(self) -> None:
-        """Give back all that is set aside, unless `settle` has; as often as one likes."""
+        """Release the reservation unless `settle` has; idempotent."""
         ...
 
     def __enter__(self) -> Principal: ...
@@ -85,12 +85,12 @@ class Principal(Protocol):
     ) -> None: ...
 
     def headers(self) -> Headers:
-        """What answers say about their limits."""
+        """Response headers about its limits."""
         ...
 
 
 class Anonymous:
-    """Where no keys are asked for."""
+    """The principal where no API keys are required: no limits."""
 
     key = None
 

@@ -1,4 +1,4 @@
-"""How much of a key's limits is left, when there is more, and how answers say so."""
+"""Checks of a key's limits, when they reset, and the response headers about them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gateway.core.aliases import Headers
 from gateway.core.errors import BodyTooLarge, QuotaExceeded
 
 RATE, QUOTA = "rate_limit_exceeded", "insufficient_quota"
-# Running requests give back soon what they do not use; when, nobody knows.
+# Running requests will release what they do not use, at an unknown time.
 SOON_S = 1.0
 
 
 @dataclass(slots=True)
 class Window:
-    """One limit: how much it allows, what is gone, of that what running requests may give back, seconds to its end."""
+    """One limit: its size, how much is gone, the part of that still reserved, and the seconds until it resets."""
 
     name: str
     limit: float
@@ -32,7 +32,7 @@ class Window:
 
 
 def thinking(limits: Limits, counts: UsageRow, now: float) -> Window | None:
-    """The thinking quota with the least left; None if there is none."""
+    """The thinking quota with the least left; None if the key has none."""
     hour = day = None
     if limits.thinking_per_hour is not None:
         gone = counts.hour_used + counts.held_thinking
@@ -40,44 +40,46 @@ def thinking(limits: Limits, counts: UsageRow, now: float) -> Window | None:
     if limits.thinking_per_day is not None:
         gone = counts.day_used + counts.held_thinking
         day = Window("day", limits.thinking_per_day, gone, counts.held_thinking, windows.left(now, windows.DAY))
-    # Where as little is left in both, the one that lasts longer decides.
+    # On a tie the longer window decides.
     return hour if day is None or (hour is not None and hour.left < day.left) else day
 
 
 def no_thinking_left(window: Window, need: int, less: str) -> QuotaExceeded:
-    """A request needs more thinking than is left; `less` says how it would need less."""
+    """The error for a request that needs more thinking than is left; `less` says how to need less."""
     limit, left = int(window.limit), int(window.left)
     said = f"This request may take {need} thinking tokens; of {limit} per {window.name}, {left} are left"
     if need > limit:
-        return QuotaExceeded("insufficient_quota", QUOTA, f"{said}: it is more than the key ever has.", window.reset_s)
+        return QuotaExceeded(
+            "insufficient_quota", QUOTA, f"{said}: that exceeds the key's whole quota.", window.reset_s
+        )
     if need <= window.left + window.held:
         return QuotaExceeded("tokens", RATE, f"{said} while other requests of the key are running.", SOON_S)
     return QuotaExceeded("insufficient_quota", QUOTA, f"{said}. {less}", window.reset_s)
 
 
 def check_requests(limits: Limits, counts: UsageRow, now: float, size: int) -> None:
-    """QuotaExceeded: the key has as many requests as it may. BodyTooLarge: it never may have one of this size."""
+    """QuotaExceeded: the key has reached a request limit. BodyTooLarge: the body exceeds its limit by itself."""
     if limits.requests_per_minute is not None and counts.requests >= limits.requests_per_minute:
         said = f"The key's limit of {limits.requests_per_minute} requests per minute is reached."
         raise QuotaExceeded("requests", RATE, said, windows.left(now, windows.MINUTE))
     if limits.max_parallel_requests is not None and counts.running >= limits.max_parallel_requests:
-        said = f"The key may have {limits.max_parallel_requests} requests under way at once, and has."
+        said = f"The key's limit of {limits.max_parallel_requests} parallel requests is reached."
         raise QuotaExceeded("requests", RATE, said, SOON_S)
     if limits.max_bytes_in_flight is not None:
         check_bytes(limits.max_bytes_in_flight, counts.bytes, size)
 
 
 def check_bytes(limit: int, others: int, size: int) -> None:
-    """QuotaExceeded: beside so many bytes of other requests there is no room. BodyTooLarge: there never is."""
+    """QuotaExceeded: no room beside `others` bytes of running requests. BodyTooLarge: there never is."""
     if size > limit:
         raise BodyTooLarge(f"The request body is larger than the {limit} bytes that the key may have in flight.")
     if others + size > limit:
-        said = f"The bodies of the key's running requests may have {limit} bytes together: {others} are in flight."
+        said = f"The key's limit of {limit} bytes in flight is reached: its running requests hold {others}."
         raise QuotaExceeded("requests", RATE, said, SOON_S)
 
 
 def check_tokens(limits: Limits, counts: UsageRow, now: float) -> None:
-    """QuotaExceeded: this minute's tokens are used up, or set aside. The request that reaches the limit is the last."""
+    """QuotaExceeded: this minute's tokens are used up or reserved. The request that reaches the limit still runs."""
     limit = limits.tokens_per_minute
     if limit is None or counts.tokens + counts.held_tokens < limit:
         return
@@ -89,7 +91,7 @@ def check_tokens(limits: Limits, counts: UsageRow, now: float) -> None:
 
 
 def check_dollars(limits: Limits, counts: UsageRow, now: float, need: float) -> None:
-    """QuotaExceeded: a request that may cost so much may cost more than is left."""
+    """QuotaExceeded: a request that may cost `need` dollars may cost more than is left."""
     for limit, spent, name in (
         (limits.dollars_per_month, counts.month_dollars, "month"),
         (limits.dollars_per_day, counts.day_dollars, "day"),
@@ -104,12 +106,12 @@ def check_dollars(limits: Limits, counts: UsageRow, now: float, need: float) -> 
             said = f"The key's limit of {limit:g} dollars per {name} may be reached by its running requests."
             raise QuotaExceeded("tokens", RATE, said, SOON_S)
         left = f"of {limit:g} per {name}, {limit - spent:.4g} are left"
-        said = f"This request may cost {need:.4g} dollars; {left}. Name a smaller max_tokens, or effort."
+        said = f"This request may cost {need:.4g} dollars; {left}. Use a smaller max_tokens, or effort."
         raise QuotaExceeded("insufficient_quota", QUOTA, said, wait)
 
 
 def headers(limits: Limits, counts: UsageRow, now: float) -> Headers:
-    """What is left, in the headers that OpenAI's API has, and for thinking in our own."""
+    """What is left, in OpenAI's rate-limit headers and, for thinking, in our own."""
     told: dict[str, str] = {}
     reset = f"{math.ceil(windows.left(now, windows.MINUTE))}s"
     for name, limit, gone in (

@@ -1,4 +1,4 @@
-"""What a request may cost before anybody knows what it will: tokens of its prompt, and the most that it may write."""
+"""Estimates what a request may cost before it runs: prompt tokens, and the most tokens it may generate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from gateway.core.aliases import JsonObject
 from gateway.core.call import BYTES_PER_TOKEN, LIMIT_FIELDS, Call
 from gateway.core.plan import Plan
 
-# In bytes: prompts that are larger are looked into, for much of them may be images.
+# In bytes: larger prompts are inspected, as much of them may be media.
 LARGE_PROMPT = 64 * 1024
-# What an image, a sound or a file counts as, in tokens.
+# Tokens charged for an image, audio clip or file.
 MEDIA_TOKENS = 1500
 
 
@@ -20,9 +20,9 @@ class Reservation(NamedTuple):
 
 
 def reserve(call: Call, plan: Plan, thought: int, longest_answer: int) -> Reservation:
-    """`thought` tokens may be thought by all choices together; an answer without a limit may have `longest_answer`.
+    """`thought` is the thinking of all choices together; an answer without a limit counts as `longest_answer` tokens.
 
-    The limit is the client's, or its model's; no answer is longer than the deployment's context.
+    The limit is the client's or the model's; no answer exceeds the deployment's context.
     """
     limit, context = call.limit, plan.deployment.max_context
     if limit is None:
@@ -41,7 +41,7 @@ def _prompt(call: Call, plan: Plan) -> int:
 
 
 def _looked_into(call: Call) -> int:
-    """By the bytes of its texts alone, where it is a chat with parts that are none."""
+    """Prompt tokens by the bytes of text alone, and a fixed count for each media part of a chat."""
     messages = call.body.get("messages")
     if call.passed is not None or not isinstance(messages, list):
         return call.prompt_tokens
@@ -59,7 +59,7 @@ def _parts(message: Any) -> list[JsonObject]:
 
 
 def _media(part: JsonObject) -> int:
-    """How many characters of data are in a part that is no text."""
+    """The number of characters of data in a part that is not text."""
     held = next((value for name, value in part.items() if name not in ("type", "text") and value), None)
     texts = [held] if isinstance(held, str) else list(held.values()) if isinstance(held, dict) else []
     return 0 if part.get("type") == "text" else sum(len(text) for text in texts if isinstance(text, str))

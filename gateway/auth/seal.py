@@ -1,9 +1,8 @@
-"""Thoughts that leave the gateway and come back: signed where the client may read them, sealed where it may not.
+"""Authenticates reasoning that clients send back: signed where they may read it, sealed where they may not.
 
-A signature is a hash under a secret (HMAC-SHA256): whoever lacks the secret cannot change a thought or make one up. A
-sealed thought is encrypted and authenticated (AES-256-GCM), so that a client can carry what it cannot read. Both are
-bound to the API key that the thought was made for, and to the model that had it: what one key was given opens for no
-other, and a thought of another model is told apart from one that was forged.
+A signature (HMAC-SHA256) makes reasoning unforgeable without the secret. A seal (AES-256-GCM) also encrypts it, so that
+a client can carry what it cannot read. Both are bound to the API key and the model: they are not valid for another key,
+and reasoning of another model is distinguished from a forgery.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from enum import Enum
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-# The first byte of what is made, and a part of what is hashed: one kind is never taken for the other, nor for what a
-# later release makes. Those of earlier releases were bound to no key.
+# The first byte of the output, also authenticated, so that kinds and releases cannot be confused. Those of earlier
+# releases were bound to no key.
 _SIGNED, _SEALED = b"\x03", b"\x04"
 _EARLIER = {b"\x01": 33, b"\x02": 45}
 _SALT, _NONCE, _TAG, _MODEL = 16, 12, 16, 16
 
 
 class ForeignSeal(Enum):
-    """Why a thought that this gateway made is not taken up: it is left out, and the client is told."""
+    """Why genuine reasoning is not reused: it is left out, and a note tells the client."""
 
     MODEL = "another model's"
     RELEASE = "an earlier release's"
 
 
 class Seal:
-    """Of several secrets the first one signs and seals, and all of them verify and open: so they are rotated."""
+    """The first secret signs and seals, all of them verify and open: this allows rotation."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         """At least one."""
@@ -42,28 +41,28 @@ class Seal:
         self.sealing = [_derived(secret, b"thinkgate: seal a thought") for secret in secrets]
 
     def salt(self, key: str) -> str:
-        """What a key's prompts are cached under: one for each key, which nobody can guess who knows the key's id."""
+        """The prompt-cache salt of a key: unique per key, and not derivable from the key's id."""
         return _base64(hmac.digest(self._salting, _bytes(key), "sha256"))
 
     def bound(self, key: str | None, model: str) -> BoundSeal:
-        """For thoughts of a public model and the holder of a key, named by its id; None where no keys are asked for."""
+        """Bound to a key's id (None where no keys are required) and a public model."""
         return BoundSeal(self, _bytes(key or ""), _named(model))
 
 
 @dataclass(frozen=True, slots=True)
 class BoundSeal:
-    """`key` and `model` are what thoughts are bound to; `model` is a hash of the name."""
+    """`key` and `model` are what reasoning is bound to; `model` is a hash of the name."""
 
     seal: Seal
     key: bytes
     model: bytes
 
     def sign(self, text: str) -> str:
-        """The signature of a thought that the client sees, in base64."""
+        """The signature, in base64, of reasoning that the client sees."""
         return _base64(_SIGNED + self.model + self._signature(self.seal.signing[0], self.model, _bytes(text)))
 
     def verify(self, text: str, signature: str) -> bool | ForeignSeal:
-        """Whether this is what `sign` made of this very text. How long a no takes tells nothing of the right answer."""
+        """Whether `sign` returned this signature for this text; compared in constant time."""
         raw = _raw(signature)
         if raw[:1] != _SIGNED:
             return ForeignSeal.RELEASE if _is_earlier(raw) else False
@@ -73,13 +72,13 @@ class BoundSeal:
         return model == self.model or ForeignSeal.MODEL
 
     def close(self, text: str) -> str:
-        """The thought itself, for nobody but us to read, in base64. Of the same thought it is another one each time."""
+        """The reasoning, encrypted, in base64; different each time, even for the same text."""
         salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
         hidden = _cipher(self.seal.sealing[0], salt).encrypt(nonce, _bytes(text), self._bound_to(_SEALED, self.model))
         return _base64(_SEALED + self.model + salt + nonce + hidden)
 
     def open(self, sealed: str) -> str | ForeignSeal | None:
-        """What `close` was given; None for anything that it has not made for this key, or that was changed since."""
+        """What `close` was given; None if it was not sealed for this key, or was modified."""
         raw = _raw(sealed)
         if raw[:1] != _SEALED:
             return ForeignSeal.RELEASE if _is_earlier(raw) else None
@@ -99,17 +98,17 @@ class BoundSeal:
         return hmac.digest(key, self._bound_to(_SIGNED, model) + thought, "sha256")
 
     def _bound_to(self, kind: bytes, model: bytes) -> bytes:
-        """What is authenticated besides the thought. Its parts have a length of their own or say it."""
+        """The associated data. Its parts are of fixed length or length-prefixed."""
         return kind + model + len(self.key).to_bytes(4) + self.key
 
 
 def _named(model: str) -> bytes:
-    """A model's name in a fixed length."""
+    """A model's name, hashed to a fixed length."""
     return hmac.digest(b"thinkgate: a model's name", _bytes(model), "sha256")[:_MODEL]
 
 
 def _is_earlier(raw: bytes) -> bool:
-    """Whether it has the form of an earlier release. It is left out, as anybody may leave a thought out: no proof."""
+    """Whether it has an earlier release's format. That needs no proof: such reasoning is only left out."""
     least = _EARLIER.get(raw[:1])
     return least is not None and (len(raw) == least if raw[:1] == b"\x01" else len(raw) >= least)
 
@@ -120,7 +119,7 @@ def _derived(secret: str, purpose: bytes) -> bytes:
 
 
 def _cipher(key: bytes, salt: bytes) -> AESGCM:
-    """With a key of its own for each thought: random nonces of 12 bytes alone would be safe for 2**32 thoughts only."""
+    """A cipher with its own key for each text: random 12-byte nonces under one key are safe for only 2**32 texts."""
     return AESGCM(hmac.digest(key, salt, "sha256"))
 
 
@@ -129,7 +128,7 @@ def _base64(raw: bytes) -> str:
 
 
 def _raw(text: str) -> bytes:
-    """Empty for what is no base64."""
+    """The decoded bytes; empty if the text is not base64."""
     try:
         return binascii.a2b_base64(_bytes(text), strict_mode=True)
     except binascii.Error:

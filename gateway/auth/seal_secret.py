@@ -1,4 +1,4 @@
-"""The secret of a gateway that was given none: made once, and kept for its owner's eyes only."""
+"""The signing secret of a gateway that is configured with none: generated once, in a file only its owner can read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHAPE = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in this file, made if need be; all workers get the same one. ConfigError: it cannot be had."""
+    """The secret in this file, created if missing; all workers get the same one. ConfigError: it cannot be read."""
     try:
         private_file.make_folder(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "r+", encoding="ascii", errors="replace") as file:
-            # Whoever comes second waits, and reads what the first one has written.
+            # A second process waits here, then reads what the first one wrote.
             fcntl.flock(file, fcntl.LOCK_EX)
             held = file.read()
             if not held:
@@ -32,5 +32,5 @@ def kept_secret(path: Path) -> str:
     except OSError as error:
         raise ConfigError([f"signing: the secret in {path} cannot be used: {error.strerror or error}"]) from error
     if not _SHAPE.fullmatch(held.strip()):
-        raise ConfigError([f"signing: {path} holds no secret of Thinkgate"])
+        raise ConfigError([f"signing: {path} is not a Thinkgate signing secret"])
     return held.strip()

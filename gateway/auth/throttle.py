@@ -1,4 +1,4 @@
-"""How often wrong keys may be tried: bursts, then at a steady pace, by each address and by all of them together."""
+"""Rate limit on wrong keys: token buckets per address and over all addresses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WINDOW_S = 60.0
-# In any WINDOW_S seconds, about: a person's slips and a script's retries, and no search.
+# Per WINDOW_S seconds: enough for typos and a script's retries, too few for a search.
 OF_ONE, OF_ALL = 20, 200
-# After it has shown the right key, an address is not locked out by what others try.
+# An address that has used a valid key is exempt from the overall limit for this long.
 TRUSTED_S = 3600.0
 MOST_ADDRESSES = 10_000
 _NETWORK_BITS = 64
@@ -19,7 +19,7 @@ _NETWORK_BITS = 64
 
 @dataclass(slots=True)
 class _Bucket:
-    """Tries that are left, refilled as time goes by."""
+    """A token bucket of attempts."""
 
     size: int
     left: float
@@ -41,7 +41,7 @@ class Throttle:
         self._trusted: OrderedDict[str, float] = OrderedDict()
 
     def wait_s(self, address: str) -> float:
-        """How long it must wait before a key that it shows is even looked at; 0: it need not."""
+        """Seconds until an address may try a key again; 0: now."""
         now, place = self._clock(), _place(address)
         self._all.refill(now)
         mine = self._each.get(place)
@@ -70,7 +70,7 @@ class Throttle:
 
 
 def _place(address: str) -> str:
-    """Of IPv6 the network, for who has one has all of its addresses."""
+    """The address, or the /64 network of an IPv6 address, as one client usually owns all of it."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What one key has used, in the windows of now and since it was made: a row of numbers."""
+"""A key's usage, in the current windows and in total: one row of numbers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ROW = struct.Struct("<14q5d2q")
 class UsageRow:
     """Windows are numbered by the clock; tokens in tokens, money in dollars, `last_used` in seconds since 1970.
 
-    `used` is what finished requests have spent, in the windows in which they ended; `held` what running ones may still
-    spend, whenever they began: the `running`, with `bytes` of bodies.
+    `used` is what finished requests spent, in the windows in which they ended; `held` what the `running` ones, with
+    `bytes` of bodies, may still spend, whenever they began.
     """
 
     minute: int = 0
@@ -49,7 +49,7 @@ class UsageRow:
         return Holding(self.running, self.bytes, self.held_tokens, self.held_thinking, self.held_dollars)
 
     def give_back(self, held: Holding) -> None:
-        """Requests are over that held so much. A process that died in the middle of a change may have left less."""
+        """Release a reservation. The row may hold less if a process died in the middle of a change."""
         self.running = max(self.running - held.running, 0)
         self.bytes = max(self.bytes - held.bytes, 0)
         self.held_tokens = max(self.held_tokens - held.tokens, 0)
@@ -57,10 +57,10 @@ class UsageRow:
         self.held_dollars = max(self.held_dollars - held.dollars, 0.0) if self.running else 0.0
 
     def roll(self, now: float) -> None:
-        """Start the windows anew that are no longer those of now.
+        """Reset the windows that are not current.
 
-        Any other window counts as over, a later one too: a clock that jumped ahead and was put right again opens each
-        window once more, and locks nobody out until it is the year that it jumped to.
+        A later window counts as over, too: if the clock jumps ahead and is corrected, keys are not locked out until the
+        time it jumped to.
         """
         minute, hour, day = int(now // windows.MINUTE), int(now // windows.HOUR), int(now // windows.DAY)
         if minute == self.minute:
@@ -103,7 +103,7 @@ class UsageRow:
 
 
 SIZE = _ROW.size
-# Of `UsageRow`, what a `Holding` has; quickly.
+# The fields of a `UsageRow` that form a `Holding`.
 held = attrgetter("running", "bytes", "held_tokens", "held_thinking", "held_dollars")
 _values = attrgetter(*(field.name for field in fields(UsageRow)))
 

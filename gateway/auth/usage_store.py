@@ -1,11 +1,11 @@
-"""The counters of all keys, in one file that every process of a host maps into its memory.
+"""Usage counters of all keys, in one file that every process of a host maps into memory.
 
-A change is a lock, a few numbers and an unlock: 5 microseconds, where a transaction in SQLite was measured at 17 and
-now and then waits for the disk. The file outlives the processes; a machine that loses its power loses what its kernel
-had not written yet, some seconds. It works on one host: processes on others have counters of their own.
+A change takes a lock and writes a few numbers: 5 microseconds, where a transaction in SQLite was measured at 17 and
+sometimes waits for the disk. The file outlives the processes; a power failure loses the seconds that the kernel had not
+written yet. Counters are per host.
 
-What running requests hold is in the counters and once more in a lane of each process, in `<path>.*.lane`: what the
-requests of a process that died held is given back by whoever notices first.
+Reservations of running requests are in the counters and also in a file per process, `<path>.*.lane`: when a process
+dies, the first other process to notice releases its reservations.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from gateway.core.errors import ConfigError
 log = logging.getLogger("thinkgate")
 
 _MAGIC = b"TGUSAGE1"
-# Slot 0 is no key's: it holds the magic word, and a number that grows with every change of a key.
+# Slot 0 belongs to no key: it holds the magic bytes and a version that grows with every change of a key.
 _SLOT = 256
 _VERSION = struct.Struct("<q")
 _VERSION_AT = len(_MAGIC)
-# Not so in files of a release that had no lanes: what is held there, nobody would ever give back.
+# Unset in files of a release without lanes: reservations found there would never be released.
 _HAS_LANES_AT = _VERSION_AT + _VERSION.size
 _GROWTH = 64 * _SLOT
 assert SIZE <= _SLOT
 
 
 def is_other(path: Path) -> bool:
-    """Whether there is something at this path, and no counters. Nothing is made."""
+    """Whether this path exists but is not a counter file. Creates nothing."""
     if not path.is_file():
         return path.exists()
     with path.open("rb") as file:
@@ -48,7 +48,9 @@ def is_other(path: Path) -> bool:
 
 class UsageStore:
     def __init__(self, path: Path) -> None:
-        """Made if need be, for its owner's eyes only. ConfigError: it cannot be had, or is another kind of file."""
+        """Open the file, created with owner-only permissions if missing. ConfigError: it cannot be opened, or is not a
+        counter file.
+        """
         self._path = path
         self._lane: HoldingsFile | None = None
         try:
@@ -66,15 +68,15 @@ class UsageStore:
         except (OSError, ValueError) as error:
             raise ConfigError([f"access.path: {path} cannot be used: {error}"]) from error
         if self._map[:_VERSION_AT] != _MAGIC:
-            raise ConfigError([f"access.path: {path} holds no counters of Thinkgate"])
+            raise ConfigError([f"access.path: {path} is not a Thinkgate counter file"])
 
     def version(self) -> int:
-        """Another number after each change of a key, by whichever process."""
+        """A number that grows with each change of a key, by any process."""
         version: int = _VERSION.unpack_from(self._map, _VERSION_AT)[0]
         return version
 
     def changed(self) -> None:
-        """A key is not what it was: every process is to look again."""
+        """Announce that a key has changed, so that every process reads it again."""
         self.lock()
         try:
             _VERSION.pack_into(self._map, _VERSION_AT, self.version() + 1)
@@ -82,18 +84,18 @@ class UsageStore:
             self.unlock()
 
     def read(self, slot: int, now: float) -> UsageRow:
-        """A key's row, its windows those of now. A change that is under way may be half in it."""
+        """A key's row, rolled to the current windows. A concurrent change may be half applied."""
         if (slot + 1) * _SLOT > len(self._map):
             with UsageChange(self, slot, now) as counts:
                 return counts
         return self.row(slot, now)
 
     def change(self, slot: int, now: float) -> UsageChange:
-        """`with counters.change(slot, now) as counts:` has a key's row, for nobody else to change meanwhile."""
+        """`with counters.change(slot, now) as counts:` locks a key's row for changing it."""
         return UsageChange(self, slot, now)
 
     def release_dead(self) -> None:
-        """Give back what the requests of processes held that have died."""
+        """Release the reservations of dead processes."""
         for each in lane.dead(self._path, self._lane.name if self._lane else ""):
             for slot, held in each.rows():
                 with UsageChange(self, slot, None) as counts:
@@ -101,13 +103,13 @@ class UsageStore:
             each.remove()
 
     def holds(self, slot: int, more: lane.Holding) -> None:
-        """What this process holds for a key changes by so much."""
+        """Change this process's reservation for a key by `more`."""
         try:
             if self._lane is None:
                 self._lane = HoldingsFile(self._path)
             self._lane.add(slot, more)
         except OSError as error:
-            log.error("what the requests of a key hold would be lost with this process: %s", error)
+            log.error("the reservations of a key would be lost with this process: %s", error)
 
     def close(self) -> None:
         if self._lane is not None:
@@ -133,7 +135,7 @@ class UsageStore:
         rows.write(self._map, slot * _SLOT, counts)
 
     def grow(self, slot: int) -> None:
-        """Make room for a key's row, under the lock: the file grows with the keys."""
+        """Grow the file to hold a key's row; the lock must be held."""
         if (slot + 1) * _SLOT > len(self._map):
             self._map.close()
             self._map = self._mapped((slot + 1) * _SLOT)
@@ -148,15 +150,15 @@ class UsageStore:
     def _mapped(self, wanted: int) -> mmap.mmap:
         present = os.fstat(self._fd).st_size
         size = max(present, -(-wanted // _GROWTH) * _GROWTH)
-        # The disk space is taken now: a full disk must not turn a later write to memory into the end of the process.
+        # Allocate disk space now: on a full disk, a later write to mapped memory would kill the process (SIGBUS).
         if os.pwrite(self._fd, bytes(size - present), present) < size - present:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return mmap.mmap(self._fd, size)
 
 
 class UsageChange:
-    """A row under a lock: written when the block ends well, left as it was when it does not. Without a `now` its
-    windows are left as they are, and what is held is not this process's.
+    """A locked row, written back unless the block raises. Without a `now` the windows are not rolled, and the change
+    is to another process's reservation.
     """
 
     __slots__ = ("_counters", "_counts", "_held", "_now", "_slot")
@@ -185,8 +187,8 @@ class UsageChange:
             self._counters.unlock()
 
     def _write(self) -> None:
-        """A process that is killed in between leaves a lane that holds too much, never too little: what is given back
-        twice is missed until its key has no requests, and what is not given back for ever.
+        """Ordered so that a process killed in between leaves a lane that holds too much, never too little: releasing
+        twice errs until the key is idle, never releasing would err for ever.
         """
         held = rows.held(self._counts)
         if held == self._held or self._now is None:

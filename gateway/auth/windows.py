@@ -1,7 +1,7 @@
-"""The windows that limits are counted in: the minute, hour, day and month of the clock, in UTC.
+"""The windows of limits: the minute, hour, day and month of the clock, in UTC.
 
-They are fixed, not sliding, because a fixed window needs one number per limit and its end can be told exactly. A client
-that spends all of one window just before its end and all of the next just after has twice the limit in a short time.
+Fixed, not sliding: a fixed window needs one number per limit, and its reset time is exact. A client that spends one
+window just before its end and the next just after gets twice the limit in a short time.
 """
 
 from __future__ import annotations

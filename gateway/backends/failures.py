@@ -85,7 +85,7 @@ async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> B
     """The backend's refusal with its status, its fields and the headers that matter; never with the gateway's key."""
     if response.status in SIGN_IN:
         response.close()
-        return SignInRefused(f"The backend {deployment.name} does not let the gateway in.")
+        return SignInRefused(f"The backend {deployment.name} rejected the gateway's credentials.")
     given = ((name, response.headers.get(name, "")) for name in KEPT_HEADERS)
     kept = {name: value for name, value in given if _SANE_VALUE.fullmatch(value)}
     backends = own_id(response)
@@ -114,10 +114,10 @@ def failure(error: BaseException, deployment: Deployment) -> BackendFailed:
         return BackendUnreachable(f"The backend {name} cannot be reached.")
     if isinstance(error, TimeoutError):
         return BackendTimeout(f"The backend {name} did not answer in time.")
-    return BackendFailed(f"The backend {name} broke off before it answered.")
+    return BackendFailed(f"The backend {name} failed before it answered.")
 
 
 def cut(error: BaseException, deployment: Deployment) -> BackendFailed:
     if isinstance(error, TimeoutError):
         return BackendTimeout(f"The backend {deployment.name} stopped sending.")
-    return StreamCut(f"The backend {deployment.name} broke off in the middle of its answer.")
+    return StreamCut(f"The backend {deployment.name} failed in the middle of its answer.")

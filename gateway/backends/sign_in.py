@@ -1,4 +1,4 @@
-"""Tells the operator, once in a while, that a backend does not take the gateway's key: clients are not told why."""
+"""Tells the operator, once in a while, that a backend rejected the gateway's key: clients are not told why."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class SignIn:
         now = self._clock()
         if now >= self._told.get(deployment, -EVERY_S) + EVERY_S:
             self._told[deployment] = now
-            said = "deployment %s: %s does not take the gateway's key: see its api_key_env or api_key_file"
+            said = "deployment %s: %s rejected the gateway's key: see its api_key_env or api_key_file"
             log.error(said, deployment, url)

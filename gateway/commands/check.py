@@ -24,9 +24,9 @@ from gateway.serving import stored_files
 from gateway.serving.admin import admin_key
 
 _STRICT: Mapping[bool | str, str] = {
-    True: "refused, with the list of what can be",
-    "off": "told as the nearest that can, but for no thinking: where that cannot be had, it is refused",
-    False: "told as the nearest that can",
+    True: "refused, with the list of supported ones",
+    "off": "replaced by the nearest supported one, except that no thinking is refused where it is not supported",
+    False: "replaced by the nearest supported one",
 }
 
 
@@ -82,7 +82,7 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
             kind = given.policy.kind_name
             yield f"models.{model.name}.router: a {kind} policy never asks a router; a dial policy does."
         if asked and model.unknown_arms:
-            yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
+            yield f"models.{model.name}.router: it has no data about some deployment, see below."
         yield from model.unpromised
 
 
@@ -102,12 +102,12 @@ def _access(chosen: Settings) -> Iterator[str]:
         where = access.path.absolute()
         yield f"Clients need an API key; {_live_keys(access)} in {where}, made by `thinkgate keys create`."
     else:
-        yield "Clients need no API key: whoever reaches the port may use it ([access] required = true asks for one)."
+        yield "Clients need no API key: anyone who reaches the port may use it ([access] required = true asks for one)."
     if admin is not None:
         admin_key(admin)
         yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
     if not chosen.metrics_on_clients_port:
-        yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
+        yield "Metrics are for operators only." if admin else "Metrics are not served: they need [admin]."
 
 
 def _signing(chosen: Settings) -> str:
@@ -121,9 +121,9 @@ def _signing(chosen: Settings) -> str:
 def _responses(chosen: Settings) -> str:
     kept = chosen.responses
     if not kept.store:
-        return "Keeps no responses: previous_response_id finds nothing."
+        return "Stores no responses: previous_response_id finds nothing."
     much = f"{kept.max_items} responses, {kept.max_bytes} bytes, until {kept.max_age_s / 86_400:g} days"
-    return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
+    return f"Stores up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
 
 
 def _live_keys(access: AccessSettings) -> str:
@@ -144,10 +144,10 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
         yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
     if deployment.verify:
-        yield "  It is asked, on start and on change, if it does what its family says; `check --verify` does that now."
+        yield "  It is verified against its family, on start and on change; `check --verify` does that now."
     replicas = len(deployment.urls)
     if replicas > 1:
-        yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."
+        yield f"  Of its {replicas} replicas, {deployment.retries} more are tried when one fails."
     limits = deployment.admission
     if limits.max_in_flight is not None:
         yield (
@@ -190,7 +190,7 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
         for effort in arm.efforts:
             yield f"    {words(effort):>9}: {_how(effort, arm.deployment_for(effort), model.terms.levels)}"
     yield f"  Levels that clients may name: {_levels(model.levels)}."
-    yield f"  What cannot be told to a model is {_STRICT[model.terms.strict]}."
+    yield f"  An effort that a model does not support is {_STRICT[model.terms.strict]}."
     described = model.policy_description
     yield f"  Policy {given.policy.kind_name}: {described.summary}"
     for name, promised in model.promises.items():
@@ -234,7 +234,7 @@ def _levels(levels: Mapping[str, Effort]) -> str:
 
 def _promised(arm: str, promised: Guarantee) -> str:
     if not promised.kept:
-        return f"NO PROMISE for arm {arm}: {promised.why}. Everybody thinks fully."
+        return f"NO GUARANTEE for arm {arm}: {promised.why}. Every request gets full effort."
     prices = [
         f"{'the strongest effort' if price is None else f'{price:.4g} of P(correct) a token'} {where}"
         for price, where in ((promised.with_probe, "with a probe"), (promised.without_probe, "without one"))
@@ -249,7 +249,7 @@ def _promised(arm: str, promised: Guarantee) -> str:
 
 def _probes(model: PublicModel, described: PolicyDescription) -> str:
     if model.policy.probe_use == "never":
-        return f"none are asked for; {described.unprobed}"
+        return f"none are sent; {described.unprobed}"
     if not all(prepared.supports_probes for prepared in model.prepared.values()):
-        return f"the router does not know what they would tell; {described.unprobed}"
+        return f"the router has no use for them; {described.unprobed}"
     return f"{described.probes} Where none can be, {described.unprobed}"

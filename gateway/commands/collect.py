@@ -143,7 +143,7 @@ def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, 
     partial = _partial(out)
     if not partial.exists():
         if out.is_file() and not force:
-            raise ConfigError([f"--out: {out} is there already: name another file, or replace it with --force"])
+            raise ConfigError([f"--out: {out} exists already: choose another file, or replace it with --force"])
         output_files.can_put(out)
         return set()
     _mend(partial)
@@ -156,8 +156,8 @@ def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, 
     if others and not force:
         raise ConfigError(
             [
-                f"--out: {partial} was begun with other tasks: {others} of its {len(rows)} answers are not to these. "
-                "Name another file, or begin anew with --force"
+                f"--out: {partial} was started with other tasks: {others} of its {len(rows)} answers are not to these. "
+                "Name another file, or start over with --force"
             ]
         )
     if others:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--engine", help="As it serves them; each usual one if left out.")
+@click.option("--engine", help="The engine that serves them; each usual one by default.")
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file, whose own rows are shown too.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def families(name: str | None, engine: Engine | None, config: Path | None, as_json: bool) -> None:

@@ -31,7 +31,7 @@ class _Duration(click.ParamType[float]):
             return value
         shape = re.fullmatch(r"(\d{1,9})([smhd]?)", value)
         if shape is None or (not shape[2] and shape[1] != "0"):
-            self.fail(f"{value!r} is no duration: say 90s, 30m, 24h or 7d", param, ctx)
+            self.fail(f"{value!r} is not a duration: use 90s, 30m, 24h or 7d", param, ctx)
         return float(int(shape[1]) * _UNITS.get(shape[2], 0))
 
 
@@ -64,8 +64,8 @@ def keys() -> None:
 @click.option("--thinking-per-day", type=int, help="Thinking tokens.")
 @click.option("--dollars-per-day", type=float)
 @click.option("--dollars-per-month", type=float)
-@click.option("--max-parallel-requests", type=int, help="Under way at once; instead of what [access] says.")
-@click.option("--max-bytes-in-flight", type=int, help="Of their bodies together; instead of what [access] says.")
+@click.option("--max-parallel-requests", type=int, help="Parallel requests; overrides [access].")
+@click.option("--max-bytes-in-flight", type=int, help="Of their bodies together; overrides [access].")
 @click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Never if left out.")
 @JSON
 def create(
@@ -181,7 +181,7 @@ def _say_secret(told: dict[str, Any], secret: str, as_json: bool) -> None:
         return
     _say(told, False)
     click.echo(f"secret: {secret}")
-    click.echo("Only its hash is kept: it cannot be shown again.", err=True)
+    click.echo("Only its hash is stored: it cannot be shown again.", err=True)
 
 
 def _say(told: dict[str, Any], as_json: bool) -> None:

@@ -19,8 +19,8 @@ def records() -> None:
 @records.command()
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
 @click.option("--key", metavar="ID", help="All of this API key; with --user, only that user of it.")
-@click.option("--user", metavar="NAME", help="All of an end user, as requests name him (user, metadata.user_id, …).")
-@click.option("--anonymise", is_flag=True, help="Keep the records, as of nobody. Responses go in any case.")
+@click.option("--user", metavar="NAME", help="All of an end user, as named in requests (user, metadata.user_id, …).")
+@click.option("--anonymise", is_flag=True, help="Keep the records, without owner. Responses are deleted in any case.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:
     """Remove what is kept of a key or of a user: records, and responses with the conversations they are in."""
@@ -31,7 +31,7 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
     from gateway.storage.subject import Subject
 
     if not key and not user:
-        raise ConfigError(["say whose: --key ID, --user NAME, or both"])
+        raise ConfigError(["whose data: give --key ID, --user NAME, or both"])
     chosen = settings.load(config)
     archive = assembly.archive(chosen)
     try:

@@ -15,13 +15,13 @@ def warnings(chosen: Settings) -> Iterator[str]:
     server, admin = chosen.server, chosen.admin
     if not chosen.access.required and not is_loopback(server.host):
         yield (
-            f"anybody who reaches {server.host or 'any address'} port {server.port} can use every model, for no key is "
-            'asked for: set [access] required = true, or listen on "127.0.0.1"'
+            f"anyone who reaches {server.host or 'any address'} port {server.port} can use every model, because no key "
+            'is required: set [access] required = true, or listen on "127.0.0.1"'
         )
     if admin is not None and not is_loopback(admin.host):
         yield (
-            f"the operators' port listens on {admin.host} without TLS: their key and new secrets can be read on the "
-            "way unless what is in front of it encrypts"
+            f"the operators' port listens on {admin.host} without TLS: their key and new secrets can be read in "
+            "transit unless a proxy in front of it encrypts"
         )
     for path in written(chosen):
         line = open_to_others(path)

@@ -139,7 +139,7 @@ def _check_allowed(given: FieldSettings, denied: Mapping[str, str], loose: froze
     known = {*denied, *loose, *_nests(), SCHEMA_REFERENCES} if denied else set()
     for name in given.allow:
         if name not in known and not (denied and name.startswith("tools.")):
-            raise ConfigError([f"fields.allow: {name!r} is not refused anyway"])
+            raise ConfigError([f"fields.allow: {name!r} is allowed already"])
     both = sorted(set(given.allow) & set(given.deny))
     if both:
         raise ConfigError([f"fields: {both[0]!r} is both allowed and denied"])

@@ -24,7 +24,7 @@ class BackendNames(StrictSettings):
     @model_validator(mode="after")
     def _one_way(self) -> BackendNames:
         if bool(self.deployment) == bool(self.none or self.think):
-            raise ValueError("name either `deployment` (merged) or `none` and `think` (split)")
+            raise ValueError("set either `deployment` (merged) or `none` and `think` (split)")
         return self
 
 
@@ -56,7 +56,7 @@ class ModelSettings(StrictSettings):
     def _backends(self) -> ModelSettings:
         named = bool(self.deployment or self.none or self.think)
         if named == bool(self.arms):
-            raise ValueError("name `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
+            raise ValueError("set `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
         if named:
             BackendNames(deployment=self.deployment, none=self.none, think=self.think)
         return self
@@ -65,7 +65,7 @@ class ModelSettings(StrictSettings):
     def _has_what_its_policy_needs(self) -> ModelSettings:
         if self.router == "none" and self.policy.needs_router:
             raise ValueError(
-                f"a {self.policy.kind_name} policy decides by a router's forecasts, and there is no router: name one, "
+                f"a {self.policy.kind_name} policy needs a router's forecasts, and there is no router: set one, "
                 'such as `router = "prior"`, or choose `policy = { kind = "client" }`'
             )
         return self

@@ -18,7 +18,7 @@ def secret(env: str | None, file: Path | None, where: str) -> str | None:
     """
     name, found = _held(env, file, where)
     if found is not None and (not found.isascii() or not found.isprintable()):
-        raise ConfigError([f"{name} holds what cannot be sent in a header"])
+        raise ConfigError([f"{name} contains characters that a header cannot carry"])
     return found
 
 
@@ -27,14 +27,14 @@ def signing_secrets(signing: SigningSettings) -> list[str]:
     name, found = _held(signing.key_env, signing.key_file, "signing.key")
     lines = [line.strip() for line in (found or "").splitlines() if line.strip()]
     if any(len(line) < SHORTEST_SECRET for line in lines):
-        raise ConfigError([f"{name} holds a secret of less than {SHORTEST_SECRET} characters, which could be guessed"])
+        raise ConfigError([f"{name} holds a secret of fewer than {SHORTEST_SECRET} characters, which could be guessed"])
     return lines
 
 
 def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
     """What the named place is called in faults, and what it holds; None where none is named."""
     if env is not None and file is not None:
-        raise ConfigError([f"{where}_env, {where}_file: name one of them"])
+        raise ConfigError([f"{where}_env, {where}_file: set one of them"])
     if env is not None:
         name, found = f"{where}_env: the environment variable {env}", os.environ.get(env)
         if found is None:

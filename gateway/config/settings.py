@@ -73,7 +73,7 @@ def load(path: Path) -> Settings:
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: not valid TOML: it is no UTF-8 text ({error.reason})"]) from error
+        raise ConfigError([f"{path}: not valid TOML: it is not UTF-8 text ({error.reason})"]) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
     return parse(table, folder_of(path))

@@ -20,7 +20,7 @@ ROUTER_NAMES = {"none", "constant"}
 
 def _placed(value: Any, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
-        raise ValueError("is no path")
+        raise ValueError("is not a path")
     return _folder(info) / value
 
 

@@ -166,7 +166,7 @@ class Overloaded(GatewayError):
     code = "overloaded"
 
     def __init__(self, deployment: str, wait_s: float) -> None:
-        super().__init__(f"The backend {deployment} is busy, and so many wait for it that no more are let in.")
+        super().__init__(f"The deployment {deployment} is at capacity and its queue is full.")
         self.headers = _come_back(wait_s)
 
 
@@ -175,7 +175,7 @@ class ShuttingDown(GatewayError):
     code = "shutting_down"
 
     def __init__(self) -> None:
-        super().__init__("The gateway is stopping, and this answer was not complete in time.")
+        super().__init__("The gateway shut down before this answer was complete.")
 
 
 class TooManyConnections(GatewayError):
@@ -183,7 +183,7 @@ class TooManyConnections(GatewayError):
     code = "too_many_connections"
 
     def __init__(self) -> None:
-        super().__init__("The gateway has as many connections as it can hold: try again later.")
+        super().__init__("The gateway has reached its connection limit: try again later.")
 
 
 class AccessUnavailable(GatewayError):
@@ -196,7 +196,7 @@ class ErasureFailed(GatewayError):
     code = "erasure_failed"
 
     def __init__(self) -> None:
-        super().__init__("Not all that is kept could be erased: the log says why. Try again.")
+        super().__init__("Some stored data could not be erased: the log says why. Try again.")
 
 
 class InternalError(GatewayError):

@@ -13,9 +13,9 @@ from gateway.execution.outcome import Outcome, enforced
 from gateway.execution.recorder import Recorder
 from gateway.execution.streaming.budget_check import BudgetCheck, check_budget
 
-MARKED = "the end of a thought is in the arguments of a tool call"
-MENDED = "the end of a thought was taken out of the arguments of a tool call"
-CUT = "the thought exceeded its budget: the answer was cut there"
+MARKED = "the arguments of a tool call contain an end-of-reasoning tag"
+MENDED = "an end-of-reasoning tag was removed from the arguments of a tool call"
+CUT = "the reasoning exceeded its budget: the answer was truncated there"
 
 
 class AnswerFacts(NamedTuple):

@@ -25,11 +25,11 @@ def keep(
     if most is None or _within(told, most) or (call.limit is not None and call.limit <= efforts.size(most)):
         return told
     if told.effort is not None and most.think and family.off is not None:
-        notes.append(f"family {family.name} cannot be held to {efforts.words(most)}, the most that the key allows")
+        notes.append(f"family {family.name} cannot be limited to {efforts.words(most)}, the most that the key allows")
         return effort_encoding.nearest(NO_THINKING, "", family, levels, by, notes)
-    cannot = "is not told how hard to think" if told.effort is None else "cannot be told to think so little"
+    cannot = "has no effort control" if told.effort is None else "cannot think so little"
     limit = f", or lower max_tokens to {efforts.words(most)}" if most.think else ""
-    said = f"This key may think {efforts.words(most)} tokens at most, and the model {call.model!r} {cannot}"
+    said = f"This key allows at most {efforts.words(most)} thinking tokens, and the model {call.model!r} {cannot}"
     said += f": use another{limit}."
     raise NotAllowed(said, param="max_tokens" if most.think else "model", code="effort_not_allowed")
 

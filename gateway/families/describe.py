@@ -8,21 +8,21 @@ from gateway.core.aliases import JsonObject
 from gateway.core.family import Family, KnownIssue
 
 DEFAULTS = {
-    "on": "Told nothing, it thinks.",
-    "off": "Told nothing, it does not think.",
-    "adaptive": "Told nothing, it decides for itself whether to think.",
+    "on": "By default, it thinks.",
+    "off": "By default, it does not think.",
+    "adaptive": "By default, it decides itself whether to think.",
 }
 HISTORY = {
-    "drop": "Thoughts of earlier turns do not go back",
-    "tools": "Thoughts since the last message of the user go back",
-    "keep": "Thoughts of all turns go back",
+    "drop": "Reasoning of earlier turns is not sent back",
+    "tools": "Reasoning since the last user message is sent back",
+    "keep": "Reasoning of all turns is sent back",
 }
 
 
 def describe_family(family: Family, sources: bool = False) -> Iterator[str]:
     """Lines for people, without the faults; with `sources`, each ends with where it is written."""
     if family.passes_through:
-        yield "Nothing is known of it: the client's own words go on, and no effort is enforced."
+        yield "Nothing is known about it: the client's own fields are passed on, and no effort is enforced."
         return
     for part, line in _lines(family):
         yield f"{line} [{family.sources.get(part, 'no source')}]" if sources else line
@@ -30,7 +30,7 @@ def describe_family(family: Family, sources: bool = False) -> Iterator[str]:
 
 def describe_issue(fault: KnownIssue, sources: bool = False) -> str:
     """A known fault on one line."""
-    line = f"{fault.when[0].upper()}{fault.when[1:]}: {fault.what}. Way round it: {fault.way_round}."
+    line = f"{fault.when[0].upper()}{fault.when[1:]}: {fault.what}. Workaround: {fault.way_round}."
     return f"{line} [{fault.source}]" if sources else line
 
 
@@ -45,42 +45,42 @@ def _lines(family: Family) -> Iterator[tuple[str, str]]:
     yield "off", _off(family)
     yield "on", _switch("Thinking", family.on)
     if family.levels:
-        yield "levels", f"Levels: {', '.join(family.levels)}, told in {family.level_field}."
+        yield "levels", f"Levels: {', '.join(family.levels)}, set in {family.level_field}."
         if family.nearest:
             yield "nearest", f"Others are rounded: {_rounded(family)}."
     yield "budget", _budget(family)
     if family.limit_field is not None:
-        yield "limit", f"The limit on all tokens is told in {family.limit_field}."
+        yield "limit", f"The limit on all tokens is set in {family.limit_field}."
     if family.system == "first":
-        yield "system", "Messages of the system are taken only at the beginning; later ones go to the user's."
+        yield "system", "System messages are accepted only at the beginning; later ones join the user's."
     yield "history", _history(family)
     if family.on is not None:
-        shown = f"come in {family.answer_field}" if family.answer_field else "are not shown"
-        yield "answer_field", f"Thoughts {shown}."
+        shown = f"comes in {family.answer_field}" if family.answer_field else "is not shown"
+        yield "answer_field", f"Reasoning {shown}."
         counted = f"in {family.usage_field}" if family.usage_field else "only together with the answer's"
-        yield "usage", f"Their tokens are counted {counted}."
+        yield "usage", f"Its tokens are counted {counted}."
 
 
 def _off(family: Family) -> str:
     if family.off is not None:
         return _switch("No thinking", family.off)
-    least = f"the level {next(iter(family.levels))}" if family.levels else "the least that can be told"
-    return f"No thinking: cannot be told; the nearest is {least}."
+    least = f"the level {next(iter(family.levels))}" if family.levels else "the least budget"
+    return f"No thinking: not supported; the nearest is {least}."
 
 
 def _switch(what: str, fields: JsonObject | None) -> str:
     if fields is None:
-        return f"{what}: cannot be told."
-    return f"{what}: {inline(fields)}." if fields else f"{what}: nothing need be said."
+        return f"{what}: not supported."
+    return f"{what}: {inline(fields)}." if fields else f"{what}: needs no field."
 
 
 def _rounded(family: Family) -> str:
-    return ", ".join(f"{name} is told as {legal}" for name, legal in family.nearest.items())
+    return ", ".join(f"{name} becomes {legal}" for name, legal in family.nearest.items())
 
 
 def _budget(family: Family) -> str:
     if family.budget_field is None:
-        return "Budget: none can be told."
+        return "Budget: not supported."
     beside = " instead of a level" if family.budget_instead else ""
     if (family.budget_least, family.budget_most, family.budget_step) == (1, None, 1):
         return f"Budget: in {family.budget_field}{beside}, any number of tokens."

@@ -35,7 +35,7 @@ def reasoning_history(
             told.append(_without(message))
             left_out += 1
     if left_out:
-        notes.append(f"family {family.name} wants no thoughts of earlier turns: {left_out} left out")
+        notes.append(f"family {family.name} takes no reasoning of earlier turns: {left_out} left out")
     return told, kept > 0
 
 

@@ -21,7 +21,7 @@ def where_allowed(messages: Sequence[JsonObject], family: Family, notes: list[st
     late = sum(message.get("role") in _ROLES for message in messages[begun:])
     if not late:
         return messages
-    notes.append(f"family {family.name} takes a system message only at the beginning: {late} went to the user's")
+    notes.append(f"family {family.name} accepts a system message only at the beginning: {late} joined the user's")
     told: list[JsonObject] = [*messages[:begun]]
     # The contents that go into the last message: they are joined once, however many there are.
     contents: list[Any] = []

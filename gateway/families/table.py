@@ -99,7 +99,7 @@ class FamilyTable:
                 what = "base: " if seen else ""
                 raise ConfigError([f"{what}{here!r} is unknown.{suggestion(here, self._rows)}"])
             if here in seen:
-                raise ConfigError([f"base: {' → '.join((*seen, here))} goes in a circle"])
+                raise ConfigError([f"base: {' → '.join((*seen, here))} is a cycle"])
             seen.append(here)
             path = [*self._rows[here], *path]
             here = next((row.base for row in reversed(self._rows[here]) if row.base is not None), None)
@@ -119,7 +119,7 @@ def _refuse_contradiction(family: Family) -> None:
     if family.budget_most is not None and family.budget_most < family.budget_least:
         faults.append(f"budget_most: {family.budget_most} is less than budget_least, {family.budget_least}")
     if family.off is None and family.on is None:
-        faults.append("off: both off and on are false, so that nothing can be told")
+        faults.append("off: both off and on are false, so that thinking cannot be controlled")
     if faults:
         raise ConfigError(faults)
 

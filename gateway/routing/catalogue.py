@@ -38,7 +38,7 @@ class PublicModel:
     def unpromised(self) -> list[str]:
         """A line for every arm under a contract of which nothing can be promised."""
         return [
-            f"model {self.name}: nothing can be promised of arm {arm}, so everybody thinks fully ({promised.why})"
+            f"model {self.name}: no guarantee for arm {arm}, every request gets full effort ({promised.why})"
             for arm, promised in self.promises.items()
             if not promised.kept
         ]

@@ -38,9 +38,9 @@ def admin_key(admin: AdminSettings) -> str:
     try:
         key = secret_values.secret(admin.key_env, admin.key_file, "key")
         if key is None:
-            raise ConfigError(["key_env, key_file: name one of them"])
+            raise ConfigError(["key_env, key_file: set one of them"])
         if len(key) < SHORTEST_KEY:
-            raise ConfigError([f"the operators' key is shorter than {SHORTEST_KEY} characters"])
+            raise ConfigError([f"the operator key is shorter than {SHORTEST_KEY} characters"])
     except ConfigError as error:
         raise ConfigError([f"admin.{fault}" for fault in error.faults]) from error
     return key

@@ -61,7 +61,7 @@ class RouterReload:
             if faults:
                 for fault in faults:
                     log.error("%s", fault)
-                log.error("the routers that were served before stay")
+                log.error("the previous routers stay in use")
                 raise ConfigError(faults)
             return {model.name: model.router.version for model in self._catalogue}
 

@@ -60,9 +60,9 @@ def serve(load: Load, workers: int = 1) -> None:
         changed = load()
         found = _validate(changed)
         if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
-            raise ConfigError(["server: host and port cannot change while it runs: start it again"])
+            raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
         if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
-            raise ConfigError(["admin, access.path: cannot change while it runs: start it again"])
+            raise ConfigError(["admin, access.path: cannot change while the gateway runs: restart it"])
         return changed, found
 
     with listener:

@@ -29,7 +29,7 @@ def look(chosen: Settings) -> None:
     faults = [*_shared(databases), *filter(None, map(_fault, databases))]
     usage, spool = chosen.access.usage_path, Path(f"{chosen.records.path}.spool")
     if _has_keys(chosen) and is_other(usage):
-        faults.append(f"access.path: {usage} holds no counters of Thinkgate")
+        faults.append(f"access.path: {usage} is not a Thinkgate counter file")
     if spool.exists() and not spool.is_dir():
         faults.append(f"records.path: {spool} is no folder")
     own = chosen.own_secret_path
@@ -59,7 +59,7 @@ def _shared(databases: list[_Database]) -> Iterator[str]:
     for database in databases:
         other = named.setdefault(os.path.realpath(database.path), database.key)
         if other != database.key:
-            yield f"{database.key}: {database.path} is what {other} names, too: give each a file of its own"
+            yield f"{database.key}: {database.path} is what {other} uses, too: give each its own file"
 
 
 def _fault(database: _Database) -> str | None:
@@ -68,12 +68,12 @@ def _fault(database: _Database) -> str | None:
     if not path.exists():
         return None
     if not path.is_file():
-        return f"{key}: {path} cannot be used: it is no file"
+        return f"{key}: {path} cannot be used: it is not a file"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as opened:
             tables = {row[0] for row in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error as error:
         return f"{key}: {path} cannot be used: {error}"
     if tables and table not in tables:
-        return f"{key}: {path} is a database of something else: it has no table {table!r}"
+        return f"{key}: {path} is another database: it has no table {table!r}"
     return None

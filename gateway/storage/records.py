@@ -104,7 +104,7 @@ class Records:
         try:
             full = self._spool.rotate()
         except OSError as error:  # no room for a new segment: the old one goes on
-            log.error("records stay in the spool: %s", error)
+            log.error("records stay in the spool, the table is not writable: %s", error)
             self._wait()
             return
         if full is not None and not self._import(*full):
@@ -123,7 +123,7 @@ class Records:
             with contextlib.closing(connect(self._path)) as database:
                 self._retention.step(database, time.monotonic(), time.time())
         except (sqlite3.Error, OSError) as error:
-            log.error("records that are too old or too many stay: %s", error)
+            log.error("expired records could not be deleted: %s", error)
             self._wait()
 
     def _wait(self) -> None:

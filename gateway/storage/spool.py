@@ -74,7 +74,7 @@ class Spool:
             with os.scandir(self._folder) as files:
                 self._full = sum(_size(file) for file in files) > self._most
         except OSError as error:
-            log.error("the records' spool cannot be looked at: %s", error)
+            log.error("cannot read the records' spool: %s", error)
 
     def rotate(self) -> tuple[Path, list[Row]] | None:
         """Start a new segment; the full one and its rows are the caller's to import and remove. None: nothing new."""

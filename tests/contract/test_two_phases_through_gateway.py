@@ -37,7 +37,7 @@ def test_a_deployment_is_what_its_family_says(backend: Backend) -> None:
     settings = parse(_table(backend, verify=True))
     lines, disagrees = report.verify(assembly.deployments(settings).values())
     assert lines == [
-        f"Verified tiny at {backend.url}/v1: as family qwen3 says; it keeps budgets itself; "
+        f"Verified tiny at {backend.url}/v1: as family qwen3 says; it enforces budgets itself; "
         "it reports thinking tokens.",
         "Verification OK: 1 backend asked.",
     ]

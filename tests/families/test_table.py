@@ -88,8 +88,8 @@ def test_an_operators_row_takes_over_what_it_does_not_say() -> None:
     row = {"base": "qwen3.8", "budget_field": False, "levels": {"low": "kurz", "max": 9}, "source": "our own template"}
     said = "\n".join(with_row(row, engine="sglang"))
     assert "Family mine (sglang), hybrid with levels" in said
-    assert "Levels: low, max, told in reasoning_effort." in said
-    assert "Budget: none can be told." in said
+    assert "Levels: low, max, set in reasoning_effort." in said
+    assert "Budget: not supported." in said
     assert "chat_template_kwargs {enable_thinking: true} and reasoning_effort kurz" in said
 
 
@@ -108,7 +108,7 @@ def test_an_operators_row_overrides_one_that_ships_cell_by_cell() -> None:
     ("row", "fault"),
     [
         ({"base": "qwen33"}, "families.mine.base: 'qwen33' is unknown. Did you mean 'qwen3'?"),
-        ({"base": "mine"}, "families.mine.base: mine → mine goes in a circle"),
+        ({"base": "mine"}, "families.mine.base: mine → mine is a cycle"),
         ({"leves": {}}, "families.mine.leves: unknown key. Did you mean 'levels'?"),
         ({"levels": {"hihg": "high"}}, "families.mine.levels.hihg: input should be 'minimal', 'low', 'medium', 'high'"),
         ({"levels": {"low": "low"}}, "families.mine.level_field: is required where there are levels"),
@@ -165,10 +165,10 @@ def test_check_says_how_a_family_is_told_and_where_that_is_written(tmp_path: Pat
     )
     short = unwrapped(CliRunner().invoke(main, ["check", str(config)]).output)
     for line in (
-        "No thinking: cannot be told; the nearest is the level low.",
-        "Others are rounded: minimal is told as low, medium is told as low, xhigh is told as high.",
-        "Thoughts of all turns go back, as reasoning, with chat_template_kwargs {clear_thinking: false}.",
-        " d: When it is told enable_thinking false or the level none: it thinks all the same, at max. Way round it:",
+        "No thinking: not supported; the nearest is the level low.",
+        "Others are rounded: minimal becomes low, medium becomes low, xhigh becomes high.",
+        "Reasoning of all turns is sent back, as reasoning, with chat_template_kwargs {clear_thinking: false}.",
+        " d: When it is told enable_thinking false or the level none: it thinks all the same, at max. Workaround:",
     ):
         assert line in short
     assert "parser/glm47_moe.py" not in short

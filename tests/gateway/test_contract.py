@@ -114,7 +114,7 @@ REFUSED = {
     "too strict": ({"max_regret": 0.0001}, "no price keeps it on the 2000 prompts of tiny-"),
     "an effort without outcomes": ({"ceiling": 4096}, "has seen no outcomes of 4096"),
     "a model without outcomes": ({"deployment": "other"}, "has seen no outcomes of unlimited"),
-    "a router without outcomes": ({"router": "constant"}, "the router 'constant' rests on no outcomes"),
+    "a router without outcomes": ({"router": "constant"}, "the router 'constant' was trained on no outcomes"),
 }
 
 
@@ -124,10 +124,10 @@ def test_what_cannot_be_promised_is_said_at_start_and_by_check(
 ) -> None:
     chosen = parse({**table("http://127.0.0.1:9", pub=policy), "records": {"path": tmp_path / "r.db"}})
     said = "\n".join(explain(chosen))
-    assert "NO PROMISE for arm merged: " in said and why in said
+    assert "NO GUARANTEE for arm merged: " in said and why in said
     with caplog.at_level(logging.ERROR):
         make_parts(chosen).authenticator.close()
-    assert "model pub: nothing can be promised of arm merged, so everybody thinks fully" in caplog.text
+    assert "model pub: no guarantee for arm merged, every request gets full effort" in caplog.text
     assert why in caplog.text
 
 
@@ -153,7 +153,7 @@ def test_a_new_artifact_brings_its_own_price(backend: ScriptedBackend, tmp_path:
         ({"max_regret": 0}, "models.pub.policy.max_regret: input should be greater than 0"),
         ({"confidence": 1}, "models.pub.policy.confidence: input should be less than 1"),
         ({"horizon": 0}, "models.pub.policy.horizon: input should be greater than or equal to 1"),
-        ({"counts": "net", "horizon": 5}, "models.pub.policy: a promise on a horizon is about harm alone"),
+        ({"counts": "net", "horizon": 5}, "models.pub.policy: a guarantee on a horizon covers harm alone"),
         ({"max_regrets": 0.1}, "models.pub.policy.max_regrets: unknown key. Did you mean 'max_regret'?"),
     ],
 )

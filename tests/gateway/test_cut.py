@@ -78,7 +78,7 @@ def test_the_backend_is_hung_up_on_where_the_budget_ends(
     assert ("cut there" in answer.headers.get("x-thinkgate-note", "")) == (not stream)
     (row,) = cutting.records()
     assert (row["status"], row["enforced"], row["used"], row["verdict"]) == (200, "cut", 3, "over")
-    assert row["notes"] == "the thought exceeded its budget: the answer was cut there"
+    assert row["notes"] == "the reasoning exceeded its budget: the answer was truncated there"
     assert row["finish_reason"] == "length"
 
 

@@ -111,7 +111,7 @@ def _verify(url: str, **fields: Any) -> tuple[list[str], bool]:
 
 
 IN_FIELD = "budgets in 'thinking_token_budget'"
-AS_IT_SHOULD = "as family qwen3 says; it keeps budgets itself; it reports thinking tokens."
+AS_IT_SHOULD = "as family qwen3 says; it enforces budgets itself; it reports thinking tokens."
 
 
 def _right(url: str) -> tuple[list[str], bool]:
@@ -129,33 +129,33 @@ def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> N
 @pytest.mark.parametrize(
     ("manner", "expected"),
     [
-        (Manner(off=False), ["off: it thinks although it is told not to"]),
-        (Manner(default=False), ["default: it does not think when it is told nothing"]),
-        (Manner(on=False), ["on: it does not think when it is told to"]),
-        (Manner(field="reasoning_content"), ["field: its thoughts are in 'reasoning_content', not in 'reasoning'"]),
+        (Manner(off=False), ["off: it thinks although thinking is turned off"]),
+        (Manner(default=False), ["default: it does not think by default"]),
+        (Manner(on=False), ["on: it does not think when thinking is turned on"]),
+        (Manner(field="reasoning_content"), ["field: its reasoning is in 'reasoning_content', not in 'reasoning'"]),
         (Manner(model="another"), [f"model: it does not serve the model {MODEL!r}"]),
         (Manner(context=2048), ["context: its context is 2048 tokens, not 4096"]),
         (
             Manner(budget="refused"),
-            ["budget: it refuses budgets in 'thinking_token_budget': the gateway ends thoughts itself, in two phases"],
+            ["budget: it refuses budgets in 'thinking_token_budget': the gateway enforces them itself, in two phases"],
         ),
         (
             Manner(budget="ignored"),
-            ["budget: it ignores budgets in 'thinking_token_budget': the gateway ends thoughts itself, in two phases"],
+            ["budget: it ignores budgets in 'thinking_token_budget': the gateway enforces them itself, in two phases"],
         ),
         (
             Manner(budget="ignored", ids=False, reports=False),
             [
                 "usage: it does not report thinking tokens: they are counted here",
-                f"budget: it ignores {IN_FIELD}: the gateway cuts answers whose thoughts exceed them",
+                f"budget: it ignores {IN_FIELD}: the gateway truncates answers whose reasoning exceeds them",
             ],
         ),
         (
             Manner(field="", budget="refused"),
             [
-                "off: it thinks although it is told not to",
-                "field: its thoughts are not told from its answers: it has no reasoning parser",
-                "budget: it refuses budgets in 'thinking_token_budget': they are not kept",
+                "off: it thinks although thinking is turned off",
+                "field: its reasoning is not separated from its answers: it has no reasoning parser",
+                "budget: it refuses budgets in 'thinking_token_budget': they are not enforced",
             ],
         ),
     ],
@@ -237,8 +237,8 @@ def test_a_backend_that_becomes_another_one_is_asked_again(
         until(lambda: _agrees(gateway, "budget"))
         assert _enforcement(gateway) == "native"
     assert caplog.messages == [
-        "deployment dep is not what family qwen3 says: it ignores budgets in 'thinking_token_budget': the gateway ends "
-        "thoughts itself, in two phases"
+        "deployment dep contradicts family qwen3: it ignores budgets in 'thinking_token_budget': the gateway enforces "
+        "them itself, in two phases"
     ]
 
 
@@ -295,7 +295,7 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
 
 def test_one_that_is_not_probed_must_be_there(backend: ScriptedBackend) -> None:
     backend.script = Manner()
-    there = f"Verified dep at {backend.url}: it can be reached; what it does with efforts was not asked."
+    there = f"Verified dep at {backend.url}: it is reachable; its effort control was not verified."
     for fields in ({"family": "plain", "verify": None}, {"verify": False}):
         assert _verify(backend.url, **fields) == ([there, "Verification OK: 1 backend asked."], False)
         with refusing() as nowhere:

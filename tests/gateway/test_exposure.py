@@ -133,7 +133,7 @@ def test_what_is_open_beyond_this_machine_is_said(tmp_path: Path) -> None:
     for host in ("127.0.0.1", "127.8.9.1", "::1", "localhost"):
         assert said(server={"host": host}) == ""
     for host in ("0.0.0.0", "::", "10.1.2.3", "gateway.example", ""):
-        assert "can use every model, for no key is asked for" in said(server={"host": host})
+        assert "can use every model, because no key is required" in said(server={"host": host})
         assert said(server={"host": host}, access={"required": True, "path": str(tmp_path / "k.db")}) == ""
         admin = {"host": host, "port": 1, "key_env": "X"}
         assert "without TLS" in said(admin=admin)
@@ -158,7 +158,7 @@ def test_a_url_with_a_password_is_refused_and_not_repeated(tmp_path: Path) -> No
         with pytest.raises(ConfigError) as refused:
             list(explain(parse({**table(url), "records": {"path": str(tmp_path / "r.db")}})))
         assert len(refused.value.faults) == 4
-        assert all("it holds a user or a password" in fault and "MARK" not in fault for fault in refused.value.faults)
+        assert all("it contains credentials" in fault and "MARK" not in fault for fault in refused.value.faults)
 
 
 def test_the_threat_model_names_what_there_is() -> None:

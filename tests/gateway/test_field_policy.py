@@ -313,7 +313,7 @@ def test_an_operator_allows_what_is_needed(backend: ScriptedBackend, tmp_path: P
 @pytest.mark.parametrize(
     ("chosen", "fault"),
     [
-        ({"fields": {"allow": ["temperature"]}}, "deployments.d.fields.allow: 'temperature' is not refused anyway"),
+        ({"fields": {"allow": ["temperature"]}}, "deployments.d.fields.allow: 'temperature' is allowed already"),
         ({"fields": {"allow": ["rid"], "deny": ["rid"]}}, "deployments.d.fields: 'rid' is both allowed and denied"),
         ({"fields": {"permit": []}}, "deployments.d.fields.permit: unknown key."),
         ({"media": {"hosts": ["http://a"]}}, "deployments.d.media.hosts[0]: string should match pattern"),

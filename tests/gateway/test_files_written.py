@@ -110,7 +110,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
     write_jsonl(generate(32, 4), other)
     mixed = invoke("collect", "--config", config, "--tasks", other, "--out", out, cwd=tmp_path)
     assert mixed.returncode == 1
-    assert mixed.stderr.startswith(f"thinkgate: --out: {partial} was begun with other tasks: {len(kept)} of its")
+    assert mixed.stderr.startswith(f"thinkgate: --out: {partial} was started with other tasks: {len(kept)} of its")
 
     status, shown = _on_a_terminal(arguments, tmp_path)
     assert status == 0, shown
@@ -121,7 +121,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
     again = invoke(*arguments, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (
         1,
-        f"thinkgate: --out: {out} is there already: name another file, or replace it with --force\n",
+        f"thinkgate: --out: {out} exists already: choose another file, or replace it with --force\n",
     )
 
 
@@ -134,7 +134,7 @@ def test_a_router_is_not_replaced_unasked(tmp_path: Path) -> None:
         done = invoke(*command, "--data", data, "--out", out, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (
             1,
-            f"thinkgate: --out: {out} holds a router already: name another folder, or replace it with --force\n",
+            f"thinkgate: --out: {out} holds a router already: choose another folder, or replace it with --force\n",
         )
         assert "holds a router" not in invoke(*command, "--data", data, "--out", out, "--force", cwd=tmp_path).stderr
         nowhere = invoke(*command, "--data", data, "--out", "/proc/thinkgate/router", cwd=tmp_path)

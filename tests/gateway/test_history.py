@@ -44,7 +44,7 @@ def test_what_goes_back(history: History, kept: list[str], name: str) -> None:
         names = {"reasoning", "reasoning_content", "reasoning_details"} & message.keys()
         assert names <= {name} and message["content"] == was["content"] and message["role"] == was["role"]
     assert notes == (
-        [f"family f wants no thoughts of earlier turns: {2 - len(kept)} left out"] if len(kept) < 2 else []
+        [f"family f takes no reasoning of earlier turns: {2 - len(kept)} left out"] if len(kept) < 2 else []
     )
 
 

@@ -115,7 +115,7 @@ def test_parallel_requests_of_a_key_are_bounded_and_those_of_others_are_not(
         for route in ROUTES:
             refused = ask(gateway, route, secret)
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "1"), route
-            assert "2 requests under way" in refused.text
+            assert "2 parallel requests" in refused.text
         theirs = pool.submit(ask, gateway, "POST /v1/chat/completions", other)
         assert arrived.acquire(timeout=PATIENCE_S)
         finish.set()
@@ -143,7 +143,7 @@ def count_bytes(gateway: KeyedGateway) -> None:
     first.endheaders()  # of its body nothing has come yet
     until(lambda: row(gateway, secret).bytes == 6000)
     refused = ask(gateway, "POST /v1/messages", secret, large)
-    assert refused.status_code == 429 and "6000 are in flight" in refused.text
+    assert refused.status_code == 429 and "hold 6000" in refused.text
     first.close()
     until(lambda: not any(row(gateway, secret).held))
     assert ask(gateway, "POST /v1/chat/completions", secret, large).status_code == 200

@@ -219,7 +219,7 @@ class TestKeys:
         answer = self.ask(keyed, secret, max_tokens=60)
         assert answer.headers["x-thinkgate-remaining-thinking"] == "40"
         refused = self.ask(keyed, secret, max_tokens=41)
-        assert refused.status_code == 429 and "Name a smaller max_tokens." in refused.json()["error"]["message"]
+        assert refused.status_code == 429 and "Use a smaller max_tokens." in refused.json()["error"]["message"]
         assert self.ask(keyed, secret, max_tokens=20, n=3).status_code == 429
         assert self.ask(keyed, secret, max_tokens=20, prompt=["a", "b", "c"]).status_code == 429
         unlimited = self.ask(keyed, secret, max_tokens=None)

@@ -105,7 +105,7 @@ def test_check_says_it_in_its_own_words_and_its_settings_are_strict(tmp_path: Pa
         with pytest.raises(ConfigError) as caught:
             parse(table(**policy))
         assert caught.value.faults == [fault]
-    with pytest.raises(ConfigError, match="'hgh' is no effort"):
+    with pytest.raises(ConfigError, match="'hgh' is not an effort"):
         list(explain(parse(table(effort="hgh"))))
 
 
@@ -117,7 +117,7 @@ def test_a_kind_is_registered_once_and_unknown_before() -> None:
     class Other(LengthSettings):
         kind: Literal["fixed"]  # type: ignore[assignment]
 
-    with pytest.raises(ValueError, match="there is a policy 'fixed' already"):
+    with pytest.raises(ValueError, match="a policy 'fixed' is registered already"):
         register(Other)
     with pytest.raises(ValueError, match="needs a field `kind"):
         register(type("Kindless", (PolicySettings,), {}))

@@ -350,12 +350,12 @@ def test_check_says_whether_probes_are_asked_for(tmp_path: Path) -> None:
         "constant": {"deployment": "hybrid", "router": "constant", "policy": dial},
     }
     lines = [line.strip() for line in explain(parse(settings)) if line.strip().startswith("Probes:")]
-    strange = "a request of a kind that the router has never met gets low."
+    strange = "a request outside the router's training distribution gets low."
     assert lines == [
         "Probes: a short answer without thinking is asked for first where it is worth it; a stream is held back for up "
         f"to 64 tokens, and after 10 s it goes on without. Where none can be, {strange}",
-        f"Probes: none are asked for; {strange}",
-        f"Probes: the router does not know what they would tell; {strange}",
+        f"Probes: none are sent; {strange}",
+        f"Probes: the router has no use for them; {strange}",
     ]
 
 

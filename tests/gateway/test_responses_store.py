@@ -203,7 +203,7 @@ async def test_a_conversation_of_too_many_turns_is_refused(store: ResponseStore,
         for one in turns:
             await short.put(one, None)
         assert await short.history(turns[1].id, None) == turns[:2]
-        with pytest.raises(InvalidRequest, match="has 3 responses, and no more than 2") as refused:
+        with pytest.raises(InvalidRequest, match="has 3 responses, and at most 2") as refused:
             await short.history(turns[2].id, None)
         assert (refused.value.param, refused.value.code) == ("previous_response_id", "context_length_exceeded")
 

@@ -83,7 +83,7 @@ def test_its_forecasts_decide(backend: ScriptedBackend, start: Start) -> None:
 def test_check_asks_it_what_it_is_and_what_it_promises(tmp_path: Path) -> None:
     said = "\n".join(explain(parse({**table(kind="contract"), "records": {"path": tmp_path / "r.db"}})))
     assert "Router: sums-1, which looks for sums." in said
-    assert "NO PROMISE for arm merged: it has no trial. Everybody thinks fully." in said
+    assert "NO GUARANTEE for arm merged: it has no trial. Every request gets full effort." in said
 
 
 def test_its_name_is_no_path(tmp_path: Path) -> None:
@@ -94,5 +94,5 @@ def test_its_name_is_no_path(tmp_path: Path) -> None:
     )
     assert load(config).models["pub"].router == "sums"
     assert make_router("sums", {}).version == "sums-1"
-    with pytest.raises(ValueError, match="there is a router 'none' already"):
+    with pytest.raises(ValueError, match="a router 'none' is registered already"):
         register("none", lambda paces: SumRouter())

@@ -121,10 +121,10 @@ def test_the_secrets_come_from_where_they_are_named(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "r.db.key").exists()
     file.write_text("short\n", "utf-8")
     for wrong, what in (
-        ({"key_file": str(file)}, "less than 32 characters"),
+        ({"key_file": str(file)}, "fewer than 32 characters"),
         ({"key_file": str(tmp_path / "none")}, "signing.key_file: .*No such file"),
         ({"key_env": "NOT_THERE"}, "signing.key_env: .*NOT_THERE is not set"),
-        ({"key_env": "SIGNING", "key_file": str(file)}, "name one of them"),
+        ({"key_env": "SIGNING", "key_file": str(file)}, "set one of them"),
     ):
         with pytest.raises(ConfigError, match=what):
             named(**wrong)
@@ -138,7 +138,7 @@ def test_a_gateway_without_a_secret_makes_one_that_all_workers_share(tmp_path: P
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for damaged in (b"half", b"\xff" * 64):
         path.write_bytes(damaged)
-        with pytest.raises(ConfigError, match="holds no secret"):
+        with pytest.raises(ConfigError, match="is not a Thinkgate signing secret"):
             kept_secret(path)
 
 

@@ -147,8 +147,8 @@ WRONG_KINDS = [
     ("max_answer_tokens = 2000", 'levels.low = "5"', "models.split.levels.low: input should be a valid integer or"),
     ("weight = 3", 'weight = "3"', "models.tried.arms.two.weight: input should be a valid number"),
     ("[models.merged]", '[server]\nport = "80"\n[models.merged]', "server.port: input should be a valid integer"),
-    ("[models.merged]", "[records]\npath = 5\n[models.merged]", "records.path: is no path"),
-    ("[models.merged]", '[records]\npath = ""\n[models.merged]', "records.path: is no path"),
+    ("[models.merged]", "[records]\npath = 5\n[models.merged]", "records.path: is not a path"),
+    ("[models.merged]", '[records]\npath = ""\n[models.merged]', "records.path: is not a path"),
     (
         "[models.merged]",
         '[families.f]\nbudget_step = "5"\n[models.merged]',
@@ -157,13 +157,13 @@ WRONG_KINDS = [
     (
         'router = "constant"\n',
         "",
-        "models.merged: a dial policy decides by a router's forecasts, and there is no router",
+        "models.merged: a dial policy needs a router's forecasts, and there is no router",
     ),
-    ('router = "constant"', 'router = "none"', "models.merged: a dial policy decides by a router's forecasts"),
+    ('router = "constant"', 'router = "none"', "models.merged: a dial policy needs a router's forecasts"),
     (
         'router = "constant"\npolicy = { kind = "dial", dial = 0.3,',
         'policy = { kind = "contract",',
-        "models.merged: a contract policy decides by a router's forecasts, and there is no router: name one, such as",
+        "models.merged: a contract policy needs a router's forecasts, and there is no router: set one, such as",
     ),
 ]
 
@@ -192,7 +192,7 @@ def test_networks_are_written_as_text(tmp_path: Path) -> None:
 def test_text_in_another_encoding_is_one_clear_fault(tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(CONFIG, "utf-16")
-    with pytest.raises(ConfigError, match="not valid TOML: it is no UTF-8 text"):
+    with pytest.raises(ConfigError, match="not valid TOML: it is not UTF-8 text"):
         load(config)
 
 

@@ -54,14 +54,14 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
         path.unlink()
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE diary (day TEXT)")
-        assert _fault(_settings(folder)).startswith(f"{key}: {path} is a database of something else: it has no table ")
+        assert _fault(_settings(folder)).startswith(f"{key}: {path} is another database: it has no table ")
         path.unlink()
         path.mkdir()
-        assert _fault(_settings(folder)) == f"{key}: {path} cannot be used: it is no file"
+        assert _fault(_settings(folder)) == f"{key}: {path} cannot be used: it is not a file"
     for key, name, what in (
-        ("access.path", "thinkgate-keys.db.usage", "holds no counters of Thinkgate"),
-        ("records.path", "thinkgate.db.spool", "is no folder"),
-        ("signing", "thinkgate.db.key", "holds no secret of Thinkgate"),
+        ("access.path", "thinkgate-keys.db.usage", "is not a Thinkgate counter file"),
+        ("records.path", "thinkgate.db.spool", "is not a folder"),
+        ("signing", "thinkgate.db.key", "is not a Thinkgate signing secret"),
     ):
         path = tmp_path / name
         path.write_text("Dear diary")
@@ -72,7 +72,7 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
 def test_one_file_is_not_for_two_things(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "all.db")
     chosen = _settings(tmp_path, records={"path": "all.db"}, access={"required": True, "path": "link.db"})
-    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is what records.path names, too")
+    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is what records.path uses, too")
 
 
 def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_reminder_in_a_tool_loop_keeps_the_thoughts(backend: ScriptedBackend, 
         {"role": "system", "content": "now"},
     ]
     answer = ask(gateway, model="new", messages=turns, tools=[TOOL])
-    assert "1 went to the user's" in answer.headers["x-thinkgate-note"]
+    assert "1 joined the user's" in answer.headers["x-thinkgate-note"]
     user, assistant, tool, reminder = backend.last["messages"]
     assert user == HI[0] and assistant["reasoning"] == "two and two" and tool["role"] == "tool"
     assert reminder == {"role": "user", "content": NOW}

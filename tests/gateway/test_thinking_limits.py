@@ -174,7 +174,7 @@ def test_words_that_switch_thinking_are_taken_out_and_it_is_said(key: Key) -> No
             content = key.backend.last["messages"][0]["content"]
             content = content if isinstance(content, str) else content[0]["text"]
             assert content == (text if told is None else told)
-            assert ("words that switch it on" in response.headers.get("x-thinkgate-note", "")) is (told is not None)
+            assert ("words that turn it on" in response.headers.get("x-thinkgate-note", "")) is (told is not None)
 
 
 def test_a_deployment_that_cannot_be_held_to_it_is_not_asked(key: Key) -> None:
@@ -196,7 +196,7 @@ def test_a_ceiling_holds_whatever_the_family_can_be_told(gateway: KeyedGateway, 
         assert answer.status_code == 400
         answer = little.chat("switch", thinking_token_budget=64)
         assert (answer.status_code, answer.headers["x-thinkgate-effort"]) == (200, "none")
-        assert "cannot be held to 64" in answer.headers["x-thinkgate-note"]
+        assert "cannot be limited to 64" in answer.headers["x-thinkgate-note"]
         assert backend.last["chat_template_kwargs"] == {"enable_thinking": False}
 
 

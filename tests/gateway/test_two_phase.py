@@ -172,7 +172,7 @@ def test_what_cannot_be_joined_is_cut(pair: list[RunningGateway], fields: dict[s
     assert reasons == ["length"] * fields.get("n", 1)
     assert account["used"] == 6 * fields.get("n", 1)
     assert (account["enforced"], account["verdict"], account["used_from"]) == ("cut", "over", "counted")
-    assert account["notes"][-1] == "the thought exceeded its budget: the answer was cut there"
+    assert account["notes"][-1] == "the reasoning exceeded its budget: the answer was truncated there"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -100,7 +100,7 @@ def test_a_mark_in_arguments_is_mended_for_the_client_and_noted(backend: Scripte
     body = {"model": "fixed", "messages": [{"role": "user", "content": "hi"}], "include": ["thinkgate"]}
     answer = gateway.post(body).json()
     assert answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"a": 1}'
-    assert answer["thinkgate"]["notes"] == ["the end of a thought was taken out of the arguments of a tool call"]
+    assert answer["thinkgate"]["notes"] == ["an end-of-reasoning tag was removed from the arguments of a tool call"]
     (row,) = gateway.records()
     assert row["notes"] == answer["thinkgate"]["notes"][0]
 
@@ -118,9 +118,9 @@ def test_a_mark_in_the_arguments_of_a_stream_is_noted(backend: ScriptedBackend, 
     backend.script = forced
     gateway = start(table(backend.url))
     body = {"model": "fixed", "messages": [{"role": "user", "content": "hi"}], "stream": True, "include": ["thinkgate"]}
-    assert "the end of a thought is in the arguments of a tool call" in gateway.post(body).text
+    assert "the arguments of a tool call contain an end-of-reasoning tag" in gateway.post(body).text
     (row,) = gateway.records()
-    assert row["notes"] == "the end of a thought is in the arguments of a tool call"
+    assert row["notes"] == "the arguments of a tool call contain an end-of-reasoning tag"
 
 
 def test_a_stream_without_usage_is_counted_by_its_pieces(backend: ScriptedBackend, start: Start) -> None:

@@ -183,5 +183,5 @@ def _refuse_no_room(body: dict[str, Any], budget: _Field) -> None:
         limit = body.get(name)
         if type(limit) is int and 0 < limit <= budget.value:
             raise checks.wrong_value(
-                budget.param, f"{budget.value} leaves nothing of {name} {limit} for the answer: it must be less."
+                budget.param, f"{budget.value} leaves no tokens of {name} {limit} for the answer: use a smaller budget."
             )

@@ -68,7 +68,7 @@ def input_of(arguments: str, cut: bool) -> Json:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        raise BackendFailed("The arguments of the backend's tool call are no JSON object.", code="invalid_tool_call")
+        raise BackendFailed("The arguments of the backend's tool call are not a JSON object.", code="invalid_tool_call")
     return given
 
 

@@ -39,7 +39,7 @@ def read_conversation(body: Fields, most: int, thoughts: ThoughtReader) -> list[
     _all_answered(open_calls)
     if role == "assistant":
         raise body.unsupported(
-            "messages", "must not end with the assistant's: no backend is asked to go on with a message that is begun."
+            "messages", "must not end with an assistant message: prefilled answers are not supported."
         )
     return messages
 
@@ -117,7 +117,7 @@ def _result(block: Fields, open_calls: dict[str, Fields]) -> tuple[Json, list[Js
     """A message of the tool's, and the images that it cannot hold."""
     id = block.required("tool_use_id")
     if open_calls.pop(id, None) is None:
-        message = f"{id[:100]!r} is no tool_use of the assistant's turn before it, or has its result already."
+        message = f"{id[:100]!r} does not match a tool_use of the preceding assistant turn, or already has a result."
         raise block.wrong("tool_use_id", message)
     failed = block.boolean("is_error")
     texts, images = [], []
@@ -135,7 +135,7 @@ def _result(block: Fields, open_calls: dict[str, Fields]) -> tuple[Json, list[Js
 
 def _all_answered(open_calls: dict[str, Fields]) -> None:
     for id, block in open_calls.items():
-        message = f"{id[:100]!r} has no tool_result in the user's turn after it."
+        message = f"{id[:100]!r} has no tool_result in the following user turn."
         raise block.wrong("id", message)
 
 
@@ -154,12 +154,12 @@ def _assistant(blocks: list[Fields], reader: ThoughtReader) -> tuple[Json, dict[
         elif kind == "tool_use":
             call = _call(block)
             if call["id"] in open_calls:
-                raise block.wrong("id", "is there twice in one turn: ids must be unique.")
+                raise block.wrong("id", "occurs twice in one turn: ids must be unique.")
             open_calls[call["id"]] = block
             calls.append(call)
         else:
             known = "thinking, redacted_thinking, text and tool_use are"
-            raise block.unsupported("type", f"{kind[:60]!r} is not offered in an assistant's turn: {known}.")
+            raise block.unsupported("type", f"{kind[:60]!r} is not supported in an assistant turn: {known}.")
     message: Json = {"role": "assistant", "content": "".join(texts) or (None if calls else "")}
     if any(thoughts):
         message[REASONING] = "".join(thoughts)

@@ -18,7 +18,7 @@ def parts(block: Fields) -> list[Json]:
     kind = block.required("type")
     make = _PARTS.get(kind)
     if make is None:
-        raise block.unsupported("type", f"{kind[:60]!r} is not offered here: {', '.join(_PARTS)} are.")
+        raise block.unsupported("type", f"{kind[:60]!r} is not supported: {', '.join(_PARTS)} are.")
     return make(block)
 
 
@@ -52,7 +52,7 @@ def _image(block: Fields) -> list[Json]:
     elif kind == "url":
         url = source.required("url")
     elif kind == "file":
-        raise source.unsupported("type", "'file' is not offered here: no files are kept. Send base64 or url.")
+        raise source.unsupported("type", "'file' is not supported: the gateway stores no files. Send base64 or url.")
     else:
         raise source.wrong("type", f"must be one of base64, url, not {kind[:40]!r}.")
     return [{"type": "image_url", "image_url": {"url": url}}]
@@ -62,7 +62,7 @@ def _document(block: Fields) -> list[Json]:
     """A document of text, with a mark where it begins and ends."""
     source = block.required_object("source")
     if block.table("citations").any("enabled"):
-        raise block.unsupported("citations", "are not offered here.")
+        raise block.unsupported("citations", "are not supported.")
     kind = source.required("type")
     if kind == "text":
         source.word("media_type", ("text/plain",))
@@ -70,7 +70,7 @@ def _document(block: Fields) -> list[Json]:
     elif kind == "content":
         inner = list(of_content(source, "content"))
     else:
-        message = f"{kind[:40]!r} is not offered here: send the document's text, as a source of type text or content."
+        message = f"{kind[:40]!r} is not supported: send the document's text, as a source of type text or content."
         raise source.unsupported("type", message)
     title, context = block.text("title"), block.text("context")
     opening = f"<document title={quoteattr(title)}>" if title else "<document>"

@@ -123,13 +123,13 @@ def _refuse(body: Fields) -> None:
     """What would change the answer and cannot be had."""
     body.word("service_tier", ("auto", "standard_only"))
     if body.word("speed", ("standard", "fast")) == "fast":
-        raise body.unsupported("speed", "'fast' is not offered here.")
+        raise body.unsupported("speed", "'fast' is not supported.")
     for name in ("container", "inference_geo", "mcp_servers"):
         if body.any(name):
-            raise body.unsupported(name, "is not offered here.")
+            raise body.unsupported(name, "is not supported.")
     if body.any("thread") is not None:
         # By this code the SDK knows that it must send whole conversations; its tool runner then does, by itself.
-        said = "thread is not offered here: no conversation is kept. Send all of it, and no thread."
+        said = "thread is not supported: the gateway stores no conversations. Send it whole, without thread."
         raise InvalidRequest(said, param="thread", code="thread_unsupported_request")
 
 

@@ -69,7 +69,7 @@ def _budget(thinking: Fields, limit: int | None) -> int:
     if budget is None:
         raise thinking.missing("budget_tokens")
     if limit is not None and budget >= limit:
-        raise wrong_value(BUDGET, f"must be less than max_tokens, which is {limit}: thoughts count in it.")
+        raise wrong_value(BUDGET, f"must be less than max_tokens, which is {limit}: thinking tokens count towards it.")
     return budget
 
 

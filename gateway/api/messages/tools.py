@@ -18,7 +18,7 @@ def read_tools(body: Fields) -> dict[str, Any]:
     for tool in body.each("tools"):
         name, function = _tool(tool)
         if name in tools:
-            raise tool.wrong("name", f"{name!r} is there twice: names must be unique.")
+            raise tool.wrong("name", f"{name!r} is defined twice: names must be unique.")
         tools[name] = {"type": "function", "function": function}
     choice = _choice(body, tools)
     return {"tools": list(tools.values()), **choice} if tools else choice
@@ -27,7 +27,7 @@ def read_tools(body: Fields) -> dict[str, Any]:
 def _tool(tool: Fields) -> tuple[str, Json]:
     kind = tool.text("type")
     if kind not in (None, "custom"):
-        message = f"{kind[:60]!r} is not offered here: only custom tools are, with a name and an input_schema."
+        message = f"{kind[:60]!r} is not supported: only custom tools are, with a name and an input_schema."
         raise tool.unsupported("type", message)
     name = tool.required("name")
     if not _NAME.fullmatch(name):
@@ -60,7 +60,7 @@ def _choice(body: Fields, tools: Json) -> dict[str, Any]:
         return {**told, "tool_choice": {"type": "function", "function": {"name": name}}}
     if not tools:
         if kind == "any":
-            raise body.wrong("tool_choice", "may only ask for a tool where there are tools.")
+            raise body.wrong("tool_choice", "may only require a tool when tools are given.")
         return {}
     return {**told, "tool_choice": "required" if kind == "any" else kind}
 

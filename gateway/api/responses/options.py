@@ -42,13 +42,13 @@ KNOWN = frozenset(
     )
 )  # fmt: skip
 _NOT_HERE = {
-    "background": "is not served here: responses are made while the client waits.",
-    "background_options": "is not served here: responses are made while the client waits.",
-    "conversation": "is not served here: use previous_response_id.",
-    "prompt": "is not served here: no prompts are stored.",
-    "context_management": "is not served here.",
-    "moderation": "is not served here.",
-    "access_programs": "is not served here.",
+    "background": "is not supported: the gateway answers while the client waits.",
+    "background_options": "is not supported: the gateway answers while the client waits.",
+    "conversation": "is not supported: use previous_response_id.",
+    "prompt": "is not supported: the gateway stores no prompts.",
+    "context_management": "is not supported.",
+    "moderation": "is not supported.",
+    "access_programs": "is not supported.",
 }
 # Chat completions' names for what has another name here: taken for typing errors, not passed on.
 _ELSEWHERE = {
@@ -175,7 +175,7 @@ def _refuse(body: Fields) -> None:
     if body.table("image").word("context_compression", ("auto", "enabled", "disabled")) == "enabled":
         raise Unsupported("image.context_compression", "cannot be enabled here.")
     if body.table("reasoning").word("mode", ("standard", "pro")) == "pro":
-        raise Unsupported("reasoning.mode", "pro is not served here.")
+        raise Unsupported("reasoning.mode", "pro is not supported.")
 
 
 def _check_stream_options(body: Fields, stream: bool) -> None:

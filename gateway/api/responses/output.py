@@ -147,9 +147,9 @@ def _text(said: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BackendFailed(f"The backend's answer has a {name} that is no text.")
+        raise BackendFailed(f"The backend's answer has a {name} that is not text.")
     return value
 
 
 def _no_call() -> BackendFailed:
-    return BackendFailed("The backend's answer has a tool call that is none.")
+    return BackendFailed("The backend's answer has an invalid tool call.")

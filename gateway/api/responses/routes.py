@@ -35,7 +35,7 @@ def router(authenticator: Authenticator, store: ResponseStore, seal: Seal) -> AP
     @routes.get("/{id}")
     async def show(id: str, request: Request) -> Response:
         if request.query_params.get("stream", "false") != "false":
-            raise Unsupported("stream", "is not served for what was answered before.")
+            raise Unsupported("stream", "is not supported for stored responses.")
         included = [*request.query_params.getlist("include"), *request.query_params.getlist("include[]")]
         with authenticated(authenticator, request) as principal:
             found = (await find(id, principal)).response
@@ -52,7 +52,7 @@ def router(authenticator: Authenticator, store: ResponseStore, seal: Seal) -> AP
     async def cancel(id: str, request: Request) -> Response:
         with authenticated(authenticator, request) as principal:
             await find(id, principal)
-        message = "Only a response made with `background` can be cancelled, and none is here."
+        message = "Only background responses can be cancelled, and this gateway creates none."
         raise InvalidRequest(message, param="response_id")
 
     @routes.get("/{id}/input_items")
@@ -91,7 +91,7 @@ def _page(items: list[Item], query: Any) -> dict[str, Any]:
     if after:
         places = [place for place, item in enumerate(items) if item["id"] == after]
         if not places:
-            raise checks.wrong_value("after", f"is the id of no item: {after[:100]!r}.")
+            raise checks.wrong_value("after", f"is not the id of an item: {after[:100]!r}.")
         items = items[places[0] + 1 :]
     page = items[:limit]
     return {

@@ -139,7 +139,7 @@ class ResponseStore:
                 return None
             most = self._bounds.history_turns
             if found.depth > most:
-                said = f"The conversation has {found.depth} responses, and no more than {most} are taken up again"
+                said = f"The conversation has {found.depth} responses, and at most {most} can be continued"
                 raise _too_long(f"{said}: begin a new one.", "previous_response_id")
             self.check_length(found.chain_bytes, "previous_response_id")
             ids = shelf.chain(database, id, key or "", most)
@@ -191,7 +191,7 @@ class ResponseStore:
     def check_length(self, size: int, param: str) -> None:
         """InvalidRequest: it is more than may be read back for one request."""
         if size > self._bounds.history_bytes:
-            raise _too_long("What was said before is too long to be taken up again.", param)
+            raise _too_long("The previous conversation is too long to be continued.", param)
 
     def _oldest(self) -> float:
         """When a response must have been used to be still there."""
@@ -217,7 +217,7 @@ class ResponseStore:
         try:
             return await asyncio.to_thread(run)
         except sqlite3.Error as error:
-            log.error("responses cannot be kept, or read: %s", error)
+            log.error("cannot store or read responses: %s", error)
             raise StoreUnavailable from error
 
 

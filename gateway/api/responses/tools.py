@@ -42,7 +42,7 @@ def read_tools(body: Fields) -> ResponseTools:
         if kind is None:
             raise tool.missing("type")
         if kind not in ("function", "custom"):
-            raise Unsupported(tool.param("type"), f"{kind[:100]!r} is not served here: only function and custom tools.")
+            raise Unsupported(tool.param("type"), f"{kind[:100]!r} is not supported: only function and custom tools.")
         name = tool.needed("name")
         if name in told:
             raise tool.wrong("name", f"{name[:100]!r} is there twice.")
@@ -82,7 +82,7 @@ def _function(tool: Fields) -> dict[str, Any]:
 def _custom(tool: Fields) -> dict[str, Any]:
     form = tool.table("format")
     if form.text("type") not in (None, "text"):
-        raise Unsupported(form.param("type"), "cannot be enforced here: only custom tools that take any text.")
+        raise Unsupported(form.param("type"), "is not supported: only custom tools that accept any text are.")
     text = {"type": "string", "description": "The tool's input, as it is"}
     parameters = {"type": "object", "properties": {INPUT: text}, "required": [INPUT], "additionalProperties": False}
     function: dict[str, Any] = {"name": tool.needed("name"), "parameters": parameters}
@@ -115,7 +115,7 @@ def _choice(body: Fields, known: Iterable[str]) -> tuple[str | dict[str, Any] | 
         if not allowed:
             raise table.missing("tools")
         return table.word("mode", ("auto", "required")) or "auto", [name for name in names if name in allowed]
-    raise Unsupported(table.param("type"), f"{kind[:100]!r} is not served here: only function and custom tools.")
+    raise Unsupported(table.param("type"), f"{kind[:100]!r} is not supported: only function and custom tools.")
 
 
 def _named(table: Fields, names: list[str]) -> str:

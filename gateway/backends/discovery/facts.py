@@ -58,26 +58,26 @@ def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement
         yield Disagreement("model", f"it does not serve the model {deployment.model!r}")
         return
     if facts.refused is not None:
-        yield Disagreement("chat", f"it refuses a plain question with status {facts.refused}: is its URL right?")
+        yield Disagreement("chat", f"it refuses a plain request with status {facts.refused}: is its URL right?")
         return
     longest, most = facts.max_context, deployment.max_context
     if longest is not None and most is not None and longest < most:
         yield Disagreement("context", f"its context is {longest} tokens, not {most}")
     if facts.refuses_on:
-        yield Disagreement("on", "it refuses to be told to think")
+        yield Disagreement("on", "it refuses requests that turn thinking on")
     if family.hybrid and family.on is not None and facts.thinks_on is False:
-        yield Disagreement("on", "it does not think when it is told to")
+        yield Disagreement("on", "it does not think when thinking is turned on")
     if family.hybrid and family.off is not None and facts.thinks_off:
-        yield Disagreement("off", "it thinks although it is told not to")
+        yield Disagreement("off", "it thinks although thinking is turned off")
     default = {"on": True, "off": False}.get(family.default)
     if family.hybrid and None not in (facts.thinks_default, default) and facts.thinks_default != default:
         does = "thinks" if facts.thinks_default else "does not think"
-        yield Disagreement("default", f"it {does} when it is told nothing")
+        yield Disagreement("default", f"it {does} by default")
     for field in dict.fromkeys((facts.field, facts.streamed_field)):
         if field == "":
-            yield Disagreement("field", "its thoughts are not told from its answers: it has no reasoning parser")
+            yield Disagreement("field", "its reasoning is not separated from its answers: it has no reasoning parser")
         elif field is not None and family.answer_field and field != family.answer_field:
-            yield Disagreement("field", f"its thoughts are in {field!r}, not in {family.answer_field!r}")
+            yield Disagreement("field", f"its reasoning is in {field!r}, not in {family.answer_field!r}")
     if family.usage_field and False in (facts.reports, facts.streamed_reports):
         where = " in streams" if facts.reports else ""
         yield Disagreement("usage", f"it does not report thinking tokens{where}: they are counted here")
@@ -88,10 +88,10 @@ def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement
 
 def _instead(facts: Facts, deployment: Deployment) -> str:
     return {
-        "two-phase": "the gateway ends thoughts itself, in two phases",
-        "cut": "the gateway cuts answers whose thoughts exceed them",
-        "none": "they are not kept",
-        "native": "they are told nevertheless",
+        "two-phase": "the gateway enforces them itself, in two phases",
+        "cut": "the gateway truncates answers whose reasoning exceeds them",
+        "none": "they are not enforced",
+        "native": "they are sent nevertheless",
     }[ability(facts, deployment).enforcement]
 
 

@@ -193,7 +193,7 @@ class Questions:
             cards = orjson.loads(raw)["data"]
             return next((card for card in cards if card["id"] == self._deployment.model), None)
         except (ValueError, KeyError, TypeError) as error:
-            raise BackendFailed("Its list of models makes no sense.") from error
+            raise BackendFailed("Its list of models is invalid.") from error
 
     async def _ask(self, told: EncodedEffort | None, tokens: int = TOKENS, **more: Any) -> TestAnswer | None:
         """An answer under an effort (None: nothing is said of it); None: it was refused."""
@@ -227,7 +227,7 @@ def read_whole(raw: bytes) -> TestAnswer:
         body = orjson.loads(raw)
         return _answer([body["choices"][0]["message"]], [body])
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise BackendFailed("Its answer is no chat completion.") from error
+        raise BackendFailed("Its answer is not a chat completion.") from error
 
 
 def read_stream(raw: bytes) -> TestAnswer:
@@ -240,7 +240,7 @@ def read_stream(raw: bytes) -> TestAnswer:
         deltas = [choice.get("delta") or {} for event in events for choice in event.get("choices") or ()]
         return _answer(deltas, events)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BackendFailed("Its stream is no chat completion.") from error
+        raise BackendFailed("Its stream is not a chat completion.") from error
 
 
 def _answer(parts: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> TestAnswer:

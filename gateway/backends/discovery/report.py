@@ -17,10 +17,10 @@ from gateway.core.efforts import NO_THINKING
 from gateway.core.errors import GatewayError
 
 _KEPT = {
-    "native": "it keeps budgets itself",
-    "two-phase": "budgets are kept in two phases",
-    "cut": "answers are cut where their thoughts exceed a budget",
-    "none": "budgets are not kept",
+    "native": "it enforces budgets itself",
+    "two-phase": "budgets are enforced in two phases",
+    "cut": "answers are truncated where their reasoning exceeds a budget",
+    "none": "budgets are not enforced",
 }
 Finding = Literal["right", "unreachable", "other"]
 
@@ -73,7 +73,7 @@ async def _replica(transport: Transport, deployment: Deployment, url: str, arms:
         if not deployment.verify:
             if await questions.lists() is False and deployment.family.host.is_open:
                 return _Told("other", [f"{where}it does not serve the model {deployment.model!r}."])
-            return _Told("right", [f"{where}it can be reached; what it does with efforts was not asked."])
+            return _Told("right", [f"{where}it is reachable; its effort control was not verified."])
         facts = await questions.facts()
     except GatewayError as error:
         return _Told("unreachable", [f"{where}it cannot be verified: {_why(error)}"])
@@ -82,7 +82,7 @@ async def _replica(transport: Transport, deployment: Deployment, url: str, arms:
     found += [f"  family: {line}" for line in _out_of_place(facts, deployment, arms)]
     if not found:
         return _Told("right", [f"{where}as family {family} says; {_seen(facts, deployment)}."])
-    return _Told("other", [f"{where}it is not what family {family} says; {_seen(facts, deployment)}.", *found])
+    return _Told("other", [f"{where}it contradicts family {family}; {_seen(facts, deployment)}.", *found])
 
 
 def _why(error: GatewayError) -> str:

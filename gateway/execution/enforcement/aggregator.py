@@ -81,7 +81,7 @@ class StreamAggregator:
             try:
                 self._choices.setdefault(choice.get("index", 0), _ChoiceParts()).add(choice)
             except (AttributeError, KeyError, TypeError) as error:
-                raise BackendFailed("The backend sent an event that is no chat completion.") from error
+                raise BackendFailed("The backend sent an event that is not a chat completion.") from error
         return b""
 
     def body(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def choices_of(chunk: JsonObject) -> list[dict[str, Any]]:
     given = chunk.get("choices")
     choices = [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
     if any(type(choice.get("index", 0)) is not int for choice in choices):
-        raise BackendFailed("The backend sent an event that is no chat completion.")
+        raise BackendFailed("The backend sent an event that is not a chat completion.")
     return choices
 
 

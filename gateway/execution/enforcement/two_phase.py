@@ -119,7 +119,7 @@ class TwoPhase(TransformedReply):
             if error.status >= 500 or error.status == 429:
                 raise
             name = self._plan.deployment.name
-            raise BackendFailed(f"The backend {name} did not go on from the end of its thought.") from error
+            raise BackendFailed(f"The backend {name} did not continue after its reasoning ended.") from error
 
     async def _last_words(self, first: FirstPhase) -> str:
         """What was not passed on yet of the thought: pieces of text do not end where tokens do."""

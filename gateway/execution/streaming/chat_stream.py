@@ -122,7 +122,7 @@ class ChatStream:
             self.error = BackendFailed("The backend sent an event that is not valid JSON.")
             return b""
         if not isinstance(chunk, dict):
-            self.error = BackendFailed("The backend sent an event that is no completion.")
+            self.error = BackendFailed("The backend sent an event that is not a completion.")
             return b""
         return self._learn(chunk, event)
 

@@ -129,10 +129,10 @@ def _check_parts(messages: Any, policy: FieldPolicy) -> None:
 def _check_part(part: Mapping[str, Any], param: str, policy: FieldPolicy) -> None:
     kind = part.get("type")
     if type(kind) is str and kind in policy.parts:
-        raise _denied(f"{param}.type", f"{kind!r} parts are not taken from clients")
+        raise _denied(f"{param}.type", f"{kind!r} parts are not accepted from clients")
     for name, value in part.items():
         if name in policy.part_keys or name in policy.parts:
-            raise _denied(f"{param}.{name}", "the backend would read it from what is not the client's own")
+            raise _denied(f"{param}.{name}", "the backend would read data that is not the client's own")
         if type(value) is dict and not policy.part_keys.isdisjoint(value):
             raise _denied(f"{param}.{name}", f"it may not have {', '.join(policy.part_keys & value.keys())}")
 

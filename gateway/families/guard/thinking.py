@@ -106,14 +106,14 @@ def _check_case(body: JsonObject) -> None:
 def _check_prompt(body: JsonObject) -> None:
     for name, harmless in _PROMPT.items():
         if body.get(name) not in harmless:
-            raise _refused(name, "it makes another prompt than the one that the effort is told in")
+            raise _refused(name, "it changes the prompt that carries the effort")
     messages = body["messages"]
     last = messages[-1] if messages else {}
     if str(last.get("role")).strip().lower() in _OWN_ROLES:
-        raise _refused(f"messages[{len(messages) - 1}].role", "the answer cannot be begun for the model")
+        raise _refused(f"messages[{len(messages) - 1}].role", "prefilled answers are not supported")
     for name in _BEGUN:
         if last.get(name):
-            raise _refused(f"messages[{len(messages) - 1}].{name}", "the answer cannot be begun for the model")
+            raise _refused(f"messages[{len(messages) - 1}].{name}", "prefilled answers are not supported")
 
 
 def _check_names(body: JsonObject, family: Family) -> None:
@@ -165,20 +165,20 @@ def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
         values = bias.values() if type(bias) is dict else ()
         numbers = [value for value in values if type(value) in (int, float)]
         if not numbers or len(numbers) < len(bias) or max(numbers) > 0 or (thinks and min(numbers) < 0):
-            raise _refused("logit_bias", "it may push the model into a thought, or keep it there")
+            raise _refused("logit_bias", "it may force the model to think")
     for name in ("allowed_token_ids", *(("stop_token_ids", "min_tokens") if thinks else ())):
         if body.get(name):
-            raise _refused(name, "it may push the model into a thought, or keep it there")
+            raise _refused(name, "it may force the model to think")
     end = parse_end_text(family.end_text)
     marks = (end.start, end.mark) if end is not None else ()
     for name in ("stop", "bad_words"):
         words = body.get(name)
         for word in [words] if type(words) is str else words if type(words) is list else ():
             if type(word) is str and any(mark in word or word in mark for mark in marks if word):
-                raise _refused(name, "it may not hold what begins or ends a thought")
+                raise _refused(name, "it may not contain what begins or ends reasoning")
     for name in _GRAMMARS:
         if marks and body.get(name) and any(mark.lower() in text for text in _spellings(body[name]) for mark in marks):
-            raise _refused(name, "it may not hold what begins or ends a thought")
+            raise _refused(name, "it may not contain what begins or ends reasoning")
 
 
 def _spellings(grammar: Any) -> tuple[str, str]:
@@ -193,10 +193,10 @@ def _check_marks(body: JsonObject, control: tuple[str, ...]) -> None:
     marks = _patterns(control)
     for name, said in body.items():
         if name not in _NOT_SAID and type(said) in (str, list, dict) and said and _holds(said, marks):
-            raise _refused(_place(name, said, marks)[:100], "it may not hold the marks that templates write")
+            raise _refused(_place(name, said, marks)[:100], "it may not contain template markers")
     for place, text in (*_joined(body["messages"]), *_decoded(body["messages"])):
         if _holds(text, marks):
-            raise _refused(place, "it may not hold the marks that templates write, in pieces or escaped either")
+            raise _refused(place, "it may not contain template markers, split or escaped ones included")
 
 
 def _joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
@@ -269,7 +269,7 @@ def without_switches(call: Call, family: Family, notes: list[str]) -> Sequence[J
     for name in ("tools", "functions", "documents"):
         for index, one in enumerate(given if type(given := call.body.get(name)) is list else ()):
             if any(_cleaned(text, pattern) is not text for text in _all_texts(one)):
-                raise _refused(f"{name}[{index}]", "it may not hold words that switch thinking on")
+                raise _refused(f"{name}[{index}]", "it may not contain words that turn thinking on")
     changed: list[JsonObject] = []
     found = 0
     for index, message in enumerate(messages):
@@ -278,10 +278,10 @@ def without_switches(call: Call, family: Family, notes: list[str]) -> Sequence[J
         changed.append(told)
     for place, text in _joined(changed):
         if _cleaned(text, pattern) is not text:
-            raise _refused(place, "words that switch thinking on may not come in pieces")
+            raise _refused(place, "words that turn thinking on may not be split")
     if not found:
         return messages
-    notes.append(f"the key's thinking is limited: words that switch it on were taken out of {found} messages")
+    notes.append(f"the key's thinking is limited: words that turn it on were removed from {found} messages")
     return changed
 
 
@@ -326,11 +326,11 @@ def _rid(text: str, pattern: re.Pattern[str], place: str) -> str:
         if told is before:
             break
     else:
-        raise _refused(place, "words that switch thinking on may not be in each other")
+        raise _refused(place, "words that turn thinking on may not be nested")
     if not told.isascii() and _DISGUISED.search(told):
         plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", told))
         if _cleaned(plain, pattern) is not plain:
-            raise _refused(place, "words that switch thinking on may not be disguised")
+            raise _refused(place, "words that turn thinking on may not be disguised")
     return told
 
 
@@ -345,7 +345,7 @@ def _cleaned(text: str, pattern: re.Pattern[str], place: str = "messages") -> st
             kept.append(text[end:start])
             end = match.end()
             if len(kept) > _MOST_TAKEN_OUT:
-                raise _refused(place, "words that switch thinking on may not be there so often")
+                raise _refused(place, "words that turn thinking on may not occur so often")
     return "".join((*kept, text[end:])) if end else text
 
 

@@ -53,7 +53,7 @@ class _ConstantArm:
         return forecast
 
     def guarantee(self, contract: Contract, efforts: Sequence[Effort]) -> Guarantee:
-        return Guarantee(None, None, why=f"the router {self.version!r} rests on no outcomes")
+        return Guarantee(None, None, why=f"the router {self.version!r} was trained on no outcomes")
 
     def _one(self, effort: Effort) -> EffortForecast:
         budget = min(size(effort), 1e5)

@@ -114,7 +114,7 @@ class _PredictedArm:
         shown = direct if asking is None else asking
         why = None
         if shown.price is None:
-            why = f"no price keeps it on the {shown.prompts} prompts of {self.version}: too few, or it knows too little"
+            why = f"no price keeps it on the {shown.prompts} prompts of {self.version}: too few, or weak forecasts"
         return Guarantee(
             None if asking is None else asking.price,
             direct.price,

@@ -25,7 +25,7 @@ def register(name: str, make: MakeRouter) -> None:
     ValueError: another router has that name.
     """
     if ROUTERS.setdefault(name, make) is not make:
-        raise ValueError(f"there is a router {name!r} already")
+        raise ValueError(f"a router {name!r} is registered already")
     ROUTER_NAMES.add(name)
 
 

@@ -55,7 +55,7 @@ class PricedPolicy:
             f"a short answer without thinking is asked for first {when}; a stream is held back for up to "
             f"{self.probe_options.tokens} tokens, and after {self.probe_options.wait_s:g} s it goes on without."
         )
-        unprobed = f"a request of a kind that the router has never met gets {name(self.bounds.default)}."
+        unprobed = f"a request outside the router's training distribution gets {name(self.bounds.default)}."
         return PolicyDescription(summary, probes=probes, unprobed=unprobed)
 
 

@@ -23,4 +23,4 @@ def register(settings: type[PolicySettings]) -> None:
     """
     kind = kind_of(settings)
     if POLICIES.setdefault(kind, settings) is not settings:
-        raise ValueError(f"there is a policy {kind!r} already")
+        raise ValueError(f"a policy {kind!r} is registered already")

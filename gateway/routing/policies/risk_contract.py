@@ -71,8 +71,8 @@ class RiskContract:
             name,
             f"at most {contract.max_regret:.2%} of requests are {what} {when}, at {contract.confidence:.0%} "
             f"confidence, beside the strongest effort for everybody; {bounds.describe(name)}; a level that a client "
-            f"names is honoured; requests that are strange to the router are {others}. Efforts without outcomes in its "
-            "training data are left out.",
+            f"names is honoured; requests outside the router's training distribution are {others}. "
+            "Efforts without outcomes in its training data are left out.",
         )._replace(card={"contract": {**card, "counts": "net" if contract.net else "harm"}})
 
 
@@ -96,7 +96,7 @@ class ContractSettings(PricedSettings):
     @model_validator(mode="after")
     def _one_kind(self) -> ContractSettings:
         if self.counts == "net" and self.horizon is not None:
-            raise ValueError("a promise on a horizon is about harm alone: leave `counts` or `horizon` out")
+            raise ValueError("a guarantee on a horizon covers harm alone: leave `counts` or `horizon` out")
         return self
 
     def policy(self, resolve: Resolve) -> Policy:
