@@ -1,4 +1,4 @@
-"""How many requests a deployment has at once, who waits, in which order, and when it is better to say no.
+"""Admission control of a deployment: concurrency, queueing and load shedding.
 
 As load rises, batch requests wait first, for a share of the places is kept from them; then everybody waits; then new
 requests are refused with the time that those ahead of them need.
@@ -16,14 +16,14 @@ from gateway.core.deployment import Deployment
 from gateway.core.errors import Overloaded
 from gateway.core.queue_observer import QueueObserver
 
-# After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes
-# then, and may take any place.
+# After this many seconds, or half of its maximum wait, a batch request may take any place, like an interactive one that
+# arrives then.
 BATCH_AGES_S = 30.0
 TICK_S = 0.01
 
 
 class AdmissionController:
-    """The places of one deployment in this process. Who gets one by `try_enter` or `enter` must `leave` once."""
+    """The places of one deployment in this process. After `try_enter` or `enter` succeeds, call `leave` once."""
 
     __slots__ = (
         "_ages_s",
@@ -56,16 +56,16 @@ class AdmissionController:
         return len(self._interactive) + len(self._batch)
 
     def try_enter(self, batch: bool) -> bool:
-        """Take a place that is free: nobody waits for one that such a request may have."""
+        """Take a free place, if there is one for this kind of request; then none of its kind waits."""
         if self.in_flight >= (self._batch_places if batch else self._places):
             return False
         self.in_flight += 1
         return True
 
     async def enter(self, batch: bool, limit_s: float, key: str | None = None) -> float:
-        """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: there is none in time.
+        """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: no place in time.
 
-        `key` is the id of the API key. One that stops waiting, however it comes, leaves the queue at once.
+        `key` is the id of the API key. A waiter that is cancelled or times out leaves the queue at once.
         """
         loop = asyncio.get_running_loop()
         queue = self._batch if batch else self._interactive
@@ -76,7 +76,7 @@ class AdmissionController:
         waiter: Waiter = loop.create_future()
         timers = [loop.call_later(patience_s, _give_up, waiter)]
         if batch:
-            # A little later, for the clocks of loops are coarse.
+            # Slightly later, because event loop clocks are coarse.
             timers.append(loop.call_later(self._ages_s + TICK_S, self._let_in))
         queue.add(key, waiter, begun)
         self._watch.queued(self.queued)
@@ -84,7 +84,7 @@ class AdmissionController:
             admitted = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.result():
-                self.leave(None)  # it was given a place in the very moment that its client left
+                self.leave(None)  # it got a place just as its client disconnected
             raise
         finally:
             for timer in timers:
@@ -98,7 +98,7 @@ class AdmissionController:
         return waited_s
 
     def leave(self, measured: Timing | None) -> None:
-        """Give a place back; `measured` says how fast the answer was, if it was a whole one."""
+        """Release a place; `measured` is the answer's timing, if it was complete."""
         self.in_flight -= 1
         self._pace.learn(measured)
         self._let_in()
@@ -109,7 +109,7 @@ class AdmissionController:
             waiter.set_result(True)
 
     def _next(self) -> Waiter | None:
-        """Take the next one that there is a place for out of its queue."""
+        """Remove the next waiter for which there is a place from its queue."""
         if self.in_flight >= self._places:
             return None
         interactive, batch = self._interactive.first(), self._batch.first()
@@ -126,7 +126,7 @@ class AdmissionController:
         return None
 
     def _makes_room(self, queue: FairQueue, key: str | None) -> bool:
-        """Whether one more may wait: where the queue is full, in the place of one whose key has more of them there."""
+        """Whether one more may wait; a full queue evicts the last waiter of the key with the most."""
         if len(queue) < self._limits.max_queue:
             return True
         last = queue.overtaken(key)
@@ -136,7 +136,7 @@ class AdmissionController:
         return True
 
     def _wait_s(self, batch: bool, key: str | None = None) -> float:
-        """How long one that comes now is likely to wait, in seconds, at the pace of the latest answers."""
+        """Expected wait in seconds of a request that arrives now, from recent latencies."""
         if self.in_flight < (self._batch_places if batch else self._places):
             return 0.0
         ahead = self._interactive.ahead(key) if not batch else len(self._interactive) + self._batch.ahead(key)

@@ -1,4 +1,4 @@
-"""Who can keep a thinking budget at each deployment: what its family says, until discovery has seen for itself."""
+"""How each deployment's thinking budgets are enforced: by its family row, until discovery has verified it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.plan import Enforcement
 
-# What cannot be joined out of two answers: the second one is bare text.
+# Features that a two-phase answer cannot have: its second part is plain text.
 _ONE_PIECE = ("functions", "logprobs", "continue_final_message")
-# So many answers in a row that exceed their budgets by more than so many tokens show that a backend is not what it was
-# taken for. Engines that keep budgets may force the end a little late, with speculative decoding above all.
+# This many answers in a row that exceed their budgets by more than this many tokens trigger verification. Engines that
+# enforce budgets may end a little late, especially with speculative decoding.
 VIOLATIONS, LATE = 3, 8
 
 
 class Marks(NamedTuple):
-    """Token ids of what opens a thought and of what closes it, and of what is written before and after the latter when
-    a thought is closed by force.
+    """Token ids that open and close reasoning, and those written before and after the latter when the gateway closes
+    it.
     """
 
     start: tuple[int, ...]
@@ -30,14 +30,14 @@ class Marks(NamedTuple):
 
 
 class Capability(NamedTuple):
-    """What a deployment was seen to do. `marks` are there if it tells the token ids of its answers."""
+    """A deployment's verified enforcement. `marks` are set if it reports the token ids of its answers."""
 
     enforcement: Enforcement
     marks: Marks | None = None
 
 
 class Capabilities:
-    """Read with every request, written by discovery. `doubted` is told whose answers keep exceeding their budgets."""
+    """Read by each request, written by discovery. `doubted` gets a deployment that keeps exceeding budgets."""
 
     def __init__(self) -> None:
         self._found: dict[str, Capability] = {}
@@ -47,7 +47,7 @@ class Capabilities:
         self.clock: Callable[[], float] = time.monotonic
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
-        """How a budget for this call is kept, if it is given one."""
+        """How a budget for this call would be enforced."""
         found = self._found.get(deployment.name)
         if found is None:
             return "native" if deployment.family.budget_field is not None else "none"
@@ -65,13 +65,13 @@ class Capabilities:
         self._without_logprobs.pop(deployment, None)
 
     def tells_logprobs(self, deployment: Deployment, call: Call) -> bool:
-        """Whether its answers come with log-probabilities where such a call asks: until it was seen otherwise."""
+        """Whether it returns log-probabilities to such a call; assumed until it did not."""
         found = self._without_logprobs.get(deployment.name)
         return found is None or not found.holds(client_of(call))
 
     def refuses_logprobs(self, deployment: Deployment, call: Call) -> None:
-        """Whoever sent such a call does not ask for them until discovery has been there again, or a while has passed;
-        nobody does, once two have seen it.
+        """Note a refusal: this client stops requesting log-probabilities until discovery verifies the deployment again
+        or some time passes; once two clients were refused, all of them stop.
         """
         self._evidence(deployment).against(client_of(call), VIOLATIONS)
 
@@ -86,7 +86,7 @@ class Capabilities:
         return self._without_logprobs.setdefault(deployment.name, Evidence(self.clock))
 
     def answered(self, deployment: str, exceeded: int) -> None:
-        """An answer was checked against its budget, and `exceeded` it by so many tokens."""
+        """Note that an answer `exceeded` its budget by so many tokens."""
         if exceeded > LATE:
             times = self._exceeded[deployment] = self._exceeded.get(deployment, 0) + 1
             if times == VIOLATIONS:
@@ -96,7 +96,7 @@ class Capabilities:
 
 
 def _can_be_joined(call: Call) -> bool:
-    """Whether an answer can be written on as a completion: one text, after a prompt that is nothing but tokens."""
+    """Whether an answer can be continued as a completion: a single text after a prompt of plain tokens."""
     calls = call.body.get("tools") and call.body.get("tool_choice") != "none"
     if call.choices > 1 or calls or any(map(call.body.get, _ONE_PIECE)):
         return False

@@ -1,4 +1,4 @@
-"""A whole chat completion on its way through: usage and finish reason are noted."""
+"""Parses complete (non-streamed) chat completions: usage and finish reason."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import orjson
 from gateway.core.backend_errors import BackendFailed, error_fields, error_from_backend
 from gateway.core.usage import Usage
 
-# Of what a backend says that goes into a record: a count that fits any database, and a word, not a book.
+# Bounds on what a backend reports into a record: the largest count, and the longest finish reason.
 MOST_TOKENS = 2**31
 MOST_CHARACTERS = 100
 
 
 def read_answer(raw: bytes, holds: str = "choices") -> tuple[dict[str, Any], Usage, str | None]:
-    """The answer, what was spent, and why it ended. BackendFailed: it has no list of what it should hold."""
+    """The answer, its usage and its finish reason. BackendFailed: it has no list `holds`."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -33,7 +33,7 @@ def read_answer(raw: bytes, holds: str = "choices") -> tuple[dict[str, Any], Usa
 
 
 def dumped(body: dict[str, Any]) -> bytes:
-    """JSON of what came out of JSON. BackendFailed: it is nested too deeply for that."""
+    """Serialise parsed JSON. BackendFailed: it is nested too deeply."""
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as error:
@@ -41,7 +41,7 @@ def dumped(body: dict[str, Any]) -> bytes:
 
 
 def read_usage(usage: Any) -> Usage:
-    """Token counts out of a `usage` object; a count that is missing or no sensible whole number is None."""
+    """Token counts of a `usage` object; None for a count that is missing or invalid."""
     if not isinstance(usage, dict):
         return Usage()
     details = usage.get("completion_tokens_details")

@@ -1,4 +1,4 @@
-"""When an answer is due: one timer for all of it, from the first try to its last byte."""
+"""The deadline of an answer: one timer, from the first attempt to the last byte."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gateway.core.deployment import Deployment
 
 
 class Deadline:
-    """Entered while the status of an answer is awaited: BackendTimeout when that is not there in time. After that it is
-    the body that ends in a TimeoutError. `off` when all is over.
+    """A context manager around waiting for the status: BackendTimeout if it does not arrive in time. After that,
+    reading the body raises TimeoutError. Call `off` at the end.
 
-    aiohttp has limits of its own for this, which cost more with each chunk.
+    aiohttp's own time limits cost more per chunk.
     """
 
     __slots__ = ("_due", "_first_due", "_name", "_response", "_rung", "_task", "_timer", "_waiting")
 
     def __init__(self, deployment: Deployment, spent_s: float, stream: bool) -> None:
-        """`spent_s` of the time for the whole answer is spent already."""
+        """`spent_s`: how much of the time for the whole answer is already spent."""
         now = time.monotonic()
         first_s = deployment.timeouts.first_token_timeout_s if stream else None
         self._name = deployment.name
@@ -42,19 +42,19 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._waiting = False
-        # Where more than this was cancelled, the client has left at the same moment.
+        # If there are further cancellations, the client disconnected at the same moment.
         if self._rung and kind is asyncio.CancelledError and self._task is not None and self._task.uncancel() == 0:
             raise self._too_late() from error
 
     def answered(self, response: aiohttp.ClientResponse) -> None:
-        """The status is there, and good; what is due now is the body."""
+        """The status was 200; from now on the deadline is for the body."""
         self._response = response
         if self._first_due is not None:
             self._timer.cancel()
             self._set(self._due)
 
     def first_left_s(self) -> float | None:
-        """How long the first piece of a stream may still take, in seconds; None: as long as any other."""
+        """Seconds left for the first chunk of a stream; None: the same limit as for other chunks."""
         return None if self._first_due is None else max(self._first_due - time.monotonic(), 0.0)
 
     def off(self) -> None:

@@ -1,4 +1,4 @@
-"""What went wrong at a backend, as one of our errors, and whether another replica might do better."""
+"""Translates backend failures into the gateway's errors, and decides which are retryable."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gateway.core.backend_errors import (
 from gateway.core.deployment import Deployment
 from gateway.core.errors import GatewayError
 
-# What a client may need of a refusal besides its body.
+# Headers of a refusal that a client may need.
 KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
-# How a client is told the backend's own id for its request.
+# The response header with the backend's own request id.
 OWN_ID = "x-upstream-request-id"
 _SANE_VALUE = re.compile(r"[\x20-\x7e]{1,200}")
 MAX_ERROR_BYTES = 65_536
-# How long the words of a refusal may take to come.
+# Seconds that the body of a refusal may take to arrive.
 REFUSAL_S = 2.0
 TOO_MANY = 429
 DAY_S = 86_400.0
@@ -39,17 +39,17 @@ TRY_ELSEWHERE = frozenset({TOO_MANY, 500, 502, 503, 504})
 
 
 def is_retryable(error: GatewayError) -> bool:
-    """Whether another replica might do better. Not after a wait for an answer: the first one may still be at it."""
+    """Whether to try another replica. Not after a timeout, as the first one may still be working."""
     if isinstance(error, BackendRefused):
         return error.status in TRY_ELSEWHERE and error.headers.get("x-should-retry") != "false"
     return isinstance(error, BackendFailed) and not isinstance(error, BackendTimeout | SignInRefused)
 
 
 def wait_s(headers: Headers, date: str | None = None) -> float | None:
-    """What Retry-After asks for, in seconds; None if it is not there or makes no sense.
+    """The value of Retry-After in seconds; None if it is missing or invalid.
 
-    A moment is counted from `date`, the backend's own clock when it answered, for ours may be another; without one from
-    ours. What lies in the past, or further ahead than a day, comes from clocks that do not agree.
+    A date is relative to `date`, the backend's clock when it answered, or else to ours. A date in the past, or more
+    than a day ahead, means that the clocks disagree, and is ignored.
     """
     given = headers.get("retry-after")
     try:
@@ -65,7 +65,7 @@ def wait_s(headers: Headers, date: str | None = None) -> float | None:
 
 
 def _moment(date: str | None) -> float | None:
-    """An HTTP date in seconds since 1970; None if it is none."""
+    """An HTTP date in seconds since 1970; None if it is invalid."""
     try:
         parts = parsedate_tz(date or "")
         return None if parts is None else float(mktime_tz(parts))
@@ -74,7 +74,7 @@ def _moment(date: str | None) -> float | None:
 
 
 def own_id(response: aiohttp.ClientResponse) -> str | None:
-    """The backend's own id for the request, for whoever asks its operator; None if it has none or echoes ours."""
+    """The backend's own id for the request, for support; None if it has none or echoes ours."""
     given = response.headers.get("x-request-id") or response.headers.get("request-id")
     if given is None or given == response.request_info.headers.get("x-request-id") or not _SANE_VALUE.fullmatch(given):
         return None
@@ -82,7 +82,7 @@ def own_id(response: aiohttp.ClientResponse) -> str | None:
 
 
 async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> BackendRefused | SignInRefused:
-    """The backend's refusal with its status, its fields and the headers that matter; never with the gateway's key."""
+    """The backend's refusal with its status, fields and relevant headers; the gateway's key is redacted."""
     if response.status in SIGN_IN:
         response.close()
         return SignInRefused(f"The backend {deployment.name} rejected the gateway's credentials.")
@@ -97,7 +97,7 @@ async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> B
             while len(raw) < MAX_ERROR_BYTES and (part := await response.content.readany()):
                 raw += part
     except (aiohttp.ClientError, TimeoutError):
-        pass  # what has come of it may do
+        pass  # use what has arrived
     finally:
         response.close()
     status = response.status if 400 <= response.status < 600 else 502
@@ -108,7 +108,7 @@ async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> B
 
 
 def failure(error: BaseException, deployment: Deployment) -> BackendFailed:
-    """Before the first byte: nothing of an answer has been seen."""
+    """The error for a failure before the first byte of an answer."""
     name = deployment.name
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return BackendUnreachable(f"The backend {name} cannot be reached.")

@@ -1,4 +1,4 @@
-"""How fast each deployment answers: running averages of what this gateway measured."""
+"""Latency of each deployment: running averages of this gateway's measurements."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from gateway.core.deployment import Deployment
 
-# The weight of the newest measurement: about the last twenty requests count.
+# The weight of the newest measurement: roughly the last twenty requests count.
 NEWEST = 0.1
-# Clients with an average of their own, and among how many of the latest answers one of theirs must be.
+# Clients with their own average, and within how many recent answers one of theirs must occur.
 MOST_CLIENTS, RECENT = 32, 200
-# The tokens of an answer before any was measured.
+# Assumed tokens of an answer before any is measured.
 TYPICAL_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One complete answer: seconds to its first token (None if plain), seconds in all, completion tokens; and the key
-    that it was for.
+    """One complete answer: seconds to its first token (None if not streamed), seconds in total, completion tokens, and
+    its key.
     """
 
     ttft_s: float | None
@@ -28,7 +28,7 @@ class Timing:
 
 
 class _RunningLatency:
-    """What was measured of one client's answers, the last time as the `at`-th of all."""
+    """One client's averages; `at` is the index of its latest answer among all answers."""
 
     __slots__ = ("answer_s", "at", "tpot_s", "ttft_s")
 
@@ -37,7 +37,7 @@ class _RunningLatency:
         self.at = 0
 
     def learn(self, measured: Timing) -> None:
-        """A plain answer teaches nothing about the first token."""
+        """Update the averages; only a stream has a time to the first token."""
         self.answer_s += NEWEST * (measured.latency_s - self.answer_s)
         if measured.ttft_s is not None:
             self.ttft_s += NEWEST * (measured.ttft_s - self.ttft_s)
@@ -48,10 +48,10 @@ class _RunningLatency:
 
 
 class LatencyModel:
-    """Seconds to the first token, per further token, and of a whole answer of one deployment.
+    """One deployment's seconds to the first token, per further token, and per whole answer.
 
-    Each client's answers have an average of their own, and these count alike: one with long prompts, and many of them,
-    makes the deployment look no slower to the others than it makes it for one of them.
+    Each client has its own average, and all clients weigh the same, so that one with many long prompts does not
+    dominate.
     """
 
     __slots__ = ("_by", "_count", "answer_s", "tpot_s", "ttft_s")
@@ -64,11 +64,11 @@ class LatencyModel:
         self._count = 0
 
     def seconds(self, tokens: float) -> float:
-        """Expected seconds until an answer of so many tokens is complete."""
+        """Expected seconds until an answer of `tokens` tokens is complete."""
         return self.ttft_s + self.tpot_s * tokens
 
     def learn(self, measured: Timing | None) -> None:
-        """From a request, unless it failed."""
+        """Update from a request, unless it failed (None)."""
         if measured is None:
             return
         own = self._by.pop(measured.client, None) or _RunningLatency(self.ttft_s, self.tpot_s, self.answer_s)
@@ -83,7 +83,7 @@ class LatencyModel:
         self.answer_s = sum(speed.answer_s for speed in self._by.values()) / among
 
     def _forget(self) -> None:
-        """Those who have not been here for long; the first was so for the longest time."""
+        """Drop inactive clients; the least recent comes first."""
         while self._by:
             name, oldest = next(iter(self._by.items()))
             if len(self._by) < MOST_CLIENTS and oldest.at > self._count - RECENT:
@@ -95,5 +95,5 @@ LatencyModels = Mapping[str, LatencyModel]
 
 
 def latency_models_of(deployments: Iterable[Deployment]) -> dict[str, LatencyModel]:
-    """One pace per deployment, starting at the configured values."""
+    """One model per deployment, starting at the configured values."""
     return {one.name: LatencyModel(one.latency.ttft_s, one.latency.tpot_s) for one in deployments}

@@ -1,4 +1,4 @@
-"""Tells the operator, once in a while, that a backend rejected the gateway's key: clients are not told why."""
+"""Logs, at a limited rate, that a backend rejected the gateway's key; clients do not see the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY_S = 60.0
 
 class SignIn:
     def __init__(self, count: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """`count` is told the deployment of each refusal."""
+        """`count` is called with the deployment of each rejection."""
         self._count = count
         self._clock = clock
         self._told: dict[str, float] = {}

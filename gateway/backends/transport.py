@@ -1,9 +1,9 @@
-"""The way to the backends: one POST, its status awaited, every failure turned into one of our errors.
+"""HTTP transport to backends: sends a POST, awaits its status, and translates failures into the gateway's errors.
 
-A replica that cannot answer is passed over for another one, before the first byte and never after it.
+Another replica is tried if one fails before the first byte of the answer, never after it.
 
-By aiohttp, which was measured: a plain answer takes it 0.09 ms of CPU and a stream of 14 chunks 0.28; httpx takes
-0.96 and 2.14.
+It uses aiohttp, as measured: a plain answer takes 0.09 ms of CPU and a stream of 14 chunks 0.28; with httpx 0.96 and
+2.14.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from gateway.core.errors import GatewayError
 from gateway.core.plan import Plan
 
 DRAIN_S = 0.2
-# Bytes taken from a backend in advance, for each client that is slow: aiohttp takes twice that at most.
+# Bytes buffered from a backend for a slow client; aiohttp buffers up to twice that.
 READ_BUFFER = 64 * 1024
-# A request of so many bytes is sent piece by piece, so that others have their turn in between.
+# Requests from this size in bytes on are sent in pieces, so that others can run in between.
 LARGE_BODY = 512 * 1024
 PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 CHAT = "/chat/completions"
-# Of an answer to `ask`, which is small.
+# The size limit of an answer to `ask`.
 MOST_ASKED_BYTES = 4 * 1024 * 1024
 
 
@@ -75,7 +75,7 @@ class HttpReply:
         return self._turn.url
 
     async def read(self) -> bytes:
-        """The whole body. BackendFailed: it breaks off, stops, or is larger than is taken."""
+        """The whole body. BackendFailed: it breaks off, stalls, or exceeds the size limit."""
         content, limit = self._response.content, self._deployment.response_limits.max_answer_bytes
         parts: list[bytes] = []
         size = 0
@@ -92,7 +92,7 @@ class HttpReply:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the body's end."""
+        """Bytes as they arrive. StreamCut or BackendTimeout if they stop before the end."""
         content = self._response.content
         try:
             async with asyncio.timeout(self._deadline.first_left_s()):
@@ -108,19 +108,19 @@ class HttpReply:
             raise failures.cut(error, self._deployment) from error
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
-        """Read what follows the answer's end, so that the connection can be used again; a moment, no longer."""
+        """Briefly read what follows the answer's end, so that the connection can be reused."""
         with contextlib.suppress(StreamCut, BackendTimeout, TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 async for _ in chunks:
                     pass
 
     def enough(self) -> None:
-        """Hang up on a backend that did well: no more of its answer is wanted."""
+        """Stop reading, and count the answer as a success: the rest is not needed."""
         self._turn.succeeded()
         self.close()
 
     def close(self) -> None:
-        """A body read to its end gives the connection back; anything else drops it."""
+        """Return the connection to the pool if the body was read to its end; else drop it."""
         self._deadline.off()
         self._turn.end()
         if self._response.content.at_eof():
@@ -130,11 +130,11 @@ class HttpReply:
 
 
 class Transport:
-    """The connection pool. `open` and `close` belong to the application's life."""
+    """The connection pool. `open` and `close` it with the application."""
 
     def __init__(self, deployments: Mapping[str, Deployment], retried: Callable[[str], None] = lambda _: None) -> None:
-        """`retried` is told a deployment's name for each request that another of its replicas is asked, and `returned`
-        when a replica of it answers again after a break.
+        """`retried` is called with a deployment's name for each retry on another replica, `returned` when a replica
+        recovers.
         """
         self._retried = retried
         self.sign_in = SignIn(lambda deployment: None)
@@ -157,10 +157,9 @@ class Transport:
             await self._session.close()
 
     async def post(self, plan: Plan, call: Call, spent_s: float = 0.0, path: str = CHAT) -> HttpReply:
-        """Send a request to a path below `/v1`; another replica is asked when one cannot answer and nothing has been
-        answered yet.
+        """Send a request to a path below `/v1`; try another replica if one fails before its answer begins.
 
-        `spent_s` of the time for the whole answer is spent already. BackendRefused for every status but 200;
+        `spent_s`: how much of the time for the whole answer is already spent. BackendRefused for any status but 200;
         BackendFailed if there was none.
         """
         deadline = Deadline(plan.deployment, spent_s, call.stream)
@@ -177,7 +176,7 @@ class Transport:
         several = len(route.replicas.all) > 1
         conversation = _conversation(call) if several else ""
         client = route.client_of(call) if several else call.key
-        # A client that tries again by itself gets one try each time: two layers of retries would multiply.
+        # A request that is itself a client's retry is not retried: two layers of retries would multiply.
         retries = 0 if call.tries else plan.deployment.retries
         tried: list[Replica] = []
         while (replica := route.replicas.pick(conversation, tried, client)) is not None:
@@ -196,14 +195,14 @@ class Transport:
         return self._routes[deployment].replicas
 
     def in_break(self, deployment: str, call: Call | None = None) -> bool:
-        """Whether none of its replicas is to be asked for now, by whom the call is from."""
+        """Whether the circuits of all its replicas are open for the call's client."""
         route = self._routes[deployment]
         return not route.replicas.any_open(None if call is None else route.client_of(call))
 
     async def _ask(
         self, route: _Route, replica: Replica, path: str, data: bytes, call: Call, tokens: float, deadline: Deadline
     ) -> HttpReply:
-        """One try at one replica, which learns how it went."""
+        """One attempt at one replica, which records the outcome."""
         turn = _Attempt(route.replicas, replica, tokens, call, partial(self._answers_again, route))
         try:
             async with deadline:
@@ -231,7 +230,7 @@ class Transport:
                 try:
                     return await self._send_once(route, url, data, headers)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                    # An idle connection that the backend had just dropped: it never saw this, so once more on another.
+                    # The backend had just closed this idle connection and never saw the request: retry once on another.
                     if not REUSED.get():
                         raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -252,7 +251,7 @@ class Transport:
         )
 
     async def answers(self, deployment: Deployment, timeout_s: float = 2.0) -> str | None:
-        """None if some replica of the deployment lists its models; else why not, in words."""
+        """None if a replica of the deployment lists its models; else the reason."""
         why = "no answer"
         for url in deployment.urls:
             try:
@@ -268,9 +267,9 @@ class Transport:
     async def ask(
         self, deployment: Deployment, url: str, body: JsonObject | None = None, timeout_s: float = 2.0
     ) -> tuple[int, bytes]:
-        """Status and body of a small question to one replica, with the deployment's key: a GET if there is no `body`.
+        """Status and body of a small request to one replica, with the deployment's key: a GET if there is no `body`.
 
-        It tells nothing to the circuit breaker. BackendFailed: there is no answer in time, or a very large one.
+        It does not affect the circuit breaker. BackendFailed: the answer is late or too large.
         """
         data = None if body is None else large_json.dumps(body)
         try:
@@ -291,7 +290,7 @@ class Transport:
 
 
 class _Route:
-    """What is the same in every request to a deployment, made once."""
+    """The constant parts of all requests to a deployment."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -299,12 +298,12 @@ class _Route:
         self._urls = {(url, CHAT): URL(url + CHAT) for url in deployment.urls}
         self.headers = {"authorization": f"Bearer {deployment.api_key}"} if deployment.api_key else {}
         self.timeout = aiohttp.ClientTimeout(
-            connect=deployment.timeouts.connect_timeout_s,  # with the look-up of its name
+            connect=deployment.timeouts.connect_timeout_s,  # including DNS resolution
             sock_read=deployment.timeouts.read_timeout_s,
         )
 
     def client_of(self, call: Call) -> str | None:
-        """Who a call is from, as far as it matters: nobody in particular, where no request has failed."""
+        """The call's client; None while no request has failed, as it does not matter then."""
         return client_of(call) if self.replicas.suspected else call.key
 
     def url(self, base: str, path: str) -> URL:
@@ -315,12 +314,12 @@ class _Route:
 
 
 class _Attempt:
-    """One request at one replica, from being sent to being let go."""
+    """One request to one replica, from sending to release."""
 
     def __init__(
         self, replicas: Replicas, replica: Replica, tokens: float, call: Call, answers_again: Callable[[], None]
     ) -> None:
-        """`answers_again` is told of the first whole answer after a break."""
+        """`answers_again` is called after the first complete answer following an open circuit."""
         self._replicas = replicas
         self._answers_again = answers_again
         self._replica = replica
@@ -331,7 +330,7 @@ class _Attempt:
         self.url = replica.url
 
     def refused(self, error: GatewayError) -> None:
-        """It did not answer with 200. A refusal that the client must mend says nothing against the replica."""
+        """Note a status other than 200. A client error does not count against the replica."""
         if isinstance(error, BackendTimeout):
             self.failed()
         if not failures.is_retryable(error):
@@ -339,7 +338,7 @@ class _Attempt:
         if isinstance(error, BackendRefused) and error.wait_s is not None:
             self._replica.busy(error.wait_s, self._replicas.clock(), self._call.key)
         elif isinstance(error, BackendUnreachable):
-            self._replica.failed(self._replicas.clock())  # no request can cause that
+            self._replica.failed(self._replicas.clock())  # a request cannot cause this
         elif error.status != failures.TOO_MANY:
             self.failed()
 
@@ -366,18 +365,18 @@ def _payload(data: bytes) -> bytes | large_json.InPieces:
 
 
 def root(url: str) -> str:
-    """Where an engine has its own routes, beside those of the API version that a base URL ends in."""
+    """The URL of an engine's own routes: the base URL without its API version."""
     return url.removesuffix("/v1")
 
 
 def _conversation(call: Call) -> str:
-    """What a conversation keeps from turn to turn, and what its prefix in a cache begins with."""
+    """A conversation's identity across turns: the beginning of its cached prefix."""
     if call.passed is not None:
         return _beginning(call.body.get(call.passed.prompt))
     parts: list[str] = []
     for message in call.body["messages"]:
         content = message.get("content")
-        # Of parts only the texts count: an image may be megabytes.
+        # Only text parts count: an image may have megabytes.
         texts = content if isinstance(content, list) else [{"text": content}]
         parts += [str(part.get("text") or "")[:PREFIX_CHARACTERS] for part in texts[:PREFIX_PARTS]]
         if message["role"] == "user":
@@ -386,7 +385,7 @@ def _conversation(call: Call) -> str:
 
 
 def _beginning(prompt: Any) -> str:
-    """The same of a raw prompt: a text, token ids, or a list of either."""
+    """The same for a raw prompt: a string, token ids, or a list of either."""
     while isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
         prompt = prompt[0]
     return str(prompt[:PREFIX_CHARACTERS]) if isinstance(prompt, str | list) else ""

@@ -1,4 +1,4 @@
-"""The client's token limit and the thought: the limit is kept, and the thought never eats the answer's share of it."""
+"""Fits thinking into the client's token limit, so that it never consumes the answer's share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.core.efforts import NO_THINKING, Effort
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """Tokens kept for the answer inside the client's limit, and the longest answer when the client set no limit."""
+    """Tokens reserved for the answer inside the client's limit, and the longest answer where there is no limit."""
 
     allowance: int
     maximum: int | None = None
 
 
 def fit(effort: Effort, limit: int | None, answer: AnswerLimits, notes: list[str]) -> Effort:
-    """The effort that leaves the answer its allowance; no thinking where there is no room for any."""
+    """The effort that leaves the answer its allowance; no thinking where there is no room for it."""
     if limit is None or not effort.think:
         return effort
     room = limit - answer.allowance
@@ -36,7 +36,7 @@ def fit(effort: Effort, limit: int | None, answer: AnswerLimits, notes: list[str
 
 
 def starves(applied: Effort | None, limit: int | None) -> bool:
-    """Whether a budget, raised to the least that a family takes, leaves nothing of the limit for the answer."""
+    """Whether a budget, raised to the family's minimum, leaves nothing of the limit for the answer."""
     return limit is not None and applied is not None and applied.budget is not None and applied.budget >= limit
 
 
@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Put the limit into the body; without one, budget plus the longest answer.
 
-    It goes under the client's own name for it, or under the one that the deployment knows `only`.
+    The field is the client's own, or the one that the deployment accepts (`only`).
     """
     if limit is not None:
         said = [name for name in LIMIT_FIELDS if body.get(name) is not None]

@@ -1,4 +1,4 @@
-"""The most thinking that a key may ever name, kept where a family cannot be told as little: then it does not think."""
+"""Enforces a key's ceiling; where a family cannot think that little, it does not think."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gateway.families.effort_encoding import EncodedEffort
 def keep(
     told: EncodedEffort, call: Call, family: Family, levels: Mapping[str, Effort], by: Enforcement, notes: list[str]
 ) -> EncodedEffort:
-    """What is told within the ceiling of the call's key. NotAllowed: the deployment cannot be held to it.
+    """The encoded effort within the ceiling of the call's key. NotAllowed: the deployment cannot be limited to it.
 
-    A limit on all tokens that is within the ceiling holds it too.
+    A limit on all tokens that is within the ceiling enforces it, too.
     """
     most = call.key_ceiling
     if most is None or _within(told, most) or (call.limit is not None and call.limit <= efforts.size(most)):
@@ -35,7 +35,7 @@ def keep(
 
 
 def _within(told: EncodedEffort, most: Effort) -> bool:
-    """A family's own level stands for a budget, though nobody knows its length."""
+    """Whether it is within the ceiling; a family's level counts as its budget, though its real length is unknown."""
     if told.effort is None:
         return False
     if efforts.size(told.effort) <= efforts.size(most):

@@ -1,4 +1,4 @@
-"""An effort and an arm in, the exact request body out. What cannot be said is put into words, never dropped."""
+"""Compiles an effort and an arm into the exact request body. Every deviation is noted, never silent."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gateway.families.guard import request as guards
 from gateway.families.guard import thinking
 from gateway.families.model_limits import ModelLimits
 
-# What an unlimited thought counts as, in tokens.
+# Tokens that unlimited thinking counts as.
 LONG_THOUGHT = 4096
-# The word by which a client asks, in `include`, for the gateway's own account in the body of the answer.
+# The value of `include` that requests the gateway's own report in the response body.
 ACCOUNT = "thinkgate"
 Enforce = Callable[[Deployment, Call], Enforcement]
 
 
 def by_the_row(deployment: Deployment, call: Call | None = None) -> Enforcement:
-    """How a budget is enforced, going by the deployment's row alone."""
+    """How a budget is enforced, by the deployment's family row alone."""
     return "native" if deployment.family.budget_field is not None else "none"
 
 
@@ -38,10 +38,10 @@ def compile_plan(
     forecast: Forecast | None = None,
     enforce: Enforce = by_the_row,
 ) -> Plan:
-    """The request for one deployment of the arm. Changes only model, effort, limits, thoughts and usage reporting.
+    """The request for one deployment of the arm. Changes only model, effort, limits, reasoning and usage reporting.
 
-    `enforce` says how a budget can be kept at a deployment. InvalidRequest: the client named an effort that the
-    deployment cannot be told, and the model is strict about it.
+    `enforce` says how a deployment's budgets are enforced. InvalidRequest: the client requested an effort that the
+    deployment does not support, and the model is strict about it.
     """
     thinks = arm.find(decided if decided.think else efforts.UNLIMITED)
     by = "none" if thinks is None else enforce(thinks, call)
@@ -58,7 +58,7 @@ def compile_plan(
 def stand_in(
     call: Call, plan: Plan, deployment: Deployment, terms: ModelLimits, why: str | None, enforce: Enforce = by_the_row
 ) -> Plan:
-    """The same request with the same effort for another deployment, in its family's words; `why` is an error's code."""
+    """The same request and effort, compiled for a fallback deployment; `why` is an error's code."""
     note = f"deployment {plan.deployment.name} could not answer ({why}): {deployment.name} stood in"
     return _compile(call, plan.effort, deployment, terms, (*plan.bounds, note), plan.tokens, enforce)
 
@@ -103,7 +103,7 @@ def _compile(
 
 
 def _drop_own(body: dict[str, Any]) -> None:
-    """What the client says to the gateway alone."""
+    """Remove the gateway's own fields."""
     body.pop("thinkgate", None)
     included = body.get("include")
     if isinstance(included, list) and ACCOUNT in included:
@@ -115,7 +115,7 @@ def _drop_own(body: dict[str, Any]) -> None:
 
 
 def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
-    """Tokens of the prompt, and of thought and answer as forecast; without a forecast at most of the thought."""
+    """Tokens of the prompt, and of reasoning and answer as forecast; without a forecast, the thinking budget."""
     for one in forecast.efforts if forecast is not None else ():
         if one.effort == effort:
             return call.prompt_tokens + one.thinking_tokens + one.answer_tokens
@@ -123,7 +123,7 @@ def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
 
 
 def _bounded(decided: Effort, call: Call, notes: list[str]) -> Effort:
-    """What the client's key allows of it: also a policy that asks nobody does not exceed that."""
+    """The effort bounded by the client's key; this holds for every policy."""
     if call.most is None or efforts.size(decided) <= efforts.size(call.most):
         return decided
     notes.append(f"the key allows no more than {efforts.words(call.most)}: {efforts.words(decided)} was decided")

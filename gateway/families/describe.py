@@ -1,4 +1,4 @@
-"""A row of the family table in words: how it is told, what is legal, what goes wrong and where all that is written."""
+"""Describes a family row in text: how thinking is controlled, which values are valid, known issues, and sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HISTORY = {
 
 
 def describe_family(family: Family, sources: bool = False) -> Iterator[str]:
-    """Lines for people, without the faults; with `sources`, each ends with where it is written."""
+    """Lines of text, without known issues; with `sources`, each ends with its source."""
     if family.passes_through:
         yield "Nothing is known about it: the client's own fields are passed on, and no effort is enforced."
         return
@@ -29,7 +29,7 @@ def describe_family(family: Family, sources: bool = False) -> Iterator[str]:
 
 
 def describe_issue(fault: KnownIssue, sources: bool = False) -> str:
-    """A known fault on one line."""
+    """A known issue on one line."""
     line = f"{fault.when[0].upper()}{fault.when[1:]}: {fault.what}. Workaround: {fault.way_round}."
     return f"{line} [{fault.source}]" if sources else line
 
@@ -40,7 +40,7 @@ def inline(fields: JsonObject) -> str:
 
 
 def _lines(family: Family) -> Iterator[tuple[str, str]]:
-    """Each line with the part of the row that it tells."""
+    """Each line, with the part of the row it describes."""
     yield "default", DEFAULTS[family.default]
     yield "off", _off(family)
     yield "on", _switch("Thinking", family.on)

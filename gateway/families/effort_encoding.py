@@ -1,9 +1,8 @@
-"""An effort in a family's words: what is legal, the nearest legal value for what is not, and where it is written.
+"""Encodes an effort in a family's fields: as it is where it is supported, else as the nearest supported value.
 
-One rule for all families. No thinking is told by the off switch; where there is none, by the weakest that there is. A
-level is told by its own word if the family knows it, else by the one that its row names as nearest. A budget is told
-where the family or its engine takes one, within what is legal; where it takes none it is either enforced by the
-gateway, or thinking is unlimited. Whatever differs from what was wanted is put into words.
+The same rules hold for all families. No thinking uses the off switch; without one, the weakest effort. A level uses its
+own name if the family has it, else the nearest by its row. A budget is sent where the family or its engine takes one,
+within its bounds; elsewhere the gateway enforces it, or thinking is unlimited. Each deviation adds a note.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _OWN = tuple((name, name.partition(".")[0]) for name in EFFORT_FIELDS)
 
 
 class EncodedEffort(NamedTuple):
-    """What a family is told: the effort, and the word for it where it has words. `effort` None: nothing is told."""
+    """An effort in a family's terms: the effort, and its level where it has levels. `effort` None: nothing is sent."""
 
     effort: Effort | None
     level: str | None = None
@@ -32,9 +31,9 @@ class EncodedEffort(NamedTuple):
 def nearest(
     effort: Effort, word: str, family: Family, levels: Mapping[str, Effort], by: Enforcement, notes: list[str]
 ) -> EncodedEffort:
-    """The legal effort nearest to one that was decided. `word` is its name among the levels, as the client said it.
+    """The supported effort nearest to the decided one. `word` is its level's name, as the client gave it.
 
-    `by` is how a budget can be enforced at the deployment. `notes` gets a line for each difference.
+    `by` is how the deployment's budgets are enforced. `notes` gets a line for each difference.
     """
     if family.passes_through:
         notes.append(f"family {family.name} cannot be told an effort: the client's own fields were passed on")
@@ -59,7 +58,7 @@ def nearest(
 
 
 def legal_level(name: str, family: Family) -> str:
-    """The family's own word for a named level."""
+    """The family's name for a level."""
     if name in family.levels:
         return name
     return family.nearest.get(name) or list(family.levels)[-1]
@@ -79,7 +78,7 @@ def _off(family: Family, by: Enforcement, notes: list[str]) -> EncodedEffort:
 def _budgeted(
     effort: Effort, level: str | None, named: bool, family: Family, by: Enforcement, notes: list[str]
 ) -> EncodedEffort:
-    """With a budget, as far as one can be told or kept. `named`: a level was asked for, not a number."""
+    """Add a budget if one can be sent or enforced. `named`: a level was requested, not a number."""
     if effort.budget is None:
         return EncodedEffort(UNLIMITED, level)
     if family.budget_field is not None and by == "native" and not (named and family.budget_instead):
@@ -97,13 +96,13 @@ def _budgeted(
 
 
 def legal_budget(budget: int, family: Family) -> int:
-    """The nearest legal budget that is no bigger; the least one where there is none."""
+    """The largest valid budget not above this one; else the family's minimum."""
     most = budget if family.budget_most is None else min(budget, family.budget_most)
     return max(most - most % family.budget_step, family.budget_least)
 
 
 def write(told: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
-    """Put it into the body instead of whatever the client said."""
+    """Write it into the body, replacing the client's own fields."""
     if told.effort is None:
         if body.get("reasoning_effort") == "auto":
             del body["reasoning_effort"]
@@ -122,7 +121,7 @@ def write(told: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
 
 
 def legal_words(family: Family, levels: Mapping[str, Effort], by: Enforcement) -> list[str]:
-    """What a client may name at a deployment of this family, weakest first; empty: anything, nothing is known."""
+    """The efforts that clients may name for this family, weakest first; empty: anything, as nothing is known."""
     if family.passes_through:
         return []
     off = ["none"] if family.off is not None else []

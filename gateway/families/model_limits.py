@@ -1,4 +1,4 @@
-"""What a public model lays down for all of its arms and deployments."""
+"""The settings of a public model that hold for all of its arms and deployments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Strict = bool | Literal["off"]
 class ModelLimits:
     """`levels` are the named efforts with this model's budgets.
 
-    `strict` says which efforts that a client names are refused where a family cannot be told them: all (True), none of
-    them thinking (`off`), or not one (False); what is not refused is rounded to the nearest legal one.
+    `strict` says which requested efforts are refused if the family does not support them: all (True), only no thinking
+    (`off`), or none (False); others are rounded to the nearest supported one.
     """
 
     answer: AnswerLimits = field(default_factory=lambda: AnswerLimits(0))

@@ -1,4 +1,4 @@
-"""The plan of a request that is passed on: the model's own name and no more is changed, and nothing is decided."""
+"""The plan of a passed-through request: only the model's name is replaced, no effort is decided."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.families.guard import request as guards
 
 
 def pass_on(call: Call, arm: Arm) -> Plan:
-    """A stream is told to end in its usage, which is for the record.
+    """The plan. Streams are asked to report usage at the end, for the record.
 
     InvalidRequest: the deployment's clients may not send this.
     """
@@ -21,6 +21,6 @@ def pass_on(call: Call, arm: Arm) -> Plan:
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     if call.guarded and call.limit is not None and call.passed is not None and call.passed.holds == "choices":
-        body.setdefault("max_tokens", call.limit)  # what engines take for granted differs
+        body.setdefault("max_tokens", call.limit)  # engines' defaults differ
     tokens = call.prompt_tokens + (call.limit or 0) * call.choices
     return Plan(deployment, None, body, tokens=tokens)

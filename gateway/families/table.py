@@ -1,4 +1,4 @@
-"""The family table: the rows of a TOML file, and the operator's own, made into families."""
+"""The family table: builds families from the shipped TOML rows and the operator's own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gateway.families.nearest import stand_ins
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
 _TRAITS = ("counts_prompts", "counts_with_effort", "hide_field", "stops_in_thoughts")
-# The source of levels that stand for others where nobody says which does.
+# The source of replacement levels where the maker documents none.
 BY_RULE = "the rule of nearest.py"
 
 
 class FamilyTable:
-    """Families by name. A cell is as the row says, else as its base says, else as its engine says."""
+    """Families by name. A cell comes from the row, else from its base, else from its engine."""
 
     def __init__(self, engines: Mapping[Engine, EngineRow], rows: Mapping[str, tuple[FamilyRow, ...]]) -> None:
-        """`rows` has for each name what is said of it, the last word last."""
+        """`rows` lists the rows of each name, the one that takes precedence last."""
         self._engines = engines
         self._rows = rows
 
@@ -34,7 +34,7 @@ class FamilyTable:
         return tuple(self._rows)
 
     def with_rows(self, own: Mapping[str, FamilyRow]) -> FamilyTable:
-        """The same table and an operator's rows; one of a name that is known already overrides it cell by cell."""
+        """This table plus an operator's rows; a row with a known name overrides it cell by cell."""
         return FamilyTable(
             self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}}
         )
@@ -43,15 +43,15 @@ class FamilyTable:
         return tuple(self._engines)
 
     def engines(self, name: str) -> tuple[Engine, ...]:
-        """What may serve a family, the usual one first. ConfigError: an unknown family or base, a circle of bases."""
+        """The engines that serve a family, usual one first. ConfigError: unknown family or base, cyclic bases."""
         own: Engine = next(
             (row.engine for row in reversed(self._path(name)) if row.engine is not None), OPEN_ENGINES[0]
         )
         return (own, *(other for other in OPEN_ENGINES if other != own)) if own in OPEN_ENGINES else (own,)
 
     def family(self, name: str, engine: Engine | None = None) -> Family:
-        """One family as an engine serves it, the usual one if none is named. ConfigError: as for `engines`, an engine
-        that does not serve it, or cells that contradict each other.
+        """A family as an engine (by default the usual one) serves it. ConfigError: as for `engines`, an engine that
+        does not serve it, or contradictory cells.
         """
         known = self.engines(name)
         if engine is not None and engine not in known:
@@ -82,7 +82,7 @@ class FamilyTable:
         return family
 
     def _said(self, name: str, engine: Engine) -> Iterator[Cells]:
-        """All that is said of a family at an engine, the last word last."""
+        """All cells for a family at an engine, the ones that take precedence last."""
         for row in self._path(name):
             yield row
             at_engine = row.at(engine)
@@ -90,7 +90,7 @@ class FamilyTable:
                 yield at_engine
 
     def _path(self, name: str) -> list[FamilyRow]:
-        """What is said of the farthest base, and so on to what is said of the family itself."""
+        """The rows from the farthest base to the family itself."""
         path: list[FamilyRow] = []
         seen: list[str] = []
         here: str | None = name
@@ -107,7 +107,7 @@ class FamilyTable:
 
 
 def _sources(said: Cells) -> dict[str, str]:
-    """Where each part of it is written; a source of a part that it says nothing of counts too."""
+    """The source of each part, including sources of parts that the row does not set."""
     parts = {part: said.source for part, cells in PARTS.items() if said.source and said.model_fields_set & {*cells}}
     return parts | said.sources.model_dump(exclude_unset=True)
 
@@ -126,7 +126,7 @@ def _refuse_contradiction(family: Family) -> None:
 
 @cache
 def shipped() -> FamilyTable:
-    """The table that comes with the gateway. Raises ConfigError where its file is not as it must be."""
+    """The shipped table. ConfigError: its file is invalid."""
     read = tomllib.loads((files("gateway.families") / "table.toml").read_text("utf-8"))
     try:
         table = TableFile.model_validate(read)

@@ -1,4 +1,4 @@
-"""Efforts that a client named and no family of the arm can be told: refused with the list of those that can."""
+"""Refuses requested efforts that no family of the arm supports, listing those that are supported."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gateway.families.model_limits import ModelLimits
 
 
 def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> None:
-    """InvalidRequest: the client named this effort, and the model's terms are strict about what is not legal.
+    """InvalidRequest: the client requested this effort, it is not supported, and the model is strict.
 
-    `by` is how a budget can be enforced at the deployment that thinks.
+    `by` is how the thinking deployment's budgets are enforced.
     """
     if terms.strict is False or decided != call.requested:
         return
@@ -29,7 +29,7 @@ def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforce
 
 
 def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> str | None:
-    """Why the effort is none that the deployment which thinks can be told; None if it is one."""
+    """Why the thinking deployment does not support the effort; None if it does."""
     deployment = arm.find(decided)
     if deployment is None:
         return "cannot think"
@@ -54,7 +54,7 @@ def _refused(call: Call, arm: Arm, terms: ModelLimits, by: Enforcement, why: str
 
 
 def legal(arm: Arm, terms: ModelLimits, by: Enforcement) -> list[str]:
-    """Everything that a client may name at an arm, weakest first."""
+    """The efforts that clients may request at an arm, weakest first."""
     direct, thinking = arm.find(NO_THINKING), [one.family for one in arm.thinking]
     none = effort_encoding.legal_words(direct.family, terms.levels, "none") if direct is not None else []
     think = [word for family in thinking for word in effort_encoding.legal_words(family, terms.levels, by)]

@@ -1,6 +1,6 @@
-"""What is kept of a key or of a user is removed, or told of nobody any more: records, and responses that go on.
+"""Erases or anonymises the stored data of a key or a user: records and responses.
 
-Records that were not in the table yet are remembered and not taken into it, wherever they still lie.
+Erasures are remembered, so that records still in a spool are not imported later.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pathlib import Path
 from gateway.storage import records
 from gateway.storage.subject import Subject
 
-# Rows of one transaction: requests are recorded between them.
+# Rows per transaction, so that requests can be recorded in between.
 ROWS = 1000
 _NOBODYS = "UPDATE records SET key = NULL, user = NULL, unit = NULL, request_id = '' WHERE rowid = ?"
 _GONE = "DELETE FROM records WHERE rowid = ?"
 
 
 def erase_records(path: Path, whose: Subject, anonymise: bool = False) -> int:
-    """How many records were removed; `anonymise`: kept, as of nobody. sqlite3.Error, OSError: it is out of reach.
+    """Delete the subject's records, or `anonymise` them; returns how many. sqlite3.Error, OSError: no access.
 
-    Records of requests that began before now and reach the table later are left out of it.
+    Records of requests that began before now will not be imported later.
     """
     with closing(records.connect(path)) as database:
         database.execute("PRAGMA secure_delete=ON").fetchall()
@@ -41,7 +41,7 @@ def erase_records(path: Path, whose: Subject, anonymise: bool = False) -> int:
             with database:
                 database.executemany(_NOBODYS if anonymise else _GONE, found)
             last, count = found[-1][0], count + len(found)
-        # What was deleted is not to linger in the log either; a reader that is in the way delays that.
+        # Deleted rows must not linger in the write-ahead log either; a concurrent reader may delay that.
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return count
 

@@ -23,7 +23,7 @@ log = logging.getLogger("thinkgate")
 
 IMPORT_EVERY_S = 0.2
 ROWS_AT_ONCE = 64
-# How long a database or a disk that refuses is left alone.
+# Seconds between retries after the database or the disk refused.
 LONGEST_PAUSE_S = 5.0
 SPOOL_BYTES, LOG_BYTES = 64 * 1024 * 1024, 16 * 1024 * 1024
 COLUMNS = Record._fields
@@ -35,15 +35,15 @@ _TYPES: dict[Any, str] = {
 
 
 def _columns() -> dict[str, str]:
-    """Each column's name and definition."""
+    """Each column's name and SQL definition."""
     kinds = {name: _TYPES.get(kind, "TEXT") for name, kind in get_type_hints(Record).items()}
     return {name: f"{name} {kind}" + (" PRIMARY KEY" if name == "id" else "") for name, kind in kinds.items()}
 
 
 class Records:
-    """`write` makes a record safe before it returns; the table follows within a fraction of a second.
+    """`write` persists a record before it returns; the table follows within a fraction of a second.
 
-    Call `start` before the first write and `stop` after the last. A record imported twice is one row: ids are unique.
+    Call `start` before the first write and `stop` after the last. Importing a record twice is safe: ids are unique.
     """
 
     def __init__(
@@ -53,23 +53,22 @@ class Records:
         keep: RetentionLimits | None = None,
         spool_bytes: int = SPOOL_BYTES,
     ) -> None:
-        """`besides` is done in the background, too, each time that records are looked for. `keep` says how many and
-        how long (all, for ever, if left out), `spool_bytes` how much may wait to reach the table: what comes beyond
-        that is lost.
+        """`besides` runs in the background each time records are imported. `keep` limits their number and age;
+        `spool_bytes` is how much may wait for import: further records are lost.
         """
         self._path = path
         self._besides = besides
         self._retention = Retention(keep or RetentionLimits())
         self._spool = Spool(spool_of(path), spool_bytes)
         self._not_before = self._pause_s = 0.0
-        # Segments that could not be imported yet. Should this process die first, the next one finds them.
+        # Segments that could not be imported yet. If this process dies first, the next one finds them.
         self._kept: list[Path] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
 
     @property
     def lost(self) -> int:
-        """Records that could not be written, since the start."""
+        """How many records could not be written since the start."""
         return self._spool.lost
 
     def start(self) -> None:
@@ -79,16 +78,16 @@ class Records:
         self._spool.append(orjson.dumps(dict(zip(COLUMNS, record, strict=True))), record)
 
     def stop(self) -> None:
-        """Import what is left and let go of the files."""
+        """Import what is left and close the files."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
         self._spool.close()
 
     def _run(self) -> None:
-        """First the records of those who died, then our own as they come.
+        """Import the records of dead processes, then our own as they arrive.
 
-        It looks for them by itself: to wake it would cost every request a system call and a fight for the interpreter.
+        It polls: waking it would cost every request a system call and contention for the interpreter lock.
         """
         for segment in self._spool.orphans():
             self._import(segment)
@@ -100,10 +99,10 @@ class Records:
         self._import_own()
 
     def _import_own(self) -> None:
-        """A database or a disk that refuses is tried again after a pause that grows, and then all that waits."""
+        """Import what waits; after a failure, retry with growing pauses."""
         try:
             full = self._spool.rotate()
-        except OSError as error:  # no room for a new segment: the old one goes on
+        except OSError as error:  # no room for a new segment: continue with the old one
             log.error("records stay in the spool, the table is not writable: %s", error)
             self._wait()
             return
@@ -116,7 +115,7 @@ class Records:
         self._trim()
 
     def _trim(self) -> None:
-        """One small step of retention, if none was made with what came and it is time for one."""
+        """Do one step of retention if it is due and no import has done it."""
         if self._kept or not self._retention.due(time.monotonic()) or not self._path.is_file():
             return
         try:
@@ -131,7 +130,7 @@ class Records:
         self._not_before = time.monotonic() + self._pause_s
 
     def _import(self, segment: Path, rows: Iterable[Row] | None = None) -> bool:
-        """A segment's rows, read from it if not given. One that cannot be imported now is kept for a better time."""
+        """Import a segment; `rows` saves reading them back. A segment that cannot be imported now is retried later."""
         try:
             with contextlib.closing(connect(self._path)) as database:
                 with database:
@@ -139,7 +138,7 @@ class Records:
                 self._retention.step(database, time.monotonic(), time.time())
             segment.unlink(missing_ok=True)
         except FileNotFoundError:
-            pass  # another process, just started, took it for an orphan and imported it
+            pass  # a process that just started took it for an orphan and imported it
         except (sqlite3.Error, OSError) as error:
             log.error("records stay in %s: %s", segment, error)
             self._kept.append(segment)
@@ -154,7 +153,7 @@ def spool_of(path: Path) -> Path:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """The database, made if need be; many processes may write to it."""
+    """Open the database, created if missing; several processes may write to it."""
     private_file.make(path)
     database = sqlite3.connect(path, timeout=30)
     try:
@@ -165,9 +164,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
-    # Only of use before there is a table; then what is deleted gives its room back to the disk.
+    # Only effective before the first table exists; lets deletions return space to the disk.
     database.execute("PRAGMA auto_vacuum=INCREMENTAL")
-    # All of its answer is taken: a statement that is not over keeps a transaction from being so.
+    # Fetch the whole result: an unfinished statement keeps the transaction open.
     database.execute("PRAGMA journal_mode=WAL").fetchall()
     database.execute("PRAGMA synchronous=NORMAL")
     database.execute(f"PRAGMA journal_size_limit={LOG_BYTES}").fetchall()
@@ -185,7 +184,7 @@ def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def insert(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Many rows in one statement: between two statements a thread has to win the interpreter back from the requests."""
+    """Insert many rows in one statement: between statements, the thread must compete for the interpreter lock."""
     one = f"({', '.join('?' * len(COLUMNS))})"
     rest = iter(rows)
     while some := list(islice(rest, ROWS_AT_ONCE)):
@@ -194,7 +193,7 @@ def insert(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
 
 
 def _not_erased(database: sqlite3.Connection, rows: Iterable[Row]) -> Iterable[Row]:
-    """Those that were not erased before they got here: by key, by user, or by both, up to a time."""
+    """The rows that no erasure covers: by key, by user, or by both, up to a time."""
     erased = database.execute("SELECT key, user, at FROM erased").fetchall()
     return (row for row in rows if not any(_is_of(row, *each) for each in erased)) if erased else rows
 
@@ -206,7 +205,7 @@ def _is_of(row: Row, key: str | None, user: str | None, until: float) -> bool:
 
 
 def _rows(segment: Path) -> Iterator[Row]:
-    """The records of a segment. A line cut short by a full disk or a power failure was never acknowledged: skipped."""
+    """The records of a segment. Skips a torn line (full disk, power failure): it was never acknowledged."""
     for line in segment.read_bytes().splitlines():
         try:
             row = orjson.loads(line)
@@ -219,5 +218,5 @@ def _rows(segment: Path) -> Iterator[Row]:
 
 
 def _fits(value: Any) -> bool:
-    """Whether the database can hold it: one that it cannot would keep all the others of its segment out."""
+    """Whether SQLite can store the value: one it cannot would block the whole segment."""
     return value is None or type(value) in (str, float, bool) or (type(value) is int and -(2**63) <= value < 2**63)

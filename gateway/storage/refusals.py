@@ -1,10 +1,10 @@
-"""Which refusals are worth a record: a key that sends nothing but bad requests is not to fill the disk with them."""
+"""Limits how many refusals are recorded, so that a key sending only bad requests cannot fill the disk."""
 
 from __future__ import annotations
 
 from gateway.core.record import Record
 
-# Of each key, in each minute and process; metrics count them all.
+# Per key, minute and process; metrics count all of them.
 MOST_A_MINUTE = 60
 MINUTE_S = 60
 
@@ -15,7 +15,7 @@ class Refusals:
         self._counts: dict[str, int] = {}
 
     def kept(self, record: Record) -> bool:
-        """Whether it is to be written: all are but refusals beyond so many, of requests that no backend has seen."""
+        """Whether to write it: everything except refusals beyond the limit that never reached a backend."""
         if record.key is None or not 400 <= record.status < 500 or record.ttft is not None:
             return True
         if record.queued_ms is not None or record.completion_tokens is not None:

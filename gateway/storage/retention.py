@@ -1,17 +1,17 @@
-"""How long records are kept, and how many: the table is trimmed in small steps, in the thread that fills it."""
+"""Retention: deletes old or excess records in small steps, in the thread that imports records."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
 
-# Rows of one step, and pages that it gives back to the disk: a few milliseconds, in which no other process can write.
+# Rows and freed pages per step: it blocks other writers for a few milliseconds only.
 ROWS, PAGES = 500, 500
 CHECK_EVERY_S = 10.0
-# So few rows are counted each time.
+# Rows counted per step.
 FEW = 10_000
-# Those that no deployment had anything to do with go first: refusals cost a client next to nothing, and a flood of them
-# must not push out what was answered. The others in the order of time.
+# Refusals that reached no deployment go first: they cost a client almost nothing, and a flood of them must not evict
+# answered requests. The rest goes oldest first.
 _REFUSED = "SELECT rowid FROM records WHERE deployment IS NULL ORDER BY time LIMIT ?"
 _OLDEST = "SELECT rowid FROM records ORDER BY time LIMIT ?"
 _OLDER = "SELECT rowid FROM records WHERE time < ? ORDER BY time LIMIT ?"
@@ -19,7 +19,7 @@ _OLDER = "SELECT rowid FROM records WHERE time < ? ORDER BY time LIMIT ?"
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """Seconds, rows and bytes at most; 0: without end."""
+    """Limits in seconds, rows and bytes; 0: unlimited."""
 
     age_s: float = 0.0
     rows: int = 0
@@ -27,26 +27,26 @@ class RetentionLimits:
 
 
 class Retention:
-    """`due` and `step` are for one thread."""
+    """Not thread-safe: call `due` and `step` from one thread."""
 
     def __init__(self, keep: RetentionLimits) -> None:
         self._keep = keep
         self._next = 0.0
-        # Rows that are too many, as they were counted; counting goes over all of them, and deleting over a few.
+        # Excess rows at the last count; a count visits all rows, a deletion only a few.
         self._excess = 0
         self._count_at = 0.0
 
     def due(self, now: float) -> bool:
-        """Whether it is time for a step though nothing came, at `now` of a monotonic clock."""
+        """Whether a step is due without new records, at `now` of a monotonic clock."""
         return now >= self._next
 
     def step(self, database: sqlite3.Connection, now: float, time: float) -> int:
-        """Delete a few rows, in a transaction of their own; how many. `time` is in seconds since 1970."""
+        """Delete a few rows in one transaction; returns how many. `time` is in seconds since 1970."""
         with database:
             gone = self._delete(database, now, time)
         self._next = now if gone else now + CHECK_EVERY_S
         if gone:
-            # As a script: `execute` would end it after a single page.
+            # As a script: `execute` would stop after a single page.
             database.executescript(f"PRAGMA incremental_vacuum({PAGES})")
         return gone
 
@@ -69,7 +69,7 @@ class Retention:
 
 
 def size(database: sqlite3.Connection) -> int:
-    """The bytes that are in use."""
+    """The bytes in use."""
     pages, free, page = (
         database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )

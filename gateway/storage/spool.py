@@ -1,7 +1,7 @@
-"""Where finished records are safe at once: one line, one write, appended to a file.
+"""Append-only files that persist finished records at once: one line, one write.
 
-What is written survives the death of the process. Each process appends to a segment of its own and holds a lock on it,
-so that after a crash any other process can tell the orphans from the files in use, and import them.
+Written lines survive the process. Each process appends to its own locked segment, so that after a crash any other
+process can recognise orphaned segments and import them.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from gateway.core import private_file
 
 log = logging.getLogger("thinkgate")
 
-# A disk that is full loses many records a second: they are told of together.
+# Seconds between log lines about lost records: a full disk loses many a second.
 LOG_EVERY_S = 10.0
 
 Row = Sequence[Any]
 
 
 class Spool:
-    """`append` may be called from any thread and does no more than one write(2)."""
+    """`append` is thread-safe and does a single write(2)."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        """`most_bytes`: how much may lie in the folder, of all processes together; what comes beyond that is lost."""
+        """`most_bytes`: the limit on the folder's size over all processes; further records are lost."""
         private_file.make_folder(folder)
         self._folder = folder
         self._most = most_bytes
@@ -40,12 +40,12 @@ class Spool:
         self._lock = threading.Lock()
         self._path, self._fd = self._segment()
         self._size = 0
-        # What the segment holds, too, so that only what the dead left is ever read back from a file.
+        # The segment's rows, so that only orphaned segments are read back from disk.
         self._rows: list[Row] = []
         self.lost = 0
 
     def append(self, line: bytes, row: Row) -> None:
-        """One record, as a line and as a row. A full disk loses it, loudly and countably; it never fails a request."""
+        """Append a record, as a line and as a row. On a full disk it is lost, logged and counted; nothing is raised."""
         data = line + b"\n"
         with self._lock:
             try:
@@ -56,7 +56,7 @@ class Spool:
                     self._size += written
                     self._rows.append(row)
                     return
-                os.ftruncate(self._fd, self._size)  # a torn line would spoil the next one
+                os.ftruncate(self._fd, self._size)  # a torn line would corrupt the next one
                 why = f"the disk took {written} of its {len(data)} bytes"
             except OSError as error:
                 why = str(error)
@@ -69,7 +69,7 @@ class Spool:
         log.error("%s lost: %s", "a record is" if untold == 1 else f"{untold} records are", why)
 
     def measure(self) -> None:
-        """See how much lies in the folder; called now and then, it bounds what is appended."""
+        """Measure the folder's size; called periodically to enforce the limit."""
         try:
             with os.scandir(self._folder) as files:
                 self._full = sum(_size(file) for file in files) > self._most
@@ -77,7 +77,7 @@ class Spool:
             log.error("cannot read the records' spool: %s", error)
 
     def rotate(self) -> tuple[Path, list[Row]] | None:
-        """Start a new segment; the full one and its rows are the caller's to import and remove. None: nothing new."""
+        """Start a new segment; returns the old one and its rows, for the caller to import and remove. None: empty."""
         with self._lock:
             if not self._size:
                 return None
@@ -105,7 +105,7 @@ class Spool:
                 os.close(fd)
 
     def close(self) -> None:
-        """Give up the segment; an empty one is removed."""
+        """Close the segment, and remove it if empty."""
         with self._lock:
             if not self._size:
                 self._path.unlink(missing_ok=True)
@@ -116,7 +116,7 @@ class Spool:
         unlocked = path.with_suffix(".new")
         fd = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        # It gets its name only now: whoever looks for orphans never sees a segment of ours without its lock.
+        # Renamed once locked, so that a search for orphans never sees an unlocked segment of a live process.
         unlocked.rename(path)
         return path, fd
 
@@ -125,4 +125,4 @@ def _size(file: os.DirEntry[str]) -> int:
     try:
         return file.stat().st_size
     except FileNotFoundError:
-        return 0  # imported meanwhile
+        return 0  # imported in the meantime

@@ -1,1 +1,1 @@
-"""What deployments really do with efforts, seen by asking them, and how that agrees with their families' rows."""
+"""Discovery: verifies by test requests that deployments handle efforts as their family rows say."""

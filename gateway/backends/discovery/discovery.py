@@ -1,4 +1,4 @@
-"""Asks deployments what they do, in the background: on start, and whenever there is reason to think it has changed."""
+"""Verifies deployments in the background: on start, and whenever they may have changed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ log = logging.getLogger("thinkgate")
 
 
 class DiscoveryPace(NamedTuple):
-    """Seconds: how often each replica is asked what it serves, how soon one that cannot be reached at first, and how
-    long one that has been probed is left alone however it is doubted.
+    """Seconds between checks of what each replica serves, before an unreachable one is retried, and at least between
+    two verifications of one replica.
     """
 
     watch_s: float = 60.0
@@ -30,12 +30,12 @@ class DiscoveryPace(NamedTuple):
 
 PACE = DiscoveryPace()
 
-# Told whether a deployment disagrees with its row about one thing.
+# Called with whether a deployment contradicts its row in one respect.
 Tell = Callable[[str, str, bool], None]
 
 
 class Discovery:
-    """`start` and `stop` belong to the application's life. Nobody waits for it."""
+    """`start` and `stop` it with the application. Requests never wait for it."""
 
     def __init__(
         self,
@@ -61,21 +61,21 @@ class Discovery:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def again(self, deployment: str) -> None:
-        """There is reason to doubt what is known of it."""
+        """Verify a deployment again, as it may have changed."""
         watch = self._watches.get(deployment)
         if watch is not None:
             watch.doubt()
 
 
 def conclude(deployment: Deployment, all_facts: Iterable[Facts], capabilities: Capabilities) -> None:
-    """What can be done about budgets at a deployment, going by what was seen at its replicas."""
+    """Set a deployment's budget enforcement from what was observed at its replicas."""
     served = [ability(facts, deployment) for facts in all_facts if facts.served]
     if served:
         capabilities.learn(deployment.name, weakest(served))
 
 
 async def learn(transport: Transport, deployments: Iterable[Deployment], capabilities: Capabilities) -> None:
-    """The same once, of all that are to be probed and can be reached, for whoever does wait for it."""
+    """Verify all reachable deployments once, and wait for it."""
     for deployment in deployments:
         seen: list[Facts] = []
         for url in deployment.urls if deployment.verify else ():
@@ -111,7 +111,7 @@ class _Watched:
             try:
                 reached = await self._look(doubted)
             except Exception:
-                # Whatever it was, requests go on without it.
+                # A failed verification must not affect requests.
                 log.exception("deployment %s: probing it failed inside the gateway", self._deployment.name)
                 reached = True
             delay = pace.watch_s if reached else min(2 * delay, pace.watch_s)
@@ -123,7 +123,7 @@ class _Watched:
             await asyncio.sleep(max(self._probed + pace.least_s - time.monotonic(), 0.0))
 
     async def _look(self, doubted: bool) -> bool:
-        """Probe the replicas that are new, have changed, or are doubted; whether all of them could be reached."""
+        """Verify replicas that are new, changed or `doubted`; returns whether all could be reached."""
         reached, changed = True, False
         for url, questions in self._questions.items():
             try:

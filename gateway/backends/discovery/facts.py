@@ -1,4 +1,4 @@
-"""What was seen at one replica, and what follows from it. None everywhere: it could not be told."""
+"""What was observed at one replica, and what follows from it. None means unknown."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from gateway.backends.capabilities import Capability, Marks
 from gateway.core.deployment import Deployment
 from gateway.core.plan import Enforcement
 
-# The weakest first: what holds for a deployment is what its weakest replica can do.
+# Weakest first: a deployment can do what its weakest replica can.
 _ORDER: tuple[Enforcement, ...] = ("none", "cut", "two-phase", "native")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`served`: it lists the model. `thinks_*`: whether it thought when it was told to, told not to, and told nothing.
+    """`served`: it lists the model. `thinks_*`: whether it thought with thinking on, with thinking off, and by default.
 
-    `refused` is the status with which it refuses a plain question, `refuses_on`: it answers that, but refuses one that
-    tells it to think. `budget` is what it made of one. `field` is where it puts thoughts, `""` where it does not tell
-    them from answers;
-    `reports`: it counts thinking tokens, whole and streamed. `marks` are there if it tells the token ids of streams,
-    and was asked for them: one that keeps budgets was not.
+    `refused` is the status with which it refuses a plain request; `refuses_on`: it refuses only requests that turn
+    thinking on. `budget` is how it treated one. `field` holds its reasoning, `""` if that is not separated from
+    answers; `reports`: it counts thinking tokens. `streamed_*`: the same for streams. `marks` are set if it reports
+    token ids in streams; they are not requested where it enforces budgets.
     """
 
     served: bool = True
@@ -47,12 +46,12 @@ class Disagreement(NamedTuple):
     sentence: str
 
 
-# Everything that a row and a deployment can disagree about.
+# All respects in which a deployment can contradict its row.
 WHATS = ("model", "chat", "context", "on", "off", "default", "field", "usage", "budget")
 
 
 def disagreements(facts: Facts, deployment: Deployment) -> Iterator[Disagreement]:
-    """Where the family's row, or the deployment's own settings, say something else."""
+    """Where the facts contradict the family's row or the deployment's settings."""
     family = deployment.family
     if not facts.served:
         yield Disagreement("model", f"it does not serve the model {deployment.model!r}")
@@ -96,7 +95,7 @@ def _instead(facts: Facts, deployment: Deployment) -> str:
 
 
 def ability(facts: Facts, deployment: Deployment) -> Capability:
-    """How a budget can be kept at this replica."""
+    """How a budget can be enforced at this replica."""
     family = deployment.family
     if family.budget_field is not None and facts.budget in ("kept", None):
         return Capability("native")

@@ -1,4 +1,4 @@
-"""A few small requests to one replica, each of which shows one thing."""
+"""Small test requests to one replica, each of which shows one property."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from gateway.core.errors import GatewayError
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.families.effort_encoding import EncodedEffort, write
 
-# Nothing that a model knows without a thought, and nothing that any operator has to keep secret.
+# A question that needs reasoning and holds nothing confidential.
 QUESTION = "How many days lie between 3 March and 17 May? Explain each step of your calculation."
-# How many tokens an answer may have beside its budget: enough to see whether there is a thought.
+# Tokens of an answer beside its budget: enough to see whether there is reasoning.
 TOKENS = 24
-# So many tokens more than a budget are no sign that it is ignored: engines force the end of a thought a token or two
-# late, as when they write a line feed first.
+# Exceeding a budget by this many tokens does not mean that it is ignored: engines end reasoning a token or two late,
+# for instance by writing a line feed first.
 LATE = 2
-# Characters: a token of a thought is hardly ever longer than the one, and about as long as the other.
+# Characters per token of reasoning: almost always below the first, and on average the second.
 LONG_TOKEN, TOKEN = 16, 5
-# How long one answer may take, in seconds: the backend may be busy.
+# Seconds that one answer may take, as the backend may be busy.
 PATIENCE_S = 30.0
 NO_ENTRY, NO_SUCH_ROUTE = (401, 403), (404, 405)
 REFUSALS = (400, 404, 405, 415, 422, 501)
 
 
 class TestAnswer(NamedTuple):
-    """What came: the text of the thought, in how many pieces and in which field, the text of the answer, and counts."""
+    """The reasoning text, its number of chunks and its field, the answer text, and token counts."""
 
     thought: str
     pieces: int
@@ -47,17 +47,17 @@ class TestAnswer(NamedTuple):
 
     @property
     def used(self) -> int:
-        """Thinking tokens, or at least how many there must have been."""
+        """Thinking tokens, or a lower bound."""
         return max(self.pieces, len(self.thought) // LONG_TOKEN) if self.reported is None else self.reported
 
     @property
     def about(self) -> int:
-        """Thinking tokens, or about how many there must have been."""
+        """Thinking tokens, or an estimate."""
         return max(self.pieces, len(self.thought) // TOKEN) if self.reported is None else self.reported
 
 
 class Questions:
-    """To one replica of a deployment, by its base URL."""
+    """Test requests to one replica of a deployment, given by its base URL."""
 
     def __init__(self, transport: Transport, deployment: Deployment, url: str) -> None:
         self._transport, self._deployment, self._url = transport, deployment, url
@@ -65,21 +65,21 @@ class Questions:
         self._refusal = 0
 
     async def lists(self) -> bool | None:
-        """Whether it lists the model; None: it has no list. Costs no token.
+        """Whether it lists the model; None: it has no list. Costs no tokens.
 
-        GatewayError: it cannot be reached, does not let us in, or has no chat completions either.
+        GatewayError: it is unreachable, rejects our credentials, or has no chat completions either.
         """
         card = await self._card()
         if card != {}:
             return card is not None
-        # It refuses a request that says nothing, unless there is nobody to do so.
+        # An empty request: the route exists if it is refused as invalid.
         status, _ = await self._post(f"{self._url}/chat/completions", {})
         if status in NO_ENTRY or status in NO_SUCH_ROUTE or status >= 500:
             raise _refused(status)
         return None
 
     async def signature(self) -> bytes:
-        """What is another one when the replica serves something else. GatewayError: it cannot be reached."""
+        """A value that changes when the replica serves something else. GatewayError: it is unreachable."""
         card, version = await self._card(), b""
         try:
             status, raw = await self._get(f"{root(self._url)}/version")
@@ -90,7 +90,7 @@ class Questions:
         return orjson.dumps(known) + version
 
     async def facts(self) -> Facts:
-        """GatewayError: it cannot be reached, is too busy, or does not let us in."""
+        """Observe the replica. GatewayError: it is unreachable, too busy, or rejects our credentials."""
         card = await self._card()
         if card is None:
             return Facts(served=False)
@@ -117,17 +117,17 @@ class Questions:
         return replace(facts, thinks_off=self._thinks(silent), thinks_default=self._thinks(default))
 
     async def _budgeted(self, facts: Facts, free: TestAnswer) -> Facts:
-        """`free` is what it thinks without a budget."""
+        """The facts with its treatment of budgets; `free` is its answer without one."""
         family = self._deployment.family
         least = max(family.budget_least, 1)
         bounded = EncodedEffort(
             Effort(True, least), self._level(), "native" if family.budget_field is not None else "none"
         )
-        # A budget that is not small is not tried out, only told.
+        # Large budgets are not tested, as that would cost many tokens.
         tokens = TOKENS + least if least <= TOKENS else TOKENS
         answer = await self._ask(bounded, tokens, stream=True, return_token_ids=True)
         if answer is None:
-            # It may be the token ids that it does not like.
+            # It may refuse the token ids, not the budget.
             answer = await self._ask(bounded, tokens, stream=True)
         refused = answer is None and family.budget_field is not None
         if refused:
@@ -149,12 +149,12 @@ class Questions:
         )
 
     def _level(self) -> str | None:
-        """A level that thinks, where the family has to be told one."""
+        """A level that thinks, if the family requires a level."""
         levels = [name for name in self._deployment.family.levels if name != "none"]
         return levels[-1] if levels else None
 
     def _tagged(self, answer: TestAnswer) -> bool:
-        """Whether there is a thought in the midst of the answer."""
+        """Whether the answer's text contains reasoning."""
         if self._end is None:
             return False
         return self._end.mark in answer.content or answer.content.lstrip().startswith(self._end.start)
@@ -166,7 +166,7 @@ class Questions:
         return answer.field if answer.thought else "" if self._tagged(answer) else None
 
     async def _marks(self) -> Marks | None:
-        """None: no mark ends a thought, or the replica does not tell tokens."""
+        """The marks; None: reasoning has no end marker, or the replica does not report token ids."""
         if self._end is None:
             return None
         texts = (self._end.start, self._end.mark, self._end.before, self._end.after)
@@ -183,7 +183,7 @@ class Questions:
         return tuple(tokens) if isinstance(tokens, list) and all(type(token) is int for token in tokens) else ()
 
     async def _card(self) -> dict[str, Any] | None:
-        """What the replica says of the model; None: it does not have it. Hosted APIs may have no such list."""
+        """The model's entry in the replica's list; None: it is not listed. Hosted APIs may have no list."""
         status, raw = await self._get(f"{self._url}/models")
         if status in REFUSALS:
             return {}
@@ -196,7 +196,7 @@ class Questions:
             raise BackendFailed("Its list of models is invalid.") from error
 
     async def _ask(self, told: EncodedEffort | None, tokens: int = TOKENS, **more: Any) -> TestAnswer | None:
-        """An answer under an effort (None: nothing is said of it); None: it was refused."""
+        """The answer under an effort (None: by default); None: the request was refused."""
         body: dict[str, Any] = {
             "model": self._deployment.model,
             "messages": [{"role": "user", "content": QUESTION}],
@@ -244,7 +244,7 @@ def read_stream(raw: bytes) -> TestAnswer:
 
 
 def _answer(parts: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> TestAnswer:
-    """Out of messages or deltas, and the bodies that they came in."""
+    """Builds it from messages or deltas, and the bodies that contained them."""
     said = [(field, part[field]) for part in parts for field in REASONING_FIELDS if part.get(field)]
     usages = [body["usage"] for body in bodies if body.get("usage")]
     prompts = [body["prompt_token_ids"] for body in bodies if body.get("prompt_token_ids")]

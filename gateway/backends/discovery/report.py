@@ -26,17 +26,17 @@ Finding = Literal["right", "unreachable", "other"]
 
 
 class _Told(NamedTuple):
-    """Of one replica."""
+    """The report on one replica."""
 
     finding: Finding
     lines: list[str]
 
 
 def verify(deployments: Iterable[Deployment], arms: Collection[Arm] = ()) -> tuple[list[str], bool]:
-    """Lines for each replica, and the verdict as the last one; then whether anything is not as it should be.
+    """Lines per replica with a final verdict, and whether anything failed.
 
-    Of a deployment that is not to be probed it is only tried whether it can be reached, which costs no token. `arms`
-    are those that the deployments serve in.
+    Deployments with `probe` off are only checked for reachability, which costs no tokens. `arms` are those that the
+    deployments serve.
     """
     return asyncio.run(_verify(list(deployments), arms))
 
@@ -86,7 +86,7 @@ async def _replica(transport: Transport, deployment: Deployment, url: str, arms:
 
 
 def _why(error: GatewayError) -> str:
-    """With the system's own words, where there are any."""
+    """The error's message, with the operating system's reason if there is one."""
     cause: BaseException | None = error.__cause__
     while cause is not None and not (isinstance(cause, OSError) and cause.errno):
         cause = getattr(cause, "os_error", None) or cause.__cause__
@@ -99,7 +99,7 @@ def _why(error: GatewayError) -> str:
 
 
 def _out_of_place(facts: Facts, deployment: Deployment, arms: Collection[Arm]) -> Iterable[str]:
-    """A model without a switch has one place: it thinks, or it does not."""
+    """Why a model without a switch does not fit its place in an arm; it either always or never thinks."""
     if deployment.family.hybrid or facts.thinks_on is None:
         return
     if facts.thinks_on and any(arm.find(NO_THINKING) is deployment for arm in arms):

@@ -1,1 +1,1 @@
-"""What of a client's request may reach a backend: its fields, the media it names, and no thought beyond its key's."""
+"""Checks what may reach a backend: request fields, media URLs, and attempts to exceed a key's thinking limit."""

@@ -1,7 +1,7 @@
-"""Fields that clients may not send to a backend: refused by name, wherever a dialect carries them through.
+"""Refuses fields that clients may not send to a backend, in every dialect.
 
-Names are compared without regard to case: backends in Go read `Priority` as `priority`, and of `model` and `Model` the
-last. Numbers are compared as such also where they come as texts, which most engines turn into numbers.
+Names are compared case-insensitively: backends in Go read `Priority` as `priority`, and of `model` and `Model` the
+last. Numeric strings are compared as numbers, as most engines convert them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gateway.core.field_policy import FieldPolicy
 from gateway.families.guard import schemas
 
 CODE = "field_not_allowed"
-# What the gateway reads or writes itself: no second one beside it, in another case.
+# Fields that the gateway reads or writes itself: no second spelling beside them.
 _OWN = frozenset(
     {
         *("model", "messages", "prompt", "input", "stream", "stream_options", "n", "max_tokens", "tools", "functions"),
@@ -22,15 +22,15 @@ _OWN = frozenset(
         *("continue_final_message", "add_generation_prompt", "reasoning_effort", "thinking_token_budget"),
     }
 )
-# What is in it some gateways put into the body, instead of what is there.
+# Some gateways merge its contents over the body.
 _MERGED = "extra_body"
-# Of the fields with a size, those that may be a text of any length but that.
+# Sized fields whose strings are exempt from the size limit.
 _TEXTS = ("stop", "stop_regex", "bad_words")
 
 
 def check(body: Mapping[str, Any], policy: FieldPolicy, unread: Collection[str] = ()) -> None:
-    """InvalidRequest: a field, its value or its size is not allowed; `unread` are the names of fields that the client
-    sent and the dialect does not carry through.
+    """InvalidRequest: a field, its value or its size is not allowed; `unread` are fields of the request that the
+    dialect does not forward.
     """
     _check_case(body, policy)
     if not policy.watched.isdisjoint(body):
@@ -48,7 +48,7 @@ def check(body: Mapping[str, Any], policy: FieldPolicy, unread: Collection[str] 
 
 
 def _check_case(table: Mapping[str, Any], policy: FieldPolicy, where: str = "") -> None:
-    """No name is that of a field that counts, but for its case."""
+    """InvalidRequest: a name differs only in case from a field that matters."""
     for name in table:
         if name.isascii() and name.islower():
             continue
@@ -103,7 +103,7 @@ def _number(text: str) -> float | None:
 
 
 def _check_tools(tools: Any, kinds: Collection[str]) -> None:
-    """One that does not say what it is must be a function: some APIs tell their own tools by their keys alone."""
+    """A tool without a type must be a function: some APIs identify built-in tools by their keys alone."""
     for index, tool in enumerate(tools if type(tools) is list else ()):
         if type(tool) is not dict:
             continue

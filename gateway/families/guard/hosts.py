@@ -1,7 +1,7 @@
-"""Whether the host of a URL is on the public internet, as far as its spelling tells.
+"""Whether the host of a URL is on the public internet, judged by its spelling.
 
-Nothing is resolved: whoever fetches the URL resolves the name again, and may get another address than we did. A name
-that points to a private address is therefore not found out here; `hosts` names the ones to trust.
+Nothing is resolved: the backend would resolve the name again, and could get another address. A public name that points
+to a private address is therefore not detected; `hosts` lists those to trust.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-# Spelled like this, everyone reads the same host out of it: no escapes, no other alphabet's dots and digits.
+# Spellings that every parser reads alike: no escapes, no other alphabet's dots and digits.
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 # `0x7f.1` and `017700000001` are addresses to the C library.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -26,14 +26,14 @@ _PRIVATE_ZONES = frozenset(
         *("1u.ms", "rbndr.us", "localho.st", "local.gd"),
     }
 )
-# Hosts that clouds answer with secrets, whatever zone they are in.
+# Cloud metadata hosts, which serve secrets.
 _METADATA = frozenset({"metadata", "instance-data", "metadata-server"})
 
 
 def canonical(host: str) -> str | None:
-    """The host in small letters, without a dot at its end; None if readers could disagree about what it is.
+    """The host in lower case, without a trailing dot; None if parsers could disagree about it.
 
-    An IPv6 address comes in its brackets and leaves without.
+    An IPv6 address is given in brackets and returned without.
     """
     host = host.lower()
     if host.startswith("["):
@@ -48,7 +48,7 @@ def canonical(host: str) -> str | None:
 
 
 def is_public(host: str) -> bool:
-    """Of a host in canonical form."""
+    """Whether a canonical host is on the public internet."""
     address = _address(host)
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast and not address.is_reserved

@@ -1,7 +1,7 @@
-"""URLs that a backend would fetch: only those of schemes and hosts that its operator allows.
+"""Checks URLs that a backend would fetch against the schemes and hosts that the operator allows.
 
-Content parts are looked at and nothing else, so texts cost nothing; in a part every key counts that engines are known
-to read a URL or a path from.
+Only content parts are inspected, so plain text costs nothing; within a part, every key from which engines are known to
+read a URL or path counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.core.field_policy import MediaPolicy
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.families.guard import hosts
 
-# Must be URLs: engines read what has no scheme as a path of their own disk.
+# Must be URLs: engines read a value without scheme as a path on their own disk.
 URL_KEYS = frozenset(
     {
         *("url", "uri", "image_url", "video_url", "audio_url", "file_url", "server_url", "input_image", "input_video"),
@@ -23,9 +23,9 @@ URL_KEYS = frozenset(
         *("images", "videos", "audios", "image_urls", "video_urls", "audio_urls"),
     }
 )
-# May be bare base64 too, which no path with a dot is.
+# May also be bare base64, which a path with a dot is not.
 DATA_KEYS = frozenset({"file_data", "data"})
-# What messages have that name no media.
+# Message fields that hold no media.
 _USUAL = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", *REASONING_FIELDS, "refusal"})
 LONGEST = 8192
 CODE = "media_not_allowed"
@@ -33,20 +33,20 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _AUTHORITY = re.compile(r"//([^/?#]*)")
 _PORT = re.compile(r"(.*?)(?::[0-9]{0,5})?")
-# Under any other key in a part, what begins as a URL counts as one, but for what people read.
+# Under any other key of a part, a value that begins like a URL counts as one, except in text.
 _BEGINS_AS_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/")
 _WORDS = frozenset({"text", "refusal", "thinking", "title", "description", "context"})
 _TEXTS = ("text", "input_text", "output_text", "refusal")
 
 
 def check(body: dict[str, Any], policy: MediaPolicy) -> None:
-    """InvalidRequest: a message, or a tool that is no function, names a URL that may not be fetched."""
+    """InvalidRequest: a message or a non-function tool has a URL that may not be fetched."""
     for param, part in _parts(body):
         _walk(part, param, policy)
 
 
 def _parts(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What may name a URL, with where it is."""
+    """Everything that may hold a URL, with its location."""
     messages = body.get("messages")
     for index, message in enumerate(messages if type(messages) is list else ()):
         if type(message) is not dict:

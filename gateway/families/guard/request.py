@@ -1,4 +1,4 @@
-"""One look at a request before it goes to a deployment: what its clients may not send is refused here."""
+"""All checks of a request before it is sent to a deployment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gateway.families.guard import fields, media
 
 
 def check(call: Call, deployment: Deployment) -> None:
-    """InvalidRequest: a field, or a URL, that this deployment's clients may not send."""
+    """InvalidRequest: a field or URL that this deployment's clients may not send."""
     policy = deployment.guard
     if policy.fields is not None:
         fields.check(call.body, policy.fields, call.unread)

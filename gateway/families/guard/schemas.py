@@ -1,7 +1,7 @@
-"""References in JSON schemas: only to the schema itself.
+"""Refuses JSON schemas with references beyond the schema itself.
 
-Libraries that resolve a reference may fetch it from wherever it leads: Python's `jsonschema` opens any URL, files too.
-`$schema` is the name of a dialect, which nobody fetches.
+Libraries may fetch a reference from anywhere: Python's `jsonschema` opens any URL, including files. `$schema` names a
+dialect and is not fetched.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _PLACES = (
     *("structural_tag", "guided_structural_tag", "extra_body"),
 )
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-# In JSON, the beginning of an escape in a schema that comes as a text. Without that or a `$` nothing is looked into.
+# Begins an escape in a schema given as a JSON string. Without it or a `$`, a schema is not inspected.
 _ESCAPE = b"\\\\u"
 
 
 def check(body: Mapping[str, Any]) -> None:
-    """InvalidRequest: a schema refers to something that is not in itself."""
+    """InvalidRequest: a schema refers to something outside itself."""
     for place in _PLACES:
         given = body.get(place)
         if given and type(given) in (dict, list, str):
@@ -43,7 +43,7 @@ def _check(given: Any, place: str) -> None:
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:
-    """Properties of these names are schemas, and no references. Schemas may come as texts, too."""
+    """The references in a schema, which may be a string. Properties with these names are schemas, not references."""
     level = [value]
     while level:
         inner: list[Any] = []

@@ -1,9 +1,8 @@
-"""Ways round a limit on thinking: what a request may not say whose key may not think as much as it likes.
+"""Refuses attempts to bypass a key's thinking limit.
 
-The effort is told in the family's own words, and enforced; a prompt that is not the one which the template makes of the
-messages, a sampler that is pushed towards a thought, or words of the template's own would undo that. They are refused
-with the field's name. Words that switch thinking in a text (`/think`) are taken out, and the answer says so: they may
-have been meant as words.
+A prompt other than the one the template makes of the messages, a sampler biased towards reasoning, or the template's
+own control tokens would undo the effort that the gateway sets. They are refused with the field's name. Words in a text
+that turn thinking on (`/think`) are removed, with a note in the answer: they may have been meant literally.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from gateway.core.family import Family
 Marks = tuple[re.Pattern[bytes], ...]
 
 CODE = "effort_not_allowed"
-# What makes of the last message something else than a question.
+# Fields that make the last message something other than a question.
 _PROMPT = {"continue_final_message": (None, False), "add_generation_prompt": (None, True)}
 _BEGUN = ("prefix", "partial")
 _OWN_ROLES = ("assistant", "model", "ai", "bot")
-# Fields whose names say that they are about thinking; those that are read, and told anew, are no matter.
+# Fields whose names relate to thinking; those that the gateway reads and rewrites are harmless.
 _ABOUT = re.compile(r"think|reason|effort|ponder|thought|deliberat|budget|template|prefill", re.IGNORECASE)
 _READ = frozenset(
     {
@@ -38,7 +37,7 @@ _READ = frozenset(
         *("include_reasoning", "reasoning_content", "thinkgate", "chat_template_kwargs"),
     }
 )
-# Objects of the client's own, or that are looked into apart: what their fields are called says nothing.
+# Objects with the client's own field names, or that are inspected separately.
 _CLOSED = frozenset(
     {
         *("reasoning", "thinking", "thinkgate", "chat_template_kwargs", "extra_body", "metadata", "logit_bias"),
@@ -46,28 +45,28 @@ _CLOSED = frozenset(
         *("guided_json", "json_schema"),
     }
 )
-# Texts that go into no prompt.
+# Text that never enters a prompt.
 _NOT_SAID = frozenset(
     {*("model", "user", "metadata", "safety_identifier", "prompt_cache_key", "stop", "bad_words", "logit_bias")}
 )
 _READ_BY_TEMPLATE = frozenset(
     {"reasoning_effort", "thinking_effort", "thinking_budget", "enable_thinking", "thinking", "thinking_mode"}
 )
-# Such names inside other objects that are read, and told anew.
+# Such names inside other objects that the gateway reads and rewrites.
 _READ_INSIDE = {("custom_params", "thinking_budget")}
-# A grammar can be one of a thought.
+# A grammar can describe reasoning.
 _GRAMMARS = (
     *("structured_outputs", "response_format", "guided_regex", "guided_grammar", "guided_choice", "guided_json"),
     *("regex", "ebnf", "grammar", "json_schema", "guided_structural_tag"),
 )
-# The names that count here: nobody else may read them in another case.
+# The names that matter here, which backends must not read in another case.
 _SPELLED_SMALL = frozenset(
     {
         *_PROMPT, *_BEGUN, *_READ, *_READ_BY_TEMPLATE, *_GRAMMARS, "messages", "role", "content", "extra_body",
         *("logit_bias", "allowed_token_ids", "stop", "bad_words", "tools", "functions", "documents", "max_tokens"),
     }
 )  # fmt: skip
-# How regular expressions and grammars spell the letters of marks, other than by themselves.
+# How regular expressions and grammars can escape the characters of markers.
 _SPELLED = (
     *((rf"\x{ord(letter):02x}", letter) for letter in "<>/[]|"),
     *((rf"\u{ord(letter):04x}", letter) for letter in "<>/[]|"),
@@ -76,16 +75,16 @@ _SPELLED = (
     *((f"\\{letter}", letter) for letter in "<>/[]|"),
     *(('" "', ""), ('""', "")),
 )
-# Letters that look like those of a switch, or like nothing.
+# Letters that look like those of a switch, or are invisible.
 _DISGUISED = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\uff01-\uff5e\U0001d400-\U0001d7ff]")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-# What is taken out may join what was apart; who does that more than once means it.
+# Removal may join what was apart; needing it repeatedly is deliberate.
 _PASSES = 3
 _MOST_TAKEN_OUT = 10_000
 
 
 def check(call: Call, family: Family, thinks: bool) -> None:
-    """NotAllowed: one of the ways round. `thinks`: an effort with thinking is applied."""
+    """NotAllowed: the request tries to bypass the limit. `thinks`: the applied effort thinks."""
     body = call.body
     _check_case(body)
     _check_prompt(body)
@@ -95,7 +94,7 @@ def check(call: Call, family: Family, thinks: bool) -> None:
 
 
 def _check_case(body: JsonObject) -> None:
-    """Some backends read names in any case."""
+    """NotAllowed: a relevant name in another case, which some backends read."""
     messages = body["messages"]
     for where, table in (("", body), (f"messages[{len(messages) - 1}].", messages[-1] if messages else {})):
         for name in table:
@@ -134,7 +133,7 @@ def _check_names(body: JsonObject, family: Family) -> None:
 
 
 def _inside(value: Any) -> str | None:
-    """The first name, at any depth, that is about thinking."""
+    """The first name, at any depth, that relates to thinking."""
     level = [value] if type(value) in (dict, list) else []
     while level:
         tables = [one for one in level if type(one) is dict]
@@ -153,7 +152,7 @@ def _is_known_extra(extra: JsonObject) -> bool:
 
 
 def _template_words(family: Family) -> set[str]:
-    """Those that the gateway tells itself, instead of the client's."""
+    """Template fields that the gateway sets itself, replacing the client's."""
     told = (family.on, family.off, family.history_with, family.budget_with)
     return {name for one in told if one for name in one.get("chat_template_kwargs", ())}
 
@@ -161,7 +160,7 @@ def _template_words(family: Family) -> set[str]:
 def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
     bias = body.get("logit_bias")
     if bias:
-        # Engines make numbers of texts, and take lists of pairs.
+        # Engines convert strings to numbers, and accept lists of pairs.
         values = bias.values() if type(bias) is dict else ()
         numbers = [value for value in values if type(value) in (int, float)]
         if not numbers or len(numbers) < len(bias) or max(numbers) > 0 or (thinks and min(numbers) < 0):
@@ -182,7 +181,7 @@ def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
 
 
 def _spellings(grammar: Any) -> tuple[str, str]:
-    """A grammar in small letters, as it is written, and with what is escaped in it."""
+    """A grammar in lower case, as written and unescaped."""
     text = plain = orjson.dumps(grammar).decode().lower().replace(r"\\", "\\").replace(r"\"", '"')
     for spelled, letter in _SPELLED:
         plain = plain.replace(spelled, letter)
@@ -200,11 +199,11 @@ def _check_marks(body: JsonObject, control: tuple[str, ...]) -> None:
 
 
 def _joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
-    """Texts that come in several parts: templates write them one after the other."""
+    """The concatenation of texts in several parts, as templates write them."""
     for index, message in enumerate(messages):
         content = message.get("content")
         if type(content) is list and len(content) > 1:
-            # Whatever a part calls what it says: `text`, `refusal`, `thinking`.
+            # Whatever the part's text field is called: `text`, `refusal`, `thinking`.
             texts = [
                 said
                 for part in content
@@ -216,15 +215,15 @@ def _joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
-    """Arguments of calls that are escaped: engines read them as JSON, and templates write what was in it."""
+    """Decoded tool call arguments: engines parse them as JSON, and templates write the decoded values."""
     for index, message in enumerate(messages):
         for arguments in _arguments(message.get("tool_calls")):
             if "\\" in arguments:
                 try:
                     text = json.dumps(json.loads(arguments), ensure_ascii=False)
                 except (ValueError, RecursionError):
-                    continue  # no engine reads it either
-                # Halves of surrogates are of no mark.
+                    continue  # no engine parses it either
+                # Lone surrogates occur in no marker.
                 yield f"messages[{index}].tool_calls", text.encode("utf-8", "replace").decode()
 
 
@@ -250,7 +249,7 @@ def _place(name: str, said: Any, marks: Marks) -> str:
 
 @cache
 def _patterns(control: tuple[str, ...]) -> Marks:
-    """One for all that begin alike, so that what they begin with is looked for, which is fast, and nothing else."""
+    """One pattern per common prefix, so that the search for the prefix alone is fast."""
     begun: dict[bytes, list[bytes]] = {}
     for mark in control:
         raw = mark.encode()
@@ -259,8 +258,8 @@ def _patterns(control: tuple[str, ...]) -> Marks:
 
 
 def without_switches(call: Call, family: Family, notes: list[str]) -> Sequence[JsonObject]:
-    """The messages without words of theirs that switch thinking on. NotAllowed: such words are in pieces, disguised, or
-    where they cannot be taken out.
+    """The messages without words that turn thinking on. NotAllowed: such words are split, disguised, or where they
+    cannot be removed.
     """
     messages: Sequence[JsonObject] = call.body["messages"]
     if not family.soft_switches:
@@ -319,7 +318,7 @@ def _clean_part(part: Any, pattern: re.Pattern[str], place: str) -> Any:
 
 
 def _rid(text: str, pattern: re.Pattern[str], place: str) -> str:
-    """The very same object where there is nothing to take out."""
+    """The text without switches; the same object if there are none."""
     told = text
     for _ in range(_PASSES):
         before, told = told, _cleaned(told, pattern, place)
@@ -335,8 +334,8 @@ def _rid(text: str, pattern: re.Pattern[str], place: str) -> str:
 
 
 def _cleaned(text: str, pattern: re.Pattern[str], place: str = "messages") -> str:
-    """Once; the very same object where there is nothing to take out."""
-    # The only letter of which the small one has another length.
+    """One pass of removal; the same object if there is nothing to remove."""
+    # The only letter whose lower case has another length.
     small = (text if text.isascii() else text.replace("\u0130", "i")).lower()
     kept, end = [], 0
     for match in pattern.finditer(small):
@@ -351,7 +350,7 @@ def _cleaned(text: str, pattern: re.Pattern[str], place: str = "messages") -> st
 
 @cache
 def _switches(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    """As words of their own: not the middle of a path, or of a longer word, but for those with a `*` at both ends."""
+    """Matches whole words, not parts of a path or a longer word, except phrases with a `*` at both ends."""
     anywhere = [phrase.strip("*") for phrase in phrases if phrase.startswith("*")]
     words = [phrase for phrase in phrases if not phrase.startswith("*")]
     ways = [f"(?P<anywhere>{'|'.join(_spaced(anywhere))})"] if anywhere else []
