@@ -1,1 +1,1 @@
-"""The frozen nouns of Thinkgate, and its errors. Nothing here knows any other part."""
+"""The value types and errors of Thinkgate. It imports no other part of the gateway."""

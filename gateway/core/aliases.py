@@ -1,4 +1,4 @@
-"""Names for two shapes that stand everywhere."""
+"""Type aliases used everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each effort goes: what an experiment compares."""
+"""An arm: which deployment serves each effort; the unit that an experiment compares."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LEAST_THOUGHT = Effort(think=True, budget=0)
 
 
 class Route(NamedTuple):
-    """From the effort `least` on, up to the next route of the arm, requests go to `deployment`.
+    """Requests with an effort from `least` up to the arm's next route go to `deployment`.
 
-    A route that begins without thinking ends there: what thinks needs a route of its own, if to the same deployment.
+    A route that begins without thinking serves only that: thinking needs its own route, even to the same deployment.
     """
 
     least: Effort
@@ -23,9 +23,9 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arm:
-    """An ordered map from efforts to deployments. One object for each arm: compared and hashed by identity.
+    """An ordered map from efforts to deployments. Compared and hashed by identity.
 
-    `routes` begin with the weakest effort. `efforts` are those on offer, weakest first.
+    `routes` begin with the weakest effort. `efforts` are those offered, weakest first.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Arm:
         efforts: tuple[Effort, ...],
         weight: float = 1.0,
     ) -> Arm:
-        """One deployment without thinking and one with it; the same twice is a merged backend."""
+        """An arm of one deployment without thinking and one with it; the same twice is a merged backend."""
         ends = ((NO_THINKING, none), (LEAST_THOUGHT, think))
         return cls(name, tuple(Route(least, one) for least, one in ends if one is not None), efforts, weight)
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:
-        """Each once, in the order of the efforts that they serve."""
+        """The distinct deployments, in the order of the efforts that they serve."""
         return tuple(dict.fromkeys(route.deployment for route in self.routes))
 
     @property
     def thinking(self) -> tuple[Deployment, ...]:
-        """Those that get requests which think."""
+        """The deployments that get requests with thinking."""
         return tuple(dict.fromkeys(route.deployment for route in self.routes if route.least.think))
 
     @property
@@ -62,7 +62,7 @@ class Arm:
         return tuple(dict.fromkeys(one.router_name for one in self.deployments))
 
     def find(self, effort: Effort) -> Deployment | None:
-        """Who serves an effort, on offer or not; None: nobody."""
+        """The deployment for an effort, whether offered or not; None: there is none."""
         found = None
         for least, deployment in self.routes:
             if least.think == effort.think and size(least) <= size(effort):
@@ -70,7 +70,7 @@ class Arm:
         return found
 
     def deployment_for(self, effort: Effort) -> Deployment:
-        """Who serves an effort that is on offer. LookupError: nobody, so that it is not."""
+        """The deployment for an offered effort. LookupError: there is none."""
         deployment = self.find(effort)
         if deployment is None:
             raise LookupError(f"arm {self.name} has no deployment for {effort}")
@@ -78,12 +78,12 @@ class Arm:
 
     @property
     def for_passthrough(self) -> Deployment:
-        """Who gets what is passed on: the one that need not think, if there is one."""
+        """The deployment for passed-through requests: the one without thinking, if there is one."""
         return self.routes[0].deployment
 
     @property
     def passthrough_may_think(self) -> bool:
-        """Whether a raw prompt may open a thought there."""
+        """Whether a raw prompt may make it think."""
         least, deployment = self.routes[0]
         family = deployment.family
         return least.think or (family.on is not None and (family.hybrid or family.off is None))

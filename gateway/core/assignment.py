@@ -1,4 +1,4 @@
-"""Where a request belongs: the arm of its unit, and what a record may say of whom it came from."""
+"""The arm of a request, and pseudonyms of its sender for the record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gateway.core.arm import Arm
 
 
 class Assignment(NamedTuple):
-    """`unit` and `user` are hashes, to group by and not to read; `user` is None where the client named nobody."""
+    """`unit` and `user` are hashes to group by; `user` is None where the client named none."""
 
     arm: Arm
     unit: str

@@ -1,4 +1,4 @@
-"""One request as the pipeline sees it, whatever dialect it came in."""
+"""One request as the pipeline sees it, independent of its dialect."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
 
 class PassthroughRoute(NamedTuple):
-    """What a request is that goes on as it came, nothing being decided about it: the backend's path after its base URL,
-    the field that the prompt is in, and the list that every answer has.
+    """The route of a passed-through request: the backend's path below its base URL, the field of the prompt, and the
+    list that every answer holds.
     """
 
     path: str
@@ -28,18 +28,17 @@ class PassthroughRoute(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as the pipeline sees it, whatever dialect it came in.
+    """One request as the pipeline sees it, independent of its dialect.
 
-    `body` is in Chat Completions form, unless the call is `passed` on, and is never changed. `requested` is the effort
-    the client named (None: decide for me), `asked` the client's own word for it, `named_in` the field that it stood in,
-    `ceiling` the most it allows, `dial` its price in [0,1] if it gave one. `most` is the most that its key allows,
-    whatever the policy says, `key_ceiling` the most that it ever does, `guarded` whether it has any limit on thinking,
-    and `key` its id; `note` what the client is to know of that. `limit` is the client's limit on all completion
-    tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user` the end user
-    as the client names him, `tries` how often the client has tried before, `batch` whether it can wait, `wants_account`
-    whether the answer is to say in its body what was made of the effort, `stops_answer` whether its stop sequences are
-    for the answer alone and not the thought, and
-    `unread` the names of fields that the client sent and the dialect does not carry through.
+    `body` is in Chat Completions form, unless the call is `passed` through, and is never modified. `requested` is the
+    effort the client named (None: automatic), `asked` the client's word for it, `named_in` its field, `ceiling` the
+    most the client allows, `dial` its price in [0,1] if given. `most` is the most that its key allows now, whatever the
+    policy, `key_ceiling` the most the key ever allows, `guarded` whether the key limits thinking, `key` the key's id,
+    and `note` a note for the client about these limits. `limit` is the client's limit on all completion tokens of each
+    of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user` the client's name for the
+    end user, `tries` how often the client has retried, `batch` whether it can wait, `wants_account` whether the
+    answer's body reports on the effort, `stops_answer` whether stop sequences apply to the answer only and not to
+    reasoning, `unread` the fields that the client sent and the dialect does not forward.
     """
 
     request_id: str
@@ -73,10 +72,10 @@ class Call:
 
     @property
     def echoes(self) -> bool:
-        """Whether its answer has the prompt in it: how much of that is the model's, the backend alone can tell."""
+        """Whether its answer repeats the prompt: then only the backend can count the model's tokens."""
         return self.passed is not None and bool(self.body.get("echo"))
 
     @property
     def prompt_tokens(self) -> int:
-        """About how many tokens the prompt has, going by its bytes."""
+        """The estimated number of prompt tokens, from its bytes."""
         return self.size // BYTES_PER_TOKEN

@@ -11,8 +11,8 @@ from gateway.core.probe import ProbeUse
 class Contract(NamedTuple):
     """At most `max_regret` less accuracy than the strongest effort allowed, at this confidence.
 
-    On traffic in the long run or, with a `horizon`, on the next so many requests themselves. `net`: gains count against
-    losses; else every request that loses what that effort would have got right does. `ask`: whether probes are asked.
+    In the long run or, with a `horizon`, on the next `horizon` requests. `net`: gains offset losses; else each request
+    that the strongest effort would have answered correctly counts as lost. `ask`: whether probes are used.
     """
 
     max_regret: float
@@ -24,11 +24,11 @@ class Contract(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """What can be promised under a contract: prices of a token, where a request may be asked for a probe and where not.
+    """What can be guaranteed under a contract: prices of a token, where probes are possible and where not.
 
-    None: no price keeps the contract there, so the strongest effort is taken. It rests on so many `prompts`, of which
-    `harmed` lost something; `bound` is the upper bound on their share, `loss` the loss of accuracy, gains counted, and
-    `saved` the share of the strongest effort's tokens. `why` says what stands against a promise.
+    None: no price meets the contract, so the strongest effort is used. Based on `prompts` prompts, of which `harmed`
+    became wrong; `bound` is the upper confidence bound on their share, `loss` the net loss of accuracy, and `saved` the
+    saved share of the strongest effort's tokens. `why` is the reason if there is no guarantee.
     """
 
     with_probe: float | None

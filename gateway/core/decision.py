@@ -22,9 +22,9 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The chosen effort, its probability under the policy, why it was chosen and at which prices.
+    """The chosen effort, its probability under the policy, the reason, and the prices.
 
-    `asks`: the answer without thinking is a probe, asked for in this way, and after it the decision is made anew.
+    `asks`: the options of a probe to send first, after which the decision is made again; None: no probe.
     """
 
     effort: Effort

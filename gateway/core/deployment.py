@@ -13,7 +13,7 @@ from gateway.core.serving_limits import AdmissionLimits, Pricing, ResponseLimits
 class Deployment:
     """One served model. Base URLs end in the API version (`/v1`); times in seconds.
 
-    One object for each deployment: compared and hashed by identity.
+    Compared and hashed by identity.
     """
 
     name: str
@@ -32,3 +32,10 @@ class Deployment:
     verify: bool = False
     guard: Guard = OPEN
     salted: bool = False
+<<<<<<< HEAD
+=======
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The cost in dollars."""
+        return prompt_tokens * self.input_price + completion_tokens * self.output_price
+>>>>>>> 4650191 (Docstrings of core are in plain English)

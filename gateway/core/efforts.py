@@ -1,4 +1,4 @@
-"""The one spectrum of efforts: named levels, their budgets, the order, and what to call an effort in words."""
+"""Efforts: named levels, their budgets, their order, and their text form."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEVELS: Mapping[str, Effort] = {
 
 
 def size(effort: Effort) -> float:
-    """Where an effort lies on the spectrum: its budget, 0 for none and infinity for unlimited."""
+    """The sort key of an effort: its budget, 0 for none and infinity for unlimited."""
     return float("inf") if effort.budget is None else effort.budget
 
 

@@ -1,4 +1,4 @@
-"""The text that ends a thought, taken apart."""
+"""Parses the text that ends reasoning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-# What closes a thought, and what had opened it: </think>, [/THINK], <channel|>, <|END_THINKING|>.
+# Closing markers and their opening ones: </think>, [/THINK], <channel|>, <|END_THINKING|>.
 _MARKS = (
     (re.compile(r"([<\[])/([^<>\[\]\s]+[>\]])"), r"\1\2"),
     (re.compile(r"<([^<>|\s]+)\|>"), r"<|\1>"),
@@ -16,8 +16,8 @@ _TAG = re.compile(r"<([^<>/\s]+)>")
 
 
 class EndText(NamedTuple):
-    """`mark` closes the thought that `start` opened; what comes `before` it belongs to the thought, what comes `after`
-    it to the answer, which clients see but for its tags. `stray` are marks that may be in an answer and mean nothing.
+    """`mark` closes reasoning that `start` opened; text `before` it belongs to the reasoning, text `after` it to the
+    answer, which clients see without tags. `stray` are markers that are meaningless in an answer.
     """
 
     start: str
@@ -30,7 +30,7 @@ class EndText(NamedTuple):
 
 @cache
 def parse_end_text(end_text: str) -> EndText | None:
-    """None: there is no mark in it that closes what another one opens."""
+    """Parse an end text; None: it has no closing marker."""
     found = next(((match, start) for mark, start in _MARKS if (match := mark.search(end_text))), None)
     if found is None:
         return None

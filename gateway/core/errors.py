@@ -1,33 +1,33 @@
-"""The error tree. Every error carries what a client needs: status, type, param, code and a sentence.
+"""The error hierarchy. Every error carries a status, type, param, code and message for the client.
 
 GatewayError
-├── InvalidRequest          400  the client can mend it
+├── InvalidRequest          400  the client can fix it
 │   ├── UnknownModel        404
 │   ├── BodyTooLarge        413
 │   ├── HeadTooLarge        431
 │   ├── TooSlow             408  the request did not arrive in time
-│   ├── BadHttp             400  it is no request at all
-│   ├── InvalidKey          401  no key, or none that opens anything
+│   ├── BadHttp             400  it is not valid HTTP
+│   ├── InvalidKey          401  no valid API key
 │   ├── NotAllowed          403  a model or an effort that the key may not use
 │   ├── UnknownKey          404  to operators: no key has this id
-│   ├── KeyNotLive          409  to operators: it is expired or revoked
-│   └── ReloadRefused       409  to operators: what they would have served cannot be
-├── QuotaExceeded           429  the key's own limit, with the time until there is more
+│   ├── KeyNotLive          409  to operators: the key is expired or revoked
+│   └── ReloadRefused       409  to operators: the new configuration is invalid
+├── QuotaExceeded           429  the key's own limit, with the time until it resets
 ├── NotFound                404, 405  no such route
 ├── Overloaded              429  the deployment has all it can do; Retry-After says when to come back
 ├── (in `backend_errors.py`)
 ├── BackendRefused          the backend's own status and words, kept
 ├── BackendFailed           502
 │   ├── BackendUnreachable  502  nothing reached the backend
-│   ├── SignInRefused       502  the backend does not take the gateway's own key
+│   ├── SignInRefused       502  the backend rejects the gateway's own key
 │   ├── BackendTimeout      504
-│   └── StreamCut           502  died after the first byte; told in the stream
-├── ShuttingDown            503  the gateway stops, and the answer was not complete in time
-├── TooManyConnections  503  all that are open are at work, or too many are from one address
+│   └── StreamCut           502  failed after the first byte; reported in the stream
+├── ShuttingDown            503  the gateway stopped before the answer was complete
+├── TooManyConnections  503  the connection limit is reached, in total or for one address
 ├── AccessUnavailable       503  keys cannot be checked
-├── ErasureFailed           503  to operators: a database is out of reach
+├── ErasureFailed           503  to operators: a database is unavailable
 └── InternalError           500
-ConfigError                      start-up only: one line per fault
+ConfigError                      start-up only: one line per problem
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from gateway.core.aliases import Headers
 
 # Characters of a name for which the nearest valid one is looked for.
 LONGEST_COMPARED = 100
-# The longest wait that the official SDKs do of their own accord; after a longer one it is for a person to try again.
+# The longest Retry-After that the official SDKs obey; longer waits are left to the user.
 WORTH_WAITING_S = 60
 
 
 class GatewayError(Exception):
-    """`headers` go to the client with the answer; `message` is for people and names no internals."""
+    """`headers` are sent with the response; `message` is shown to the client and reveals no internals."""
 
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
-    # Whether a backend may have been at work on the answer all the time.
+    # Whether a backend may have worked on the answer.
     may_have_run = False
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
@@ -138,7 +138,7 @@ class ReloadRefused(InvalidRequest):
 
 
 class QuotaExceeded(GatewayError):
-    """`kind` is what ran out, as OpenAI names it in `type`; there is more of it in `wait_s` seconds."""
+    """`kind` is what ran out, as OpenAI's `type`; it resets in `wait_s` seconds."""
 
     status = 429
 
@@ -159,7 +159,7 @@ class NotFound(GatewayError):
 
 
 class Overloaded(GatewayError):
-    """`wait_s` is what those who came before are likely to need, in seconds."""
+    """`wait_s` is the expected wait for the requests ahead, in seconds."""
 
     status = 429
     type = "rate_limit_error"
@@ -200,14 +200,14 @@ class ErasureFailed(GatewayError):
 
 
 class InternalError(GatewayError):
-    """Something here is broken. The client learns no more than that; the log holds the traceback."""
+    """A bug in the gateway. The client sees no details; the log has the traceback."""
 
     def __init__(self) -> None:
         super().__init__("The gateway failed to handle this request.")
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. `faults` has one clear line for each thing wrong."""
+    """The configuration is invalid. `faults` has one line per problem."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
@@ -215,7 +215,7 @@ class ConfigError(Exception):
 
 
 def _come_back(wait_s: float) -> Headers:
-    """When to try again; a client that will not wait so long is told not to try before either."""
+    """Retry headers; for waits longer than SDKs obey, they forbid automatic retries."""
     waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
     return {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
 
@@ -223,7 +223,7 @@ def _come_back(wait_s: float) -> Headers:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest valid name, else the list of valid names, else nothing."""
     names = sorted(known)
-    # Comparing takes time that grows with the square of the length.
+    # The comparison takes quadratic time.
     near = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= LONGEST_COMPARED else []
     if near:
         return f" Did you mean {near[0]!r}?"

@@ -1,4 +1,4 @@
-"""How one kind of model is told to think: a row of data."""
+"""A model family: how thinking is controlled, as a row of data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.core.reasoning import REASONING
 
 
 class KnownIssue(NamedTuple):
-    """What an engine is known to get wrong with a family: when, what happens, the way round it, where that is told."""
+    """A known issue of an engine with a family: when it occurs, what happens, the workaround, and the source."""
 
     when: str
     what: str
@@ -37,28 +37,26 @@ class EngineTraits:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How one kind of model, served by one engine, is told to think: a row of data.
+    """How thinking is controlled for one kind of model on one engine: a row of data.
 
-    Body fields that are told are objects merged into the request; field names may have dots, each goes one object
-    deeper. `hybrid`: one deployment serves every effort, as far as it can; if not, the family is two models, and the
-    deployment itself is the switch. `default` is what a model does that is told nothing: `on`, `off` or `adaptive`.
+    Body fields are objects merged into the request; dots in field names access nested objects. `hybrid`: one deployment
+    serves all efforts it supports; otherwise the family is two models, and choosing the deployment is the switch.
+    `default` is the behaviour without any field: `on`, `off` or `adaptive`.
 
-    `off` and `on` switch thinking ({}: nothing need be said; None: it cannot be told to). `levels` are the words that
-    the family knows, weakest first, with the value told for each in `level_field`; `nearest` has, for each of the named
-    levels that it does not know, the one that stands for it. A budget in tokens is told in `budget_field` (None: it
-    cannot be told), between `budget_least` and `budget_most`, in steps, together with `budget_with`; `budget_instead`
-    of a level where it cannot be told beside one. `limit_field` is the only name that it knows for the limit on all
-    tokens of an answer; None: it knows the client's own.
+    `off` and `on` are the fields that switch thinking ({}: none needed; None: not supported). `levels` are the family's
+    levels, weakest first, with their values for `level_field`; `nearest` maps each other named level to its
+    replacement. A token budget goes into `budget_field` (None: not supported), from `budget_least` to `budget_most` in
+    steps of `budget_step`, together with `budget_with`; `budget_instead`: it excludes a level. `limit_field` is the
+    only field accepted for the limit on all tokens of an answer; None: the client's own works.
 
-    `system` says where its template allows messages of the system: `anywhere`, or at the beginning alone (`first`).
-    `history` says which thoughts of earlier turns go back: none (`drop`), those since the last user's message
-    (`tools`), or all (`keep`); in which field of a message, and with which body fields so that the template keeps them.
-    `answer_field` is where the engine puts thoughts in its answers ("": it does not show them), and `end_text` what
-    ends a thought that the gateway has to end itself ("": it cannot be ended by text). `usage_field` is where in the
-    usage the tokens of thoughts are counted ("": not apart from the answer's). `soft_switches` are words that switch
-    thinking on in a text, `control_tokens` the marks that its template writes between messages. `sources` has for each
-    part of the row where it is written. `salt_field` takes what the engine's prefix cache is told apart by.
-    `passes_through`: nothing is known, the client's own words go on as they are.
+    `system` says where its template allows system messages: `anywhere`, or only at the beginning (`first`). `history`
+    says which reasoning of earlier turns is sent back: none (`drop`), that since the last user message (`tools`), or
+    all (`keep`); in message field `history_field`, with body fields `history_with`. `answer_field` holds the reasoning
+    in answers ("": hidden), `end_text` ends reasoning that the gateway has to end itself ("": impossible),
+    `usage_field` counts thinking tokens in the usage ("": not separate). `soft_switches` are words in a text that turn
+    thinking on, `control_tokens` the markers that its template writes between messages. `sources` has the source of
+    each part of the row. `salt_field` takes the salt of the engine's prefix cache. `passes_through`: nothing is known,
+    the client's own fields are passed on.
     """
 
     name: str

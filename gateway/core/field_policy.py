@@ -1,4 +1,4 @@
-"""What a deployment's clients may put into a request: frozen, and free of anything that needs more."""
+"""What a deployment's clients may put into a request."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class FieldPolicy:
-    """`denied` has the fields that are refused, each with why. `nests` are objects that hold further fields of the
-    engine's, each with the names that it may hold (None: any that is not denied). `values` has the values that a field
-    may not have, `most` the largest number or longest list. `tools` are the kinds of tools, None: any. `parts` are the
-    kinds of content parts that are refused, `part_keys` the keys that none may have. `local_schemas`: a
-    JSON schema may refer to nothing outside of itself.
+    """`denied` maps refused fields to the reason. `nests` are objects with further engine fields, each with its allowed
+    names (None: any that is not denied). `values` has forbidden values of fields, `most` the largest numbers or longest
+    lists. `tools` are the allowed tool types, None: any. `parts` are refused types of content parts, `part_keys` keys
+    that no part may have. `local_schemas`: a JSON schema may refer only to itself.
     """
 
     denied: Mapping[str, str] = field(default_factory=dict)
@@ -24,7 +23,7 @@ class FieldPolicy:
     part_keys: frozenset[str] = frozenset()
     local_schemas: bool = False
     watched: frozenset[str] = field(init=False)
-    """The fields that need a closer look: a request with none of them is let through at once."""
+    """The fields that need inspection: a request with none of them passes at once."""
 
     def __post_init__(self) -> None:
         names = (*self.denied, *self.nests, *self.values, *self.most)
@@ -33,10 +32,10 @@ class FieldPolicy:
 
 @dataclass(frozen=True, slots=True)
 class MediaPolicy:
-    """Which URLs of images, sounds, videos and files a request may name.
+    """Which URLs of images, audio, videos and files a request may contain.
 
-    `hosts` are the only ones, if there are any: a name, or `*.example.org` for all below it. `private`: hosts that are
-    not on the public internet are allowed too.
+    `hosts`, if not empty, are the only allowed ones: a name, or `*.example.org` for all its subdomains. `private`:
+    hosts that are not on the public internet are allowed, too.
     """
 
     schemes: frozenset[str] = frozenset({"https", "http", "data"})
@@ -46,7 +45,7 @@ class MediaPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """None: anything goes."""
+    """The policies of a deployment; None: no restriction."""
 
     fields: FieldPolicy | None = None
     media: MediaPolicy | None = None

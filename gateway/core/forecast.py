@@ -1,4 +1,4 @@
-"""What each effort would bring and cost."""
+"""Forecasts of what each effort achieves and costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.core.probe import ProbeUse
 
 
 class EffortForecast(NamedTuple):
-    """What one effort would bring and cost: P(correct) in [0,1], tokens in tokens, seconds in seconds."""
+    """The forecast of one effort: P(correct) in [0,1], tokens, and seconds."""
 
     effort: Effort
     p_correct: float
@@ -23,7 +23,7 @@ class EffortForecast(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The forecasts of one request, one per effort on offer, weakest first, and the version of the router behind them.
+    """The forecasts of one request, one per offered effort, weakest first, by the router of version `router`.
 
     `price_at` turns a dial position in [0,1] into the price of a token, for a policy that asks for probes in this way:
     the router knows how steep its forecasts are.

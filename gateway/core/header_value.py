@@ -1,4 +1,4 @@
-"""Text that goes into a response header: whatever it is made of, it cannot break the head of the response."""
+"""Sanitises text for response headers, so that it cannot corrupt the head of the response."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def is_safe(text: str) -> bool:
 
 
 def safe(text: str) -> str:
-    """The same text, if it is printable ASCII of a sane length; else with question marks, and an end, where it is not.
+    """The text, with question marks for anything but printable ASCII, truncated to LONGEST characters.
 
-    Notes quote backends and configurations, which may hold line feeds, controls and letters of any alphabet.
+    Notes quote backends and configurations, which may contain line feeds, control and non-ASCII characters.
     """
     if is_safe(text):
         return text

@@ -1,4 +1,4 @@
-"""Large bodies, written as JSON and sent without a second copy of their texts."""
+"""Serialises and sends large JSON bodies without a second copy of their strings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import orjson
 
 from gateway.core.memory import LargeBytes
 
-# Characters. A str with others than ASCII keeps its UTF-8 for good once orjson has written it, so a long one is written
-# in pieces, whose UTF-8 goes with them.
+# Characters. A non-ASCII str caches its UTF-8 once orjson has serialised it, so long ones are written in pieces, whose
+# cache is freed with them.
 LONG_TEXT = 4096
 _PIECE = 65_536
 _MAY_HOLD_TEXT = frozenset({str, dict, list})
 
 
 def dumps(value: Any) -> bytes:
-    """As `orjson.dumps`, of what came out of JSON."""
+    """Like `orjson.dumps`, for parsed JSON."""
     written = pieces(value)
     first = next(written)
     second = next(written, None)
@@ -34,12 +34,12 @@ def dumps(value: Any) -> bytes:
 
 
 def size(value: Any) -> int:
-    """How many bytes `dumps` would be."""
+    """The length of what `dumps` would return, in bytes."""
     return sum(map(len, pieces(value)))
 
 
 def pieces(value: Any) -> Iterator[bytes]:
-    """What `dumps` joins."""
+    """The pieces that `dumps` joins."""
     if not _holds_long_texts(value):
         yield orjson.dumps(value)
         return
@@ -56,7 +56,7 @@ def pieces(value: Any) -> Iterator[bytes]:
 
 
 def _without(value: Any, mark: str, texts: list[str]) -> Any:
-    """The same with the mark instead of long texts, which are added to `texts` in their order."""
+    """The value with long strings replaced by the mark, and appended to `texts` in order."""
     kind = type(value)
     if kind is str:
         if len(value) < LONG_TEXT or value.isascii():
@@ -73,12 +73,12 @@ def _without(value: Any, mark: str, texts: list[str]) -> Any:
 
 
 def _changed(entries: Iterable[tuple[Any, Any]], mark: str, texts: list[str]) -> dict[Any, Any]:
-    """Those entries that hold long texts, without them."""
+    """The entries that contain long strings, without those."""
     return {at: new for at, inner in entries if (new := _without(inner, mark, texts)) is not inner}
 
 
 def _holds_long_texts(value: Any) -> bool:
-    """Level by level: much faster than to look into each value by itself, and nearly all hold none."""
+    """Level by level, as that is much faster than value by value, and most bodies have none."""
     level: list[Any] = [[value]]
     while level:
         values = chain.from_iterable(outer.values() if type(outer) is dict else outer for outer in level)
@@ -90,7 +90,7 @@ def _holds_long_texts(value: Any) -> bool:
 
 
 class InPieces(aiohttp.Payload):
-    """Bytes that are sent piece by piece, so that others have their turn in between. There is no copy of them."""
+    """Sends bytes in pieces without copying them, so that other tasks can run in between."""
 
     _autoclose = True
     _value: bytes

@@ -1,4 +1,4 @@
-"""What the process gives back of its memory."""
+"""Returns memory to the operating system."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import io
 import sys
 from contextlib import suppress
 
-# Bytes. Blocks of this size and more are mapped on their own, and go back to the system when they are let go of.
+# Bytes. Blocks from this size on are mapped separately, and unmapped when freed.
 LARGE_BLOCK = 1024 * 1024
 _M_MMAP_THRESHOLD = -3
 
 
 def give_back_large_blocks() -> None:
-    """Have glibc keep none of the blocks that large bodies were in: left alone, it begins to after the first of them.
+    """Stop glibc from caching the blocks of large bodies, which it would do after the first one.
 
-    Nothing happens with other C libraries.
+    Does nothing with other C libraries.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
@@ -23,9 +23,7 @@ def give_back_large_blocks() -> None:
 
 
 class LargeBytes:
-    """Bytes out of many parts. From a large block on they are mapped on their own: they grow without a copy, and leave
-    no hole behind where other things have been put after them.
-    """
+    """A growing byte buffer. Large ones are mapped separately: they grow without a copy and do not fragment the heap."""
 
     def __init__(self) -> None:
         self._parts = io.BytesIO()
@@ -39,6 +37,6 @@ class LargeBytes:
             self._parts.write(small.getbuffer())
 
     def value(self) -> bytes:
-        """All of them, without a copy."""
+        """The bytes, without a copy."""
         self._parts.truncate()
         return self._parts.getvalue()

@@ -1,4 +1,4 @@
-"""What goes out to a deployment."""
+"""A plan: the request that is sent to a deployment."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Literal
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, Effort
 
-# How a budget is kept: the backend does it by itself; the gateway ends the thought and has the answer written on; it
-# ends the answer where the budget ends; nobody does.
+# How a budget is enforced: by the backend (`native`); by the gateway, which closes the reasoning block and continues
+# generation (`two-phase`), or truncates the answer (`cut`); or not at all (`none`).
 Enforcement = Literal["native", "two-phase", "cut", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What goes out: the deployment, the effort it can legally be told, the body, and what could not be said.
+    """The deployment, the effort that it supports, the body, and notes on deviations.
 
-    `applied` is None where the family cannot be told an effort: the backend then does as it likes. `tokens` is the work
-    it is for the backend, as far as can be told beforehand. `effort` is what any deployment would be told, and `bounds`
-    are the notes that hold for any. `enforcement` is who keeps the budget, `level` the family's word for the effort.
+    `applied` is None where the family has no effort control. `tokens` is the estimated work for the backend. `effort`
+    is the effort before adapting it to the family, and `bounds` are the notes that hold for any family. `enforcement`
+    is how the budget is enforced, `level` the family's name for the effort.
     """
 
     deployment: Deployment
@@ -34,7 +34,7 @@ class Plan:
 
     @property
     def words(self) -> str | None:
-        """What was applied: the family's word for it where no number was told, else the budget; None if nothing was."""
+        """The applied effort: the family's level if no budget was sent, else the budget; None if neither."""
         if self.applied is None:
             return None
         if self.applied.think and self.applied.budget is None:

@@ -1,4 +1,4 @@
-"""What is going to be sent: the plan, and the call that it was made of."""
+"""A plan and the call it was made from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Files for their owner's eyes only, made without ever opening one that is there, and one that others may read told of.
+"""Creates files that only their owner can read, without opening existing ones, and detects files that others can read.
 
-POSIX drops all locks that a process holds on a file when it closes any descriptor of it, SQLite's own included. So a
-database that some part of this process may have open is opened by SQLite alone: never to read its first bytes, to look
-at its mode, or to make sure that it is there.
+POSIX drops all locks of a process on a file, SQLite's included, when the process closes any descriptor of it. So only
+SQLite opens a database that this process may have open: not even its first bytes are read directly.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
 def make(path: Path) -> None:
-    """Make an empty file of mode 0600, and its folder, if it is not there. OSError: it cannot be made."""
+    """Create an empty file of mode 0600, and its folder, if missing. OSError: it cannot be created."""
     path = path.resolve()
     make_folder(path.parent)
     if path.exists():
@@ -24,19 +23,19 @@ def make(path: Path) -> None:
     descriptor, unnamed = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
     try:
-        # Closed before it has its name: nobody can hold a lock on it that this would drop.
+        # Closed before it gets its name, so that this drops nobody's lock.
         os.link(unnamed, path)
     except FileExistsError:
         pass  # another process, or another thread, was first
     except OSError:
-        # Some file systems have no links.
+        # Some file systems have no hard links.
         path.touch(FILE_MODE)
     finally:
         Path(unnamed).unlink()
 
 
 def make_folder(path: Path) -> None:
-    """The folder, and those above it that are missing, of mode 0700. OSError: it cannot be made."""
+    """Create the folder and its missing parents with mode 0700. OSError: it cannot be created."""
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -45,7 +44,7 @@ def make_folder(path: Path) -> None:
 
 
 def open_to_others(path: Path) -> str | None:
-    """Who else may read or change a file or folder, in words; None: nobody, or it is not there."""
+    """A warning if others may read or change a file or folder; None: they may not, or it is missing."""
     try:
         mode = path.stat().st_mode
     except OSError:

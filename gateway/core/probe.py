@@ -1,4 +1,4 @@
-"""A short answer without thinking that is asked for first."""
+"""A probe: a short answer without thinking that is generated first."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from math import fsum
 from typing import Literal, NamedTuple
 
-# Whether a probe is asked for first: where it is worth it, wherever it is possible, or not at all.
+# When to probe: where it pays, wherever possible, or never.
 ProbeUse = Literal["auto", "always", "never"]
 
 
 class Probe(NamedTuple):
-    """How sure a model was of its short answer: log-probabilities of its tokens in nats, and how far the first one was
-    ahead of the next likely (None: unknown). `truncated`: the client's limit ended it.
+    """A model's confidence in its short answer: log-probabilities of its tokens in nats, and the first token's margin
+    over the second most likely (None: unknown). `truncated`: the client's limit ended it.
     """
 
     logprobs: Sequence[float]
@@ -29,7 +29,7 @@ class Probe(NamedTuple):
 
 
 class ProbeOptions(NamedTuple):
-    """How a probe is asked for: tokens of a stream that are held back at most, and seconds that that may take."""
+    """The limits of a probe: tokens of a stream to buffer at most, and seconds."""
 
     tokens: int = 64
     wait_s: float = 10.0

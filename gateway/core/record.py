@@ -1,4 +1,4 @@
-"""One row per request."""
+"""The record of a request: one row."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import NamedTuple
 class Record(NamedTuple):
     """One request, finished or failed. Field names are the columns of the table; no prompt or answer text.
 
-    `requested`, `decided` and `applied` are budgets in words (`auto`, `none`, a number, `unlimited`); times in seconds
+    `requested`, `decided` and `applied` are budgets as text (`auto`, `none`, a number, `unlimited`); times in seconds
     unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees, `key` the id of the
-    client's API key; `cost` is in dollars. `enforced` is who kept the budget; `used_from` whether the backend
-    `reported` what was used or it was `counted` here; `verdict` whether that was `within` the budget, `over` it or is
-    `unknown`; and `exceeded` by how many tokens it was over. `probe` is what became of one (`kept`, `thrown_away`,
-    `failed`, `unfinished`), with the features it was decided by (log-probabilities in nats), how long it took, and the
-    `forecast_before` it. The tokens of a probe that was not kept are on top of `completion_tokens`, and in `cost`.
+    client's API key; `cost` is in dollars. `enforced` is how the budget was enforced; `used_from` whether usage was
+    `reported` by the backend or `counted` here; `verdict` whether it was `within` the budget, `over` it or is
+    `unknown`; `exceeded` by how many tokens. `probe` is the outcome of a probe (`kept`, `thrown_away`, `failed`,
+    `unfinished`), with its features (log-probabilities in nats), its duration, and the `forecast_before` it. Tokens of
+    a discarded probe are not in `completion_tokens`, but in `cost`.
     """
 
     id: str

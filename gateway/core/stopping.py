@@ -1,4 +1,4 @@
-"""Whether this process has been told to stop."""
+"""Whether this process is shutting down."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Stopping:
-    """`begun` from the signal on: balancers are told at once, by `/ready`, while running answers go on."""
+    """`begun` from the signal on: `/ready` fails at once, while running answers continue."""
 
     begun: bool = False

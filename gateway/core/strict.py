@@ -1,4 +1,4 @@
-"""The base of every table of the settings, and the scalars that tables of several parts have in common."""
+"""The base class of settings tables, and their common scalar types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EffortName = str | Tokens
 
 
 class StrictSettings(BaseModel):
-    """No value is taken for one of another kind: `"0.65"` is no number, and `true` is not 1."""
+    """Values are not coerced: `"0.65"` is not a number, and `true` is not 1."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""What a backend spent."""
+"""Token usage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the backend really spent, in tokens. None: the backend did not say."""
+    """The backend's usage in tokens. None: not reported."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
