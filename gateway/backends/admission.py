@@ -1,8 +1,8 @@
 """Admission control of a deployment: concurrency, queueing and load shedding.
 
-As load rises, batch requests wait first, for a share of the places is kept from them; then everybody waits; then new
-requests are refused with the time that those ahead of them need.
-Among those of one kind that wait, each API key has its turn, however many of its requests wait.
+As load rises, batch requests wait first, as a share of the places is closed to them; then all requests wait; then new
+ones are refused with an estimate of the wait. In each of the two queues, API keys take turns, however many requests
+each has.
 """
 
 from __future__ import annotations

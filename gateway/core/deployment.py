@@ -32,10 +32,3 @@ class Deployment:
     verify: bool = False
     guard: Guard = OPEN
     salted: bool = False
-<<<<<<< HEAD
-=======
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The cost in dollars."""
-        return prompt_tokens * self.input_price + completion_tokens * self.output_price
->>>>>>> 4650191 (Docstrings of core are in plain English)

@@ -23,7 +23,7 @@ def give_back_large_blocks() -> None:
 
 
 class LargeBytes:
-    """A growing byte buffer. Large ones are mapped separately: they grow without a copy and do not fragment the heap."""
+    """A growing byte buffer. Large ones are mapped separately: they grow without copies and leave no holes."""
 
     def __init__(self) -> None:
         self._parts = io.BytesIO()

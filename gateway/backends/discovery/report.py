@@ -1,4 +1,4 @@
-"""What was found out by asking the deployments, in lines for people: `thinkgate check --verify`."""
+"""The text report of `thinkgate check --verify`."""
 
 from __future__ import annotations
 
