@@ -60,10 +60,11 @@ def _follow(
         assert deployment is not None, "only no name has no deployment"
         if other in path:
             if other == path[0] == min(path):
-                raise ConfigError([f"fallback: {' → '.join((*path, other))} goes in a circle"])
+                raise ConfigError([f"fallback: {' → '.join((*path, other))} is a cycle"])
             continue
         if direct and known[name].family.hybrid and not deployment.family.hybrid:
-            raise ConfigError([f"fallback: {other} cannot stand in: its family {deployment.family.name} has no switch"])
+            name = deployment.family.name
+            raise ConfigError([f"fallback: {other} cannot stand in: its family {name} has no thinking switch"])
         found.setdefault(other, deployment)
         _follow(other, (*path, other), chosen, known, found)
 
@@ -99,20 +100,20 @@ def _verify(given: DeploymentSettings, family: Family) -> bool:
 
 
 def _url(url: str) -> str:
-    """A base URL that ends in an API version, as the official SDKs want it; `/v1` is added where there is no path."""
+    """A base URL that ends in an API version, as the official SDKs expect it; `/v1` is added where it has no path."""
     base = url.rstrip("/")
     if "@" in url.partition("://")[2].partition("/")[0]:
         # Not told what it is: faults are printed, and URLs are in logs.
-        raise ConfigError(["url: it holds a user or a password: use api_key_file or api_key_env"])
+        raise ConfigError(["url: it contains credentials: use api_key_file or api_key_env"])
     try:
         parts = urlsplit(base)
         right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         right = False
     if not right or url.split() != [url]:
-        raise ConfigError([f"url: {url!r} is no http or https URL"])
+        raise ConfigError([f"url: {url!r} is not an http or https URL"])
     if parts.query or parts.fragment:
-        raise ConfigError([f"url: {url!r} has more than a base URL has: leave out what follows the path"])
+        raise ConfigError([f"url: {url!r} is not a base URL: leave out what follows the path"])
     for route in _ROUTES:
         if base.endswith(route):
             raise ConfigError([f"url: {url!r} ends in {route}, which the gateway adds: {base.removesuffix(route)!r}"])

@@ -68,7 +68,7 @@ def _resolver(levels: Mapping[str, Effort]) -> Resolve:
         if isinstance(name, int):
             return from_budget(name)
         if name not in levels and name != "unlimited":
-            raise ConfigError([f"policy: {name!r} is no effort.{suggestion(name, [*levels, 'unlimited'])}"])
+            raise ConfigError([f"policy: {name!r} is not an effort.{suggestion(name, [*levels, 'unlimited'])}"])
         return levels.get(name) or from_budget(None)
 
     return resolve
@@ -99,7 +99,8 @@ def _arm(
     none = named(backends.deployment or backends.none, known)
     think = named(backends.deployment or backends.think, known)
     if backends.deployment and none is not None and not none.family.hybrid:
-        raise ConfigError([f"deployment: family {none.family.name} has no switch: name `none` and `think` instead"])
+        family = none.family.name
+        raise ConfigError([f"deployment: family {family} has no thinking switch: set `none` and `think` instead"])
     efforts = _legal(policy.offers, none, think, levels)
     if not efforts:
         raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])

@@ -1,4 +1,4 @@
-"""Where clients come in: with a key, or, where none is asked for, without."""
+"""Authenticates clients: by API key, or as anonymous where no key is required."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NO_LIMITS = Limits()
 
 class Authenticator(Protocol):
     def authenticate(self, headers: Headers) -> Principal:
-        """Who sent these headers. InvalidKey: nobody who may come in. Header names are in small letters."""
+        """The sender of these headers (names in lower case). InvalidKey: there is no valid key."""
         ...
 
     def is_known(self, headers: Headers) -> bool:
-        """Whether they would let somebody in; who sent none is nobody, and no refusal is counted."""
+        """Whether the headers hold a valid key; without a key, no refusal is counted."""
         ...
 
     def close(self) -> None: ...
@@ -49,10 +49,7 @@ class OpenAuthenticator:
 
 
 class KeyAuthenticator:
-    """Remembers the keys that were shown, until any key is changed by anybody: then all are looked up again.
-
-    They are anyway once a second, should somebody have changed the database who did not say so.
-    """
+    """Caches keys until any key changes, and for at most REMEMBERED_S seconds, in case a writer did not announce it."""
 
     def __init__(
         self,
@@ -62,8 +59,8 @@ class KeyAuthenticator:
         usual: Limits = NO_LIMITS,
         longest_answer: int = LONGEST_ANSWER,
     ) -> None:
-        """`refused` is told why, in one word, of everybody who is not let in; `usual` are the limits of keys that have
-        none of their own. ConfigError: the keys cannot be read.
+        """`refused` is called with the reason, one word, for each rejected request; `usual` are the default limits of
+        keys. ConfigError: the keys cannot be read.
         """
         self._database = keys.open()
         self._counters = keys.counters

@@ -101,7 +101,7 @@ class Keys:
             return [_read(database, id) for id in ids]
 
     def describe(self, key: Key) -> dict[str, Any]:
-        """What may be said of a key: all but its secrets. Times are in seconds since 1970."""
+        """A key's public view: everything but its secrets. Times are in seconds since 1970."""
         now = self.clock()
         counts = self.counters.read(key.slot, now)
         return {

@@ -75,7 +75,7 @@ class UsageRow:
             self.month, self.month_dollars = month, 0.0
 
     def report(self) -> dict[str, Any]:
-        """What was used in the windows of now, and in all."""
+        """Usage in the current windows and in total, as JSON fields."""
         return {
             "last_used": self.last_used or None,
             "now": {

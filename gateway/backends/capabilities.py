@@ -76,7 +76,7 @@ class Capabilities:
         self._evidence(deployment).against(client_of(call), VIOLATIONS)
 
     def saw_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
-        """It was asked for them, and told them or left them out: so many times in a row are as good as a refusal."""
+        """Note whether requested log-probabilities came; several misses in a row count as a refusal."""
         if not told:
             self._evidence(deployment).against(client_of(call))
         elif self._without_logprobs:

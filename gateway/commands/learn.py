@@ -35,7 +35,7 @@ def _free(out: Path, force: bool) -> None:
     from router_model.data import output_files
 
     if (out / "artifact.json").exists() and not force:
-        raise ConfigError([f"--out: {out} holds a router already: name another folder, or replace it with --force"])
+        raise ConfigError([f"--out: {out} holds a router already: choose another folder, or replace it with --force"])
     output_files.can_put(out / "artifact.json", folders=True)
 
 
@@ -43,7 +43,7 @@ def _free(out: Path, force: bool) -> None:
 @click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The artifact's folder.")
 @click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
-@click.option("--generic", is_flag=True, help="Also learn what holds for any model.")
+@click.option("--generic", is_flag=True, help="Also train a head for models without data.")
 @click.option("--recipe", type=RECIPE, default="sharp", help="`steady` for outcomes of few samples; auto tries both.")
 @click.option(
     "--expects",
@@ -75,7 +75,7 @@ def train(data: tuple[Path, ...], out: Path, recipe: Any, expects: Any, force: b
     "--dataset", "datasets", multiple=True, metavar="PATTERN", help="Only data sets like this: `medagents/*`."
 )
 @click.option("--no-think", metavar="MODEL/MODE[,…]", help="The cheap arm, out of a table of many; the first that ran.")
-@click.option("--think", metavar="MODEL/MODE[,…]", help="The dear arm, out of a table of many; the first that ran.")
+@click.option("--think", metavar="MODEL/MODE[,…]", help="The expensive arm of a table of many; the first that ran.")
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the figures here too.")
 @click.option("--html", "html_file", type=NEW_FILE, help="Write a page with all figures, and a PNG beside it.")
 def evaluate(router: str | None, data: tuple[Path, ...], **chosen: Any) -> None:
@@ -91,11 +91,9 @@ def evaluate(router: str | None, data: tuple[Path, ...], **chosen: Any) -> None:
 @click.option("--data", type=FILE, multiple=True, help="Outcomes of your own: a table; may be given several times.")
 @click.option("--out", type=click.Path(path_type=Path), help="The adapted artifact's folder; with --choose, a file.")
 @click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
-@click.option(
-    "--curve", is_flag=True, help="Hold prompts out, and say what ever more of the others would have brought."
-)
+@click.option("--curve", is_flag=True, help="Hold prompts out, and print the gain from growing shares of the others.")
 @click.option("--no-think", metavar="MODEL/MODE", help="The cheap arm that the curve is about.")
-@click.option("--think", metavar="MODEL/MODE", help="The dear arm that the curve is about.")
+@click.option("--think", metavar="MODEL/MODE", help="The expensive arm that the curve is about.")
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the curve here too.")
 @click.option(
     "--choose", type=click.IntRange(1), metavar="N", help="Pick N tasks to collect next, and calibrate later."

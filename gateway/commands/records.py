@@ -43,5 +43,5 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
     if as_json:
         click.echo(json.dumps({**asdict(gone), "anonymised": anonymise}))
         return
-    click.echo(f"{gone.records} records {'are of nobody now' if anonymise else 'removed'} ({archive})")
+    click.echo(f"{gone.records} records {'were anonymised' if anonymise else 'removed'} ({archive})")
     click.echo(f"{gone.responses} responses removed ({chosen.responses_path})")

@@ -54,7 +54,7 @@ class SignInRefused(BackendFailed):
 
     code = "upstream_authentication_failed"
 
-    def __init__(self, message: str = "A backend does not let the gateway in.") -> None:
+    def __init__(self, message: str = "A backend rejected the gateway's credentials.") -> None:
         super().__init__(message)
         self.headers = {"x-should-retry": "false"}
 

@@ -42,5 +42,5 @@ class Guarantee:
 
     @property
     def kept(self) -> bool:
-        """Whether anything is bought under it."""
+        """Whether there is a guarantee, so that anything but the strongest effort is used."""
         return self.with_probe is not None or self.without_probe is not None

@@ -14,9 +14,9 @@ GatewayError
 │   └── ReloadRefused       409  to operators: the new configuration is invalid
 ├── QuotaExceeded           429  the key's own limit, with the time until it resets
 ├── NotFound                404, 405  no such route
-├── Overloaded              429  the deployment has all it can do; Retry-After says when to come back
+├── Overloaded              429  the deployment is at capacity; Retry-After says when to try again
 ├── (in `backend_errors.py`)
-├── BackendRefused          the backend's own status and words, kept
+├── BackendRefused          the backend's own status and fields
 ├── BackendFailed           502
 │   ├── BackendUnreachable  502  nothing reached the backend
 │   ├── SignInRefused       502  the backend rejects the gateway's own key
@@ -41,7 +41,7 @@ import orjson
 
 from gateway.core.aliases import Headers
 
-# Characters of a name for which the nearest valid one is looked for.
+# Longest name for which the nearest valid one is searched, in characters.
 LONGEST_COMPARED = 100
 # The longest Retry-After that the official SDKs obey; longer waits are left to the user.
 WORTH_WAITING_S = 60

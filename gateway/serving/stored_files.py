@@ -31,7 +31,7 @@ def look(chosen: Settings) -> None:
     if _has_keys(chosen) and is_other(usage):
         faults.append(f"access.path: {usage} is not a Thinkgate counter file")
     if spool.exists() and not spool.is_dir():
-        faults.append(f"records.path: {spool} is no folder")
+        faults.append(f"records.path: {spool} is not a folder")
     own = chosen.own_secret_path
     if chosen.signing.key_env is None and chosen.signing.key_file is None and own.exists():
         try:

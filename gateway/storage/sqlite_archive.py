@@ -36,5 +36,5 @@ class SqliteArchive:
         try:
             return erase_records(self.path, whose, anonymise)
         except (OSError, sqlite3.Error) as error:
-            log.error("what is kept cannot be erased: %s", error)
+            log.error("stored data cannot be erased: %s", error)
             raise ErasureFailed from error

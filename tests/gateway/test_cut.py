@@ -75,7 +75,7 @@ def test_the_backend_is_hung_up_on_where_the_budget_ends(
     assert "thinking_token_budget" not in sent
     assert sent["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
     # A stream's headers are sent before anybody knows.
-    assert ("cut there" in answer.headers.get("x-thinkgate-note", "")) == (not stream)
+    assert ("truncated there" in answer.headers.get("x-thinkgate-note", "")) == (not stream)
     (row,) = cutting.records()
     assert (row["status"], row["enforced"], row["used"], row["verdict"]) == (200, "cut", 3, "over")
     assert row["notes"] == "the reasoning exceeded its budget: the answer was truncated there"

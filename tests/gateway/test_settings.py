@@ -118,7 +118,7 @@ def test_data_dir_is_the_folder_of_all_that_has_no_path_of_its_own(tmp_path: Pat
     assert (chosen.records.path, chosen.responses_path) == (tmp_path / "r.db", folder / "responses.db")
     assert chosen.responses.max_turns == 5
     config.write_text(f'data_dir = ""\n{CONFIG}', "utf-8")
-    with pytest.raises(ConfigError, match="data_dir: is no path"):
+    with pytest.raises(ConfigError, match="data_dir: is not a path"):
         load(config)
 
 

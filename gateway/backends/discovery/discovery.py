@@ -148,6 +148,6 @@ class _Watched:
             self._tell(deployment.name, what, any(one.what == what for one in found))
         for one in sorted(found - self._told):
             log.warning(
-                "deployment %s is not what family %s says: %s", deployment.name, deployment.family.name, one.sentence
+                "deployment %s contradicts family %s: %s", deployment.name, deployment.family.name, one.sentence
             )
         self._told = found
