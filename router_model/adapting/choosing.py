@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.data import outcomes, output_files
+from router_model.data import outcome_reader, outcomes, output_files
 from router_model.data.outcomes import OutcomeError
 from router_model.model import predict
 from router_model.model.predict import Predictor
@@ -40,7 +40,7 @@ class Task:
     @property
     def stem(self) -> str:
         """The same for the same question, however it is spaced."""
-        return outcomes.stem("\n".join(str(message.get("content")) for message in self.messages))
+        return outcomes.stem_of(self.messages)
 
 
 def run(
@@ -55,8 +55,8 @@ def run(
     """Write the `n` chosen lines of `tasks` to `out`; returns how many. Raises OutcomeError or ArtifactError."""
     predictor = predict.load(router)
     pool = read(tasks)
-    before = [prompt.messages for prompt in outcomes.read(collected).prompts] if collected else []
-    known = {outcomes.stem("\n".join(str(m.get("content")) for m in messages)) for messages in before}
+    before = [prompt.messages for prompt in outcome_reader.read(collected).prompts] if collected else []
+    known = {outcomes.stem_of(messages) for messages in before}
     fresh, seen = [], set(known)
     for task in pool:
         if task.stem not in seen:

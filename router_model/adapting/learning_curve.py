@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from router_model.adapting import calibrate
-from router_model.data import outcomes, output_files
+from router_model.data import outcome_reader, output_files
 from router_model.data.outcomes import Arm, Matrix, OutcomeError, Outcomes
 from router_model.decision.probe_policy import ProbeViews
 from router_model.evaluation import evaluate, frontier, matching, metrics, probing
@@ -48,7 +48,7 @@ def run(
 ) -> dict[str, Any]:
     """Print the curve, and write it to `json_file`. Raises OutcomeError or ArtifactError."""
     base = artifact_reader.load(router)
-    table = calibrate.usable(outcomes.read(data), models, say)
+    table = calibrate.usable(outcome_reader.read(data), models, say)
     pair = table.pair(no_think, think)
     learn, held = _parted(table)
     rows = curve(base, learn, held, pair, sizes, draws, settings)

@@ -19,12 +19,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from router_model.data import outcomes
+from router_model.data import outcome_reader
 from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes
 from router_model.model.artifact import Artifact
 from router_model.rendering import render
 from router_model.training import card, train
 from router_model.training.boosting import sigmoid
+from router_model.training.settings import LEAST_PROMPTS, Settings
 
 Matrix = NDArray[np.float64]
 # A trained artifact may be shipped under Apache-2.0 whatever these say of the outcomes it was trained on.
@@ -64,7 +65,7 @@ LEAST_USES = 25
 # The most novel share of public prompts that counts as out of distribution. Leaving tasks out cannot calibrate it,
 # because English questions share most of their words.
 OOD_SHARE = 0.1
-SETTINGS = train.Settings(least_uses=LEAST_USES, folds=3, ood_share=OOD_SHARE)
+SETTINGS = Settings(least_uses=LEAST_USES, folds=3, ood_share=OOD_SHARE)
 
 
 def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
@@ -82,7 +83,7 @@ def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
     misread = _misread(rows)
     rows = [row for row in rows if row["model"] not in misread]
     sources = Counter((row["source_repo"], row["source_commit"], row["licence"]) for row in rows)
-    return outcomes.from_rows(rows), {
+    return outcome_reader.from_rows(rows), {
         "sources": [
             {"repo": repo, "commit": commit, "licence": licence, "rows": n}
             for (repo, commit, licence), n in sorted(sources.items())
@@ -155,7 +156,7 @@ def _anchor(whole: Mapping[str, Matrix], arms: Sequence[Arm]) -> dict[str, Matri
 
 def _uncounted(arms: Sequence[Arm], completion: Matrix) -> list[int]:
     """The arms whose tokens are not known of enough prompts to forecast them."""
-    return [j for j in range(len(arms)) if (~np.isnan(completion[:, j])).sum() < train.LEAST_PROMPTS]
+    return [j for j in range(len(arms)) if (~np.isnan(completion[:, j])).sum() < LEAST_PROMPTS]
 
 
 def _well_covered(table: Outcomes, least: int) -> list[Arm]:

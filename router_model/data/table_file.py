@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from router_model.data.outcomes import OutcomeError
 from router_model.model.probe import PROBE_COLUMNS
 
 TEXT, NUMBER, FLAG = "text", "a number", "true or false"
-# The columns of every table and, behind them, what else means something: `router_model.data.outcomes` says what.
+# The columns of every table and, behind them, what else means something: `router_model.data.outcome_reader` says what.
 NEEDED: Mapping[str, str] = {
     "dataset": TEXT,
     "prompt_id": TEXT,
@@ -36,10 +37,6 @@ FURTHER: Mapping[str, str] = {
     "tokens_source": TEXT,
     **{name: FLAG if name == "probe_truncated" else NUMBER for name in PROBE_COLUMNS},
 }
-
-
-class OutcomeError(ValueError):
-    """An outcome table that cannot be used; the message is one line and says what to mend."""
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
 from router_model.model.predict import Predictor
-from router_model.training import train
-from router_model.training.train import Choose
+from router_model.training import selection, train
+from router_model.training.folds import of_groups
+from router_model.training.settings import Choose
 
 Unit = Literal["prompt", "task", "dataset", "suite"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -59,15 +59,15 @@ def trained(
     `settings` are chosen for each by what it learns from. Where there are more models than the pair's, routers learn
     what holds for all of them too: heads of model `*`.
     """
-    names = np.unique([unit_of(prompt, unit) for prompt in table.prompts], return_inverse=True)[1]
-    folds = min(folds, int(names.max()) + 1)
-    if folds < 2:
+    fold_of = of_groups([unit_of(prompt, unit) for prompt in table.prompts], folds, SEED)
+    if fold_of is None:
         raise OutcomeError(f"nothing can be left out: the data have one {unit} only")
+    folds = int(fold_of.max()) + 1
     learned = _lessons(table, efforts, unit)
     found = []
-    split = GroupKFold(folds, shuffle=True, random_state=SEED).split(names, groups=names)
-    for k, (others, own) in enumerate(split):
-        lessons = learned.rows(others)
+    for k in range(folds):
+        own = np.flatnonzero(fold_of == k)
+        lessons = learned.rows(fold_of != k)
         artifact = train.train(lessons, f"fold-{k + 1}", settings(lessons, say), lambda line: None)
         found.append(Fold(Predictor(artifact), own))
         say(f"Trained without fold {k + 1} of {folds}: {len(own)} prompts left out by {unit}")
@@ -78,7 +78,7 @@ def _lessons(table: Outcomes, efforts: Sequence[Arm], unit: Unit) -> Outcomes:
     """What routers learn from: the efforts to choose from, and what all models together do."""
     wanted = list(efforts)
     if len(table.arms) > len(efforts):
-        table = train.with_generic(table)
+        table = selection.with_generic(table)
         wanted += [arm for arm in table.arms if arm.model == GENERIC]
     table = table.columns(wanted)
     if unit == "prompt":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.data import outcomes, output_files
+from router_model.data import outcome_reader, output_files
 from router_model.data.outcomes import Arm, OutcomeError, Outcomes
 from router_model.decision.probe_policy import ProbeViews
 from router_model.evaluation import (
@@ -34,7 +34,7 @@ from router_model.model import predict
 from router_model.model.artifact import fingerprint
 from router_model.model.predict import OOD_UNTRUSTED, Predictor
 from router_model.training import recipes
-from router_model.training.train import Choose, stem_of
+from router_model.training.settings import Choose
 
 F64 = NDArray[np.float64]
 # The heads of a router that stand for each effort of a table.
@@ -70,7 +70,7 @@ def run(
         raise OutcomeError("give either a router to judge, or what to leave out to judge one trained on these data")
     for file in filter(None, (json_file, html_file)):
         output_files.can_put(file)
-    table = outcomes.read(data)
+    table = outcome_reader.read(data)
     if datasets:
         table = table.of_datasets(datasets)
     table, weak, strong = _pair(table, no_think, think)
@@ -191,7 +191,7 @@ def _efforts(table: Outcomes, weak: Arm, strong: Arm) -> tuple[list[Arm], list[s
 
 
 def _seen(predictor: Predictor, table: Outcomes) -> int:
-    stems = np.array([fingerprint(stem_of(prompt)) for prompt in table.prompts], np.uint64)
+    stems = np.array([fingerprint(prompt.stem) for prompt in table.prompts], np.uint64)
     return int(np.isin(stems, predictor.artifact.seen).sum())
 
 

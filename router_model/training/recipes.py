@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from router_model.data.outcomes import Outcomes
 from router_model.training import train
 from router_model.training.boosting import Boosting
-from router_model.training.train import Choose, Settings
+from router_model.training.settings import Choose, Settings
 
 Recipe = Literal["sharp", "steady", "auto"]
 Expects = Literal["phrasings", "tasks"]

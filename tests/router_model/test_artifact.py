@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model.data import outcomes
+from router_model.data import outcome_reader
 from router_model.model import artifact_writer, predict
 from router_model.model.artifact import ArtifactError
 from router_model.model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
-from router_model.training import train
+from router_model.training import selection, train
 from tests.router_model.conftest import SMALL
 
 QUESTION = [{"role": "user", "content": "Add these: 12 and 55 and 71 and 40 and 38"}]
@@ -34,7 +34,7 @@ def test_training_twice_gives_the_same_bytes(table_path: Path, artifact_path: Pa
 
 
 def test_a_round_trip_keeps_every_forecast(table_path: Path, artifact_path: Path, tmp_path: Path) -> None:
-    kept = train.trainable(outcomes.read([table_path]), lambda line: None)
+    kept = selection.trainable(outcome_reader.read([table_path]), lambda line: None)
     trained = predict.Predictor(train.train(kept, "sums", SMALL, lambda line: None))
     loaded = predict.load(artifact_path)
     assert loaded.version == trained.version and loaded.heads == trained.heads

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from router_model.adapting import adapt, calibrate
-from router_model.data import outcomes
+from router_model.data import outcome_reader
 from router_model.evaluation import evaluate
 from router_model.model import artifact_reader, predict
 from router_model.model.predict import Predictor, Probe
@@ -110,7 +110,7 @@ def test_probes_are_learned_with_the_base_and_without(adapted: Path, artifact_pa
 
     assert moves(predict.load(adapted))
     bare = replace(artifact_reader.load(artifact_path), probed={})
-    made = calibrate.calibrate(bare, outcomes.read([own]), "own", say=lambda line: None)
+    made = calibrate.calibrate(bare, outcome_reader.read([own]), "own", say=lambda line: None)
     assert moves(Predictor(made))
 
 

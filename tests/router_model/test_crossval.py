@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model.data import outcomes
+from router_model.data import outcome_reader, outcomes
 from router_model.data.outcomes import Arm, OutcomeError
 from router_model.evaluation import crossval, evaluate
-from router_model.training.train import Settings
+from router_model.training.settings import Settings
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL
 
@@ -45,7 +45,7 @@ def _rows() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def table() -> outcomes.Outcomes:
-    return outcomes.from_rows(_rows())
+    return outcome_reader.from_rows(_rows())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_either_a_router_or_something_to_leave_out(tmp_path: Path) -> None:
 def test_a_name_that_changed_is_one_arm() -> None:
     rows = [row for row in tables.rows(12, models=("old", "new")) if row["mode"] in ("nothink", "think")]
     rows = [row for row in rows if (row["model"] == "old") == (int(row["prompt_id"].split("-")[1]) < 6)]
-    table = outcomes.from_rows(rows).merged(["new/nothink", "old/nothink"]).merged(["new/think", "old/think"])
+    table = outcome_reader.from_rows(rows).merged(["new/nothink", "old/nothink"]).merged(["new/think", "old/think"])
     assert [arm.model for arm in table.arms] == ["new", "new"]
     assert not np.isnan(table.correct).any()
 

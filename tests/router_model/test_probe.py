@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model.data import outcomes
+from router_model.data import outcome_reader, outcomes
 from router_model.data.outcomes import Arm
 from router_model.evaluation import evaluate, probing
 from router_model.model import predict
@@ -30,7 +30,7 @@ def predictor(artifact_path: Path) -> Predictor:
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> outcomes.Outcomes:
     path = tmp_path_factory.mktemp("probed") / "new.parquet"
-    return outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), path)])
+    return outcome_reader.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), path)])
 
 
 def test_a_probe_from_the_log_probabilities_of_an_answer() -> None:
@@ -141,7 +141,7 @@ def test_without_probes_in_the_table_nothing_is_said_of_them(predictor: Predicto
     bare: list[dict[str, Any]] = [
         {k: v for k, v in row.items() if not k.startswith("probe_")} for row in tables.rows(n=60, wordings=(4, 5))
     ]
-    table = outcomes.read([tables.write(bare, tmp_path / "bare.parquet")])
+    table = outcome_reader.read([tables.write(bare, tmp_path / "bare.parquet")])
     found = evaluate.evaluate(predictor, table, Arm("m", "nothink"), Arm("m", "think"))
     assert found["probe"] is None
 

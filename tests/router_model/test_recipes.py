@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from router_model.data.outcomes import GENERIC, from_rows
+from router_model.data.outcome_reader import from_rows
+from router_model.data.outcomes import GENERIC
 from router_model.features.request import Features, featurize
 from router_model.model.artifact import Head
 from router_model.model.predict import OOD_UNTRUSTED, Predictor
-from router_model.training import calibration, recipes, text_projection, train, transfer_check
+from router_model.training import calibration, recipes, selection, text_projection, train, transfer_check
+from router_model.training.settings import Settings
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL
 
@@ -80,7 +82,7 @@ def test_who_expects_new_tasks_trusts_all_requests_or_none() -> None:
         for k in range(4)
         for row in tables.rows(60, seed=k, models=("m", "n"), name=f"d{k}")
     ]
-    table = train.with_generic(from_rows(rows))
+    table = selection.with_generic(from_rows(rows))
     settings = replace(SMALL, expects="tasks", pooled=True, fitted=2, attacked=0)
     predictor = Predictor(train.train(table, "t", settings, lambda line: None))
     readings = [predictor.read([{"role": "user", "content": text}]) for text in ("Add these: 1 and 2", "Et tu, Brute?")]
@@ -94,7 +96,7 @@ def test_the_recipe_with_less_error_is_taken() -> None:
     said: list[str] = []
     assert recipes.chosen("steady", "tasks")(table, said.append).fitted and not said
     sharp = recipes.chosen("sharp", "phrasings", {"folds": 3})(table, said.append)
-    assert sharp == train.Settings(folds=3)
+    assert sharp == Settings(folds=3)
     chosen = recipes.chosen("auto", "phrasings", {"attacked": 0})(table, said.append)
     losses = [train.loss(table, replace(found, attacked=0)) for found in recipes.RECIPES.values()]
     assert chosen.pooled == (losses[1] < losses[0]) and "squared error" in said[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model.data import outcomes
+from router_model.data import outcome_reader
 from router_model.data.outcomes import Arm
 from router_model.evaluation import evaluate, report
 from router_model.model import predict
@@ -79,7 +79,7 @@ def test_left_out_budgets_are_told_by_their_neighbours(predictor: Predictor, tmp
     part = predict.Predictor(
         predictor.artifact.restricted([i for i, h in enumerate(predictor.heads) if h.budget != 32])
     )
-    table = outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
+    table = outcome_reader.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
     arm = next(i for i, arm in enumerate(table.arms) if arm.budget == 32)
     surface = part.surface([("m", True, 32)])
     told = []
@@ -122,7 +122,7 @@ def test_quantiles_cover_what_they_promise() -> None:
 
 def test_an_evaluation_says_how_often_counts_lie_in_their_range(predictor: Predictor, tmp_path: Path) -> None:
     """In these tables every thought takes ten tokens a number, and every answer three."""
-    table = outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
+    table = outcome_reader.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
     found = evaluate.evaluate(predictor, table, Arm("m", "nothink"), Arm("m", "think"))
     ranges = found["token_ranges"]
     assert set(ranges["thinking"]) == {"m/think"} and set(ranges["answer"]) == {arm.name for arm in table.arms}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model.data import outcomes
+from router_model.data import outcome_reader
 from router_model.data.outcomes import Arm
 from router_model.decision import dial, holdout
 from router_model.decision.holdout import HeldOut, HeldOutForecasts
@@ -15,7 +15,7 @@ from router_model.decision.probe_policy import Ask
 from router_model.evaluation import probing
 from router_model.model import predict
 from router_model.model.predict import Predictor
-from router_model.training import train
+from router_model.training import selection
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_an_artifact_carries_its_trial(predictor: Predictor, table_path: Path) -
     """Efforts in the order of a policy, real outcomes, and the same for a part of the heads."""
     found = predictor.trial()
     assert found.ask == "auto" and [predictor.heads[i].budget for i in found.efforts] == [None, 8, 16, 32, 64, None]
-    assert len(found) == len(outcomes.read([table_path]))
+    assert len(found) == len(outcome_reader.read([table_path]))
     part = predictor.restricted({"m"}).trial(efforts=[0, found.efforts[-1]])
     assert (part.correct == found.correct[:, [0, -1]]).all() and part.ask == "auto"
     assert (part.seen.p_after == found.seen.p_after[:, [0, -1]]).all()
@@ -89,7 +89,7 @@ def test_an_artifact_carries_its_trial(predictor: Predictor, table_path: Path) -
 
 def test_forecasts_of_the_trial_are_of_prompts_unseen(predictor: Predictor, table_path: Path) -> None:
     """Their trees had not seen these prompts, so they know less of them than the final ones do."""
-    kept = train.trainable(outcomes.read([table_path]), lambda line: None)
+    kept = selection.trainable(outcome_reader.read([table_path]), lambda line: None)
     arms = [Arm("m", "nothink"), Arm("m", "think")]
     chosen = kept.columns(arms)
     seen = probing.views(predictor, chosen, [0, 5])
