@@ -13,7 +13,7 @@ from router_model.adapting import calibrate
 from router_model.data import outcome_reader, output_files
 from router_model.data.outcomes import Arm, Matrix, OutcomeError, Outcomes
 from router_model.decision.probe_policy import ProbeViews
-from router_model.evaluation import evaluate, frontier, matching, metrics, probing
+from router_model.evaluation import forecasting, frontier, matching, metrics, probing
 from router_model.evaluation.crossval import Fold
 from router_model.evaluation.probing import PRICES
 from router_model.model import artifact_reader
@@ -124,7 +124,7 @@ def judged(artifact: Artifact, held: Outcomes, pair: tuple[Arm, Arm]) -> dict[st
     efforts = _efforts(held, pair)
     predictor = Predictor(artifact)
     heads, _ = matching.match_heads(predictor.heads, efforts)
-    said = evaluate.forecast_all([(Fold(predictor, np.arange(len(held))), heads)], held)
+    said = forecasting.forecast_all([(Fold(predictor, np.arange(len(held))), heads)], held)
     chosen = held.columns(efforts)
     low, high = chosen.correct[:, 0], chosen.correct[:, -1]
     gain = said.p[:, -1] - said.p[:, 0]

@@ -22,10 +22,9 @@ LEAST_WITH_TOKENS = 50
 class Forecasts:
     """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
 
-    `prices` [prompts, DIALS]: what a token costs at each dial position; `ood_probability` [prompts]: as in
-    `EncodedRequest`;
-    `fell_back` [prompts]: those out of distribution where no probe is possible, which share one forecast;
-    `told_gain` [prompts]: what their text told of the gain none the less; `decision_ms`: CPU time of some.
+    `prices` [prompts, DIALS]: the token price at each dial position; `ood_probability` [prompts]: as in
+    `EncodedRequest`; `fell_back` [prompts]: out of distribution with no probe possible, so that all share one forecast;
+    `text_gain` [prompts]: the gain forecast from their text all the same; `decision_ms`: CPU time of some.
     """
 
     p: F64
@@ -33,7 +32,7 @@ class Forecasts:
     prices: F64
     ood_probability: F64
     fell_back: NDArray[np.bool_]
-    told_gain: F64
+    text_gain: F64
     decision_ms: F64
 
     @property

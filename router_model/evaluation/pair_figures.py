@@ -62,7 +62,7 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
 def _had_text_been_trusted(forecasts: Forecasts, low: F64, high: F64) -> Row:
     if not forecasts.fell_back.any():
         return {}
-    score = forecasts.told_gain
+    score = forecasts.text_gain
     return {"text_apgr": metrics.apgr(score, low, high), "text_apgr_ci": list(metrics.bootstrap(score, low, high))}
 
 
