@@ -7,11 +7,11 @@ from typing import Any
 
 from gateway.config.settings import Settings, parse
 
-# The embedded reasoner thinks in tens of tokens where large models think in thousands.
+# The embedded reasoner uses tens of thinking tokens where large models use thousands.
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 BUDGETS = [8, 16, 32, 64, 128, 256]
 ROUTER = "tiny"
-# The engine has 32 answers in the making per model; as many again are at hand for it, the rest waits here, in order.
+# The engine generates 32 answers at once per model; as many again may queue there, the rest queues here.
 PLACES = {"max_in_flight": 64, "max_queue": 1024, "max_wait_s": 60}
 
 

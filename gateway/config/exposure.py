@@ -1,4 +1,4 @@
-"""What a configuration leaves open that should be known before it is served: ports beyond this machine, loose files."""
+"""Warnings about a configuration's exposure: ports reachable from other machines, files that others can read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.core.private_file import open_to_others
 
 
 def warnings(chosen: Settings) -> Iterator[str]:
-    """A line for each."""
+    """One line per warning."""
     server, admin = chosen.server, chosen.admin
     if not chosen.access.required and not is_loopback(server.host):
         yield (
@@ -30,7 +30,7 @@ def warnings(chosen: Settings) -> Iterator[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it. A name other than `localhost` may be anything."""
+    """Whether only this machine can reach the host. Names other than `localhost` count as reachable."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -38,7 +38,7 @@ def is_loopback(host: str) -> bool:
 
 
 def written(chosen: Settings) -> Iterator[Path]:
-    """The files and folders that a gateway keeps, whether they are there or not."""
+    """The files and folders that a gateway writes, whether they exist or not."""
     databases = [chosen.records.path, chosen.responses_path]
     if chosen.access.required:
         databases.append(chosen.access.path)

@@ -1,6 +1,6 @@
-"""A row of the family table as it is written in TOML, typed and strict: in the shipped table and in the settings.
+"""The schema of a family row in TOML, in the shipped table and in the settings.
 
-TOML has no null: `false` in place of fields or of a field's name says that the thing cannot be told.
+TOML has no null: `false` in place of fields or of a field's name means that the feature is not supported.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class StrictCells(BaseModel):
 
 
 class KnownIssueRow(StrictCells):
-    """When an engine goes wrong, what happens, the way round it, and where that is told."""
+    """When an issue occurs, what happens, the workaround, and the source."""
 
     when: Text
     what: Text
@@ -72,7 +72,7 @@ class KnownIssueRow(StrictCells):
 
 
 class Sources(StrictCells):
-    """Where each part of a row is written."""
+    """The source of each part of a row."""
 
     hybrid: Text = ""
     default: Text = ""
@@ -94,65 +94,65 @@ class Sources(StrictCells):
 
 
 class Cells(StrictCells):
-    """What is said of a kind of model; what is left out is as it is where the row comes from."""
+    """The cells of a row; omitted ones are inherited from its base or engine."""
 
     about: Text = ""
     passes_through: bool = False
-    """Whether nothing is known of it, so that the client's own words go on as they are."""
+    """Whether nothing is known of it, so that the client's own fields are passed on."""
     hybrid: bool = True
-    """Whether one deployment serves every effort; if not, the family is two models, and the deployment the switch."""
+    """Whether one deployment serves every effort; if not, the family is two models, chosen by deployment."""
     default: Literal["on", "off", "adaptive"] = "on"
-    """What the model does that is told nothing."""
+    """What the model does by default."""
     off: Told = None
     on: Told = {}
-    """The body fields that switch thinking; {}: nothing need be said, false: it cannot be told to."""
+    """The body fields that switch thinking; {}: none needed, false: not supported."""
     level_field: ToldIn = None
     levels: dict[Level, str | bool | int | float] = {}
-    """The words that it knows, and the value that is told for each."""
+    """Its levels, and the value sent for each."""
     nearest: dict[Level, Level | Literal["none"]] = {}
-    """What stands for a word that it does not know, where its maker says so; else the nearest by rule."""
+    """Replacements of other levels documented by its maker; for the rest, the nearest level by rule."""
     budget_field: ToldIn = None
     budget_least: Annotated[Tokens, Field(ge=1)] = 1
     budget_most: Annotated[Tokens, Field(ge=1)] | None = None
     budget_step: Annotated[Tokens, Field(ge=1)] = 1
     budget_with: dict[str, Any] = {}
-    """What must be said together with a budget."""
+    """The body fields sent together with a budget."""
     budget_instead: bool = False
-    """Whether a budget is told instead of a level, and never beside one."""
+    """Whether a budget excludes a level."""
     limit_field: FieldName | None = None
-    """The only name that it knows for the limit on all tokens of an answer; if left out, it knows the client's own."""
+    """The only field it accepts for the limit on all tokens of an answer; if omitted, the client's own works."""
     system: Literal["anywhere", "first"] = "anywhere"
-    """Where its template allows messages of the system: if at the beginning alone, later ones go to the user's."""
+    """Where its template allows system messages: if only at the beginning, later ones join the user's."""
     history: Literal["drop", "tools", "keep"] = "drop"
-    """Which thoughts of earlier turns go back: none, those since the last user's message, or all."""
+    """Which reasoning of earlier turns is sent back: none, that since the last user message, or all."""
     history_field: FieldName = REASONING
     history_with: dict[str, Any] = {}
-    """The body fields with which the template keeps them."""
+    """The body fields with which the template keeps it."""
     answer_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = REASONING
-    """Where thoughts are in answers; false: they are not shown."""
+    """The field with the reasoning in answers; false: it is hidden."""
     usage_field: Annotated[FieldName | Literal[""], BeforeValidator(_false_is_empty)] = (
         "completion_tokens_details.reasoning_tokens"
     )
-    """Where their tokens are counted in the usage; false: not apart from the answer's."""
+    """The usage field that counts thinking tokens; false: they are not separate from the answer's."""
     end_text: Annotated[str, BeforeValidator(_false_is_empty)] = "</think>\n\n"
-    """What ends a thought and leads to its answer; false: no text can."""
+    """The text that ends reasoning and begins the answer; false: no text can."""
     soft_switches: Texts = ()
-    """Words that switch thinking on in a text: taken out of the messages of a key whose thinking is limited. With a `*`
-    at both ends, also in the middle of other words.
+    """Words that turn thinking on in a text: removed from messages of keys with limited thinking. With a `*` at both
+    ends, also inside other words.
     """
     control_tokens: Texts = ()
-    """Marks that its template writes between messages: refused in the messages of such a key."""
+    """Markers that its template writes between messages: refused in messages of such keys."""
     salt_field: ToldIn = None
-    """Where a request says whose prefix cache it shares; left out: nowhere."""
+    """The field for the salt of the prefix cache; omitted: there is none."""
     known_issues: list[KnownIssueRow] = []
     """What is known to go wrong, beside those of the row that this one comes from."""
     source: Text = ""
-    """Where all that this row says is written, but for the parts that have a source of their own."""
+    """The source of this row, except for parts with their own source."""
     sources: Sources = Sources()
 
 
 class EngineRow(Cells):
-    """An engine: what holds for every family that it serves, unless the family's row says otherwise."""
+    """An engine: defaults for every family that it serves."""
 
     counts_prompts: bool = False
     """Whether `/tokenize` counts the tokens of a conversation."""
@@ -170,9 +170,9 @@ class FamilyRow(Cells):
     """A kind of model. `vllm` and `sglang` have the cells that differ on that engine."""
 
     base: str | None = None
-    """The row whose cells it takes over."""
+    """The row from which it inherits."""
     engine: Engine | None = None
-    """What serves it unless a deployment says otherwise; `hosted` rows are served by their maker alone."""
+    """The default engine; `hosted` rows are served only by their maker."""
     vllm: Cells | None = None
     sglang: Cells | None = None
 

@@ -1,4 +1,4 @@
-"""The shipped list of fields that clients may not send, and an operator's changes to it, made into policies."""
+"""Builds field policies from the shipped list of denied fields and the operator's changes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class StrictFields(BaseModel):
 
 
 class FieldSettings(StrictFields):
-    """Which fields of a request clients may set. One that they may not is refused, never dropped."""
+    """Which request fields clients may set. Others are refused, never dropped."""
 
     default: bool | None = None
-    """Whether the shipped list of dangerous fields is refused: if left out, where API keys are required."""
+    """Whether to refuse the shipped list of dangerous fields; default: if API keys are required."""
     allow: list[Text] = []
     """Fields of that list that are allowed nevertheless; `tools.<kind>` for a kind of tool, `$ref` for references of
     JSON schemas that lead elsewhere.
     """
     deny: list[Text] = []
-    """Fields that are refused besides."""
+    """Further refused fields."""
 
 
 class MediaSettings(StrictFields):
@@ -94,7 +94,7 @@ class DeniedFile(StrictFields):
 
 @cache
 def shipped() -> DeniedFile:
-    """Raises ConfigError where the file is not as it must be."""
+    """The shipped list. ConfigError: the file is invalid."""
     read = tomllib.loads((files("gateway.config") / "denied.toml").read_text("utf-8"))
     try:
         return DeniedFile.model_validate(read)

@@ -1,4 +1,4 @@
-"""A table whose `kind` says which of several it is, where more kinds may be registered while the program runs."""
+"""A union of tables, discriminated by `kind`, whose members may be registered at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a settings table, in words: one line for each fault, with the nearest valid name."""
+"""Turns validation errors of settings into one line each, with the nearest valid name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUOTED = re.compile(r"\s*([-+]?[0-9_.]+(e[-+]?[0-9]+)?|true|false)\s*", re.IGNO
 
 
 def faults(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """A required key that is only misspelt is one fault, not two."""
+    """One line per error; a misspelt required key is reported once."""
     details = error.errors()
     misspelt = {_nearest(detail["loc"], root) for detail in details if detail["type"] == "extra_forbidden"}
     # A value that may be of several kinds, and is of none, is one fault too.
@@ -55,7 +55,7 @@ def _line(where: str, errors: list[dict[str, Any]], root: type[BaseModel]) -> st
 
 
 def _but(error: dict[str, Any]) -> str:
-    """What is there instead, where it is of another kind. Its value is not repeated: it may be a secret."""
+    """The type found, if it is wrong. The value is not shown, as it may be a secret."""
     if not error["type"].endswith(("_type", "_parsing", "int_from_float")):
         return ""
     given = error["input"]

@@ -1,4 +1,4 @@
-"""Secrets that the settings name: out of environment variables and files."""
+"""Reads secrets from the environment variables and files that the settings name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def signing_secrets(signing: SigningSettings) -> list[str]:
 
 
 def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
-    """What the named place is called in faults, and what it holds; None where none is named."""
+    """The source's name in error messages, and its contents; None if none is set."""
     if env is not None and file is not None:
         raise ConfigError([f"{where}_env, {where}_file: set one of them"])
     if env is not None:

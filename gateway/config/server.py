@@ -18,9 +18,9 @@ class ServerSettings(StrictSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     router_deadline_s: Annotated[float, Field(gt=0)] = 0.05
-    """A forecast that takes longer is not waited for."""
+    """How long to wait for a forecast."""
     write_timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    """How long a client may take to accept 64 KiB of an answer; then it is cut off, and the backend is let go."""
+    """How long a client may take to accept 64 KiB of an answer before it is disconnected."""
     max_header_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
     max_headers: Annotated[int, Field(ge=8)] = 100
     max_messages: Annotated[int, Field(ge=1)] = 10_000
@@ -43,7 +43,7 @@ class ServerSettings(StrictSettings):
     keepalive_s: Annotated[float, Field(gt=0)] = 75.0
     """How long a connection may idle: longer than a load balancer's usual 60 s, for closing first is its part."""
     drain_s: Annotated[float, Field(ge=0)] = 110.0
-    """How long running answers may go on after the gateway was told to stop."""
+    """How long running answers may continue after a stop signal."""
     reuse_port: bool = False
     """Whether another gateway may listen on the same port: the next release, before this one is stopped."""
     metrics: bool | Literal["open"] | None = None

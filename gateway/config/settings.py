@@ -1,4 +1,4 @@
-"""Every knob, typed, in one TOML file. An unknown key stops the start-up with the nearest valid name."""
+"""The settings: one TOML file. An unknown key stops the start-up, with the nearest valid name."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def share(settings: Settings, workers: int) -> Settings:
 def override(
     settings: Settings, *, host: str | None = None, port: int | None = None, records: Path | None = None
 ) -> Settings:
-    """The same settings with what the command line said instead."""
+    """The settings with command line overrides."""
     server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     return settings.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""The settings of what is kept: records, API keys, responses, and the secrets that thoughts are signed with."""
+"""The settings of stored data: records, API keys, responses, and signing secrets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RecordSettings(StrictSettings, validate_default=True):
 
 
 class AccessSettings(StrictSettings, validate_default=True):
-    """API keys. Nobody needs one unless they are `required`."""
+    """API keys. Clients need none unless they are `required`."""
 
     required: bool = False
     path: ConfigPath = Path("thinkgate-keys.db")
@@ -52,13 +52,13 @@ class ResponseSettings(StrictSettings):
     """
 
     store: bool = True
-    """Whether anything is kept: if not, every response is as if its request had said `store: false`."""
+    """Whether responses are stored; if not, every request counts as `store: false`."""
     path: ConfigPath | None = None
     """The SQLite database; beside the records, in `<records.path>.responses`, if left out."""
     max_items: Annotated[int, Field(ge=1)] = 10_000
     max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     max_age_s: Annotated[float, Field(gt=0)] = 30 * 24 * 3600.0
-    """How long one is kept after it was last used, in seconds."""
+    """How long a response is stored after its last use, in seconds."""
     max_share_per_key: Annotated[float, Field(gt=0, le=1)] = 0.5
     """How much of that room one API key may have; where none is asked for, nobody has a share."""
     max_turns: Annotated[int, Field(ge=1)] = 1000

@@ -1,4 +1,4 @@
-"""Who hears of the requests that wait for a deployment."""
+"""Observer of a deployment's queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueueObserver:
-    """Is told how many wait, how many seconds one has waited, and of each that was refused."""
+    """Observes the queue's length, each request's wait in seconds, and each refusal."""
 
     queued: Callable[[float], object] = lambda _: None
     waited: Callable[[float], object] = lambda _: None

@@ -1,4 +1,4 @@
-"""What the processes log: a line each on the error output, with the time in UTC, the level and who says it."""
+"""Logging to standard error: UTC time, level, logger and message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 def begin() -> None:
-    """Log in this format, unless whoever has started this process has set up logs already."""
+    """Log in this format, unless logging is configured already."""
     handler = logging.StreamHandler()
     lines = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     lines.converter = time.gmtime
@@ -16,5 +16,5 @@ def begin() -> None:
 
 
 def begin_audit() -> None:
-    """Log what operators do, too: that is no warning, and belongs in the log of a gateway all the same."""
+    """Log operator actions, too, although they are below warning level."""
     logging.getLogger("thinkgate.audit").setLevel(logging.INFO)

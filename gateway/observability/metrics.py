@@ -1,4 +1,4 @@
-"""What Prometheus scrapes. A request only leaves its record; counting is done in the background and at each scrape."""
+"""Prometheus metrics. A request only queues its record; it is counted in the background and at each scrape."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Metrics(Instruments):
         self._finished.append(record)
 
     def settle(self) -> None:
-        """Count what has finished since the last time. Any thread may call it, several at once too."""
+        """Count the requests that finished since the last call. Thread-safe."""
         while self._finished:
             try:
                 record = self._finished.popleft()
@@ -118,7 +118,7 @@ class Metrics(Instruments):
         )
 
     def text(self) -> bytes:
-        """Of this process, or of all workers together where there are several."""
+        """The metrics as text, of this process or of all workers together."""
         self.settle()
         registry = self.registry
         if SHARED_FOLDER in os.environ:

@@ -1,4 +1,4 @@
-"""The operators' own port: keys, what each has used, routers and metrics; nothing of it is on the clients' port."""
+"""The operators' port: keys, usage, routers and metrics, none of which is on the clients' port."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHORTEST_KEY = 16
 
 
 def admin_key(admin: AdminSettings) -> str:
-    """ConfigError: there is none, or one that can be guessed."""
+    """The operator key. ConfigError: it is missing or too short."""
     try:
         key = secret_values.secret(admin.key_env, admin.key_file, "key")
         if key is None:

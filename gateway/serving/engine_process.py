@@ -17,7 +17,7 @@ READY = "thinkgate engine ready on "
 
 
 class EngineFailed(Exception):
-    """The engine ended before it was ready; it has said why on its own error output."""
+    """The engine exited before it was ready; its standard error has the reason."""
 
 
 class EngineProcess:

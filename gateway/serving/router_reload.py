@@ -1,6 +1,6 @@
 """Routers of a running gateway: artifacts are read again when operators ask for it, and a bad one changes nothing.
 
-A request that is under way keeps the model that it found, with its router and its prices, to its end.
+A running request keeps its model, router and prices to its end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several gateway processes behind one listening socket, which is never closed while one of them is replaced."""
+"""Several gateway processes behind one listening socket, which stays open while they are replaced."""
 
 from __future__ import annotations
 
