@@ -31,8 +31,8 @@ class HungUp(Exception):
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    """Of a header that comes twice the last. A trace state may be told in several, and is all of them; of credentials
-    that come twice, all are there too, one a line, so that whoever reads them can refuse them.
+    """The headers, names in lower case; the last value of a repeated one. Repeated trace states are joined; repeated
+    credentials are all kept, one a line, so that authentication can refuse them.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     if len(headers) < len(scope["headers"]):
@@ -76,7 +76,7 @@ async def read_body(
 ) -> bytes:
     """The whole body. BodyTooLarge beyond the limit, in bytes; TooSlow if it is late; HungUp if the client leaves.
 
-    `arrived` is told how much of it is there, with each piece, and may raise.
+    `arrived` is called with the size so far at each piece, and may raise.
     """
     parts: LargeBytes | None = None
     size = 0

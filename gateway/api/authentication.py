@@ -1,4 +1,4 @@
-"""Who sends a request to one of the small routes: let in, counted like any other request, and told of their limits."""
+"""Authentication for the small routes: requests are counted, and answers carry the headers about limits."""
 
 from __future__ import annotations
 

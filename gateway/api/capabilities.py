@@ -69,7 +69,7 @@ def of(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> ModelCap
 
 
 def openrouters(found: ModelCapabilities) -> Json:
-    """As OpenRouter tells it."""
+    """In OpenRouter's form."""
     return {
         "mandatory": found.thinking and not found.optional,
         "default_effort": found.default,
@@ -80,7 +80,7 @@ def openrouters(found: ModelCapabilities) -> Json:
 
 
 def anthropics(found: ModelCapabilities) -> Json:
-    """As Anthropic tells it, with every capability that its clients know of.
+    """In Anthropic's form, with every capability that its clients know of.
 
     Between tools a model is as quiet as with thinking disabled. Pictures are for the backend to judge: they are passed
     on, which is no promise.

@@ -1,4 +1,4 @@
-"""What a dialect is: a request read into the one call that the pipeline knows, answers and errors told in its form."""
+"""A dialect: parses requests into the pipeline's calls, and encodes answers and errors."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class _Readiness:
 
 
 def authenticated_only(authenticator: Authenticator) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that is for whoever may come in."""
+    """A dependency that requires a valid key."""
 
     async def check(request: Request) -> None:
         with authenticated(authenticator, request):
@@ -58,7 +58,7 @@ def authenticated_only(authenticator: Authenticator) -> Callable[[Request], Awai
 def router(
     authenticator: Authenticator, deployments: Mapping[str, Deployment], transport: Transport, stopping: Stopping
 ) -> APIRouter:
-    """Anybody may ask `/ready`; which deployments there are is told to those who may come in."""
+    """`/ready` is public; it lists deployments only to authenticated clients."""
     routes = APIRouter()
     asking = _Readiness(deployments, transport)
 

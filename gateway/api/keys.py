@@ -53,7 +53,7 @@ def address_of(request: Request) -> str:
 
 
 def operator(keys: Keys, request: Request) -> Keys:
-    """The keys as this operator changes them: all share one secret, and an address is what tells them apart."""
+    """The key management of this operator; operators share one secret and are identified by address."""
     return keys.of(f"operator at {address_of(request)}")
 
 

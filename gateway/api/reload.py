@@ -15,7 +15,7 @@ Reload = Callable[[], Mapping[str, str]]
 
 
 def router(reload: Reload, note: Callable[[Request], None] = lambda request: None) -> APIRouter:
-    """`note` is told of each reload that is done."""
+    """`note` is called with each completed reload."""
     routes = APIRouter()
 
     @routes.post("/routers/reload")

@@ -1,4 +1,4 @@
-"""With every answer, whoever makes it: it is what it says it is, and no cache keeps it."""
+"""Security headers of every response: no content sniffing, and no caching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chat completion told to a chat client: its bytes pass, but for the model's name and what was not asked for."""
+"""Encodes a chat completion for a chat client: unchanged bytes, except the model's name and fields not requested."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class CountTokens:
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 
     async def _exact(self, plan: Plan) -> int | None:
-        """None: the backend does not tell. BackendRefused: it would not take this prompt."""
+        """The number of tokens; None: the backend cannot count. BackendRefused: it does not accept this prompt."""
         if not plan.deployment.family.host.counts_prompts:
             return None
         question = _question(plan)

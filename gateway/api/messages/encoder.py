@@ -1,4 +1,4 @@
-"""A chat completion told as a message: whole, or as the events of a stream."""
+"""Encodes a chat completion as a message, whole or as the events of a stream."""
 
 from __future__ import annotations
 

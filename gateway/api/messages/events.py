@@ -1,4 +1,4 @@
-"""The events of a stream: one block of content at a time, each begun, told in pieces, and ended."""
+"""The events of a stream: one content block at a time, each with a start, deltas and a stop."""
 
 from __future__ import annotations
 

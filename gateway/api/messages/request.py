@@ -142,7 +142,7 @@ def _unread(body: Fields) -> list[str]:
 
 
 def _told_of(names: list[str]) -> str:
-    """In words: whoever sends them is to know that nothing is made of them."""
+    """A note that tells the client which fields are ignored."""
     sane = [name for name in names if _SANE_NAME.fullmatch(name)][:10]
     return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
 

@@ -11,7 +11,7 @@ from gateway.core.call import Call
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """What the client wants of the answer, besides what the model is told.
+    """What the client requested of the answer, besides what is sent to the model.
 
     `id` is the response's; `items` are the request's own, `previous` and `root` the responses that they go on from;
     `echo` holds the fields of the request as every response repeats them. `store`: keep it for later; `sealed`: with

@@ -21,7 +21,7 @@ _BETWEEN = "\n\n"
 def messages_of(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
     """Instructions come first. Texts of the system that open the conversation are one message: templates take no more.
 
-    Developers are told as the system, which every template knows.
+    Developer messages become system messages, which every template supports.
     """
     messages: list[Message] = []
     opening = [instructions] if instructions else []

@@ -1,4 +1,4 @@
-"""A chat completion told as a response, whole or in events. It is kept before the client has the last of it."""
+"""Encodes a chat completion as a response, whole or as events. It is stored before the client gets its end."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ResponsesEncoder:
         return told + closed + self._events(f"response.{body['status']}", response=body)
 
     def broken(self, error: GatewayError) -> bytes:
-        # What is cut is not told as done: a client might take half a call for a whole one.
+        # Truncated items are not reported as done: a client might take half a call for a whole one.
         self._events.silent = True
         items, _ = self._output.finish(False)
         self._events.silent = False

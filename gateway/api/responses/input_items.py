@@ -249,7 +249,7 @@ def _said_part(part: Fields) -> dict[str, Any]:
 
 
 def _part(part: Fields) -> dict[str, Any]:
-    """A part of what the model is told."""
+    """A content part for the model."""
     kind = part.text("type")
     if kind is None:
         raise part.missing("type")

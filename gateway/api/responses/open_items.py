@@ -1,4 +1,4 @@
-"""The items of an answer while they are in the making: each is opened, added to and closed, and tells so in events."""
+"""The items of an answer in progress: each is opened, extended and closed, with events for each step."""
 
 from __future__ import annotations
 

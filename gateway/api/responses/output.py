@@ -1,4 +1,4 @@
-"""What a model says, piece by piece, becomes items: a thought, a text, calls. It is told in events as it comes."""
+"""Turns a model's output, piece by piece, into items (reasoning, text, calls) and their events."""
 
 from __future__ import annotations
 

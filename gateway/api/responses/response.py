@@ -28,7 +28,7 @@ def begun(call: ResponsesCall, facts: AnswerFacts) -> dict[str, Any]:
 
 
 def finished(call: ResponsesCall, facts: AnswerFacts, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
-    """`usage` and `tier` are as the backend told them."""
+    """`usage` and `tier` are as the backend reported them."""
     status = status_of(facts.finish_reason)
     body = _object(call, facts, status, output) | {"usage": _usage(usage, facts.usage, facts.discarded_tokens)}
     if status == "incomplete":

@@ -57,7 +57,7 @@ def router(authenticator: Authenticator, store: ResponseStore, seal: Seal) -> AP
 
     @routes.get("/{id}/input_items")
     async def input_items(id: str, request: Request) -> Response:
-        """All that the model was told: of the responses before, too."""
+        """All input items of the conversation, including previous responses."""
         with authenticated(authenticator, request) as principal:
             await find(id, principal)
             turns = await store.history(id, principal.key)

@@ -1,4 +1,4 @@
-"""The tools of a request, and which of them the model is to use, told as chat completions have them.
+"""Converts a request's tools and tool choice to chat completions form.
 
 Functions are the same in both. A custom tool, which takes any text, is told as a function with one string: the model
 calls that, and the client gets its custom tool's call. Tools that OpenAI runs itself are nobody's here.
