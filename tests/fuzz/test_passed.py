@@ -13,8 +13,8 @@ from gateway.api import json_object, models
 from gateway.api.dialect import ParsedRequest
 from gateway.api.passthrough import READERS
 from gateway.auth.principal import ANONYMOUS
+from gateway.backends.conversation import conversation
 from gateway.backends.replicas import Replicas
-from gateway.backends.transport import _conversation
 from gateway.core.errors import GatewayError, InvalidRequest
 from gateway.families.passthrough import pass_on
 from tests.fuzz.bodies import SCALARS, VALUES, bodies
@@ -53,7 +53,7 @@ def test_any_raw_prompt_becomes_a_plan_or_an_error(dialect: str, body: dict[str,
         assert plan.applied is None and plan.tokens >= 0
         changed = {name for name in {*sent, *call.body} if sent.get(name) != orjson.loads(raw).get(name)}
         assert changed <= {"model", "stream_options"}
-    assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None
+    assert Replicas(("http://a", "http://b")).pick(conversation(call)) is not None
 
 
 @QUICK

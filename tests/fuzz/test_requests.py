@@ -15,9 +15,9 @@ from gateway.api import asgi, json_object
 from gateway.api.chat.request import read_call
 from gateway.api.dialect import ParsedRequest
 from gateway.auth.principal import ANONYMOUS
+from gateway.backends.conversation import conversation
 from gateway.backends.latency import latency_models_of
 from gateway.backends.replicas import Replicas
-from gateway.backends.transport import _conversation
 from gateway.config.settings import parse
 from gateway.core.errors import GatewayError
 from gateway.routing.catalogue import Catalogue
@@ -48,7 +48,7 @@ def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
         return
     for plan, sent in plans(call, catalogue().find(call.model)):
         assert sent["messages"] == body["messages"] and sent["model"] == plan.deployment.model
-    assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None
+    assert Replicas(("http://a", "http://b")).pick(conversation(call)) is not None
 
 
 @QUICK

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from gateway.backends.transport import HttpReply
+from gateway.backends.http_reply import HttpReply
 from gateway.core.call import Call
 from gateway.core.plan import Plan
 from gateway.execution.recorder import Recorder

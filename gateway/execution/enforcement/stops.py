@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from gateway.backends.transport import HttpReply
+from gateway.backends.http_reply import HttpReply
 from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
 from gateway.core.plan import Plan

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import Protocol
 
 from gateway.backends.chat_answer import dumped
+from gateway.backends.http_reply import HttpReply
 from gateway.backends.reply import EnforcedBudget
-from gateway.backends.transport import HttpReply
 from gateway.core.backend_errors import AnswerTooLarge
 from gateway.core.deployment import Deployment
 from gateway.core.plan import Plan

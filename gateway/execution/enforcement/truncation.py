@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.backends.capabilities import Marks
 from gateway.backends.chat_answer import read_usage
+from gateway.backends.http_reply import HttpReply
 from gateway.backends.reply import EnforcedBudget
-from gateway.backends.transport import HttpReply
 from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
 from gateway.core.plan import Plan

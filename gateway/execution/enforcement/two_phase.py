@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.backends.capabilities import Marks
+from gateway.backends.http_reply import HttpReply
 from gateway.backends.reply import EnforcedBudget
-from gateway.backends.transport import HttpReply, Transport, root
+from gateway.backends.transport import Transport, root
 from gateway.core.aliases import JsonObject
 from gateway.core.backend_errors import BackendFailed, BackendRefused
 from gateway.core.call import Call
