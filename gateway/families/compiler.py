@@ -16,6 +16,7 @@ from gateway.families import answer_limits, ceiling, effort_encoding, history, s
 from gateway.families import body as fields
 from gateway.families.guard import request as guards
 from gateway.families.guard import thinking
+from gateway.families.guard.switches import without_switches
 from gateway.families.model_limits import ModelLimits
 
 # Tokens that unlimited thinking counts as.
@@ -90,7 +91,7 @@ def _compile(
         if family.on is not None:
             thinks = told.effort is None or told.effort.think
             thinking.check(call, family, thinks)
-            given = thinking.without_switches(call, family, notes)
+            given = without_switches(call, family, notes)
     messages, thoughts = history.reasoning_history(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
     effort_encoding.write(told, family, body)

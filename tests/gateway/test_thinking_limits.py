@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.families import table
-from gateway.families.guard.thinking import CODE
+from gateway.families.guard.refused import CODE
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient
 
