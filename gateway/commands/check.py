@@ -213,7 +213,7 @@ def _backend(arm: Arm, experiment: bool, total: float) -> str:
 
 
 def _how(effort: Effort, deployment: Deployment, levels: Mapping[str, Effort]) -> str:
-    """How the effort is told, on the wire."""
+    """How the effort is sent to the backend."""
     family = deployment.family
     if family.passes_through:
         return f"to {deployment.name} with the client's own fields: the effort is not enforced"

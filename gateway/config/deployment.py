@@ -40,7 +40,7 @@ class DeploymentSettings(Timeouts, ResponseLimits, AdmissionLimits, UsualLatency
     media: MediaSettings = MediaSettings()
     """What of a request may reach it: fields by name, and URLs that it would fetch."""
     cache_salt: bool | None = None
-    """Whether each key has a prefix cache of its own, where the engine can be told so: if left out, where keys are
+    """Whether each key has its own prefix cache, where the engine supports that: if left out, where keys are
     required. Else a client can find out, by how fast answers begin, what others have asked."""
     router_name: str | None = None
     """The model's name in the router's outcome data; `model` if left out."""

@@ -60,7 +60,7 @@ class SignInRefused(BackendFailed):
 
 
 class AnswerTooLarge(BackendFailed):
-    """The gateway takes no more of it, though a backend has made it: whoever asked for it pays for it."""
+    """The answer exceeds the size limit. The backend generated it, so the client is charged."""
 
     may_have_run = True
 

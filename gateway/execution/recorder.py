@@ -139,7 +139,7 @@ class Recorder:
         self.counts = answer
 
     def answers(self) -> None:
-        """The first of the answer is there: from now on an error is told in it."""
+        """The answer has begun: from now on, errors are reported inside it."""
         self.answering = True
 
     def finished(self, reason: str | None) -> None:
@@ -153,7 +153,7 @@ class Recorder:
         self.client_gone = self.broke_off = True
 
     def close(self) -> bool:
-        """The record is about to be made: whether for the first time. No more is heard after it."""
+        """Whether this is the first call; the record is about to be made, and nothing is recorded after it."""
         first, self.closed = not self.closed, True
         # What hears the answer tells it to an encoder, which has a view of this: the cycle is broken here.
         if type(self.counts) is not WholeAnswer:

@@ -1,4 +1,4 @@
-"""What a client is told of its request beside the answer: headers, and the report on its effort."""
+"""What a client learns about its request besides the answer: headers, and the effort report."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class AnswerReport:
 
 
 def headers(recorder: Recorder) -> Headers:
-    """What every answer tells the client, as far as it is known."""
+    """The headers of every answer, as far as their values are known."""
     facts, plan, decision = recorder.facts, recorder.plan, recorder.decision
     told = {"x-request-id": facts.request_id, **facts.principal.headers()}
     if plan is not None and decision is not None:

@@ -1,4 +1,4 @@
-"""What a request used, told to whom it came from: quotas count it, and its cost is of it."""
+"""Settles what a request used with its principal: quotas and cost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def settle(recorder: Recorder, checked: BudgetCheck) -> Usage:
 
 
 def cost(recorder: Recorder, counted: Usage) -> float | None:
-    """Dollars, with those of a probe that was thrown away; None where the backend did not tell the tokens."""
+    """The cost in dollars, including a discarded probe; None if the backend did not report the tokens."""
     plan, probe = recorder.plan, recorder.probe
     if plan is None or counted.completion_tokens is None:
         return None
@@ -59,7 +59,7 @@ def timing(recorder: Recorder) -> Timing | None:
 
 
 def _ran(recorder: Recorder) -> bool:
-    """Whether tokens may have been spent, also such as no backend told of."""
+    """Whether tokens may have been spent, including unreported ones."""
     if recorder.place is None or not recorder.place.reached:
         return False
     if recorder.error is None or recorder.error.may_have_run:

@@ -130,7 +130,7 @@ class Connection(HttpToolsProtocol):
         self._disarm_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What the client sent cannot be taken for a request: it is told why, in OpenAI's shape."""
+        """The client sent invalid HTTP: answer with an OpenAI-style error."""
         self._refuse(self._refused or BadHttp("The request is not valid HTTP."))
 
     def give_way(self) -> None:
@@ -175,7 +175,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _body_too_slow(self) -> None:
-        """Tell whoever reads the body, and end the connection if that brings no answer."""
+        """Notify the reader of the body, and close the connection if that brings no answer."""
         self.cycle.scope["extensions"][BODY_TOO_SLOW] = {}
         self.cycle.message_event.set()
         self._arm(LINGER_S, self.transport.close)

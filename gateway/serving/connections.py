@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Protocol
 
 log = logging.getLogger("thinkgate")
-# A flood is told in a line now and then, with how many it was about.
+# A flood is logged at a limited rate, with the number of connections.
 LOG_EVERY_S = 10.0
 # Of an IPv6 address, the part that belongs to one customer of a network.
 _CUSTOMER = 64
@@ -42,7 +42,7 @@ class Connections:
         count: Callable[[str], None] = lambda why: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`count` is told of each connection that was closed or refused, and why, in a word."""
+        """`count` is called with the reason, one word, for each connection that was closed or refused."""
         self._most = most
         self._most_each = most_each
         self._trusted = trusted

@@ -113,7 +113,7 @@ def stored(settings: Settings) -> Iterator[str]:
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
     """Start the embedded engine on a free port and serve its models. The engine stops with us."""
     _exit_on_signals()
-    # Before the engine is started: a port in use is to be told at once.
+    # Before starting the engine, so that a port in use is reported at once.
     _listen(host, port, reuse=False).close()
     with EngineProcess() as engine:
         try:
@@ -136,7 +136,7 @@ def _reload_on_signal(routers: RouterReload) -> None:
     from_terminal = _has_terminal()
 
     def reload() -> None:
-        # What was refused has been told.
+        # Refused artifacts are logged already.
         with suppress(ConfigError):
             routers.reload()
 

@@ -39,7 +39,7 @@ class GatewayServer(uvicorn.Server):
         ready: Callable[[], None],
         lost: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """`lost` is told of each connection that was closed or refused for want of room, and why, in a word."""
+        """`lost` is called with the reason, one word, for each connection closed or refused at the limit."""
         all_connections = Connections(
             connections_within(settings.max_connections),
             settings.max_connections_per_address,

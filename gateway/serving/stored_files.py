@@ -1,4 +1,4 @@
-"""Whether the files in which the gateway keeps things are what they must be: told before the first request."""
+"""Checks before the first request that the gateway's files are of the expected kind."""
 
 from __future__ import annotations
 

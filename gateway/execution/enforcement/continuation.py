@@ -9,7 +9,7 @@ from gateway.core.aliases import JsonObject
 from gateway.core.call import LIMIT_FIELDS
 
 COMPLETIONS = "/completions"
-# What makes a prompt out of a chat or tells its answer apart: all of that is done.
+# Fields for building the prompt from a chat or parsing its answer: both are done already.
 _OF_CHATS = frozenset(
     (
         *LIMIT_FIELDS, "messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call",

@@ -33,7 +33,7 @@ _ANSWER = ("content", "refusal")
 
 class TruncatedReply(TransformedReply):
     def __init__(self, reply: HttpReply, plan: Plan, call: Call, budget: int, marks: Marks | None) -> None:
-        """`marks` where token ids are told; else what is counted are the pieces of the thought, each one at least."""
+        """`marks` if token ids are reported; otherwise each chunk of reasoning counts as at least one token."""
         super().__init__(reply, plan)
         self.kept: EnforcedBudget = EnforcedBudget()
         self._knife = Truncator(budget, call, marks)
@@ -87,7 +87,7 @@ class Truncator:
 
     @property
     def usage(self) -> JsonObject | None:
-        """As far as it came; None where the backend does not tell of the prompt."""
+        """The usage so far; None if the backend does not report the prompt."""
         if self._prompt is None:
             return None
         return usage_of(self._prompt, self.so_far().completion_tokens or 0, self.spent)

@@ -223,7 +223,7 @@ class FirstPhase:
 
 
 class SecondPhase:
-    """Hears the second phase, a completion, and tells it on as a chat."""
+    """Converts the second phase, a completion, to chat form."""
 
     enough = False
 

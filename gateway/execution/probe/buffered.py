@@ -18,7 +18,7 @@ from gateway.execution.streaming import logprobs
 from gateway.execution.streaming.chat_stream import DONE, ChatStream
 from gateway.execution.streaming.logprobs import Logprobs
 
-# Told what has been heard of a probe so far: whether it can be decided now, before its end.
+# Given what has arrived of a probe so far: whether it can be decided now, before its end.
 Enough = Callable[[Logprobs], bool]
 
 
@@ -27,7 +27,7 @@ class BufferedReply(Reply, Protocol):
     def logprobs(self) -> Logprobs: ...
     @property
     def usage(self) -> Usage:
-        """As far as it was told."""
+        """The usage so far."""
         ...
 
     @property

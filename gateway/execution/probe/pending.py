@@ -24,7 +24,7 @@ from gateway.execution.probe.result import ProbeResult
 
 log = logging.getLogger("thinkgate")
 
-# The second candidate tells how far the first token was ahead.
+# The second candidate gives the first token's margin.
 CANDIDATES = 2
 _LOGPROBS = {"logprobs": True, "top_logprobs": CANDIDATES}
 

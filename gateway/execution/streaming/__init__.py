@@ -1,1 +1,1 @@
-"""Answers on their way through: read once, checked against their budget, told on by a dialect."""
+"""Streams answers: parses them once, checks their budget, and encodes them in a dialect."""

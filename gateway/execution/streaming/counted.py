@@ -18,7 +18,7 @@ from gateway.execution.streaming.output_stats import OutputStats
 
 
 class Counted(NamedTuple):
-    """`usage` has None for what nobody can tell. `unseen`: it lacks a thought that was not shown."""
+    """`usage` has None for unknown counts. `unseen`: it lacks reasoning that was not shown."""
 
     usage: Usage
     unseen: bool = False

@@ -1,4 +1,4 @@
-"""How an answer is told to a client: backends speak Chat Completions, and each dialect tells it on in its own form."""
+"""Encodes an answer for a client: backends speak Chat Completions, which each dialect converts to its own form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gateway.core.errors import GatewayError
 
 
 class EventSink(Protocol):
-    """Who is told each event of a stream, as it came and as what it says."""
+    """A sink for each event of a stream, raw and parsed."""
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
         """What is passed on of one event of the stream, now: any number of events of its own."""

@@ -1,4 +1,4 @@
-"""Log-probabilities of an answer's tokens on their way through: noted for a probe, told only to who asked for them."""
+"""Log-probabilities of an answer's tokens: recorded for a probe, passed on only to clients that requested them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.core.probe import Probe
 
 
 class Logprobs:
-    """Told the one choice of an answer, whole or in pieces. `values` are in nats, in the order of the tokens."""
+    """Collects them from the single choice of an answer, whole or streamed. `values` are in nats, in token order."""
 
     __slots__ = ("_first", "pieces", "values")
 

@@ -153,7 +153,7 @@ class OutputStats:
 
 
 def _functions(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """The functions called, and custom tools, or the pieces of them; `function_call` is how it was once told."""
+    """The calls of functions and custom tools, or their deltas; `function_call` is the older form."""
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         function = (call.get("function") or call.get("custom")) if isinstance(call, dict) else None

@@ -1,4 +1,4 @@
-"""Usage as the client is told it, where a probe was thrown away.
+"""Usage as reported to the client where a probe was discarded.
 
 Its tokens are told as `rejected_prediction_tokens`, OpenAI's word for what was written, is paid for, and is no part of
 the answer; like those they are among the tokens of the completion, and no part of the thought, which has a budget of
