@@ -1,8 +1,8 @@
-"""Adapts a router to deployments of one's own, from a few dozen prompts upwards.
+"""Adapts a router to an operator's own deployments, from a few dozen prompts upwards.
 
-The adapted router mixes the forecasts of the one it starts from (`router_model.adapting.adapt`), adds terms and trees
-of the operator's own traffic as far as there are outcomes for them, and is cross-validated, calibrated, saved, judged
-and served like any other.
+The adapted router mixes the forecasts of its base (`router_model.adapting.adapt`) and adds terms and trees of the
+operator's own traffic as far as outcomes support them. It is cross-validated, calibrated, saved, evaluated and served
+like any other.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Which prompts to collect outcomes of next: those that would teach an adapted router most.
+"""Chooses the prompts to collect outcomes for next: those that an adapted router would learn most from.
 
-Each next prompt is the one whose outcome is least known given all that were taken before (D-optimal design): how far
-its features lie from theirs, times how undecided the router is about it. Prompts alike are thus not taken twice, and
-what was collected already counts as taken. Every second prompt is drawn at random instead: what is learned has to fit
-the traffic as it is, not only its edges.
+Each next prompt is the one whose outcome is least known given all chosen before (D-optimal design): the leverage of its
+features times how undecided the router is about it. Similar prompts are therefore not chosen twice, and collected ones
+count as chosen. Every second prompt is drawn at random instead, because the router must fit the traffic as it is, not
+only its extremes.
 """
 
 from __future__ import annotations
@@ -135,6 +135,6 @@ def _seen_by(predictor: Predictor, prompts: Sequence[tuple[Sequence[Mapping[str,
     axes, lengths, _ = np.linalg.svd(x, full_matrices=False)
     k = min(_DIRECTIONS, len(lengths))
     logits = np.log(np.clip(p, 0.02, 0.98) / (1 - np.clip(p, 0.02, 0.98)))
-    told = (logits - logits.mean(axis=0)) / (logits.std(axis=0) + 1e-3)
-    features = np.hstack([np.ones((len(x), 1)), axes[:, :k] * np.sqrt(len(x)), told / np.sqrt(told.shape[1])])
+    scaled = (logits - logits.mean(axis=0)) / (logits.std(axis=0) + 1e-3)
+    features = np.hstack([np.ones((len(x), 1)), axes[:, :k] * np.sqrt(len(x)), scaled / np.sqrt(scaled.shape[1])])
     return features, 0.1 + (p * (1 - p)).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Whether more prompts would pay: routers adapted to ever more of the data, judged on the part that was held out."""
+"""A learning curve: routers adapted to growing parts of the data and evaluated on a held-out part."""
 
 from __future__ import annotations
 

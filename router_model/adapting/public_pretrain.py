@@ -1,10 +1,10 @@
-"""The prior: a router trained on public outcomes of many models, for deployments without outcomes of their own.
+"""Trains the prior: a router from public outcomes of many models, for deployments without outcomes of their own.
 
     python -m router_model.adapting --data public_outcomes.parquet --out router_model/artifacts/prior
 
-The table has the columns of an outcome table and, for every row, where it is from (`source_repo`, `source_commit`) and
-under which `licence`. Rows of other licences than `LICENCES` are left out. What is kept of the texts are terms that
-many prompts share, and hashes by which training prompts are recognised.
+The table has the columns of an outcome table and, for every row, its source (`source_repo`, `source_commit`) and its
+`licence`. Rows under licences other than `LICENCES` are left out. Of the texts, the artifact keeps only terms that many
+prompts share, and hashes that recognise training prompts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from router_model.data import outcome_reader
-from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, row_means
 from router_model.model.artifact import Artifact
 from router_model.rendering import render
 from router_model.training import card, train
@@ -127,7 +127,7 @@ def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
         arms.append(Arm(GENERIC, mode))
         blocks["correct"].append(middling(table.correct[:, columns])[:, None])
         for name in ("completion", "thinking"):
-            blocks[name].append(_mean(getattr(table, name)[:, columns])[:, None])
+            blocks[name].append(row_means(getattr(table, name)[:, columns])[:, None])
     whole = {name: np.hstack(block) for name, block in blocks.items()}
     for j in _uncounted(arms, whole["completion"]):
         # A head that has seen no counts would call its thoughts free.
@@ -166,11 +166,6 @@ def _well_covered(table: Outcomes, least: int) -> list[Arm]:
     enough = [j for j in range(len(table.arms)) if known[:, j].sum() >= least]
     enough.sort(key=lambda j: (len(np.unique(sets[known[:, j]])), known[:, j].sum()), reverse=True)
     return [table.arms[j] for j in sorted(enough[:MOST_HEADS])]
-
-
-def _mean(block: Matrix) -> Matrix:
-    count = (~np.isnan(block)).sum(axis=1)
-    return np.where(count > 0, np.nansum(block, axis=1) / np.maximum(count, 1), np.nan)
 
 
 def middling(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Matrix:

@@ -182,6 +182,12 @@ class Outcomes:
         raise OutcomeError(f"{which}; choose a pair with --no-think MODEL/MODE --think MODEL/MODE")
 
 
+def row_means(block: Matrix) -> Matrix:
+    """The mean of each row [rows] over its known cells; NaN where there are none."""
+    count = (~np.isnan(block)).sum(axis=1)
+    return np.where(count > 0, np.nansum(block, axis=1) / np.maximum(count, 1), np.nan)
+
+
 def stem_of(messages: Sequence[Mapping[str, Any]]) -> str:
     """The stem of all text in these messages."""
     return stem("\n".join(str(message.get("content")) for message in messages))

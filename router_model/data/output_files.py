@@ -1,6 +1,6 @@
-"""Files that commands write: whole or not at all. What stood there before stays until the new one is complete.
+"""Writes output files atomically: what stood there before stays until the new file is complete.
 
-Whatever goes wrong is an OSError with the name of the file that was asked for.
+Every failure is an OSError that names the requested file.
 """
 
 from __future__ import annotations

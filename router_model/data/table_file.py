@@ -1,4 +1,4 @@
-"""The file of an outcome table: Parquet, with the columns it must have, of the kinds they must be."""
+"""The file of an outcome table: Parquet, with its required columns and their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tails of the two distributions that promises rest on, exact and without SciPy: the running gateway makes promises."""
+"""Exact tails of the two distributions behind guarantees, without SciPy, because the gateway computes guarantees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a router may promise: the dearest price of a token that keeps a contract on held-out prompts. NumPy only."""
+"""What a router can guarantee: the highest token price that keeps a contract on held-out prompts. NumPy only."""
 
 from __future__ import annotations
 

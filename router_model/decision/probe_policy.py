@@ -1,4 +1,4 @@
-"""The served policy on many prompts at once: which are asked first, and what each ends with. NumPy only."""
+"""The served policy on many prompts at once: which are probed, and which effort each ends with. NumPy only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Attempts to move a router's decision without changing the task: a published set, and how often they succeed.
+"""Adversarial rewrites that try to move a router's decision without changing the task, and their success rates.
 
-Each attack rewrites a conversation and leaves the question in it: words that ask for effort or for none, decoys in what
-was retrieved, and noise. An effort that rises is paid for by the operator; one that falls costs the user the answer.
+Each attack rewrites a conversation and keeps its question: words that ask for more or less effort, decoys in retrieved
+text, and noise. A raised effort costs the operator tokens; a lowered one costs the user the answer.
 """
 
 from __future__ import annotations

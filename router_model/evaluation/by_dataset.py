@@ -1,6 +1,6 @@
-"""How a router fares on each data set apart: what it gains there, and whether its forecasts hold.
+"""Figures of a router for each data set: the gain there, and whether its forecasts are calibrated.
 
-An average over data sets hides those on which a router only knows which one a prompt is from, and those where it harms.
+An average over data sets hides those where a router only recognises the data set, and those where it does harm.
 """
 
 from __future__ import annotations

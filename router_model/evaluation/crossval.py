@@ -1,7 +1,7 @@
-"""Forecasts of a table's own prompts by routers that did not see them: the product's learner, trained in folds.
+"""Forecasts of a table's own prompts by routers that were not trained on them: the product's trainer, in folds.
 
-What a fold leaves out decides what a figure means. With prompts left out (wordings and questions kept together) it
-tells of known kinds of work; with tasks, data sets or whole suites left out, of kinds never seen.
+What a fold leaves out decides what a figure means. Leaving out prompts (with all wordings of a question) measures
+performance on known tasks; leaving out tasks, data sets or whole suites measures performance on new ones.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def trained(
     """
     fold_of = of_groups([unit_of(prompt, unit) for prompt in table.prompts], folds, SEED)
     if fold_of is None:
-        raise OutcomeError(f"nothing can be left out: the data have one {unit} only")
+        raise OutcomeError(f"nothing can be left out: the data have only one {unit}")
     folds = int(fold_of.max()) + 1
     learned = _lessons(table, efforts, unit)
     found = []

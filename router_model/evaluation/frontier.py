@@ -1,4 +1,4 @@
-"""What a router buys at each price of a token, beside fixed efforts, random mixing and the oracle."""
+"""What a router achieves at each token price, beside fixed efforts, random mixing and the oracle."""
 
 from __future__ import annotations
 

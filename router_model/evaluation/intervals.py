@@ -1,4 +1,9 @@
-"""Intervals of proportions at 95 %, which hold near 0 and 1 and for few trials: of 60 right of 60, [94.0 %, 100 %]."""
+"""95 % confidence intervals of proportions that hold near 0 and 1 and for few trials.
+
+Wilson's score interval: "Probable Inference, the Law of Succession, and Statistical Inference" (Wilson, 1927, JASA
+22(158):209-212, doi:10.1080/01621459.1927.10502953). Paired differences: "Improved confidence intervals for the
+difference between binomial proportions based on paired data" (Newcombe, 1998, Statistics in Medicine 17:2635-2650).
+"""
 
 from __future__ import annotations
 

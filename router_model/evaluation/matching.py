@@ -1,4 +1,4 @@
-"""Which heads of a router stand for an effort that was measured; honest about every effort it has no head for."""
+"""Matches the efforts of a table to heads of a router, and notes every effort that has no head of its own."""
 
 from __future__ import annotations
 

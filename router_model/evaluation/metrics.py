@@ -1,9 +1,10 @@
-"""How a router is judged: exact definitions on arrays. All pure; NaN where a measure is undefined."""
+"""Evaluation metrics: exact definitions on arrays. All are pure functions; NaN where a metric is undefined."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -161,9 +162,7 @@ def auc(score: F64, label: NDArray[np.bool_]) -> float:
     negatives = len(label) - positives
     if not positives or not negatives:
         return float("nan")
-    values, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    assert len(values)
+    ranks = rankdata(score)
     return float((ranks[label].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 

@@ -1,4 +1,4 @@
-"""How a router ranks prompts for the dearer of two arms, beside everything that ranks them by less, or by more."""
+"""How a router ranks prompts for the more expensive of two arms, beside baselines that know less, or more."""
 
 from __future__ import annotations
 

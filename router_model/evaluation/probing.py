@@ -1,4 +1,4 @@
-"""What a router buys that may ask first: a cheap answer, sent on where it convinces, else thrown away and paid for."""
+"""What a router achieves when it may probe: the probe is forwarded if it convinces, else discarded and paid for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether promises hold that are made by a router's forecasts: set on one half of a table, judged on the rest."""
+"""Whether risk contracts hold: prices are set on one half of a table and evaluated on the other."""
 
 from __future__ import annotations
 

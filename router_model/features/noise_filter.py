@@ -1,7 +1,7 @@
-"""What is around a familiar question and has nothing to do with anything the router knows: left out of what it counts.
+"""Removes novel lines around a familiar question, so that they do not count as part of the task.
 
-A decoy in a retrieved page, or noise on a line of its own, would else count as part of the task. Novelty is still that
-of the whole text: what is left out is not trusted, only not taken for the question.
+A decoy in a retrieved page, or noise on a line of its own, would otherwise change the features. Novelty is still
+measured on the whole text: removed lines are not trusted, they are only not read as the question.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a request looks like to the router: the terms in it, and a row of structural counts.
+"""Features of a request: the terms in it, and a row of structural counts.
 
-Digits count as one symbol in terms ("47" and "91" are the same word), so terms say *which kind of work* this is; how
-much of it there is, the structural counts say. All passes over the text are by the interpreter's built-in types:
-on the short texts that most requests are, they cost a fraction of what array operations cost to begin.
+Digits count as one symbol in terms ("47" and "91" are the same word), so terms identify the *kind of task*, and
+structural counts measure its size. All passes over the text use the interpreter's built-in types: most requests are
+short, and NumPy calls would cost more in overhead than they save.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of an artifact: written whole or not at all, read only if they are plain, small enough and hold numbers."""
+"""The files of an artifact: packed reproducibly, and read only if they are regular, small enough and numeric."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The response surface: forecasts at any thinking budget, from the heads on both sides of it. NumPy is not needed.
+"""The response surface: forecasts at any thinking budget, interpolated between the heads on both sides of it.
 
-A thought is as long as it is, and a budget either covers it or cuts it: what a budget in between two brings follows
-from how likely a thought is to end between them. Lengths are log-normal around the forecast of the head that no budget
-cuts, as wide as its calibrated quantiles. Accuracy does not fall along budgets; that thinking at all may do harm is
-said by the head without thinking, which stands apart.
+A budget either covers a thought or truncates it, so the effect of a budget between two heads follows from the
+probability that a thought ends between theirs. Thought lengths are log-normal around the forecast of the unlimited
+head, with the width of its calibrated quantiles. Accuracy does not fall along budgets; harm from thinking at all shows
+in the head without thinking, which is not part of the interpolation. The module needs no NumPy.
 """
 
 from __future__ import annotations

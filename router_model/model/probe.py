@@ -1,7 +1,7 @@
-"""What a short answer without thinking tells: the features of a probe, and what asking for one is worth.
+"""Probes: the features of a short answer without thinking, and the value of requesting one.
 
-The probe *is* the answer without thinking, asked with log-probabilities. It is never dearer than that answer: it is
-either sent on as it is, or thrown away for a thought, and only then were its tokens wasted.
+A probe *is* the answer without thinking, requested with log-probabilities. It never costs more than that answer: the
+gateway either forwards it as the answer, or discards it and lets the model think, and only then are its tokens wasted.
 """
 
 from __future__ import annotations

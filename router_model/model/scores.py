@@ -1,4 +1,4 @@
-"""What a router says of one request: a forecast for each effort, and how far it may lie from what comes."""
+"""What a router forecasts for one request: a value for each effort, and quantiles of its token counts."""
 
 from __future__ import annotations
 

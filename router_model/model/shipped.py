@@ -1,4 +1,4 @@
-"""The artifacts that come with the package. Asking for one by name reads none."""
+"""The artifacts that ship with the package. Listing their names does not load them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merged against split: the same prompts asked of the hybrid model and of the pair, effort by effort, paired."""
+"""Merged against split: the hybrid model and the pair on the same prompts, effort by effort, paired."""
 
 from __future__ import annotations
 

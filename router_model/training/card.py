@@ -1,4 +1,4 @@
-"""The card of a router artifact: what it was trained on and how good it was on prompts it had not seen."""
+"""The card of a router artifact: its training data and its figures on held-out prompts."""
 
 from __future__ import annotations
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
-from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, row_means
 from router_model.training.settings import LEAST_PROMPTS
 
 
@@ -59,8 +58,6 @@ def with_generic(table: Outcomes) -> Outcomes:
             continue
         arms.append(Arm(GENERIC, mode))
         for name, block in blocks.items():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                block.append(np.nanmean(getattr(table, name)[:, columns], axis=1, keepdims=True))
+            block.append(row_means(getattr(table, name)[:, columns])[:, None])
     correct, completion, thinking = (np.hstack(block) for block in blocks.values())
     return Outcomes(table.prompts, tuple(arms), correct, completion, thinking, table.probes)

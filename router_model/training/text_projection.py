@@ -1,9 +1,9 @@
-"""From the terms of a request to a few numbers that trees can split on.
+"""Projects the terms of a request on a few features that trees can split on.
 
-Two kinds of directions share one projection. Those of most variance among terms tell kinds of work apart. Those fitted
-to outcomes say in one number each what all terms together tell of success: ridge regressions on the few ways in which
-the outcomes of a table vary most, mostly how hard a prompt is and where thinking helps. Trees must learn how far such a
-number can be believed, so that while training it comes from regressions that had not seen the prompt, nor its like.
+Two kinds of directions share one projection. Directions of most variance separate kinds of tasks. Directions fitted to
+outcomes summarise what all terms together predict of success: ridge regressions on the few components in which the
+outcomes of a table vary most, mostly how hard a prompt is and where thinking helps. Trees must learn how reliable such
+a feature is, so in training it comes from regressions that saw neither the prompt nor its group.
 """
 
 from __future__ import annotations

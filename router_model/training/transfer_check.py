@@ -1,7 +1,7 @@
-"""Whether what text says of new kinds of work can be trusted: by how it fared on kinds left out.
+"""Whether forecasts from text transfer to new kinds of tasks, by their performance on kinds left out.
 
-New work comes by the kind, not by the prompt: a router that ranked well on the kinds left out by one lucky kind has
-shown nothing. Kinds are therefore drawn anew, whole, and what is claimed must hold in nearly all such draws.
+New traffic comes in whole kinds, so a good ranking that one lucky kind explains proves nothing. The check therefore
+resamples whole kinds (a cluster bootstrap), and the ranking must beat chance in most resamples.
 """
 
 from __future__ import annotations
