@@ -59,10 +59,7 @@ def serve(load: Load, workers: int = 1) -> None:
     def changed_settings() -> tuple[Settings, dict[str, str]]:
         changed = load()
         found = _validate(changed)
-        if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
-            raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
-        if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
-            raise ConfigError(["admin, access.path: cannot change while the gateway runs: restart it"])
+        _refuse_restart(settings, changed)
         return changed, found
 
     with listener:
@@ -97,6 +94,14 @@ def serve(load: Load, workers: int = 1) -> None:
 
             first = share(keep(settings), workers).model_dump_json()
             Workers(_worker, first, listener, workers, again, ready).run()
+
+
+def _refuse_restart(settings: Settings, changed: Settings) -> None:
+    """ConfigError: a change that only a new start can make."""
+    if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
+        raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
+    if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
+        raise ConfigError(["admin, access.path: cannot change while the gateway runs: restart it"])
 
 
 def stored(settings: Settings) -> Iterator[str]:

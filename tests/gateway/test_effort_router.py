@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from gateway.backends.latency import LatencyModel
 from gateway.config.settings import parse
 from gateway.core.arm import Arm
 from gateway.core.call import Call
+from gateway.core.contract import Contract
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.forecast import Forecast
-from gateway.core.probe import ProbeUse
+from gateway.core.probe import Probe, ProbeUse
 from gateway.families.table import family
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.effort_router.constant import ConstantRouter
 from gateway.routing.effort_router.forecasting import INLINE_BYTES, ask
 from gateway.routing.effort_router.learned import PredictorRouter
 from gateway.routing.effort_router.none import NoRouter, UnknownArm
-from gateway.routing.effort_router.protocol import PreparedArm
+from gateway.routing.effort_router.protocol import EffortRouter, PreparedArm
+from gateway.routing.effort_router.registry import ROUTERS, make_router
 from router_model.model.predict import Head, Scores, Surface
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
@@ -107,6 +110,33 @@ def test_the_constant_router_says_the_same_of_every_prompt() -> None:
     assert forecast == router.forecast(replace(CALL, body={"messages": []}))
     assert forecast is not None
     assert all(math.isfinite(f.seconds) and 0 <= f.p_correct <= 1 for f in forecast.efforts)
+
+
+def keeps_the_router_contract(router: EffortRouter) -> None:
+    """Made ready once per arm, in any order; forecasts are of the arm's efforts, in order, and the same each time."""
+    assert router.version and router.describe([]).endswith(".") and router.describe(["m"])
+    assert {*router.observed_efforts(ARM)} <= {*EFFORTS}
+    weak = Arm.of("weak", DEPLOYMENT, None, (NO_THINKING,))
+    uses: tuple[ProbeUse, ...] = ("auto", "always", "never")
+    for arm, use in product((ARM, weak), uses):
+        prepared = router.prepare(arm, use)
+        assert prepared.version == router.version
+        first, again = prepared.forecast(CALL), prepared.forecast(CALL)
+        assert (first is None) == (not prepared.is_known) and first == again
+        for forecast in [] if first is None else [first, prepared.update(first, Probe([-0.1, -0.2], 0.5))]:
+            found = [one.effort for one in forecast.efforts]
+            assert found == [effort for effort in arm.efforts if effort in found] and found
+            assert all(0 <= one.p_correct <= 1 and math.isfinite(one.seconds) for one in forecast.efforts)
+            prices = [forecast.price_at(dial / 4, use) for dial in range(5)]
+            assert prices == sorted(prices, reverse=True) and prices[-1] == 0
+        promised = prepared.guarantee(Contract(0.05, 0.9), arm.efforts)
+        assert promised == prepared.guarantee(Contract(0.05, 0.9), arm.efforts)
+        assert promised.kept or promised.why
+
+
+@pytest.mark.parametrize("name", [*ROUTERS, "tiny", "prior"])
+def test_every_router_keeps_the_contract(name: str) -> None:
+    keeps_the_router_contract(make_router(name, PACES))
 
 
 class FailingRouter(NoRouter):

@@ -21,6 +21,7 @@ from gateway.routing.effort_router.protocol import PreparedArm
 from gateway.routing.effort_router.registry import make_router, register, unregister
 from tests.gateway.conftest import Start
 from tests.gateway.scripted import ScriptedBackend
+from tests.gateway.test_effort_router import keeps_the_router_contract
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ def test_check_asks_it_what_it_is_and_what_it_promises(tmp_path: Path) -> None:
     said = "\n".join(explain(parse({**table(kind="contract"), "records": {"path": tmp_path / "r.db"}})))
     assert "Router: sums-1, which looks for sums." in said
     assert "NO GUARANTEE for arm merged: it has no trial. Every request gets full effort." in said
+
+
+def test_it_keeps_the_contract_of_all_routers() -> None:
+    keeps_the_router_contract(SumRouter())
 
 
 def test_its_name_is_no_path(tmp_path: Path) -> None:
