@@ -21,9 +21,9 @@ from gateway.backends.attempt import Attempt
 from gateway.backends.connector import KEEPALIVE_S, REUSED, Connector
 from gateway.backends.conversation import conversation
 from gateway.backends.deadline import Deadline
+from gateway.backends.destination import CHAT, Destination
 from gateway.backends.http_reply import HttpReply
 from gateway.backends.replicas import Replica, Replicas
-from gateway.backends.route import CHAT, Route
 from gateway.backends.sign_in import SignIn
 from gateway.core import large_json
 from gateway.core.aliases import Headers, JsonObject
@@ -53,7 +53,7 @@ class Transport:
         self._retried = retried
         self.sign_in = SignIn(lambda deployment: None)
         self.returned: Callable[[str], None] = lambda deployment: None
-        self._routes = {name: Route(deployment) for name, deployment in deployments.items()}
+        self._destinations = {name: Destination(deployment) for name, deployment in deployments.items()}
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -84,21 +84,21 @@ class Transport:
             raise
 
     async def _post(self, plan: Plan, call: Call, deadline: Deadline, path: str) -> HttpReply:
-        route = self._routes[plan.deployment.name]
+        destination = self._destinations[plan.deployment.name]
         small = call.size < LARGE_BODY
         data = orjson.dumps(plan.body) if small else await asyncio.to_thread(large_json.dumps, plan.body)
-        several = len(route.replicas.all) > 1
+        several = len(destination.replicas.all) > 1
         prefix = conversation(call) if several else ""
-        client = route.client_of(call) if several else call.key
+        client = destination.client_of(call) if several else call.key
         # A request that is itself a client's retry is not retried: two layers of retries would multiply.
         retries = 0 if call.tries else plan.deployment.retries
         tried: list[Replica] = []
-        while (replica := route.replicas.pick(prefix, tried, client)) is not None:
+        while (replica := destination.replicas.pick(prefix, tried, client)) is not None:
             if tried:
-                self._retried(route.deployment.name)
+                self._retried(destination.deployment.name)
             tried.append(replica)
             try:
-                return await self._ask(route, replica, path, data, call, plan.tokens, deadline)
+                return await self._ask(destination, replica, path, data, call, plan.tokens, deadline)
             except GatewayError as error:
                 last = error
                 if len(tried) > retries or not failures.is_retryable(error):
@@ -106,26 +106,33 @@ class Transport:
         raise last
 
     def replicas(self, deployment: str) -> Replicas:
-        return self._routes[deployment].replicas
+        return self._destinations[deployment].replicas
 
     def in_break(self, deployment: str, call: Call | None = None) -> bool:
         """Whether the circuits of all its replicas are open for the call's client."""
-        route = self._routes[deployment]
-        return not route.replicas.any_open(None if call is None else route.client_of(call))
+        destination = self._destinations[deployment]
+        return not destination.replicas.any_open(None if call is None else destination.client_of(call))
 
     async def _ask(
-        self, route: Route, replica: Replica, path: str, data: bytes, call: Call, tokens: float, deadline: Deadline
+        self,
+        destination: Destination,
+        replica: Replica,
+        path: str,
+        data: bytes,
+        call: Call,
+        tokens: float,
+        deadline: Deadline,
     ) -> HttpReply:
         """One attempt at one replica, which records the outcome."""
-        turn = Attempt(route.replicas, replica, tokens, call, partial(self._answers_again, route))
+        turn = Attempt(destination.replicas, replica, tokens, call, partial(self._answers_again, destination))
         try:
             async with deadline:
-                response = await self._send(route, route.url(replica.url, path), data, call.forwarded)
+                response = await self._send(destination, destination.url(replica.url, path), data, call.forwarded)
                 if response.status != 200:
-                    raise await failures.refusal(response, route.deployment)
+                    raise await failures.refusal(response, destination.deployment)
         except GatewayError as error:
             if isinstance(error, SignInRefused):
-                self.sign_in.refused(route.deployment.name, replica.url)
+                self.sign_in.refused(destination.deployment.name, replica.url)
             turn.refused(error)
             turn.end()
             raise
@@ -133,34 +140,36 @@ class Transport:
             turn.end()
             raise
         deadline.answered(response)
-        return HttpReply(response, route.deployment, turn, deadline)
+        return HttpReply(response, destination.deployment, turn, deadline)
 
-    def _answers_again(self, route: Route) -> None:
-        self.returned(route.deployment.name)
+    def _answers_again(self, destination: Destination) -> None:
+        self.returned(destination.deployment.name)
 
-    async def _send(self, route: Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+    async def _send(self, destination: Destination, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
         try:
             while True:
                 try:
-                    return await self._send_once(route, url, data, headers)
+                    return await self._send_once(destination, url, data, headers)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                     # The backend had just closed this idle connection and never saw the request: retry once on another.
                     if not REUSED.get():
                         raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise failures.failure(error, route.deployment) from error
+            raise failures.failure(error, destination.deployment) from error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise RuntimeError("open() comes first")
         return self._session
 
-    async def _send_once(self, route: Route, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
+    async def _send_once(
+        self, destination: Destination, url: URL, data: bytes, headers: Headers
+    ) -> aiohttp.ClientResponse:
         return await self._opened().post(
             url,
             data=_payload(data),
-            headers={**route.headers, **headers},
-            timeout=route.timeout,
+            headers={**destination.headers, **headers},
+            timeout=destination.timeout,
             allow_redirects=False,
         )
 
@@ -191,7 +200,7 @@ class Transport:
                 "GET" if data is None else "POST",
                 URL(url),
                 data=None if data is None else _payload(data),
-                headers=self._routes[deployment.name].headers,
+                headers=self._destinations[deployment.name].headers,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=deployment.timeouts.connect_timeout_s),
                 allow_redirects=False,
             ) as response:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.backends.capabilities import Capabilities
+from gateway.backends.destination import CHAT
 from gateway.backends.reply import Reply
-from gateway.backends.route import CHAT
 from gateway.backends.transport import Transport
 from gateway.core.call import Call
 from gateway.core.end_text import parse_end_text

@@ -13,7 +13,7 @@ from gateway.core.deployment import Deployment
 CHAT = "/chat/completions"
 
 
-class Route:
+class Destination:
     """The constant parts of all requests to a deployment."""
 
     def __init__(self, deployment: Deployment) -> None:
