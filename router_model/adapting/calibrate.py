@@ -187,21 +187,20 @@ def _extended(base: Artifact, chosen: Sequence[Features], settings: TrainSetting
 
 def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Settings) -> tuple[Trees, F32]:
     """A stage's trees with the outputs of these arms, and their calibration lines as far as the base can tell."""
-    old, new = len(base.heads), len(targets.arms)
+    old, new, thinks = len(base.heads), len(targets.arms), [arm.think for arm in targets.arms]
     said = stage.trees.score_all(x).astype(np.float64)
     slope, level, more_slope, more_level = stage.calibration.astype(np.float64).T
     groups, _ = matching.match_heads(base.heads, targets.arms)
     nearest = np.zeros((old, new))
     for j, group in enumerate(groups):
         nearest[group, j] = 1 / len(group)
-    kinds = [arm.think for arm in targets.arms]
     weights, offset = np.zeros((3 * old, 3 * new)), np.zeros(3 * new)
     for part, target in enumerate((targets.correct, targets.tokens[:, :new], targets.tokens[:, new:])):
         one, two = slice(part * old, (part + 1) * old), slice(part * new, (part + 1) * new)
         # Mixed are calibrated logits; what calibrates them then becomes part of the mixture.
         by, plus = (slope, level) if part == 0 else (np.ones(old), np.zeros(old))
         outputs = said[:, one] * by + plus
-        found = adapt.mixture(outputs, target, nearest, kinds, how.shrinkage, part == 0, targets.weight)
+        found = adapt.mixture(outputs, target, nearest, thinks, how.shrinkage, part == 0, targets.weight)
         weights[one, two], offset[two] = by[:, None] * found.weights, found.offset + plus @ found.weights
     novel = np.stack([more_slope / slope, more_level - more_slope * level / slope])
     lines = np.column_stack([np.ones(new), np.zeros(new), (novel @ nearest).T])
@@ -211,8 +210,7 @@ def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Setting
 def _after_probe(
     base: Artifact, arm: Arm, x: F32, probe: Matrix, targets: _Targets, how: Settings
 ) -> tuple[Trees, F32]:
-    """Trees that have seen the probe of `arm`, and their lines: mixed from those of a base that knows such probes, else
-    from those that have not seen it."""
+    """Trees that read the probe of `arm`, and their lines; without such probes in the base, from its text stage."""
     old = inputs_of(base.projection)
     groups, _ = matching.match_heads(base.heads, [arm])
     learned = [i for i in groups[0] if i in base.probed]

@@ -62,12 +62,9 @@ def load(path_or_name: str | Path) -> Artifact:
 def _header(folder: Path) -> dict[str, Any]:
     try:
         header = json.loads(artifact_file.read(folder / "artifact.json", MOST_HEADER_BYTES))
-    except OSError as error:
-        raise ArtifactError(
-            f"router artifact {folder}: artifact.json cannot be read ({error.strerror or error})"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"router artifact {folder}: artifact.json cannot be read ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"router artifact {folder}: artifact.json cannot be read ({reason})") from None
     found = header.get("format") if isinstance(header, dict) else None
     if found != FORMAT:
         newer = isinstance(found, int | float) and found > FORMAT

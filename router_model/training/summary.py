@@ -22,7 +22,7 @@ _LEAST_HELD_OUT = 500
 def held_out(
     before: HeldOutForecasts,
     after: Mapping[int, HeldOutForecasts],
-    ood_probability: NDArray[np.float64],
+    ood: NDArray[np.float64],
     table: Outcomes,
     seed: int,
 ) -> HeldOut:
@@ -36,7 +36,7 @@ def held_out(
     return HeldOut(
         sample(before),
         {head: sample(part) for head, part in after.items()},
-        ood_probability[rows],
+        ood[rows],
         table.correct[rows],
         table.completion[rows],
     ).rounded()
