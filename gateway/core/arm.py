@@ -11,7 +11,7 @@ from gateway.core.efforts import NO_THINKING, Effort, size
 LEAST_THOUGHT = Effort(think=True, budget=0)
 
 
-class Route(NamedTuple):
+class EffortRoute(NamedTuple):
     """Requests with an effort from `least` up to the arm's next route go to `deployment`.
 
     A route that begins without thinking serves only that: thinking needs its own route, even to the same deployment.
@@ -29,7 +29,7 @@ class Arm:
     """
 
     name: str
-    routes: tuple[Route, ...]
+    routes: tuple[EffortRoute, ...]
     efforts: tuple[Effort, ...]
     weight: float = 1.0
 
@@ -44,7 +44,7 @@ class Arm:
     ) -> Arm:
         """An arm of one deployment without thinking and one with it; the same twice is a merged backend."""
         ends = ((NO_THINKING, none), (LEAST_THOUGHT, think))
-        return cls(name, tuple(Route(least, one) for least, one in ends if one is not None), efforts, weight)
+        return cls(name, tuple(EffortRoute(least, one) for least, one in ends if one is not None), efforts, weight)
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:

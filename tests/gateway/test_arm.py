@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.arm import LEAST_THOUGHT, Arm, Route
+from gateway.core.arm import LEAST_THOUGHT, Arm, EffortRoute
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
@@ -19,7 +19,9 @@ QUICK, SMALL, LARGE = (
 )
 EFFORTS = (NO_THINKING, Effort(True, 512), Effort(True, 4096), UNLIMITED)
 LADDER = Arm(
-    "ladder", (Route(NO_THINKING, QUICK), Route(LEAST_THOUGHT, SMALL), Route(Effort(True, 2048), LARGE)), EFFORTS
+    "ladder",
+    (EffortRoute(NO_THINKING, QUICK), EffortRoute(LEAST_THOUGHT, SMALL), EffortRoute(Effort(True, 2048), LARGE)),
+    EFFORTS,
 )
 
 
