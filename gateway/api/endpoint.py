@@ -61,6 +61,8 @@ class Endpoint:
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
         watch = self._hang_ups.watch(scope, receive, task, recorder)
+        if not watch.own_server:
+            recorder.client_cancels()
         try:
             await self._answer(scope, headers, recorder, watch, receive, send)
         except asgi.HungUp:

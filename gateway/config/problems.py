@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ _WRITTEN = {
     list: "a list",
     dict: "a table",
 }
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _QUOTED = re.compile(r"\s*([-+]?[0-9_.]+(e[-+]?[0-9]+)?|true|false)\s*", re.IGNORECASE).fullmatch
 
 
@@ -44,6 +46,8 @@ def _line(where: str, errors: list[dict[str, Any]], root: type[BaseModel]) -> st
         return f"{where}: unknown key.{suggestion(str(location[-1]), _known(location, root))}"
     if error["type"] == "missing":
         return f"{where}: is required"
+    if error["type"] == "model_type":  # its own text has a class's name in it
+        return f"{where}: must be a table{_but(error)}"
     kinds = list(_kinds(_walk(location, root)[0]))
     if error["type"] == "union_tag_invalid":
         return f"{where}.kind: {error['ctx']['tag']!r} is unknown.{suggestion(error['ctx']['tag'], kinds)}"
@@ -66,8 +70,13 @@ def _but(error: dict[str, Any]) -> str:
 
 def _dotted(location: Location, root: type[BaseModel]) -> str:
     """`models.tiny.policy.dial`: the path in the file, without the tags that tell the options of a union apart."""
-    parts = [f"[{part}]" if isinstance(part, int) else part for part in _walk(location, root)[1]]
+    parts = [f"[{part}]" if isinstance(part, int) else _key(part) for part in _walk(location, root)[1]]
     return ".".join(parts).replace(".[", "[") or "the file"
+
+
+def _key(name: str) -> str:
+    """As TOML writes it: in quotes where it is more than letters, digits, dashes and underscores."""
+    return name if _BARE_KEY(name) else json.dumps(name)
 
 
 def _known(location: Location, root: type[BaseModel]) -> list[str]:

@@ -60,6 +60,7 @@ class Recorder:
         "broke_off",
         "call",
         "client_gone",
+        "client_may_cancel",
         "closed",
         "counts",
         "decision",
@@ -99,6 +100,8 @@ class Recorder:
         self.finish_reason: str | None = None
         self.error: GatewayError | None = None
         self.answering = self.broke_off = self.client_gone = self.closed = False
+        # Under other servers, and without one, whoever cancels the task is the client; under our own it stops.
+        self.client_may_cancel = False
 
     def names(self, model: str | None) -> None:
         self.model = model
@@ -148,6 +151,9 @@ class Recorder:
 
     def failed(self, error: GatewayError) -> None:
         self.error, self.broke_off = error, True
+
+    def client_cancels(self) -> None:
+        self.client_may_cancel = True
 
     def client_left(self) -> None:
         self.client_gone = self.broke_off = True

@@ -76,6 +76,7 @@ async def streamed(
             yield end
             await reply.drain(chunks)
         except (Exception, asyncio.CancelledError) as error:
-            if not begun or recorder.client_gone:
+            by_client = recorder.client_may_cancel and isinstance(error, asyncio.CancelledError)
+            if not begun or recorder.client_gone or by_client:
                 raise
             yield encoder.broken(accounting.fail(recorder, error))
