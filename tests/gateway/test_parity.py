@@ -146,7 +146,7 @@ def evaluated(predictor: Predictor, asked: Asked, row: dict[str, Any]) -> tuple[
         p_after=q[None, heads],
         tokens_after=np.add(after.thinking_tokens, after.answer_tokens)[None, heads],
         outcomes=predictor.artifact.probed[heads[0]].reveals.outcomes(p[heads[0]])[None],
-        strange=np.array([reading.ood_probability]),
+        ood_probability=np.array([reading.ood_probability]),
     )
     probed, choice = decide(views, predictor.price_for_dial(asked.dial, asked.ask), asked.ask)
     if asked.ask == "never" and predictor.is_ood(reading):
