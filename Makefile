@@ -38,12 +38,13 @@ test-lowest: $(VENV)/.dev ## Quick tests with the lowest versions that pyproject
 	@$(RUN) -m tests.lowest
 	.venv-lowest/bin/python -m pytest $(or $(ARGS),$(LOWEST))
 
-lint: $(VENV)/.dev ## Style, types, the direction of imports, and whether what is installed fits together
+lint: $(VENV)/.dev ## Style, types, the direction of imports, the house rules, and whether what is installed fits together
 	@$(RUN) -m pip check
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m tests.house
 
 # Strict: a package that the advisories are silent about, as all are where only an index can be reached, was not audited.
 audit: $(VENV)/.dev ## Known vulnerabilities of all that is installed, by PyPI's advisories; fails where these cannot be had

@@ -16,7 +16,7 @@ url = "{backend}"
 model = "m"
 router_name = "tiny"
 family = "qwen3"
-probe = false
+verify = false
 [deployments.unknown]
 url = "{backend}"
 model = "m"

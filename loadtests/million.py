@@ -103,8 +103,8 @@ def main(
     if plot:
         extras.need("learn")
     need_proc()
-    with Upstream() as upstream, tempfile.TemporaryDirectory(prefix="thinkgate-million-") as folder:
-        process, port = thinkgate(upstream.url, Path(folder), workers)
+    with Upstream() as transport, tempfile.TemporaryDirectory(prefix="thinkgate-million-") as folder:
+        process, port = thinkgate(transport.url, Path(folder), workers)
         with process:
             load = Load(Target(port, model), requests)
             idle = process.rss_mib()

@@ -42,8 +42,8 @@ def main(streams: int, seconds: float, beat: float, file: Path | None, plot: Pat
     if plot:
         extras.need("learn")
     need_proc()
-    with Upstream() as upstream, tempfile.TemporaryDirectory(prefix="thinkgate-streams-") as folder:
-        process, port = thinkgate(upstream.url, Path(folder))
+    with Upstream() as transport, tempfile.TemporaryDirectory(prefix="thinkgate-streams-") as folder:
+        process, port = thinkgate(transport.url, Path(folder))
         with process:
             idle = process.rss_mib()
             with Watch(process) as watch:

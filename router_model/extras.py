@@ -1,4 +1,4 @@
-"""The extras of the package: a command that needs one says so at once, in a line that names what to install."""
+"""Optional dependencies: a command that needs an extra fails at once, with one line that says how to install it."""
 
 from __future__ import annotations
 

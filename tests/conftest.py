@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.commands.engine_process import EngineProcess
+from gateway.serving.engine_process import EngineProcess
 
 # Read when numpy and scikit-learn are imported, here and in processes of tests: on tables of hundreds of rows, threads
 # take several times as long to wait for each other as one alone takes for all.

@@ -74,3 +74,11 @@ def test_the_rest_needs_no_extra(clone: Path) -> None:
 def test_from_elsewhere_the_clone_is_named(clone: Path, tmp_path: Path) -> None:
     done = run("thinkgate train --data /dev/null --out new", clone, tmp_path)
     assert done.stderr.endswith(f"missing: pip install '{clone}[learn]'\n"), done.stderr
+
+
+def test_every_data_file_of_a_package_is_installed(clone: Path) -> None:
+    (installed,) = (clone.parent / "environment").glob("lib/python3.*/site-packages")
+    for package in ("gateway", "router_model"):
+        for file in (clone / package).rglob("*"):
+            if file.is_file() and file.suffix not in (".pyc", ".md"):
+                assert (installed / file.relative_to(clone)).is_file(), file

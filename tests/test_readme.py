@@ -1,4 +1,4 @@
-"""What the README says is true: its programs run, its files exist, its targets are in the Makefile."""
+"""What the README and the docs say is true: programs run, files exist, targets are in the Makefile."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ from typing import Any
 import pytest
 
 from gateway.app import make_parts
-from gateway.defaults import embedded_settings
-from tests.gateway.running import RunningGateway
+from gateway.config.defaults import embedded_settings
+from tests.gateway.running import ServedGateway
+from tests.pages import PAGES, ROOT, blocks
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
+TEXTS = {page: page.read_text("utf-8") for page in PAGES}
+TEXT = "\n".join(TEXTS.values())
 THINKGATE = Path(sys.executable).with_name("thinkgate")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def test_the_programs_run(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One after the other, as a reader would type them, in front of the embedded models."""
     parts = make_parts(embedded_settings(engine, tmp_path / "records.db"))
     known: dict[str, Any] = {}
-    with RunningGateway.of(parts) as gateway:
-        for block in blocks("python"):
+    with ServedGateway.of(parts) as gateway:
+        for block in (text for language, text in blocks() if language == "python"):
             exec(block.replace("http://127.0.0.1:8080", gateway.url), known)
             words = capsys.readouterr().out.split()
             # An answer and a count of tokens each; what is sampled, as Anthropic's SDK always asks, may be anything.
@@ -39,15 +36,16 @@ def test_the_programs_run(engine: str, tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_targets_and_commands_exist() -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= set(targets)
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXT, re.MULTILINE)) <= set(targets)
     listed = subprocess.run([THINKGATE, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
-    for command in set(re.findall(r"`thinkgate ([a-z]+)", README)):
+    for command in set(re.findall(r"`thinkgate ([a-z]+)", TEXT)):
         assert re.search(rf"^  {command}\b", listed, re.MULTILINE), command
 
 
-def test_folders_and_files_exist() -> None:
-    for name in re.findall(r"^\| `([a-z_/]+/)`", README, re.MULTILINE):
-        assert (ROOT / name).is_dir(), name
-    (path,) = re.findall(r"^    gateway/api/ → (.*)$", README, re.MULTILINE)
-    for part in path.split(" → "):
-        assert (ROOT / "gateway" / part.strip()).exists(), part
+def test_files_exist() -> None:
+    """Links from where they stand, and every path of this repository that a page names."""
+    for page, text in TEXTS.items():
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        for name in re.findall(r"(?<![\w./-])(?:gateway|router_model|tests|loadtests|helm|docs)/[\w./*-]*", text):
+            assert list(ROOT.glob(name.rstrip("./"))), f"{page.name}: {name}"

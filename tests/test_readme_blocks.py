@@ -1,4 +1,4 @@
-"""Every shell and TOML block of the README, from top to bottom, by someone who has only what these install."""
+"""Every shell and TOML block of the README and docs, from top to bottom, by someone who has only what these install."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 from tests import plain_install
 from tests.gateway.processes import READY
 from tests.helm import tool
+from tests.pages import blocks
 from tests.patience import PATIENCE_S
 
 # Blocks by language: run here, run by `test_readme.py`, and what commands print.
@@ -42,12 +43,6 @@ STAND_INS: Mapping[str, str] = {
     "--choose 100": "--choose 50",
     "--workers 4": "--workers 2",
 }
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Language and text of each, from top to bottom."""
-    text = (plain_install.ROOT / "README.md").read_text("utf-8")
-    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 class Reader:

@@ -10,12 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway import efforts
-from gateway.catalogue import Model
-from gateway.errors import InvalidRequest
-from gateway.families import refusal
+from gateway.core import efforts
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import UNLIMITED, Effort
+from gateway.core.errors import InvalidRequest
+from gateway.core.plan import Enforcement
+from gateway.families import validation
 from gateway.families.compiler import Enforce
-from gateway.types import UNLIMITED, Arm, Call, Deployment, Effort, Enforcement, Load
+from gateway.routing.catalogue import PublicModel
 
 Json = dict[str, Any]
 # Those that Anthropic's clients know; weakest first.
@@ -23,7 +27,7 @@ _ANTHROPICS = ("low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class ModelCapabilities:
     """`levels` are those that are kept, weakest first; `budgets`: whether a number of tokens is; `default` is the level
     without one, None where that differs from request to request; `thinks` whether it may think then.
     """
@@ -44,7 +48,7 @@ class Capabilities:
         return self.thinks or self.budgets or any(level != "none" for level in self.levels)
 
 
-def of(model: Model, ceiling: Effort | None, enforce: Enforce) -> Capabilities:
+def of(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> ModelCapabilities:
     """`ceiling` is the most that the visitor may name, if there is a most."""
 
     def keeps(word: str, effort: Effort) -> bool:
@@ -53,10 +57,10 @@ def of(model: Model, ceiling: Effort | None, enforce: Enforce) -> Capabilities:
         )
 
     ranked = sorted(model.levels, key=lambda level: efforts.size(model.levels[level]))
-    decision = model.policy.decide(Call("", "chat", model.name, {}, ceiling=ceiling), None, Load())
+    decision = model.policy.decide(Call("", "chat", model.name, {}, ceiling=ceiling), None)
     default = model.level_of(decision.effort) if decision.reason == "policy" else None
     offered = [decision.effort] if default else [effort for arm in model.arms for effort in arm.efforts]
-    return Capabilities(
+    return ModelCapabilities(
         levels=tuple(level for level in ranked if keeps(level, model.levels[level])),
         budgets=_takes_budgets(model, ceiling, enforce),
         default=default,
@@ -64,8 +68,8 @@ def of(model: Model, ceiling: Effort | None, enforce: Enforce) -> Capabilities:
     )
 
 
-def openrouters(found: Capabilities) -> Json:
-    """As OpenRouter tells it."""
+def openrouters(found: ModelCapabilities) -> Json:
+    """In OpenRouter's form."""
     return {
         "mandatory": found.thinking and not found.optional,
         "default_effort": found.default,
@@ -75,8 +79,8 @@ def openrouters(found: Capabilities) -> Json:
     }
 
 
-def anthropics(found: Capabilities) -> Json:
-    """As Anthropic tells it, with every capability that its clients know of.
+def anthropics(found: ModelCapabilities) -> Json:
+    """In Anthropic's form, with every capability that its clients know of.
 
     Between tools a model is as quiet as with thinking disabled. Pictures are for the backend to judge: they are passed
     on, which is no promise.
@@ -110,29 +114,31 @@ def _support(supported: bool) -> Json:
     return {"supported": supported}
 
 
-def _kept(model: Model, word: str, effort: Effort, enforce: Enforce) -> bool:
+def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bool:
     call = Call("", "chat", model.name, {}, requested=effort, asked=word)
-    decision = model.policy.decide(call, None, Load())
+    decision = model.policy.decide(call, None)
     if decision.reason != "client" or any(one.family.passes_through for one in _deployments(model.arms)):
         return False
     terms = replace(model.terms, strict=True)
     try:
         for arm in model.arms:
-            by = enforce(arm.think, call) if arm.think is not None else "none"
-            refusal.check(call, effort, arm, terms, by)
+            deployment = arm.find(effort)
+            by = "none" if deployment is None else enforce(deployment, call)
+            validation.check(call, effort, arm, terms, by)
     except InvalidRequest:
         return False
     return True
 
 
-def _takes_budgets(model: Model, ceiling: Effort | None, enforce: Enforce) -> bool:
+def _takes_budgets(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> bool:
     """Whether a number of tokens that is within all bounds is enforced, rounded to what is legal at most."""
     call = Call("", "chat", model.name, {}, requested=UNLIMITED, ceiling=ceiling)
-    most = model.policy.decide(call, None, Load()).effort
-    if not most.think or model.policy.decide(replace(call, requested=most), None, Load()).reason != "client":
+    most = model.policy.decide(call, None).effort
+    if not most.think or model.policy.decide(replace(call, requested=most), None).reason != "client":
         return False
-    thinks = [arm.think for arm in model.arms]
-    return all(one is not None and _keeps_budgets(one, enforce(one, call)) for one in thinks)
+    return all(arm.thinking for arm in model.arms) and all(
+        _keeps_budgets(one, enforce(one, call)) for arm in model.arms for one in arm.thinking
+    )
 
 
 def _keeps_budgets(deployment: Deployment, by: Enforcement) -> bool:
@@ -141,4 +147,4 @@ def _keeps_budgets(deployment: Deployment, by: Enforcement) -> bool:
 
 
 def _deployments(arms: Iterable[Arm]) -> list[Deployment]:
-    return [one for arm in arms for one in (arm.none, arm.think) if one is not None]
+    return [one for arm in arms for one in arm.deployments]

@@ -1,10 +1,11 @@
-"""Checks of single request fields, with errors that say which field, what is wrong and what would be right."""
+"""What is wrong with a value and what would be right, and the checks of messages and of prompts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest
+from gateway.core.reasoning import REASONING, REASONING_CONTENT, REASONING_FIELDS
 
 # No real thought or answer is longer; a number beyond this is a slip.
 MOST_THINKING = 1_000_000
@@ -20,45 +21,14 @@ def wrong_value(param: str, message: str) -> InvalidRequest:
     return InvalidRequest(f"{param} {message}", param=param)
 
 
-def text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if value is None or value == "":
-        raise InvalidRequest(f"{name} is required.", param=name, code="missing_required_parameter")
-    if not isinstance(value, str):
-        raise wrong_type(name, "a string", value)
-    return value
-
-
-def boolean(body: dict[str, Any], name: str, param: str | None = None) -> bool | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise wrong_type(param or name, "true or false", value)
-    return value
-
-
-def integer(body: dict[str, Any], name: str, lowest: int, highest: int, also: str = "") -> int | None:
-    """A whole number in the range, or None if the field is absent or null."""
-    return number(body.get(name), name, lowest, highest, also)
-
-
-def number(value: Any, name: str, lowest: int, highest: int, also: str = "") -> int | None:
-    """The same for a value that has been found."""
+def whole(value: Any, param: str, lowest: int, highest: int, also: str = "") -> int | None:
+    """A whole number in the range, or None if there is none."""
     if value is None:
         return None
     if type(value) is not int:
-        raise wrong_type(name, "a whole number", value)
+        raise wrong_type(param, "a whole number", value)
     if not lowest <= value <= highest:
-        raise wrong_value(name, f"must be between {lowest} and {highest}{also}, not {str(value)[:40]}.")
-    return value
-
-
-def table(body: dict[str, Any], name: str) -> dict[str, Any]:
-    """An object; empty if the field is absent or null."""
-    value = body.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise wrong_type(name, "an object", value)
+        raise wrong_value(param, f"must be between {lowest} and {highest}{also}, not {str(value)[:40]}.")
     return value
 
 
@@ -110,18 +80,6 @@ def _token_ids(value: list[Any], param: str) -> None:
             raise wrong_type(f"{param}[{index}]", "a token id", number)
 
 
-def objects(body: dict[str, Any], name: str) -> None:
-    """A list of objects, or absent."""
-    value = body.get(name)
-    if value is None:
-        return
-    if not isinstance(value, list):
-        raise wrong_type(name, "a list", value)
-    for index, item in enumerate(value):
-        if not isinstance(item, dict):
-            raise wrong_type(f"{name}[{index}]", "an object", item)
-
-
 def _message(message: Any, param: str, calls: set[str]) -> None:
     """`calls` are the ids of the tool calls so far."""
     if not isinstance(message, dict):
@@ -147,14 +105,14 @@ def _message(message: Any, param: str, calls: set[str]) -> None:
 
 
 def _thought(message: dict[str, Any], param: str) -> None:
-    reasoning, content = message.get("reasoning"), message.get("reasoning_content")
+    reasoning, content = message.get(REASONING), message.get(REASONING_CONTENT)
     if reasoning is None and content is None:
         return
-    for name, value in (("reasoning", reasoning), ("reasoning_content", content)):
+    for name, value in zip(REASONING_FIELDS, (reasoning, content), strict=True):
         if value is not None and not isinstance(value, str):
             raise wrong_type(f"{param}.{name}", "a string", value)
     if reasoning is not None and content is not None and reasoning != content:
-        raise wrong_value(f"{param}.reasoning_content", "is another thought than reasoning: send one of them.")
+        raise wrong_value(f"{param}.{REASONING_CONTENT}", f"is another thought than {REASONING}: send one of them.")
 
 
 def _calls(value: Any, param: str, calls: set[str]) -> None:
@@ -177,7 +135,7 @@ def _result(message: dict[str, Any], param: str, calls: set[str]) -> None:
     if not isinstance(id, str):
         raise wrong_type(param, "a string", id)
     if id not in calls:
-        raise wrong_value(param, "answers no tool call of an earlier message.")
+        raise wrong_value(param, "does not match a tool call of an earlier message.")
 
 
 def _kind(value: Any) -> str:

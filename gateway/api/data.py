@@ -13,15 +13,16 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from gateway.access.keys import Keys
 from gateway.api import checks
 from gateway.api.keys import operator
 from gateway.api.responses import store
-from gateway.erasure import Whose, erase_records
-from gateway.errors import ErasureFailed
+from gateway.auth.keys import Keys
+from gateway.core.errors import ErasureFailed
+from gateway.storage.protocol import RecordArchive
+from gateway.storage.subject import Subject
 
 log = logging.getLogger("thinkgate")
-Erase = Callable[[Whose, bool], "Erased"]
+Erase = Callable[[Subject, bool], "Erased"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,15 @@ class Erased:
     responses: int
 
 
-def erase(records: Path, responses: Path, whose: Whose, anonymise: bool) -> Erased:
-    """Where a database is not there, there is nothing in it. ErasureFailed: one of them is out of reach."""
+def erase(records: RecordArchive, responses: Path, whose: Subject, anonymise: bool) -> Erased:
+    """Where responses are not there, there is nothing in it. ErasureFailed: one of them is out of reach."""
     try:
         return Erased(
-            erase_records(records, whose, anonymise) if records.exists() else 0,
+            records.erase(whose, anonymise),
             store.erase(responses, whose) if responses.exists() else 0,
         )
     except (OSError, sqlite3.Error) as error:
-        log.error("what is kept cannot be erased: %s", error)
+        log.error("stored data cannot be erased: %s", error)
         raise ErasureFailed from error
 
 
@@ -52,7 +53,7 @@ def router(keys: Keys, erase: Erase) -> APIRouter:
         keys.get(id)
         user = request.query_params.get("user") or None
         anonymise = _flag(request.query_params.get("anonymise"))
-        gone = await asyncio.to_thread(erase, Whose(id, user), anonymise)
+        gone = await asyncio.to_thread(erase, Subject(id, user), anonymise)
         operator(keys, request).note("data.erase", id)
         whose = f"a user of key {id}" if user else f"key {id}"
         log.warning("an operator erased %d records and %d responses of %s", gone.records, gone.responses, whose)

@@ -16,7 +16,7 @@ import jiter
 import numpy as np
 import orjson
 
-from gateway.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest
 
 MOST_VALUES = 500_000
 # Bytes; from here on a second copy of a body matters more than the time that it saves.

@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from gateway.access.keys import Keys
-from gateway.access.limits import NewKey, Rotation, Table
-from gateway.access.quota import RATE
-from gateway.access.secret import digest, shown
-from gateway.access.throttle import Throttle
-from gateway.api import json_object, wire
-from gateway.errors import ConfigError, InvalidKey, InvalidRequest, QuotaExceeded
+from gateway.api import asgi, json_object
+from gateway.auth.api_key_format import digest, shown
+from gateway.auth.keys import Keys
+from gateway.auth.limits import LimitsTable, NewKey, Rotation
+from gateway.auth.quota import RATE
+from gateway.auth.throttle import Throttle
+from gateway.core.errors import ConfigError, InvalidKey, InvalidRequest, QuotaExceeded
 
 log = logging.getLogger("thinkgate")
 
 MAX_BODY_BYTES, MAX_DEPTH = 64 * 1024, 8
-T = TypeVar("T", bound=Table)
+T = TypeVar("T", bound=LimitsTable)
 
 
 def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
@@ -32,18 +32,18 @@ def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
     expected, throttle = digest(key), Throttle()
 
     async def check(request: Request) -> None:
-        secret, address = shown(wire.read_headers(request.scope)), address_of(request)
+        secret, address = shown(asgi.read_headers(request.scope)), address_of(request)
         if secret:
             wait_s = throttle.wait_s(address)
             if wait_s:
-                said = "Too many wrong operators' keys were tried: wait before the next one."
+                said = "Too many attempts with a wrong operator key: wait before trying again."
                 raise QuotaExceeded("requests", RATE, said, wait_s)
             if compare_digest(digest(secret), expected):
                 throttle.succeeded(address)
                 return
             throttle.failed(address)
-            log.warning("a wrong operators' key from %s", address)
-        raise InvalidKey("The operators' key is required: send it as `Authorization: Bearer ...`.")
+            log.warning("wrong operator key from %s", address)
+        raise InvalidKey("The operator key is required: send it as `Authorization: Bearer ...`.")
 
     return check
 
@@ -53,7 +53,7 @@ def address_of(request: Request) -> str:
 
 
 def operator(keys: Keys, request: Request) -> Keys:
-    """The keys as this operator changes them: all share one secret, and an address is what tells them apart."""
+    """The key management of this operator; operators share one secret and are identified by address."""
     return keys.of(f"operator at {address_of(request)}")
 
 
@@ -62,25 +62,25 @@ def router(keys: Keys) -> APIRouter:
 
     @routes.get("")
     async def list_keys() -> Response:
-        return _json({"object": "list", "data": [keys.told(key) for key in keys.all()]})
+        return _json({"object": "list", "data": [keys.describe(key) for key in keys.all()]})
 
     @routes.post("")
     async def create(request: Request) -> Response:
         key, secret = operator(keys, request).create(await _read(NewKey, request))
-        return _json({**keys.told(key), "secret": secret}, 201)
+        return _json({**keys.describe(key), "secret": secret}, 201)
 
     @routes.get("/{id}")
     async def show(id: str) -> Response:
-        return _json(keys.told(keys.get(id)))
+        return _json(keys.describe(keys.get(id)))
 
     @routes.post("/{id}/rotate")
     async def rotate(id: str, request: Request) -> Response:
         key, secret = operator(keys, request).rotate(id, (await _read(Rotation, request)).overlap_s)
-        return _json({**keys.told(key), "secret": secret})
+        return _json({**keys.describe(key), "secret": secret})
 
     @routes.post("/{id}/revoke")
     async def revoke(id: str, request: Request) -> Response:
-        return _json(keys.told(operator(keys, request).revoke(id)))
+        return _json(keys.describe(operator(keys, request).revoke(id)))
 
     return routes
 
@@ -97,7 +97,7 @@ def audit_router(keys: Keys) -> APIRouter:
 
 async def _read(kind: type[T], request: Request) -> T:
     """The body as a checked table; no body is an empty one. InvalidRequest names every fault."""
-    raw = await wire.read_body(request.scope, request.receive, MAX_BODY_BYTES)
+    raw = await asgi.read_body(request.scope, request.receive, MAX_BODY_BYTES)
     try:
         return kind.read(json_object.read(raw, MAX_DEPTH) if raw else {})
     except ConfigError as error:

@@ -10,51 +10,50 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.datastructures import QueryParams
 
-from gateway.access.door import Door
-from gateway.access.visitor import Visitor
 from gateway.api import capabilities, checks
-from gateway.api.entered import entered
-from gateway.catalogue import Catalogue, Model
-from gateway.errors import InvalidRequest
+from gateway.api.authentication import authenticated
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.principal import Principal
+from gateway.core.errors import InvalidRequest
 from gateway.families.compiler import Enforce
-from gateway.policies import ByContract
+from gateway.routing.catalogue import Catalogue, PublicModel
 
 Json = dict[str, Any]
 MOST_ON_A_PAGE = 1000
 _CURSORS = ("after_id", "before_id")
 
 
-def router(door: Door, catalogue: Catalogue, created: int, enforce: Enforce) -> APIRouter:
+def router(authenticator: Authenticator, catalogue: Catalogue, created: int, enforce: Enforce) -> APIRouter:
     """What each visitor may use. `created` is said of every model: the time the gateway started, in Unix seconds.
 
     `enforce` says how budgets are kept, as discovery found it.
     """
     routes = APIRouter()
 
-    def card(model: Model, visitor: Visitor) -> Json:
-        found = capabilities.of(model, visitor.ceiling(model.levels), enforce)
+    def card(model: PublicModel, principal: Principal) -> Json:
+        found = capabilities.of(model, principal.ceiling(model.levels), enforce)
         return _card(model, created, found)
 
     @routes.get("/v1/models")
     async def list_models(request: Request) -> Response:
-        with entered(door, request) as visitor:
-            mine = [model for model in catalogue if visitor.may_use(model.name)]
-            page = _page(mine, request.query_params, lambda model: card(model, visitor))
-        return JSONResponse(page, headers=visitor.headers())
+        with authenticated(authenticator, request) as principal:
+            mine = [model for model in catalogue if principal.may_use(model.name)]
+            page = _page(mine, request.query_params, lambda model: card(model, principal))
+        return JSONResponse(page, headers=principal.headers())
 
     @routes.get("/v1/models/{name:path}")
     async def one_model(name: str, request: Request) -> Response:
-        with entered(door, request) as visitor:
-            visitor.check_model(name)
-            found = card(catalogue.find(name), visitor)
-        return JSONResponse(found, headers=visitor.headers())
+        with authenticated(authenticator, request) as principal:
+            principal.check_model(name)
+            found = card(catalogue.find(name), principal)
+        return JSONResponse(found, headers=principal.headers())
 
     return routes
 
 
-def _card(model: Model, created: int, found: capabilities.Capabilities) -> Json:
+def _card(model: PublicModel, created: int, found: capabilities.ModelCapabilities) -> Json:
     """One object with the fields of both vendors: what is not known is null."""
-    contexts = [one.max_context for arm in model.arms for one in (arm.none, arm.think) if one is not None]
+    contexts = [one.max_context for arm in model.arms for one in arm.deployments]
     known = [context for context in contexts if context is not None]
     longest = min(known) if len(known) == len(contexts) else None
     return {
@@ -70,20 +69,20 @@ def _card(model: Model, created: int, found: capabilities.Capabilities) -> Json:
         "max_tokens": longest,
         "capabilities": capabilities.anthropics(found),
         "reasoning": capabilities.openrouters(found),
-        **_contract(model),
+        **_policy(model),
     }
 
 
-def _contract(model: Model) -> Json:
-    """What is promised of a model under a contract; nothing of any other."""
-    if not isinstance(model.policy, ByContract):
-        return {}
-    contract = model.policy.contract
+def _policy(model: PublicModel) -> Json:
+    """What the policy says of itself, with what is promised under a contract."""
+    card = model.policy_description.card
+    if model.policy.contract is None:
+        return card
     promises = [
         {
             "arm": arm,
             "kept": promised.kept,
-            "price": promised.direct if promised.asking is None else promised.asking,
+            "price": promised.without_probe if promised.with_probe is None else promised.with_probe,
             "prompts": promised.prompts,
             "harm_bound": promised.bound if promised.kept else None,
             "tokens_saved": promised.saved if promised.kept else None,
@@ -91,11 +90,10 @@ def _contract(model: Model) -> Json:
         }
         for arm, promised in model.promises.items()
     ]
-    told = {"max_regret": contract.max_regret, "confidence": contract.confidence, "horizon": contract.horizon}
-    return {"contract": {**told, "counts": "net" if contract.net else "harm", "promises": promises}}
+    return {**card, "contract": {**card.get("contract", {}), "promises": promises}}
 
 
-def _page(models: Sequence[Model], query: QueryParams, card: Callable[[Model], Json]) -> Json:
+def _page(models: Sequence[PublicModel], query: QueryParams, card: Callable[[PublicModel], Json]) -> Json:
     """All models, or those after or before one of them, as many as fit. InvalidRequest: no such page."""
     limit = _limit(query)
     names = [model.name for model in models]
@@ -105,7 +103,7 @@ def _page(models: Sequence[Model], query: QueryParams, card: Callable[[Model], J
     start, end = 0, len(names)
     for name in cursors:
         if query[name] not in names:
-            raise checks.wrong_value(name, f"is no model's id: {query[name][:100]!r}.")
+            raise checks.wrong_value(name, f"is not the id of a model: {query[name][:100]!r}.")
         at = names.index(query[name])
         start, end = (at + 1, end) if name == "after_id" else (start, at)
     if "before_id" in cursors:

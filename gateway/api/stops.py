@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import InvalidRequest
-from gateway.settings import Server
+from gateway.config.server import ServerSettings
+from gateway.core.errors import InvalidRequest
 
 # The field in each dialect, and what one of its values is called.
 _FIELDS = (("stop", "stop[{}]"), ("stop_sequences", "stop_sequences.{}"))
 
 
-def check(body: dict[str, Any], limits: Server) -> None:
+def check(body: dict[str, Any], limits: ServerSettings) -> None:
     """InvalidRequest: there are too many, or one is too long. Whether they are texts at all, the dialect checks."""
     for name, one in _FIELDS:
         stops = body.get(name)

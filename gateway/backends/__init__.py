@@ -1,1 +1,1 @@
-"""The way to a backend: a place at it, a connection, a replica, its time limits, its failures, its pace."""
+"""Access to backends: admission, connections, replicas, time limits, failures and latency."""

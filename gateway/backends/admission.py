@@ -1,39 +1,29 @@
-"""How many requests a deployment has at once, who waits, in which order, and when it is better to say no.
+"""Admission control of a deployment: concurrency, queueing and load shedding.
 
-As load rises, `pressure` is what a policy may lower the effort by; then batch requests wait, for a share of the places
-is kept from them; then everybody waits; then new requests are refused with the time that those ahead of them need.
-Among those of one kind that wait, each API key has its turn, however many of its requests wait.
+As load rises, batch requests wait first, as a share of the places is closed to them; then all requests wait; then new
+ones are refused with an estimate of the wait. In each of the two queues, API keys take turns, however many requests
+each has.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.backends.fair_queue import FairQueue, Waiter
-from gateway.backends.pace import Measured, Pace
-from gateway.errors import Overloaded
-from gateway.types import Deployment, Pressure
+from gateway.backends.latency import LatencyModel, Timing
+from gateway.core.deployment import Deployment
+from gateway.core.errors import Overloaded
+from gateway.core.queue_observer import QueueObserver
 
-# After so many seconds of waiting, or half of the time that it may wait, a batch request is as good as any that comes
-# then, and may take any place.
+# After this many seconds, or half of its maximum wait, a batch request may take any place, like an interactive one that
+# arrives then.
 BATCH_AGES_S = 30.0
 TICK_S = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Is told how many wait, how many seconds one has waited, and of each that was refused."""
-
-    queued: Callable[[float], object] = lambda _: None
-    waited: Callable[[float], object] = lambda _: None
-    refused: Callable[[], object] = lambda: None
-
-
-class Gate:
-    """The places of one deployment in this process. Who gets one by `try_enter` or `enter` must `leave` once."""
+class AdmissionController:
+    """The places of one deployment in this process. After `try_enter` or `enter` succeeds, call `leave` once."""
 
     __slots__ = (
         "_ages_s",
@@ -41,20 +31,23 @@ class Gate:
         "_batch_places",
         "_interactive",
         "_limits",
+        "_name",
         "_pace",
         "_places",
         "_watch",
         "in_flight",
     )
 
-    def __init__(self, deployment: Deployment, pace: Pace, watch: Watch) -> None:
-        most = deployment.max_in_flight
-        self._limits = deployment
+    def __init__(self, deployment: Deployment, pace: LatencyModel, watch: QueueObserver) -> None:
+        limits = deployment.admission
+        most = limits.max_in_flight
+        self._limits = limits
+        self._name = deployment.name
         self._pace = pace
         self._watch = watch
-        self._ages_s = min(BATCH_AGES_S, deployment.batch_wait_s / 2)
+        self._ages_s = min(BATCH_AGES_S, limits.batch_wait_s / 2)
         self._places = math.inf if most is None else most
-        self._batch_places = math.inf if most is None else max(1, int(most * deployment.batch_share))
+        self._batch_places = math.inf if most is None else max(1, int(most * limits.batch_share))
         self._interactive, self._batch = FairQueue(), FairQueue()
         self.in_flight = 0
 
@@ -62,20 +55,17 @@ class Gate:
     def queued(self) -> int:
         return len(self._interactive) + len(self._batch)
 
-    def pressure(self) -> Pressure:
-        return Pressure(self.in_flight, self._limits.max_in_flight, self.queued, self._wait_s(batch=False))
-
     def try_enter(self, batch: bool) -> bool:
-        """Take a place that is free: nobody waits for one that such a request may have."""
+        """Take a free place, if there is one for this kind of request; then none of its kind waits."""
         if self.in_flight >= (self._batch_places if batch else self._places):
             return False
         self.in_flight += 1
         return True
 
     async def enter(self, batch: bool, limit_s: float, key: str | None = None) -> float:
-        """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: there is none in time.
+        """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: no place in time.
 
-        `key` is the id of the API key. One that stops waiting, however it comes, leaves the queue at once.
+        `key` is the id of the API key. A waiter that is cancelled or times out leaves the queue at once.
         """
         loop = asyncio.get_running_loop()
         queue = self._batch if batch else self._interactive
@@ -86,7 +76,7 @@ class Gate:
         waiter: Waiter = loop.create_future()
         timers = [loop.call_later(patience_s, _give_up, waiter)]
         if batch:
-            # A little later, for the clocks of loops are coarse.
+            # Slightly later, because event loop clocks are coarse.
             timers.append(loop.call_later(self._ages_s + TICK_S, self._let_in))
         queue.add(key, waiter, begun)
         self._watch.queued(self.queued)
@@ -94,7 +84,7 @@ class Gate:
             admitted = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.result():
-                self.leave(None)  # it was given a place in the very moment that its client left
+                self.leave(None)  # it got a place just as its client disconnected
             raise
         finally:
             for timer in timers:
@@ -107,8 +97,8 @@ class Gate:
             raise self._refusal(batch, key)
         return waited_s
 
-    def leave(self, measured: Measured | None) -> None:
-        """Give a place back; `measured` says how fast the answer was, if it was a whole one."""
+    def leave(self, measured: Timing | None) -> None:
+        """Release a place; `measured` is the answer's timing, if it was complete."""
         self.in_flight -= 1
         self._pace.learn(measured)
         self._let_in()
@@ -119,7 +109,7 @@ class Gate:
             waiter.set_result(True)
 
     def _next(self) -> Waiter | None:
-        """Take the next one that there is a place for out of its queue."""
+        """Remove the next waiter for which there is a place from its queue."""
         if self.in_flight >= self._places:
             return None
         interactive, batch = self._interactive.first(), self._batch.first()
@@ -136,7 +126,7 @@ class Gate:
         return None
 
     def _makes_room(self, queue: FairQueue, key: str | None) -> bool:
-        """Whether one more may wait: where the queue is full, in the place of one whose key has more of them there."""
+        """Whether one more may wait; a full queue evicts the last waiter of the key with the most."""
         if len(queue) < self._limits.max_queue:
             return True
         last = queue.overtaken(key)
@@ -146,7 +136,7 @@ class Gate:
         return True
 
     def _wait_s(self, batch: bool, key: str | None = None) -> float:
-        """How long one that comes now is likely to wait, in seconds, at the pace of the latest answers."""
+        """Expected wait in seconds of a request that arrives now, from recent latencies."""
         if self.in_flight < (self._batch_places if batch else self._places):
             return 0.0
         ahead = self._interactive.ahead(key) if not batch else len(self._interactive) + self._batch.ahead(key)
@@ -154,7 +144,7 @@ class Gate:
 
     def _refusal(self, batch: bool, key: str | None) -> Overloaded:
         self._watch.refused()
-        return Overloaded(self._limits.name, self._wait_s(batch, key))
+        return Overloaded(self._name, self._wait_s(batch, key))
 
 
 def _give_up(waiter: Waiter) -> None:

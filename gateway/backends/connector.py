@@ -1,4 +1,4 @@
-"""The connections to backends: which may be used again, and how they are let go."""
+"""Connections to backends: when they may be reused, and how they are closed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import aiohttp
 
 # Below the 5 s after which uvicorn-based backends drop an idle connection, so that a reused one is rarely dead.
 KEEPALIVE_S = 4.0
-# Whether the latest connection of a request has been used before.
+# Whether the latest connection of a request was a reused one.
 REUSED: ContextVar[bool] = ContextVar("reused", default=False)
 
 
 class Connector(aiohttp.TCPConnector):
-    """Never uses a connection again on which the backend spoke unasked: the next client would get those words.
+    """Never reuses a connection that received unsolicited bytes (response desynchronisation).
 
-    A connection that is let go with some of its request unsent is reset: to wait for a backend that does not read would
-    be for ever.
+    A connection closed with part of its request unsent is reset: a backend that does not read would block the close
+    for ever.
     """
 
     async def _get(self, *of: Any) -> Any:

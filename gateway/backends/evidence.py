@@ -1,8 +1,7 @@
-"""What requests bring up against a backend: it counts for all only when it comes from more than one client.
+"""Evidence from requests against a backend, which counts for all clients only if it comes from more than one.
 
-One client's requests can make a backend look unable to do a thing: by what they ask, or by having it refused again and
-again. For that client it counts; for the others not before another one has seen the same. And nothing is for ever:
-after a while it is tried again.
+One client's requests can make a backend look incapable of something. That counts for this client at once, for others
+only when a second client has seen the same. Evidence expires after a while.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from hashlib import blake2b
 
 import orjson
 
-from gateway.types import Call
+from gateway.core.call import Call
 
 TIMES = 3
 CLIENTS = 2
@@ -22,7 +21,7 @@ MOST_CLIENTS = 256
 
 
 def client_of(call: Call) -> str:
-    """Who a call is from: its key; where nobody needs one, all that can be told apart are requests."""
+    """The client of a call: its key; without keys, each request is its own client."""
     return call.key or blake2b(orjson.dumps(call.body), digest_size=8).hexdigest()
 
 

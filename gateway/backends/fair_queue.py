@@ -1,7 +1,4 @@
-"""Who waits for a place, key by key: each key in turn, so that one key's thousand requests are not ahead of another's.
-
-Within a key, first come, first served.
-"""
+"""A fair queue: API keys take turns, so that one key's many requests do not delay another's; FIFO within a key."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ Waiter = asyncio.Future[bool]
 
 
 class FairQueue:
-    """`take` gives the next one; those that are done waiting, for whatever reason, are passed over."""
+    """Waiters per key; those that are already done are skipped."""
 
     __slots__ = ("_keys", "_size")
 
     def __init__(self) -> None:
-        # The key whose turn is next comes first; of each waiter, since when it waits.
+        # The next key comes first; each waiter maps to the time since which it waits.
         self._keys: OrderedDict[str | None, OrderedDict[Waiter, float]] = OrderedDict()
         self._size = 0
 
@@ -29,7 +26,7 @@ class FairQueue:
         self._size += 1
 
     def remove(self, key: str | None, waiter: Waiter) -> None:
-        """Also of one that is not there."""
+        """Remove a waiter, if present."""
         mine = self._keys.get(key)
         if mine is not None and mine.pop(waiter, None) is not None:
             self._size -= 1
@@ -37,7 +34,7 @@ class FairQueue:
                 del self._keys[key]
 
     def first(self) -> tuple[str | None, Waiter, float] | None:
-        """The next one whose turn it is, with its key and since when it waits; None: nobody waits."""
+        """The next waiter, with its key and the time since which it waits; None: the queue is empty."""
         while self._keys:
             key, mine = next(iter(self._keys.items()))
             waiter, since = next(iter(mine.items()))
@@ -47,19 +44,19 @@ class FairQueue:
         return None
 
     def take(self, key: str | None, waiter: Waiter) -> None:
-        """It gets its place: now it is the others' turn."""
+        """Remove a waiter that gets its place; its key goes to the back."""
         self.remove(key, waiter)
         if key in self._keys:
             self._keys.move_to_end(key)
 
     def ahead(self, key: str | None) -> int:
-        """How many would come before one more of this key's."""
+        """How many waiters would precede a further one of this key."""
         turns = len(self._keys.get(key, ())) + 1
         return turns - 1 + sum(min(len(mine), turns) for other, mine in self._keys.items() if other != key)
 
     def overtaken(self, key: str | None) -> Waiter | None:
-        """Who gives way to one more of this key's where the queue is full: the last one of the key with the most, if
-        that key has more than this one would have. None: nobody.
+        """The waiter to evict from a full queue for one more of this key: the last one of the key with the most, if
+        that is more than this key would have. None: none.
         """
         longest = max(self._keys.values(), key=len, default=None)
         if longest is None or len(longest) <= len(self._keys.get(key, ())) + 1:

@@ -1,11 +1,11 @@
-"""Which replica of a deployment gets a request: its conversation's own, unless that one is far busier or keeps failing.
+"""Chooses the replica for a request: its conversation's own, unless that is far busier or keeps failing.
 
-A replica that fails is left alone for a while (an open circuit), then tried with a single request (half open). One that
-says when to come back is not asked before, as long as another one can be.
+A failing replica gets no requests for a while (open circuit), then a single one (half open). A replica that sent
+Retry-After is avoided until then, as long as another is available.
 
-What fails may be the replica, or the request: a body can make an engine answer 500 again and again. Only what a request
-cannot cause, a replica that cannot be reached, counts against it at once. Other failures count against it for the
-client that met them, and for all clients once two have in a row, with no success of anybody's in between.
+A failure may be due to the request: a body can make an engine answer 500 every time. Only unreachability, which no
+request can cause, counts at once. Other failures count for the client that saw them, and for all clients once two have
+seen some in a row with no success in between.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 
-# Failures in a row that open the circuit, and how long it stays open: doubled each time, up to the longest, in seconds.
+# Failures in a row that open the circuit, and the seconds it stays open: doubled each time, up to the maximum.
 FAILURES = 3
 FIRST_BREAK_S = 1.0
 LONGEST_BREAK_S = 60.0
-# Clients that must have failed before a failure that a request may have caused counts for all; and how many are known.
+# Clients that must fail before failures that a request may cause count for all; and how many clients are tracked.
 CLIENTS = 2
 MOST_CLIENTS = 256
-# A conversation leaves the replica that has its prefix in the cache when that one has so much more to do than the
-# least busy one: a share, plus the tokens of a few prompts.
+# A conversation leaves the replica with its cached prefix if that has this much more work than the least busy one: a
+# factor, plus the tokens of a few prompts.
 MORE_SHARE, MORE_TOKENS = 1.5, 4096.0
 
 
 class _Circuit:
-    """Failures in a row, and the break that they led to."""
+    """A circuit breaker: failures in a row, and until when it is open."""
 
     __slots__ = ("breaks", "failures", "wait_until")
 
@@ -36,7 +36,7 @@ class _Circuit:
         self.wait_until = 0.0
 
     def failed(self, now: float) -> None:
-        """During a break such requests are from before it, and lengthen nothing."""
+        """Count a failure. While open, failing requests began before, and do not extend it."""
         self.failures += 1
         if self.failures >= FAILURES and now >= self.wait_until:
             self.wait_until = now + min(FIRST_BREAK_S * 2**self.breaks, LONGEST_BREAK_S)
@@ -47,10 +47,10 @@ class _Circuit:
 
 
 class Replica:
-    """One base URL. `outstanding` is the work it has been given and not finished, in tokens.
+    """One base URL. `outstanding` is its unfinished work in tokens.
 
-    `client` is whom a request came from, or the request itself where clients are not told apart; None: its failure is
-    the replica's own.
+    `client` identifies the sender of a request, or the request itself where there are no keys; None: the failure is the
+    replica's own.
     """
 
     __slots__ = ("_all", "_clients", "_probing", "_run", "outstanding", "url")
@@ -60,48 +60,48 @@ class Replica:
         self.outstanding = 0.0
         self._all = _Circuit()
         self._clients: dict[str, _Circuit] = {}
-        # How often each client has failed since the last success.
+        # Failures per client since the last success.
         self._run: dict[str, int] = {}
         self._probing = False
 
     @property
     def suspected(self) -> bool:
-        """Whether it has failed for some client."""
+        """Whether it has failed for any client."""
         return bool(self._clients)
 
     def open(self, now: float, client: str | None = None) -> bool:
-        """Whether it may be asked."""
+        """Whether it may get a request."""
         if now < self._all.wait_until or self._probing:
             return False
         own = self._clients.get(client) if client is not None else None
         return own is None or now >= own.wait_until
 
     def began(self, tokens: float) -> bool:
-        """A request goes to it. True: after a break, the one that goes ahead while others wait for what comes of it."""
+        """Note that a request is sent. True: it is the single trial of a half-open circuit."""
         self.outstanding += tokens
         probe = self._all.failures >= FAILURES
         self._probing = self._probing or probe
         return probe
 
     def answering(self) -> None:
-        """The request that went ahead is being answered: the next may follow."""
+        """The trial request is being answered: others may follow."""
         self._probing = False
 
     def ended(self, tokens: float, probe: bool) -> None:
-        """A request is over, however it went; `probe` is what `began` said of it."""
+        """Note the end of a request, successful or not; `probe` is what `began` returned."""
         self.outstanding = max(self.outstanding - tokens, 0.0)
         if probe:
             self._probing = False
 
     def succeeded(self, client: str | None = None) -> None:
-        """It gave a whole answer: whatever failed before did so by itself."""
+        """Note a complete answer, which clears earlier failures."""
         self._all.failures = self._all.breaks = 0
         self._run.clear()
         if client is not None:
             self._clients.pop(client, None)
 
     def failed(self, now: float, client: str | None = None) -> None:
-        """It broke off, stayed silent, answered with an error, or was not to be reached."""
+        """Note a failure: a broken connection, a timeout, an error status, or an unreachable replica."""
         if client is None:
             self._all.failed(now)
             return
@@ -112,7 +112,7 @@ class Replica:
             self._all.failed(now)
 
     def busy(self, seconds: float, now: float, client: str | None = None) -> None:
-        """It is alive and asked not to be asked for so long: told to one client, it may be about that one alone."""
+        """Note Retry-After of `seconds`; it may concern only the client that received it."""
         if client is None or any(now < other.wait_until for name, other in self._clients.items() if name != client):
             self._all.busy(seconds, now)
         if client is not None:
@@ -123,7 +123,7 @@ class Replica:
         return self._all.wait_until if own is None else max(self._all.wait_until, own.wait_until)
 
     def _of(self, client: str) -> _Circuit:
-        """Of those not seen to fail for the longest time, the first is forgotten."""
+        """The client's circuit; the least recently failing client is dropped beyond the limit."""
         circuit = self._clients.pop(client, None) or _Circuit()
         if len(self._clients) >= MOST_CLIENTS:
             del self._clients[next(iter(self._clients))]
@@ -142,7 +142,7 @@ class Replicas:
 
     @property
     def suspected(self) -> bool:
-        """Whether it matters who asks."""
+        """Whether picks depend on the client."""
         return any(replica.suspected for replica in self.all)
 
     def any_open(self, client: str | None = None) -> bool:
@@ -150,9 +150,9 @@ class Replicas:
         return any(replica.open(now, client) for replica in self.all)
 
     def pick(self, conversation: str, tried: Collection[Replica] = (), client: str | None = None) -> Replica | None:
-        """The replica to ask next; None when every one that may be asked has been tried.
+        """The replica to try next; None when every available one has been tried.
 
-        The first pick always finds one: where all are in a break, the one whose break ends first.
+        The first pick never fails: if all circuits are open, it is the one that closes first.
         """
         if len(self.all) == 1:
             return None if tried else self.all[0]
@@ -166,5 +166,5 @@ class Replicas:
 
 
 def _rank(conversation: str, url: str) -> bytes:
-    """Rendezvous hashing: when a replica goes, only its own conversations move."""
+    """Rendezvous hashing: when a replica disappears, only its own conversations move."""
     return blake2b(f"{url} {conversation}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

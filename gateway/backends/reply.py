@@ -1,4 +1,4 @@
-"""What a backend answers, whether it comes straight from it or is kept to its budget on the way."""
+"""A backend's answer, direct or with its budget enforced by the gateway."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.types import Usage
+from gateway.core.usage import Usage
 
 
 @dataclass(slots=True)
-class Kept:
-    """What it took to keep the budget: `thought` tokens were let through as thinking, counted here; None where they
-    could not be. `cut`: the answer ends where the budget did. `so_far` is what the backend has written, as far as it
-    was counted, also before the end.
+class EnforcedBudget:
+    """The result of enforcing a budget: `thought` is the thinking tokens passed on, counted here; None if unknown.
+    `cut`: the answer was truncated at the budget. `so_far` is the usage counted until now, also before the end.
     """
 
     thought: int | None = None
@@ -24,7 +23,10 @@ class Kept:
 class Reply(Protocol):
     """An answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    kept: Kept | None
+    @property
+    def kept(self) -> EnforcedBudget | None:
+        """The result of enforcing the budget here; None: it was not enforced here."""
+        ...
 
     @property
     def own_id(self) -> str | None:
@@ -32,15 +34,15 @@ class Reply(Protocol):
         ...
 
     async def read(self) -> bytes:
-        """The whole body. GatewayError: it breaks off, stops, or is larger than is taken."""
+        """The whole body. GatewayError: it breaks off, stalls, or exceeds the size limit."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Bytes of a stream as they arrive. GatewayError if they stop before its end."""
+        """Bytes of a stream as they arrive. GatewayError if it stops before its end."""
         ...
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
-        """Read what follows the answer's end, so that the connection can be used again; a moment, no longer."""
+        """Briefly read what follows the answer's end, so that the connection can be reused."""
         ...
 
     def close(self) -> None: ...

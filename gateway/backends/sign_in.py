@@ -1,4 +1,4 @@
-"""Tells the operator, once in a while, that a backend does not take the gateway's key: clients are not told why."""
+"""Logs, at a limited rate, that a backend rejected the gateway's key; clients do not see the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY_S = 60.0
 
 class SignIn:
     def __init__(self, count: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """`count` is told the deployment of each refusal."""
+        """`count` is called with the deployment of each rejection."""
         self._count = count
         self._clock = clock
         self._told: dict[str, float] = {}
@@ -22,5 +22,5 @@ class SignIn:
         now = self._clock()
         if now >= self._told.get(deployment, -EVERY_S) + EVERY_S:
             self._told[deployment] = now
-            said = "deployment %s: %s does not take the gateway's key: see its api_key_env or api_key_file"
+            said = "deployment %s: %s rejected the gateway's key: see its api_key_env or api_key_file"
             log.error(said, deployment, url)

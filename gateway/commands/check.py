@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from gateway import build, exposure, settings, settings_secrets, storage
-from gateway.backends.pace import paces
-from gateway.catalogue import Catalogue, Model
-from gateway.efforts import size, words
-from gateway.families import tell
-from gateway.families import words as family_words
+from gateway import assembly
+from gateway.backends.latency import latency_models_of
+from gateway.config import exposure, secret_values
+from gateway.config.model import ModelSettings
+from gateway.config.settings import Settings
+from gateway.config.storage import AccessSettings, RecordSettings
+from gateway.core.arm import Arm
+from gateway.core.contract import Guarantee
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, Effort, size, words
+from gateway.core.family import KnownIssue
+from gateway.families import describe as family_words
+from gateway.families import effort_encoding
+from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.policies.protocol import PolicyDescription
+from gateway.serving import stored_files
 from gateway.serving.admin import admin_key
-from gateway.settings import Settings
-from gateway.settings_policies import ContractSettings, DialSettings, PolicySettings, ProbeSettings
-from gateway.types import Arm, Deployment, Effort, Fault, Promised
 
 _STRICT: Mapping[bool | str, str] = {
-    True: "refused, with the list of what can be",
-    "off": "told as the nearest that can, but for no thinking: where that cannot be had, it is refused",
-    False: "told as the nearest that can",
+    True: "refused, with the list of supported ones",
+    "off": "replaced by the nearest supported one, except that no thinking is refused where it is not supported",
+    False: "replaced by the nearest supported one",
 }
 
 
@@ -28,10 +35,10 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
 
     ConfigError: it cannot be used.
     """
-    deployments = build.deployments(chosen)
-    fallbacks = build.fallbacks(chosen, deployments)
-    catalogue = build.catalogue(chosen, deployments, paces(deployments.values()))
-    storage.look(chosen)
+    deployments = assembly.deployments(chosen)
+    fallbacks = assembly.fallbacks(chosen, deployments)
+    catalogue = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values()))
+    stored_files.look(chosen)
     warnings = list(_warnings(chosen, catalogue))
     served = f"{_counted(deployments, 'deployment')} and {_counted(chosen.models, 'model')}"
     yield f"OK: {served} can be served{_but(warnings)}."
@@ -39,6 +46,8 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
         yield f"  WARNING: {line}"
     yield ""
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path.absolute()}."
+    if chosen.data_dir is not None:
+        yield f"What has no path of its own is kept in {chosen.data_dir.absolute()}."
     yield _kept(chosen.records)
     yield from _access(chosen)
     yield _signing(chosen)
@@ -50,7 +59,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     )
     for deployment in deployments.values():
         yield from _deployment(deployment, fallbacks[deployment.name], sources)
-    yield from _faults(deployments, sources)
+    yield from _known_issues(deployments, sources)
     for model in catalogue:
         yield from _model(model, chosen.models[model.name])
 
@@ -68,15 +77,16 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
     yield from (f"{line}." for line in exposure.warnings(chosen))
     for model in catalogue:
         given = chosen.models[model.name]
-        asked = isinstance(given.policy, ProbeSettings)
+        asked = given.policy.needs_router
         if not asked and given.router != "none":
-            yield f"models.{model.name}.router: a {given.policy.kind} policy never asks a router; a dial policy does."
-        if asked and given.router != "constant" and any(not model.router.knows(arm) for arm in model.arms):
-            yield f"models.{model.name}.router: it knows nothing of some deployment, see below."
+            kind = given.policy.kind_name
+            yield f"models.{model.name}.router: a {kind} policy never asks a router; a dial policy does."
+        if asked and model.unknown_arms:
+            yield f"models.{model.name}.router: it has no data about some deployment, see below."
         yield from model.unpromised
 
 
-def _kept(given: settings.Records) -> str:
+def _kept(given: RecordSettings) -> str:
     limits = (
         (given.max_age_s, f"{given.max_age_s / 86_400:g} days"),
         (given.max_rows, f"{given.max_rows} rows"),
@@ -92,35 +102,35 @@ def _access(chosen: Settings) -> Iterator[str]:
         where = access.path.absolute()
         yield f"Clients need an API key; {_live_keys(access)} in {where}, made by `thinkgate keys create`."
     else:
-        yield "Clients need no API key: whoever reaches the port may use it ([access] required = true asks for one)."
+        yield "Clients need no API key: anyone who reaches the port may use it ([access] required = true asks for one)."
     if admin is not None:
         admin_key(admin)
         yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
     if not chosen.metrics_on_clients_port:
-        yield "Metrics are for operators only." if admin else "Metrics are nowhere: only [admin] would show them."
+        yield "Metrics are for operators only." if admin else "Metrics are not served: they need [admin]."
 
 
 def _signing(chosen: Settings) -> str:
     """The gateway's own secret is not made for the sake of saying so."""
-    given = settings_secrets.signing_secrets(chosen.signing)
+    given = secret_values.signing_secrets(chosen.signing)
     whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
-    own = f"a secret of its own, in {chosen.records.path.absolute()}.key"
+    own = f"a secret of its own, in {chosen.own_secret_path.absolute()}"
     return f"Signs thoughts with {whose if given else own}."
 
 
 def _responses(chosen: Settings) -> str:
     kept = chosen.responses
     if not kept.store:
-        return "Keeps no responses: previous_response_id finds nothing."
+        return "Stores no responses: previous_response_id finds nothing."
     much = f"{kept.max_items} responses, {kept.max_bytes} bytes, until {kept.max_age_s / 86_400:g} days"
-    return f"Keeps up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
+    return f"Stores up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
 
 
-def _live_keys(access: settings.Access) -> str:
+def _live_keys(access: AccessSettings) -> str:
     """How many there are; the database is not made for the sake of counting."""
     if not access.path.exists():
         return "there are none yet"
-    keys = build.keys(access)
+    keys = assembly.keys(access)
     live = sum(key.state(keys.clock()) == "live" for key in keys.all())
     return f"{live} live {'one is' if live == 1 else 'ones are'}"
 
@@ -130,64 +140,64 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
     yield ""
     yield f"Deployment {deployment.name}: model {deployment.model!r} at {', '.join(deployment.urls)}."
     yield f"  Family {family.name} ({family.engine}), {family.about}."
-    for line in family_words.described(family, sources):
+    for line in family_words.describe_family(family, sources):
         yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
-    if deployment.probe:
-        yield "  It is asked, on start and on change, if it does what its family says; `check --probe` does that now."
+    if deployment.verify:
+        yield "  It is verified against its family, on start and on change; `check --verify` does that now."
     replicas = len(deployment.urls)
     if replicas > 1:
-        yield f"  Of its {replicas} replicas, {deployment.retries} more may be asked when one cannot answer."
-    if deployment.max_in_flight is not None:
+        yield f"  Of its {replicas} replicas, {deployment.retries} more are tried when one fails."
+    limits = deployment.admission
+    if limits.max_in_flight is not None:
         yield (
-            f"  At most {deployment.max_in_flight} requests at once; {deployment.max_queue} more wait, for up to "
-            f"{deployment.max_wait_s:g} s. Batch requests have {deployment.batch_share:.0%} of the places and wait "
-            f"for up to {deployment.batch_wait_s:g} s."
+            f"  At most {limits.max_in_flight} requests at once; {limits.max_queue} more wait, for up to "
+            f"{limits.max_wait_s:g} s. Batch requests have {limits.batch_share:.0%} of the places and wait "
+            f"for up to {limits.batch_wait_s:g} s."
         )
     if fallbacks:
         yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."
 
 
-def _faults(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
+def _known_issues(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
     """What their families and engines are known to get wrong: each once, with the deployments that it is true of."""
-    known: dict[Fault, list[str]] = {}
+    known: dict[KnownIssue, list[str]] = {}
     for name, deployment in deployments.items():
-        for fault in deployment.family.faults:
-            known.setdefault(fault, []).append(name)
+        for issue in deployment.family.known_issues:
+            known.setdefault(issue, []).append(name)
     if known:
         yield ""
-        yield "Known faults of these families and engines:"
-    for fault, names in known.items():
-        yield f"  {', '.join(names)}: {family_words.faulty(fault, sources)}"
+        yield "Known issues of these families and engines:"
+    for issue, names in known.items():
+        yield f"  {', '.join(names)}: {family_words.describe_issue(issue, sources)}"
 
 
 def _limits(deployment: Deployment) -> str:
     limits = (
-        (deployment.connect_timeout_s, "to connect"),
-        (deployment.first_token_timeout_s, "for the first piece of a stream"),
-        (deployment.read_timeout_s, "for any piece of an answer"),
-        (deployment.total_timeout_s, "in all"),
+        (deployment.timeouts.connect_timeout_s, "to connect"),
+        (deployment.timeouts.first_token_timeout_s, "for the first piece of a stream"),
+        (deployment.timeouts.read_timeout_s, "for any piece of an answer"),
+        (deployment.timeouts.total_timeout_s, "in all"),
     )
     return ", ".join(f"{seconds:g} s {what}" for seconds, what in limits if seconds is not None)
 
 
-def _model(model: Model, given: settings.Model) -> Iterator[str]:
+def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield ""
     yield f"Model {model.name}:"
     for arm in model.arms:
         yield f"  {_backend(arm, len(model.arms) > 1, sum(a.weight for a in model.arms))}"
         for effort in arm.efforts:
-            deployment = arm.deployment_for(effort)
-            assert deployment is not None, "an arm offers only efforts it has a deployment for"
-            yield f"    {words(effort):>9}: {_how(effort, deployment, model.terms.levels)}"
+            yield f"    {words(effort):>9}: {_how(effort, arm.deployment_for(effort), model.terms.levels)}"
     yield f"  Levels that clients may name: {_levels(model.levels)}."
-    yield f"  What cannot be told to a model is {_STRICT[model.terms.strict]}."
-    yield f"  Policy {given.policy.kind}: {_policy(given.policy)}"
+    yield f"  An effort that a model does not support is {_STRICT[model.terms.strict]}."
+    described = model.policy_description
+    yield f"  Policy {given.policy.kind_name}: {described.summary}"
     for name, promised in model.promises.items():
         yield f"    {_promised(name, promised)}"
-    yield f"  Router: {_router(model)}"
-    if isinstance(given.policy, ProbeSettings):
-        yield f"  Probes: {_probes(model, given.policy)}"
+    yield f"  Router: {model.router.describe([name for arm in model.unknown_arms for name in arm.models])}"
+    if described.probes is not None:
+        yield f"  Probes: {_probes(model, described)}"
     answer = model.terms.answer
     yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
     if answer.maximum is not None:
@@ -196,21 +206,23 @@ def _model(model: Model, given: settings.Model) -> Iterator[str]:
 
 def _backend(arm: Arm, experiment: bool, total: float) -> str:
     share = f"Arm {arm.name} ({arm.weight / total:.0%} of units): " if experiment else ""
-    if arm.none is arm.think and arm.none is not None:
-        return f"{share}merged: deployment {arm.none.name} serves every effort."
-    sides = [(arm.none, "answers without thinking"), (arm.think, "thinks")]
-    return f"{share}split: " + ", ".join(f"{d.name} {does}" if d else f"nothing {does}" for d, does in sides) + "."
+    if len(arm.deployments) == 1 and len(arm.routes) > 1:
+        return f"{share}merged: deployment {arm.deployments[0].name} serves every effort."
+    none, think = arm.find(NO_THINKING), ", ".join(one.name for one in arm.thinking)
+    return f"{share}split: {none.name if none else 'nothing'} answers without thinking, {think or 'nothing'} thinks."
 
 
 def _how(effort: Effort, deployment: Deployment, levels: Mapping[str, Effort]) -> str:
-    """How the effort is told, on the wire."""
+    """How the effort is sent to the backend."""
     family = deployment.family
     if family.passes_through:
         return f"to {deployment.name} with the client's own fields: the effort is not enforced"
     body: dict[str, Any] = {}
     notes: list[str] = []
-    told = tell.nearest(effort, "", family, levels, "none" if family.budget_field is None else "native", notes)
-    tell.write(told, family, body)
+    told = effort_encoding.nearest(
+        effort, "", family, levels, "none" if family.budget_field is None else "native", notes
+    )
+    effort_encoding.write(told, family, body)
     how = f"to {deployment.name} with {family_words.inline(body)}" if body else f"to {deployment.name} as it is"
     return f"{how} ({'; '.join(notes)})" if notes else how
 
@@ -220,34 +232,12 @@ def _levels(levels: Mapping[str, Effort]) -> str:
     return ", ".join(name if name == words(effort) else f"{name} = {words(effort)}" for name, effort in ordered)
 
 
-def _policy(policy: PolicySettings) -> str:
-    if policy.kind == "fixed":
-        return f"every request gets {policy.effort}, whatever the client asks."
-    bounds = f"never below {policy.floor} nor above {policy.ceiling}"
-    if policy.kind == "client":
-        return f"the client decides, {bounds}; {policy.default_effort} if it does not say."
-    if policy.kind == "contract":
-        when = "in the long run" if policy.horizon is None else f"on the next {policy.horizon} requests"
-        what = "harmed" if policy.counts == "harm" else "lost, set against what is gained,"
-        others = "thought about fully" if policy.default_effort is None else f"given {policy.default_effort}"
-        return (
-            f"at most {policy.max_regret:.2%} of requests are {what} {when}, at {policy.confidence:.0%} confidence, "
-            f"beside the strongest effort for everybody; {bounds}; a level that a client names is honoured; requests "
-            f"that are strange to the router are {others}. Efforts without outcomes in its training data are left out."
-        )
-    lowest, highest = policy.dial_bounds
-    return (
-        f"the router decides at dial {policy.dial:g} (0 cheapest, 1 best; clients may move it within {lowest:g} and "
-        f"{highest:g}), {bounds}; a level that a client names is honoured; {policy.default_effort} if the router fails."
-    )
-
-
-def _promised(arm: str, promised: Promised) -> str:
+def _promised(arm: str, promised: Guarantee) -> str:
     if not promised.kept:
-        return f"NO PROMISE for arm {arm}: {promised.why}. Everybody thinks fully."
+        return f"NO GUARANTEE for arm {arm}: {promised.why}. Every request gets full effort."
     prices = [
         f"{'the strongest effort' if price is None else f'{price:.4g} of P(correct) a token'} {where}"
-        for price, where in ((promised.asking, "with a probe"), (promised.direct, "without one"))
+        for price, where in ((promised.with_probe, "with a probe"), (promised.without_probe, "without one"))
         if price is not None or where == "without one"
     ]
     return (
@@ -257,29 +247,9 @@ def _promised(arm: str, promised: Promised) -> str:
     )
 
 
-def _probes(model: Model, policy: DialSettings | ContractSettings) -> str:
-    default = policy.ceiling if policy.default_effort is None else policy.default_effort
-    strange = f"a request of a kind that the router has never met gets {default}."
-    if policy.probe == "never":
-        return f"none are asked for; {strange}"
-    if not all(model.router.heeds_probes(arm) for arm in model.arms):
-        return f"the router does not know what they would tell; {strange}"
-    when = "wherever one can be" if policy.probe == "always" else "where it is worth it"
-    return (
-        f"a short answer without thinking is asked for first {when}; a stream is held back for up to "
-        f"{policy.probe_tokens} tokens, and after {policy.probe_wait_s:g} s it goes on without. Where none can be, "
-        f"{strange}"
-    )
-
-
-def _router(model: Model) -> str:
-    router = model.router
-    unknown = [arm for arm in model.arms if not router.knows(arm)]
-    if router.version == "none":
-        return "none: there is never a forecast."
-    if unknown:
-        names = ", ".join(name for arm in unknown for name in arm.models)
-        return f"{router.version}, which knows nothing about {names}: the default effort is applied."
-    if router.version == "constant":
-        return "constant."
-    return f"{router.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."
+def _probes(model: PublicModel, described: PolicyDescription) -> str:
+    if model.policy.probe_use == "never":
+        return f"none are sent; {described.unprobed}"
+    if not all(prepared.supports_probes for prepared in model.prepared.values()):
+        return f"the router has no use for them; {described.unprobed}"
+    return f"{described.probes} Where none can be, {described.unprobed}"

@@ -17,19 +17,23 @@ from typing import Any, TextIO
 
 import orjson
 
-from gateway import build, settings
-from gateway.abilities import Abilities
-from gateway.answers.logprobs import Logprobs
-from gateway.backends.pace import paces
+from gateway import assembly
+from gateway.backends.capabilities import Capabilities
+from gateway.backends.discovery.discovery import learn
+from gateway.backends.latency import latency_models_of
+from gateway.backends.transport import Transport
 from gateway.commands.lines import progress_of, say
-from gateway.discovery.discovery import learn
-from gateway.enforcement.keeper import Keeper
-from gateway.errors import ConfigError, GatewayError
+from gateway.config import settings
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, Effort
+from gateway.core.errors import ConfigError, GatewayError
+from gateway.execution.enforcement.enforcer import BudgetEnforcer
+from gateway.execution.streaming.logprobs import Logprobs
 from gateway.families.compiler import compile_plan
-from gateway.families.terms import Terms
-from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort
-from gateway.upstream import Upstream
-from router_model import output
+from gateway.families.model_limits import ModelLimits
+from router_model.data import output_files
 from router_model.tasks import Prompt, verify
 
 # What a no-think answer tells about itself besides its text: the columns that a probe learns from.
@@ -59,13 +63,11 @@ class Target:
 def targets(chosen: settings.Settings, deployments: Mapping[str, Deployment]) -> list[Target]:
     """Every distinct (deployment, effort) of the configuration's models, weakest effort first."""
     found: dict[str, Target] = {}
-    for model in build.catalogue(chosen, deployments, paces(deployments.values())):
+    for model in assembly.catalogue(chosen, deployments, latency_models_of(deployments.values())):
         for arm in model.arms:
             for effort in arm.efforts:
-                deployment = arm.deployment_for(effort)
-                if deployment is not None:
-                    target = Target(arm, deployment, effort)
-                    found.setdefault(target.key, target)
+                target = Target(arm, arm.deployment_for(effort), effort)
+                found.setdefault(target.key, target)
     return list(found.values())
 
 
@@ -92,7 +94,7 @@ def run(
         raise ConfigError([str(error)]) from error
     if len({prompt.id for prompt in prompts}) < len(prompts):
         raise ConfigError([f"{tasks}: some tasks have the same id"])
-    deployments = build.deployments(chosen)
+    deployments = assembly.deployments(chosen)
     done = _begun(out, prompts, force)
     jobs = [
         (target, prompt)
@@ -121,7 +123,7 @@ def run(
 
 
 def _embedded(engine_url: str | None, out: Path) -> settings.Settings:
-    from gateway.defaults import embedded_settings
+    from gateway.config.defaults import embedded_settings
 
     if engine_url is None:
         raise ConfigError(["a configuration or an engine's URL is needed"])
@@ -141,8 +143,8 @@ def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, 
     partial = _partial(out)
     if not partial.exists():
         if out.is_file() and not force:
-            raise ConfigError([f"--out: {out} is there already: name another file, or replace it with --force"])
-        output.can_put(out)
+            raise ConfigError([f"--out: {out} exists already: choose another file, or replace it with --force"])
+        output_files.can_put(out)
         return set()
     _mend(partial)
     asked = {prompt.id: json.dumps(prompt.messages) for prompt in prompts}
@@ -154,8 +156,8 @@ def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, 
     if others and not force:
         raise ConfigError(
             [
-                f"--out: {partial} was begun with other tasks: {others} of its {len(rows)} answers are not to these. "
-                "Name another file, or begin anew with --force"
+                f"--out: {partial} was started with other tasks: {others} of its {len(rows)} answers are not to these. "
+                "Name another file, or start over with --force"
             ]
         )
     if others:
@@ -178,17 +180,17 @@ async def _collect(
     deployments: dict[str, Deployment], jobs: Sequence[tuple[Target, Prompt]], file: TextIO, concurrency: int
 ) -> int:
     """Run the jobs, a bounded number at once; returns how many failed."""
-    upstream, failed, queue = Upstream(deployments), 0, iter(jobs)
-    await upstream.open()
-    abilities = Abilities()
-    await learn(upstream, deployments.values(), abilities)
-    keeper = Keeper(upstream, abilities)
+    transport, failed, queue = Transport(deployments), 0, iter(jobs)
+    await transport.open()
+    capabilities = Capabilities()
+    await learn(transport, deployments.values(), capabilities)
+    enforcer = BudgetEnforcer(transport, capabilities)
     with progress_of(len(jobs), " answers") as progress:
 
         async def worker() -> None:
             nonlocal failed
             for target, prompt in queue:
-                row = await _answer(keeper, abilities, target, prompt)
+                row = await _answer(enforcer, capabilities, target, prompt)
                 failed += row is None
                 if row is not None:
                     file.write(json.dumps(row) + "\n")
@@ -206,7 +208,7 @@ async def _collect(
                 raise
             raise _first(full) from None
         finally:
-            await upstream.close()
+            await transport.close()
     return failed
 
 
@@ -218,18 +220,20 @@ def _first(errors: BaseExceptionGroup[OSError]) -> OSError:
         errors = error
 
 
-async def _answer(keeper: Keeper, abilities: Abilities, target: Target, prompt: Prompt) -> dict[str, Any] | None:
+async def _answer(
+    enforcer: BudgetEnforcer, capabilities: Capabilities, target: Target, prompt: Prompt
+) -> dict[str, Any] | None:
     body: dict[str, Any] = {"model": target.deployment.model, "messages": prompt.messages, "temperature": 0}
     if prompt.tools:
         body["tools"] = prompt.tools
     if target.effort == NO_THINKING:
         body.update(_PROBE)
     call = Call(request_id=prompt.id, dialect="chat", model=target.deployment.model, body=body)
-    plan = compile_plan(call, target.effort, target.arm, Terms(), enforce=abilities.enforcement)
+    plan = compile_plan(call, target.effort, target.arm, ModelLimits(), enforce=capabilities.enforcement)
     for _ in range(_ATTEMPTS):
         started = time.perf_counter()
         try:
-            reply = await keeper.post(plan, call, 0.0)
+            reply = await enforcer.post(plan, call, 0.0)
             try:
                 answer = orjson.loads(await reply.read())
             finally:
@@ -287,4 +291,4 @@ def _write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist([{k: v for k, v in row.items() if k != "key"} for row in rows])
-    output.put_by(out, lambda new: pq.write_table(table, new))
+    output_files.put_by(out, lambda new: pq.write_table(table, new))

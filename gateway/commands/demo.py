@@ -25,8 +25,9 @@ import numpy as np
 
 from gateway.commands.demo_table import Row, table
 from gateway.commands.lines import progress_of, say
-from router_model import extras, output
-from router_model.intervals import wilson
+from router_model import extras
+from router_model.data import output_files
+from router_model.evaluation.intervals import wilson
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, Prompt, generate, verify
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ READY = "thinkgate ready on "
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class DemoPolicy:
     """A row of the table: its name and what the client sends to get it."""
 
     name: str
@@ -51,7 +52,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DemoAnswer:
     """What one request brought: score in [0,1], tokens, wall-clock seconds seen by the client.
 
     `thinking_tokens` are with those of a probe that was thrown away: they, too, were spent on finding the answer.
@@ -64,14 +65,14 @@ class Answer:
     latency_s: float
 
 
-def policies(quick: bool) -> list[Policy]:
+def policies(quick: bool) -> list[DemoPolicy]:
     """Never, always, fixed budgets and dial positions, in the words a client uses for them."""
     budgets = BUDGETS[1:3] if quick else BUDGETS
     return [
-        Policy("never", {"reasoning_effort": "none"}),
-        *(Policy(f"budget-{n}", {"extra_body": {"thinking_token_budget": n}}) for n in budgets),
-        Policy("always", {"reasoning_effort": "max"}),
-        *(Policy(f"dial-{x}", {"extra_body": {"thinkgate": {"dial": x}}}) for x in DIALS),
+        DemoPolicy("never", {"reasoning_effort": "none"}),
+        *(DemoPolicy(f"budget-{n}", {"extra_body": {"thinking_token_budget": n}}) for n in budgets),
+        DemoPolicy("always", {"reasoning_effort": "max"}),
+        *(DemoPolicy(f"dial-{x}", {"extra_body": {"thinkgate": {"dial": x}}}) for x in DIALS),
     ]
 
 
@@ -81,7 +82,9 @@ def traffic(n: int) -> list[Prompt]:
     return list(generate(SEED, n, split="held-out", families=known, new_phrasings=True))
 
 
-async def _ask(client: openai.AsyncOpenAI, model: str, policy: Policy, prompt: Prompt, request_id: str) -> Answer:
+async def _ask(
+    client: openai.AsyncOpenAI, model: str, policy: DemoPolicy, prompt: Prompt, request_id: str
+) -> DemoAnswer:
     started = time.perf_counter()
     extra: dict[str, Any] = {"tools": prompt.tools} if prompt.tools else {}
     completion = await client.chat.completions.create(
@@ -95,7 +98,7 @@ async def _ask(client: openai.AsyncOpenAI, model: str, policy: Policy, prompt: P
     latency = time.perf_counter() - started
     message, usage = completion.choices[0].message, completion.usage
     details = usage.completion_tokens_details if usage else None
-    return Answer(
+    return DemoAnswer(
         request_id,
         verify(prompt, message.content, message.tool_calls),
         (details.reasoning_tokens or 0) + (details.rejected_prediction_tokens or 0) if details else 0,
@@ -105,11 +108,11 @@ async def _ask(client: openai.AsyncOpenAI, model: str, policy: Policy, prompt: P
 
 
 async def _run_policy(
-    client: openai.AsyncOpenAI, backend: str, policy: Policy, prompts: Sequence[Prompt], progress: tqdm[Any]
-) -> list[Answer]:
+    client: openai.AsyncOpenAI, backend: str, policy: DemoPolicy, prompts: Sequence[Prompt], progress: tqdm[Any]
+) -> list[DemoAnswer]:
     gate = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(index: int, prompt: Prompt) -> Answer:
+    async def one(index: int, prompt: Prompt) -> DemoAnswer:
         async with gate:
             answer = await _ask(client, BACKENDS[backend], policy, prompt, f"demo-{backend}-{policy.name}-{index}")
             progress.update()
@@ -133,7 +136,7 @@ def _decision_times(database: Path, wanted: int) -> dict[str, float]:
     return found
 
 
-def _row(policy: str, backend: str, answers: Sequence[Answer], decisions: Mapping[str, float]) -> Row:
+def _row(policy: str, backend: str, answers: Sequence[DemoAnswer], decisions: Mapping[str, float]) -> Row:
     scores = np.array([answer.score for answer in answers])
     latencies = np.array([answer.latency_s for answer in answers])
     return Row(
@@ -150,13 +153,13 @@ def _row(policy: str, backend: str, answers: Sequence[Answer], decisions: Mappin
     )
 
 
-async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, str], list[Answer]]:
+async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, str], list[DemoAnswer]]:
     """Every policy on both backends, one after the other so that each row meets the same load."""
     import openai
 
     chosen = policies(quick)
     total = len(prompts) * len(chosen) * len(BACKENDS)
-    results: dict[tuple[str, str], list[Answer]] = {}
+    results: dict[tuple[str, str], list[DemoAnswer]] = {}
     with progress_of(total, " requests", leave=False) as progress:
         async with openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=120) as client:
             for backend in BACKENDS:
@@ -170,8 +173,7 @@ def _start(records: Path) -> tuple[subprocess.Popen[str], str]:
     """`thinkgate serve` without a configuration, on a free port; returns it and its URL once it is ready."""
     command = [sys.executable, "-m", "gateway.cli", "serve", "--port", "0", "--records", str(records)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in process.stdout or ():
         if line.startswith(READY):
             return process, line.removeprefix(READY).split()[0]
     raise click.ClickException(f"the gateway did not start (exit status {process.wait()})")
@@ -210,7 +212,7 @@ def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> 
     extras.need("demo")
     try:
         if json_file is not None:
-            output.can_put(json_file)
+            output_files.can_put(json_file)
         _run(json_file, keep, quick, count)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
@@ -234,7 +236,7 @@ def _run(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> 
             say(table(rows, tuple(BACKENDS)))
             say(f"\n{sum(row.prompts for row in rows)} requests in {time.perf_counter() - started:.0f} s")
             if json_file is not None:
-                output.put(json_file, json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+                output_files.put(json_file, json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
                 say(f"The rows are in {json_file.absolute()}")
             if keep:
                 click.echo(_snippet(url))

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.lines import say
-from gateway.errors import ConfigError, suggestion
+from gateway.core.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
-    from gateway.family_row import Engine
-
-ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "hosted")
+    from gateway.config.family_row import Engine
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--engine", type=click.Choice(ENGINES), help="As it serves them; each usual one if left out.")
+@click.option("--engine", help="The engine that serves them; each usual one by default.")
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file, whose own rows are shown too.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def families(name: str | None, engine: Engine | None, config: Path | None, as_json: bool) -> None:
     """List the families that the gateway knows, or say all of one, with where it is written."""
-    from gateway import settings
-    from gateway.families import table, words
+    from gateway.config import settings
+    from gateway.families import describe, table
 
     known = table.shipped().with_rows({} if config is None else settings.load(config).families)
     if name is not None and name not in known.names():
         raise ConfigError([f"family {name!r} is unknown.{suggestion(name, known.names())}"])
+    if engine is not None and engine not in known.all_engines():
+        raise ConfigError([f"engine {engine!r} is unknown.{suggestion(engine, known.all_engines())}"])
     chosen = known.names() if name is None else (name,)
     rows = [known.family(one, engine) for one in chosen if name or engine in (None, *known.engines(one))]
     if as_json:
@@ -41,7 +41,7 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
         say(f"{row.name:{width}}  {'/'.join(known.engines(row.name)):11}  {row.about}", hang=width + 15)
     for row in rows if name is not None else ():
         say(f"{row.name} ({row.engine}), {row.about}.")
-        for line in words.described(row, sources=True):
+        for line in describe.describe_family(row, sources=True):
             say(f"  {line}")
-        for fault in row.faults:
-            say(f"  Known fault. {words.faulty(fault, sources=True)}")
+        for issue in row.known_issues:
+            say(f"  Known issue. {describe.describe_issue(issue, sources=True)}")

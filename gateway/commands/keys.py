@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands.lines import COLUMNS, say, stored
-from gateway.errors import ConfigError, GatewayError, suggestion
+from gateway.core.errors import ConfigError, GatewayError, suggestion
 
 if TYPE_CHECKING:
-    from gateway.access.keys import Keys
+    from gateway.auth.keys import Keys
 
 _DAY = len("2026-01-01")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -31,7 +31,7 @@ class _Duration(click.ParamType[float]):
             return value
         shape = re.fullmatch(r"(\d{1,9})([smhd]?)", value)
         if shape is None or (not shape[2] and shape[1] != "0"):
-            self.fail(f"{value!r} is no duration: say 90s, 30m, 24h or 7d", param, ctx)
+            self.fail(f"{value!r} is not a duration: use 90s, 30m, 24h or 7d", param, ctx)
         return float(int(shape[1]) * _UNITS.get(shape[2], 0))
 
 
@@ -64,8 +64,8 @@ def keys() -> None:
 @click.option("--thinking-per-day", type=int, help="Thinking tokens.")
 @click.option("--dollars-per-day", type=float)
 @click.option("--dollars-per-month", type=float)
-@click.option("--max-parallel-requests", type=int, help="Under way at once; instead of what [access] says.")
-@click.option("--max-bytes-in-flight", type=int, help="Of their bodies together; instead of what [access] says.")
+@click.option("--max-parallel-requests", type=int, help="Parallel requests; overrides [access].")
+@click.option("--max-bytes-in-flight", type=int, help="Of their bodies together; overrides [access].")
 @click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Never if left out.")
 @JSON
 def create(
@@ -78,8 +78,8 @@ def create(
     **limits: Any,
 ) -> None:
     """Make a key and print its secret, this once."""
-    from gateway import settings
-    from gateway.access.limits import NewKey
+    from gateway.auth.limits import NewKey
+    from gateway.config import settings
 
     known = settings.load(config).models
     unknown = [model for model in models if model not in known]
@@ -92,7 +92,7 @@ def create(
     }
     store = _store(config)
     key, secret = store.create(NewKey.read({"name": name, "expires_in_s": expires, "limits": given}))
-    _say_secret(store.told(key), secret, as_json)
+    _say_secret(store.describe(key), secret, as_json)
     _say_where(store)
 
 
@@ -102,7 +102,7 @@ def create(
 def list_keys(config: Path, as_json: bool) -> None:
     """All keys, with what each has used."""
     store = _store(config)
-    told = [store.told(key) for key in store.all()]
+    told = [store.describe(key) for key in store.all()]
     if as_json:
         _say_json({"object": "list", "data": told})
         return
@@ -123,7 +123,7 @@ def list_keys(config: Path, as_json: bool) -> None:
 def show(id: str, config: Path, as_json: bool) -> None:
     """One key: its state, its limits and what it has used."""
     store = _store(config)
-    _say(store.told(store.get(id)), as_json)
+    _say(store.describe(store.get(id)), as_json)
 
 
 @keys.command()
@@ -135,7 +135,7 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
     """Give a key a new secret and print it, this once."""
     store = _store(config)
     key, secret = store.rotate(id, overlap)
-    _say_secret(store.told(key), secret, as_json)
+    _say_secret(store.describe(key), secret, as_json)
     _say_where(store)
 
 
@@ -146,7 +146,7 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
 def revoke(id: str, config: Path, as_json: bool) -> None:
     """End a key, at once and for good."""
     store = _store(config)
-    _say(store.told(store.revoke(id)), as_json)
+    _say(store.describe(store.revoke(id)), as_json)
     _say_where(store)
 
 
@@ -164,10 +164,11 @@ def audit_log(config: Path, as_json: bool) -> None:
 
 
 def _store(config: Path) -> Keys:
-    from gateway import build, settings
-    from gateway.access import audit
+    from gateway import assembly
+    from gateway.auth import audit
+    from gateway.config import settings
 
-    return build.keys(settings.load(config).access).of(audit.by_command())
+    return assembly.keys(settings.load(config).access).of(audit.by_command())
 
 
 def _say_where(store: Keys) -> None:
@@ -180,7 +181,7 @@ def _say_secret(told: dict[str, Any], secret: str, as_json: bool) -> None:
         return
     _say(told, False)
     click.echo(f"secret: {secret}")
-    click.echo("Only its hash is kept: it cannot be shown again.", err=True)
+    click.echo("Only its hash is stored: it cannot be shown again.", err=True)
 
 
 def _say(told: dict[str, Any], as_json: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.errors import ConfigError, GatewayError
+from gateway.core.errors import ConfigError, GatewayError
 
 
 @click.group()
@@ -19,27 +19,29 @@ def records() -> None:
 @records.command()
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
 @click.option("--key", metavar="ID", help="All of this API key; with --user, only that user of it.")
-@click.option("--user", metavar="NAME", help="All of an end user, as requests name him (user, metadata.user_id, …).")
-@click.option("--anonymise", is_flag=True, help="Keep the records, as of nobody. Responses go in any case.")
+@click.option("--user", metavar="NAME", help="All of an end user, as named in requests (user, metadata.user_id, …).")
+@click.option("--anonymise", is_flag=True, help="Keep the records, without owner. Responses are deleted in any case.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:
     """Remove what is kept of a key or of a user: records, and responses with the conversations they are in."""
-    from gateway import build, settings
-    from gateway.access import audit
+    from gateway import assembly
     from gateway.api import data
-    from gateway.erasure import Whose
+    from gateway.auth import audit
+    from gateway.config import settings
+    from gateway.storage.subject import Subject
 
     if not key and not user:
-        raise ConfigError(["say whose: --key ID, --user NAME, or both"])
+        raise ConfigError(["whose data: give --key ID, --user NAME, or both"])
     chosen = settings.load(config)
+    archive = assembly.archive(chosen)
     try:
-        gone = data.erase(chosen.records.path, chosen.responses_path, Whose(key, user), anonymise)
+        gone = data.erase(archive, chosen.responses_path, Subject(key, user), anonymise)
     except GatewayError as error:
         raise ConfigError([error.message]) from error
     if chosen.access.path.exists():
-        build.keys(chosen.access).of(audit.by_command()).note("data.erase", key)
+        assembly.keys(chosen.access).of(audit.by_command()).note("data.erase", key)
     if as_json:
         click.echo(json.dumps({**asdict(gone), "anonymised": anonymise}))
         return
-    click.echo(f"{gone.records} records {'are of nobody now' if anonymise else 'removed'} ({chosen.records.path})")
+    click.echo(f"{gone.records} records {'were anonymised' if anonymise else 'removed'} ({archive})")
     click.echo(f"{gone.responses} responses removed ({chosen.responses_path})")

@@ -11,13 +11,13 @@ from gateway.embedded.choosing import Chooser
 from gateway.embedded.model import Array
 from gateway.embedded.sampling import SamplingParams, TokenLogprobs
 from gateway.embedded.served import Served
-from gateway.embedded.stop_text import StopText
+from gateway.embedded.stop_text import EngineStopText
 
 Finish = Literal["stop", "length", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class EngineOutput:
     """What is new in an answer since the last output. `finish` is set on the last one."""
 
     ids: tuple[int, ...]
@@ -37,7 +37,7 @@ class Times:
     finished: float = 0.0
 
 
-class Answer:
+class EngineAnswer:
     """Owned by the decoding thread once it is submitted, apart from `cancelled`, which anyone may set."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Answer:
         served: Served,
         prompt: Sequence[int],
         params: SamplingParams,
-        receive: Callable[[Output], None],
+        receive: Callable[[EngineOutput], None],
         streamed: bool,
     ) -> None:
         """`receive` gets every output if `streamed`, else a single one at the end."""
@@ -57,7 +57,7 @@ class Answer:
         self._params, self._chooser = params, Chooser(served, params, prompt)
         self._limit = min(params.max_tokens, served.context - len(prompt))
         self._eos = frozenset() if params.ignore_eos else served.marks.eos
-        self._text = StopText(served.tokenizer, params)
+        self._text = EngineStopText(served.tokenizer, params)
         self._unsent_ids: list[int] = []
         self._unsent_logprobs: list[TokenLogprobs] = []
 
@@ -71,7 +71,7 @@ class Answer:
         """Where `last` stands in the context."""
         return len(self.prompt) + len(self.ids) - 1
 
-    def extend(self, logits: Array, best: int) -> Output | None:
+    def extend(self, logits: Array, best: int) -> EngineOutput | None:
         """Take one more token out of `logits` (vocab,), whose largest is at `best`; returns what is to be sent."""
         choice = self._chooser.choose(logits, best)
         if choice is None:
@@ -101,8 +101,8 @@ class Answer:
             return "stop", self._text.found
         return ("length", None) if len(self.ids) >= self._limit else (None, None)
 
-    def _flush(self, finish: Finish | None, reason: int | str | None) -> Output:
+    def _flush(self, finish: Finish | None, reason: int | str | None) -> EngineOutput:
         text = self._text.take(final=finish is not None)
-        output = Output(tuple(self._unsent_ids), text, tuple(self._unsent_logprobs), finish, reason)
+        output = EngineOutput(tuple(self._unsent_ids), text, tuple(self._unsent_logprobs), finish, reason)
         self._unsent_ids, self._unsent_logprobs = [], []
         return output

@@ -13,14 +13,14 @@ from fastapi.responses import StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.embedded import VERSION
-from gateway.embedded.chat import Chat
+from gateway.embedded.chat import ChatPrompt
 from gateway.embedded.completions import Completion
 from gateway.embedded.engine import Engine
 from gateway.embedded.errors import NO_BUDGETS, BadRequest, Failed, RequestError, TooLarge
 from gateway.embedded.listing import detokenized, models_page, tokenized
 from gateway.embedded.protocol import parse_json
 
-Job = Chat | Completion
+Job = ChatPrompt | Completion
 # What becomes of thinking budgets: kept; ignored, as engines do with fields they do not know; refused, as vLLM does
 # without a reasoning parser.
 BUDGETS = ("kept", "ignored", "refused")
@@ -51,7 +51,7 @@ def create_app(engine: Engine, budgets: str = "kept") -> FastAPI:
 def _add_generation(app: FastAPI, engine: Engine, budgets: str) -> None:
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
-        return await _answer(request, lambda body, name: Chat(engine, _budgeted(body, budgets), name))
+        return await _answer(request, lambda body, name: ChatPrompt(engine, _budgeted(body, budgets), name))
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.embedded.answer import Answer, Output
+from gateway.embedded.answer import EngineAnswer, EngineOutput
 from gateway.embedded.decoder import Decoder
 from gateway.embedded.model import Array
 
 # Prompt tokens read between two steps of the running answers: more would hold those up, fewer would waste the hardware.
 PREFILL_TOKENS = 256
-Sent = tuple[Answer, Output]
+Sent = tuple[EngineAnswer, EngineOutput]
 
 
 @dataclass(slots=True)
@@ -31,9 +31,9 @@ class Batch:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self.waiting: deque[Answer] = deque()
-        self.running: list[Answer] = []  # in the order of the decoder's rows
-        self._reading: Answer | None = None
+        self.waiting: deque[EngineAnswer] = deque()
+        self.running: list[EngineAnswer] = []  # in the order of the decoder's rows
+        self._reading: EngineAnswer | None = None
         self._staged = _Staged([])
         self.steps = 0
 
@@ -72,7 +72,7 @@ class Batch:
                 sending += self._start(answer)
         return sending
 
-    def _next(self) -> Answer | None:
+    def _next(self) -> EngineAnswer | None:
         """The answer whose prompt is to be read now; None when there is none, or no place for it."""
         if self._reading is None and self.waiting and len(self.running) < self._decoder.max_rows:
             self._reading = self.waiting.popleft()
@@ -92,7 +92,7 @@ class Batch:
             self._staged = _Staged(prompt, min(_common(old.ids[: old.length], prompt), len(prompt) - 1))
         return self._staged.length
 
-    def _read(self, answer: Answer, allowance: int) -> int:
+    def _read(self, answer: EngineAnswer, allowance: int) -> int:
         """Read at most `allowance` tokens of the prompt; returns how many."""
         staged = self._staged
         chunk = answer.prompt[staged.length : staged.length + allowance]
@@ -101,7 +101,7 @@ class Batch:
             staged.length += len(chunk)
         return max(1, len(chunk))
 
-    def _start(self, answer: Answer) -> list[Sent]:
+    def _start(self, answer: EngineAnswer) -> list[Sent]:
         """Take the first token; the answer joins the running ones unless that was all."""
         assert self._staged.logits is not None
         logits = self._staged.logits

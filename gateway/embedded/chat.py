@@ -8,10 +8,10 @@ from secrets import token_hex
 from typing import Any
 
 from gateway.embedded import FINGERPRINT
-from gateway.embedded.answer import Output
+from gateway.embedded.answer import EngineOutput
 from gateway.embedded.checks import check_chat, sampling_params
 from gateway.embedded.choice import Choice
-from gateway.embedded.engine import Engine, Generation
+from gateway.embedded.engine import Engine, EngineGeneration
 from gateway.embedded.logprobs import chat_logprobs
 from gateway.embedded.prompts import chat_prompt
 from gateway.embedded.protocol import ChatRequest, NamedTool, parse
@@ -20,7 +20,7 @@ from gateway.embedded.usage import streamed_usage, usage
 Json = dict[str, Any]
 
 
-class Chat:
+class ChatPrompt:
     """A chat completion that has been accepted: its answers are already in the queue."""
 
     def __init__(self, engine: Engine, body: Json, request_id: str | None) -> None:
@@ -35,11 +35,13 @@ class Chat:
         self._head = {"id": f"chatcmpl-{request_id or request.request_id or token_hex(8)}"}
         self._created = int(time.time())
         self.streamed = bool(request.stream)
-        self.generation: Generation = engine.generate(self._served, [self._prompt], params, self._n, self.streamed)
+        self.generation: EngineGeneration = engine.generate(
+            self._served, [self._prompt], params, self._n, self.streamed
+        )
 
     async def plain(self) -> Json:
         choices = [Choice(self._request, self._served, None) for _ in range(self._n)]
-        outputs: dict[int, Output] = {}
+        outputs: dict[int, EngineOutput] = {}
         async for index, output in self.generation.pieces():
             outputs[index] = output
         shown = [self._choice(index, choices[index], outputs[index]) for index in range(self._n)]
@@ -81,7 +83,7 @@ class Chat:
             total = streamed_usage(len(self._prompt), sum(spent), self._reasoning(choices))
             yield self._chunk([], 0, None, {"usage": total, "system_fingerprint": FINGERPRINT})
 
-    def _choice(self, index: int, choice: Choice, output: Output) -> Json:
+    def _choice(self, index: int, choice: Choice, output: EngineOutput) -> Json:
         message, calls = choice.message(output)
         hidden = self._hidden()
         return {
@@ -94,12 +96,12 @@ class Chat:
             "routed_experts": None,
         }
 
-    def _finish(self, output: Output, called: bool) -> str | None:
+    def _finish(self, output: EngineOutput, called: bool) -> str | None:
         """A call by the model's own choice, or of a tool of its choice, is a reason to finish; a named one is not."""
         named = isinstance(self._request.tool_choice, NamedTool)
         return "tool_calls" if called and not named else output.finish
 
-    def _delta(self, index: int, choice: Choice, output: Output) -> Json | None:
+    def _delta(self, index: int, choice: Choice, output: EngineOutput) -> Json | None:
         """One choice of a chunk; None when there is nothing to tell."""
         delta, hidden = choice.delta(output), self._hidden()
         logprobs = None if hidden else self._logprobs(output)
@@ -126,7 +128,7 @@ class Chat:
             chunk["usage"] = streamed_usage(len(self._prompt), spent, self._reasoning([choice]))
         return chunk | extra
 
-    def _logprobs(self, output: Output) -> Json | None:
+    def _logprobs(self, output: EngineOutput) -> Json | None:
         if not self._request.logprobs:
             return None
         as_ids = bool(self._request.return_tokens_as_token_ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.embedded.answer import Output
+from gateway.embedded.answer import EngineOutput
 from gateway.embedded.output_format import forces_call
 from gateway.embedded.prompts import thinking_enabled
 from gateway.embedded.protocol import ChatRequest
@@ -34,7 +34,7 @@ class Choice:
     def reasoning_tokens(self) -> int:
         return self._counter.count
 
-    def message(self, output: Output) -> tuple[Json, bool]:
+    def message(self, output: EngineOutput) -> tuple[Json, bool]:
         """The message of a whole answer without its role, and whether it calls tools."""
         self._counter.push(output.ids)
         first, rest = self._parser.push(output.text), self._parser.finish()
@@ -48,7 +48,7 @@ class Choice:
         message["reasoning"] = reasoning or None if self._request.include_reasoning else None
         return message, bool(calls)
 
-    def delta(self, output: Output) -> Json:
+    def delta(self, output: EngineOutput) -> Json:
         """What a piece of a stream adds; empty when it adds nothing."""
         self._counter.push(output.ids)
         parts = self._parser.push(output.text)

@@ -14,7 +14,7 @@ from gateway.embedded.thinking_budget import ThinkingBudget
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenToken:
     token: int
     logprobs: TokenLogprobs | None
 
@@ -27,7 +27,7 @@ class Chooser:
         self._budget = _budget(served, params, prompt)
         self._constraint = _constraint(served, params, prompt)
 
-    def choose(self, logits: Array, best: int) -> Choice | None:
+    def choose(self, logits: Array, best: int) -> ChosenToken | None:
         """Out of `logits` (vocab,), whose largest is at `best`. None: the grammar allows nothing."""
         if self._constraint:
             allowed = self._constraint.apply(logits)
@@ -40,7 +40,7 @@ class Chooser:
             if follower:
                 follower.saw(token)
         asked = self._params.logprobs
-        return Choice(token, None if asked is None else logprobs_of(logits, token, asked))
+        return ChosenToken(token, None if asked is None else logprobs_of(logits, token, asked))
 
 
 def _budget(served: Served, params: SamplingParams, prompt: Sequence[int]) -> ThinkingBudget | None:

@@ -8,9 +8,9 @@ from secrets import token_hex
 from typing import Any
 
 from gateway.embedded import FINGERPRINT
-from gateway.embedded.answer import Output
+from gateway.embedded.answer import EngineOutput
 from gateway.embedded.checks import check_completion, sampling_params
-from gateway.embedded.engine import Engine, Generation
+from gateway.embedded.engine import Engine, EngineGeneration
 from gateway.embedded.errors import BadRequest
 from gateway.embedded.logprobs import completion_logprobs
 from gateway.embedded.prompts import text_prompt
@@ -39,10 +39,10 @@ class Completion:
         }
         self._head |= {"created": int(time.time()), "model": self._served.name}
         self.streamed = bool(request.stream)
-        self.generation: Generation = engine.generate(self._served, self._prompts, params, self._n, self.streamed)
+        self.generation: EngineGeneration = engine.generate(self._served, self._prompts, params, self._n, self.streamed)
 
     async def plain(self) -> Json:
-        outputs: dict[int, Output] = {}
+        outputs: dict[int, EngineOutput] = {}
         async for index, output in self.generation.pieces():
             outputs[index] = output
         completion = sum(len(output.ids) for output in outputs.values())
@@ -77,7 +77,7 @@ class Completion:
             total = streamed_usage(sum(map(len, self._prompts)), sum(spent), None)
             yield self._head | {"choices": [], "usage": total, "system_fingerprint": FINGERPRINT}
 
-    def _choice(self, index: int, output: Output) -> Json:
+    def _choice(self, index: int, output: EngineOutput) -> Json:
         shows_ids = self._request.return_token_ids
         return {
             "index": index,
@@ -91,7 +91,7 @@ class Completion:
             "routed_experts": None,
         }
 
-    def _delta(self, index: int, output: Output, first: bool, offset: int) -> Json:
+    def _delta(self, index: int, output: EngineOutput, first: bool, offset: int) -> Json:
         shows_ids = self._request.return_token_ids
         return {
             "index": index,
@@ -109,7 +109,7 @@ class Completion:
         tokenizer = self._served.tokenizer
         return tokenizer.decode(self._prompts[index // self._n], skip=tokenizer.special_ids)
 
-    def _logprobs(self, output: Output, offset: int) -> Json | None:
+    def _logprobs(self, output: EngineOutput, offset: int) -> Json | None:
         if self._request.logprobs is None:
             return None
         as_ids = bool(self._request.return_tokens_as_token_ids)

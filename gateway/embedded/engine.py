@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.embedded.answer import Answer, Output
+from gateway.embedded.answer import EngineAnswer, EngineOutput
 from gateway.embedded.batch import Batch
-from gateway.embedded.errors import Failed, QueueFull, UnknownModel
-from gateway.embedded.metrics import Metrics
+from gateway.embedded.errors import Failed, ModelNotServed, QueueFull
+from gateway.embedded.metrics import EngineMetrics
 from gateway.embedded.sampling import SamplingParams
 from gateway.embedded.scheduler import Outputs, Scheduler
 from gateway.embedded.served import Served
 
-Piece = tuple[int, Output]
+Piece = tuple[int, EngineOutput]
 
 
 class Engine:
@@ -23,7 +23,7 @@ class Engine:
     def __init__(self, models: Mapping[str, Served], max_queue: int, failed: Callable[[], None]) -> None:
         """`failed` is called in the event loop when decoding breaks down: nothing will be answered from then on."""
         self.models, self._max_queue, self._failed = models, max_queue, failed
-        self.metrics = Metrics(list(models))
+        self.metrics = EngineMetrics(list(models))
         batches = {name: Batch(served.decoder) for name, served in models.items()}
         self._scheduler = Scheduler(batches, max_queue, self._deliver, self._break)
         for name, served in models.items():
@@ -45,22 +45,22 @@ class Engine:
         if name is None:
             return next(iter(self.models.values()))
         if name not in self.models:
-            raise UnknownModel(name, list(self.models))
+            raise ModelNotServed(name, list(self.models))
         return self.models[name]
 
     def generate(
         self, served: Served, prompts: Sequence[Sequence[int]], params: SamplingParams, n: int, streamed: bool
-    ) -> Generation:
+    ) -> EngineGeneration:
         """`n` answers to every prompt, numbered in that order. Raises QueueFull."""
         if not self.healthy:
             raise Failed("The engine has stopped decoding.")
         if len(prompts) * n > self._max_queue:  # before anything is made for that many
             self.metrics.rejected(served.name)
             raise QueueFull(served.name, self._scheduler.waiting(served.name))
-        generation = Generation(self.metrics, served.name)
+        generation = EngineGeneration(self.metrics, served.name)
         copies = [(prompt, copy) for prompt in prompts for copy in range(n)]
         answers = [
-            Answer(served, prompt, _seeded(params, copy), generation.receiver(index), streamed)
+            EngineAnswer(served, prompt, _seeded(params, copy), generation.receiver(index), streamed)
             for index, (prompt, copy) in enumerate(copies)
         ]
         generation.answers = answers
@@ -82,19 +82,19 @@ class Engine:
         self._loop.call_soon_threadsafe(self._failed)
 
 
-class Generation:
+class EngineGeneration:
     """The answers to one request, as they come. Close it, and what is not finished is given up."""
 
-    def __init__(self, metrics: Metrics, model: str) -> None:
+    def __init__(self, metrics: EngineMetrics, model: str) -> None:
         self._metrics, self._model = metrics, model
         self._pieces: asyncio.Queue[Piece] = asyncio.Queue()
         self._unfinished: set[int] = set()
-        self.answers: list[Answer] = []
+        self.answers: list[EngineAnswer] = []
 
-    def receiver(self, index: int) -> Callable[[Output], None]:
+    def receiver(self, index: int) -> Callable[[EngineOutput], None]:
         self._unfinished.add(index)
 
-        def receive(output: Output) -> None:
+        def receive(output: EngineOutput) -> None:
             if index not in self._unfinished:
                 return
             if output.finish:

@@ -60,7 +60,7 @@ class TooLarge(RequestError):
         super().__init__(f"The request body is larger than {most} bytes.")
 
 
-class UnknownModel(RequestError):
+class ModelNotServed(RequestError):
     status = 404
     kind = "NotFoundError"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.embedded.answer import Output
+from gateway.embedded.answer import EngineOutput
 from gateway.embedded.tokenizer import Tokenizer
 
 Json = dict[str, Any]
 LOWEST = -9999.0
 
 
-def chat_logprobs(output: Output, tokenizer: Tokenizer, top: int, as_ids: bool) -> Json:
+def chat_logprobs(output: EngineOutput, tokenizer: Tokenizer, top: int, as_ids: bool) -> Json:
     """Of every token in `output`, and of the `top` first ones that were considered."""
     content = []
     for step in output.logprobs:
@@ -22,7 +22,7 @@ def chat_logprobs(output: Output, tokenizer: Tokenizer, top: int, as_ids: bool) 
     return {"content": content}
 
 
-def completion_logprobs(output: Output, tokenizer: Tokenizer, offset: int, as_ids: bool) -> Json:
+def completion_logprobs(output: EngineOutput, tokenizer: Tokenizer, offset: int, as_ids: bool) -> Json:
     """Of every token in `output`, whose text begins at character `offset` of the answer."""
     tokens, values, tops, offsets = [], [], [], []
     for step in output.logprobs:

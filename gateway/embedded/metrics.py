@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from gateway.embedded.answer import Answer
+from gateway.embedded.answer import EngineAnswer
 
 LABELS = ("model_name", "engine")
 ENGINE = "0"
@@ -16,7 +16,7 @@ PER_TOKEN = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 REASONS = ("stop", "length", "abort", "error")
 
 
-class Metrics:
+class EngineMetrics:
     """One registry per engine; every model is there from the start, with zeros."""
 
     def __init__(self, models: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class Metrics:
         self._waiting.labels(model, ENGINE).set_function(waiting)
         self._cache_usage.labels(model, ENGINE).set_function(lambda: running() / places)
 
-    def finished(self, model: str, answer: Answer, reason: str) -> None:
+    def finished(self, model: str, answer: EngineAnswer, reason: str) -> None:
         """An answer came to its end: `stop`, `length`, or `abort` when its client hung up."""
         times, tokens = answer.times, len(answer.ids)
         self._done.labels(model, ENGINE, reason).inc()

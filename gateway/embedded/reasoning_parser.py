@@ -16,7 +16,7 @@ _MARKS = re.compile("|".join((OPEN, CLOSE, CALL)))
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ReasoningParts:
     reasoning: str = ""
     content: str = ""
 
@@ -29,20 +29,20 @@ class ReasoningParser:
         self._thinking = thinking
         self._held = ""
 
-    def push(self, text: str) -> Parts:
+    def push(self, text: str) -> ReasoningParts:
         """What is certain so far: what may become a mark is held back."""
         if self._raw:
-            return Parts(content=text)
+            return ReasoningParts(content=text)
         text, self._held = self._held + text, ""
         reasoning = ""
         if self._thinking:
             reasoning, text = self._thought(text)
-        return Parts(reasoning, "" if self._thinking else self._answer(text))
+        return ReasoningParts(reasoning, "" if self._thinking else self._answer(text))
 
-    def finish(self) -> Parts:
+    def finish(self) -> ReasoningParts:
         """What was held back and did not become a mark."""
         held, self._held = self._held, ""
-        return Parts(reasoning=held) if self._thinking else Parts(content=held)
+        return ReasoningParts(reasoning=held) if self._thinking else ReasoningParts(content=held)
 
     def _thought(self, text: str) -> tuple[str, str]:
         """The thought in `text` and what comes after it; changes to the answer when the thought ends."""

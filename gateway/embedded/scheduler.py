@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.embedded.answer import Answer, Output
+from gateway.embedded.answer import EngineAnswer, EngineOutput
 from gateway.embedded.batch import Batch
 from gateway.embedded.errors import QueueFull
 
-Outputs = Sequence[tuple[Answer, Output]]
+Outputs = Sequence[tuple[EngineAnswer, EngineOutput]]
 
 
 class Scheduler:
@@ -25,7 +25,7 @@ class Scheduler:
     ) -> None:
         self._batches, self._max_queue = batches, max_queue
         self._deliver, self._failed = deliver, failed
-        self._arrived: list[tuple[str, Answer]] = []
+        self._arrived: list[tuple[str, EngineAnswer]] = []
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="decoding", daemon=True)
@@ -51,7 +51,7 @@ class Scheduler:
     def running(self, model: str) -> int:
         return self._batches[model].active
 
-    def submit(self, model: str, answers: Sequence[Answer]) -> None:
+    def submit(self, model: str, answers: Sequence[EngineAnswer]) -> None:
         """All of them or, with QueueFull, none."""
         with self._changed:
             waiting = self.waiting(model)

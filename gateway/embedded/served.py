@@ -22,7 +22,7 @@ THINK = ("<think>", "</think>")
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class ThoughtMarks:
     """Tokens with a meaning. `think` holds the ids of <think> and </think>; None: a model that does not think."""
 
     eos: frozenset[int]
@@ -38,7 +38,7 @@ class Served:
     config: ModelConfig
     tokenizer: Tokenizer
     template: ChatTemplate
-    marks: Marks
+    marks: ThoughtMarks
     defaults: Mapping[str, Any]
     grammars: Grammars
     decoder: Decoder
@@ -67,7 +67,7 @@ def load(name: str, folder: Path, max_batch: int) -> Served:
     config, tokenizer = read_config(folder), Tokenizer(folder)
     generation = read_json(folder / "generation_config.json")
     decoder = _decoder(config, folder, max_batch)
-    marks = Marks(_eos(generation, folder), _think(tokenizer, folder) if REASONING.get(name, True) else None)
+    marks = ThoughtMarks(_eos(generation, folder), _think(tokenizer, folder) if REASONING.get(name, True) else None)
     grammars = Grammars(tokenizer.content, config.vocab_size, sorted(marks.eos))
     template, defaults = ChatTemplate(folder), _defaults(generation)
     return Served(name, folder, config, tokenizer, template, marks, defaults, grammars, decoder)

@@ -12,7 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from gateway import logs
+from gateway.observability import logs
 
 log = logging.getLogger("thinkgate.engine")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

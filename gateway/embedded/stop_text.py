@@ -6,7 +6,7 @@ from gateway.embedded.sampling import SamplingParams
 from gateway.embedded.tokenizer import Detokenizer, Tokenizer
 
 
-class StopText:
+class EngineStopText:
     def __init__(self, tokenizer: Tokenizer, params: SamplingParams) -> None:
         skipped = tokenizer.special_ids if params.skip_special_tokens else frozenset()
         self._detokenizer = Detokenizer(tokenizer, skipped)

@@ -16,7 +16,7 @@ ARGUMENTS = re.compile(r'"arguments"\s*:\s*')
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     name: str
     arguments: str  # JSON
 
@@ -29,7 +29,7 @@ def call_id() -> str:
     return f"chatcmpl-tool-{token_hex(8)}"
 
 
-def parse_calls(text: str) -> tuple[str | None, list[Call]]:
+def parse_calls(text: str) -> tuple[str | None, list[ToolCall]]:
     """Content and calls of a whole answer. One broken call, and all of it is content."""
     if OPEN not in text:
         return text, []
@@ -41,8 +41,8 @@ def parse_calls(text: str) -> tuple[str | None, list[Call]]:
     return content if content.strip() else None, calls
 
 
-def _call(block: dict[str, Any]) -> Call:
-    return Call(block["name"], json.dumps(block["arguments"], ensure_ascii=False))
+def _call(block: dict[str, Any]) -> ToolCall:
+    return ToolCall(block["name"], json.dumps(block["arguments"], ensure_ascii=False))
 
 
 @dataclass(slots=True)

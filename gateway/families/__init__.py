@@ -1,1 +1,1 @@
-"""How each kind of model is told to think: rows of data, and the compiler that turns an effort into body fields."""
+"""How each model family controls thinking: rows of data, and the compiler from an effort to body fields."""

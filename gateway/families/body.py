@@ -1,15 +1,15 @@
-"""Fields of a request body by name, where a dot goes one object deeper. No object that was there before is changed."""
+"""Access to request body fields by dotted name. Existing nested objects are copied, never modified."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.types import JsonObject
+from gateway.core.aliases import JsonObject
 
 
 def get(body: JsonObject, name: str) -> Any:
-    """The field's value; None if it is not there."""
+    """The field's value; None if it is missing."""
     value: Any = body
     for part in name.split("."):
         if not isinstance(value, Mapping):
@@ -29,7 +29,7 @@ def put(body: dict[str, Any], name: str, value: Any) -> None:
 
 
 def drop(body: dict[str, Any], name: str) -> None:
-    """Remove a field; one inside another object goes with its parent when that is left empty."""
+    """Remove a field, and its parent object if that is then empty."""
     outer, _, inner = name.partition(".")
     if not inner:
         body.pop(outer, None)
@@ -46,9 +46,9 @@ def drop(body: dict[str, Any], name: str) -> None:
 
 
 def merge(body: dict[str, Any], fields: JsonObject, instead: bool = True) -> None:
-    """Add fields, objects into objects, keeping the other keys that are in them.
+    """Merge fields into the body, recursively.
 
-    `instead`: they stand instead of what was there under the same name; else what was there stays.
+    `instead`: they overwrite existing values; otherwise existing values win.
     """
     for key, value in fields.items():
         old = body.get(key)

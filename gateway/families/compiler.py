@@ -1,27 +1,33 @@
-"""An effort and an arm in, the exact request body out. What cannot be said is put into words, never dropped."""
+"""Compiles an effort and an arm into the exact request body. Every deviation is noted, never silent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from gateway import efforts
+from gateway.core import efforts
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, Effort
+from gateway.core.forecast import Forecast
+from gateway.core.plan import Enforcement, Plan
+from gateway.families import answer_limits, ceiling, effort_encoding, history, system, validation
 from gateway.families import body as fields
-from gateway.families import ceiling, history, limits, refusal, system, tell
-from gateway.families.terms import Terms
-from gateway.guard import request as guards
-from gateway.guard import thinking
-from gateway.types import NO_THINKING, Arm, Call, Deployment, Effort, Enforcement, Forecast, Plan
+from gateway.families.guard import request as guards
+from gateway.families.guard import thinking
+from gateway.families.guard.switches import without_switches
+from gateway.families.model_limits import ModelLimits
 
-# What an unlimited thought counts as, in tokens.
+# Tokens that unlimited thinking counts as.
 LONG_THOUGHT = 4096
-# The word by which a client asks, in `include`, for the gateway's own account in the body of the answer.
+# The value of `include` that requests the gateway's own report in the response body.
 ACCOUNT = "thinkgate"
 Enforce = Callable[[Deployment, Call], Enforcement]
 
 
 def by_the_row(deployment: Deployment, call: Call | None = None) -> Enforcement:
-    """How a budget is enforced, going by the deployment's row alone."""
+    """How a budget is enforced, by the deployment's family row alone."""
     return "native" if deployment.family.budget_field is not None else "none"
 
 
@@ -29,31 +35,31 @@ def compile_plan(
     call: Call,
     decided: Effort,
     arm: Arm,
-    terms: Terms,
+    terms: ModelLimits,
     forecast: Forecast | None = None,
     enforce: Enforce = by_the_row,
 ) -> Plan:
-    """The request for one deployment of the arm. Changes only model, effort, limits, thoughts and usage reporting.
+    """The request for one deployment of the arm. Changes only model, effort, limits, reasoning and usage reporting.
 
-    `enforce` says how a budget can be kept at a deployment. InvalidRequest: the client named an effort that the
-    deployment cannot be told, and the model is strict about it.
+    `enforce` says how a deployment's budgets are enforced. InvalidRequest: the client requested an effort that the
+    deployment does not support, and the model is strict about it.
     """
-    by = enforce(arm.think, call) if arm.think is not None else "none"
-    refusal.check(call, decided, arm, terms, by)
+    thinks = arm.find(decided if decided.think else efforts.UNLIMITED)
+    by = "none" if thinks is None else enforce(thinks, call)
+    validation.check(call, decided, arm, terms, by)
     notes: list[str] = [call.note] if call.note else []
-    effort = limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
-    deployment = arm.deployment_for(effort)
+    effort = answer_limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
+    deployment = arm.find(effort)
     if deployment is None:
         effort = _nearest(effort, arm, notes)
         deployment = arm.deployment_for(effort)
-        assert deployment is not None, "an arm offers only efforts it has a deployment for"
     return _compile(call, effort, deployment, terms, tuple(notes), _work(call, effort, forecast), enforce)
 
 
 def stand_in(
-    call: Call, plan: Plan, deployment: Deployment, terms: Terms, why: str | None, enforce: Enforce = by_the_row
+    call: Call, plan: Plan, deployment: Deployment, terms: ModelLimits, why: str | None, enforce: Enforce = by_the_row
 ) -> Plan:
-    """The same request with the same effort for another deployment, in its family's words; `why` is an error's code."""
+    """The same request and effort, compiled for a fallback deployment; `why` is an error's code."""
     note = f"deployment {plan.deployment.name} could not answer ({why}): {deployment.name} stood in"
     return _compile(call, plan.effort, deployment, terms, (*plan.bounds, note), plan.tokens, enforce)
 
@@ -62,7 +68,7 @@ def _compile(
     call: Call,
     effort: Effort,
     deployment: Deployment,
-    terms: Terms,
+    terms: ModelLimits,
     bounds: tuple[str, ...],
     tokens: float,
     enforce: Enforce,
@@ -75,30 +81,30 @@ def _compile(
     body["model"] = deployment.model
     word = call.asked if effort == call.requested else ""
     by = enforce(deployment, call)
-    told = tell.nearest(effort, word, family, terms.levels, by, notes)
-    if limits.starves(told.effort, call.limit) and family.off is not None:
+    told = effort_encoding.nearest(effort, word, family, terms.levels, by, notes)
+    if answer_limits.starves(told.effort, call.limit) and family.off is not None:
         notes.append(f"no room to think: of {call.limit} tokens the least thought leaves none")
-        told = tell.nearest(NO_THINKING, "", family, terms.levels, by, notes)
+        told = effort_encoding.nearest(NO_THINKING, "", family, terms.levels, by, notes)
     given = body["messages"]
     if call.guarded:
         told = ceiling.keep(told, call, family, terms.levels, by, notes)
         if family.on is not None:
             thinks = told.effort is None or told.effort.think
             thinking.check(call, family, thinks)
-            given = thinking.without_switches(call, family, notes)
-    messages, thoughts = history.send_back(given, family, notes)
+            given = without_switches(call, family, notes)
+    messages, thoughts = history.reasoning_history(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
-    tell.write(told, family, body)
+    effort_encoding.write(told, family, body)
     if thoughts:
         fields.merge(body, family.history_with, instead=False)
-    limits.write(body, told.effort, call.limit, terms.answer, family.limit_field)
+    answer_limits.write(body, told.effort, call.limit, terms.answer, family.limit_field)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     return Plan(deployment, told.effort, body, tuple(notes), tokens, effort, bounds, told.enforcement, told.level)
 
 
 def _drop_own(body: dict[str, Any]) -> None:
-    """What the client says to the gateway alone."""
+    """Remove the gateway's own fields."""
     body.pop("thinkgate", None)
     included = body.get("include")
     if isinstance(included, list) and ACCOUNT in included:
@@ -110,7 +116,7 @@ def _drop_own(body: dict[str, Any]) -> None:
 
 
 def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
-    """Tokens of the prompt, and of thought and answer as forecast; without a forecast at most of the thought."""
+    """Tokens of the prompt, and of reasoning and answer as forecast; without a forecast, the thinking budget."""
     for one in forecast.efforts if forecast is not None else ():
         if one.effort == effort:
             return call.prompt_tokens + one.thinking_tokens + one.answer_tokens
@@ -118,7 +124,7 @@ def _work(call: Call, effort: Effort, forecast: Forecast | None) -> float:
 
 
 def _bounded(decided: Effort, call: Call, notes: list[str]) -> Effort:
-    """What the client's key allows of it: also a policy that asks nobody does not exceed that."""
+    """The effort bounded by the client's key; this holds for every policy."""
     if call.most is None or efforts.size(decided) <= efforts.size(call.most):
         return decided
     notes.append(f"the key allows no more than {efforts.words(call.most)}: {efforts.words(decided)} was decided")

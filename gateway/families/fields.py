@@ -1,4 +1,4 @@
-"""The fields in which clients name an effort, whatever API they were written for; a dot goes one object deeper."""
+"""The fields in which clients of any API name an effort, as dotted names."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SWITCH_FIELDS = (
     "thinking.type",
     "chat_template_kwargs.thinking_mode",
 )
-# Not true or false, but a word: `enabled` or `disabled`.
+# Not a boolean, but `enabled` or `disabled`.
 SWITCH_WORD_FIELDS = ("thinking.type", "chat_template_kwargs.thinking_mode")
-# Whether the client does not want to see the thought.
+# Whether the client wants the reasoning hidden.
 HIDE_FIELD = "reasoning.exclude"
-# All of it goes out of the body before the family's own words come in.
+# All of them are removed from the body before the family's own fields are added.
 EFFORT_FIELDS = (
     "reasoning_effort",
     "reasoning",

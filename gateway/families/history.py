@@ -1,7 +1,7 @@
-"""Thoughts of earlier turns on their way back: kept where the family wants them, under the name that it knows.
+"""Reasoning of earlier turns in requests: sent where the family wants it, in the field that it reads.
 
-A client brings them under whichever name it got them: `reasoning` (vLLM), `reasoning_content` (SGLang and most hosted
-APIs) or `reasoning_details` (OpenRouter); the other dialects bring them as `reasoning`.
+A client sends it in the field in which it received it: `reasoning` (vLLM), `reasoning_content` (SGLang and most hosted
+APIs) or `reasoning_details` (OpenRouter); the other dialects convert to `reasoning`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.types import Family, JsonObject
+from gateway.core.aliases import JsonObject
+from gateway.core.family import Family
+from gateway.core.reasoning import REASONING_DETAILS, REASONING_FIELDS
 
-TEXT_FIELDS = ("reasoning", "reasoning_content")
-DETAILS_FIELD = "reasoning_details"
-NAMES = (*TEXT_FIELDS, DETAILS_FIELD)
+NAMES = (*REASONING_FIELDS, REASONING_DETAILS)
 
 
-def send_back(messages: Sequence[JsonObject], family: Family, notes: list[str]) -> tuple[Sequence[JsonObject], bool]:
-    """The messages as the family wants them, and whether a thought is among them."""
+def reasoning_history(
+    messages: Sequence[JsonObject], family: Family, notes: list[str]
+) -> tuple[Sequence[JsonObject], bool]:
+    """The messages as the family expects them, and whether any has reasoning."""
     if family.passes_through or not any(_has_thought(message) for message in messages):
         return messages, False
     kept_from = _first_kept(messages, family)
@@ -33,7 +35,7 @@ def send_back(messages: Sequence[JsonObject], family: Family, notes: list[str]) 
             told.append(_without(message))
             left_out += 1
     if left_out:
-        notes.append(f"family {family.name} wants no thoughts of earlier turns: {left_out} left out")
+        notes.append(f"family {family.name} takes no reasoning of earlier turns: {left_out} left out")
     return told, kept > 0
 
 
@@ -49,7 +51,7 @@ def _first_kept(messages: Sequence[JsonObject], family: Family) -> int:
 
 
 def _inside(messages: Sequence[JsonObject], index: int) -> bool:
-    """Whether a user's message is within a loop: it comes after a tool's result, and no answer is in between."""
+    """Whether a user message is inside a tool loop: it follows a tool result with no answer in between."""
     roles = (messages[before].get("role") for before in range(index - 1, -1, -1))
     return next((role for role in roles if role not in ("system", "developer")), None) in ("tool", "user")
 
@@ -63,23 +65,23 @@ def _without(message: JsonObject) -> dict[str, Any]:
 
 
 def _renamed(message: JsonObject, name: str) -> JsonObject:
-    """The thought under one name, byte for byte; details that came from an API which wants them go back untouched."""
-    if name == DETAILS_FIELD and message.get(DETAILS_FIELD):
-        return {**_without(message), DETAILS_FIELD: message[DETAILS_FIELD]}
+    """The message with its reasoning in field `name`, byte for byte; `reasoning_details` stay as they are."""
+    if name == REASONING_DETAILS and message.get(REASONING_DETAILS):
+        return {**_without(message), REASONING_DETAILS: message[REASONING_DETAILS]}
     text = thought(message)
-    if name == DETAILS_FIELD:
-        return {**_without(message), DETAILS_FIELD: [{"type": "reasoning.text", "text": text}]}
+    if name == REASONING_DETAILS:
+        return {**_without(message), REASONING_DETAILS: [{"type": "reasoning.text", "text": text}]}
     if message.get(name) == text and sum(other in message for other in NAMES) == 1:
         return message
     return {**_without(message), name: text}
 
 
 def thought(message: JsonObject) -> str:
-    """What was thought before a message was written."""
-    for name in TEXT_FIELDS:
+    """The reasoning of a message."""
+    for name in REASONING_FIELDS:
         text = message.get(name)
         if isinstance(text, str) and text:
             return text
-    details = message.get(DETAILS_FIELD) or ()
+    details = message.get(REASONING_DETAILS) or ()
     texts = (detail.get("text") or detail.get("summary") for detail in details if isinstance(detail, dict))
     return "".join(text for text in texts if isinstance(text, str))

@@ -1,4 +1,4 @@
-"""The legal level that stands for one that a family does not know."""
+"""The level that replaces one a family does not support."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def stand_ins(levels: Iterable[str], can_be_off: bool, said: Mapping[str, str]) -> dict[str, str]:
-    """For each named level that is not among `levels`, the nearest that is: the fewest steps away in the order, the
-    weaker of two that are as near; no thinking, where it `can_be_off`, only if it is nearer than any thought. What the
-    family's maker has `said` of a level wins, where that is legal. Empty where there are no levels.
+    """For each named level not among `levels`, the nearest that is: the fewest steps away, the weaker on a tie; no
+    thinking, where it `can_be_off`, only if it is strictly nearer. What the family's maker has `said` wins where it is
+    valid. Empty if there are no levels.
     """
     known = set(levels)
     if not known:

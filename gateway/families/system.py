@@ -1,5 +1,5 @@
-"""Messages of the system in the middle of a conversation: templates that allow them only at its beginning get them as
-a part of what the user says, marked as what they are.
+"""System messages in the middle of a conversation: for templates that allow them only at the beginning, they become
+marked parts of user messages.
 """
 
 from __future__ import annotations
@@ -7,22 +7,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.types import Family, JsonObject
+from gateway.core.aliases import JsonObject
+from gateway.core.family import Family
 
 _ROLES = ("system", "developer")
 
 
 def where_allowed(messages: Sequence[JsonObject], family: Family, notes: list[str]) -> Sequence[JsonObject]:
-    """The messages as the family's template takes them; `notes` gets a line if any has changed."""
+    """The messages as the family's template accepts them; `notes` gets a line if any has changed."""
     if family.system == "anywhere":
         return messages
     begun = next((index for index, message in enumerate(messages) if message.get("role") not in _ROLES), len(messages))
     late = sum(message.get("role") in _ROLES for message in messages[begun:])
     if not late:
         return messages
-    notes.append(f"family {family.name} takes a system message only at the beginning: {late} went to the user's")
+    notes.append(f"family {family.name} accepts a system message only at the beginning: {late} joined the user's")
     told: list[JsonObject] = [*messages[:begun]]
-    # The contents that go into the last message: they are joined once, however many there are.
+    # The contents for the last message, joined once.
     contents: list[Any] = []
     reminded = False
     for message in messages[begun:]:
@@ -55,7 +56,7 @@ def _reminder(content: Any) -> Any:
 
 
 def _joined(contents: Sequence[Any]) -> Any:
-    """Texts up to the first content in parts are one part."""
+    """The contents joined; strings before the first list of parts form one part."""
     listed = next((at for at, content in enumerate(contents) if isinstance(content, list)), None)
     text = "\n\n".join(text for text in contents[:listed] if text)
     if listed is None:

@@ -1,4 +1,4 @@
-"""The family table: the rows of a TOML file, and the operator's own, made into families."""
+"""The family table: builds families from the shipped TOML rows and the operator's own."""
 
 from __future__ import annotations
 
@@ -6,46 +6,52 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.errors import ConfigError, suggestion
+from gateway.config.family_row import OPEN_ENGINES, PARTS, Cells, Engine, EngineRow, FamilyRow, KnownIssueRow, TableFile
+from gateway.config.problems import faults
+from gateway.core.errors import ConfigError, suggestion
+from gateway.core.family import EngineTraits, Family, KnownIssue
 from gateway.families.nearest import stand_ins
-from gateway.family_row import PARTS, Cells, Engine, EngineRow, FamilyRow, FaultRow, TableFile
-from gateway.settings_faults import faults
-from gateway.types import Family, Fault
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
-# The source of levels that stand for others where nobody says which does.
+_TRAITS = ("counts_prompts", "counts_with_effort", "hide_field", "stops_in_thoughts")
+# The source of replacement levels where the maker documents none.
 BY_RULE = "the rule of nearest.py"
-# The engines that serve any model whose weights one has.
-ENGINES: tuple[Literal["vllm", "sglang"], ...] = ("vllm", "sglang")
 
 
-class Table:
-    """Families by name. A cell is as the row says, else as its base says, else as its engine says."""
+class FamilyTable:
+    """Families by name. A cell comes from the row, else from its base, else from its engine."""
 
     def __init__(self, engines: Mapping[Engine, EngineRow], rows: Mapping[str, tuple[FamilyRow, ...]]) -> None:
-        """`rows` has for each name what is said of it, the last word last."""
+        """`rows` lists the rows of each name, the one that takes precedence last."""
         self._engines = engines
         self._rows = rows
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._rows)
 
-    def with_rows(self, own: Mapping[str, FamilyRow]) -> Table:
-        """The same table and an operator's rows; one of a name that is known already overrides it cell by cell."""
-        return Table(self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}})
+    def with_rows(self, own: Mapping[str, FamilyRow]) -> FamilyTable:
+        """This table plus an operator's rows; a row with a known name overrides it cell by cell."""
+        return FamilyTable(
+            self._engines, {**self._rows, **{name: (*self._rows.get(name, ()), own[name]) for name in own}}
+        )
+
+    def all_engines(self) -> tuple[Engine, ...]:
+        return tuple(self._engines)
 
     def engines(self, name: str) -> tuple[Engine, ...]:
-        """What may serve a family, the usual one first. ConfigError: an unknown family or base, a circle of bases."""
-        own: Engine = next((row.engine for row in reversed(self._path(name)) if row.engine is not None), "vllm")
-        return (own,) if own == "hosted" else (own, *(other for other in ENGINES if other != own))
+        """The engines that serve a family, usual one first. ConfigError: unknown family or base, cyclic bases."""
+        own: Engine = next(
+            (row.engine for row in reversed(self._path(name)) if row.engine is not None), OPEN_ENGINES[0]
+        )
+        return (own, *(other for other in OPEN_ENGINES if other != own)) if own in OPEN_ENGINES else (own,)
 
     def family(self, name: str, engine: Engine | None = None) -> Family:
-        """One family as an engine serves it, the usual one if none is named. ConfigError: as for `engines`, an engine
-        that does not serve it, or cells that contradict each other.
+        """A family as an engine (by default the usual one) serves it. ConfigError: as for `engines`, an engine that
+        does not serve it, or contradictory cells.
         """
         known = self.engines(name)
         if engine is not None and engine not in known:
@@ -53,13 +59,13 @@ class Table:
         host = self._engines[engine or known[0]]
         cells: dict[str, Any] = {}
         sources: dict[str, str] = {}
-        found: list[FaultRow] = []
+        found: list[KnownIssueRow] = []
         for said in (host, *self._said(name, engine or known[0])):
             cells |= {cell: getattr(said, cell) for cell in CELLS if cell in said.model_fields_set}
             sources |= _sources(said)
-            found += said.faults
+            found += said.known_issues
         if cells.get("budget_field") is not None and cells["budget_field"] == host.budget_field:
-            found += host.budget_faults
+            found += host.budget_known_issues
         said_nearest = cells.get("nearest", {})
         cells["nearest"] = stand_ins(cells.get("levels", {}), cells.get("off") is not None, said_nearest)
         if cells["nearest"]:
@@ -67,7 +73,8 @@ class Table:
         family = Family(
             name=name,
             engine=engine or known[0],
-            faults=tuple(Fault(**fault.model_dump()) for fault in found),
+            host=EngineTraits((engine or known[0]) in OPEN_ENGINES, **{name: getattr(host, name) for name in _TRAITS}),
+            known_issues=tuple(KnownIssue(**issue.model_dump()) for issue in found),
             sources=sources,
             **{"about": "", "hybrid": True, "off": None, **cells},
         )
@@ -75,15 +82,15 @@ class Table:
         return family
 
     def _said(self, name: str, engine: Engine) -> Iterator[Cells]:
-        """All that is said of a family at an engine, the last word last."""
+        """All cells for a family at an engine, the ones that take precedence last."""
         for row in self._path(name):
             yield row
-            at_engine = {"vllm": row.vllm, "sglang": row.sglang}.get(engine)
+            at_engine = row.at(engine)
             if at_engine is not None:
                 yield at_engine
 
     def _path(self, name: str) -> list[FamilyRow]:
-        """What is said of the farthest base, and so on to what is said of the family itself."""
+        """The rows from the farthest base to the family itself."""
         path: list[FamilyRow] = []
         seen: list[str] = []
         here: str | None = name
@@ -92,7 +99,7 @@ class Table:
                 what = "base: " if seen else ""
                 raise ConfigError([f"{what}{here!r} is unknown.{suggestion(here, self._rows)}"])
             if here in seen:
-                raise ConfigError([f"base: {' → '.join((*seen, here))} goes in a circle"])
+                raise ConfigError([f"base: {' → '.join((*seen, here))} is a cycle"])
             seen.append(here)
             path = [*self._rows[here], *path]
             here = next((row.base for row in reversed(self._rows[here]) if row.base is not None), None)
@@ -100,7 +107,7 @@ class Table:
 
 
 def _sources(said: Cells) -> dict[str, str]:
-    """Where each part of it is written; a source of a part that it says nothing of counts too."""
+    """The source of each part, including sources of parts that the row does not set."""
     parts = {part: said.source for part, cells in PARTS.items() if said.source and said.model_fields_set & {*cells}}
     return parts | said.sources.model_dump(exclude_unset=True)
 
@@ -112,20 +119,20 @@ def _refuse_contradiction(family: Family) -> None:
     if family.budget_most is not None and family.budget_most < family.budget_least:
         faults.append(f"budget_most: {family.budget_most} is less than budget_least, {family.budget_least}")
     if family.off is None and family.on is None:
-        faults.append("off: both off and on are false, so that nothing can be told")
+        faults.append("off: both off and on are false, so that thinking cannot be controlled")
     if faults:
         raise ConfigError(faults)
 
 
 @cache
-def shipped() -> Table:
-    """The table that comes with the gateway. Raises ConfigError where its file is not as it must be."""
+def shipped() -> FamilyTable:
+    """The shipped table. ConfigError: its file is invalid."""
     read = tomllib.loads((files("gateway.families") / "table.toml").read_text("utf-8"))
     try:
         table = TableFile.model_validate(read)
     except ValidationError as error:
         raise ConfigError([f"table.toml: {fault}" for fault in faults(error, TableFile)]) from error
-    return Table(table.engines, {name: (row,) for name, row in table.families.items()})
+    return FamilyTable(table.engines, {name: (row,) for name, row in table.families.items()})
 
 
 @cache

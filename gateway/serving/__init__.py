@@ -1,1 +1,1 @@
-"""The processes: a server for the port, workers, a polite stop, and the port of the operators."""
+"""Processes: the server, workers, graceful shutdown, and the operators' port."""

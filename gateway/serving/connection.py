@@ -12,29 +12,24 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
+from gateway.api.safe_headers import SAFE_HEADERS
+from gateway.config.server import ServerSettings
+from gateway.core.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
+from gateway.core.scope_extension import BODY_TOO_SLOW, ON_HANG_UP
 from gateway.serving.connections import Connections
-from gateway.settings import Server
 
 # How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
 # the client would never read why.
 LINGER_S = 2.0
-# With every answer, whoever makes it: it is what it says it is, and no cache keeps it.
-SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 # A body in chunks of one byte has six bytes for each of them on the wire. What comes beyond that, and the size of a
 # head, is no body: trailers without end.
 CHUNK_OVERHEAD = 8
-# In the scope of a request whose body is too late.
-TOO_SLOW = "thinkgate.body_too_slow"
-# In the scope of every request: takes what is to be done if the client leaves before its answer is complete. No
-# task has to be made and cancelled with every request, only to wait for the server's word of that.
-ON_HANG_UP = "thinkgate.on_hang_up"
 
 
 class Connection(HttpToolsProtocol):
     """`leave` asks it to end politely."""
 
-    def __init__(self, limits: Server, all_connections: Connections, **given: Any) -> None:
+    def __init__(self, limits: ServerSettings, all_connections: Connections, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
         self._all = all_connections
@@ -99,7 +94,7 @@ class Connection(HttpToolsProtocol):
             raise self._refused  # the parser stops, and `send_400_response` is called
         self._in_body = True
         self._all.works(self)
-        self.scope[ON_HANG_UP] = self._on_hang_up  # type: ignore[literal-required]
+        self.scope["extensions"] = {ON_HANG_UP: {"register": self._on_hang_up}}
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -135,7 +130,7 @@ class Connection(HttpToolsProtocol):
         self._disarm_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What the client sent cannot be taken for a request: it is told why, in OpenAI's shape."""
+        """The client sent invalid HTTP: answer with an OpenAI-style error."""
         self._refuse(self._refused or BadHttp("The request is not valid HTTP."))
 
     def give_way(self) -> None:
@@ -180,8 +175,8 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _body_too_slow(self) -> None:
-        """Tell whoever reads the body, and end the connection if that brings no answer."""
-        self.cycle.scope[TOO_SLOW] = True  # type: ignore[literal-required]
+        """Notify the reader of the body, and close the connection if that brings no answer."""
+        self.cycle.scope["extensions"][BODY_TOO_SLOW] = {}
         self.cycle.message_event.set()
         self._arm(LINGER_S, self.transport.close)
 
@@ -221,6 +216,6 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def limited(limits: Server, all_connections: Connections) -> type[asyncio.Protocol]:
+def limited(limits: ServerSettings, all_connections: Connections) -> type[asyncio.Protocol]:
     """What makes a connection."""
     return partial(Connection, limits, all_connections)  # type: ignore[return-value]

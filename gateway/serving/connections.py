@@ -10,14 +10,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Protocol
 
 log = logging.getLogger("thinkgate")
-# A flood is told in a line now and then, with how many it was about.
+# A flood is logged at a limited rate, with the number of connections.
 LOG_EVERY_S = 10.0
 # Of an IPv6 address, the part that belongs to one customer of a network.
 _CUSTOMER = 64
 Network = IPv4Network | IPv6Network
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """One connection. `origin` is what it counts for, None where it counts for no address of its own."""
 
     origin: str | None
@@ -42,7 +42,7 @@ class Connections:
         count: Callable[[str], None] = lambda why: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`count` is told of each connection that was closed or refused, and why, in a word."""
+        """`count` is called with the reason, one word, for each connection that was closed or refused."""
         self._most = most
         self._most_each = most_each
         self._trusted = trusted
@@ -51,8 +51,8 @@ class Connections:
         self._open = 0
         self._each: Counter[str] = Counter()
         # In the order in which they began to.
-        self._in_head: dict[Client, None] = {}
-        self._idle: dict[Client, None] = {}
+        self._in_head: dict[ClientConnection, None] = {}
+        self._idle: dict[ClientConnection, None] = {}
         self._untold: Counter[str] = Counter()
         self._told_at = -LOG_EVERY_S
 
@@ -65,7 +65,7 @@ class Connections:
             return None
         return str(IPv6Network((ip, _CUSTOMER), strict=False)) if ip.version == 6 else address
 
-    def open(self, client: Client) -> bool:
+    def open(self, client: ClientConnection) -> bool:
         """A new one, which has sent nothing yet. False: there is no room for it, and it is not taken in."""
         if client.origin is not None and self._each[client.origin] >= (self._most_each or 0):
             self._lost("address", client)
@@ -79,19 +79,19 @@ class Connections:
         self._in_head[client] = None
         return True
 
-    def begins_head(self, client: Client) -> None:
+    def begins_head(self, client: ClientConnection) -> None:
         if client in self._idle:
             del self._idle[client]
             self._in_head[client] = None
 
-    def works(self, client: Client) -> None:
+    def works(self, client: ClientConnection) -> None:
         self._in_head.pop(client, None)
         self._idle.pop(client, None)
 
-    def idles(self, client: Client) -> None:
+    def idles(self, client: ClientConnection) -> None:
         self._idle[client] = None
 
-    def closed(self, client: Client) -> None:
+    def closed(self, client: ClientConnection) -> None:
         """One that was taken in has gone."""
         self.works(client)
         self._open -= 1
@@ -110,7 +110,7 @@ class Connections:
                 return True
         return False
 
-    def _lost(self, why: str, client: Client) -> None:
+    def _lost(self, why: str, client: ClientConnection) -> None:
         self._count(why)
         self._untold[why] += 1
         now = self._clock()

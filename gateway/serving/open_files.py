@@ -1,4 +1,4 @@
-"""How many files a process may have open: each connection of a client is one, and each to a backend is another."""
+"""The limit on open files: each connection, to a client or a backend, needs one."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.serving.connection import SAFE_HEADERS, limited
+from gateway.config.server import ServerSettings as ServerSettings
+from gateway.core.stopping import Stopping
+from gateway.serving.connection import limited
 from gateway.serving.connections import Connections
 from gateway.serving.open_files import connections_within
-from gateway.serving.stopping import Stopping
-from gateway.settings import Server as ServerSettings
 
 BACKLOG = 2048
 IDLE_GRACE_S = 1.0
@@ -28,7 +28,7 @@ LAST_WORDS_S = 1.0
 CLOSE = (b"connection", b"close")
 
 
-class Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """`ready` is called when it accepts; `stopping` says so from the moment that it is told to stop."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
         ready: Callable[[], None],
         lost: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """`lost` is told of each connection that was closed or refused for want of room, and why, in a word."""
+        """`lost` is called with the reason, one word, for each connection closed or refused at the limit."""
         all_connections = Connections(
             connections_within(settings.max_connections),
             settings.max_connections_per_address,
@@ -57,7 +57,6 @@ class Server(uvicorn.Server):
                 lifespan="on",
                 server_header=False,
                 proxy_headers=False,  # nothing here depends on the client's address
-                headers=list(SAFE_HEADERS.items()),
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.keepalive_s,  # type: ignore[arg-type]
             )

@@ -1,4 +1,4 @@
-"""Several gateway processes behind one listening socket, which is never closed while one of them is replaced."""
+"""Several gateway processes behind one listening socket, which stays open while they are replaced."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from gateway import logs
-from gateway.errors import ConfigError
-from gateway.metrics import SHARED_FOLDER
+from gateway.core.errors import ConfigError
+from gateway.observability import logs
+from gateway.observability.metrics import SHARED_FOLDER
 
 log = logging.getLogger("thinkgate")
 

@@ -64,9 +64,9 @@ def main(
             if chosen is None or rival.name in chosen:
                 install(rival, folder, _say)
     with ExitStack() as stack:
-        upstream = stack.enter_context(Upstream())
+        transport = stack.enter_context(Upstream())
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinkgate-peers-")))
-        cases = start(stack, upstream, own, folder, chosen)
+        cases = start(stack, transport, own, folder, chosen)
         missing = left_out(cases, folder, chosen)
         found, failed = measure(cases, Size(requests, rounds, stream_seconds), _say)
         missing |= failed
@@ -74,7 +74,7 @@ def main(
             raise click.ClickException(f"{name}: {failed[name]}")
         cases = [case for case in cases if case.name in found]
         rows = [row(case, found) for case in cases]
-        fidelity = _fidelity(cases, upstream)
+        fidelity = _fidelity(cases, transport)
     judged = promised.bars(found, {row["name"]: row for row in rows}, fidelity)
     _print(rows, fidelity, judged, missing)
     if file is not None:
@@ -94,13 +94,13 @@ def main(
         sys.exit(1)
 
 
-def _fidelity(cases: list[Case], upstream: Upstream) -> dict[str, dict[str, Any]]:
+def _fidelity(cases: list[Case], transport: Upstream) -> dict[str, dict[str, Any]]:
     """By row, then by proxy."""
     by_case = {}
     for case in cases:
         if case.faithful is not None:
             _say(f"fidelity of {case.name}")
-            by_case[case.name] = check(case.faithful, upstream)
+            by_case[case.name] = check(case.faithful, transport)
     return {name: {case: asdict(rows[name]) for case, rows in by_case.items()} for name in by_case[OURS]}
 
 

@@ -35,16 +35,16 @@ class Case:
     faithful: Target | None = None
 
 
-def start(stack: ExitStack, upstream: Upstream, folder: Path, peers: Path, names: Sequence[str] | None) -> list[Case]:
+def start(stack: ExitStack, transport: Upstream, folder: Path, peers: Path, names: Sequence[str] | None) -> list[Case]:
     """Direct, floor and ours always, and those rivals of `names` (None: all) that are installed."""
-    cases = [Case(DIRECT, Target(upstream.port), None, "the upstream, no proxy"), _floor(stack, upstream, folder)]
-    process, port = thinkgate(upstream.url, folder)
+    cases = [Case(DIRECT, Target(transport.port), None, "the upstream, no proxy"), _floor(stack, transport, folder)]
+    process, port = thinkgate(transport.url, folder)
     stack.enter_context(process)
     cases.append(Case(OURS, Target(port, "dial"), process, "this checkout, learned decision", Target(port, "plain")))
     cases.append(Case(NAMED, Target(port, "named"), process, "the same process"))
     for rival in RIVALS:
         if names is None or rival.name in names:
-            cases += _rival(rival, stack, upstream, folder, peers)
+            cases += _rival(rival, stack, transport, folder, peers)
     return cases
 
 
@@ -62,8 +62,8 @@ def left_out(cases: Sequence[Case], peers: Path, names: Sequence[str] | None) ->
     return reasons
 
 
-def _floor(stack: ExitStack, upstream: Upstream, folder: Path) -> Case:
-    command = [sys.executable, str(ROOT / "loadtests/peers/floor.py"), upstream.url]
+def _floor(stack: ExitStack, transport: Upstream, folder: Path) -> Case:
+    command = [sys.executable, str(ROOT / "loadtests/peers/floor.py"), transport.url]
     process = stack.enter_context(Process(command, folder, name=FLOOR))
     process.wait_until(lambda: _listens(process), PATIENCE_S)
     target = Target(_listens(process))
@@ -77,14 +77,14 @@ def _listens(process: Process) -> int:
     return int(told[0]) if told else 0
 
 
-def _rival(rival: Rival, stack: ExitStack, upstream: Upstream, folder: Path, peers: Path) -> list[Case]:
+def _rival(rival: Rival, stack: ExitStack, transport: Upstream, folder: Path, peers: Path) -> list[Case]:
     try:
         about = version(rival, peers)
     except NotInstalled:
         return []
     own = folder / rival.name
     own.mkdir()
-    process, where = rival.start(Place(peers.resolve() / rival.name, own, upstream.url))
+    process, where = rival.start(Place(peers.resolve() / rival.name, own, transport.url))
     stack.enter_context(process)
     try:
         process.wait_until(lambda: (target := where()) is not None and _answers(target)(), rival.patience_s)

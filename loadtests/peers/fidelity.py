@@ -70,14 +70,14 @@ class Got:
 class Probe:
     """Asks one target, and looks at what came to the upstream of it."""
 
-    def __init__(self, target: Target, upstream: Upstream) -> None:
+    def __init__(self, target: Target, transport: Upstream) -> None:
         self._target = target
-        self._upstream = upstream
+        self._transport = transport
 
     def ask(self, orders: str = "", headers: Mapping[str, str] | None = None, **fields: Any) -> tuple[Got, list[Seen]]:
         """The answer, and the requests that the upstream got for it."""
         name, body = self._body(orders, fields)
-        return self._send(body, headers or {}), self._upstream.seen(name)
+        return self._send(body, headers or {}), self._transport.seen(name)
 
     def leave(self, orders: str, **fields: Any) -> float | None:
         """Send, wait until the upstream has it (a stream: until it has begun), hang up: seconds until it notices.
@@ -120,7 +120,7 @@ class Probe:
     def _poll(self, name: str, wanted: Callable[[Seen], bool]) -> Seen | None:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            found = next((seen for seen in self._upstream.seen(name) if wanted(seen)), None)
+            found = next((seen for seen in self._transport.seen(name) if wanted(seen)), None)
             if found is not None:
                 return found
             time.sleep(0.01)
@@ -138,9 +138,9 @@ def _begun(connection: socket.socket) -> bool:
     return False
 
 
-def check(target: Target, upstream: Upstream) -> dict[str, Row]:
+def check(target: Target, transport: Upstream) -> dict[str, Row]:
     """Every row for one proxy. Errors come last: a breaker that they open must not spoil the others."""
-    probe = Probe(target, upstream)
+    probe = Probe(target, transport)
     return {name: row(probe) for name, row in ROWS.items()}
 
 

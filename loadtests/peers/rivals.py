@@ -90,15 +90,15 @@ class Place:
 
     home: Path
     folder: Path
-    upstream: str
+    transport: str
 
     @property
     def address(self) -> str:
-        return self.upstream.removeprefix("http://").removesuffix("/v1")
+        return self.transport.removeprefix("http://").removesuffix("/v1")
 
     def write(self, name: str, text: str, **values: object) -> Path:
         path = self.folder / name
-        path.write_text(text.format(upstream=self.upstream, address=self.address, **values), "utf-8")
+        path.write_text(text.format(transport=self.transport, address=self.address, **values), "utf-8")
         return path
 
 
@@ -166,7 +166,7 @@ def portkey(place: Place) -> Started:
     port = free_port()
     script = place.home / "node_modules/@portkey-ai/gateway/build/start-server.js"
     process = _run(place, "portkey", [shutil.which("node") or "node", script, f"--port={port}", "--headless"])
-    headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": place.upstream, "authorization": "Bearer none"}
+    headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": place.transport, "authorization": "Bearer none"}
     return process, lambda: Target(port, headers=headers)
 
 

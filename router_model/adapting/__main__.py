@@ -15,16 +15,16 @@ from router_model import extras
 def main(data: Path, out: Path) -> None:
     """Train the prior on a table of public outcomes."""
     extras.need("learn")
-    from router_model import artifact as artifacts
-    from router_model.adapting import prior
-    from router_model.outcomes import OutcomeError
+    from router_model.adapting import public_pretrain
+    from router_model.data.outcomes import OutcomeError
+    from router_model.model import artifact_writer
     from router_model.training import card
 
     try:
-        artifact, text = prior.build(data, out.name, click.echo)
+        artifact, text = public_pretrain.build(data, out.name, click.echo)
     except OutcomeError as error:
         raise click.ClickException(str(error)) from error
-    artifacts.save(artifact, out, text)
+    artifact_writer.save(artifact, out, text)
     click.echo(card.summary(artifact))
 
 

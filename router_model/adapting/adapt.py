@@ -1,9 +1,9 @@
-"""From the forecasts of one router to those of efforts it has never seen, by few outcomes.
+"""Transfers the forecasts of one router to new efforts, from few outcomes.
 
-A new effort is taken to be a mixture of the efforts that the router knows: the nearest of them, moved by an offset and
-a slope, and leaning towards others as far as outcomes ask for it. All mixtures of a kind (thinking or not) lean alike
-until their own outcomes say otherwise. What no mixture can say is left to a few trees of the operator's own. The trees'
-outputs are sums over leaves, so a mixture of trees is trees again: the result is an artifact like any other.
+A new effort is modelled as a mixture of known ones: the nearest effort with an offset and a slope, plus small weights
+on the others as far as outcomes support them. Mixtures of one kind (thinking or not) share their weights until their
+own outcomes differ. A few trees of the operator's own fit what no mixture can. Tree outputs are sums over leaves, so a
+mixture of trees is again a set of trees: the result is an artifact like any other.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.model.trees import F32, Trees
 from router_model.training.calibration import likeliest
-from router_model.trees import F32, Trees
 
 Matrix = NDArray[np.float64]
 

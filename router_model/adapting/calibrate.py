@@ -1,8 +1,8 @@
-"""Adapts a router to deployments of one's own, from a few dozen prompts upwards.
+"""Adapts a router to an operator's own deployments, from a few dozen prompts upwards.
 
-The adapted router mixes the forecasts of the one it starts from (`router_model.adapting.adapt`), adds terms and trees
-of the operator's own traffic as far as there are outcomes for them, and is cross-validated, calibrated, saved, judged
-and served like any other.
+The adapted router mixes the forecasts of its base (`router_model.adapting.adapt`) and adds terms and trees of the
+operator's own traffic as far as outcomes support them. It is cross-validated, calibrated, saved, evaluated and served
+like any other.
 """
 
 from __future__ import annotations
@@ -10,37 +10,40 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import artifact as artifacts
-from router_model import matching, outcomes
 from router_model.adapting import adapt
 from router_model.adapting.adapt import Shrinkage
-from router_model.artifact import Artifact, Stage, inputs_of
-from router_model.features import Features
-from router_model.outcomes import Arm, OutcomeError, Outcomes
-from router_model.probe import PROBE_NAMES
-from router_model.training import card, directions, train
+from router_model.data import outcome_reader
+from router_model.data.outcomes import Arm, OutcomeError, Outcomes
+from router_model.evaluation import matching
+from router_model.features.request import Features
+from router_model.model import artifact_reader, artifact_writer
+from router_model.model.artifact import Artifact, Stage, fingerprint, inputs_of
+from router_model.model.probe import PROBE_NAMES
+from router_model.model.trees import F32, Trees
+from router_model.training import card, selection, text_projection, train
 from router_model.training.boosting import Boosting, grow
 from router_model.training.calibration import likeliest
-from router_model.training.train import Fit, Fitter, rows_of
-from router_model.trees import F32, Trees
+from router_model.training.fitting import Fit, Fitter, TrainingSet, probed_arms, rows_of
+from router_model.training.settings import Settings as TrainSettings
 
 Matrix = NDArray[np.float64]
 # Fewer prompts than this cannot even be cross-validated.
 LEAST_PROMPTS = 20
-# This share of the operator's own traffic is held to be strange: what is more novel than the rest of it.
-STRANGE_SHARE = 0.1
-_SETTINGS = train.Settings(
+# The most novel share of the operator's own traffic that counts as out of distribution.
+OOD_SHARE = 0.1
+_SETTINGS = TrainSettings(
     boosting=Boosting(rounds=60),
     directions=8,
     least_uses=3,
     least_prompts=LEAST_PROMPTS,
-    firmness=300.0,
-    strange_share=STRANGE_SHARE,
+    prior_precision=300.0,
+    ood_share=OOD_SHARE,
 )
 
 
@@ -48,7 +51,7 @@ _SETTINGS = train.Settings(
 class Settings:
     """How to adapt: what `train` does with it, and how firmly mixtures keep to their beginning."""
 
-    train: train.Settings = _SETTINGS
+    train: TrainSettings = _SETTINGS
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
 
 
@@ -63,8 +66,8 @@ def run(
 ) -> Artifact:
     """Adapt a router, by folder or name, to tables, and write it to `out`. Raises OutcomeError or ArtifactError."""
     started = time.perf_counter()
-    base = artifacts.load(router)
-    table = usable(outcomes.read(data), models, say)
+    base = artifact_reader.load(router)
+    table = usable(outcome_reader.read(data), models, say)
     overlap = int(np.isin(fingerprints(table), base.seen).sum())
     if overlap:
         say(f"{overlap} of {len(table)} prompts were in the training data of {base.version}: figures flatter there")
@@ -72,7 +75,7 @@ def run(
     notes = (
         f"\nAdapted from `{base.version}`: its forecasts, mixed, and trees beside them for what no mixture can say.\n"
     )
-    artifacts.save(artifact, out, card.text(artifact, [Path(p).name for p in data], notes))
+    artifact_writer.save(artifact, out, card.text(artifact, [Path(p).name for p in data], notes))
     say(card.summary(artifact))
     say(f"Wrote {out.absolute()} ({artifact.version}, from {base.version}) in {time.perf_counter() - started:.0f} s")
     return artifact
@@ -88,18 +91,18 @@ def usable(table: Outcomes, models: Sequence[str], say: Callable[[str], None]) -
         table = table.columns([arm for arm in table.arms if arm.model in models])
     if len(table) < LEAST_PROMPTS:
         raise OutcomeError(f"{len(table)} prompts are too few to calibrate on: it takes {LEAST_PROMPTS}, better 100")
-    return train.trainable(table, say, LEAST_PROMPTS)
+    return selection.trainable(table, say, LEAST_PROMPTS)
 
 
 def fingerprints(table: Outcomes) -> NDArray[np.uint64]:
     """The hashes by which artifacts remember prompts."""
-    return np.array([artifacts.fingerprint(train.stem_of(prompt)) for prompt in table.prompts], np.uint64)
+    return np.array([fingerprint(prompt.stem) for prompt in table.prompts], np.uint64)
 
 
 def _tries() -> list[Settings]:
     """What to choose from: nearly the base as it is, mixtures with few trees of their own, or with many."""
 
-    def trees(rounds: int) -> train.Settings:
+    def trees(rounds: int) -> TrainSettings:
         return replace(_SETTINGS, boosting=replace(_SETTINGS.boosting, rounds=rounds))
 
     firm = Shrinkage(slope=100.0, lean=3000.0, offset=10.0, probe=200.0)
@@ -132,37 +135,30 @@ def _unlike(artifact: Artifact) -> float:
 def fitter(base: Artifact, how: Settings) -> Fitter:
     """What `train.train` calls to learn from some rows: mixtures of the base, and trees beside them."""
 
-    def fit(
-        features: Sequence[Features],
-        tampered: Sequence[Sequence[Features]],
-        table: Outcomes,
-        tokens: Matrix,
-        rows: NDArray[np.intp],
-        settings: train.Settings,
-    ) -> Fit:
-        chosen = [features[i] for i in rows.tolist()]
-        known, projection = _extended(base, chosen, settings)
-        x, _ = rows_of([*chosen, *(copy[i] for copy in tampered for i in rows.tolist())], known, projection)
-        copies = 1 + len(tampered)
+    def fit(data: TrainingSet, rows: NDArray[np.intp], settings: TrainSettings) -> Fit:
+        table, views = data.table, data.views(rows)
+        known, projection = _extended(base, views[0], settings)
+        x, _ = rows_of([*chain(*views)], known, projection)
+        copies = len(views)
         rows = np.tile(rows, copies)
-        told = _Told(table.arms, table.correct[rows], tokens[rows], np.full(len(rows), 1 / copies))
-        mixed, lines = _mixed(base, base.unread, x[:, : inputs_of(base.projection)], told, how)
+        targets = _Targets(table.arms, table.correct[rows], data.tokens[rows], np.full(len(rows), 1 / copies))
+        mixed, lines = _mixed(base, base.text_stage, x[:, : inputs_of(base.projection)], targets, how)
         start = mixed.score_all(x).astype(np.float64)
-        unread = mixed.beside(grow(x, told.correct, told.tokens, settings.boosting, start))
+        text_stage = mixed.beside(grow(x, targets.correct, targets.tokens, settings.boosting, start))
         probed, probed_lines = {}, {}
-        for arm in train.probed_arms(table, settings):
+        for arm in probed_arms(table, settings):
             probe = table.probes[arm][rows]
             has = np.flatnonzero(~np.isnan(probe[:, 0]))
             at = table.arms.index(arm)
-            probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], told.rows(has), how)
+            probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], targets.rows(has), how)
         # What novelty takes away, the base knows from more kinds of work than these prompts are of.
-        return Fit(known, projection, unread, probed, lines, probed_lines)
+        return Fit(known, projection, text_stage, probed, lines, probed_lines)
 
     return fit
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Targets:
     """What there is to learn from: outcomes [rows, arms], token targets [rows, 2 x arms], what each row counts."""
 
     arms: Sequence[Arm]
@@ -170,13 +166,13 @@ class _Told:
     tokens: Matrix
     weight: Matrix
 
-    def rows(self, chosen: NDArray[np.intp]) -> _Told:
-        return _Told(self.arms, self.correct[chosen], self.tokens[chosen], self.weight[chosen])
+    def rows(self, chosen: NDArray[np.intp]) -> _Targets:
+        return _Targets(self.arms, self.correct[chosen], self.tokens[chosen], self.weight[chosen])
 
 
-def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settings) -> tuple[dict[bytes, int], F32]:
+def _extended(base: Artifact, chosen: Sequence[Features], settings: TrainSettings) -> tuple[dict[bytes, int], F32]:
     """The base's terms and those of these prompts; the base's directions, and more of their own."""
-    own, found, _ = directions.fit(
+    own, found, _ = text_projection.fit(
         chosen, np.zeros((len(chosen), 0)), settings.directions, 0, settings.least_uses, settings.seed
     )
     known = dict(base.vocabulary)
@@ -189,32 +185,32 @@ def _extended(base: Artifact, chosen: Sequence[Features], settings: train.Settin
     return known, projection
 
 
-def _mixed(base: Artifact, stage: Stage, x: F32, told: _Told, how: Settings) -> tuple[Trees, F32]:
+def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Settings) -> tuple[Trees, F32]:
     """A stage's trees with the outputs of these arms, and their calibration lines as far as the base can tell."""
-    old, new = len(base.heads), len(told.arms)
+    old, new, thinks = len(base.heads), len(targets.arms), [arm.think for arm in targets.arms]
     said = stage.trees.score_all(x).astype(np.float64)
     slope, level, more_slope, more_level = stage.calibration.astype(np.float64).T
-    groups, _ = matching.match_heads(base.heads, told.arms)
+    groups, _ = matching.match_heads(base.heads, targets.arms)
     nearest = np.zeros((old, new))
     for j, group in enumerate(groups):
         nearest[group, j] = 1 / len(group)
-    kinds = [arm.think for arm in told.arms]
     weights, offset = np.zeros((3 * old, 3 * new)), np.zeros(3 * new)
-    for part, target in enumerate((told.correct, told.tokens[:, :new], told.tokens[:, new:])):
+    for part, target in enumerate((targets.correct, targets.tokens[:, :new], targets.tokens[:, new:])):
         one, two = slice(part * old, (part + 1) * old), slice(part * new, (part + 1) * new)
         # Mixed are calibrated logits; what calibrates them then becomes part of the mixture.
         by, plus = (slope, level) if part == 0 else (np.ones(old), np.zeros(old))
         outputs = said[:, one] * by + plus
-        found = adapt.mixture(outputs, target, nearest, kinds, how.shrinkage, part == 0, told.weight)
+        found = adapt.mixture(outputs, target, nearest, thinks, how.shrinkage, part == 0, targets.weight)
         weights[one, two], offset[two] = by[:, None] * found.weights, found.offset + plus @ found.weights
     novel = np.stack([more_slope / slope, more_level - more_slope * level / slope])
     lines = np.column_stack([np.ones(new), np.zeros(new), (novel @ nearest).T])
     return stage.trees.mixed(weights, offset), lines.astype(np.float32)
 
 
-def _after_probe(base: Artifact, arm: Arm, x: F32, probe: Matrix, told: _Told, how: Settings) -> tuple[Trees, F32]:
-    """Trees that have seen the probe of `arm`, and their lines: mixed from those of a base that knows such probes, else
-    from those that have not seen it."""
+def _after_probe(
+    base: Artifact, arm: Arm, x: F32, probe: Matrix, targets: _Targets, how: Settings
+) -> tuple[Trees, F32]:
+    """Trees that read the probe of `arm`, and their lines; without such probes in the base, from its text stage."""
     old = inputs_of(base.projection)
     groups, _ = matching.match_heads(base.heads, [arm])
     learned = [i for i in groups[0] if i in base.probed]
@@ -224,28 +220,28 @@ def _after_probe(base: Artifact, arm: Arm, x: F32, probe: Matrix, told: _Told, h
         stage = base.probed[learned[0]].stage
         further = np.where(stage.trees.feature >= old, x.shape[1] - old, 0)
         moved = replace(stage, trees=replace(stage.trees, feature=stage.trees.feature + further))
-        mixed, lines = _mixed(base, moved, both, told, how)
+        mixed, lines = _mixed(base, moved, both, targets, how)
     else:
-        mixed, lines = _mixed(base, base.unread, x[:, :old], told, how)
+        mixed, lines = _mixed(base, base.text_stage, x[:, :old], targets, how)
     start = mixed.score_all(both).astype(np.float64)
-    mixed = mixed.beside(_stairs(x.shape[1], probe, start, told, how))
+    mixed = mixed.beside(_stairs(x.shape[1], probe, start, targets, how))
     start = mixed.score_all(both).astype(np.float64)
-    return mixed.beside(grow(both, told.correct, told.tokens, how.train.boosting, start)), lines
+    return mixed.beside(grow(both, targets.correct, targets.tokens, how.train.boosting, start)), lines
 
 
-def _stairs(first: int, probe: Matrix, start: Matrix, told: _Told, how: Settings) -> Trees:
+def _stairs(first: int, probe: Matrix, start: Matrix, targets: _Targets, how: Settings) -> Trees:
     """What the numbers of a probe add to `start`, one staircase for each; features from `first` on."""
-    targets = np.hstack([told.correct, told.tokens])
+    columns = np.hstack([targets.correct, targets.tokens])
     features = range(first, first + len(PROBE_NAMES))
-    trees, steps = adapt.staircases(features, probe, how.train.boosting.leaves, targets.shape[1])
+    trees, steps = adapt.staircases(features, probe, how.train.boosting.leaves, columns.shape[1])
     centre, spread = probe.mean(axis=0), probe.std(axis=0) + 1e-6
     x = np.column_stack([np.ones(len(probe)), (adapt.climbed(probe, trees.threshold, steps) - centre) / spread])
     precision = np.array([how.shrinkage.offset, *np.full(probe.shape[1], how.shrinkage.probe)])
-    values = np.zeros((probe.shape[1], steps.shape[1], targets.shape[1]))
-    base = np.zeros(targets.shape[1])
-    for j in range(targets.shape[1]):
-        logistic = j < told.correct.shape[1]
-        found = likeliest(x, targets[:, j], np.zeros(x.shape[1]), precision, logistic, told.weight, start[:, j])
+    values = np.zeros((probe.shape[1], steps.shape[1], columns.shape[1]))
+    base = np.zeros(columns.shape[1])
+    for j in range(columns.shape[1]):
+        logistic = j < targets.correct.shape[1]
+        found = likeliest(x, columns[:, j], np.zeros(x.shape[1]), precision, logistic, targets.weight, start[:, j])
         base[j] = found[0]
         values[:, :, j] = found[1:, None] * (steps - centre[:, None]) / spread[:, None]
     return replace(trees, values=values.astype(np.float16).astype(np.float32), base=base.astype(np.float32))

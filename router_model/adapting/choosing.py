@@ -1,9 +1,9 @@
-"""Which prompts to collect outcomes of next: those that would teach an adapted router most.
+"""Chooses the prompts to collect outcomes for next: those that an adapted router would learn most from.
 
-Each next prompt is the one whose outcome is least known given all that were taken before (D-optimal design): how far
-its features lie from theirs, times how undecided the router is about it. Prompts alike are thus not taken twice, and
-what was collected already counts as taken. Every second prompt is drawn at random instead: what is learned has to fit
-the traffic as it is, not only its edges.
+Each next prompt is the one whose outcome is least known given all chosen before (D-optimal design): the leverage of its
+features times how undecided the router is about it. Similar prompts are therefore not chosen twice, and collected ones
+count as chosen. Every second prompt is drawn at random instead, because the router must fit the traffic as it is, not
+only its extremes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import outcomes, output, predict
-from router_model.outcomes import OutcomeError
-from router_model.predict import Predictor
+from router_model.data import outcome_reader, outcomes, output_files
+from router_model.data.outcomes import OutcomeError
+from router_model.model import predict
+from router_model.model.predict import Predictor
 
 Matrix = NDArray[np.float64]
 # What is known of a direction beforehand, in prompts.
@@ -39,7 +40,7 @@ class Task:
     @property
     def stem(self) -> str:
         """The same for the same question, however it is spaced."""
-        return outcomes.stem("\n".join(str(message.get("content")) for message in self.messages))
+        return outcomes.stem_of(self.messages)
 
 
 def run(
@@ -54,8 +55,8 @@ def run(
     """Write the `n` chosen lines of `tasks` to `out`; returns how many. Raises OutcomeError or ArtifactError."""
     predictor = predict.load(router)
     pool = read(tasks)
-    before = [prompt.messages for prompt in outcomes.read(collected).prompts] if collected else []
-    known = {outcomes.stem("\n".join(str(m.get("content")) for m in messages)) for messages in before}
+    before = [prompt.messages for prompt in outcome_reader.read(collected).prompts] if collected else []
+    known = {outcomes.stem_of(messages) for messages in before}
     fresh, seen = [], set(known)
     for task in pool:
         if task.stem not in seen:
@@ -67,7 +68,7 @@ def run(
     best = choose(predictor, [(t.messages, t.tools) for t in fresh], (n + 1) // 2, [(m, None) for m in before])
     drawn = np.random.default_rng(len(before)).permutation([i for i in range(len(fresh)) if i not in set(best)])
     picked = [i for pair in zip_longest(best, drawn[: n - len(best)].tolist()) for i in pair if i is not None]
-    output.put(out, "".join(fresh[i].line + "\n" for i in picked))
+    output_files.put(out, "".join(fresh[i].line + "\n" for i in picked))
     repeated = len(pool) - len(fresh)
     say(
         f"{len(picked)} of {len(fresh)} tasks in {out.absolute()}"
@@ -134,6 +135,6 @@ def _seen_by(predictor: Predictor, prompts: Sequence[tuple[Sequence[Mapping[str,
     axes, lengths, _ = np.linalg.svd(x, full_matrices=False)
     k = min(_DIRECTIONS, len(lengths))
     logits = np.log(np.clip(p, 0.02, 0.98) / (1 - np.clip(p, 0.02, 0.98)))
-    told = (logits - logits.mean(axis=0)) / (logits.std(axis=0) + 1e-3)
-    features = np.hstack([np.ones((len(x), 1)), axes[:, :k] * np.sqrt(len(x)), told / np.sqrt(told.shape[1])])
+    scaled = (logits - logits.mean(axis=0)) / (logits.std(axis=0) + 1e-3)
+    features = np.hstack([np.ones((len(x), 1)), axes[:, :k] * np.sqrt(len(x)), scaled / np.sqrt(scaled.shape[1])])
     return features, 0.1 + (p * (1 - p)).mean(axis=1)

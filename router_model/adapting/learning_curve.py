@@ -1,4 +1,4 @@
-"""Whether more prompts would pay: routers adapted to ever more of the data, judged on the part that was held out."""
+"""A learning curve: routers adapted to growing parts of the data and evaluated on a held-out part."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from router_model import artifact as artifacts
-from router_model import matching, metrics, outcomes, output, probing
 from router_model.adapting import calibrate
-from router_model.artifact import Artifact
-from router_model.evaluation import evaluate, frontier
+from router_model.data import outcome_reader, output_files
+from router_model.data.outcomes import Arm, Matrix, OutcomeError, Outcomes
+from router_model.decision.probe_policy import ProbeViews
+from router_model.evaluation import forecasting, frontier, matching, metrics, probing
 from router_model.evaluation.crossval import Fold
-from router_model.outcomes import Arm, Matrix, OutcomeError, Outcomes
-from router_model.predict import Predictor
-from router_model.probing import PRICES, Views
+from router_model.evaluation.probing import PRICES
+from router_model.model import artifact_reader
+from router_model.model.artifact import Artifact
+from router_model.model.predict import Predictor
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
 HELD_OUT = 1 / 3
@@ -46,8 +47,8 @@ def run(
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Print the curve, and write it to `json_file`. Raises OutcomeError or ArtifactError."""
-    base = artifacts.load(router)
-    table = calibrate.usable(outcomes.read(data), models, say)
+    base = artifact_reader.load(router)
+    table = calibrate.usable(outcome_reader.read(data), models, say)
     pair = table.pair(no_think, think)
     learn, held = _parted(table)
     rows = curve(base, learn, held, pair, sizes, draws, settings)
@@ -60,7 +61,7 @@ def run(
     }
     say(text(result))
     if json_file is not None:
-        output.put(json_file, json.dumps(result, indent=1) + "\n")
+        output_files.put(json_file, json.dumps(result, indent=1) + "\n")
         say(f"Wrote {json_file.absolute()}")
     return result
 
@@ -123,7 +124,7 @@ def judged(artifact: Artifact, held: Outcomes, pair: tuple[Arm, Arm]) -> dict[st
     efforts = _efforts(held, pair)
     predictor = Predictor(artifact)
     heads, _ = matching.match_heads(predictor.heads, efforts)
-    said = evaluate.forecast_all([(Fold(predictor, np.arange(len(held))), heads)], held)
+    said = forecasting.forecast_all([(Fold(predictor, np.arange(len(held))), heads)], held)
     chosen = held.columns(efforts)
     low, high = chosen.correct[:, 0], chosen.correct[:, -1]
     gain = said.p[:, -1] - said.p[:, 0]
@@ -146,7 +147,7 @@ def _over_tokens(said: frontier.Forecasts, chosen: Outcomes) -> float:
     return _area([probing.bought(chosen, everyone, frontier.choose(said.p, said.tokens, p)) for p in PRICES], chosen)
 
 
-def _asking_first(seen: Views, chosen: Outcomes) -> float:
+def _asking_first(seen: ProbeViews, chosen: Outcomes) -> float:
     """Token APGR where a probe is asked for if that is worth it; its tokens are charged."""
     return _area([probing.bought(chosen, *probing.decide(seen, price)) for price in PRICES], chosen)
 

@@ -1,1 +1,1 @@
-"""Judging a router: what it buys, beside what simple rules and oracles buy, as tables, JSON and a page."""
+"""Evaluation of routers against simple rules and oracles, as tables, JSON and an HTML page."""

@@ -1,6 +1,6 @@
-"""What every router must be compared with: the same pair of arms, ranked by less (or by more) than the router knows.
+"""Baselines for every router: the same pair of arms, ranked with less (or more) information than a router has.
 
-Each baseline is a score per prompt: the higher, the sooner it goes to the strong arm.
+Each baseline is a score per prompt; the highest scores go to the strong arm first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from router_model.features import text_of
-from router_model.outcomes import Arm, Outcomes
+from router_model.data.outcomes import Arm, Outcomes, row_means
+from router_model.features.request import text_of
 
 F64 = NDArray[np.float64]
 FOLDS = 5
@@ -91,20 +91,15 @@ def _ceiling(
 ) -> Scores | None:
     """What difficulty alone can tell: the gain, regressed on the mean success of the models outside the pair."""
     others = [j for j, arm in enumerate(table.arms) if arm.model not in {pair[0].model, pair[1].model}]
-    views = [_mean_over(table, [j for j in others if table.arms[j].think == think]) for think in (False, True)]
-    views.append(_mean_over(table, others))
+    views = [
+        row_means(table.correct[:, [j for j in others if table.arms[j].think == think]]) for think in (False, True)
+    ]
+    views.append(row_means(table.correct[:, others]))
     if np.isnan(views[-1]).mean() > 0.5:
         return None
     x = np.stack(views, axis=1)
     fitted = [_cross_fitted_trees(x, values, folds) for values in (gain, cost) if values is not None]
     return _per_token(fitted[0], fitted[1] if len(fitted) > 1 else None)
-
-
-def _mean_over(table: Outcomes, columns: list[int]) -> F64:
-    block = table.correct[:, columns]
-    count = (~np.isnan(block)).sum(axis=1)
-    mean: F64 = np.where(count > 0, np.nansum(block, axis=1) / np.maximum(count, 1), np.nan)
-    return mean
 
 
 def _cross_fitted_trees(x: F64, y: F64, folds: NDArray[np.int64]) -> F64:

@@ -1,6 +1,6 @@
-"""How a router fares on each data set apart: what it gains there, and whether its forecasts hold.
+"""Figures of a router for each data set: the gain there, and whether its forecasts are calibrated.
 
-An average over data sets hides those on which a router only knows which one a prompt is from, and those where it harms.
+An average over data sets hides those where a router only recognises the data set, and those where it does harm.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from router_model import metrics
-from router_model.evaluation import baselines
+from router_model.data.outcomes import Outcomes
+from router_model.evaluation import baselines, metrics
 from router_model.evaluation.frontier import Forecasts
-from router_model.outcomes import Outcomes
-from router_model.predict import STRANGE
+from router_model.model.predict import OOD_UNTRUSTED
 
 # Fewer prompts than this tell nothing of a data set.
 LEAST = 30
@@ -44,7 +43,7 @@ def _row(name: str, own: metrics.Mask, chosen: Outcomes, forecasts: Forecasts) -
         "forecast_think": float(p[:, -1].mean()),
         "ece": metrics.ece(p.ravel(), correct.ravel()),
         "brier": metrics.brier(p.ravel(), correct.ravel()),
-        "strange": float((forecasts.strange[own] > STRANGE).mean()),
+        "strange": float((forecasts.ood_probability[own] > OOD_UNTRUSTED).mean()),
         "apgr": None,
         "apgr_ci": None,
         "length_apgr": None,

@@ -1,7 +1,7 @@
-"""Forecasts of a table's own prompts by routers that did not see them: the product's learner, trained in folds.
+"""Forecasts of a table's own prompts by routers that were not trained on them: the product's trainer, in folds.
 
-What a fold leaves out decides what a figure means. With prompts left out (wordings and questions kept together) it
-tells of known kinds of work; with tasks, data sets or whole suites left out, of kinds never seen.
+What a fold leaves out decides what a figure means. Leaving out prompts (with all wordings of a question) measures
+performance on known tasks; leaving out tasks, data sets or whole suites measures performance on new ones.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
-from router_model.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
-from router_model.predict import Predictor
-from router_model.training import train
-from router_model.training.train import Choose
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, PromptRow
+from router_model.model.predict import Predictor
+from router_model.training import selection, train
+from router_model.training.folds import of_groups
+from router_model.training.settings import Choose
 
 Unit = Literal["prompt", "task", "dataset", "suite"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -59,15 +59,15 @@ def trained(
     `settings` are chosen for each by what it learns from. Where there are more models than the pair's, routers learn
     what holds for all of them too: heads of model `*`.
     """
-    names = np.unique([unit_of(prompt, unit) for prompt in table.prompts], return_inverse=True)[1]
-    folds = min(folds, int(names.max()) + 1)
-    if folds < 2:
-        raise OutcomeError(f"nothing can be left out: the data have one {unit} only")
+    fold_of = of_groups([unit_of(prompt, unit) for prompt in table.prompts], folds, SEED)
+    if fold_of is None:
+        raise OutcomeError(f"nothing can be left out: the data have only one {unit}")
+    folds = int(fold_of.max()) + 1
     learned = _lessons(table, efforts, unit)
     found = []
-    split = GroupKFold(folds, shuffle=True, random_state=SEED).split(names, groups=names)
-    for k, (others, own) in enumerate(split):
-        lessons = learned.rows(others)
+    for k in range(folds):
+        own = np.flatnonzero(fold_of == k)
+        lessons = learned.rows(fold_of != k)
         artifact = train.train(lessons, f"fold-{k + 1}", settings(lessons, say), lambda line: None)
         found.append(Fold(Predictor(artifact), own))
         say(f"Trained without fold {k + 1} of {folds}: {len(own)} prompts left out by {unit}")
@@ -78,7 +78,7 @@ def _lessons(table: Outcomes, efforts: Sequence[Arm], unit: Unit) -> Outcomes:
     """What routers learn from: the efforts to choose from, and what all models together do."""
     wanted = list(efforts)
     if len(table.arms) > len(efforts):
-        table = train.with_generic(table)
+        table = selection.with_generic(table)
         wanted += [arm for arm in table.arms if arm.model == GENERIC]
     table = table.columns(wanted)
     if unit == "prompt":

@@ -1,4 +1,4 @@
-"""What a router buys at each price of a token, beside fixed efforts, random mixing and the oracle."""
+"""What a router achieves at each token price, beside fixed efforts, random mixing and the oracle."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import metrics
-from router_model.outcomes import Outcomes
+from router_model.data.outcomes import Outcomes
+from router_model.evaluation import metrics
 
 F64 = NDArray[np.float64]
 DIALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -22,17 +22,17 @@ LEAST_WITH_TOKENS = 50
 class Forecasts:
     """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
 
-    `prices` [prompts, DIALS]: what a token costs at each dial position; `strange` [prompts]: `Reading.strange`;
-    `fallen` [prompts]: those that are strange where nothing can be asked first, whose forecasts are all one;
-    `told_gain` [prompts]: what their text told of the gain none the less; `decision_ms`: CPU time of some.
+    `prices` [prompts, DIALS]: the token price at each dial position; `ood_probability` [prompts]: as in
+    `EncodedRequest`; `fell_back` [prompts]: out of distribution with no probe possible, so that all share one forecast;
+    `text_gain` [prompts]: the gain forecast from their text all the same; `decision_ms`: CPU time of some.
     """
 
     p: F64
     tokens: F64
     prices: F64
-    strange: F64
-    fallen: NDArray[np.bool_]
-    told_gain: F64
+    ood_probability: F64
+    fell_back: NDArray[np.bool_]
+    text_gain: F64
     decision_ms: F64
 
     @property

@@ -1,4 +1,4 @@
-"""How a router ranks prompts for the dearer of two arms, beside everything that ranks them by less, or by more."""
+"""How a router ranks prompts for the more expensive of two arms, beside baselines that know less, or more."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import metrics
-from router_model.evaluation import baselines, frontier, regret
+from router_model.data.outcomes import Arm, Outcomes
+from router_model.evaluation import baselines, frontier, metrics, regret
 from router_model.evaluation.baselines import Scores
 from router_model.evaluation.frontier import Forecasts
-from router_model.outcomes import Arm, Outcomes
 
 F64 = NDArray[np.float64]
 Row = dict[str, Any]
@@ -61,9 +60,9 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
 
 
 def _had_text_been_trusted(forecasts: Forecasts, low: F64, high: F64) -> Row:
-    if not forecasts.fallen.any():
+    if not forecasts.fell_back.any():
         return {}
-    score = forecasts.told_gain
+    score = forecasts.text_gain
     return {"text_apgr": metrics.apgr(score, low, high), "text_apgr_ci": list(metrics.bootstrap(score, low, high))}
 
 

@@ -1,4 +1,4 @@
-"""Whether promises hold that are made by a router's forecasts: set on one half of a table, judged on the rest."""
+"""Whether risk contracts hold: prices are set on one half of a table and evaluated on the other."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from router_model import risk
+from router_model.data.outcomes import Outcomes
+from router_model.decision import risk
+from router_model.decision.risk import Contract
 from router_model.evaluation.frontier import Forecasts, choose
-from router_model.outcomes import Outcomes
-from router_model.risk import Contract
 
 PROMISES = (0.01, 0.02, 0.05)
 SPLITS = 1000

@@ -1,7 +1,7 @@
-"""What is lost against knowing every outcome, at every price: regret, for choosing between two arms.
+"""Regret for the choice between two arms: the loss against knowing every outcome, at every price.
 
-The utility of an answer is its correctness less the price of what it cost. Prices are told by what always thinking
-costs at them: at a price of .05 the mean extra cost of a thought is worth five points of accuracy.
+The utility of an answer is its correctness minus the price of its cost. Prices are scaled by the mean extra cost of
+thinking: at a price of .05, the mean extra cost of a thought is worth five points of accuracy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model import metrics
+from router_model.evaluation import metrics
 
 F64 = NDArray[np.float64]
 PRICES = np.geomspace(0.002, 1.0, 40)

@@ -1,4 +1,4 @@
-"""How well a router knows how many tokens it will take: how often real counts lie in the range it forecast."""
+"""Coverage of token forecasts: how often real counts lie in the forecast range."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.data.outcomes import Outcomes
 from router_model.evaluation.crossval import Fold
-from router_model.outcomes import Outcomes
 
 F64 = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def _ranges(judged: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outc
         first = [group[0] for group in heads]
         for i in rows.tolist():
             reading = predictor.read(chosen.prompts[i].messages, chosen.prompts[i].tools)
-            told = predictor.quantiles(predictor.scores(reading), reading)
-            found["thinking"][:, i] = np.array(told.thinking)[:, first]
-            found["answer"][:, i] = np.array(told.answer)[:, first]
+            quantiles = predictor.quantiles(predictor.scores(reading), reading)
+            found["thinking"][:, i] = np.array(quantiles.thinking)[:, first]
+            found["answer"][:, i] = np.array(quantiles.answer)[:, first]
     return found

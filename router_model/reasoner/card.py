@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from router_model import extras, output
+from router_model import extras
+from router_model.data import output_files
 from router_model.reasoner import compare
 from router_model.reasoner.modes import mode_of, order
+from router_model.rendering import render
 
 Rows = Sequence[Mapping[str, Any]]
 _LEVELS = (("1-2", 1, 2), ("3-5", 3, 5), ("6+", 6, 99))
@@ -51,32 +53,13 @@ def _line(task: str, level: str, rows: Rows, modes: Iterable[str]) -> list[str]:
 def card(model: str, rows: Rows) -> str:
     """The whole card as Markdown."""
     prompts = len({row["prompt_id"] for row in rows})
-    return f"""# {model}
-
-{_ABOUT[model]}
-
-Qwen3 architecture, 1.4 M parameters, bfloat16, trained from scratch on the task suite of `router_model.tasks`. It
-exists to make Thinkgate run and be tested anywhere with real thinking tokens. Outside the suite it is a parrot.
-
-Accuracy in % / mean completion tokens, greedy, over {prompts} prompts whose problems were held out of training
-(level 1 of add, sub, mul and dial and levels 1-2 of boolean have so few problems that some may overlap). `no` is
-without thinking, a number is the thinking budget in tokens, `full` is unlimited.
-
-{table(rows)}
-"""
+    given: dict[str, Any] = {"model": model, "about": _ABOUT[model], "prompts": prompts, "table": table(rows)}
+    return render("router_model.reasoner", "card.md.jinja", **given)
 
 
 def comparison(releases: Sequence[Rows]) -> str:
     """The section on merged against split."""
-    return f"""
-## Merged against split
-
-One shared base; then, for each seed, a branch per model on matched samples: `tiny` learns from all of them, each half
-of the pair from exactly its share of the same ones. Same prompts, paired; in brackets is a 95 % interval over prompts
-(Newcombe's), and the difference between seeds shows what training alone moves.
-
-{compare.table(releases)}
-"""
+    return render("router_model.reasoner", "comparison.md.jinja", table=compare.table(releases))
 
 
 @click.command()
@@ -100,7 +83,7 @@ def main(data: tuple[Path, ...], weights: Path) -> None:
         if model == compare.MERGED:
             text += comparison(releases)
         path = weights / model / "MODEL_CARD.md"
-        output.put(path, text)
+        output_files.put(path, text)
         click.echo(path)
 
 

@@ -1,4 +1,4 @@
-"""Merged against split: the same prompts asked of the hybrid model and of the pair, effort by effort, paired."""
+"""Merged against split: the hybrid model and the pair on the same prompts, effort by effort, paired."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from router_model.intervals import paired
+from router_model.evaluation.intervals import paired
 from router_model.reasoner.modes import mode_of, order
 
 Rows = Sequence[Mapping[str, Any]]

@@ -1,4 +1,5 @@
-"""Muon (Jordan et al., 2024) for matrices and AdamW for the rest.
+"""Muon for matrices ("Muon: An optimizer for hidden layers in neural networks", Jordan and others, 2024,
+https://kellerjordan.github.io/posts/muon) and AdamW for the rest.
 
 Muon replaces the momentum of a matrix by the nearest orthogonal one, found with five Newton-Schulz steps. Matrices of
 one shape are stacked so that each step is one batched product.

@@ -113,65 +113,7 @@ def build_tojson(rng: random.Random, level: int) -> Problem:
     return Problem(slots, thought, json.dumps(chosen), f"tojson {chosen}")
 
 
-EXTRACT = Task(
-    "extract",
-    "instruct",
-    3,
-    build_extract,
-    (
-        "Extract the {field} from this text: {text}",
-        "{text} What is the {field}?",
-        "Read the record and give the {field}.\n{lines}",
-        "Which {field} is mentioned? {text}",
-        "Field wanted: {field}\n{lines}",
-        "Give me only the {field}: {text}",
-        "From the message below, copy the {field}.\n{text}",
-        "Record:\n{lines}\n{field}?",
-        "Please find the {field} in: {text}",
-        "Pull out the {field}.\n{lines}",
-        "Our CRM needs the {field}. Source: {text}",
-        "What {field} does the note contain? {text}",
-    ),
-)
-CLASSIFY = Task(
-    "classify",
-    "instruct",
-    3,
-    build_classify,
-    (
-        "Label this ticket as one of {labels}: {ticket}",
-        "Classify the message ({labels}).\n{ticket}",
-        "{ticket}\nWhich queue: {labels}?",
-        "Choose one label from {labels} for: {ticket}",
-        "Support mail: {ticket}\nCategory ({labels}):",
-        "Route this ticket. Options: {labels}.\n{ticket}",
-        "What is this about, {labels}? {ticket}",
-        "Assign a category out of {labels}.\nText: {ticket}",
-        "Ticket: {ticket}\nPick a label: {labels}.",
-        "Triage: {ticket} Labels are {labels}.",
-        "Tag the text with one of {labels}. {ticket}",
-        "Sort this mail into {labels}:\n{ticket}",
-    ),
-)
-TOJSON = Task(
-    "tojson",
-    "instruct",
-    4,
-    build_tojson,
-    (
-        "Turn this into JSON:\n{lines}",
-        "Write as a JSON object: {pairs}",
-        "Convert to JSON.\n{lines}",
-        "{pairs}\nReturn these as JSON.",
-        "JSON please: {semi}",
-        "Encode the record as JSON:\n{lines}",
-        "Make a JSON object with these fields: {pairs}",
-        "Format as JSON: {semi}",
-        "Our API wants JSON. Data:\n{lines}",
-        "Serialize {pairs} to JSON.",
-        "Give the following as JSON, same keys: {semi}",
-        "Produce one JSON object from\n{lines}",
-    ),
-    "json",
-)
+EXTRACT = Task("extract", build_extract)
+CLASSIFY = Task("classify", build_classify)
+TOJSON = Task("tojson", build_tojson)
 TASKS = (EXTRACT, CLASSIFY, TOJSON)

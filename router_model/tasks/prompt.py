@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["reasoning", "instruct"]
 Verifier = Literal["number", "text", "json", "tool"]
@@ -27,17 +30,44 @@ class Problem:
     after: tuple[Mapping[str, Any], ...] = ()
 
 
+class TaskRow(NamedTuple):
+    """What `tasks.toml` says of a task."""
+
+    kind: Kind
+    levels: int
+    verifier: Verifier
+    phrasings: tuple[str, ...]
+
+
+@cache
+def _rows() -> dict[str, TaskRow]:
+    text = (files("router_model.tasks") / "tasks.toml").read_text("utf-8")
+    return {name: TaskRow(**{**row, "phrasings": (*row["phrasings"],)}) for name, row in tomllib.loads(text).items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A family of problems with graded difficulty (`levels` is the highest level; the lowest is 1)."""
 
     name: str
-    kind: Kind
-    levels: int
     build: Callable[[random.Random, int], Problem]
-    phrasings: tuple[str, ...]
-    verifier: Verifier = "text"
     tools: Callable[[Mapping[str, str]], list[dict[str, Any]]] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return _rows()[self.name].kind
+
+    @property
+    def levels(self) -> int:
+        return _rows()[self.name].levels
+
+    @property
+    def verifier(self) -> Verifier:
+        return _rows()[self.name].verifier
+
+    @property
+    def phrasings(self) -> tuple[str, ...]:
+        return _rows()[self.name].phrasings
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from router_model import output
+from router_model.data import output_files
 from router_model.tasks import arithmetic, extraction, rewriting, simulation, tool_use
 from router_model.tasks.prompt import Kind, Problem, Prompt, Task
 
@@ -176,7 +176,7 @@ def generate(
 def write_jsonl(prompts: Iterable[Prompt], path: Path) -> int:
     """Write prompts as tasks.jsonl, one row each; returns how many."""
     lines = [json.dumps(prompt.row(), ensure_ascii=False) + "\n" for prompt in prompts]
-    output.put(path, "".join(lines))
+    output_files.put(path, "".join(lines))
     return len(lines)
 
 

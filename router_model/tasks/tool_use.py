@@ -78,20 +78,6 @@ def build_tool_result(rng: random.Random, level: int) -> Problem:
     return Problem(problem.slots, f"The tool says {result} for {value}", answer, f"{problem.key} {result}", after)
 
 
-_ASK = (
-    "Tell me {need}.",
-    "What is {need}?",
-    "I need {need}.",
-    "Please look up {need}.",
-    "Can you check {need}?",
-    "{user} asks for {need}.",
-    "Find out {need}.",
-    "Get {need} for {user}.",
-    "Could you fetch {need}?",
-    "{need}, please",
-    "Do you know {need}?",
-    "Look for {need} now.",
-)
-TOOL_CALL = Task("tool", "instruct", 2, build_tool_call, _ASK, "tool", offered_tools)
-TOOL_RESULT = Task("tool_result", "instruct", 2, build_tool_result, _ASK, "text", offered_tools)
+TOOL_CALL = Task("tool", build_tool_call, offered_tools)
+TOOL_RESULT = Task("tool_result", build_tool_result, offered_tools)
 TASKS = (TOOL_CALL, TOOL_RESULT)

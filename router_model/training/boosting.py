@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
-from router_model.trees import F32, MOST_LEAVES, NEVER, Trees
+from router_model.model.trees import F32, MOST_LEAVES, NEVER, Trees
 
 Matrix = NDArray[np.float64]
 

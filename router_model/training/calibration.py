@@ -1,4 +1,4 @@
-"""Makes forecasts mean what they say, from raw outputs of cross-validation."""
+"""Calibrates forecasts on the raw outputs of cross-validation."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
-from router_model.artifact import Head
-from router_model.outcomes import GENERIC
-from router_model.probe import STRANGE, Revelation
-from router_model.scores import LEVELS
+from router_model.data.outcomes import GENERIC
+from router_model.model.artifact import Head
+from router_model.model.probe import OOD_UNTRUSTED, ProbeValueModel
+from router_model.model.scores import LEVELS
+from router_model.model.trees import F32
 from router_model.training.boosting import sigmoid
-from router_model.trees import F32
 
 Matrix = NDArray[np.float64]
-# Fewer rows say nothing of how far forecasts of tokens lie from what comes.
+# Fewer rows than this are too few to estimate quantiles of the token error.
 _LEAST_FOR_SPREAD = 20
-# Slope and offset of the logit of P(strange | novelty) by which every request is strange, or none.
-ALL_STRANGE, NONE_STRANGE = (0.0, 40.0), (0.0, -40.0)
-# How fast what is more novel than most becomes strange.
+# Slope and offset of logit P(OOD | novelty) that make every request out of distribution (OOD), or none.
+ALL_OOD, NONE_OOD = (0.0, 40.0), (0.0, -40.0)
+# Slope of logit P(OOD | novelty) around a threshold.
 _STEEP = 20.0
 
 
@@ -30,30 +30,30 @@ def probabilities(
     outputs: Matrix,
     novelty: Matrix,
     correct: Matrix,
-    strange: bool,
-    firmness: float = 0.1,
+    has_ood: bool,
+    prior_precision: float = 0.1,
     beforehand: F32 | None = None,
 ) -> F32:
     """The `calibration` of a stage, [heads, 4], from logits [rows, heads] of rows that the trees had not seen.
 
-    `strange`: among the rows are kinds of work the trees had not seen, so that what novelty takes away can be learned.
-    `firmness` is the precision with which the lines are held to be those of `beforehand` [heads, 4]: where that is left
-    out, needless (slope 1, nothing else).
+    `has_ood`: some rows are of tasks that the trees had not seen, so the effect of novelty can be learned.
+    `prior_precision` is the precision of a normal prior around the lines `beforehand` [heads, 4]; the default prior is
+    the identity (slope 1, no offset).
     """
     heads = correct.shape[1]
     lines = np.tile(np.array([1, 0, 0, 0], np.float32), (heads, 1)) if beforehand is None else beforehand.copy()
     for j in range(heads):
         known = ~np.isnan(correct[:, j])
-        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], strange, firmness, lines[j])
+        lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], has_ood, prior_precision, lines[j])
     return lines
 
 
-def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], firmness: float = 1.0) -> Matrix:
-    """What each head's logit [column] takes from that of every head [row], from logits of rows not seen by the trees.
+def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], prior_precision: float = 1.0) -> Matrix:
+    """The weight that each head's pooled logit [column] gives every head's logit [row], fitted on out-of-fold logits.
 
     Its own model's heads count and those of all models together (`GENERIC`): outcomes of one model are few and noisy,
-    and what many models find hard transfers better to work that none of them was seen doing. Held to be needless
-    beforehand: all of its own, nothing of others.
+    and what many models find hard transfers better to work that none of them was seen doing. The prior is the
+    identity: all weight on a head's own logit.
     """
     found = np.eye(len(heads))
     ones = np.ones(len(outputs))
@@ -62,41 +62,41 @@ def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], firmness: fl
         near = sorted({*near, j})
         start = np.append(found[near, j], 0.0)
         x = np.column_stack([outputs[:, near], ones])
-        found[near, j] = likeliest(x, correct[:, j], start, np.full(len(start), firmness), True, ones)[:-1]
+        found[near, j] = likeliest(x, correct[:, j], start, np.full(len(start), prior_precision), True, ones)[:-1]
     return found
 
 
-def strangeness(familiar: Matrix, strange: Matrix | None = None) -> tuple[float, float]:
-    """Slope and offset of the logit of P(strange | novelty), from the novelty of prompts known to be either.
+def ood_calibration(familiar: Matrix, ood: Matrix | None = None) -> tuple[float, float]:
+    """Slope and offset of the logit of P(OOD | novelty), from the novelty of prompts known to be either.
 
-    Both kinds count alike, however many there are. Without strange ones nothing is held to be strange.
+    Both classes weigh the same, whatever their sizes. Without out-of-distribution prompts no request counts as such.
     """
-    if strange is None:
-        return NONE_STRANGE
-    x = np.concatenate([familiar, strange])[:, None]
-    label = np.repeat([0, 1], [len(familiar), len(strange)])
+    if ood is None:
+        return NONE_OOD
+    x = np.concatenate([familiar, ood])[:, None]
+    label = np.repeat([0, 1], [len(familiar), len(ood)])
     fitted = LogisticRegression(C=100.0, class_weight="balanced").fit(x, label)
     return max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0])
 
 
-def strange_beyond(familiar: Matrix, share: float) -> tuple[float, float]:
-    """Slope and offset as of `strangeness` by which this share of familiar requests, the most novel, is strange."""
+def ood_threshold(familiar: Matrix, share: float) -> tuple[float, float]:
+    """Slope and offset as of `ood_calibration`: the most novel `share` of familiar requests is out of distribution."""
     most = float(np.quantile(familiar, 1 - share))
-    return _STEEP, math.log(STRANGE / (1 - STRANGE)) - _STEEP * most
+    return _STEEP, math.log(OOD_UNTRUSTED / (1 - OOD_UNTRUSTED)) - _STEEP * most
 
 
-def revelation_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles: int = 9) -> Revelation:
-    """What probes reveal, from forecasts before and after of few prompts.
+def probe_value_of_few(before: Matrix, after: Matrix, knots: int = 12, quantiles: int = 9) -> ProbeValueModel:
+    """The probe value model from few prompts, given forecasts before and after their probes.
 
-    After a probe P(correct) is taken to follow a beta distribution around what was thought before; how wide, is one
-    number for all.
+    P(correct) after a probe follows a beta distribution whose mean is the forecast before it; all prompts share one
+    concentration.
     """
     room = float((before * (1 - before)).sum())
     moved = float(np.square(after - before).sum())
     certainty = min(max(room / max(moved, 1e-6) - 1, 0.1), 100.0)
     at = (np.arange(knots) + 0.5) / knots
     levels = (np.arange(quantiles) + 0.5) / quantiles
-    return Revelation(at, np.stack([beta.ppf(levels, p * certainty, (1 - p) * certainty) for p in at]))
+    return ProbeValueModel(at, np.stack([beta.ppf(levels, p * certainty, (1 - p) * certainty) for p in at]))
 
 
 def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
@@ -133,28 +133,29 @@ def spreads(outputs: Matrix, tokens: Matrix, scale: F32) -> F32:
 
 
 def _line(
-    logit: Matrix, novelty: Matrix, correct: Matrix, strange: bool, firmness: float, start: F32
+    logit: Matrix, novelty: Matrix, correct: Matrix, has_ood: bool, prior_precision: float, start: F32
 ) -> tuple[float, float, float, float]:
     before = np.asarray(start, np.float64)
     if correct.min() != correct.max():
         x = np.column_stack([logit, np.ones(len(logit)), novelty * logit, novelty])
-        # What cannot be learned here stays as it was.
-        free = 4 if strange else 2
+        # Coefficients that these rows cannot determine keep their prior.
+        free = 4 if has_ood else 2
         plus = x[:, free:] @ before[free:]
-        precision = np.full(free, firmness)
+        precision = np.full(free, prior_precision)
         before[:free] = likeliest(x[:, :free], correct, before[:free], precision, True, np.ones(len(logit)), plus)
     slope, offset, more_slope, more_offset = before.tolist()
     slope = min(max(slope, 0.2), 3.0)
-    # However strange a prompt, more of what the trees call likely stays more likely.
+    # At any novelty, a higher logit of the trees still means a higher probability.
     return slope, offset, max(more_slope, 0.05 - slope), more_offset
 
 
 def likeliest(
     x: Matrix, y: Matrix, start: Matrix, precision: Matrix, logistic: bool, weight: Matrix, plus: Matrix | None = None
 ) -> Matrix:
-    """The likeliest coefficients [columns] of a linear or logistic regression, normally distributed around `start`.
+    """The MAP coefficients [columns] of a linear or logistic regression with a normal prior around `start`.
 
-    Rows of unknown `y` do not count, the others by `weight`. `plus` [rows] is added to what the coefficients give.
+    Rows with NaN in `y` are left out, the others count by `weight`. `plus` [rows] is added to what the coefficients
+    give.
     """
     known = ~np.isnan(y)
     x, y, weight = x[known], y[known], weight[known]
@@ -165,19 +166,19 @@ def likeliest(
         )
         return np.asarray(start + around)
 
-    def unlikely(at: Matrix) -> float:
-        """The negative logarithm of how likely these coefficients are, but for a constant."""
+    def objective(at: Matrix) -> float:
+        """The negative log posterior of these coefficients, up to a constant."""
         said = x @ at + given
         return float(weight @ (np.logaddexp(0.0, said) - y * said) + precision @ np.square(at - start) / 2)
 
-    at, now = start.astype(np.float64), unlikely(start)
+    at, now = start.astype(np.float64), objective(start)
     for _ in range(50):
         p = sigmoid(x @ at + given)
         curve = weight * np.maximum(p * (1 - p), 1e-6)
         slope = x.T @ (weight * (y - p)) - precision * (at - start)
         step = np.linalg.solve((x * curve[:, None]).T @ x + np.diag(precision), slope)
-        # A step too long for what is curved here is halved until it leads downwards.
-        while (then := unlikely(at + step)) > now and np.abs(step).max() > 1e-9:
+        # Backtracking: halve a Newton step until the objective falls.
+        while (then := objective(at + step)) > now and np.abs(step).max() > 1e-9:
             step = step / 2
         at, gained, now = at + step, now - then, then
         if gained < 1e-9:

@@ -1,6 +1,6 @@
-"""Ways to train a router, and which of them suits a table: the one whose forecasts of left-out prompts are best.
+"""Training recipes, and the choice of the one whose forecasts of left-out prompts are best for a table.
 
-Outcomes of one sample each are mostly luck, and trees that suit the clean outcomes of a small model learn that luck.
+With one sample per outcome, outcomes are mostly noise, and trees that suit clean outcomes overfit it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from router_model.outcomes import Outcomes
+from router_model.data.outcomes import Outcomes
 from router_model.training import train
 from router_model.training.boosting import Boosting
-from router_model.training.train import Choose, Settings
+from router_model.training.settings import Choose, Settings
 
 Recipe = Literal["sharp", "steady", "auto"]
 Expects = Literal["phrasings", "tasks"]
@@ -41,8 +41,8 @@ def chosen(recipe: Recipe, expects: Expects, changes: Mapping[str, Any] | None =
             return known[recipe]
         rated = {name: train.loss(table, found) for name, found in known.items()}
         best = min(rated, key=lambda name: rated[name])
-        told = ", ".join(f"{name} {loss:.4f}" for name, loss in rated.items())
-        say(f"Recipe {best}: squared error on a fold left out: {told}")
+        losses = ", ".join(f"{name} {loss:.4f}" for name, loss in rated.items())
+        say(f"Recipe {best}: squared error on a fold left out: {losses}")
         return known[best]
 
     return choose

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gateway.defaults import LEVELS
+from gateway.config.defaults import LEVELS
 from tests.contract.prompts import long_thought
 
 MODELS = ("tiny", "tiny-split")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.commands.engine_process import EngineProcess
+from gateway.serving.engine_process import EngineProcess
 from router_model.tasks import Prompt
 from tests.contract import ties
 from tests.contract.backend import INSTRUCT_MODEL, MODEL, THINKING_MODEL, Backend

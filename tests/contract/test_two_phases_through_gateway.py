@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway import build
-from gateway.abilities import Ability, Marks
+from gateway import assembly
 from gateway.app import make_parts
-from gateway.discovery import told
-from gateway.settings import parse
+from gateway.backends.capabilities import Capability, Marks
+from gateway.backends.discovery import report
+from gateway.config.settings import parse
 from tests.contract.backend import Backend
 from tests.contract.prompts import long_thought, prompts, token_id
 from tests.gateway.running import RunningGateway
@@ -25,20 +25,21 @@ FORM = {
 }
 
 
-def _table(backend: Backend, probe: bool = False) -> dict[str, Any]:
+def _table(backend: Backend, verify: bool = False) -> dict[str, Any]:
     return {
         "families": FAMILIES,
-        "deployments": {"tiny": {"url": backend.url, "family": "qwen3", "probe": probe}},
+        "deployments": {"tiny": {"url": backend.url, "family": "qwen3", "verify": verify}},
         "models": {"reasoner": {"deployment": "tiny", "policy": {"kind": "client", "default_effort": "max"}}},
     }
 
 
 def test_a_deployment_is_what_its_family_says(backend: Backend) -> None:
-    settings = parse(_table(backend, probe=True))
-    lines, disagrees = told.probe(build.deployments(settings).values())
+    settings = parse(_table(backend, verify=True))
+    lines, disagrees = report.verify(assembly.deployments(settings).values())
     assert lines == [
-        f"Probed tiny at {backend.url}/v1: as family qwen3 says; it keeps budgets itself; it reports thinking tokens.",
-        "Probe OK: 1 backend asked.",
+        f"Verified tiny at {backend.url}/v1: as family qwen3 says; it enforces budgets itself; "
+        "it reports thinking tokens.",
+        "Verification OK: 1 backend asked.",
     ]
     assert not disagrees
 
@@ -51,7 +52,7 @@ def pair(backend: Backend, tmp_path: Path) -> Iterator[list[RunningGateway]]:
     parts = []
     for name in ("kept", "native"):
         parts.append(make_parts(parse({**_table(backend), "records": {"path": tmp_path / f"{name}.db"}})))
-    parts[0].abilities.learn("tiny", Ability("two-phase", marks))
+    parts[0].capabilities.learn("tiny", Capability("two-phase", marks))
     with RunningGateway.of(parts[0]) as kept, RunningGateway.of(parts[1]) as native:
         yield [kept, native]
 

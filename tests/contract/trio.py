@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import make_parts
-from gateway.defaults import embedded_settings
-from gateway.settings import parse
+from gateway.config.defaults import embedded_settings
+from gateway.config.settings import parse
 from tests.gateway.running import RunningGateway
 from tests.patience import PATIENCE_S
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.family import Family
 from gateway.families.history import NAMES
 from gateway.families.table import family as row_of
-from gateway.types import Family
 from tests.gateway.scripted import Connection, delta
 
 # Where any family is told how hard to think; nothing else may be there.

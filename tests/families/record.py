@@ -99,7 +99,7 @@ def recorder() -> Iterator[Recorder]:
         table_of_all = {"deployments": deployments, "models": models}
         with (
             RunningGateway(table_of_all, Path(folder)) as running,
-            httpx.Client(base_url=running.url, timeout=20) as client,
+            running.http(timeout=20) as client,
         ):
             yield Recorder(client, backend)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from gateway.config.family_row import PARTS
+from gateway.core.family import Family
 from gateway.families import table
-from gateway.family_row import PARTS
-from gateway.types import Family
 from tests.every import every
 from tests.families import record as recording
 from tests.families.forms import ANSWER, THOUGHT, THOUGHT_TOKENS
@@ -78,7 +78,7 @@ def test_every_part_of_a_row_says_where_it_is_written(name: str, engine: str) ->
     told |= {"limit"} if row.limit_field else set()
     told |= {"system"} if row.system == "first" else set()
     assert told <= {*row.sources} <= {*PARTS}
-    for source in (*row.sources.values(), *(fault.source for fault in row.faults)):
+    for source in (*row.sources.values(), *(fault.source for fault in row.known_issues)):
         assert len(source) > 10
 
 

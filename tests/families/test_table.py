@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
+from gateway.config.settings import parse
+from gateway.core.errors import ConfigError
 from gateway.families import table
+from gateway.families.describe import describe_family
 from gateway.families.nearest import stand_ins
-from gateway.families.words import described
-from gateway.settings import parse
 from tests.every import every
 
 BASE: dict[str, Any] = {
@@ -79,17 +79,17 @@ def test_an_engine_differs_in_its_words_and_fields() -> None:
 
 
 def test_faults_of_budgets_are_told_only_of_families_that_have_them_from_their_engine() -> None:
-    told = {fault.source for fault in table.family("qwen3").faults}
-    assert {fault.source for fault in table.family("seed-oss").faults}.isdisjoint(told)
-    assert not table.family("hunyuan-a13b").faults
+    told = {fault.source for fault in table.family("qwen3").known_issues}
+    assert {fault.source for fault in table.family("seed-oss").known_issues}.isdisjoint(told)
+    assert not table.family("hunyuan-a13b").known_issues
 
 
 def test_an_operators_row_takes_over_what_it_does_not_say() -> None:
     row = {"base": "qwen3.8", "budget_field": False, "levels": {"low": "kurz", "max": 9}, "source": "our own template"}
     said = "\n".join(with_row(row, engine="sglang"))
     assert "Family mine (sglang), hybrid with levels" in said
-    assert "Levels: low, max, told in reasoning_effort." in said
-    assert "Budget: none can be told." in said
+    assert "Levels: low, max, set in reasoning_effort." in said
+    assert "Budget: not supported." in said
     assert "chat_template_kwargs {enable_thinking: true} and reasoning_effort kurz" in said
 
 
@@ -108,7 +108,7 @@ def test_an_operators_row_overrides_one_that_ships_cell_by_cell() -> None:
     ("row", "fault"),
     [
         ({"base": "qwen33"}, "families.mine.base: 'qwen33' is unknown. Did you mean 'qwen3'?"),
-        ({"base": "mine"}, "families.mine.base: mine → mine goes in a circle"),
+        ({"base": "mine"}, "families.mine.base: mine → mine is a cycle"),
         ({"leves": {}}, "families.mine.leves: unknown key. Did you mean 'levels'?"),
         ({"levels": {"hihg": "high"}}, "families.mine.levels.hihg: input should be 'minimal', 'low', 'medium', 'high'"),
         ({"levels": {"low": "low"}}, "families.mine.level_field: is required where there are levels"),
@@ -124,7 +124,10 @@ def test_an_operators_row_overrides_one_that_ships_cell_by_cell() -> None:
         ),
         ({"engine": "vlm"}, "families.mine.engine: input should be 'vllm', 'sglang' or 'hosted'"),
         ({"engine": "hosted", "vllm": {}}, "families.mine: a hosted row has no cells for other engines"),
-        ({"faults": [{"when": "x", "what": "y", "source": "z"}]}, "families.mine.faults[0].way_round: is required"),
+        (
+            {"known_issues": [{"when": "x", "what": "y", "source": "z"}]},
+            "families.mine.known_issues[0].way_round: is required",
+        ),
     ],
 )
 def test_a_wrong_row_is_one_clear_line(row: dict[str, Any], fault: str) -> None:
@@ -143,7 +146,7 @@ def test_a_deployment_names_an_engine_that_serves_its_family() -> None:
 def test_every_row_can_be_said_in_words(name: str) -> None:
     for engine in table.shipped().engines(name):
         row = table.shipped().family(name, engine)
-        lines = list(described(row, sources=True))
+        lines = list(describe_family(row, sources=True))
         assert "no source" not in " ".join(lines)
         if not row.passes_through:
             assert len(lines) >= 5
@@ -162,10 +165,10 @@ def test_check_says_how_a_family_is_told_and_where_that_is_written(tmp_path: Pat
     )
     short = unwrapped(CliRunner().invoke(main, ["check", str(config)]).output)
     for line in (
-        "No thinking: cannot be told; the nearest is the level low.",
-        "Others are rounded: minimal is told as low, medium is told as low, xhigh is told as high.",
-        "Thoughts of all turns go back, as reasoning, with chat_template_kwargs {clear_thinking: false}.",
-        " d: When it is told enable_thinking false or the level none: it thinks all the same, at max. Way round it:",
+        "No thinking: not supported; the nearest is the level low.",
+        "Others are rounded: minimal becomes low, medium becomes low, xhigh becomes high.",
+        "Reasoning of all turns is sent back, as reasoning, with chat_template_kwargs {clear_thinking: false}.",
+        " d: When it is told enable_thinking false or the level none: it thinks all the same, at max. Workaround:",
     ):
         assert line in short
     assert "parser/glm47_moe.py" not in short
@@ -204,6 +207,7 @@ def test_families_says_all_of_one(tmp_path: Path) -> None:
     [
         (["qwen33"], "thinkgate: family 'qwen33' is unknown. Did you mean 'qwen3'?"),
         (["openai", "--engine", "vllm"], "thinkgate: engine: vllm does not serve family openai, but hosted"),
+        (["--engine", "vlm"], "thinkgate: engine 'vlm' is unknown. Did you mean 'vllm'?"),
     ],
 )
 def test_families_says_what_it_does_not_know(arguments: list[str], fault: str) -> None:

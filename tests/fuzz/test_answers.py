@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.answers.chat_answer import read_answer
-from gateway.api.chat_teller import ChatTeller
-from gateway.backends.faults import wait_s
-from gateway.errors import BackendRefused, GatewayError, error_fields
-from gateway.records import connect, insert
-from gateway.types import Record
-from tests import plain_http
+from gateway.api.chat.encoder import ChatEncoder
+from gateway.backends.chat_answer import read_answer
+from gateway.backends.failures import wait_s
+from gateway.core.backend_errors import BackendRefused, error_fields
+from gateway.core.errors import GatewayError
+from gateway.core.record import Record
+from gateway.storage.records import connect, insert
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, STREAM, says
@@ -51,13 +52,13 @@ def deep(levels: int) -> bytes:
 def test_any_plain_answer_is_read_or_an_error(raw: bytes) -> None:
     try:
         answer, usage, reason = read_answer(raw)
-        body = asyncio.run(ChatTeller("public").whole(answer, raw))
+        body = asyncio.run(ChatEncoder("public").whole(answer, raw))
     except GatewayError as error:
         orjson.loads(error.body())
         return
     assert orjson.loads(body) == {**orjson.loads(raw), "model": "public"}
     row = Record("1", "r", 0.0, "chat", 200, finish_reason=reason, prompt_tokens=usage.prompt_tokens)
-    with closing(connect(Path(":memory:"))) as database:
+    with TemporaryDirectory() as folder, closing(connect(Path(folder) / "records.db")) as database:
         insert(database, [row])
 
 
@@ -87,7 +88,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ScriptedBa
     with (
         ScriptedBackend() as backend,
         RunningGateway(table(backend.url), tmp_path_factory.mktemp("fuzz")) as gateway,
-        plain_http.client(base_url=gateway.url) as client,
+        gateway.http() as client,
     ):
         yield backend, gateway, client
 

@@ -10,9 +10,9 @@ import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.embedded.chat import Chat
+from gateway.embedded.chat import ChatPrompt
 from gateway.embedded.completions import Completion
-from gateway.embedded.engine import Engine, Generation
+from gateway.embedded.engine import Engine, EngineGeneration
 from gateway.embedded.errors import RequestError
 from gateway.embedded.listing import detokenized, tokenized
 from gateway.embedded.protocol import parse_json
@@ -31,8 +31,8 @@ class Accepting(Engine):
 
     def generate(
         self, served: Served, prompts: Sequence[Sequence[int]], params: SamplingParams, n: int, streamed: bool
-    ) -> Generation:
-        return Generation(self.metrics, served.name)
+    ) -> EngineGeneration:
+        return EngineGeneration(self.metrics, served.name)
 
 
 @cache
@@ -51,7 +51,7 @@ def told(error: RequestError) -> None:
 @example(body={"messages": [{"role": "assistant", "tool_calls": 5}]})
 def test_any_chat_is_accepted_or_refused(body: dict[str, Any]) -> None:
     try:
-        Chat(engine(), parse_json(orjson.dumps(body)), None)
+        ChatPrompt(engine(), parse_json(orjson.dumps(body)), None)
     except RequestError as error:
         told(error)
 

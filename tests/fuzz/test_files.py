@@ -12,15 +12,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import build
-from gateway.backends.pace import paces
-from gateway.errors import ConfigError
-from gateway.records import Records
-from gateway.settings import Settings, load, parse
-from gateway.types import Record
-from router_model import shipped
-from router_model.predict import ArtifactError
-from router_model.predict import load as load_router
+from gateway import assembly
+from gateway.backends.latency import latency_models_of
+from gateway.config.settings import Settings, load, parse
+from gateway.core.errors import ConfigError
+from gateway.core.record import Record
+from gateway.storage.records import Records
+from router_model.model import shipped
+from router_model.model.predict import ArtifactError
+from router_model.model.predict import load as load_router
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
 
@@ -62,8 +62,8 @@ def test_any_table_is_settings_or_told_in_words(data: st.DataObject) -> None:
         place[data.draw(st.sampled_from(sorted(place) or ["x"]) | KEYS)] = data.draw(VALUES)
     try:
         chosen = parse(settings)
-        known = build.deployments(chosen)
-        build.catalogue(chosen, known, paces(known.values()))
+        known = assembly.deployments(chosen)
+        assembly.catalogue(chosen, known, latency_models_of(known.values()))
     except ConfigError as error:
         assert error.faults and all(line and "\n" not in line for line in error.faults)
 

@@ -8,18 +8,21 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import build
-from gateway.abilities import Marks
-from gateway.answers.chat_stream import ChatStream
-from gateway.answers.logprobs import Logprobs
-from gateway.answers.seen import Seen
-from gateway.enforcement.cut import Knife
-from gateway.enforcement.two_phase import First, Second
-from gateway.enforcement.whole import Whole
-from gateway.errors import GatewayError
-from gateway.probes.held import Listener
-from gateway.settings import parse
-from gateway.types import Call, Effort, Plan
+from gateway import assembly
+from gateway.backends.capabilities import Marks
+from gateway.config.settings import parse
+from gateway.core.call import Call
+from gateway.core.efforts import Effort
+from gateway.core.errors import GatewayError
+from gateway.core.plan import Plan
+from gateway.execution.enforcement.aggregator import StreamAggregator
+from gateway.execution.enforcement.truncation import Truncator
+from gateway.execution.enforcement.two_phase import FirstPhase, SecondPhase, ThoughtBudget
+from gateway.execution.outcome import USUAL_END
+from gateway.execution.probe.buffered import LogprobSink
+from gateway.execution.streaming.chat_stream import ChatStream
+from gateway.execution.streaming.logprobs import Logprobs
+from gateway.execution.streaming.output_stats import OutputStats
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
 
@@ -62,7 +65,7 @@ CHUNK = st.fixed_dictionaries(
         "prompt_token_ids": IDS | ANY,
     },
 )
-HYBRID = build.deployments(parse(table("http://nowhere/v1")))["hybrid"]
+HYBRID = assembly.deployments(parse(table("http://nowhere/v1")))["hybrid"]
 
 
 @QUICK
@@ -72,21 +75,21 @@ def test_any_stream_becomes_events_or_an_error(chunks: list[Any], shows: bool, c
     call = Call("r", "chat", "m", body, choices=choices)
     plan = Plan(HYBRID, Effort(True, budget), {})
     for listener in (
-        First(plan, call, MARKS),
-        Second({}, ("</think>",), shows),
-        Knife(budget, call, MARKS),
-        Knife(budget, call, None),
-        Listener(Logprobs(), shows),
+        FirstPhase(plan, call, ThoughtBudget(budget, MARKS, USUAL_END)),
+        SecondPhase({}, ("</think>",), shows),
+        Truncator(budget, call, MARKS),
+        Truncator(budget, call, None),
+        LogprobSink(Logprobs(), shows),
     ):
-        whole = Whole()
-        heard, joined = ChatStream(listener, 10_000), ChatStream(whole, 10_000, Seen("</think>"))
+        whole = StreamAggregator()
+        heard, joined = ChatStream(listener, 10_000), ChatStream(whole, 10_000, OutputStats("</think>"))
         try:
             for chunk in chunks:
                 joined.feed(heard.feed(b"data: " + orjson.dumps(chunk) + b"\n\n"))
             orjson.dumps(whole.body())
         except GatewayError as error:
             orjson.loads(error.body())
-        if isinstance(listener, Knife):
+        if isinstance(listener, Truncator):
             assert listener.spent <= budget * choices
-        if isinstance(listener, First) and listener.prompt:
+        if isinstance(listener, FirstPhase) and listener.prompt:
             assert listener.spent <= budget

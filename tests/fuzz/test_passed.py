@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from gateway.access.visitor import ANYBODY
 from gateway.api import json_object, models
-from gateway.api.dialect import Asked
-from gateway.api.passed import READERS
+from gateway.api.dialect import ParsedRequest
+from gateway.api.passthrough import READERS
+from gateway.auth.principal import ANONYMOUS
+from gateway.backends.conversation import conversation
 from gateway.backends.replicas import Replicas
-from gateway.errors import GatewayError, InvalidRequest
-from gateway.families.passing import pass_on
-from gateway.upstream import _conversation
+from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.families.passthrough import pass_on
 from tests.fuzz.bodies import SCALARS, VALUES, bodies
 from tests.fuzz.test_requests import MODELS, catalogue
 from tests.gateway.bounded import QUICK
@@ -41,7 +41,7 @@ def test_any_raw_prompt_becomes_a_plan_or_an_error(dialect: str, body: dict[str,
         body.pop(name, None)  # or nearly all would be refused
     raw = orjson.dumps({**body, **more})
     try:
-        call = READERS[dialect](Asked(json_object.read(raw, 64), len(raw), {}, "id", ANYBODY))
+        call = READERS[dialect](ParsedRequest(json_object.read(raw, 64), len(raw), {}, "id", ANONYMOUS))
         model = catalogue().find(call.model)
     except GatewayError as error:
         assert 400 <= error.status < 500 and orjson.loads(error.body())["error"]["message"]
@@ -53,7 +53,7 @@ def test_any_raw_prompt_becomes_a_plan_or_an_error(dialect: str, body: dict[str,
         assert plan.applied is None and plan.tokens >= 0
         changed = {name for name in {*sent, *call.body} if sent.get(name) != orjson.loads(raw).get(name)}
         assert changed <= {"model", "stream_options"}
-    assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None
+    assert Replicas(("http://a", "http://b")).pick(conversation(call)) is not None
 
 
 @QUICK

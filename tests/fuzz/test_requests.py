@@ -10,17 +10,17 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import build
-from gateway.access.visitor import ANYBODY
-from gateway.api import json_object, wire
-from gateway.api.chat import read_call
-from gateway.api.dialect import Asked
-from gateway.backends.pace import paces
+from gateway import assembly
+from gateway.api import asgi, json_object
+from gateway.api.chat.request import read_call
+from gateway.api.dialect import ParsedRequest
+from gateway.auth.principal import ANONYMOUS
+from gateway.backends.conversation import conversation
+from gateway.backends.latency import latency_models_of
 from gateway.backends.replicas import Replicas
-from gateway.catalogue import Catalogue
-from gateway.errors import GatewayError
-from gateway.settings import parse
-from gateway.upstream import _conversation
+from gateway.config.settings import parse
+from gateway.core.errors import GatewayError
+from gateway.routing.catalogue import Catalogue
 from tests.fuzz.bodies import bodies
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
@@ -33,8 +33,8 @@ LATIN = st.text(st.characters(max_codepoint=255), max_size=200)
 @cache
 def catalogue() -> Catalogue:
     settings = parse(table("http://127.0.0.1:1/v1"))
-    known = build.deployments(settings)
-    return build.catalogue(settings, known, paces(known.values()))
+    known = assembly.deployments(settings)
+    return assembly.catalogue(settings, known, latency_models_of(known.values()))
 
 
 @QUICK
@@ -42,13 +42,13 @@ def catalogue() -> Catalogue:
 def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     raw = orjson.dumps(body)
     try:
-        call = read_call(Asked(json_object.read(raw, 64), len(raw), {}, "id", ANYBODY), catalogue(), 1000)
+        call = read_call(ParsedRequest(json_object.read(raw, 64), len(raw), {}, "id", ANONYMOUS), catalogue(), 1000)
     except GatewayError as error:
         assert 400 <= error.status < 500 and orjson.loads(error.body())["error"]["message"]
         return
     for plan, sent in plans(call, catalogue().find(call.model)):
         assert sent["messages"] == body["messages"] and sent["model"] == plan.deployment.model
-    assert Replicas(("http://a", "http://b")).pick(_conversation(call)) is not None
+    assert Replicas(("http://a", "http://b")).pick(conversation(call)) is not None
 
 
 @QUICK
@@ -81,8 +81,8 @@ def test_any_headers_are_taken_or_left(id: str, traceparent: str, tracestate: st
         "tracestate": tracestate,
         "x-stainless-retry-count": count,
     }
-    given_id = wire.given_id(headers)
+    given_id = asgi.given_id(headers)
     assert given_id is None or given_id == id
-    assert 0 <= wire.tries_before(headers) < 1000
-    for value in wire.forwarded(headers, given_id or "ours").values():
+    assert 0 <= asgi.tries_before(headers) < 1000
+    for value in asgi.forwarded(headers, given_id or "ours").values():
         assert re.fullmatch(r"[\x20-\x7e]+", value), "what goes on to a backend is printable"

@@ -11,16 +11,17 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.visitor import ANYBODY
 from gateway.api import json_object
-from gateway.api.dialect import Asked
+from gateway.api.dialect import ParsedRequest
 from gateway.api.responses import errors
-from gateway.api.responses.events import Events
-from gateway.api.responses.output import Output
+from gateway.api.responses.events import ResponseEvents
+from gateway.api.responses.output import OutputItems
 from gateway.api.responses.request import read_call
-from gateway.api.responses.store import Bounds, ResponseStore
-from gateway.errors import BackendFailed, GatewayError
-from gateway.seal import Seal
+from gateway.api.responses.store import ResponseStore, StoreLimits
+from gateway.auth.principal import ANONYMOUS
+from gateway.auth.seal import Seal
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError
 from tests.fuzz.bodies import CALLS, FORMATS, SCALARS, TOOLS, VALUES, WORDS
 from tests.fuzz.test_requests import MODELS, catalogue
 from tests.gateway.bounded import QUICK
@@ -29,7 +30,7 @@ from tests.gateway.test_responses_items import wanted
 
 SEAL = Seal(["a secret for tests of sufficient length"])
 # It keeps nothing, so that nothing is there to go on from.
-STORE = ResponseStore(Path("nowhere"), Bounds(0, 0, 0, 0))
+STORE = ResponseStore(Path("nowhere"), StoreLimits(0, 0, 0, 0))
 KINDS = st.sampled_from(
     ["message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output",
      "item_reference", "configuration_update", "web_search_call"]
@@ -134,7 +135,7 @@ def response_bodies(draw: st.DrawFn) -> dict[str, Any]:
 @given(response_bodies())
 def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     raw = orjson.dumps(body)
-    asked = Asked(json_object.read(raw, 64), len(raw), {}, "id", ANYBODY)
+    asked = ParsedRequest(json_object.read(raw, 64), len(raw), {}, "id", ANONYMOUS)
     try:
         call = asyncio.run(read_call(asked, catalogue(), STORE, SEAL, 1000))
     except GatewayError as error:
@@ -159,7 +160,7 @@ def test_any_body_becomes_a_plan_or_an_error(body: dict[str, Any]) -> None:
     st.booleans(),
 )
 def test_any_answer_becomes_items_or_an_error(message: Any, logprobs: Any, complete: bool) -> None:
-    output = Output(wanted(logprobs=True, sealed=True, summary="auto"), SEAL.bound(None, "m"), Events())
+    output = OutputItems(wanted(logprobs=True, sealed=True, summary="auto"), SEAL.bound(None, "m"), ResponseEvents())
     with contextlib.suppress(BackendFailed):
         output.add(message, logprobs)
     items, _ = output.finish(complete)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from router_model import artifact
+from router_model.model import artifact_reader, artifact_writer
 
 
 def good(folder: Path, number: int) -> str:
     """Write an artifact that forecasts almost as the shipped one does; returns its version."""
-    shipped = artifact.load("tiny")
-    calibration = (shipped.unread.calibration * (1 + number / 1000)).astype(np.float32)
-    made = replace(shipped, unread=replace(shipped.unread, calibration=calibration), version=f"good-{number}")
-    artifact.save(made, folder, "A test's.")
+    shipped = artifact_reader.load("tiny")
+    calibration = (shipped.text_stage.calibration * (1 + number / 1000)).astype(np.float32)
+    made = replace(shipped, text_stage=replace(shipped.text_stage, calibration=calibration), version=f"good-{number}")
+    artifact_writer.save(made, folder, "A test's.")
     return made.version
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.commands.engine_process import EngineProcess
-from tests.gateway.running import RunningGateway
+from gateway.serving.engine_process import EngineProcess
+from tests.gateway.running import RunningGateway, ServedGateway
 from tests.gateway.scripted import MODEL, ScriptedBackend
 
 Start = Callable[[dict[str, Any]], RunningGateway]
@@ -38,6 +38,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Start]:
+    """The same, on a port."""
+    with ExitStack() as stack:
+        yield lambda table: stack.enter_context(ServedGateway(table, tmp_path))
+
+
+@pytest.fixture
+def served_gateway(backend: ScriptedBackend, serve: Start) -> RunningGateway:
+    return serve(table(backend.url))
+
+
+@pytest.fixture
 def scripted_gateway(backend: ScriptedBackend, start: Start) -> RunningGateway:
     return start(table(backend.url))
 
@@ -46,7 +58,7 @@ def table(url: str) -> dict[str, Any]:
     """Models over one backend: a merged one per policy, a split pair, and one that passes everything through."""
 
     def deployment(family: str, model: str = MODEL) -> dict[str, Any]:
-        return {"url": url, "model": model, "family": family, "probe": False}
+        return {"url": url, "model": model, "family": family, "verify": False}
 
     dial = {"kind": "dial", "budgets": [16, 64, 256], "default_effort": "low"}
     levels = {"low": 32, "medium": 64, "high": 128}
@@ -83,7 +95,7 @@ def config(backend: ScriptedBackend, tmp_path: Path) -> Path:
     """A configuration in a file: the model `pub` in front of the scripted backend."""
     path = tmp_path / "thinkgate.toml"
     path.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'
         'models.pub = { deployment = "dep", policy = { kind = "client", default_effort = "low" } }\n',
         "utf-8",
     )

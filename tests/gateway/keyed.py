@@ -8,13 +8,13 @@ from typing import Any
 
 import openai
 
-from gateway import build
-from gateway.access.door import KeyedDoor
-from gateway.access.keys import Keys
-from gateway.access.limits import NewKey
+from gateway import assembly
 from gateway.app import make_parts
-from gateway.settings import parse
-from tests.gateway.running import RunningGateway
+from gateway.auth.authenticator import KeyAuthenticator
+from gateway.auth.keys import Keys
+from gateway.auth.limits import NewKey
+from gateway.config.settings import parse
+from tests.gateway.running import RunningGateway, ServedGateway
 
 # The first second of a minute, an hour and a day, and of no month.
 NOON = 20_000 * 86_400.0
@@ -42,18 +42,18 @@ class KeyedGateway(RunningGateway):
                 "access": {"required": True, "path": folder / "keys.db", "longest_thought": 1000, **access},
             }
         )
-        self.keys, theirs = (replace(build.keys(settings.access), clock=clock) for _ in range(2))
+        self.keys, theirs = (replace(assembly.keys(settings.access), clock=clock) for _ in range(2))
         parts = make_parts(settings)
-        parts.door.close()
+        parts.authenticator.close()
         chosen = settings.access
-        door = KeyedDoor(
+        authenticator = KeyAuthenticator(
             theirs,
             chosen.longest_thought,
             lambda why: parts.metrics.refused.labels(why).inc(),
-            build.usual_limits(chosen),
+            assembly.usual_limits(chosen),
             chosen.longest_answer,
         )
-        self._set_up(replace(parts, door=door))
+        self._set_up(replace(parts, authenticator=authenticator))
 
     def key(self, expires_in_s: float | None = None, **limits: Any) -> str:
         """The secret of a new key with these limits."""
@@ -65,3 +65,7 @@ class KeyedGateway(RunningGateway):
 
     def async_client(self, secret: str) -> openai.AsyncOpenAI:
         return self.async_sdk(secret)
+
+
+class ServedKeyedGateway(ServedGateway, KeyedGateway):
+    """The same, on a port."""

@@ -14,15 +14,16 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from gateway.answers.chat_stream import ChatStream
-from gateway.exchange import Exchange
-from gateway.types import Call, Plan
-from gateway.upstream import Reply
+from gateway.backends.http_reply import HttpReply
+from gateway.core.call import Call
+from gateway.core.plan import Plan
+from gateway.execution.recorder import Recorder
+from gateway.execution.streaming.chat_stream import ChatStream
 from tests.gateway.running import RunningGateway
 from tests.patience import until
 
 # One of each is made for every request, and none may outlive it.
-OF_A_REQUEST = (Exchange, Call, Plan, Reply, ChatStream, aiohttp.ClientResponse)
+OF_A_REQUEST = (Recorder, Call, Plan, HttpReply, ChatStream, aiohttp.ClientResponse)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Held:
 
 
 def held(gateway: RunningGateway) -> Held:
-    ports = {URL(gateway.url).port}
+    ports = {URL(gateway.url).explicit_port}  # none, if its clients have no sockets
     for deployment in gateway.parts.settings.deployments.values():
         ports |= {URL(str(url)).port for url in deployment.url}
     return gateway.inside(lambda: _held(gateway, ports))
@@ -71,12 +72,12 @@ def settled(gateway: RunningGateway, expected: Held) -> Held:
 
 def spoilt(gateway: RunningGateway) -> bool:
     """Whether no idle connection to a backend may be used again."""
-    connector = gateway.parts.upstream._session.connector  # type: ignore[union-attr]
+    connector = gateway.parts.transport._session.connector  # type: ignore[union-attr]
     return all(protocol.should_close for idle in connector._conns.values() for protocol, _ in idle)  # type: ignore[union-attr]
 
 
 def _held(gateway: RunningGateway, ports: Collection[int | None]) -> Held:
-    connector = gateway.parts.upstream._session.connector  # type: ignore[union-attr]
+    connector = gateway.parts.transport._session.connector  # type: ignore[union-attr]
     idle = sum(map(len, connector._conns.values()))  # type: ignore[union-attr]
     gc.collect()
     ends = tuple(_sockets(ports)) if sys.platform == "linux" else ()
@@ -94,10 +95,11 @@ def _is_of(gateway: RunningGateway, found: object) -> bool:
     match found:
         case Plan():
             return found.deployment in gateway.parts.deployments.values()
-        case Reply():
+        case HttpReply():
             return found._deployment in gateway.parts.deployments.values()
-        case Exchange():
-            return found.gate is None or found.gate in gateway.parts.dispatch.gates.values()
+        case Recorder():
+            deployment = found.plan.deployment if found.plan is not None else None
+            return deployment is None or deployment in gateway.parts.deployments.values()
         case aiohttp.ClientResponse():
             return found._loop is asyncio.get_running_loop()
     return True

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.api import openapi
+from gateway.api.openapi import documents
 
 Json = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -145,7 +145,7 @@ def _with(body: Json, place: Path, make: Callable[[], Any], write: Callable[[Jso
 
 def places(route: str, body: Json) -> list[Path]:
     """Those of the schema, and those of a body."""
-    document = openapi.document("0", False, False)
+    document = documents.clients("0", False, False)
     schema = document["paths"][route]["post"]["requestBody"]["content"][KIND]["schema"]
     found = dict.fromkeys([*_of_schema(document, schema, ()), *_of_body(body, ()), ("a_field_of_tomorrow",)])
     return [place for place in found if place]

@@ -7,17 +7,18 @@ from typing import Any
 
 import orjson
 
-from gateway.catalogue import Model
-from gateway.errors import InvalidRequest
+from gateway.core.call import Call
+from gateway.core.errors import InvalidRequest
+from gateway.core.plan import Plan
 from gateway.families.compiler import compile_plan
-from gateway.types import Call, Load, Plan
+from gateway.routing.catalogue import PublicModel
 
 
-def plans(call: Call, model: Model) -> Iterator[tuple[Plan, dict[str, Any]]]:
+def plans(call: Call, model: PublicModel) -> Iterator[tuple[Plan, dict[str, Any]]]:
     """For each arm the plan and its body as the backend reads it, but for arms that refuse the effort by its name."""
     for arm in model.arms:
         try:
-            plan = compile_plan(call, model.policy.decide(call, None, Load()).effort, arm, model.terms)
+            plan = compile_plan(call, model.policy.decide(call, None).effort, arm, model.terms)
         except InvalidRequest as error:
             assert error.code == "unsupported_value" and error.param
             continue

@@ -6,10 +6,14 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
-from gateway.effort_router import NoRouter
-from gateway.types import Arm, Ask, Call, EffortForecast, Forecast, Probe
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.probe import Probe, ProbeUse
+from gateway.routing.effort_router.none import NoRouter, UnknownArm
+from gateway.routing.effort_router.protocol import PreparedArm
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, obedient
 
@@ -26,40 +30,50 @@ class AskingRouter(NoRouter):
 
     version: str = "asking"
     strange: bool = False
-    asks: bool = True
+    probe_options: bool = True
     tokens: float = 3.0
     seen: list[Probe] = field(default_factory=list)
 
-    def knows(self, arm: Arm, ask: Ask = "auto") -> bool:
-        return True
+    def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
+        return AskingArm(self.version, self, arm)
 
-    def heeds_probes(self, arm: Arm) -> bool:
-        return True
 
-    def forecast(self, call: Call, arm: Arm) -> Forecast | None:
-        rows = tuple(self._one(effort, 0.5, self.tokens) for effort in arm.efforts)
+@dataclass(frozen=True)
+class AskingArm(UnknownArm):
+    router: AskingRouter
+    arm: Arm
+    is_known: ClassVar[bool] = True
+    supports_probes: ClassVar[bool] = True
+
+    def forecast(self, call: Call) -> Forecast | None:
+        router = self.router
+        rows = tuple(_one(effort, 0.5, router.tokens) for effort in self.arm.efforts)
         return Forecast(
-            self.version, rows, lambda dial, ask: 1e-6, self.strange, worth_asking=lambda direct, cost: self.asks
+            self.version,
+            rows,
+            lambda dial, ask: 1e-6,
+            router.strange,
+            probe_pays=lambda direct, cost: router.probe_options,
         )
 
-    def after(self, forecast: Forecast, arm: Arm, probe: Probe) -> Forecast:
-        self.seen.append(probe)
+    def update(self, forecast: Forecast, probe: Probe) -> Forecast:
+        self.router.seen.append(probe)
         right = 0.95 if probe.mean > -1 else 0.1
-        rows = tuple(self._one(one.effort, right, 0.0) for one in forecast.efforts)
-        return replace(forecast, efforts=rows, probed=True, worth_asking=None)
+        rows = tuple(_one(one.effort, right, 0.0) for one in forecast.efforts)
+        return replace(forecast, efforts=rows, probed=True, probe_pays=None)
 
-    @staticmethod
-    def _one(effort: Any, right: float, tokens: float) -> EffortForecast:
-        budget = 1000.0 if effort.budget is None else float(effort.budget)
-        if not effort.think:
-            return EffortForecast(effort, right, 0.0, tokens, 0.1)
-        return EffortForecast(effort, 0.8 - 0.1 * abs(math.log2(budget / 64)), budget, 10.0, 1.0)
+
+def _one(effort: Any, right: float, tokens: float) -> EffortForecast:
+    budget = 1000.0 if effort.budget is None else float(effort.budget)
+    if not effort.think:
+        return EffortForecast(effort, right, 0.0, tokens, 0.1)
+    return EffortForecast(effort, 0.8 - 0.1 * abs(math.log2(budget / 64)), budget, 10.0, 1.0)
 
 
 def with_router(gateway: RunningGateway, router: AskingRouter, *names: str) -> RunningGateway:
     """Models of a gateway forecast by this one."""
     catalogue = gateway.parts.catalogue
-    catalogue.renew([replace(catalogue.find(name), router=router) for name in names or ("merged", "split")])
+    catalogue.renew([catalogue.find(name).with_router(router) for name in names or ("merged", "split")])
     return gateway
 
 

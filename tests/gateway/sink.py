@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.serving.connection import ON_HANG_UP
+from gateway.core.scope_extension import ON_HANG_UP
 from tests.gateway.scripted import delta, sse
 
 PIECE = 65_536
@@ -91,6 +91,7 @@ async def ask(app: FastAPI, path: str, raw: bytes) -> tuple[int, int]:
         status = message.get("status", status)
         size += len(message.get("body", b""))
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [], ON_HANG_UP: lambda then: None}
+    extensions = {ON_HANG_UP: {"register": lambda then: None}}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "extensions": extensions}
     await app(scope, receive, send)
     return status, size

@@ -8,9 +8,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 import aiohttp
 import openai
@@ -18,32 +17,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app import make_parts
-from gateway.backends.admission import BATCH_AGES_S, Gate, Watch
-from gateway.backends.pace import Measured, Pace
-from gateway.catalogue import Catalogue
-from gateway.errors import Overloaded
+from gateway.backends.admission import BATCH_AGES_S, AdmissionController, QueueObserver
+from gateway.backends.latency import LatencyModel, Timing
+from gateway.config.settings import parse, share
+from gateway.core.deployment import Deployment
+from gateway.core.errors import Overloaded
+from gateway.core.serving_limits import AdmissionLimits
 from gateway.families.table import family
-from gateway.settings import parse, share
-from gateway.types import (
-    NO_THINKING,
-    UNLIMITED,
-    Call,
-    Decision,
-    Deployment,
-    Forecast,
-    Load,
-    Pressure,
-    Prices,
-)
 from tests.gateway.bounded import FEW
 from tests.gateway.conftest import Start, table
-from tests.gateway.raw_client import asked
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
 from tests.patience import PATIENCE_S, until
 
-DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("plain"), max_in_flight=2, max_queue=3, max_wait_s=60.0)
+LIMITS = AdmissionLimits(max_in_flight=2, max_queue=3, max_wait_s=60.0)
+DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("plain"), admission=LIMITS)
 ASK: dict[str, Any] = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -69,40 +57,42 @@ def run(main: Any) -> Any:
         return runner.run(main)
 
 
-def gate(watch: Watch = Watch(), **limits: Any) -> Gate:  # noqa: B008
-    return Gate(replace(DEPLOYMENT, **limits), Pace(ttft_s=1.0, tpot_s=0.0), watch)
+def gate(watch: QueueObserver = QueueObserver(), **limits: Any) -> AdmissionController:  # noqa: B008
+    return AdmissionController(
+        replace(DEPLOYMENT, admission=LIMITS.model_copy(update=limits)), LatencyModel(ttft_s=1.0, tpot_s=0.0), watch
+    )
 
 
-async def enter(at: Gate, batch: bool = False, limit_s: float = 3600.0) -> float:
+async def enter(at: AdmissionController, batch: bool = False, limit_s: float = 3600.0) -> float:
     return 0.0 if at.try_enter(batch) else await at.enter(batch, limit_s)
 
 
 def test_without_limits_everybody_enters() -> None:
     free = gate(max_in_flight=None)
     assert all(free.try_enter(batch) for batch in (True, False) for _ in range(1000))
-    assert free.pressure() == Pressure(in_flight=2000)
+    assert (free.in_flight, free.queued) == (2000, 0)
 
 
 def test_who_comes_first_is_let_in_first_and_batch_after_everybody() -> None:
     async def main() -> list[str]:
-        door, order = gate(), []
+        authenticator, order = gate(), []
 
         async def visit(name: str, batch: bool) -> None:
-            await enter(door, batch)
+            await enter(authenticator, batch)
             order.append(name)
             await asyncio.sleep(1)
-            door.leave(None)
+            authenticator.leave(None)
 
         for taken in range(2):
-            assert door.try_enter(batch=False), taken
+            assert authenticator.try_enter(batch=False), taken
         async with asyncio.TaskGroup() as group:
             for name, batch in (("b1", True), ("b2", True), ("i1", False), ("i2", False)):
                 group.create_task(visit(name, batch))
                 await asyncio.sleep(0)
-            assert door.queued == 4 and order == []
-            door.leave(None)
-            door.leave(None)
-        assert (door.in_flight, door.queued) == (0, 0)
+            assert authenticator.queued == 4 and order == []
+            authenticator.leave(None)
+            authenticator.leave(None)
+        assert (authenticator.in_flight, authenticator.queued) == (0, 0)
         return order
 
     assert run(main()) == ["i1", "i2", "b1", "b2"]
@@ -110,22 +100,22 @@ def test_who_comes_first_is_let_in_first_and_batch_after_everybody() -> None:
 
 def test_batch_leaves_places_to_others_but_not_for_ever() -> None:
     async def main() -> None:
-        door = gate(max_in_flight=4, batch_share=0.5)
-        assert [door.try_enter(batch=True) for _ in range(3)] == [True, True, False]
-        waiting = asyncio.create_task(enter(door, batch=True))
+        authenticator = gate(max_in_flight=4, batch_share=0.5)
+        assert [authenticator.try_enter(batch=True) for _ in range(3)] == [True, True, False]
+        waiting = asyncio.create_task(enter(authenticator, batch=True))
         await asyncio.sleep(0)
-        assert door.try_enter(batch=False) and door.try_enter(batch=False)
-        late = asyncio.create_task(enter(door))
+        assert authenticator.try_enter(batch=False) and authenticator.try_enter(batch=False)
+        late = asyncio.create_task(enter(authenticator))
         await asyncio.sleep(BATCH_AGES_S + 1)
-        later = asyncio.create_task(enter(door))
+        later = asyncio.create_task(enter(authenticator))
         await asyncio.sleep(0)
-        door.leave(None)
+        authenticator.leave(None)
         await late
         assert not waiting.done()
-        door.leave(None)
+        authenticator.leave(None)
         await waiting
         assert not later.done(), "it came when the batch request had waited long enough"
-        door.leave(None)
+        authenticator.leave(None)
         await later
 
     run(main())
@@ -133,13 +123,13 @@ def test_batch_leaves_places_to_others_but_not_for_ever() -> None:
 
 def test_a_batch_request_that_has_waited_takes_a_free_place_though_nobody_leaves() -> None:
     async def main() -> None:
-        door = gate(max_in_flight=2, batch_share=0.5, batch_wait_s=8.0)
-        assert door.try_enter(batch=True) and not door.try_enter(batch=True)
-        assert await enter(door, batch=True) == pytest.approx(4.0, abs=0.1)
-        assert (door.in_flight, door.queued) == (2, 0)
+        authenticator = gate(max_in_flight=2, batch_share=0.5, batch_wait_s=8.0)
+        assert authenticator.try_enter(batch=True) and not authenticator.try_enter(batch=True)
+        assert await enter(authenticator, batch=True) == pytest.approx(4.0, abs=0.1)
+        assert (authenticator.in_flight, authenticator.queued) == (2, 0)
         with pytest.raises(Overloaded):
-            await enter(door, batch=True)
-        assert door.queued == 0
+            await enter(authenticator, batch=True)
+        assert authenticator.queued == 0
 
     run(main())
 
@@ -147,42 +137,41 @@ def test_a_batch_request_that_has_waited_takes_a_free_place_though_nobody_leaves
 def test_the_time_to_come_back_is_what_those_ahead_need() -> None:
     async def main() -> None:
         refused: list[int] = []
-        door = gate(Watch(refused=lambda: refused.append(1)))
+        authenticator = gate(QueueObserver(refused=lambda: refused.append(1)))
         for _ in range(200):
-            assert door.try_enter(batch=False)
-            door.leave(Measured(ttft_s=None, latency_s=10.0, tokens=5))
-        assert door.try_enter(batch=False) and door.try_enter(batch=False)
-        waiting = [asyncio.create_task(enter(door)) for _ in range(3)]
+            assert authenticator.try_enter(batch=False)
+            authenticator.leave(Timing(ttft_s=None, latency_s=10.0, tokens=5))
+        assert authenticator.try_enter(batch=False) and authenticator.try_enter(batch=False)
+        waiting = [asyncio.create_task(enter(authenticator)) for _ in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded) as full:
-            await enter(door)
+            await enter(authenticator)
         # Four answers of ten seconds each at two places.
         assert full.value.headers == {"retry-after": "20"} and full.value.status == 429
-        assert door.pressure().wait_s == pytest.approx(20, abs=0.1)
         waiting[0].cancel()
         await asyncio.sleep(0)
-        assert door.queued == 2
+        assert authenticator.queued == 2
         with pytest.raises(Overloaded):
-            await enter(door, limit_s=10.0)
+            await enter(authenticator, limit_s=10.0)
         assert len(refused) == 2
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        assert door.queued == 0
+        assert authenticator.queued == 0
 
     run(main())
 
 
 def test_nobody_waits_longer_than_allowed() -> None:
     async def main() -> None:
-        door = gate(max_in_flight=1, max_wait_s=5.0)
-        assert door.try_enter(batch=False)
+        authenticator = gate(max_in_flight=1, max_wait_s=5.0)
+        assert authenticator.try_enter(batch=False)
         for limit_s, waits in ((3600.0, 5.0), (2.0, 2.0)):
             begun = asyncio.get_running_loop().time()
             with pytest.raises(Overloaded):
-                await enter(door, limit_s=limit_s)
+                await enter(authenticator, limit_s=limit_s)
             assert asyncio.get_running_loop().time() - begun == pytest.approx(waits)
-            assert door.queued == 0
+            assert authenticator.queued == 0
 
     run(main())
 
@@ -207,19 +196,19 @@ VISITS = st.lists(
 def test_no_place_is_ever_lost(visits: list[Any], places: int, queue: int, wait_s: float, share: float) -> None:
     async def main() -> None:
         most, waiting = 0, [0.0]
-        watch = Watch(queued=lambda now: waiting.append(now))
-        door = gate(watch, max_in_flight=places, max_queue=queue, max_wait_s=wait_s, batch_share=share)
+        watch = QueueObserver(queued=lambda now: waiting.append(now))
+        authenticator = gate(watch, max_in_flight=places, max_queue=queue, max_wait_s=wait_s, batch_share=share)
 
         async def visit(stays_s: float, batch: bool, fails: bool, limit_s: float) -> None:
             nonlocal most
-            await enter(door, batch, limit_s)
-            most = max(most, door.in_flight)
+            await enter(authenticator, batch, limit_s)
+            most = max(most, authenticator.in_flight)
             try:
                 await asyncio.sleep(stays_s)
                 if fails:
                     raise ConnectionError
             finally:
-                door.leave(None if fails else Measured(None, stays_s, 3))
+                authenticator.leave(None if fails else Timing(None, stays_s, 3))
 
         async def client(
             comes: float, stays: float, batch: bool, hangs_up: float | None, fails: bool, limit: float
@@ -231,7 +220,7 @@ def test_no_place_is_ever_lost(visits: list[Any], places: int, queue: int, wait_
             await asyncio.gather(task, return_exceptions=True)
 
         await asyncio.gather(*(client(*each) for each in visits))
-        assert (door.in_flight, door.queued) == (0, 0)
+        assert (authenticator.in_flight, authenticator.queued) == (0, 0)
         assert most <= places and max(waiting) <= 2 * queue and waiting[-1] == 0
 
     run(main())
@@ -284,7 +273,7 @@ def test_more_than_it_can_do_waits_and_more_than_can_wait_is_told_when_to_come_b
     text = gateway.get("/metrics").text
     assert 'thinkgate_overloaded_total{deployment="other"} 1.0' in text
     assert 'thinkgate_queue_seconds_count{deployment="other"} 1.0' in text
-    assert gateway.parts.dispatch.gates["other"].in_flight == 0
+    assert gateway.parts.dispatch.admission["other"].in_flight == 0
     rows = {row["request_id"]: row for row in gateway.records()}
     assert rows["first"]["queued_ms"] is None and rows["second"]["queued_ms"] > 0
     assert sorted(row["status"] for row in rows.values()) == [200, 200, 429]
@@ -295,7 +284,7 @@ def test_a_client_that_leaves_the_queue_is_never_sent(backend: ScriptedBackend, 
     with ThreadPoolExecutor(1) as pool, held(backend) as (reached, go):
         first = pool.submit(gateway.post, ASK)
         assert reached.acquire(timeout=PATIENCE_S)
-        with asked(gateway.url, ASK):
+        with gateway.leaving(ASK):
             waits(gateway, 1)
         waits(gateway, 0)
         go.set()
@@ -321,7 +310,7 @@ def test_a_stream_keeps_its_place_until_it_ends_or_its_client_leaves(backend: Sc
             waiting = pool.submit(gateway.post, ASK)
             waits(gateway, 1)
         assert waiting.result().status_code == 200
-    assert gateway.parts.dispatch.gates["other"].in_flight == 0
+    assert gateway.parts.dispatch.admission["other"].in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -349,40 +338,6 @@ def test_an_unknown_priority_is_named(scripted_gateway: RunningGateway) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-thinkgate-priority")
 
 
-class Modest:
-    """A policy that lowers the effort when the deployment that would think is full."""
-
-    has_dial: ClassVar[bool] = False
-
-    def wants_forecast(self, call: Call) -> bool:
-        return False
-
-    def decide(self, call: Call, forecast: Forecast | None, load: Load) -> Decision:
-        pressure = load.of(UNLIMITED)
-        full = pressure.capacity is not None and pressure.in_flight >= pressure.capacity
-        return Decision(NO_THINKING if full else UNLIMITED, "load" if full else "policy", 1.0, Prices())
-
-
-def test_a_policy_can_lower_the_effort_before_anybody_waits(backend: ScriptedBackend, tmp_path: Path) -> None:
-    chosen = table(backend.url)
-    chosen["deployments"]["thinking"]["max_in_flight"] = 1
-    parts = make_parts(parse({**chosen, "records": {"path": tmp_path / "records.db"}}))
-    model = replace(parts.catalogue.find("split"), policy=Modest())
-    ask = {**ASK, "model": "split"}
-    with (
-        RunningGateway.of(replace(parts, catalogue=Catalogue({"split": model}))) as gateway,
-        ThreadPoolExecutor(1) as pool,
-        held(backend) as (reached, go),
-    ):
-        thinks = pool.submit(gateway.post, ask)
-        assert reached.acquire(timeout=PATIENCE_S)
-        backend.script = obedient
-        answer = gateway.post(ask)
-        assert answer.headers["x-thinkgate-effort"] == "none" and answer.headers["x-thinkgate-reason"] == "load"
-        go.set()
-        assert thinks.result().headers["x-thinkgate-reason"] == "policy"
-
-
 async def _erratic(connection: Connection) -> None:
     """A backend that answers, refuses, breaks off or says nothing, as the request's seed has it."""
     match connection.request.body["seed"] % 5:
@@ -400,13 +355,13 @@ async def _erratic(connection: Connection) -> None:
             await connection.hung_up()
 
 
-async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBackend, start: Start) -> None:
+async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBackend, serve: Start) -> None:
     backend.script = _erratic
     chosen = table(backend.url)
     limits = {"max_in_flight": 3, "max_queue": 20, "read_timeout_s": 0.3, "ttft_s": 0.01, "tpot_s": 0.0}
     chosen["deployments"]["other"] |= {**limits, "fallback": "hybrid"}
     chosen["deployments"]["hybrid"] |= limits
-    gateway = start(chosen)
+    gateway = serve(chosen)
     random = Random(7)
     seen = set()
 
@@ -432,8 +387,10 @@ async def test_whatever_happens_every_place_is_given_back(backend: ScriptedBacke
                 break
     assert seen >= {200, 429, 499}
     await asyncio.to_thread(gateway.records)
-    gates = gateway.parts.dispatch.gates
-    assert {(name, each.in_flight, each.queued) for name, each in gates.items()} == {(name, 0, 0) for name in gates}
+    admission = gateway.parts.dispatch.admission
+    assert {(name, each.in_flight, each.queued) for name, each in admission.items()} == {
+        (name, 0, 0) for name in admission
+    }
 
 
 def test_workers_share_the_places() -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from gateway.experiments.assignment import arm_at, assign, position, unit_hash
-from gateway.types import Arm
+from gateway.core.arm import Arm
+from gateway.core.unit import unit_hash
+from gateway.routing.experiments.assignment import arm_at, assign, position
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import ScriptedBackend
 
 
 def arm(name: str, weight: float) -> Arm:
-    return Arm(name, None, None, (), weight)
+    return Arm.of(name, None, None, (), weight)
 
 
 ARMS = (arm("a", 1), arm("b", 2), arm("c", 1))

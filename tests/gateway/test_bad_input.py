@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.api import json_object
-from gateway.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend

@@ -19,8 +19,8 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.app import create_app, make_parts
-from gateway.serving.memory import give_back_large_blocks
-from gateway.settings import parse
+from gateway.config.settings import parse
+from gateway.core.memory import give_back_large_blocks
 from tests.gateway.pathological import GOOD, Case, cases
 from tests.gateway.sink import Sink, ask, stream
 
@@ -55,7 +55,7 @@ def sink() -> Iterator[Sink]:
 
 @asynccontextmanager
 async def gateway(sink: Sink, folder: Path) -> AsyncIterator[FastAPI]:
-    deployment = {"url": sink.url, "model": "m", "family": "qwen3.5", "probe": False}
+    deployment = {"url": sink.url, "model": "m", "family": "qwen3.5", "verify": False}
     policy = {"kind": "dial", "dial": 0.65, "probe": "never"}
     settings = {
         "records": {"path": folder / "records.db"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 from collections.abc import Iterator
@@ -12,18 +11,17 @@ from typing import Any
 
 import pytest
 
-from gateway.access.counts import Counts
-from gateway.access.secret import key_id
-from gateway.answers.chat_answer import read_usage
-from gateway.answers.seen import Seen
-from gateway.answers.tally import Tally
-from gateway.types import Usage
+from gateway.auth.api_key_format import key_id
+from gateway.auth.usage_row import UsageRow
+from gateway.backends.chat_answer import read_usage
+from gateway.core.usage import Usage
+from gateway.execution.streaming.output_stats import OutputStats
+from gateway.execution.streaming.tally import Tally
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.late import late
 from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta, sse
 from tests.patience import PATIENCE_S, until
-from tests.plain_http import client
 
 # Tokens that a backend writes, each in a piece of its own.
 THOUGHT, ANSWERED = 400, 600
@@ -144,10 +142,9 @@ def send(
 ) -> None:
     """`leave`: hang up once the last piece is there; `heard` says when it is."""
     headers = {"authorization": f"Bearer {secret}"}
-    url = gateway.url + PATHS[dialect]
     with (
-        client() as session,
-        session.stream("POST", url, json=body_of(dialect, model, stream), headers=headers) as answer,
+        gateway.http() as session,
+        session.stream("POST", PATHS[dialect], json=body_of(dialect, model, stream), headers=headers) as answer,
     ):
         came = ""
         for text in answer.iter_text():
@@ -160,18 +157,16 @@ def send(
 
 def abandon(gateway: KeyedGateway, secret: str, dialect: str, writer: Writer) -> None:
     """Ask for a plain answer, and hang up when the backend is at work."""
-    connection = http.client.HTTPConnection(gateway.url.removeprefix("http://"), timeout=PATIENCE_S)
-    body = json.dumps(body_of(dialect, "merged", stream=False))
-    connection.request("POST", PATHS[dialect], body, {"authorization": f"Bearer {secret}"})
-    assert writer.working.acquire(timeout=PATIENCE_S)
-    connection.close()
+    body = body_of(dialect, "merged", stream=False)
+    with gateway.leaving(body, PATHS[dialect], headers={"authorization": f"Bearer {secret}"}):
+        assert writer.working.acquire(timeout=PATIENCE_S)
 
 
-def settled(gateway: KeyedGateway, secret: str) -> Counts:
+def settled(gateway: KeyedGateway, secret: str) -> UsageRow:
     """What it has used, once nothing of it is under way."""
     key = gateway.keys.get(str(key_id(secret)))
 
-    def row() -> Counts:
+    def row() -> UsageRow:
         return gateway.keys.counters.read(key.slot, gateway.keys.clock())
 
     until(lambda: row().all_requests and not row().running)
@@ -306,10 +301,10 @@ def test_all_that_a_delta_can_carry_counts() -> None:
         ({"content": [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "b"}, 7]}, 2),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}, None]}]}, 1),
     ):
-        seen = Seen()
+        seen = OutputStats()
         seen.delta(carried)
         assert seen.all.pieces == pieces, carried
-    seen = Seen()
+    seen = OutputStats()
     for _ in range(10):
         seen.delta({"content": "a long piece of several tokens"})
         seen.tokens({"token_ids": [1, 2, 3, 4, 5, 6]})
@@ -325,7 +320,7 @@ def test_raw_completions_and_several_choices_are_counted_on_their_way(gateway: K
         secret = gateway.key(tokens_per_minute=10**6)
         headers = {"authorization": f"Bearer {secret}"}
         asked = {"model": "plain", **body, "stream": True}
-        with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
+        with gateway.http() as session, session.stream("POST", path, json=asked, headers=headers) as answer:
             came = ""
             for text in answer.iter_text():
                 came += text
@@ -342,8 +337,8 @@ def test_what_is_charged_is_what_clients_are_told(gateway: KeyedGateway, writer:
         body = body_of(dialect, "merged", stream)
         if dialect == "chat" and stream:
             body["stream_options"] = {"include_usage": True}
-        with client() as session:
-            told = session.post(gateway.url + PATHS[dialect], json=body, headers=headers).text
+        with gateway.http() as session:
+            told = session.post(PATHS[dialect], json=body, headers=headers).text
         charged = settled(gateway, secret).all_completion
         name = "completion_tokens" if dialect == "chat" else "output_tokens"
         assert charged > 500 and f'"{name}":{charged}' in told.replace(": ", ":"), (dialect, stream, charged)
@@ -371,7 +366,7 @@ def test_an_echoed_prompt_hides_nothing_and_too_much_is_charged(tmp_path: Path, 
             secret = gateway.key(tokens_per_minute=10**6)
             headers = {"authorization": f"Bearer {secret}"}
             asked = {"model": "bounded", "max_tokens": 5000, **body}
-            with client() as session, session.stream("POST", gateway.url + path, json=asked, headers=headers) as answer:
+            with gateway.http() as session, session.stream("POST", path, json=asked, headers=headers) as answer:
                 next(answer.iter_bytes())
             assert settled(gateway, secret).all_completion == 5000, path
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.answers.chat_stream import ChatStream
-from gateway.api.chat_teller import ChatTeller
-from gateway.errors import BackendFailed, GatewayError
-from gateway.types import Usage
+from gateway.api.chat.encoder import ChatEncoder
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError
+from gateway.core.usage import Usage
+from gateway.execution.streaming.chat_stream import ChatStream
 from tests.gateway.bounded import QUICK
 from tests.gateway.scripted import MODEL, delta, sse, usage_chunk
 
@@ -20,7 +21,7 @@ LIMIT = 4096
 
 
 def fed(*chunks: bytes, hide_usage: bool = True) -> tuple[bytes, ChatStream]:
-    stream = ChatStream(ChatTeller("public", hide_usage), LIMIT)
+    stream = ChatStream(ChatEncoder("public", hide_usage), LIMIT)
     return b"".join(stream.feed(chunk) for chunk in chunks), stream
 
 
@@ -72,10 +73,10 @@ def test_how_a_stream_is_cut_into_pieces_changes_nothing(pieces: list[bytes], hi
     for chunks in (pieces, [whole[i : i + 1] for i in range(len(whole))]):
         again, other = fed(*chunks, hide_usage=hide_usage)
         assert again == seen
-        assert (other.usage, other.finish_reason, other.saw_token) == (
+        assert (other.usage, other.finish_reason, other.first_token is None) == (
             stream.usage,
             stream.finish_reason,
-            stream.saw_token,
+            stream.first_token is None,
         )
         assert ending(other) == ending(stream)
 
@@ -119,7 +120,7 @@ def test_a_name_inside_the_text_stays() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_an_event_without_end_is_given_up(size: int) -> None:
-    stream = ChatStream(ChatTeller("public", True), LIMIT)
+    stream = ChatStream(ChatEncoder("public", True), LIMIT)
     held = 0
     for _ in range(0, 100 * LIMIT, size):
         assert stream.feed(b"x" * size) == b""

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.settings import load, override, parse
+from gateway.config.settings import load, override, parse
+from gateway.core.errors import ConfigError
 from tests.gateway.command_line import invoke
 from tests.patience import PATIENCE_S
 
@@ -87,10 +87,10 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "Deployment instruct: model 'instruct' at http://gpu-2:8000/v1, http://gpu-3:8000/v1.",
         "Time limits: 5 s to connect, 600 s for any piece of an answer, 3600 s in all.",
         "5 s to connect, 30 s for the first piece of a stream, 600 s for any piece of an answer, 900 s in all.",
-        "It is asked, on start and on change, if it does what its family says",
-        "Of its 2 replicas, 1 more may be asked when one cannot answer.",
+        "It is verified against its family, on start and on change",
+        "Of its 2 replicas, 1 more are tried when one fails.",
         "Takes requests of up to 33554432 bytes, 10000 messages and 64 levels of JSON.",
-        "Keeps up to 10000 responses, 268435456 bytes, until 30 days after their last use, word for word in",
+        "Stores up to 10000 responses, 268435456 bytes, until 30 days after their last use, word for word in",
         "When it is stopped, running answers have 110 s to end.",
         "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places",
         "When it cannot answer, instruct, then thinking stands in.",
@@ -123,12 +123,16 @@ FAULTS: list[tuple[str, str, str]] = [
     ('kind = "dial", ', "", "models.merged.policy.kind: is required, one of fixed, client, dial"),
     ("weight = 3", "wieght = 3", "models.tried.arms.two.wieght: unknown key. Did you mean 'weight'?"),
     ('family = "qwen3"', 'family = "qwen33"', "deployments.hybrid.family: 'qwen33' is unknown. Did you mean 'qwen3'?"),
-    ("http://gpu-1:8000", "gpu-1:8000", "deployments.hybrid.url: 'gpu-1:8000/v1' is no http or https URL"),
-    ("http://gpu-1:8000", "http://gpu-1:80000", "deployments.hybrid.url: 'http://gpu-1:80000/v1' is no http or https"),
+    ("http://gpu-1:8000", "gpu-1:8000", "deployments.hybrid.url: 'gpu-1:8000/v1' is not an http or https URL"),
+    (
+        "http://gpu-1:8000",
+        "http://gpu-1:80000",
+        "deployments.hybrid.url: 'http://gpu-1:80000/v1' is not an http or https",
+    ),
     (
         "http://gpu-1:8000/v1",
         "http://gpu-1/v1?key=k",
-        "deployments.hybrid.url: 'http://gpu-1/v1?key=k' has more than a",
+        "deployments.hybrid.url: 'http://gpu-1/v1?key=k' is not a",
     ),
     (
         "http://gpu-1:8000/v1",
@@ -149,17 +153,21 @@ FAULTS: list[tuple[str, str, str]] = [
     (
         'deployment = "hybrid"\nrouter',
         'deployment = "thinking"\nrouter',
-        "models.merged.deployment: family qwen3-2507 has no switch: name `none` and `think` instead",
+        "models.merged.deployment: family qwen3-2507 has no thinking switch: set `none` and `think` instead",
     ),
-    ('effort = "high"', 'effort = "hihg"', "models.tried.policy: 'hihg' is no effort. Did you mean 'high'?"),
-    ('none = "instruct"\nthink = "thinking"\n', "", "models.split: name `deployment` (merged), `none` and `think`"),
+    ('effort = "high"', 'effort = "hihg"', "models.tried.policy: 'hihg' is not an effort. Did you mean 'high'?"),
+    ('none = "instruct"\nthink = "thinking"\n', "", "models.split: set `deployment` (merged), `none` and `think`"),
     ('family = "qwen3"\n', "", "deployments.hybrid.family: is required"),
     ('fallback = "thinking"', 'fallback = "thinkin"', "deployments.instruct.deployment 'thinkin' is not among"),
-    ('fallback = "thinking"', 'fallback = "third"', "deployments.instruct.fallback: instruct → third → instruct goes"),
+    (
+        'fallback = "thinking"',
+        'fallback = "third"',
+        "instruct.fallback: instruct → third → instruct is a cycle",
+    ),
     (
         'family = "qwen3"',
         'family = "qwen3"\nfallback = "instruct"',
-        "deployments.hybrid.fallback: instruct cannot stand in: its family qwen3-2507 has no switch",
+        "deployments.hybrid.fallback: instruct cannot stand in: its family qwen3-2507 has no thinking switch",
     ),
     ("[models.merged]", "[models.merged", "not valid TOML"),
 ]
@@ -222,4 +230,4 @@ def test_what_is_hardly_meant_is_warned_of(config: Path) -> None:
     assert said[0] == "OK: 4 deployments and 3 models can be served, with 1 warning."
     assert said[1] == "  WARNING: models.split.router: a client policy never asks a router; a dial policy does."
     config.write_text(CONFIG.replace('router = "constant"', 'router = "tiny"'), "utf-8")
-    assert list(explain(load(config)))[1].startswith("  WARNING: models.merged.router: it knows nothing of some deplo")
+    assert list(explain(load(config)))[1].startswith("  WARNING: models.merged.router: it has no data about some dep")

@@ -10,24 +10,25 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway.exchange import Ids
-from gateway.records import Records
-from gateway.types import Record
+from gateway.core.record import Record
+from gateway.execution.ids import Ids
+from gateway.storage.records import Records
 
 SOURCES = Path(gateway.__file__).parent
 WAITING = (
+    "api/asgi.py",
     "api/endpoint.py",
-    "api/wire.py",
+    "api/hang_ups.py",
     "backends/admission.py",
-    "backends/alarm.py",
+    "backends/attempt.py",
+    "backends/deadline.py",
+    "backends/discovery/discovery.py",
     "backends/replicas.py",
-    "discovery/discovery.py",
-    "enforcement/two_phase.py",
-    "pipeline.py",
+    "backends/transport.py",
+    "execution/enforcement/two_phase.py",
     "serving/connection.py",
     "serving/server.py",
     "serving/workers.py",
-    "upstream.py",
 )
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now"}
 

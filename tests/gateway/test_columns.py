@@ -17,7 +17,7 @@ from gateway.commands.lines import COLUMNS, fit
 from gateway.families import table
 from loadtests.report import Sample, summarise
 from loadtests.report import table as load_table
-from router_model.intervals import wilson
+from router_model.evaluation.intervals import wilson
 from tests.gateway.test_check import CONFIG
 
 

@@ -77,16 +77,16 @@ def test_a_flood_is_told_in_a_line_now_and_then(caplog: pytest.LogCaptureFixture
     assert "server.max_connections" in first
 
 
-def test_half_a_request_blocks_nobody(backend: ScriptedBackend, start: Start) -> None:
-    gateway = start({**table(backend.url), "server": {"max_connections": 20}})
+def test_half_a_request_blocks_nobody(backend: ScriptedBackend, serve: Start) -> None:
+    gateway = serve({**table(backend.url), "server": {"max_connections": 20}})
     with crowd(gateway, 60, HALF):
         assert gateway.get("/health").status_code == 200
         assert gateway.post({"model": "merged", "messages": [{"role": "user", "content": "hi"}]}).status_code == 200
         assert 'thinkgate_lost_connections_total{why="head"}' in gateway.get("/metrics").text
 
 
-def test_idle_connections_block_nobody_and_an_address_has_its_share(backend: ScriptedBackend, start: Start) -> None:
-    gateway = start({**table(backend.url), "server": {"max_connections": 5, "max_connections_per_address": 4}})
+def test_idle_connections_block_nobody_and_an_address_has_its_share(backend: ScriptedBackend, serve: Start) -> None:
+    gateway = serve({**table(backend.url), "server": {"max_connections": 5, "max_connections_per_address": 4}})
     with crowd(gateway, 4, WHOLE) as clients:
         for client in clients:
             assert client.recv(12) == b"HTTP/1.1 200"

@@ -11,32 +11,36 @@ import pytest
 
 from gateway.app import make_parts
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.policies import Bounds, Buyer, ByContract
-from gateway.settings import parse
-from gateway.types import NO_THINKING, UNLIMITED, Contract, Effort, Forecast, Promised
-from router_model import predict
+from gateway.config.settings import parse
+from gateway.core.contract import Contract, Guarantee
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.core.errors import ConfigError
+from gateway.core.forecast import Forecast
+from gateway.routing.policies.bounds import EffortBounds
+from gateway.routing.policies.priced import PricedPolicy
+from gateway.routing.policies.risk_contract import RiskContract
+from router_model.model import predict
 from tests.gateway import artifacts
 from tests.gateway.conftest import Start
 from tests.gateway.scripted import ScriptedBackend
-from tests.gateway.test_policies import HIGH, IDLE, LOW, call, forecast
+from tests.gateway.test_policies import HIGH, LOW, call, forecast
 
 CONTRACT = Contract(0.01, 0.95)
-POLICY = ByContract(Buyer(Bounds(ceiling=UNLIMITED, default=UNLIMITED)), CONTRACT)
+POLICY = RiskContract(PricedPolicy(EffortBounds(ceiling=UNLIMITED, default=UNLIMITED)), CONTRACT)
 EASY = "Assign a category out of account, billing, shipping, technical.\nText: Hello, my parcel is late. Regards, Ursa"
 HARD = "Running total: 12 + 9 + 5 + 31 + 44 + 8 + 27 + 63 + 19"
 STRANGE = "Wherefore doth yon melancholy troubadour eschew merriment beneath crimson battlements nightly?"
 
 
-def under(promised: Promised | None, **fields: Any) -> Forecast:
-    seen = replace(forecast(), promised={CONTRACT: promised}.get)
+def under(promised: Guarantee | None, **fields: Any) -> Forecast:
+    seen = replace(forecast(), promised=promised)
     return replace(seen, **fields)
 
 
 def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
     """A model for each policy, under a contract, on the tiny deployment."""
     budgets = [8, 16, 32, 64, 128, 256]
-    deployment = {"url": url, "model": "tiny", "family": "qwen3", "probe": False}
+    deployment = {"url": url, "model": "tiny", "family": "qwen3", "verify": False}
     return {
         "deployments": {"dep": deployment, "other": {**deployment, "router_name": "nobody-knows"}},
         "models": {
@@ -51,30 +55,32 @@ def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
-    promised = Promised(asking=0.002, direct=0.0002)
-    assert POLICY.decide(call(), under(promised), IDLE).prices.token == 0.0002
-    asked = POLICY.decide(call(), under(promised, worth_asking=lambda direct, cost: False), IDLE)
+    promised = Guarantee(with_probe=0.002, without_probe=0.0002)
+    assert POLICY.decide(call(), under(promised)).prices.token == 0.0002
+    asked = POLICY.decide(call(), under(promised, probe_pays=lambda direct, cost: False))
     assert asked.prices.token == 0.002 and asked.reason == "router"
-    probed = POLICY.decide(call(), under(promised, probed=True), IDLE)
+    probed = POLICY.decide(call(), under(promised, probed=True))
     assert probed.prices.token == 0.002 and probed.reason == "probe"
     # 0.8 for 30 tokens or 0.9 for 200: the dearer token buys the shorter thought.
-    assert (asked.effort, POLICY.decide(call(), under(promised), IDLE).effort) == (LOW, HIGH)
+    assert (asked.effort, POLICY.decide(call(), under(promised)).effort) == (LOW, HIGH)
 
 
-@pytest.mark.parametrize("promised", [None, Promised(None, None, why="too few"), Promised(asking=0.1, direct=None)])
-def test_where_nothing_is_promised_everybody_thinks_fully(promised: Promised | None) -> None:
-    decision = POLICY.decide(call(), under(promised), IDLE)
+@pytest.mark.parametrize(
+    "promised", [None, Guarantee(None, None, why="too few"), Guarantee(with_probe=0.1, without_probe=None)]
+)
+def test_where_nothing_is_promised_everybody_thinks_fully(promised: Guarantee | None) -> None:
+    decision = POLICY.decide(call(), under(promised))
     assert (decision.effort, decision.reason) == (UNLIMITED, "policy")
-    assert POLICY.decide(call(), None, IDLE).effort == UNLIMITED
-    assert POLICY.decide(call(LOW), under(promised), IDLE).effort == LOW
-    assert POLICY.decide(call(ceiling=HIGH), under(promised), IDLE).effort == HIGH
+    assert POLICY.decide(call(), None).effort == UNLIMITED
+    assert POLICY.decide(call(LOW), under(promised)).effort == LOW
+    assert POLICY.decide(call(ceiling=HIGH), under(promised)).effort == HIGH
 
 
 def test_strange_requests_are_outside_of_the_promise_and_think_fully() -> None:
-    promised = Promised(asking=0.1, direct=0.1)
-    decision = POLICY.decide(call(), under(promised, strange=True, worth_asking=lambda direct, cost: True), IDLE)
-    assert (decision.effort, decision.reason, decision.asks) == (UNLIMITED, "fallback", None)
-    assert POLICY.decide(call(), under(promised), IDLE).effort == NO_THINKING
+    promised = Guarantee(with_probe=0.1, without_probe=0.1)
+    decision = POLICY.decide(call(), under(promised, is_ood=True, probe_pays=lambda direct, cost: True))
+    assert (decision.effort, decision.reason, decision.probe_options) == (UNLIMITED, "fallback", None)
+    assert POLICY.decide(call(), under(promised)).effort == NO_THINKING
 
 
 def test_served_requests_are_decided_at_the_price_of_the_artifact_s_own_trial(
@@ -108,7 +114,7 @@ REFUSED = {
     "too strict": ({"max_regret": 0.0001}, "no price keeps it on the 2000 prompts of tiny-"),
     "an effort without outcomes": ({"ceiling": 4096}, "has seen no outcomes of 4096"),
     "a model without outcomes": ({"deployment": "other"}, "has seen no outcomes of unlimited"),
-    "a router without outcomes": ({"router": "constant"}, "the router 'constant' rests on no outcomes"),
+    "a router without outcomes": ({"router": "constant"}, "the router 'constant' was trained on no outcomes"),
 }
 
 
@@ -118,10 +124,10 @@ def test_what_cannot_be_promised_is_said_at_start_and_by_check(
 ) -> None:
     chosen = parse({**table("http://127.0.0.1:9", pub=policy), "records": {"path": tmp_path / "r.db"}})
     said = "\n".join(explain(chosen))
-    assert "NO PROMISE for arm merged: " in said and why in said
+    assert "NO GUARANTEE for arm merged: " in said and why in said
     with caplog.at_level(logging.ERROR):
-        make_parts(chosen).door.close()
-    assert "model pub: nothing can be promised of arm merged, so everybody thinks fully" in caplog.text
+        make_parts(chosen).authenticator.close()
+    assert "model pub: no guarantee for arm merged, every request gets full effort" in caplog.text
     assert why in caplog.text
 
 
@@ -147,7 +153,7 @@ def test_a_new_artifact_brings_its_own_price(backend: ScriptedBackend, tmp_path:
         ({"max_regret": 0}, "models.pub.policy.max_regret: input should be greater than 0"),
         ({"confidence": 1}, "models.pub.policy.confidence: input should be less than 1"),
         ({"horizon": 0}, "models.pub.policy.horizon: input should be greater than or equal to 1"),
-        ({"counts": "net", "horizon": 5}, "models.pub.policy: a promise on a horizon is about harm alone"),
+        ({"counts": "net", "horizon": 5}, "models.pub.policy: a guarantee on a horizon covers harm alone"),
         ({"max_regrets": 0.1}, "models.pub.policy.max_regrets: unknown key. Did you mean 'max_regret'?"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.abilities import Ability
+from gateway.backends.capabilities import Capability
 from tests.contract.prompts import prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
@@ -25,7 +25,7 @@ HI = [{"role": "user", "content": "hi"}]
 @pytest.fixture
 def cutting(backend: ScriptedBackend, start: Start) -> RunningGateway:
     gateway = start(table(backend.url))
-    gateway.parts.abilities.learn("hybrid", Ability("cut"))
+    gateway.parts.capabilities.learn("hybrid", Capability("cut"))
     return gateway
 
 
@@ -75,10 +75,10 @@ def test_the_backend_is_hung_up_on_where_the_budget_ends(
     assert "thinking_token_budget" not in sent
     assert sent["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
     # A stream's headers are sent before anybody knows.
-    assert ("cut there" in answer.headers.get("x-thinkgate-note", "")) == (not stream)
+    assert ("truncated there" in answer.headers.get("x-thinkgate-note", "")) == (not stream)
     (row,) = cutting.records()
     assert (row["status"], row["enforced"], row["used"], row["verdict"]) == (200, "cut", 3, "over")
-    assert row["notes"] == "the thought exceeded its budget: the answer was cut there"
+    assert row["notes"] == "the reasoning exceeded its budget: the answer was truncated there"
     assert row["finish_reason"] == "length"
 
 
@@ -185,7 +185,7 @@ async def test_no_budget_is_exceeded_whatever_a_request_asks_for(
     tasks = [prompt.messages for prompt in prompts() if prompt.kind == "reasoning"]
     url = limitless(budgets)
     settings = {
-        "deployments": {name: {"url": url, "family": family, "probe": True} for name, family in FAMILIES.items()},
+        "deployments": {name: {"url": url, "family": family, "verify": True} for name, family in FAMILIES.items()},
         "models": {
             "merged": {"deployment": "tiny", "policy": POLICY},
             "thinking": {"think": "tiny-thinking", "policy": POLICY},

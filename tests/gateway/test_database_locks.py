@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from gateway import private_file, records
-from gateway.access.key import Key
-from gateway.access.limits import NewKey
 from gateway.app import response_store
-from gateway.build import door, keys
+from gateway.assembly import authenticator, keys
+from gateway.auth.key import Key
+from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
-from gateway.settings import load
+from gateway.config.settings import load
+from gateway.core import private_file
+from gateway.storage import records
 from tests import plain_http
 from tests.gateway.command_line import invoke
 from tests.gateway.processes import Process
@@ -26,7 +27,7 @@ from tests.gateway.test_check import run
 
 OPERATOR = "an operators' key of some length"
 CONFIG = """
-deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", probe = false }}
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", verify = false }}
 models.pub = {{ deployment = "dep" }}
 access = {{ required = true }}
 admin = {{ port = 0, key_env = "THINKGATE_TEST_OPERATORS_KEY" }}
@@ -54,7 +55,7 @@ def test_no_part_of_a_process_drops_the_locks_of_another(config: Path, tmp_path:
     settings = load(config)
     store = keys(settings.access)
     key = store.create(NewKey.read({"name": "mine"}))[0]
-    inside = door(settings.access, lambda why: None)
+    inside = authenticator(settings.access, lambda why: None)
     responses = response_store(settings)
     responses.open()
     rows = records.connect(settings.records.path)
@@ -63,7 +64,7 @@ def test_no_part_of_a_process_drops_the_locks_of_another(config: Path, tmp_path:
         lambda: store.get(key.id),
         lambda: store.revoke(key.id),
         lambda: keys(settings.access).all(),
-        lambda: door(settings.access, lambda why: None).close(),
+        lambda: authenticator(settings.access, lambda why: None).close(),
         lambda: list(explain(settings)),
         lambda: records.connect(settings.records.path).close(),
         lambda: opened_again(settings),

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from gateway import build
+from gateway import assembly
 from gateway.app import make_parts
-from gateway.backends.pace import paces
-from gateway.discovery import told
-from gateway.discovery.discovery import Discovery, Pace
-from gateway.settings import parse
+from gateway.backends.discovery import report
+from gateway.backends.discovery.discovery import Discovery, DiscoveryPace
+from gateway.backends.latency import latency_models_of
+from gateway.config.settings import parse
 from tests.gateway.command_line import invoke
 from tests.gateway.conftest import Start, table
 from tests.gateway.fault_scripts import refuses
@@ -28,7 +28,7 @@ from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, MODEL, Connection, ScriptedBackend, delta
 from tests.patience import until
 
-QUICK = Pace(watch_s=0.02, first_s=0.02, least_s=0.0)
+QUICK = DiscoveryPace(watch_s=0.02, first_s=0.02, least_s=0.0)
 TOKENS = {"<think>": [1], "</think>": [2], "\n": [9], "\n\n": [3]}
 THOUGHT = 20
 
@@ -102,25 +102,25 @@ class Manner:
 
 
 def _table(url: str, **fields: Any) -> dict[str, Any]:
-    deployment = {"url": url, "model": MODEL, "family": "qwen3", "probe": True, **fields}
+    deployment = {"url": url, "model": MODEL, "family": "qwen3", "verify": True, **fields}
     return {"deployments": {"dep": deployment}, "models": {"pub": {"deployment": "dep"}}}
 
 
-def _probe(url: str, **fields: Any) -> tuple[list[str], bool]:
-    return told.probe(build.deployments(parse(_table(url, **fields))).values())
+def _verify(url: str, **fields: Any) -> tuple[list[str], bool]:
+    return report.verify(assembly.deployments(parse(_table(url, **fields))).values())
 
 
 IN_FIELD = "budgets in 'thinking_token_budget'"
-AS_IT_SHOULD = "as family qwen3 says; it keeps budgets itself; it reports thinking tokens."
+AS_IT_SHOULD = "as family qwen3 says; it enforces budgets itself; it reports thinking tokens."
 
 
 def _right(url: str) -> tuple[list[str], bool]:
-    return [f"Probed dep at {url}: {AS_IT_SHOULD}", "Probe OK: 1 backend asked."], False
+    return [f"Verified dep at {url}: {AS_IT_SHOULD}", "Verification OK: 1 backend asked."], False
 
 
 def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> None:
     backend.script = Manner()
-    assert _probe(backend.url, max_context=4096) == _right(backend.url)
+    assert _verify(backend.url, max_context=4096) == _right(backend.url)
     chats = [request for request in backend.requests if request.path.endswith("/chat/completions")]
     assert len(chats) == len(backend.requests) == 4
     assert all(request.body["max_tokens"] <= 32 for request in chats)
@@ -129,81 +129,83 @@ def test_a_backend_that_does_what_its_family_says(backend: ScriptedBackend) -> N
 @pytest.mark.parametrize(
     ("manner", "expected"),
     [
-        (Manner(off=False), ["off: it thinks although it is told not to"]),
-        (Manner(default=False), ["default: it does not think when it is told nothing"]),
-        (Manner(on=False), ["on: it does not think when it is told to"]),
-        (Manner(field="reasoning_content"), ["field: its thoughts are in 'reasoning_content', not in 'reasoning'"]),
+        (Manner(off=False), ["off: it thinks although thinking is turned off"]),
+        (Manner(default=False), ["default: it does not think by default"]),
+        (Manner(on=False), ["on: it does not think when thinking is turned on"]),
+        (Manner(field="reasoning_content"), ["field: its reasoning is in 'reasoning_content', not in 'reasoning'"]),
         (Manner(model="another"), [f"model: it does not serve the model {MODEL!r}"]),
         (Manner(context=2048), ["context: its context is 2048 tokens, not 4096"]),
         (
             Manner(budget="refused"),
-            ["budget: it refuses budgets in 'thinking_token_budget': the gateway ends thoughts itself, in two phases"],
+            ["budget: it refuses budgets in 'thinking_token_budget': the gateway enforces them itself, in two phases"],
         ),
         (
             Manner(budget="ignored"),
-            ["budget: it ignores budgets in 'thinking_token_budget': the gateway ends thoughts itself, in two phases"],
+            ["budget: it ignores budgets in 'thinking_token_budget': the gateway enforces them itself, in two phases"],
         ),
         (
             Manner(budget="ignored", ids=False, reports=False),
             [
                 "usage: it does not report thinking tokens: they are counted here",
-                f"budget: it ignores {IN_FIELD}: the gateway cuts answers whose thoughts exceed them",
+                f"budget: it ignores {IN_FIELD}: the gateway truncates answers whose reasoning exceeds them",
             ],
         ),
         (
             Manner(field="", budget="refused"),
             [
-                "off: it thinks although it is told not to",
-                "field: its thoughts are not told from its answers: it has no reasoning parser",
-                "budget: it refuses budgets in 'thinking_token_budget': they are not kept",
+                "off: it thinks although thinking is turned off",
+                "field: its reasoning is not separated from its answers: it has no reasoning parser",
+                "budget: it refuses budgets in 'thinking_token_budget': they are not enforced",
             ],
         ),
     ],
 )
 def test_disagreements_are_told(backend: ScriptedBackend, manner: Manner, expected: list[str]) -> None:
     backend.script = manner
-    lines, disagree = _probe(backend.url, max_context=4096)
+    lines, disagree = _verify(backend.url, max_context=4096)
     assert disagree
     assert lines[1:-1] == [f"  {line}" for line in expected]
-    assert lines[-1] == "Probe FAILED: of 1 backend asked, 1 not what the configuration says."
+    assert lines[-1] == "Verification FAILED: of 1 backend asked, 1 not what the configuration says."
 
 
 def test_an_engine_that_ends_thoughts_a_token_late_keeps_budgets(backend: ScriptedBackend) -> None:
     backend.script = Manner(late=1)
-    assert _probe(backend.url) == _right(backend.url)
+    assert _verify(backend.url) == _right(backend.url)
 
 
 def test_token_ids_that_are_refused_say_nothing_of_the_budget(backend: ScriptedBackend) -> None:
     backend.script = Manner(ids=False)
-    assert _probe(backend.url) == _right(backend.url)
+    assert _verify(backend.url) == _right(backend.url)
 
 
 @pytest.mark.parametrize("status", [401, 429, 503])
 def test_who_cannot_be_asked_fails(backend: ScriptedBackend, status: int) -> None:
     backend.script = Manner(status=status)
-    assert _probe(backend.url) == (
+    assert _verify(backend.url) == (
         [
-            f"Probed dep at {backend.url}: it cannot be probed: It answered {status}.",
-            "Probe FAILED: of 1 backend asked, 1 cannot be used.",
+            f"Verified dep at {backend.url}: it cannot be verified: It answered {status}.",
+            "Verification FAILED: of 1 backend asked, 1 cannot be used.",
         ],
         True,
     )
 
 
 def test_hosted_apis_and_unknown_families_are_not_asked(backend: ScriptedBackend) -> None:
-    known = build.deployments(parse(_table(backend.url) | {"deployments": {
+    known = assembly.deployments(parse(_table(backend.url) | {"deployments": {
         "dep": {"url": backend.url, "family": "plain"},
-        "other": {"url": backend.url, "family": "qwen3", "probe": False},
+        "other": {"url": backend.url, "family": "qwen3", "verify": False},
         "third": {"url": backend.url, "family": "qwen3"},
     }}))  # fmt: skip
-    assert [one.name for one in known.values() if one.probe] == ["third"]
+    assert [one.name for one in known.values() if one.verify] == ["third"]
 
 
 @contextmanager
 def _watched(backend: ScriptedBackend, folder: Path, **fields: Any) -> Iterator[RunningGateway]:
     """A gateway that looks often."""
     parts = make_parts(parse({"records": {"path": folder / "records.db"}, **_table(backend.url, **fields)}))
-    discovery = Discovery(parts.upstream, parts.deployments.values(), parts.abilities, parts.metrics.disagrees, QUICK)
+    discovery = Discovery(
+        parts.transport, parts.deployments.values(), parts.capabilities, parts.metrics.disagrees, QUICK
+    )
     with RunningGateway.of(replace(parts, discovery=discovery)) as gateway:
         yield gateway
 
@@ -234,9 +236,9 @@ def test_a_backend_that_becomes_another_one_is_asked_again(
         manner.budget, manner.version = "kept", "3"
         until(lambda: _agrees(gateway, "budget"))
         assert _enforcement(gateway) == "native"
-    assert caplog.messages == [
-        "deployment dep is not what family qwen3 says: it ignores budgets in 'thinking_token_budget': the gateway ends "
-        "thoughts itself, in two phases"
+    assert [line for line in caplog.messages if line.startswith("deployment")] == [
+        "deployment dep contradicts family qwen3: it ignores budgets in 'thinking_token_budget': the gateway enforces "
+        "them itself, in two phases"
     ]
 
 
@@ -277,7 +279,7 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
     settings = table(backend.url)
     settings["deployments"]["hybrid"]["retries"] = 0
     gateway = start(settings)
-    gateway.parts.upstream.returned = asked.append
+    gateway.parts.transport.returned = asked.append
 
     def status(number: int) -> int:
         body = {"model": "fixed", "messages": [{"role": "user", "content": f"hi {number}"}]}
@@ -293,22 +295,22 @@ def test_a_replica_that_is_back_after_a_break_is_probed(backend: ScriptedBackend
 
 def test_one_that_is_not_probed_must_be_there(backend: ScriptedBackend) -> None:
     backend.script = Manner()
-    there = f"Probed dep at {backend.url}: it can be reached; what it does with efforts was not asked."
-    for fields in ({"family": "plain", "probe": None}, {"probe": False}):
-        assert _probe(backend.url, **fields) == ([there, "Probe OK: 1 backend asked."], False)
+    there = f"Verified dep at {backend.url}: it is reachable; its effort control was not verified."
+    for fields in ({"family": "plain", "verify": None}, {"verify": False}):
+        assert _verify(backend.url, **fields) == ([there, "Verification OK: 1 backend asked."], False)
         with refusing() as nowhere:
-            lines, failed = _probe(nowhere, **fields)
-        assert failed and f"{nowhere}: it cannot be probed: The backend dep cannot be reached:" in lines[0]
+            lines, failed = _verify(nowhere, **fields)
+        assert failed and f"{nowhere}: it cannot be verified: The backend dep cannot be reached:" in lines[0]
         assert lines[0].endswith(": Connection refused (errno 111).")
-        lines, failed = _probe(backend.url, **fields, model="another")
+        lines, failed = _verify(backend.url, **fields, model="another")
         assert failed and lines[0].endswith("it does not serve the model 'another'.")
     assert not [request for request in backend.requests if request.path.endswith("/chat/completions")]
 
 
 def test_an_address_with_nothing_behind_it_fails(backend: ScriptedBackend) -> None:
-    for status, probe in product((404, 405), (True, False)):
+    for status, verify in product((404, 405), (True, False)):
         backend.script = refuses(status)
-        lines, failed = _probe(backend.url, probe=probe)
+        lines, failed = _verify(backend.url, verify=verify)
         assert failed and backend.url in lines[0] and str(status) in " ".join(lines), lines
 
 
@@ -317,11 +319,13 @@ def test_a_family_that_is_wrong_fails(backend: ScriptedBackend) -> None:
     for thinks, side in ((True, "none"), (False, "think")):
         backend.script = Manner(default=thinks, on=thinks)
         policy = {"kind": "fixed", "effort": "none" if side == "none" else "max"}
-        deployment = {"url": backend.url, "model": MODEL, "family": "qwen3-2507", "probe": True}
+        deployment = {"url": backend.url, "model": MODEL, "family": "qwen3-2507", "verify": True}
         chosen = parse({"deployments": {"dep": deployment}, "models": {"pub": {side: "dep", "policy": policy}}})
-        known = build.deployments(chosen)
-        arms = [arm for model in build.catalogue(chosen, known, paces(known.values())) for arm in model.arms]
-        lines, failed = told.probe(known.values(), arms)
+        known = assembly.deployments(chosen)
+        arms = [
+            arm for model in assembly.catalogue(chosen, known, latency_models_of(known.values())) for arm in model.arms
+        ]
+        lines, failed = report.verify(known.values(), arms)
         assert failed and lines[1].startswith(
             "  family: it thinks, and" if thinks else "  family: it does not think"
         ), lines
@@ -332,7 +336,7 @@ def test_the_key_of_the_deployment_is_sent(
 ) -> None:
     monkeypatch.setenv("THINKGATE_TEST_KEY", "secret")
     backend.script = Manner()
-    assert not _probe(backend.url, api_key_env="THINKGATE_TEST_KEY")[1]
+    assert not _verify(backend.url, api_key_env="THINKGATE_TEST_KEY")[1]
     assert {request.headers["authorization"] for request in backend.requests} == {"Bearer secret"}
 
 
@@ -347,8 +351,8 @@ def test_check_can_probe(tmp_path: Path, engine: str, limitless: Callable[[str],
             f'deployments.tiny = {{ url = "{url}", family = "qwen3" }}\nmodels.m = {{ deployment = "tiny" }}\n',
             "utf-8",
         )
-        done = invoke("check", "--probe", config, cwd=tmp_path)
+        done = invoke("check", "--verify", config, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (status, "")
         assert words in " ".join(done.stdout.split()) and url in done.stdout
-        assert done.stdout.splitlines()[-1].startswith("Probe FAILED: " if status else "Probe OK: ")
+        assert done.stdout.splitlines()[-1].startswith("Verification FAILED: " if status else "Verification OK: ")
         assert [line for line in done.stdout.splitlines() if len(line) > 80] == []

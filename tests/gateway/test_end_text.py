@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.answers.end_text import EndText, parted
-from gateway.enforcement.without import Without
+from gateway.core.end_text import EndText, parse_end_text
+from gateway.execution.enforcement.tag_stripper import TagStripper
 from gateway.families.table import shipped
 
 
@@ -27,17 +27,17 @@ from gateway.families.table import shipped
     ],
 )
 def test_the_end_of_a_thought_is_parted(text: str, expected: EndText | None) -> None:
-    assert parted(text) == expected
+    assert parse_end_text(text) == expected
 
 
 def test_nearly_every_family_can_have_its_thoughts_ended() -> None:
     texts = {name: shipped().family(name).end_text for name in shipped().names()}
-    assert {name for name, text in texts.items() if text and parted(text) is None} <= {"granite-3.2"}
+    assert {name for name, text in texts.items() if text and parse_end_text(text) is None} <= {"granite-3.2"}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 40])
 def test_stray_marks_are_taken_out_however_they_come(size: int) -> None:
     text = "a</think>b </answer>c < / </thin k"
-    without = Without(("</think>", "</answer>"))
+    without = TagStripper(("</think>", "</answer>"))
     pieces = [without.push(text[at : at + size]) for at in range(0, len(text), size)]
     assert "".join([*pieces, without.finish()]) == "ab c < / </thin k"

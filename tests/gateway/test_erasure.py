@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from gateway.api.data import Erased, erase
-from gateway.erasure import Whose
-from gateway.records import COLUMNS, Records
-from gateway.types import Record
+from gateway.core.record import Record
+from gateway.storage.records import COLUMNS, Records
+from gateway.storage.sqlite_archive import SqliteArchive
+from gateway.storage.subject import Subject
 from tests import plain_http
 from tests.gateway.anthropics import HI, MESSAGES
 from tests.gateway.command_line import invoke
@@ -47,7 +48,7 @@ def speak(tenant: Tenant, user: str) -> str:
 
 def gone(gateway: KeyedGateway, key: str | None = None, user: str | None = None, anonymise: bool = False) -> Erased:
     settings = gateway.parts.settings
-    return erase(settings.records.path, settings.responses_path, Whose(key, user), anonymise)
+    return erase(SqliteArchive(settings.records.path), settings.responses_path, Subject(key, user), anonymise)
 
 
 def owners(path: Path) -> list[tuple[str | None, str | None]]:
@@ -88,7 +89,7 @@ def test_what_had_not_reached_the_table_does_not_come_back(tmp_path: Path) -> No
     waiting.write(early)
     waiting.write(early._replace(id="other", key="k2"))
     path.touch()
-    assert erase(path, tmp_path / "none", Whose("k1"), False) == Erased(0, 0)
+    assert erase(SqliteArchive(path), tmp_path / "none", Subject("k1"), False) == Erased(0, 0)
     waiting.write(early._replace(id="late", time=time.time() + 1))
     waiting.start()
     waiting.stop()

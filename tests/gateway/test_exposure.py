@@ -11,19 +11,21 @@ from urllib.parse import unquote
 
 import pytest
 
-from gateway import build, exposure
-from gateway.access.limits import NewKey
-from gateway.api import openapi, openapi_admin
+from gateway import assembly
 from gateway.api.data import Erased
-from gateway.api.routers import Reload
+from gateway.api.openapi import documents
+from gateway.api.reload import Reload
+from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.metrics import Metrics
+from gateway.config import exposure
+from gateway.config.server import ServerSettings
+from gateway.config.settings import Settings, parse
+from gateway.config.storage import AccessSettings
+from gateway.core.errors import ConfigError
+from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
-from gateway.settings import Access, Server, Settings, parse
-from tests import plain_http
 from tests.gateway.conftest import table
-from tests.gateway.keyed import Clock, KeyedGateway
+from tests.gateway.keyed import Clock, KeyedGateway, ServedKeyedGateway
 from tests.gateway.scripted import ScriptedBackend
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -76,26 +78,26 @@ def refused_everywhere(url: str, document: dict[str, Any], anybody: set[tuple[st
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     with ScriptedBackend() as backend:
-        with KeyedGateway(table(backend.url), tmp_path_factory.mktemp("exposure"), Clock()) as gateway:
+        with ServedKeyedGateway(table(backend.url), tmp_path_factory.mktemp("exposure"), Clock()) as gateway:
             yield gateway
         assert backend.requests == []
 
 
 def test_no_route_of_the_clients_port_answers_strangers(keyed: KeyedGateway) -> None:
-    document = openapi.document("0", keyed=True, metrics=True)
+    document = documents.clients("0", keyed=True, metrics=True)
     assert {"/metrics", "/v1/messages/count_tokens"} <= set(document["paths"])
     assert refused_everywhere(keyed.url, document, FOR_ANYBODY) >= 1000
 
 
 def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> None:
     reload: Reload = dict
-    keys = build.keys(Access(path=tmp_path / "keys.db"))
+    keys = assembly.keys(AccessSettings(path=tmp_path / "keys.db"))
     app = create_admin_app(
         keys, Metrics(), "an operators' key of some length", reload, lambda whose, anonymise: Erased(0, 0)
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        refused_everywhere(url, openapi_admin.document("0"), {("GET", "/health")})
+        refused_everywhere(url, documents.operators("0"), {("GET", "/health")})
 
 
 def test_metrics_and_the_description_can_be_opened_and_closed(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_metrics_and_the_description_can_be_opened_and_closed(tmp_path: Path) ->
                 key = {"x-api-key": gateway.keys.create(NewKey.read({"name": "k"}))[1]}
                 for headers, statuses in (({}, without), (key, with_key)):
                     for path, status in zip(("/metrics", "/openapi.json"), statuses, strict=True):
-                        got = plain_http.get(gateway.url + path, headers=headers).status_code
+                        got = gateway.get(path, headers=headers).status_code
                         assert got == status, (server, path, headers)
 
 
@@ -131,7 +133,7 @@ def test_what_is_open_beyond_this_machine_is_said(tmp_path: Path) -> None:
     for host in ("127.0.0.1", "127.8.9.1", "::1", "localhost"):
         assert said(server={"host": host}) == ""
     for host in ("0.0.0.0", "::", "10.1.2.3", "gateway.example", ""):
-        assert "can use every model, for no key is asked for" in said(server={"host": host})
+        assert "can use every model, because no key is required" in said(server={"host": host})
         assert said(server={"host": host}, access={"required": True, "path": str(tmp_path / "k.db")}) == ""
         admin = {"host": host, "port": 1, "key_env": "X"}
         assert "without TLS" in said(admin=admin)
@@ -156,7 +158,7 @@ def test_a_url_with_a_password_is_refused_and_not_repeated(tmp_path: Path) -> No
         with pytest.raises(ConfigError) as refused:
             list(explain(parse({**table(url), "records": {"path": str(tmp_path / "r.db")}})))
         assert len(refused.value.faults) == 4
-        assert all("it holds a user or a password" in fault and "MARK" not in fault for fault in refused.value.faults)
+        assert all("it contains credentials" in fault and "MARK" not in fault for fault in refused.value.faults)
 
 
 def test_the_threat_model_names_what_there_is() -> None:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from gateway.backends.fair_queue import FairQueue
-from gateway.errors import Overloaded
+from gateway.core.errors import Overloaded
 from tests.gateway.test_admission import gate, run
 
 

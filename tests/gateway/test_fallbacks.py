@@ -62,10 +62,10 @@ def test_another_deployment_stands_in(
     assert answer.headers["x-thinkgate-effort"] == "low"
     assert spare.last["thinking_token_budget"] == 32 == backend.last["thinking_token_budget"]
     assert 'thinkgate_fallbacks_total{deployment="hybrid"} 1.0' in served.get("/metrics").text
-    gates = served.parts.dispatch.gates
-    pace = served.parts.paces["hybrid"]
+    admission = served.parts.dispatch.admission
+    pace = served.parts.latencies["hybrid"]
     assert pace.answer_s == pace.seconds(256), "nothing was learnt from what failed"
-    assert gates["hybrid"].in_flight == gates["spare"].in_flight == 0
+    assert admission["hybrid"].in_flight == admission["spare"].in_flight == 0
     (row,) = served.records()
     assert (row["deployment"], row["applied"], row["status"]) == ("spare", "32", 200)
 
@@ -122,7 +122,7 @@ def test_a_client_that_tries_again_gets_the_fallback_too(
 
 def test_one_that_is_full_is_stood_in_for(backend: ScriptedBackend, spare: ScriptedBackend, start: Start) -> None:
     served = gateway(start, backend.url, spare, max_in_flight=1, max_queue=0)
-    assert served.parts.dispatch.gates["hybrid"].try_enter(batch=False)
+    assert served.parts.dispatch.admission["hybrid"].try_enter(batch=False)
     answer = served.post(ASK)
     assert answer.status_code == 200 and "(overloaded)" in answer.headers["x-thinkgate-note"]
     assert backend.requests == []

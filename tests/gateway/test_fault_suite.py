@@ -16,10 +16,9 @@ import openai
 import pytest
 
 from gateway.app import make_parts
-from gateway.records import Records
-from gateway.settings import parse
-from gateway.types import Record
-from tests import plain_http
+from gateway.config.settings import parse
+from gateway.core.record import Record
+from gateway.storage.records import Records
 from tests.gateway import fault_scripts as does
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, ERROR, FIRST, HEAD, SSE_HEAD, STREAM, TWICE, says, sized, streams
@@ -205,7 +204,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     with ScriptedBackend() as backend, refusing() as nowhere:
         settings = table(backend.url)
         settings["server"] = {"keepalive_s": 3600, "header_timeout_s": 3600}
-        own = {"family": "qwen3", "probe": False}
+        own = {"family": "qwen3", "verify": False}
         hybrid = settings["deployments"]["hybrid"]
         hybrid |= {"max_answer_bytes": does.MIB, "max_event_bytes": does.MIB}
         settings["deployments"] |= {name: hybrid | limits for name, limits in LIMITS.items()}
@@ -215,7 +214,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
         path = tmp_path_factory.mktemp("faults") / "records.db"
         records = Noted(path)
         parts = replace(make_parts(parse({"records": {"path": path}, **settings})), records=records)
-        with RunningGateway.of(parts) as gateway, plain_http.client(base_url=f"{gateway.url}/v1") as http:
+        with RunningGateway.of(parts) as gateway, gateway.http() as http:
             suite = Suite(backend, gateway, records, gateway.sdk(http_client=http), http)
             suite.ask(obedient, stream=False)
             before = held(gateway)
@@ -294,7 +293,7 @@ def test_a_stream_that_fails_later_tells_so_in_it(suite: Suite, name: str) -> No
     raw = ""
     with suite.late(name, script, begun=True) as (played, fields):
         suite.expect(played)
-        with suite.http.stream("POST", "/chat/completions", json={**ASK, "stream": True, **fields}) as answer:
+        with suite.http.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True, **fields}) as answer:
             for piece in answer.iter_text():
                 raw += piece
                 suite.heard.set()
@@ -338,7 +337,7 @@ def test_faults_in_every_order_and_nothing_is_held(suite: Suite, times: int) -> 
     seen, ids = set(), set()
     for script in scripts:
         suite.expect(script)
-        answer = suite.http.post("/chat/completions", json={**ASK, "stream": dice.random() < 0.5})
+        answer = suite.http.post("/v1/chat/completions", json={**ASK, "stream": dice.random() < 0.5})
         record = suite.record()
         assert answer.headers["x-request-id"] == record.request_id
         assert answer.status_code == record.status or (answer.status_code == 200 and '"error"' in answer.text)

@@ -168,10 +168,10 @@ def test_a_backend_that_does_not_read_is_given_up(start: Start, stream: bool) ->
         assert (row["status"], row["error_code"]) == (504, "backend_timeout")
 
 
-def test_a_client_that_leaves_before_its_request_is_complete(scripted_gateway: RunningGateway) -> None:
-    host, port = scripted_gateway.url.removeprefix("http://").split(":")
+def test_a_client_that_leaves_before_its_request_is_complete(served_gateway: RunningGateway) -> None:
+    host, port = served_gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
         client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
-    until(lambda: 'status="499"' in scripted_gateway.get("/metrics").text)
-    (row,) = scripted_gateway.records()
+    until(lambda: 'status="499"' in served_gateway.get("/metrics").text)
+    (row,) = served_gateway.records()
     assert (row["client_gone"], row["status"]) == (1, 499)

@@ -11,20 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import build
-from gateway.errors import ConfigError, InvalidRequest
-from gateway.guard import fields, hosts, media, table
-from gateway.guard.policy import FieldPolicy, MediaPolicy
-from gateway.settings import parse
-from tests import plain_http
+from gateway import assembly
+from gateway.config import field_policy
+from gateway.config.settings import parse
+from gateway.core.errors import ConfigError, InvalidRequest
+from gateway.core.field_policy import FieldPolicy, MediaPolicy
+from gateway.families.guard import fields, hosts, media
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend, obedient
 
 Json = dict[str, Any]
 NESTS = ("extra_body", "chat_template_kwargs", "structured_outputs")
-ROWS = [row.names[0] for row in table.shipped().denied]
-NAMES = [name for row in table.shipped().denied for name in row.names]
+ROWS = [row.names[0] for row in field_policy.shipped().denied]
+NAMES = [name for row in field_policy.shipped().denied for name in row.names]
 DIALECTS: dict[str, Json] = {
     "/v1/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
     "/v1/responses": {"model": "m", "input": "Hi"},
@@ -39,7 +39,7 @@ OWN = {RESPONSES: {"background", "conversation_id"}, MESSAGES: {"mcp_servers"}}
 
 def settings_of(url: str, **deployment: Any) -> Json:
     return {
-        "deployments": {"d": {"url": url, "model": "backend-model", "family": "qwen3", "probe": False, **deployment}},
+        "deployments": {"d": {"url": url, "model": "backend-model", "family": "qwen3", "verify": False, **deployment}},
         "models": {"m": {"deployment": "d"}},
     }
 
@@ -55,7 +55,7 @@ class Client:
 
     def __init__(self, gateway: KeyedGateway, backend: ScriptedBackend) -> None:
         self.backend = backend
-        self.http = plain_http.client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.key()}"})
+        self.http = gateway.http(headers={"authorization": f"Bearer {gateway.key()}"})
 
     def __enter__(self) -> Client:
         return self
@@ -113,7 +113,7 @@ def test_every_name_of_the_list_is_refused_at_any_depth() -> None:
 
 def test_each_name_is_there_once_with_a_reason_and_a_source() -> None:
     assert len(NAMES) == len(set(NAMES))
-    assert all(row.why and row.source for row in table.shipped().denied)
+    assert all(row.why and row.source for row in field_policy.shipped().denied)
 
 
 def test_plain_sampling_and_forms_pass_untouched(client: Client) -> None:
@@ -313,7 +313,7 @@ def test_an_operator_allows_what_is_needed(backend: ScriptedBackend, tmp_path: P
 @pytest.mark.parametrize(
     ("chosen", "fault"),
     [
-        ({"fields": {"allow": ["temperature"]}}, "deployments.d.fields.allow: 'temperature' is not refused anyway"),
+        ({"fields": {"allow": ["temperature"]}}, "deployments.d.fields.allow: 'temperature' is allowed already"),
         ({"fields": {"allow": ["rid"], "deny": ["rid"]}}, "deployments.d.fields: 'rid' is both allowed and denied"),
         ({"fields": {"permit": []}}, "deployments.d.fields.permit: unknown key."),
         ({"media": {"hosts": ["http://a"]}}, "deployments.d.media.hosts[0]: string should match pattern"),
@@ -321,7 +321,7 @@ def test_an_operator_allows_what_is_needed(backend: ScriptedBackend, tmp_path: P
 )
 def test_faults_in_the_settings_are_told(chosen: Json, fault: str) -> None:
     with pytest.raises(ConfigError, match=fault.replace("[", r"\[").replace(".", r"\.")):
-        build.deployments(parse({**settings_of("http://localhost:1", **chosen), "access": {"required": True}}))
+        assembly.deployments(parse({**settings_of("http://localhost:1", **chosen), "access": {"required": True}}))
 
 
 def test_hosts_are_public_or_not_in_one_spelling() -> None:
@@ -332,7 +332,7 @@ def test_hosts_are_public_or_not_in_one_spelling() -> None:
 
 
 def whole() -> FieldPolicy:
-    policy = table.guard(table.FieldSettings(), table.MediaSettings(), keyed=True).fields
+    policy = field_policy.guard(field_policy.FieldSettings(), field_policy.MediaSettings(), keyed=True).fields
     assert policy is not None
     return policy
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from router_model import artifact, output
+from router_model.data import output_files
+from router_model.model import artifact, artifact_reader
 from router_model.tasks import generate, read_jsonl, write_jsonl
 from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG
@@ -26,7 +27,7 @@ FULL = Path("/dev/full")
 def test_a_file_takes_its_place_whole(tmp_path: Path) -> None:
     path, link = tmp_path / "file", tmp_path / "link"
     link.symlink_to(path)
-    output.put(link, "first")
+    output_files.put(link, "first")
     assert (path.read_text(), link.is_symlink()) == ("first", True)
 
     def fails(new: Path) -> None:
@@ -34,27 +35,27 @@ def test_a_file_takes_its_place_whole(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match=r"No space left on device: '.*/file'"):
-        output.put_by(path, fails)
+        output_files.put_by(path, fails)
     assert path.read_text() == "first" and {each.name for each in tmp_path.iterdir()} == {"file", "link"}
     with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
-        output.put(FULL, "text")
+        output_files.put(FULL, "text")
     assert FULL.is_char_device()
     for wrong in (tmp_path, tmp_path / "none" / "file", Path("/proc/thinkgate")):
         with pytest.raises(OSError, match=str(wrong)):
-            output.can_put(wrong)
-    output.can_put(tmp_path / "none" / "file", folders=True)
+            output_files.can_put(wrong)
+    output_files.can_put(tmp_path / "none" / "file", folders=True)
     assert not (tmp_path / "none").exists()
 
 
 def test_an_artifact_that_does_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
     """The second file of three is too large: none of them changes."""
     files = {tmp_path / name: name.encode() for name in ("CARD.md", "weights.npz", "artifact.json")}
-    output.put_together(files)
+    output_files.put_together(files)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
         with pytest.raises(OSError, match=r"File too large: '.*/weights.npz'"):
-            output.put_together({**files, tmp_path / "CARD.md": b"new", tmp_path / "weights.npz": bytes(10_000)})
+            output_files.put_together({**files, tmp_path / "CARD.md": b"new", tmp_path / "weights.npz": bytes(10_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
@@ -109,7 +110,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
     write_jsonl(generate(32, 4), other)
     mixed = invoke("collect", "--config", config, "--tasks", other, "--out", out, cwd=tmp_path)
     assert mixed.returncode == 1
-    assert mixed.stderr.startswith(f"thinkgate: --out: {partial} was begun with other tasks: {len(kept)} of its")
+    assert mixed.stderr.startswith(f"thinkgate: --out: {partial} was started with other tasks: {len(kept)} of its")
 
     status, shown = _on_a_terminal(arguments, tmp_path)
     assert status == 0, shown
@@ -120,7 +121,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
     again = invoke(*arguments, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (
         1,
-        f"thinkgate: --out: {out} is there already: name another file, or replace it with --force\n",
+        f"thinkgate: --out: {out} exists already: choose another file, or replace it with --force\n",
     )
 
 
@@ -133,7 +134,7 @@ def test_a_router_is_not_replaced_unasked(tmp_path: Path) -> None:
         done = invoke(*command, "--data", data, "--out", out, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (
             1,
-            f"thinkgate: --out: {out} holds a router already: name another folder, or replace it with --force\n",
+            f"thinkgate: --out: {out} holds a router already: choose another folder, or replace it with --force\n",
         )
         assert "holds a router" not in invoke(*command, "--data", data, "--out", out, "--force", cwd=tmp_path).stderr
         nowhere = invoke(*command, "--data", data, "--out", "/proc/thinkgate/router", cwd=tmp_path)
@@ -158,4 +159,4 @@ def test_tasks_may_begin_with_a_byte_order_mark(tasks: Path) -> None:
 
 def test_what_is_no_artifact_is_no_router(tmp_path: Path) -> None:
     with pytest.raises(artifact.ArtifactError, match="shipped by name: prior, tiny"):
-        artifact.load(tmp_path)
+        artifact_reader.load(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from router_model import gaming
+from router_model.evaluation import adversarial
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import ScriptedBackend
 
@@ -23,7 +23,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def table(backend: ScriptedBackend) -> dict[str, Any]:
-    deployment = {"url": backend.url, "model": "tiny", "family": "qwen3", "probe": False}
+    deployment = {"url": backend.url, "model": "tiny", "family": "qwen3", "verify": False}
     return {
         "deployments": {"dep": deployment},
         "models": {
@@ -42,7 +42,7 @@ def test_no_attack_gets_past_a_key_s_ceiling(
         gateway.client(gateway.key(ceiling=16)) as bounded,
         gateway.client(gateway.key()) as free,
     ):
-        attacked = [attack(QUESTION, random.Random(0)) for attack in gaming.attacks().values()]
+        attacked = [attack(QUESTION, random.Random(0)) for attack in adversarial.attacks().values()]
         for messages in (QUESTION, *attacked):
             bounded.chat.completions.create(model=model, messages=messages)  # type: ignore[arg-type]
         assert {budget(request.body) for request in backend.requests} <= {0, 16}

@@ -83,18 +83,18 @@ class Phase:
 
 @pytest.mark.parametrize(("script", "stream"), PHASES.values(), ids=PHASES.keys())
 def test_the_backend_is_let_go(
-    scripted_gateway: RunningGateway, backend: ScriptedBackend, script: Script, stream: bool
+    served_gateway: RunningGateway, backend: ScriptedBackend, script: Script, stream: bool
 ) -> None:
-    before = held(scripted_gateway)
+    before = held(served_gateway)
     backend.script = phase = Phase(script)
-    with asked(scripted_gateway.url, {**ASK, "stream": stream}) as client:
+    with asked(served_gateway.url, {**ASK, "stream": stream}) as client:
         assert phase.reached.acquire(timeout=PATIENCE_S)
         if script is an_event:
             assert b"fo" in client.recv(65536)
     assert phase.over.acquire(timeout=PATIENCE_S), "the backend was not told"
-    assert settled(scripted_gateway, before) == before
+    assert settled(served_gateway, before) == before
     backend.script = obedient
-    assert scripted_gateway.post(ASK).status_code == 200
-    first, second = scripted_gateway.records()
+    assert served_gateway.post(ASK).status_code == 200
+    first, second = served_gateway.records()
     assert (first["client_gone"], first["status"], first["deployment"]) == (1, 499, "hybrid")
     assert (second["client_gone"], second["status"]) == (0, 200)

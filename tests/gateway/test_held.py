@@ -10,10 +10,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.reply import Kept
+from gateway.backends.reply import EnforcedBudget
+from gateway.core.deployment import Deployment
+from gateway.core.plan import Plan
+from gateway.execution.probe.buffered import BufferedStream
 from gateway.families.table import family
-from gateway.probes.held import HeldStream
-from gateway.types import Deployment, Plan
 from tests.gateway.bounded import QUICK
 from tests.gateway.probing import USAGE, piece
 from tests.gateway.scripted import sse
@@ -25,7 +26,7 @@ TOKEN = st.tuples(st.text("aé 5\n", max_size=4), st.floats(-20, 0))
 class Bytes:
     """A reply of these chunks."""
 
-    kept: Kept | None = None
+    kept: EnforcedBudget | None = None
     own_id = None
 
     def __init__(self, parts: list[bytes]) -> None:
@@ -78,17 +79,17 @@ def test_however_it_arrives(tokens: list[tuple[str, float]], sizes: list[int], c
         data = data[size:]
     reply = Bytes([part for part in (*parts, data) if part])
 
-    async def run() -> tuple[HeldStream, bytes, int]:
-        held = HeldStream(reply, False, PLAN)
+    async def run() -> tuple[BufferedStream, bytes, int]:
+        held = BufferedStream(reply, False, PLAN)
         await held.listen(lambda heard: len(heard.values) >= cap)
         at = reply.read_parts
         return held, b"".join([part async for part in held.chunks()]), at
 
     held, told, at = asyncio.run(run())
     assert read(told) == bare(events)
-    assert held.heard.values == [value for _, value in tokens] + [-0.5]
-    probe = held.heard.probe(held.finish_reason, cap)
-    assert probe is not None and probe.logprobs == held.heard.values[:cap]
-    whole = asyncio.run(HeldStream(Bytes([b"".join(map(sse, events))]), False, PLAN).read())
+    assert held.logprobs.values == [value for _, value in tokens] + [-0.5]
+    probe = held.logprobs.probe(held.finish_reason, cap)
+    assert probe is not None and probe.logprobs == held.logprobs.values[:cap]
+    whole = asyncio.run(BufferedStream(Bytes([b"".join(map(sse, events))]), False, PLAN).read())
     assert json.loads(whole)["choices"][0]["message"]["content"] == ("".join(text for text, _ in tokens) or None)
     assert at <= reply.read_parts

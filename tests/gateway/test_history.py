@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.families.history import send_back, thought
-from gateway.types import Family
+from gateway.core.family import Family
+from gateway.families.history import reasoning_history, thought
 from tests.gateway.bounded import QUICK
 
 History = Literal["drop", "tools", "keep"]
@@ -36,7 +36,7 @@ def family(history: History, name: str = "reasoning") -> Family:
 def test_what_goes_back(history: History, kept: list[str], name: str) -> None:
     before = copy.deepcopy(TALK)
     notes: list[str] = []
-    messages, any_kept = send_back(TALK, family(history, name), notes)
+    messages, any_kept = reasoning_history(TALK, family(history, name), notes)
     assert before == TALK, "the client's own messages are not changed"
     assert [thought(message) for message in messages if thought(message)] == kept
     assert any_kept == bool(kept)
@@ -44,21 +44,21 @@ def test_what_goes_back(history: History, kept: list[str], name: str) -> None:
         names = {"reasoning", "reasoning_content", "reasoning_details"} & message.keys()
         assert names <= {name} and message["content"] == was["content"] and message["role"] == was["role"]
     assert notes == (
-        [f"family f wants no thoughts of earlier turns: {2 - len(kept)} left out"] if len(kept) < 2 else []
+        [f"family f takes no reasoning of earlier turns: {2 - len(kept)} left out"] if len(kept) < 2 else []
     )
 
 
 def test_nothing_is_touched_where_nothing_is_known() -> None:
-    messages, kept = send_back(TALK, Family("plain", "", True, passes_through=True), [])
+    messages, kept = reasoning_history(TALK, Family("plain", "", True, passes_through=True), [])
     assert messages is TALK and not kept
 
 
 def test_details_go_back_as_they_came() -> None:
     details = [{"type": "reasoning.encrypted", "data": "xyz"}, {"type": "reasoning.text", "text": "hm"}]
     talk = [{"role": "assistant", "content": "1", "reasoning": "hm", "reasoning_details": details}]
-    (same,), _ = send_back(talk, family("keep", "reasoning_details"), [])
+    (same,), _ = reasoning_history(talk, family("keep", "reasoning_details"), [])
     assert same == {"role": "assistant", "content": "1", "reasoning_details": details}
-    (text,), _ = send_back([{"role": "assistant", "reasoning_details": details}], family("keep"), [])
+    (text,), _ = reasoning_history([{"role": "assistant", "reasoning_details": details}], family("keep"), [])
     assert text == {"role": "assistant", "reasoning": "hm"}
 
 
@@ -70,14 +70,14 @@ NAMES = st.sampled_from(["reasoning", "reasoning_content", "reasoning_details"])
 def test_a_thought_survives_any_hops_byte_for_byte(thoughts: list[str], hops: list[str]) -> None:
     talk: Any = [{"role": "assistant", "content": "x", "reasoning": text} for text in thoughts]
     for name in hops:
-        talk, _ = send_back(talk, family("keep", name), [])
+        talk, _ = reasoning_history(talk, family("keep", name), [])
     assert [thought(message) for message in talk] == thoughts
 
 
 def test_what_is_said_right_after_a_result_is_said_inside_the_loop() -> None:
     on, now = {"role": "user", "content": "on"}, {"role": "system", "content": "now"}
     for beside in ([], [on], [on, on], [now], [now, on], [on, now, on]):
-        messages, _ = send_back([*TALK, *beside], family("tools"), [])
+        messages, _ = reasoning_history([*TALK, *beside], family("tools"), [])
         assert [message["reasoning"] for message in messages if "reasoning" in message] == [" second\nthought "]
     answered = [*TALK, {"role": "assistant", "content": "2"}, {"role": "user", "content": "three"}]
-    assert send_back(answered, family("tools"), [])[1] is False
+    assert reasoning_history(answered, family("tools"), [])[1] is False

@@ -17,15 +17,14 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.access.counters import Counters
-from gateway.access.counts import Counts
-from gateway.access.secret import key_id
-from gateway.settings import Access
+from gateway.auth.api_key_format import key_id
+from gateway.auth.usage_row import UsageRow
+from gateway.auth.usage_store import UsageStore
+from gateway.config.storage import AccessSettings
 from tests.gateway.conftest import table
-from tests.gateway.keyed import NOON, Clock, KeyedGateway
+from tests.gateway.keyed import NOON, Clock, KeyedGateway, ServedKeyedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 from tests.patience import PATIENCE_S, until
-from tests.plain_http import request
 
 SAID: dict[str, Any] = {"model": "bounded", "messages": [{"role": "user", "content": "hi"}]}
 ROUTES: dict[str, dict[str, Any] | None] = {
@@ -59,10 +58,10 @@ def ask(gateway: KeyedGateway, route: str, secret: str, body: Any = None, **head
     method, path = route.split(" ")
     given = ROUTES[route] if body is None else body
     content = {} if given is None else {"content": given} if isinstance(given, bytes) else {"json": given}
-    return request(method, gateway.url + path, headers={"authorization": f"Bearer {secret}", **headers}, **content)
+    return gateway.request(method, path, headers={"authorization": f"Bearer {secret}", **headers}, **content)
 
 
-def row(gateway: KeyedGateway, secret: str) -> Counts:
+def row(gateway: KeyedGateway, secret: str) -> UsageRow:
     key = gateway.keys.get(str(key_id(secret)))
     return gateway.keys.counters.read(key.slot, gateway.keys.clock())
 
@@ -116,7 +115,7 @@ def test_parallel_requests_of_a_key_are_bounded_and_those_of_others_are_not(
         for route in ROUTES:
             refused = ask(gateway, route, secret)
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "1"), route
-            assert "2 requests under way" in refused.text
+            assert "2 parallel requests" in refused.text
         theirs = pool.submit(ask, gateway, "POST /v1/chat/completions", other)
         assert arrived.acquire(timeout=PATIENCE_S)
         finish.set()
@@ -125,7 +124,14 @@ def test_parallel_requests_of_a_key_are_bounded_and_those_of_others_are_not(
     assert not any(row(gateway, secret).held)
 
 
-def test_bytes_in_flight_are_counted_before_they_are_read(gateway: KeyedGateway) -> None:
+def test_bytes_in_flight_are_counted_before_they_are_read(
+    backend: ScriptedBackend, tmp_path: Path, clock: Clock
+) -> None:
+    with ServedKeyedGateway(table(backend.url), tmp_path, clock) as gateway:
+        count_bytes(gateway)
+
+
+def count_bytes(gateway: KeyedGateway) -> None:
     secret = gateway.key(max_bytes_in_flight=10_000)
     large = {**SAID, "messages": [{"role": "user", "content": "x" * 6000}]}
     address = gateway.url.removeprefix("http://")
@@ -137,7 +143,7 @@ def test_bytes_in_flight_are_counted_before_they_are_read(gateway: KeyedGateway)
     first.endheaders()  # of its body nothing has come yet
     until(lambda: row(gateway, secret).bytes == 6000)
     refused = ask(gateway, "POST /v1/messages", secret, large)
-    assert refused.status_code == 429 and "6000 are in flight" in refused.text
+    assert refused.status_code == 429 and "hold 6000" in refused.text
     first.close()
     until(lambda: not any(row(gateway, secret).held))
     assert ask(gateway, "POST /v1/chat/completions", secret, large).status_code == 200
@@ -156,7 +162,7 @@ def test_bytes_in_flight_are_counted_before_they_are_read(gateway: KeyedGateway)
 
 
 def test_usual_limits_hold_for_keys_without_their_own(backend: ScriptedBackend, tmp_path: Path) -> None:
-    usual = Access()
+    usual = AccessSettings()
     assert (usual.max_parallel_requests, usual.max_bytes_in_flight) == (1000, 256 * 1024 * 1024)
     settings = table(backend.url)
     with KeyedGateway(settings, tmp_path, Clock(), max_parallel_requests=0) as gateway:
@@ -166,7 +172,6 @@ def test_usual_limits_hold_for_keys_without_their_own(backend: ScriptedBackend, 
 
 def test_two_credentials_are_refused_by_every_route(gateway: KeyedGateway) -> None:
     mine, theirs = gateway.key(), gateway.key()
-    address = gateway.url.removeprefix("http://")
     bearers = [("authorization", f"Bearer {mine}"), ("authorization", f"Bearer {theirs}")]
     for route in (*ROUTES, "GET /metrics", "GET /openapi.json"):
         method, path = route.split(" ")
@@ -181,29 +186,23 @@ def test_two_credentials_are_refused_by_every_route(gateway: KeyedGateway) -> No
             ([bearers[0], ("x-api-key", mine)], True),
             ([bearers[0]], True),
         ):
-            connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
-            connection.putrequest(method, path)
-            for name, value in (*shown, ("content-length", "0")):
-                connection.putheader(name, value)
-            connection.endheaders()
-            answer = connection.getresponse()
-            assert (answer.status != 401) == opens, (route, shown)
-            assert opens or b"API key" in answer.read()
-            connection.close()
+            answer = gateway.request(method, path, headers=shown)
+            assert (answer.status_code != 401) == opens, (route, shown)
+            assert opens or "API key" in answer.text
 
 
 HOLDS = """
 import signal, sys
 from pathlib import Path
-from gateway.access.counters import Counters
-from gateway.access.holder import Holder
-from gateway.access.key import Key
-from gateway.access.limits import Limits
+from gateway.auth.usage_store import UsageStore
+from gateway.auth.key_principal import KeyPrincipal
+from gateway.auth.key import Key
+from gateway.auth.limits import Limits
 
 key = Key(3, "k", "k", 0.0, None, None, Limits(max_parallel_requests=10))
-counters = Counters(Path(sys.argv[1]))
+counters = UsageStore(Path(sys.argv[1]))
 for _ in range(4):
-    Holder(key, counters, lambda: float(sys.argv[2]), 1000, 1000).admit(700)
+    KeyPrincipal(key, counters, lambda: float(sys.argv[2]), 1000, 1000).admit(700)
 print("holds", flush=True)
 signal.pause()
 """
@@ -211,7 +210,7 @@ signal.pause()
 
 def test_what_a_killed_process_held_is_given_back(tmp_path: Path) -> None:
     path = tmp_path / "usage"
-    counters = Counters(path)
+    counters = UsageStore(path)
     command = [sys.executable, "-c", HOLDS, str(path), str(NOON)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:

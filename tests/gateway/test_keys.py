@@ -17,11 +17,10 @@ import httpx
 import openai
 import pytest
 
-from gateway.access.secret import key_id
-from gateway.errors import InvalidKey, KeyNotLive, UnknownKey
-from tests import plain_http
+from gateway.auth.api_key_format import key_id
+from gateway.core.errors import InvalidKey, KeyNotLive, UnknownKey
 from tests.gateway.conftest import table
-from tests.gateway.keyed import NOON, Clock, KeyedGateway
+from tests.gateway.keyed import NOON, Clock, KeyedGateway, ServedKeyedGateway
 from tests.gateway.scripted import ScriptedBackend
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}]}
@@ -74,13 +73,11 @@ def test_strangers_are_refused_before_their_body_is_read(gateway: KeyedGateway, 
         {"authorization": "Bearer tg-' OR 1=1 --"},
         {"x-api-key": "nonsense"},
     ):
-        answer = plain_http.post(f"{gateway.url}/v1/chat/completions", content=b"{ not read", headers=headers)
+        answer = gateway.post(b"{ not read", headers=headers)
         error = answer.json()["error"]
         assert (answer.status_code, error["type"], error["code"]) == (401, "invalid_request_error", "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer" and answer.headers["x-request-id"]
-        assert (
-            good not in answer.text and plain_http.get(f"{gateway.url}/v1/models", headers=headers).status_code == 401
-        )
+        assert good not in answer.text and gateway.get("/v1/models", headers=headers).status_code == 401
     assert backend.requests == []
     text = gateway.get("/metrics", headers={"x-api-key": good}).text
     assert 'thinkgate_refused_total{why="malformed"} 16.0' in text
@@ -90,7 +87,7 @@ def test_strangers_are_refused_before_their_body_is_read(gateway: KeyedGateway, 
     assert not gateway.database.exists()
 
 
-def test_a_stranger_with_a_huge_body_is_answered_before_it_is_sent(gateway: KeyedGateway) -> None:
+def test_a_stranger_with_a_huge_body_is_answered_before_it_is_sent(backend: ScriptedBackend, tmp_path: Path) -> None:
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -99,8 +96,8 @@ def test_a_stranger_with_a_huge_body_is_answered_before_it_is_sent(gateway: Keye
             sent += 1
             yield b"x" * 1_000_000
 
-    with plain_http.client() as client:
-        request = client.build_request("POST", f"{gateway.url}/v1/chat/completions", content=endless())
+    with ServedKeyedGateway(table(backend.url), tmp_path, Clock()) as gateway, gateway.http() as client:
+        request = client.build_request("POST", "/v1/chat/completions", content=endless())
         try:
             assert client.send(request).status_code == 401
         except httpx.WriteError:
@@ -138,13 +135,13 @@ def test_keys_that_cannot_be_read_open_nothing(gateway: KeyedGateway, tmp_path: 
 
 
 def test_strangers_leave_nothing_behind_in_memory(gateway: KeyedGateway) -> None:
-    door = gateway.parts.door
+    authenticator = gateway.parts.authenticator
 
     def knock(times: int) -> None:
         for number in range(times):
             shown = f"tg-{number:016d}-{'A' * 43}".translate(str.maketrans("0123456789", "abcdefghij", ""))
             with pytest.raises(InvalidKey):
-                door.enter({"authorization": f"Bearer {shown}"})
+                authenticator.authenticate({"authorization": f"Bearer {shown}"})
 
     knock(100)
     tracemalloc.start()
@@ -243,9 +240,9 @@ def test_what_needs_no_key(gateway: KeyedGateway) -> None:
     assert gateway.get("/health").status_code == 200
     # Which deployments there are is nobody else's business.
     assert gateway.get("/ready").json() == {"status": "ready"}
-    known = plain_http.get(f"{gateway.url}/ready", headers={"x-api-key": gateway.key()})
+    known = gateway.get("/ready", headers={"x-api-key": gateway.key()})
     assert known.json()["deployments"]["hybrid"] == "ok"
-    assert plain_http.get(f"{gateway.url}/ready", headers={"x-api-key": "tg-x"}).json() == {"status": "ready"}
+    assert gateway.get("/ready", headers={"x-api-key": "tg-x"}).json() == {"status": "ready"}
     for path in ("/metrics", "/openapi.json"):
         assert gateway.get(path).status_code == 401
         assert gateway.get(path, headers={"x-api-key": gateway.key()}).status_code == 200

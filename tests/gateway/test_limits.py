@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import settings
 from gateway.api import json_object
-from gateway.errors import InvalidRequest
+from gateway.config.server import ServerSettings
+from gateway.core.errors import InvalidRequest
 from tests import plain_http
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import Start, table
@@ -90,9 +90,9 @@ class Raw:
     ],
 )
 def test_heads_beyond_the_limits(
-    backend: ScriptedBackend, start: Start, headers: bytes, status: int | None, code: str | None
+    backend: ScriptedBackend, serve: Start, headers: bytes, status: int | None, code: str | None
 ) -> None:
-    gateway = start({**table(backend.url), "server": {"header_timeout_s": LIMIT_S}})
+    gateway = serve({**table(backend.url), "server": {"header_timeout_s": LIMIT_S}})
     with Raw(gateway.url) as raw:
         raw.send(LINE + headers)
         told, error = raw.answer(gateway if status is None else None)
@@ -102,31 +102,31 @@ def test_heads_beyond_the_limits(
     assert len(backend.requests) == 1
 
 
-def test_trailers_without_end_are_no_body(scripted_gateway: RunningGateway) -> None:
-    with Raw(scripted_gateway.url) as raw:
+def test_trailers_without_end_are_no_body(served_gateway: RunningGateway) -> None:
+    with Raw(served_gateway.url) as raw:
         raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
         raw.send(b"x-more: and more\r\n" * 5_000)
         assert raw.answer()[1]["code"] == "headers_too_large"
     body = json.dumps({**ASK, "messages": [{"role": "user", "content": "x" * 30_000}]}).encode()
-    with Raw(scripted_gateway.url) as raw:
+    with Raw(served_gateway.url) as raw:
         raw.send(LINE + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n")
         raw.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-trailer: y\r\n\r\n")
         assert raw.status() == 200
 
 
-def test_a_line_of_the_request_is_limited_too(scripted_gateway: RunningGateway) -> None:
-    with Raw(scripted_gateway.url) as raw:
+def test_a_line_of_the_request_is_limited_too(served_gateway: RunningGateway) -> None:
+    with Raw(served_gateway.url) as raw:
         raw.send(b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n")
         assert raw.answer()[0] == 431
-    with Raw(scripted_gateway.url) as raw:
+    with Raw(served_gateway.url) as raw:
         raw.send(b"\x16\x03\x01\x02\x00 this is TLS")
         assert raw.answer()[1]["code"] == "invalid_http"
 
 
-def test_heads_within_the_limits_pass_in_any_pieces(scripted_gateway: RunningGateway) -> None:
+def test_heads_within_the_limits_pass_in_any_pieces(served_gateway: RunningGateway) -> None:
     body = json.dumps(ASK).encode()
     request = LINE + b"x-a: " + b"b" * 20_000 + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-    with Raw(scripted_gateway.url) as raw:
+    with Raw(served_gateway.url) as raw:
         for number in range(4):
             for at in range(0, len(request), 7_000 + number):
                 raw.send(request[at : at + 7_000 + number])
@@ -135,8 +135,8 @@ def test_heads_within_the_limits_pass_in_any_pieces(scripted_gateway: RunningGat
             data += raw._socket.recv(65_536)
 
 
-def test_a_connection_that_asks_nothing_is_closed(backend: ScriptedBackend, start: Start) -> None:
-    gateway = start({**table(backend.url), "server": {"header_timeout_s": LIMIT_S, "keepalive_s": LIMIT_S}})
+def test_a_connection_that_asks_nothing_is_closed(backend: ScriptedBackend, serve: Start) -> None:
+    gateway = serve({**table(backend.url), "server": {"header_timeout_s": LIMIT_S, "keepalive_s": LIMIT_S}})
     with Raw(gateway.url) as raw:
         assert raw.receive(gateway) == b""
     with Raw(gateway.url) as raw:
@@ -146,8 +146,8 @@ def test_a_connection_that_asks_nothing_is_closed(backend: ScriptedBackend, star
             pass
 
 
-def test_a_body_that_never_comes_is_not_waited_for(backend: ScriptedBackend, start: Start) -> None:
-    gateway = start({**table(backend.url), "server": {"body_timeout_s": LIMIT_S}})
+def test_a_body_that_never_comes_is_not_waited_for(backend: ScriptedBackend, serve: Start) -> None:
+    gateway = serve({**table(backend.url), "server": {"body_timeout_s": LIMIT_S}})
     for begun in (b"", b'{"model": "merg'):
         with Raw(gateway.url) as raw:
             raw.send(LINE + b"content-length: 500\r\n\r\n" + begun)
@@ -157,8 +157,8 @@ def test_a_body_that_never_comes_is_not_waited_for(backend: ScriptedBackend, sta
     assert backend.requests == []
 
 
-def test_a_body_too_large_is_told_while_it_is_still_sent(backend: ScriptedBackend, start: Start) -> None:
-    gateway = start({**table(backend.url), "server": {"max_body_bytes": 10_000}})
+def test_a_body_too_large_is_told_while_it_is_still_sent(backend: ScriptedBackend, serve: Start) -> None:
+    gateway = serve({**table(backend.url), "server": {"max_body_bytes": 10_000}})
     with Raw(gateway.url) as raw:
         raw.send(LINE + b"transfer-encoding: chunked\r\n\r\n")
         raw.pour(b"%x\r\n%s\r\n" % (8_000, b"x" * 8_000), 4)
@@ -205,7 +205,7 @@ LARGE = 8 * MIB
 def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(
-        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", family = "qwen3", verify = false }}\n'
         'models.merged = { deployment = "dep" }\n',
         "utf-8",
     )
@@ -215,7 +215,7 @@ def test_endless_heads_and_bodies_cost_no_memory(backend: ScriptedBackend, tmp_p
         before = memory(pid, "VmRSS")
         endless(url)
         # One body as large as it may be, and half of another one that may begin before its connection has ended.
-        largest = settings.Server().max_body_bytes
+        largest = ServerSettings().max_body_bytes
         assert memory(pid, "VmHWM") - before < 1.5 * largest, "no more than the largest body"
         once = memory(pid, "VmRSS")
         for _ in range(2):

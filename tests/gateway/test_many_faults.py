@@ -54,7 +54,7 @@ def test_many_faults_leave_a_process_as_it_was(backend: ScriptedBackend, tmp_pat
     config, database = tmp_path / "thinkgate.toml", tmp_path / "records.db"
     config.write_text(
         f'records.path = "{database}"\n'
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'
         'models.pub = { deployment = "dep" }\n',
         "utf-8",
     )

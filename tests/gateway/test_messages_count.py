@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.defaults import embedded_settings
+from gateway.config.defaults import embedded_settings
 from tests.gateway.anthropics import COUNT, HI, TOOL, ask
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway

@@ -10,7 +10,7 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
-from gateway.defaults import embedded_settings
+from gateway.config.defaults import embedded_settings
 from router_model.tasks import Prompt, generate, verify
 from tests.gateway.running import RunningGateway
 

@@ -12,8 +12,8 @@ import anthropic
 import pytest
 
 from gateway.api.messages import errors
-from gateway.errors import BackendRefused, InternalError
-from tests import plain_http
+from gateway.core.backend_errors import BackendRefused
+from gateway.core.errors import InternalError
 from tests.gateway.anthropics import ASK, COUNT, MESSAGES, ask
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -138,7 +138,7 @@ def test_routes_that_are_not_there(scripted_gateway: RunningGateway) -> None:
 
 def test_models_are_told_apart_by_who_asks(scripted_gateway: RunningGateway) -> None:
     for headers, kind in ((VERSION, "not_found_error"), ({}, "invalid_request_error")):
-        answer = plain_http.get(f"{scripted_gateway.url}/v1/models/nope", headers=headers)
+        answer = scripted_gateway.get("/v1/models/nope", headers=headers)
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, kind)
         assert ("request-id" in answer.headers) == bool(headers)
 

@@ -10,9 +10,9 @@ import anthropic
 import pytest
 from anthropic import beta_tool
 
+from gateway.auth.seal import Seal
+from gateway.core.family import Family
 from gateway.families.table import shipped
-from gateway.seal import Seal
-from gateway.types import Family
 from tests.gateway.anthropics import ASK, HI, TOOL, answering, ask, call, streaming
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway

@@ -15,21 +15,23 @@ from anthropic.lib.streaming._messages import accumulate_event
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway import build
-from gateway.access.visitor import ANYBODY
-from gateway.api.dialect import Asked
+from gateway import assembly
+from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.api.messages import errors
 from gateway.api.messages.answer import content
 from gateway.api.messages.conversation import read_conversation
-from gateway.api.messages.events import PING, Events
+from gateway.api.messages.encoder import MessagesEncoder
+from gateway.api.messages.events import PING, MessageEvents
 from gateway.api.messages.request import MessagesCall, read_request
-from gateway.api.messages.teller import MessagesTeller
 from gateway.api.messages.thoughts import ThoughtReader, Thoughts
-from gateway.backends.pace import paces
-from gateway.catalogue import Catalogue
-from gateway.errors import BackendFailed, GatewayError, InvalidRequest
-from gateway.seal import Seal
-from gateway.settings import parse
+from gateway.auth.principal import ANONYMOUS
+from gateway.auth.seal import Seal
+from gateway.backends.latency import latency_models_of
+from gateway.config.settings import parse
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.routing.catalogue import Catalogue
 from tests.gateway.anthropics import HI, TOOL
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
@@ -116,12 +118,12 @@ BODIES = st.fixed_dictionaries(
 @cache
 def catalogue() -> Catalogue:
     settings = parse(table("http://127.0.0.1:1/v1"))
-    known = build.deployments(settings)
-    return build.catalogue(settings, known, paces(known.values()))
+    known = assembly.deployments(settings)
+    return assembly.catalogue(settings, known, latency_models_of(known.values()))
 
 
 def read(body: dict[str, Any]) -> MessagesCall:
-    return read_request(Asked(body, 100, {}, "id", ANYBODY), catalogue(), 1000, SECRET)
+    return read_request(ParsedRequest(body, 100, {}, "id", ANONYMOUS), catalogue(), 1000, SECRET)
 
 
 @QUICK
@@ -167,7 +169,7 @@ def came_back(blocks: list[dict[str, Any]]) -> dict[str, Any]:
         if block["type"] == "tool_use"
     ]
     turns = [*HI, {"role": "assistant", "content": blocks}, {"role": "user", "content": results or "go"}]
-    return read_conversation({"messages": turns}, 10, ThoughtReader(SEAL))[1]
+    return read_conversation(Fields({"messages": turns}, dotted=True), 10, ThoughtReader(SEAL))[1]
 
 
 def canonical(message: dict[str, Any]) -> dict[str, Any]:
@@ -210,12 +212,12 @@ def cut(draw: st.DrawFn, text: str) -> list[str]:
 
 def streamed(deltas: list[dict[str, Any]], omitted: bool = False) -> list[dict[str, Any]]:
     """The events of a stream."""
-    teller = MessagesTeller("m", "1", "req-1", Thoughts(SEAL, omitted))
+    encoder = MessagesEncoder("m", "1", "req-1", Thoughts(SEAL, omitted))
     told = b"".join(
-        teller.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, b"") for delta in deltas
+        encoder.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, b"") for delta in deltas
     )
-    told += teller.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, b"")
-    told += asyncio.run(teller.end())
+    told += encoder.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, b"")
+    told += asyncio.run(encoder.end())
     return [orjson.loads(event.partition(b"data: ")[2]) for event in told.strip().split(b"\n\n")]
 
 
@@ -293,10 +295,10 @@ def test_any_stream_is_well_formed_or_the_backends_fault(deltas: list[dict[str, 
 @QUICK
 @given(ODD, st.sampled_from(["stop", "length", None]))
 def test_any_plain_answer_is_a_message_or_the_backends_fault(message: Any, finish: str | None) -> None:
-    teller = MessagesTeller("m", "1", "req-1", Thoughts(SEAL))
+    encoder = MessagesEncoder("m", "1", "req-1", Thoughts(SEAL))
     choice = {"message": message, "finish_reason": finish}
     try:
-        told = orjson.loads(asyncio.run(teller.whole({"choices": [choice]}, b"")))
+        told = orjson.loads(asyncio.run(encoder.whole({"choices": [choice]}, b"")))
     except GatewayError as error:
         assert error.status == 502
         return
@@ -306,6 +308,6 @@ def test_any_plain_answer_is_a_message_or_the_backends_fault(message: Any, finis
 def test_who_sees_nothing_of_a_thought_hears_that_it_goes_on() -> None:
     for omitted, pings in ((True, 3), (False, 0)):
         # Every look at the clock takes a second.
-        events = Events(Thoughts(SEAL, omitted), "id", count(0.0, 1.0).__next__)
+        events = MessageEvents(Thoughts(SEAL, omitted), "id", count(0.0, 1.0).__next__)
         told = b"".join(events.feed({"delta": {"reasoning": "hm"}}) for _ in range(32))
         assert told.count(PING) == pings

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests import plain_http
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, ScriptedBackend
@@ -50,7 +49,7 @@ def test_redirects_are_not_followed(
     backend.script = elsewhere
     answer = gateway.post({**ASK, "stream": stream})
     assert answer.status_code == 502 and "location" not in answer.headers and "set-cookie" not in answer.headers
-    assert plain_http.get(f"{gateway.url}/ready").status_code == 503
+    assert gateway.get("/ready").status_code == 503
 
 
 def test_proxies_of_the_environment_are_not_used(
@@ -60,7 +59,7 @@ def test_proxies_of_the_environment_are_not_used(
         monkeypatch.setenv(name, trap.url.removesuffix("/v1"))
         monkeypatch.setenv(name.lower(), trap.url.removesuffix("/v1"))
     gateway = start(table(backend.url))
-    with plain_http.client(trust_env=False, base_url=gateway.url) as client:
+    with gateway.http(trust_env=False) as client:
         assert client.post("/v1/chat/completions", json=ASK).status_code == 200
         assert client.get("/ready").status_code == 200
 

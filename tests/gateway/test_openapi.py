@@ -10,29 +10,31 @@ import schemathesis
 from hypothesis import given, settings
 from schemathesis import APIOperation, Case, GenerationMode
 
-from gateway.api import openapi
+from gateway.api import checks, known_fields
+from gateway.api.openapi import documents
+from gateway.core.call import LIMIT_FIELDS
+from gateway.core.efforts import LEVELS
 from gateway.families.fields import EFFORT_FIELDS
-from gateway.families.limits import LIMIT_FIELDS
 from tests.gateway.anthropics import COUNT, MESSAGES, sensible
 from tests.gateway.bounded import thorough, whole
 from tests.gateway.conftest import table
 from tests.gateway.raw_prompts import raw
 from tests.gateway.response_bodies import sensible_response
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import ServedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 from tests.patience import PATIENCE_S
 
 # The fields in which an effort can be named: two of them may contradict each other.
 WAYS = sorted({name.partition(".")[0] for name in EFFORT_FIELDS})
-DOCUMENT = openapi.document("0", keyed=False, metrics=True)
+DOCUMENT = documents.clients("0", keyed=False, metrics=True)
 OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()}
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
     with (
         ScriptedBackend(_any_route) as backend,
-        RunningGateway(table(backend.url), tmp_path_factory.mktemp("api")) as running,
+        ServedGateway(table(backend.url), tmp_path_factory.mktemp("api")) as running,
     ):
         yield running
 
@@ -40,7 +42,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 @thorough
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 def test_what_is_allowed_is_answered_as_described(
-    gateway: RunningGateway, operation: APIOperation, examples: settings
+    gateway: ServedGateway, operation: APIOperation, examples: settings
 ) -> None:
     @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
@@ -61,7 +63,7 @@ def test_what_is_allowed_is_answered_as_described(
     "operation", [found for found in OPERATIONS.values() if found.body], ids=lambda each: each.path
 )
 def test_what_is_not_allowed_is_refused_as_described(
-    gateway: RunningGateway, operation: APIOperation, examples: settings
+    gateway: ServedGateway, operation: APIOperation, examples: settings
 ) -> None:
     @examples
     @given(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
@@ -101,8 +103,30 @@ SENSIBLE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def test_the_document_is_served(gateway: RunningGateway) -> None:
+def test_the_document_is_served(gateway: ServedGateway) -> None:
     told = gateway.get("/openapi.json").json()
     assert told["paths"] == DOCUMENT["paths"] and told["components"] == DOCUMENT["components"]
     fields = told["components"]["schemas"]["ChatRequest"]["properties"]
     assert {"reasoning_effort", "thinking_token_budget", "thinkgate"} <= set(fields)
+
+
+def test_limits_and_words_are_those_of_the_code() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    chat, message = schemas["ChatRequest"]["properties"], schemas["MessagesRequest"]["properties"]
+    assert chat["n"]["maximum"] == checks.MOST_CHOICES and chat["max_tokens"]["maximum"] == checks.MOST_TOKENS
+    assert chat["thinking_token_budget"]["maximum"] == checks.MOST_THINKING
+    assert chat["reasoning_effort"]["enum"] == ["auto", *LEVELS, None]
+    assert message["output_config"]["properties"]["effort"]["enum"] == ["auto", *LEVELS, None]
+    assert known_fields.OF_CHATS.keys() <= chat.keys()
+    # Nothing is left that stands for a value.
+    assert not [
+        text for document in (DOCUMENT, documents.operators("0")) for text in _texts(document) if text[:1] == "$"
+    ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)

@@ -12,28 +12,29 @@ from hypothesis import given, settings
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth
 
-from gateway import build
-from gateway.api import openapi_admin
+from gateway import assembly
 from gateway.api.data import Erased
-from gateway.metrics import Metrics
+from gateway.api.openapi import documents
+from gateway.config.server import ServerSettings
+from gateway.config.storage import AccessSettings
+from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
-from gateway.settings import Access, Server
 from tests import plain_http
 from tests.gateway.bounded import thorough, whole
 from tests.patience import PATIENCE_S
 
 KEY = "an operators' key of some length"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-DOCUMENT = openapi_admin.document("0")
+DOCUMENT = documents.operators("0")
 OPERATIONS = {found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()}
 WITH_BODY = [OPERATIONS["POST /keys"], OPERATIONS["POST /keys/{id}/rotate"]]
 
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    keys = build.keys(Access(path=tmp_path_factory.mktemp("keys") / "keys.db"))
+    keys = assembly.keys(AccessSettings(path=tmp_path_factory.mktemp("keys") / "keys.db"))
     app = create_admin_app(keys, Metrics(), KEY, dict, lambda whose, anonymise: Erased(0, 0))
-    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, Server(), listener):
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with plain_http.client(base_url=url, headers=HEADERS) as client:
             yield client

@@ -16,8 +16,8 @@ import openai
 import pytest
 
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.settings import load
+from gateway.config.settings import load
+from gateway.core.errors import ConfigError
 from tests import plain_http
 from tests.gateway.command_line import invoke
 from tests.gateway.processes import Process
@@ -27,7 +27,7 @@ from tests.patience import until
 ASK: dict[str, Any] = {"model": "pub", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "minimal"}
 OPERATOR = "an operators' key of some length"
 CONFIG = """
-deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", probe = false, output_price = 2.0 }}
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", verify = false, output_price = 2.0 }}
 models.pub = {{ deployment = "dep" }}
 models.other = {{ deployment = "dep" }}
 access = {{ required = true }}
@@ -99,7 +99,7 @@ def test_commands_for_people(config: Path) -> None:
     assert "Ann" in listed and "live" in listed and secret not in listed
     for arguments, said in (
         (("create", "Bob", "--model", "pbu"), "--model: 'pbu' is not among [models]. Did you mean 'pub'?"),
-        (("create", "Bob", "--ceiling", "hihg"), "limits.ceiling: 'hihg' is no effort. Did you mean 'high'?"),
+        (("create", "Bob", "--ceiling", "hihg"), "limits.ceiling: 'hihg' is not an effort. Did you mean 'high'?"),
         (("create", "Bob", "--thinking-per-day", "-1"), "limits.thinking_per_day: input should be greater than"),
         (("create", "B\nob"), "name: string should match pattern"),
         (("show", "no-such"), "There is no key 'no-such'."),
@@ -246,15 +246,15 @@ def test_check_says_who_may_come_in(config: Path, monkeypatch: pytest.MonkeyPatc
         ('key_env = "THINKGATE_TEST_OPERATORS_KEY"', 'key_file = "no-such"', "admin.key_file: no-such: No such file"),
         ('key_env = "THINKGATE_TEST_OPERATORS_KEY"', 'key_file = "."', "admin.key_file: .: Is a directory"),
         ('key_env = "THINKGATE_TEST_OPERATORS_KEY"', 'key_file = "/dev/null"', "admin.key_file: /dev/null is empty"),
-        (", key_env", ', key_file = "x", key_env', "admin.key_env, key_file: name one of them"),
-        (', key_env = "THINKGATE_TEST_OPERATORS_KEY"', "", "admin.key_env, key_file: name one of them"),
+        (", key_env", ', key_file = "x", key_env', "admin.key_env, key_file: set one of them"),
+        (', key_env = "THINKGATE_TEST_OPERATORS_KEY"', "", "admin.key_env, key_file: set one of them"),
         ("admin = { port = 0,", "admin = {", "admin.port: is required"),
         ("required = true", "requierd = true", "access.requierd: unknown key. Did you mean 'required'?"),
         ('family = "qwen3"', 'family = "qwen3", api_key_file = "none"', "deployments.dep.api_key_file: none: No such"),
         (
             'family = "qwen3"',
             'family = "qwen3", api_key_env = "HOME", api_key_file = "none"',
-            "deployments.dep.api_key_env, api_key_file: name one of them",
+            "deployments.dep.api_key_env, api_key_file: set one of them",
         ),
     ],
 )

@@ -15,11 +15,11 @@ import pytest
 from openai.types.chat import ChatCompletionTokenLogprob
 
 from gateway.app import make_parts
-from gateway.defaults import embedded_settings
-from gateway.settings_policies import ProbeSettings
-from router_model import predict
-from router_model.asking import Ask, Views, decide
-from router_model.predict import Predictor, Probe
+from gateway.config.defaults import embedded_settings
+from gateway.routing.policies.priced import PricedSettings
+from router_model.decision.probe_policy import Ask, ProbeViews, decide
+from router_model.model import predict
+from router_model.model.predict import Predictor, Probe
 from router_model.tasks import Prompt, generate
 from tests.gateway.running import RunningGateway
 from tests.plain_http import NO_TLS
@@ -92,7 +92,7 @@ def gateway(engine: str, folder: Path) -> RunningGateway:
     models = {}
     for name in PAIRS:
         model = given.models[name]
-        assert isinstance(model.policy, ProbeSettings)
+        assert isinstance(model.policy, PricedSettings)
         for ask in get_args(Ask):
             policy = model.policy.model_copy(update={"probe": ask, "probe_wait_s": 600.0})
             models[f"{name}-{ask}"] = model.model_copy(update={"policy": policy})
@@ -140,16 +140,16 @@ def evaluated(predictor: Predictor, asked: Asked, row: dict[str, Any]) -> tuple[
     probe = Probe(1, 0.0, 0.0) if row["probe"] is None else of_row(row)
     after = predictor.scores(reading, probe, heads[0])
     p, q = np.array(before.p_correct), np.array(after.p_correct)
-    views = Views(
+    views = ProbeViews(
         p_before=p[None, heads],
         tokens_before=np.add(before.thinking_tokens, before.answer_tokens)[None, heads],
         p_after=q[None, heads],
         tokens_after=np.add(after.thinking_tokens, after.answer_tokens)[None, heads],
         outcomes=predictor.artifact.probed[heads[0]].reveals.outcomes(p[heads[0]])[None],
-        strange=np.array([reading.strange]),
+        ood_probability=np.array([reading.ood_probability]),
     )
     probed, choice = decide(views, predictor.price_for_dial(asked.dial, asked.ask), asked.ask)
-    if asked.ask == "never" and predictor.is_strange(reading):
+    if asked.ask == "never" and predictor.is_ood(reading):
         return False, DEFAULT, "fallback"
     head = predictor.heads[heads[choice[0]]]
     effort = "none" if not head.think else "unlimited" if head.budget is None else str(head.budget)
@@ -177,8 +177,8 @@ def test_requests_are_decided_as_the_evaluation_decides_them(served: Served) -> 
         assert decided == evaluated(predictors[asked.model], asked, row), (asked, row)
         assert (seen.effort, seen.reason) == decided[1:]
         assert row["probe"] in (None, "kept", "thrown_away") and row["status"] == 200
-        wasted = row["probe_tokens"] if row["probe"] == "thrown_away" else 0
-        assert seen.completion_tokens == row["completion_tokens"] + wasted
+        discarded_tokens = row["probe_tokens"] if row["probe"] == "thrown_away" else 0
+        assert seen.completion_tokens == row["completion_tokens"] + discarded_tokens
         counts[row["probe"] or row["reason"]] += 1
     assert all(counts[what] > len(served.asked) // 40 for what in ("kept", "thrown_away", "router", "fallback")), counts
 

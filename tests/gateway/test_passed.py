@@ -9,8 +9,7 @@ import httpx
 import openai
 import pytest
 
-from gateway.access.secret import key_id
-from tests import plain_http
+from gateway.auth.api_key_format import key_id
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.raw_prompts import COMPLETION, EMBEDDING, VECTOR, raw, text_answer
@@ -26,8 +25,7 @@ def gateway(backend: ScriptedBackend, scripted_gateway: RunningGateway) -> Runni
 
 
 def post(gateway: RunningGateway, path: str, body: Any, **options: Any) -> httpx.Response:
-    content = {"content": body} if isinstance(body, bytes) else {"json": body}
-    return plain_http.post(f"{gateway.url}/v1/{path}", **content, **options)
+    return gateway.post(body, f"/v1/{path}", **options)
 
 
 def test_a_completion_passes_untouched_but_for_the_model(gateway: RunningGateway, backend: ScriptedBackend) -> None:
@@ -188,8 +186,8 @@ def test_hanging_up_lets_the_backend_go(gateway: RunningGateway, backend: Script
         await connection.hung_up()
 
     backend.script = silent
-    url = f"{gateway.url}/v1/completions"
-    with httpx.stream("POST", url, json={**COMPLETION, "stream": True}, timeout=PATIENCE_S) as answer:
+    asked = {**COMPLETION, "stream": True}
+    with gateway.http() as client, client.stream("POST", "/v1/completions", json=asked) as answer:
         next(answer.iter_lines())
     assert backend.hang_ups.acquire(timeout=PATIENCE_S)
     (row,) = gateway.records()
@@ -221,7 +219,7 @@ class TestKeys:
         answer = self.ask(keyed, secret, max_tokens=60)
         assert answer.headers["x-thinkgate-remaining-thinking"] == "40"
         refused = self.ask(keyed, secret, max_tokens=41)
-        assert refused.status_code == 429 and "Name a smaller max_tokens." in refused.json()["error"]["message"]
+        assert refused.status_code == 429 and "Use a smaller max_tokens." in refused.json()["error"]["message"]
         assert self.ask(keyed, secret, max_tokens=20, n=3).status_code == 429
         assert self.ask(keyed, secret, max_tokens=20, prompt=["a", "b", "c"]).status_code == 429
         unlimited = self.ask(keyed, secret, max_tokens=None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.conftest import table
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import ServedGateway
 from tests.gateway.scripted import ScriptedBackend
 
 NOT_FOUND = [
@@ -61,14 +61,14 @@ NO_MODEL = ["../../etc/passwd", "%2e%2e%2fkeys", "%00", "merged/", "a" * 20_000]
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
     folder: Path = tmp_path_factory.mktemp("paths")
-    with ScriptedBackend() as backend, RunningGateway(table(backend.url), folder) as running:
+    with ScriptedBackend() as backend, ServedGateway(table(backend.url), folder) as running:
         yield running
         assert backend.requests == []
 
 
-def ask(gateway: RunningGateway, line: str) -> tuple[int, dict[str, str], bytes]:
+def ask(gateway: ServedGateway, line: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an answer to a request line as it stands."""
     request = f"{line} HTTP/1.1\r\nhost: elsewhere.example\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     host, _, port = gateway.url.removeprefix("http://").partition(":")
@@ -91,14 +91,14 @@ def check_headers(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("line", NOT_FOUND)
-def test_there_is_no_such_path(gateway: RunningGateway, line: str) -> None:
+def test_there_is_no_such_path(gateway: ServedGateway, line: str) -> None:
     status, headers, body = ask(gateway, line)
     assert status == 404
     check(status, headers, body, "not_found")
 
 
 @pytest.mark.parametrize(("line", "allowed"), WRONG_METHOD)
-def test_the_right_method_is_named(gateway: RunningGateway, line: str, allowed: str) -> None:
+def test_the_right_method_is_named(gateway: ServedGateway, line: str, allowed: str) -> None:
     status, headers, body = ask(gateway, line)
     assert (status, headers["allow"]) == (405, allowed.lower())
     if line.startswith("HEAD"):
@@ -108,21 +108,21 @@ def test_the_right_method_is_named(gateway: RunningGateway, line: str, allowed: 
 
 
 @pytest.mark.parametrize("line", NO_HTTP)
-def test_what_is_no_request(gateway: RunningGateway, line: str) -> None:
+def test_what_is_no_request(gateway: ServedGateway, line: str) -> None:
     status, headers, body = ask(gateway, line)
     assert status == 400
     check(status, headers, body, "invalid_http")
 
 
 @pytest.mark.parametrize("name", NO_MODEL)
-def test_there_is_no_such_model(gateway: RunningGateway, name: str) -> None:
+def test_there_is_no_such_model(gateway: ServedGateway, name: str) -> None:
     status, headers, body = ask(gateway, f"GET /v1/models/{name}")
     assert status == 404
     check(status, headers, body, "model_not_found")
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/merged", "/health", "/ready", "/metrics", "/openapi.json"])
-def test_what_there_is_has_the_safe_headers_too(gateway: RunningGateway, path: str) -> None:
+def test_what_there_is_has_the_safe_headers_too(gateway: ServedGateway, path: str) -> None:
     status, headers, _ = ask(gateway, f"GET {path}")
     assert status == 200
     check_headers(headers)

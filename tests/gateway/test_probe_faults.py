@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.abilities import Ability
+from gateway.backends.capabilities import Capability
+from gateway.core.arm import Arm
+from gateway.core.probe import ProbeUse
+from gateway.routing.effort_router.protocol import PreparedArm
 from tests.gateway.conftest import Start, table
 from tests.gateway.late import late
 from tests.gateway.leaks import held, settled
-from tests.gateway.probing import SURE, UNSURE, AskingRouter, Short, is_probe, piece, with_router
+from tests.gateway.probing import SURE, UNSURE, AskingArm, AskingRouter, Short, is_probe, piece, with_router
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta, obedient
 
@@ -119,7 +122,7 @@ def test_the_request_goes_on(
     assert (answer.headers["x-thinkgate-reason"], answer.headers["x-thinkgate-budget"]) == ("router", "64")
     assert answer.headers["x-thinkgate-note"].startswith("the probe failed (")
     assert settled(gateway, before) == before
-    assert all(gate.in_flight == 0 for gate in gateway.parts.dispatch.gates.values())
+    assert all(gate.in_flight == 0 for gate in gateway.parts.dispatch.admission.values())
     (row,) = gateway.records()
     assert (row["status"], row["probe"], row["reason"], row["decided"]) == (200, "failed", "router", "64")
     assert why in row["notes"] or why == "."
@@ -141,7 +144,7 @@ def test_a_backend_without_log_probabilities_is_not_asked_again(
     assert sum(bool(request.body.get("logprobs")) for request in backend.requests) == times
     router.strange = True
     assert gateway.post(ASK).headers["x-thinkgate-reason"] == "fallback"
-    gateway.parts.abilities.learn("hybrid", Ability("native"))
+    gateway.parts.capabilities.learn("hybrid", Capability("native"))
     backend.script = Short(SURE)
     assert gateway.post(ASK).headers["x-thinkgate-reason"] == "probe", "discovery has been there again"
 
@@ -153,9 +156,14 @@ def test_what_is_strange_and_cannot_be_asked_gets_the_default(start: Start, back
     assert (answer.headers["x-thinkgate-reason"], answer.headers["x-thinkgate-budget"]) == ("fallback", "32")
 
 
-class Forgetful(AskingRouter):
-    def after(self, *_: Any) -> Any:
+class ForgetfulArm(AskingArm):
+    def update(self, *_: Any) -> Any:
         raise RuntimeError("no luck today")
+
+
+class Forgetful(AskingRouter):
+    def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
+        return ForgetfulArm(self.version, self, arm)
 
 
 def test_a_router_that_fails_on_a_probe_leaves_thinking(start: Start, backend: ScriptedBackend) -> None:
@@ -174,7 +182,7 @@ def test_a_probe_takes_no_second_place(start: Start, backend: ScriptedBackend) -
     gateway = with_router(start(settings), AskingRouter(), "merged")
     backend.script = Short(UNSURE)
     assert [gateway.post(ASK).status_code for _ in range(3)] == [200] * 3
-    assert gateway.parts.dispatch.gates["hybrid"].in_flight == 0
+    assert gateway.parts.dispatch.admission["hybrid"].in_flight == 0
 
 
 def test_the_time_for_the_answer_is_that_of_both(start: Start, backend: ScriptedBackend) -> None:

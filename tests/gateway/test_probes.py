@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 
-from gateway.answers.logprobs import Logprobs
 from gateway.commands.check import explain
+from gateway.config.settings import parse
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.decision import Decision, Prices
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.execution.streaming.logprobs import Logprobs
 from gateway.families.table import family
-from gateway.policies import Bounds, Buyer, Dial, worth
-from gateway.settings import parse
-from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Decision, Deployment, Effort, Load, Prices
-from router_model.probe import Probe as Read
+from gateway.routing.policies.bounds import EffortBounds
+from gateway.routing.policies.dial import DialPolicy
+from gateway.routing.policies.priced import PricedPolicy, worth
+from router_model.model.probe import Probe as Read
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.leaks import held, settled
@@ -113,7 +119,7 @@ def test_one_that_does_not_is_thrown_away_and_paid_for(
     text = gateway.get("/metrics").text
     assert f'thinkgate_probes_total{{model="{model}",outcome="thrown_away"}} 1.0' in text
     assert f'thinkgate_tokens_total{{kind="probe",model="{model}"}} 3.0' in text
-    assert all(gate.in_flight == 0 for gate in gateway.parts.dispatch.gates.values())
+    assert all(gate.in_flight == 0 for gate in gateway.parts.dispatch.admission.values())
     (row,) = gateway.records()
     assert (row["probe"], row["reason"], row["decided"], row["used"], row["verdict"]) == (
         "thrown_away", "probe", "64", 5, "within"
@@ -295,7 +301,7 @@ def test_a_client_that_leaves_meanwhile_cancels_it(
 
     before = held(gateway)
     backend.script = half
-    with asked(gateway.url, {**ASK, "stream": stream}):
+    with gateway.leaving({**ASK, "stream": stream}):
         assert reached.wait(PATIENCE_S)
     assert over.wait(PATIENCE_S), "the backend was not told"
     assert settled(gateway, before) == before
@@ -303,7 +309,7 @@ def test_a_client_that_leaves_meanwhile_cancels_it(
     assert (row["status"], row["client_gone"], row["probe"]) == (499, 1, "unfinished")
 
 
-def test_one_that_was_let_go_and_is_not_read(start: Start, backend: ScriptedBackend, router: AskingRouter) -> None:
+def test_one_that_was_let_go_and_is_not_read(serve: Start, backend: ScriptedBackend, router: AskingRouter) -> None:
     """The gateway takes no more of it than of any other stream, and lets the backend go with the client."""
     stuck, over = threading.Event(), threading.Event()
 
@@ -319,7 +325,7 @@ def test_one_that_was_let_go_and_is_not_read(start: Start, backend: ScriptedBack
         finally:
             over.set()
 
-    gateway = limited(start, backend, router)
+    gateway = limited(serve, backend, router)
     before = held(gateway)
     backend.script = floods
     with asked(gateway.url, {**ASK, "stream": True}) as client:
@@ -344,12 +350,12 @@ def test_check_says_whether_probes_are_asked_for(tmp_path: Path) -> None:
         "constant": {"deployment": "hybrid", "router": "constant", "policy": dial},
     }
     lines = [line.strip() for line in explain(parse(settings)) if line.strip().startswith("Probes:")]
-    strange = "a request of a kind that the router has never met gets low."
+    strange = "a request outside the router's training distribution gets low."
     assert lines == [
         "Probes: a short answer without thinking is asked for first where it is worth it; a stream is held back for up "
         f"to 64 tokens, and after 10 s it goes on without. Where none can be, {strange}",
-        f"Probes: none are asked for; {strange}",
-        f"Probes: the router does not know what they would tell; {strange}",
+        f"Probes: none are sent; {strange}",
+        f"Probes: the router has no use for them; {strange}",
     ]
 
 
@@ -386,34 +392,36 @@ def test_where_no_thought_is_left_the_probe_is_the_answer(
     assert answers[-1].json()["choices"][0]["message"]["content"] in ("five ok", "four")
 
 
-def asks(buyer: Buyer, router: AskingRouter, **fields: Any) -> Decision:
+def asks(buyer: PricedPolicy, router: AskingRouter, **fields: Any) -> Decision:
     call = Call("id", "chat", "m", {}, **fields)
     deployment = Deployment("d", ("http://x/v1",), "m", family("qwen3"))
-    arm = Arm("merged", deployment, deployment, (NO_THINKING, Effort(True, 32), Effort(True, 64), UNLIMITED))
-    forecast = router.forecast(call, arm)
-    return Dial(buyer, 0.5).decide(call, forecast, Load())
+    arm = Arm.of("merged", deployment, deployment, (NO_THINKING, Effort(True, 32), Effort(True, 64), UNLIMITED))
+    forecast = router.prepare(arm, "auto").forecast(call)
+    return DialPolicy(buyer, 0.5).decide(call, forecast)
 
 
 def test_the_policy_says_whether_to_ask(router: AskingRouter) -> None:
-    free, best = Bounds(default=Effort(True, 32)), Effort(True, 64)
-    first = asks(Buyer(free), router)
-    assert (first.effort, first.reason, first.asks is None) == (NO_THINKING, "probe", False)
-    never = asks(Buyer(free, "never"), router)
-    assert (never.effort, never.reason, never.asks) == (best, "router", None)
-    for bounds, fields in ((Bounds(floor=Effort(True, 32)), {}), (free, {"ceiling": NO_THINKING})):
-        other = asks(Buyer(bounds), router, **fields)
-        assert other.asks is None and other.reason == "router", "there is nothing to choose by it"
-    router.asks = False
-    direct = asks(Buyer(free), router)
-    assert (direct.effort, direct.reason, direct.asks) == (best, "router", None), "not without thinking, unseen"
-    assert asks(Buyer(free, "always"), router).asks is not None
+    free, best = EffortBounds(default=Effort(True, 32)), Effort(True, 64)
+    first = asks(PricedPolicy(free), router)
+    assert (first.effort, first.reason, first.probe_options is None) == (NO_THINKING, "probe", False)
+    never = asks(PricedPolicy(free, "never"), router)
+    assert (never.effort, never.reason, never.probe_options) == (best, "router", None)
+    for bounds, fields in ((EffortBounds(floor=Effort(True, 32)), {}), (free, {"ceiling": NO_THINKING})):
+        other = asks(PricedPolicy(bounds), router, **fields)
+        assert other.probe_options is None and other.reason == "router", "there is nothing to choose by it"
+    router.probe_options = False
+    direct = asks(PricedPolicy(free), router)
+    assert (direct.effort, direct.reason, direct.probe_options) == (best, "router", None), (
+        "not without thinking, unseen"
+    )
+    assert asks(PricedPolicy(free, "always"), router).probe_options is not None
     router.strange = True
-    assert asks(Buyer(free, "never"), router).reason == "fallback"
-    assert asks(Buyer(free, "never"), router).effort == Effort(True, 32)
+    assert asks(PricedPolicy(free, "never"), router).reason == "fallback"
+    assert asks(PricedPolicy(free, "never"), router).effort == Effort(True, 32)
 
 
 def test_after_a_probe_its_answer_costs_nothing_more(router: AskingRouter) -> None:
-    decision = asks(Buyer(Bounds()), router)
+    decision = asks(PricedPolicy(EffortBounds()), router)
     assert decision.forecast is not None
     none = decision.forecast.efforts[0]._replace(answer_tokens=0.0, seconds=0.0)
     assert worth(none, Prices(1.0, 1.0)) == none.p_correct

@@ -8,20 +8,25 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.access.counters import Counters
-from gateway.access.holder import Holder
-from gateway.access.key import Key
-from gateway.access.limits import Limits
-from gateway.efforts import LEVELS, from_budget
-from gateway.errors import QuotaExceeded
+from gateway.auth.key import Key
+from gateway.auth.key_principal import KeyPrincipal
+from gateway.auth.limits import Limits
+from gateway.auth.usage_store import UsageStore
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, from_budget
+from gateway.core.errors import QuotaExceeded
+from gateway.core.plan import Plan
+from gateway.core.serving_limits import Pricing
+from gateway.core.usage import Usage
 from gateway.families.table import family
-from gateway.types import NO_THINKING, UNLIMITED, Arm, Call, Deployment, Plan, Usage
 from tests.gateway.bounded import FEW
 from tests.gateway.keyed import Clock
 
 LIMIT, LONGEST = 1000, 400
-DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", family("qwen3"), output_price=0.001)
-ARM = Arm("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
+DEPLOYMENT = Deployment("d", ("http://d/v1",), "m", family("qwen3"), pricing=Pricing(output_price=1000.0))
+ARM = Arm.of("a", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, from_budget(300), UNLIMITED))
 KEY = Key(
     1, "k", "k", 0.0, None, None, Limits(thinking_per_hour=LIMIT, thinking_per_day=10 * LIMIT, dollars_per_day=1e9)
 )
@@ -36,8 +41,8 @@ ANYWHERE = st.tuples(st.just("step"), st.floats(-1e9, 1e9))
 
 
 def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignore[type-arg]
-    counters, clock = Counters(folder / "usage"), Clock()
-    running: list[tuple[Holder, Plan]] = []
+    counters, clock = UsageStore(folder / "usage"), Clock()
+    running: list[tuple[KeyPrincipal, Plan]] = []
     for kind, *what in steps:
         if kind == "step":
             clock.now += what[0]
@@ -56,15 +61,15 @@ def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignor
     # Tomorrow all of it is there again, whatever has become of the requests: here their process dies.
     clock.now += 2 * 86_400
     counters.close()
-    counters = Counters(folder / "usage")
+    counters = UsageStore(folder / "usage")
     assert not any(counters.read(KEY.slot, clock.now).held)
     assert begin(counters, clock, LIMIT) is not None
     counters.close()
 
 
-def begin(counters: Counters, clock: Clock, asked: int | str | None) -> tuple[Holder, Plan] | None:
+def begin(counters: UsageStore, clock: Clock, asked: int | str | None) -> tuple[KeyPrincipal, Plan] | None:
     """Bounded, decided as a client's own policy would, and taken; None if that was refused."""
-    holder = Holder(KEY, counters, clock, LONGEST, 4096)
+    holder = KeyPrincipal(KEY, counters, clock, LONGEST, 4096)
     requested = UNLIMITED if asked == "unlimited" else None if asked is None else from_budget(int(asked))
     try:
         call = holder.bound(Call("r", "chat", "m", {}, requested=requested), LEVELS, ARM)
@@ -72,7 +77,7 @@ def begin(counters: Counters, clock: Clock, asked: int | str | None) -> tuple[Ho
             filter(None, (requested or UNLIMITED, call.most)), key=lambda e: e.budget or (1e9 if e.think else 0)
         )
         plan = Plan(DEPLOYMENT, effort, {}, effort=effort)
-        assert holder.take(call, plan), "nobody else takes anything"
+        assert holder.reserve(call, plan), "nobody else takes anything"
     except QuotaExceeded:
         return None
     return holder, plan

@@ -13,8 +13,8 @@ import httpx
 import openai
 import pytest
 
-from gateway.access.counts import Counts
-from gateway.access.secret import key_id
+from gateway.auth.api_key_format import key_id
+from gateway.auth.usage_row import UsageRow
 from tests.gateway.conftest import table
 from tests.gateway.keyed import NOON, Clock, KeyedGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient, thorough
@@ -46,7 +46,7 @@ def ask(gateway: KeyedGateway, secret: str, **more: Any) -> httpx.Response:
     return gateway.post({**ASK, **more}, headers={"authorization": f"Bearer {secret}"})
 
 
-def used(gateway: KeyedGateway, secret: str) -> Counts:
+def used(gateway: KeyedGateway, secret: str) -> UsageRow:
     key = gateway.keys.get(str(key_id(secret)))
     return gateway.keys.counters.read(key.slot, gateway.keys.clock())
 
@@ -146,7 +146,7 @@ def test_the_day_lasts_longer_than_the_hour(gateway: KeyedGateway, clock: Clock)
 
 def test_more_than_there_ever_is_says_so(gateway: KeyedGateway) -> None:
     answer = ask(gateway, gateway.key(thinking_per_hour=100), reasoning_effort="high")
-    assert "more than the key ever has" in answer.json()["error"]["message"]
+    assert "exceeds the key's whole quota" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("effort", ["high", "auto", "max"])
@@ -348,7 +348,7 @@ def test_a_cap_of_dollars_is_not_exceeded_by_many_at_once(
     # It says what it takes to be let in again.
     answer = ask(gateway, secret, model="plain-priced", max_tokens=5000)
     assert (
-        refusal(answer)[1] == "insufficient_quota" and "Name a smaller max_tokens" in answer.json()["error"]["message"]
+        refusal(answer)[1] == "insufficient_quota" and "Use a smaller max_tokens" in answer.json()["error"]["message"]
     )
     # Without a limit it counts as 4,096 tokens, which is more than is left too.
     assert ask(gateway, secret, model="plain-priced").status_code == 429

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import plain_http
 from tests.families.obeying import obeying, served_as
 from tests.families.record import rows
 from tests.gateway.running import RunningGateway
@@ -156,9 +155,9 @@ def backend() -> Iterator[ScriptedBackend]:
         yield running
 
 
-async def send_all(url: str, requests: list[Asked]) -> list[httpx.Response]:
+async def send_all(gateway: RunningGateway, requests: list[Asked]) -> list[httpx.Response]:
     slots = asyncio.Semaphore(IN_FLIGHT)
-    async with plain_http.async_client(base_url=url) as client:
+    async with gateway.async_http() as client:
 
         async def send(asked: Asked) -> httpx.Response:
             async with slots:
@@ -174,7 +173,7 @@ async def test_efforts_are_legal_kept_and_recorded(backend: ScriptedBackend, tmp
     # Some ask a model that always thinks not to: those are refused, and count for nothing.
     requests = [draw.request(number) for number in range(REQUESTS + 100)]
     with RunningGateway(table, tmp_path) as gateway:
-        answers = await send_all(gateway.url, requests)
+        answers = await send_all(gateway, requests)
         records = {row["request_id"]: row for row in gateway.records()}
     done = Counter[str]()
     for asked, answer in zip(requests, answers, strict=True):

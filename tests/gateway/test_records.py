@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.records import COLUMNS, Records, connect
-from gateway.types import Record
+from gateway.core.record import Record
+from gateway.storage.records import COLUMNS, Records, connect
 from tests.gateway.running import RunningGateway
 from tests.patience import until
 

@@ -22,7 +22,7 @@ from tests.patience import until
 KEY = "an operators' key of some length"
 CONFIG = """
 admin = {{ port = 0, key_file = "key" }}
-deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", probe = false, router_name = "tiny" }}
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", verify = false, router_name = "tiny" }}
 models.pub = {{ deployment = "dep", router = "artifact", policy = {{ kind = "dial", budgets = [16, 64] }} }}
 models.other = {{ deployment = "dep" }}
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -11,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.faults import wait_s
+from gateway.backends.failures import wait_s
 from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, LONGEST_BREAK_S, MORE_TOKENS, Replica, Replicas
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import Effort
+from gateway.core.forecast import EffortForecast, Forecast
 from gateway.families.compiler import compile_plan
+from gateway.families.model_limits import ModelLimits
 from gateway.families.table import family
-from gateway.families.terms import Terms
-from gateway.types import Arm, Call, Deployment, Effort, EffortForecast, Forecast
 from tests.gateway.conftest import Start, table
 from tests.gateway.late import late
 from tests.gateway.refusing import refusing
@@ -297,10 +300,10 @@ def test_a_moment_to_come_back_is_obeyed(start: Start) -> None:
 def test_the_work_of_a_request_is_what_is_forecast_of_it() -> None:
     deployment = Deployment("d", ("http://x/v1",), "m", family("qwen3"))
     effort = Effort(True, 512)
-    arm = Arm("a", deployment, deployment, (effort,))
+    arm = Arm.of("a", deployment, deployment, (effort,))
     call = Call("r", "chat", "m", {"messages": []}, size=400)
     forecast = Forecast("v", (EffortForecast(effort, 0.9, 60.0, 20.0, 1.0),))
-    expected, at_most = (compile_plan(call, effort, arm, Terms(), seen).tokens for seen in (forecast, None))
+    expected, at_most = (compile_plan(call, effort, arm, ModelLimits(), seen).tokens for seen in (forecast, None))
     assert (expected, at_most) == (100 + 60 + 20, 100 + 512)
 
 
@@ -330,7 +333,7 @@ def test_finished_requests_leave_no_work_behind(start: Start) -> None:
         gateway = started(start, [first.url, second.url])
         for number in range(10):
             gateway.post({**_ask(number), "stream": number % 2 == 0})
-        replicas = gateway.parts.upstream.replicas("hybrid").all
+        replicas = gateway.parts.transport.replicas("hybrid").all
         assert [replica.outstanding for replica in replicas] == [0.0, 0.0]
 
 
@@ -347,13 +350,9 @@ def test_a_client_that_leaves_takes_its_work_along(start: Start) -> None:
 
     with ScriptedBackend(endless) as first, ScriptedBackend(endless) as second:
         gateway = started(start, [first.url, second.url])
-        body = json.dumps({**_ask(0), "stream": True}).encode()
-        host, port = gateway.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as client:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-            client.sendall(head.encode() + body)
+        with gateway.leaving({**_ask(0), "stream": True}):
             assert arrived.acquire(timeout=PATIENCE_S)
         assert gone.acquire(timeout=PATIENCE_S)
         (row,) = gateway.records()
         assert row["status"] == 499
-        assert [replica.outstanding for replica in gateway.parts.upstream.replicas("hybrid").all] == [0.0, 0.0]
+        assert [replica.outstanding for replica in gateway.parts.transport.replicas("hybrid").all] == [0.0, 0.0]

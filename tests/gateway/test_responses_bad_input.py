@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.seal import Seal
+from gateway.auth.seal import Seal
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 
@@ -217,7 +217,7 @@ CASES: list[tuple[Any, ...]] = [
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name", MISSING),
     ({"text": {"format": {"type": "json_schema", "name": "n", "schema": 5}}}, "text.format.schema", TYPE),
     ({"text": {"verbosity": "loud"}}, "text.verbosity", VALUE),
-    # What is not served here, and what has another name here.
+    # What is not supported, and what has another name here.
     ({"background": True}, "background", UNSUPPORTED),
     ({"conversation": "conv_1"}, "conversation", UNSUPPORTED),
     ({"prompt": {"id": "pmpt_1"}}, "prompt", UNSUPPORTED),

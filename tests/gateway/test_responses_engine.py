@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from gateway.app import make_parts
-from gateway.defaults import embedded_settings
+from gateway.config.defaults import embedded_settings
 from router_model.tasks import Prompt, verify
 from tests.contract.prompts import tool_prompts
 from tests.gateway import response_events

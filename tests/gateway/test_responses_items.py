@@ -8,17 +8,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.left_out import LeftOut
-from gateway.api.responses.call import Wanted
+from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
+from gateway.api.responses.call import ResponseSpec
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
-from gateway.api.responses.events import Events
-from gateway.api.responses.fields import Fields
+from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items
-from gateway.api.responses.output import Output
+from gateway.api.responses.output import OutputItems
 from gateway.api.responses.tools import custom_arguments
-from gateway.efforts import LEVELS
-from gateway.seal import Seal
+from gateway.auth.seal import Seal
+from gateway.core.efforts import LEVELS
 from tests.gateway import response_events
 from tests.gateway.bounded import FEW
 
@@ -28,13 +28,13 @@ TEXT = st.text(min_size=1, max_size=20)
 CUSTOM = "run_sql"
 
 
-def wanted(**changes: Any) -> Wanted:
+def wanted(**changes: Any) -> ResponseSpec:
     given: Json = {
         "id": new_response_id(), "created": 1, "items": [], "previous": None, "root": "", "echo": {}, "store": False,
         "sealed": False, "summary": None, "logprobs": False, "custom": frozenset({CUSTOM}), "effort": None,
         "context": "auto",
     }  # fmt: skip
-    return Wanted(**{**given, **changes})
+    return ResponseSpec(**{**given, **changes})
 
 
 @st.composite
@@ -75,7 +75,7 @@ def conversations(draw: st.DrawFn) -> list[Json]:
 
 def told(message: Json, **changes: Any) -> list[Json]:
     """An assistant's message as the items that a client gets."""
-    output = Output(wanted(**changes), SEAL, Events(silent=True))
+    output = OutputItems(wanted(**changes), SEAL, ResponseEvents(silent=True))
     output.add(message, None)
     return output.finish(True)[0]
 
@@ -100,7 +100,7 @@ def sent(messages: list[Json], **changes: Any) -> list[Json]:
 
 
 def read(items: list[Json]) -> list[Json]:
-    return read_items(Fields({"input": items}), new_response_id(), SEAL, [], {}, 1000, LEVELS, LeftOut())
+    return read_items(Fields({"input": items}), new_response_id(), SEAL, [], {}, 1000, LEVELS, DroppedThoughts())
 
 
 @FEW
@@ -174,8 +174,8 @@ def pieces(draw: st.DrawFn, message: Json) -> list[Json]:
 def test_a_stream_tells_the_same_items_as_a_whole_answer(both: tuple[Json, list[Json]], summary: bool) -> None:
     message, deltas = both
     asked = wanted(summary="auto" if summary else None)
-    events = Events()
-    output, whole = Output(asked, SEAL, events), Output(asked, SEAL, Events(silent=True))
+    events = ResponseEvents()
+    output, whole = OutputItems(asked, SEAL, events), OutputItems(asked, SEAL, ResponseEvents(silent=True))
     begun = {"id": asked.id, "created_at": 1, "object": "response", "model": "m", "output": [], "status": "in_progress"}
     begun |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
     raw = events("response.created", response=begun) + events("response.in_progress", response=begun)

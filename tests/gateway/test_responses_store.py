@@ -16,10 +16,9 @@ import openai
 import pytest
 
 from gateway.api.responses.ids import new_response_id
-from gateway.api.responses.store import Bounds, ResponseStore
+from gateway.api.responses.store import ResponseStore, StoreLimits
 from gateway.api.responses.turn import Turn
-from gateway.errors import ConfigError, InvalidRequest
-from tests import plain_http
+from gateway.core.errors import ConfigError, InvalidRequest
 from tests.gateway import response_events
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -31,7 +30,7 @@ from tests.patience import PATIENCE_S
 PATH = "/v1/responses"
 ASK: dict[str, Any] = {"model": "merged", "input": "hi"}
 NOBODY = f"resp_{'0' * 48}"
-ROOMY = Bounds(items=100, bytes=1_000_000, age_s=1000.0, history_bytes=100_000)
+ROOMY = StoreLimits(items=100, bytes=1_000_000, age_s=1000.0, history_bytes=100_000)
 
 
 def turn(previous: Turn | None = None, text: str = "hi") -> Turn:
@@ -204,7 +203,7 @@ async def test_a_conversation_of_too_many_turns_is_refused(store: ResponseStore,
         for one in turns:
             await short.put(one, None)
         assert await short.history(turns[1].id, None) == turns[:2]
-        with pytest.raises(InvalidRequest, match="has 3 responses, and no more than 2") as refused:
+        with pytest.raises(InvalidRequest, match="has 3 responses, and at most 2") as refused:
             await short.history(turns[2].id, None)
         assert (refused.value.param, refused.value.code) == ("previous_response_id", "context_length_exceeded")
 
@@ -434,9 +433,10 @@ def test_the_input_items_are_all_that_the_model_was_told(scripted_gateway: Runni
 def test_what_is_deleted_is_gone_for_good(scripted_gateway: RunningGateway) -> None:
     asked = {**ASK, "input": "a secret of some length"}
     id = scripted_gateway.post(asked, PATH).json()["id"]
-    url = f"{scripted_gateway.url}{PATH}/{id}"
-    assert plain_http.delete(url).json() == {"id": id, "object": "response", "deleted": True}
-    assert [plain_http.delete(url).status_code, plain_http.get(url).status_code] == [404, 404]
+    url = f"{PATH}/{id}"
+    deleted = scripted_gateway.request("DELETE", url)
+    assert deleted.json() == {"id": id, "object": "response", "deleted": True}
+    assert [scripted_gateway.request(method, url).status_code for method in ("DELETE", "GET")] == [404, 404]
     assert scripted_gateway.post({**ASK, "previous_response_id": id}, PATH).status_code == 400
     scripted_gateway.stop()
     assert b"a secret of some length" not in kept(scripted_gateway).read_bytes()

@@ -36,7 +36,7 @@ TIMES = pytest.mark.parametrize(
 def write_config(path: Path, url: str, name: str = "pub", **server: Any) -> Path:
     knobs = "".join(f"server.{key} = {value}\n" for key, value in server.items())
     path.write_text(
-        f'{knobs}deployments.dep = {{ url = "{url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
+        f'{knobs}deployments.dep = {{ url = "{url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'
         f'models.{name} = {{ deployment = "dep", policy = {{ kind = "client", default_effort = "low" }} }}\n',
         "utf-8",
     )

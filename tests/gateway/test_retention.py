@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.records import Records, connect, insert
-from gateway.retention import Keep, Retention, size
-from gateway.types import Record
+from gateway.core.record import Record
+from gateway.storage.records import Records, connect, insert
+from gateway.storage.retention import Retention, RetentionLimits, size
 from tests import plain_http
 from tests.gateway.processes import Process
 from tests.gateway.stored import stored
@@ -29,7 +29,7 @@ def fill(path: Path, *records: Record) -> None:
         insert(database, records)
 
 
-def trim(path: Path, keep: Keep) -> list[int]:
+def trim(path: Path, keep: RetentionLimits) -> list[int]:
     """How many rows each step has deleted, until there was none to delete."""
     retention = Retention(keep)
     gone = []
@@ -50,19 +50,19 @@ def several(count: int, record: Record, prefix: str, step_s: float = 0.001) -> l
 def test_what_is_too_old_goes_in_small_steps(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     fill(path, *several(1200, ANSWERED._replace(), "old", 0.0), ANSWERED._replace(id="new", time=NOW + 50))
-    assert trim(path, Keep(age_s=100)) == [0]
+    assert trim(path, RetentionLimits(age_s=100)) == [0]
     with closing(connect(path)) as database, database:
         database.execute("UPDATE records SET time = time - 101 WHERE id <> 'new'")
-    assert trim(path, Keep(age_s=100)) == [500, 500, 200, 0]
+    assert trim(path, RetentionLimits(age_s=100)) == [500, 500, 200, 0]
     assert ids(path) == ["new"]
 
 
 def test_refusals_go_first_and_then_the_oldest(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     fill(path, *several(10, ANSWERED, "a"), *several(700, REFUSED, "r"), *several(10, ANSWERED, "b", 1))
-    trim(path, Keep(rows=100))
+    trim(path, RetentionLimits(rows=100))
     assert [id[0] for id in ids(path)] == ["a"] * 10 + ["r"] * 80 + ["b"] * 10 and "r00699" in ids(path)
-    trim(path, Keep(rows=5))
+    trim(path, RetentionLimits(rows=5))
     assert len(ids(path)) == 5 and "b00009" in ids(path) and "a00000" not in ids(path)
 
 
@@ -70,7 +70,7 @@ def test_bytes_are_bounded_and_given_back(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     fill(path, *several(6000, ANSWERED, "a"))
     before = path.stat().st_size
-    trim(path, Keep(bytes=500_000))
+    trim(path, RetentionLimits(bytes=500_000))
     with closing(connect(path)) as database:
         assert 300_000 < size(database) <= 500_000
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -81,7 +81,7 @@ def test_bytes_are_bounded_and_given_back(tmp_path: Path) -> None:
 def test_a_flood_of_refusals_pushes_nothing_else_out(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     fill(path, *several(50, ANSWERED, "a"))
-    records = Records(path, keep=Keep(bytes=200_000))
+    records = Records(path, keep=RetentionLimits(bytes=200_000))
     records.start()
     for record in several(3000, REFUSED, "r"):
         records.write(record)

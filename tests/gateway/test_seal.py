@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import build, settings
+from gateway import assembly
+from gateway.auth.seal import BoundSeal, ForeignSeal, Seal
+from gateway.auth.seal_secret import kept_secret
 from gateway.commands.check import explain
-from gateway.errors import ConfigError
-from gateway.seal import BoundSeal, Foreign, Seal
-from gateway.seal_secret import kept_secret
+from gateway.config import settings
+from gateway.core.errors import ConfigError
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import table
 
@@ -86,7 +87,7 @@ def test_what_one_key_was_given_opens_for_no_other() -> None:
 def test_a_thought_of_another_model_is_told_apart_from_a_forged_one() -> None:
     other = BOTH.bound("a-key", "b-model")
     signed, sealed = SEAL.sign("so"), SEAL.close("so")
-    assert other.verify("so", signed) is Foreign.MODEL and other.open(sealed) is Foreign.MODEL
+    assert other.verify("so", signed) is ForeignSeal.MODEL and other.open(sealed) is ForeignSeal.MODEL
     assert other.verify("no", signed) is False
     # The name of the model that a thought says it is of is a part of what is signed and sealed.
     mine, theirs = (base64.b64decode(each.sign("so"))[1:17] for each in (SEAL, other))
@@ -99,14 +100,14 @@ def test_a_thought_of_another_model_is_told_apart_from_a_forged_one() -> None:
 def test_those_of_an_earlier_release_are_left_out() -> None:
     """They were bound to no key."""
     signed, sealed = (base64.b64encode(raw).decode() for raw in (b"\x01" + bytes(32), b"\x02" + bytes(60)))
-    assert SEAL.verify("so", signed) is Foreign.RELEASE and SEAL.open(sealed) is Foreign.RELEASE
+    assert SEAL.verify("so", signed) is ForeignSeal.RELEASE and SEAL.open(sealed) is ForeignSeal.RELEASE
     assert SEAL.verify("so", sealed) is not True and SEAL.open(base64.b64encode(b"\x02").decode()) is None
 
 
 def test_the_secrets_come_from_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def named(**signing: str) -> BoundSeal:
         chosen = settings.parse({"records": {"path": tmp_path / "r.db"}, **table("http://x"), "signing": signing})
-        return build.seal(chosen).bound(None, "m")
+        return assembly.seal(chosen).bound(None, "m")
 
     def sign(secret: str) -> str:
         return Seal([secret.strip()]).bound(None, "m").sign("so")
@@ -120,10 +121,10 @@ def test_the_secrets_come_from_where_they_are_named(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "r.db.key").exists()
     file.write_text("short\n", "utf-8")
     for wrong, what in (
-        ({"key_file": str(file)}, "less than 32 characters"),
+        ({"key_file": str(file)}, "fewer than 32 characters"),
         ({"key_file": str(tmp_path / "none")}, "signing.key_file: .*No such file"),
         ({"key_env": "NOT_THERE"}, "signing.key_env: .*NOT_THERE is not set"),
-        ({"key_env": "SIGNING", "key_file": str(file)}, "name one of them"),
+        ({"key_env": "SIGNING", "key_file": str(file)}, "set one of them"),
     ):
         with pytest.raises(ConfigError, match=what):
             named(**wrong)
@@ -137,7 +138,7 @@ def test_a_gateway_without_a_secret_makes_one_that_all_workers_share(tmp_path: P
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for damaged in (b"half", b"\xff" * 64):
         path.write_bytes(damaged)
-        with pytest.raises(ConfigError, match="holds no secret"):
+        with pytest.raises(ConfigError, match="is not a Thinkgate signing secret"):
             kept_secret(path)
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway import build
-from gateway.backends.pace import paces
-from gateway.errors import ConfigError
+from gateway import assembly
+from gateway.backends.latency import latency_models_of
+from gateway.commands.check import explain
+from gateway.config.secret_values import signing_secrets
+from gateway.config.settings import Settings, load, override
+from gateway.core.errors import ConfigError
 from gateway.serving.admin import admin_key
-from gateway.settings import Settings, load, override
-from gateway.settings_secrets import signing_secrets
-from router_model import shipped
+from gateway.serving.run import stored
+from router_model.model import shipped
 from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG, run
 
@@ -61,9 +63,9 @@ def test_every_path_begins_at_the_folder_of_the_file(folder: Path) -> None:
     assert chosen.responses_path == folder / "data/responses.db"
     assert signing_secrets(chosen.signing) == [SECRET]
     assert chosen.admin is not None and admin_key(chosen.admin) == SECRET
-    deployments = build.deployments(chosen)
+    deployments = assembly.deployments(chosen)
     assert deployments["d"].api_key == SECRET
-    model = build.catalogue(chosen, deployments, paces(deployments.values())).find("m")
+    model = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values())).find("m")
     assert model.router.version.startswith("tiny-")
     assert Settings.model_validate_json(chosen.model_dump_json()) == chosen, "as workers are told it"
     elsewhere = Path("elsewhere.db")
@@ -97,6 +99,29 @@ def test_keys_are_in_one_database_wherever_a_command_is_started(folder: Path, tm
     assert not list(tmp_path.glob("*.db*")) and str(folder / "keys.db") in made.stderr
 
 
+def test_data_dir_is_the_folder_of_all_that_has_no_path_of_its_own(tmp_path: Path) -> None:
+    config, folder = tmp_path / "thinkgate.toml", tmp_path / "data"
+    config.write_text(f'data_dir = "data"\n{CONFIG}', "utf-8")
+    chosen = load(config)
+    paths = (chosen.records.path, chosen.access.path, chosen.responses_path, chosen.own_secret_path)
+    assert paths == tuple(folder / name for name in ("records.db", "keys.db", "responses.db", "signing.key"))
+    assert chosen.access.usage_path == folder / "keys.db.usage"
+    assert Settings.model_validate_json(chosen.model_dump_json()) == chosen, "as workers get it"
+    assert next(stored(chosen)) == f"thinkgate keeps its files in {folder}"
+    assert f"What has no path of its own is kept in {folder}." in list(explain(chosen))
+    assembly.seal(chosen)
+    assert (folder / "signing.key").is_file() and folder.stat().st_mode & 0o777 == 0o700
+    config.write_text(
+        f'data_dir = "data"\nrecords = {{path = "r.db"}}\nresponses = {{max_turns = 5}}\n{CONFIG}', "utf-8"
+    )
+    chosen = load(config)
+    assert (chosen.records.path, chosen.responses_path) == (tmp_path / "r.db", folder / "responses.db")
+    assert chosen.responses.max_turns == 5
+    config.write_text(f'data_dir = ""\n{CONFIG}', "utf-8")
+    with pytest.raises(ConfigError, match="data_dir: is not a path"):
+        load(config)
+
+
 WRONG_KINDS = [
     ("dial = 0.3", 'dial = "0.3"', "models.merged.policy.dial: input should be a valid number; it is text: leave the"),
     ("dial = 0.3", "dial = true", "models.merged.policy.dial: input should be a valid number; it is true or false"),
@@ -107,8 +132,12 @@ WRONG_KINDS = [
     ("max_queue = 8", "max_queue = 8.0", "deployments.thinking.max_queue: input should be a valid integer"),
     ("max_queue = 8", "max_queue = true", "deployments.thinking.max_queue: input should be a valid integer"),
     ("max_queue = 8", "total_timeout_s = inf", "deployments.thinking.total_timeout_s: input should be a finite number"),
-    ("max_queue = 8", "probe = 1", "deployments.thinking.probe: input should be a valid boolean; it is a number"),
-    ("max_queue = 8", 'probe = "false"', "deployments.thinking.probe: input should be a valid boolean; it is text: le"),
+    ("max_queue = 8", "verify = 1", "deployments.thinking.verify: input should be a valid boolean; it is a number"),
+    (
+        "max_queue = 8",
+        'verify = "false"',
+        "deployments.thinking.verify: input should be a valid boolean; it is text: le",
+    ),
     (
         'effort = "high"',
         "effort = 1.5",
@@ -118,8 +147,8 @@ WRONG_KINDS = [
     ("max_answer_tokens = 2000", 'levels.low = "5"', "models.split.levels.low: input should be a valid integer or"),
     ("weight = 3", 'weight = "3"', "models.tried.arms.two.weight: input should be a valid number"),
     ("[models.merged]", '[server]\nport = "80"\n[models.merged]', "server.port: input should be a valid integer"),
-    ("[models.merged]", "[records]\npath = 5\n[models.merged]", "records.path: is no path"),
-    ("[models.merged]", '[records]\npath = ""\n[models.merged]', "records.path: is no path"),
+    ("[models.merged]", "[records]\npath = 5\n[models.merged]", "records.path: is not a path"),
+    ("[models.merged]", '[records]\npath = ""\n[models.merged]', "records.path: is not a path"),
     (
         "[models.merged]",
         '[families.f]\nbudget_step = "5"\n[models.merged]',
@@ -128,13 +157,13 @@ WRONG_KINDS = [
     (
         'router = "constant"\n',
         "",
-        "models.merged: a dial policy decides by a router's forecasts, and there is no router",
+        "models.merged: a dial policy needs a router's forecasts, and there is no router",
     ),
-    ('router = "constant"', 'router = "none"', "models.merged: a dial policy decides by a router's forecasts"),
+    ('router = "constant"', 'router = "none"', "models.merged: a dial policy needs a router's forecasts"),
     (
         'router = "constant"\npolicy = { kind = "dial", dial = 0.3,',
         'policy = { kind = "contract",',
-        "models.merged: a contract policy decides by a router's forecasts, and there is no router: name one, such as",
+        "models.merged: a contract policy needs a router's forecasts, and there is no router: set one, such as",
     ),
 ]
 
@@ -163,7 +192,7 @@ def test_networks_are_written_as_text(tmp_path: Path) -> None:
 def test_text_in_another_encoding_is_one_clear_fault(tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text(CONFIG, "utf-16")
-    with pytest.raises(ConfigError, match="not valid TOML: it is no UTF-8 text"):
+    with pytest.raises(ConfigError, match="not valid TOML: it is not UTF-8 text"):
         load(config)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.core.call import Call
+from gateway.core.errors import NotAllowed
+from gateway.core.family import Family
 from gateway.families import table as families
-from gateway.guard import fields, media, thinking
-from gateway.types import Call, Family
-from tests import plain_http
+from gateway.families.guard import fields, media, refused, switches, thinking
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import ScriptedBackend, obedient
 
@@ -44,7 +45,7 @@ class Sender:
     def __init__(self, gateway: KeyedGateway, backend: ScriptedBackend, **limits: Any) -> None:
         self.backend = backend
         headers = {"authorization": f"Bearer {gateway.key(**limits)}"}
-        self.http = plain_http.client(base_url=gateway.url, headers=headers)
+        self.http = gateway.http(headers=headers)
 
     def post(self, path: str, body: Json) -> httpx.Response:
         return self.http.post(path, json={"model": "m", **body})
@@ -68,7 +69,7 @@ def backend() -> Iterator[ScriptedBackend]:
 @pytest.fixture(scope="module")
 def gateway(backend: ScriptedBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     def served(family: str) -> Json:
-        return {"url": backend.url, "family": family, "probe": False}
+        return {"url": backend.url, "family": family, "verify": False}
 
     policy = {"policy": {"kind": "client", "default_effort": "none"}}
     settings = {
@@ -207,11 +208,11 @@ def test_ways_to_think_in_other_guises_are_refused(senders: Senders, backend: Sc
             response = sender.post(CHAT, body)
             assert response.status_code in (400, 403), (body, response.text)
             code = response.json()["error"]["code"]
-            assert code in (fields.CODE, thinking.CODE) and len(backend.requests) == before, (body, response.text)
-        sender.refused(RESPONSES, {"input": "x", "logit_bias": [[151667, 100]]}, 403, thinking.CODE)
+            assert code in (fields.CODE, refused.CODE) and len(backend.requests) == before, (body, response.text)
+        sender.refused(RESPONSES, {"input": "x", "logit_bias": [[151667, 100]]}, 403, refused.CODE)
         call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": MARKED}
         output = {"type": "function_call_output", "call_id": "c", "output": "x"}
-        sender.refused(RESPONSES, {"input": [ASK, call, output]}, 403, thinking.CODE)
+        sender.refused(RESPONSES, {"input": [ASK, call, output]}, 403, refused.CODE)
         sender.refused(MESSAGES, asked(max_tokens=9, messages=[{"role": "user", "content": "\uff0fthink"}]), 403, "")
         assert sender.post(RAW, {"prompt": "x", "max_completion_tokens": 9000}).status_code == 400
         assert sender.post(CHAT, asked(logit_bias={"17": -5}, structured_outputs={"regex": r"\d+"})).status_code == 200
@@ -257,7 +258,7 @@ def cpu_s(call: Call, family: Family) -> float:
     begun = time.process_time()
     try:
         thinking.check(call, family, thinks=False)
-        thinking.without_switches(call, family, [])
-    except thinking.NotAllowed:
+        switches.without_switches(call, family, [])
+    except NotAllowed:
         pass
     return time.process_time() - begun

@@ -58,7 +58,7 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
     config = tmp_path / "thinkgate.toml"
     config.write_text(
         "server.write_timeout_s = 0.5\n"
-        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", probe = false }}\n'
+        f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'
         'models.merged = { deployment = "dep" }\n',
         "utf-8",
     )
@@ -78,18 +78,18 @@ def test_a_client_that_does_not_read_costs_little_memory_and_is_cut_off(
         assert gateway.errors() == ""
 
 
-def test_one_that_is_cut_off_has_left_as_far_as_the_record_goes(backend: ScriptedBackend, start: Start) -> None:
+def test_one_that_is_cut_off_has_left_as_far_as_the_record_goes(backend: ScriptedBackend, serve: Start) -> None:
     backend.script = flood = Flood()
-    gateway = start({**table(backend.url), "server": {"write_timeout_s": 60}})
+    gateway = serve({**table(backend.url), "server": {"write_timeout_s": 60}})
     with asked(gateway.url, ASK):
         until(lambda: flood.over.acquire(timeout=0.05) or gateway.turn(61))
     (row,) = gateway.records()
     assert (row["status"], row["client_gone"]) == (499, 1)
 
 
-def test_a_slow_reader_gets_all_of_its_answer(backend: ScriptedBackend, start: Start) -> None:
+def test_a_slow_reader_gets_all_of_its_answer(backend: ScriptedBackend, serve: Start) -> None:
     backend.script = flood = Flood()
-    gateway = start(table(backend.url))
+    gateway = serve(table(backend.url))
     with asked(gateway.url, ASK) as client:
         size, tail = 0, b""
         while not tail.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):

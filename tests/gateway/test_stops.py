@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.enforcement.stop_text import StopText
+from gateway.execution.enforcement.stop_text import StopSequences
 from tests.gateway.anthropics import ASK, ask, call
 from tests.gateway.bounded import QUICK
 from tests.gateway.conftest import Start, table
@@ -24,7 +24,7 @@ BUDGET = {"type": "enabled", "budget_tokens": 60}
 @QUICK
 @given(st.lists(LETTERS, max_size=6), st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3))
 def test_a_text_ends_where_the_first_stop_sequence_begins(pieces: list[str], stops: list[str]) -> None:
-    text, shown = StopText(stops), ""
+    text, shown = StopSequences(stops), ""
     for piece in pieces:
         shown += text.push(piece)
         if text.met is not None:
@@ -40,7 +40,7 @@ def test_a_text_ends_where_the_first_stop_sequence_begins(pieces: list[str], sto
 @QUICK
 @given(st.lists(LETTERS, max_size=6), st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3))
 def test_no_more_is_held_back_than_may_become_a_stop_sequence(pieces: list[str], stops: list[str]) -> None:
-    text, shown, told = StopText(stops), "", ""
+    text, shown, told = StopSequences(stops), "", ""
     for piece in pieces:
         told += piece
         shown += text.push(piece)
@@ -52,7 +52,7 @@ def test_no_more_is_held_back_than_may_become_a_stop_sequence(pieces: list[str],
 
 def test_a_long_stop_sequence_costs_no_more_with_every_piece_than_a_short_one() -> None:
     def cost(length: int) -> float:
-        text, begun = StopText(["a" * length, "ab" * (length // 2)]), time.thread_time()
+        text, begun = StopSequences(["a" * length, "ab" * (length // 2)]), time.thread_time()
         for _ in range(2000):
             text.push("word a")
         return time.thread_time() - begun

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway import records, storage
-from gateway.errors import ConfigError
-from gateway.serving.serve import stored
-from gateway.settings import Settings, parse
+from gateway.config.settings import Settings, parse
+from gateway.core.errors import ConfigError
+from gateway.serving import stored_files
+from gateway.serving.run import stored
+from gateway.storage.sqlite_archive import SqliteArchive
 from tests.gateway.command_line import invoke
 from tests.gateway.test_check import CONFIG
 
@@ -31,7 +32,7 @@ def _settings(folder: Path, **more: Any) -> Settings:
 
 def _fault(settings: Settings) -> str:
     with pytest.raises(ConfigError) as caught:
-        storage.look(settings)
+        stored_files.look(settings)
     assert len(caught.value.faults) == 1, caught.value.faults
     return caught.value.faults[0]
 
@@ -53,14 +54,14 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
         path.unlink()
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE diary (day TEXT)")
-        assert _fault(_settings(folder)).startswith(f"{key}: {path} is a database of something else: it has no table ")
+        assert _fault(_settings(folder)).startswith(f"{key}: {path} is another database: it has no table ")
         path.unlink()
         path.mkdir()
-        assert _fault(_settings(folder)) == f"{key}: {path} cannot be used: it is no file"
+        assert _fault(_settings(folder)) == f"{key}: {path} cannot be used: it is not a file"
     for key, name, what in (
-        ("access.path", "thinkgate-keys.db.usage", "holds no counters of Thinkgate"),
-        ("records.path", "thinkgate.db.spool", "is no folder"),
-        ("signing", "thinkgate.db.key", "holds no secret of Thinkgate"),
+        ("access.path", "thinkgate-keys.db.usage", "is not a Thinkgate counter file"),
+        ("records.path", "thinkgate.db.spool", "is not a folder"),
+        ("signing", "thinkgate.db.key", "is not a Thinkgate signing secret"),
     ):
         path = tmp_path / name
         path.write_text("Dear diary")
@@ -71,17 +72,17 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
 def test_one_file_is_not_for_two_things(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "all.db")
     chosen = _settings(tmp_path, records={"path": "all.db"}, access={"required": True, "path": "link.db"})
-    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is what records.path names, too")
+    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is what records.path uses, too")
 
 
 def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
     chosen = _settings(tmp_path)
-    storage.look(chosen)
+    stored_files.look(chosen)
     assert not list(tmp_path.iterdir())
-    records.make(chosen.records.path)
-    storage.look(chosen)
+    SqliteArchive(chosen.records.path).prepare()
+    stored_files.look(chosen)
     with pytest.raises(ConfigError, match=r"records\.path: /proc/thinkgate/records\.db cannot be used"):
-        records.make(Path("/proc/thinkgate/records.db"))
+        SqliteArchive(Path("/proc/thinkgate/records.db")).prepare()
 
 
 def test_where_things_are_kept_is_said(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from gateway.core.family import Family
 from gateway.families.system import where_allowed
-from gateway.types import Family
 from tests.gateway.anthropics import HI, TOOL, ask
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import MODEL, ScriptedBackend
@@ -58,7 +58,7 @@ def test_a_reminder_in_a_tool_loop_keeps_the_thoughts(backend: ScriptedBackend, 
         {"role": "system", "content": "now"},
     ]
     answer = ask(gateway, model="new", messages=turns, tools=[TOOL])
-    assert "1 went to the user's" in answer.headers["x-thinkgate-note"]
+    assert "1 joined the user's" in answer.headers["x-thinkgate-note"]
     user, assistant, tool, reminder = backend.last["messages"]
     assert user == HI[0] and assistant["reasoning"] == "two and two" and tool["role"] == "tool"
     assert reminder == {"role": "user", "content": NOW}

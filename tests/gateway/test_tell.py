@@ -8,19 +8,24 @@ from typing import Any
 
 import pytest
 
-from gateway.efforts import LEVELS, from_budget
-from gateway.errors import InvalidRequest
+from gateway.core.aliases import JsonObject
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import LEVELS, Effort, from_budget
+from gateway.core.errors import InvalidRequest
+from gateway.core.family import EngineTraits, Family
+from gateway.core.plan import Enforcement
+from gateway.families.answer_limits import AnswerLimits
 from gateway.families.compiler import by_the_row, compile_plan
-from gateway.families.limits import AnswerLimits
-from gateway.families.terms import Strict, Terms
-from gateway.types import Arm, Call, Deployment, Effort, Enforcement, Family, JsonObject
+from gateway.families.model_limits import ModelLimits, Strict
 
 SWITCH: dict[str, JsonObject] = {
     "off": {"chat_template_kwargs": {"enable_thinking": False}},
     "on": {"chat_template_kwargs": {"enable_thinking": True}},
 }
 BUDGET = "thinking_token_budget"
-HYBRID = Family("hybrid", "", True, **SWITCH, budget_field=BUDGET)
+HYBRID = Family("hybrid", "", True, host=EngineTraits(hide_field="include_reasoning"), **SWITCH, budget_field=BUDGET)
 STEPS = replace(HYBRID, name="steps", budget_field="chat_template_kwargs.budget", budget_step=512, budget_least=512)
 LEVELED = {name: name for name in ("low", "medium", "high")}
 NEAREST = {"minimal": "low", "xhigh": "high", "max": "high"}
@@ -34,11 +39,11 @@ def plan_of(
     family: Family, asked: str | int | None, strict: Strict = False, by: Enforcement | None = None, **body: Any
 ) -> Any:
     deployment = Deployment("d", ("http://x/v1",), "m", family)
-    arm = Arm("merged", deployment, deployment, (Effort(True, 64),))
+    arm = Arm.of("merged", deployment, deployment, (Effort(True, 64),))
     requested = None if asked is None else LEVELS[asked] if isinstance(asked, str) else from_budget(asked)
     limit = body.get("max_tokens")
     call = Call("r", "chat", "pub", {"messages": [], **body}, requested=requested, asked=str(asked), limit=limit)
-    terms = Terms(AnswerLimits(10), LEVELS, strict)
+    terms = ModelLimits(AnswerLimits(10), LEVELS, strict)
     enforce = by_the_row if by is None else lambda *_: by
     return compile_plan(call, requested or Effort(True, 64), arm, terms, None, enforce)
 

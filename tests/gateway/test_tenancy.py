@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.access.limits import NewKey
-from tests import plain_http
+from gateway.auth.limits import NewKey
 from tests.gateway.anthropics import COUNT, HI, MESSAGES
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -25,7 +24,7 @@ class Tenant:
     """A client with a key."""
 
     def __init__(self, gateway: KeyedGateway, secret: str) -> None:
-        self._client = plain_http.client(base_url=gateway.url, headers={"authorization": f"Bearer {secret}"})
+        self._client = gateway.http(headers={"authorization": f"Bearer {secret}"})
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self._client.post(path, json=body)
@@ -162,7 +161,7 @@ def test_a_thought_of_another_model_is_left_out_and_told(
 
 def test_no_key_names_anothers_request_at_a_backend(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
     """Engines mix up, or refuse, two running requests of one id; and the next client may choose the same."""
-    with plain_http.client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.key()}"}) as client:
+    with gateway.http(headers={"authorization": f"Bearer {gateway.key()}"}) as client:
         for _ in range(2):
             answer = client.post(CHAT, json={"model": "plain", "messages": HI}, headers={"x-request-id": "mine"})
             assert answer.headers["x-request-id"] == "mine"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.abilities import Abilities
+from gateway.backends.capabilities import Capabilities
 from gateway.backends.evidence import LASTS_S, TIMES, Evidence
-from gateway.backends.pace import RECENT, Measured, Pace
+from gateway.backends.latency import RECENT, LatencyModel, Timing
 from gateway.backends.replicas import FAILURES, FIRST_BREAK_S, MOST_CLIENTS, Replica
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
 from gateway.families.table import family
-from gateway.types import Call, Deployment
-from tests import plain_http
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import Connection, ScriptedBackend, obedient
 
@@ -48,7 +48,7 @@ def spare() -> Iterator[ScriptedBackend]:
 
 @pytest.fixture
 def gateway(backend: ScriptedBackend, spare: ScriptedBackend, tmp_path: Path) -> Iterator[KeyedGateway]:
-    served: dict[str, Any] = {"model": "m", "family": "qwen3", "probe": False}
+    served: dict[str, Any] = {"model": "m", "family": "qwen3", "verify": False}
     settings = {
         "deployments": {
             "main": {**served, "url": backend.url, "fallback": ["spare"]},
@@ -65,7 +65,7 @@ def post(gateway: KeyedGateway, secret: str, text: str) -> str:
     """The note of the answer, which there always is: another deployment stands in."""
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "reasoning_effort": "none"}
     headers = {"authorization": f"Bearer {secret}"}
-    answer = plain_http.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
+    answer = gateway.post(body, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.headers.get(NOTE, "")
 
@@ -96,7 +96,7 @@ def test_each_key_has_a_prefix_cache_of_its_own(gateway: KeyedGateway, backend: 
             ("responses", {"input": "Hi"}),
             ("messages", {"max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}]}),
         ):
-            answer = plain_http.post(f"{gateway.url}/v1/{path}", json={"model": "m", **more}, headers=headers)
+            answer = gateway.post({"model": "m", **more}, f"/v1/{path}", headers=headers)
             assert answer.status_code == 200, answer.text
     salts = [request.body["cache_salt"] for request in backend.requests]
     assert len(set(salts[:4])) == len(set(salts[4:])) == 1 and salts[0] != salts[4]
@@ -104,7 +104,7 @@ def test_each_key_has_a_prefix_cache_of_its_own(gateway: KeyedGateway, backend: 
 
 
 def test_caches_are_shared_where_the_operator_says_so(backend: ScriptedBackend, tmp_path: Path) -> None:
-    served = {"url": backend.url, "model": "m", "family": "qwen3", "probe": False, "cache_salt": False}
+    served = {"url": backend.url, "model": "m", "family": "qwen3", "verify": False, "cache_salt": False}
     settings = {"deployments": {"main": served}, "models": {"m": {"deployment": "main"}}}
     with KeyedGateway(settings, tmp_path, Clock()) as gateway:
         assert post(gateway, gateway.key(), "Hi") == "" and "cache_salt" not in backend.last
@@ -147,42 +147,42 @@ def test_what_one_client_brings_up_counts_for_that_one_and_not_for_ever() -> Non
 
 
 def test_one_clients_bad_requests_turn_no_probes_off() -> None:
-    abilities, now = Abilities(), [0.0]
-    abilities.clock = lambda: now[0]
+    capabilities, now = Capabilities(), [0.0]
+    capabilities.clock = lambda: now[0]
     deployment = Deployment("d", ("http://a/v1",), "m", family("qwen3"))
     ann, ben, cem = (Call("r", "chat", "m", {"messages": []}, key=key) for key in ("ann", "ben", "cem"))
-    abilities.refuses_logprobs(deployment, ann)
+    capabilities.refuses_logprobs(deployment, ann)
     for _ in range(2 * TIMES):
-        abilities.told_logprobs(deployment, ann, told=False)
-    assert not abilities.tells_logprobs(deployment, ann)
-    assert abilities.tells_logprobs(deployment, ben)
-    abilities.refuses_logprobs(deployment, ben)
-    assert not abilities.tells_logprobs(deployment, cem)
-    abilities.told_logprobs(deployment, cem, told=True)
-    assert all(abilities.tells_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
-    abilities.refuses_logprobs(deployment, ann)
+        capabilities.saw_logprobs(deployment, ann, told=False)
+    assert not capabilities.tells_logprobs(deployment, ann)
+    assert capabilities.tells_logprobs(deployment, ben)
+    capabilities.refuses_logprobs(deployment, ben)
+    assert not capabilities.tells_logprobs(deployment, cem)
+    capabilities.saw_logprobs(deployment, cem, told=True)
+    assert all(capabilities.tells_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
+    capabilities.refuses_logprobs(deployment, ann)
     now[0] = LASTS_S
-    assert abilities.tells_logprobs(deployment, ann), "it is asked again after a while"
+    assert capabilities.tells_logprobs(deployment, ann), "it is asked again after a while"
 
 
 def test_one_clients_slow_answers_slow_the_forecasts_for_others_by_its_share() -> None:
-    alone, shared, without = Pace(0.1, 0.0), Pace(0.1, 0.0), Pace(0.1, 0.0)
+    alone, shared, without = LatencyModel(0.1, 0.0), LatencyModel(0.1, 0.0), LatencyModel(0.1, 0.0)
     for _ in range(100):
-        alone.learn(Measured(10.0, 100.0, 1, "ann"))
-        without.learn(Measured(10.0, 100.0, 1))
-        shared.learn(Measured(0.1, 1.0, 1, "ben"))
+        alone.learn(Timing(10.0, 100.0, 1, "ann"))
+        without.learn(Timing(10.0, 100.0, 1))
+        shared.learn(Timing(0.1, 1.0, 1, "ben"))
         for _ in range(5):
-            shared.learn(Measured(10.0, 100.0, 1, "ann"))
+            shared.learn(Timing(10.0, 100.0, 1, "ann"))
     assert alone.answer_s == without.answer_s and 99 < alone.answer_s < 100
     assert 49 < shared.answer_s < 52 and 4.9 < shared.ttft_s < 5.2, "half of it, however many they are"
     for _ in range(RECENT + 1):
-        shared.learn(Measured(0.1, 1.0, 1, "ben"))
+        shared.learn(Timing(0.1, 1.0, 1, "ben"))
     assert shared.answer_s < 2, "whoever has not been here for long is forgotten"
 
 
 def test_where_nobody_has_a_key_requests_are_told_apart() -> None:
-    abilities = Abilities()
+    capabilities = Capabilities()
     deployment = Deployment("d", ("http://a/v1",), "m", family("qwen3"))
     one, other = (Call("r", "chat", "m", {"messages": [{"content": text}]}) for text in "ab")
-    abilities.refuses_logprobs(deployment, one)
-    assert not abilities.tells_logprobs(deployment, one) and abilities.tells_logprobs(deployment, other)
+    capabilities.refuses_logprobs(deployment, one)
+    assert not capabilities.tells_logprobs(deployment, one) and capabilities.tells_logprobs(deployment, other)

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from gateway.families import table
-from gateway.guard.thinking import CODE
-from tests import plain_http
+from gateway.families.guard.refused import CODE
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta, obedient
 
@@ -38,7 +37,7 @@ def backend() -> Iterator[ScriptedBackend]:
 @pytest.fixture(scope="module")
 def gateway(backend: ScriptedBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     def served(family: str, **more: Any) -> Json:
-        return {"url": backend.url, "family": family, "probe": False, "fields": {"default": False}, **more}
+        return {"url": backend.url, "family": family, "verify": False, "fields": {"default": False}, **more}
 
     settings = {
         "deployments": {
@@ -63,7 +62,7 @@ class Key:
     def __init__(self, gateway: KeyedGateway, backend: ScriptedBackend, **limits: Any) -> None:
         self.backend = backend
         headers = {"authorization": f"Bearer {gateway.key(**limits)}"}
-        self.http = plain_http.client(base_url=gateway.url, headers=headers)
+        self.http = gateway.http(headers=headers)
 
     def __enter__(self) -> Key:
         return self
@@ -175,7 +174,7 @@ def test_words_that_switch_thinking_are_taken_out_and_it_is_said(key: Key) -> No
             content = key.backend.last["messages"][0]["content"]
             content = content if isinstance(content, str) else content[0]["text"]
             assert content == (text if told is None else told)
-            assert ("words that switch it on" in response.headers.get("x-thinkgate-note", "")) is (told is not None)
+            assert ("words that turn it on" in response.headers.get("x-thinkgate-note", "")) is (told is not None)
 
 
 def test_a_deployment_that_cannot_be_held_to_it_is_not_asked(key: Key) -> None:
@@ -197,7 +196,7 @@ def test_a_ceiling_holds_whatever_the_family_can_be_told(gateway: KeyedGateway, 
         assert answer.status_code == 400
         answer = little.chat("switch", thinking_token_budget=64)
         assert (answer.status_code, answer.headers["x-thinkgate-effort"]) == (200, "none")
-        assert "cannot be held to 64" in answer.headers["x-thinkgate-note"]
+        assert "cannot be limited to 64" in answer.headers["x-thinkgate-note"]
         assert backend.last["chat_template_kwargs"] == {"enable_thinking": False}
 
 

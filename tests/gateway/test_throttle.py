@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.access.throttle import OF_ALL, OF_ONE, TRUSTED_S, Throttle
+from gateway.auth.throttle import OF_ALL, OF_ONE, TRUSTED_S, Throttle
 from tests import plain_http
 from tests.gateway.command_line import invoke
 from tests.gateway.keyed import Clock
@@ -105,4 +105,4 @@ def test_wrong_operators_keys_are_throttled(process: Process) -> None:
     refused = next(each for each in answers if each.status_code == 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert plain_http.get(f"{process.operators}/health").status_code == 200
-    assert "wrong" not in process.errors().replace("a wrong operators' key from 127.0.0.1", "")
+    assert "wrong" not in process.errors().replace("wrong operator key from 127.0.0.1", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.abilities import Ability, Marks
+from gateway.backends.capabilities import Capability, Marks
 from tests.contract.prompts import Prompt, long_thought, prompts
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
@@ -41,7 +40,7 @@ def plain_engine(request: pytest.FixtureRequest, limitless: Callable[[str], str]
 def _table(url: str, probe: bool, families: Any) -> dict[str, Any]:
     return {
         "families": families,
-        "deployments": {name: {"url": url, "family": family, "probe": probe} for name, family in FAMILIES.items()},
+        "deployments": {name: {"url": url, "family": family, "verify": probe} for name, family in FAMILIES.items()},
         "models": {
             "merged": {"deployment": "tiny", "policy": POLICY, "levels": {"low": 8}},
             "thinking": {"think": "tiny-thinking", "policy": POLICY},
@@ -63,8 +62,8 @@ def pair(engine: str, plain_engine: str, tmp_path_factory: pytest.TempPathFactor
 
 def until_known(gateway: RunningGateway, deployment: str) -> None:
     """Wait until discovery has been there; it goes on in the gateway's own loop."""
-    abilities, known = gateway.parts.abilities, gateway.parts.deployments[deployment]
-    until(lambda: gateway.inside(lambda: abilities.marks(known)) is not None)
+    capabilities, known = gateway.parts.capabilities, gateway.parts.deployments[deployment]
+    until(lambda: gateway.inside(lambda: capabilities.marks(known)) is not None)
 
 
 def _whole(answer: httpx.Response) -> dict[str, Any]:
@@ -173,7 +172,7 @@ def test_what_cannot_be_joined_is_cut(pair: list[RunningGateway], fields: dict[s
     assert reasons == ["length"] * fields.get("n", 1)
     assert account["used"] == 6 * fields.get("n", 1)
     assert (account["enforced"], account["verdict"], account["used_from"]) == ("cut", "over", "counted")
-    assert account["notes"][-1] == "the thought exceeded its budget: the answer was cut there"
+    assert account["notes"][-1] == "the reasoning exceeded its budget: the answer was truncated there"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -268,7 +267,7 @@ async def _answering(connection: Connection) -> None:
 def phases(backend: ScriptedBackend, start: Start) -> RunningGateway:
     backend.script = _by_path(_answering)
     gateway = start(table(backend.url))
-    gateway.parts.abilities.learn("hybrid", Ability("two-phase", MARKS))
+    gateway.parts.capabilities.learn("hybrid", Capability("two-phase", MARKS))
     return gateway
 
 
@@ -361,10 +360,7 @@ def test_a_client_that_leaves_ends_the_second_phase(
             left.set()
 
     backend.script = _by_path(endless)
-    with socket.create_connection(("127.0.0.1", int(phases.url.rsplit(":", 1)[1]))) as client:
-        body = json.dumps(_body(4, stream)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-        client.sendall(head.encode() + body)
+    with phases.leaving(_body(4, stream)):
         assert begun.wait(PATIENCE_S)
     assert left.wait(PATIENCE_S)
     (row,) = phases.records()
@@ -376,7 +372,7 @@ def test_a_context_that_is_full_ends_the_answer(backend: ScriptedBackend, start:
     settings = table(backend.url)
     settings["deployments"]["hybrid"]["max_context"] = 3 + 1 + 4 + 2
     gateway = start(settings)
-    gateway.parts.abilities.learn("hybrid", Ability("two-phase", MARKS))
+    gateway.parts.capabilities.learn("hybrid", Capability("two-phase", MARKS))
     answer = _whole(gateway.post(_body(4, False)))
     assert (answer["used"], answer["content"], answer["finish_reason"]) == (4, "\n\n", "length")
 

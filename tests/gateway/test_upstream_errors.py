@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.wire import _encoded
+from gateway.api.asgi import _encoded
 from gateway.backends.sign_in import EVERY_S, SignIn
-from gateway.header_value import LONGEST, safe
+from gateway.core.header_value import LONGEST, safe
 from tests.gateway.conftest import Start, table
 from tests.gateway.scripted import Connection, Script, ScriptedBackend
 
@@ -79,7 +79,7 @@ def test_a_dead_key_is_the_operators_business(
         count = {"model": "merged", **DIALECTS["/v1/messages"]}
         answer = gateway.post(count, "/v1/messages/count_tokens")
         assert (answer.status_code, answer.headers["x-thinkgate-count"]) == (200, "estimate")
-    lines = [record.message for record in caplog.records if "does not take the gateway's key" in record.message]
+    lines = [record.message for record in caplog.records if "rejected the gateway's key" in record.message]
     assert len(lines) == 1 and "deployment hybrid" in lines[0] and SECRET not in caplog.text
     assert 'thinkgate_upstream_sign_in_refused_total{deployment="hybrid"} 26.0' in gateway.get("/metrics").text
 

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 
 from gateway import __version__
-from gateway.settings import Records
+from gateway.config.storage import RecordSettings
 from tests.helm.chart import Chart, Refused
 
 THINKGATE = Path(sys.executable).with_name("thinkgate")
@@ -122,7 +122,7 @@ def test_the_default_configuration_is_one_the_gateway_takes(chart: Chart, tmp_pa
 def test_records_land_on_the_volume_by_default(chart: Chart) -> None:
     gateway = container(chart.render())
     mounts = {m["name"]: m["mountPath"] for m in gateway["volumeMounts"]}
-    assert not Records().path.is_absolute()
+    assert not RecordSettings().path.is_absolute()
     assert mounts["records"] == gateway["workingDir"] == str(Path(mounts["config"]).parent)
 
 

@@ -55,8 +55,8 @@ async def test_an_answer_that_ends_early_is_broken(answer: bytes) -> None:
 
 @linux
 async def test_streams_are_held_counted_and_timed() -> None:
-    with Upstream() as upstream:
-        held = await hold(Target(upstream.port), 20, seconds=1.0, every_s=0.05, life_s=(0.2, 0.4))
+    with Upstream() as transport:
+        held = await hold(Target(transport.port), 20, seconds=1.0, every_s=0.05, life_s=(0.2, 0.4))
     assert held.errors == {} and held.whole >= 20
     assert held.whole <= held.chunks <= held.whole * 0.4 / 0.05
     late = held.late_ms(0.5)
@@ -65,18 +65,18 @@ async def test_streams_are_held_counted_and_timed() -> None:
 
 
 async def test_what_is_no_stream_is_an_error() -> None:
-    with Upstream() as upstream:
-        refused = Target(upstream.port, model="#status=429")
+    with Upstream() as transport:
+        refused = Target(transport.port, model="#status=429")
         held = await hold(refused, 1, seconds=0.2, every_s=0.05)
     assert held.whole == 0 and next(iter(held.errors)).startswith("status 429")
-    gone = await hold(Target(upstream.port), 1, seconds=0.2, every_s=0.05)
+    gone = await hold(Target(transport.port), 1, seconds=0.2, every_s=0.05)
     assert gone.errors and gone.whole == 0
 
 
 async def test_the_backends_own_time_is_not_counted() -> None:
-    with Upstream() as upstream:
+    with Upstream() as transport:
         begun = time.monotonic()
-        beyond, errors = await latencies(Target(upstream.port), connections=5, n=20)
+        beyond, errors = await latencies(Target(transport.port), connections=5, n=20)
         passed = time.monotonic() - begun
     assert errors == {} and len(beyond) == 20
     # Timers may fire a tick early.
@@ -86,12 +86,12 @@ async def test_the_backends_own_time_is_not_counted() -> None:
 
 
 def test_one_after_the_other() -> None:
-    with Upstream() as upstream:
-        target = Target(upstream.port)
+    with Upstream() as transport:
+        target = Target(transport.port)
         for stream in (False, True):
-            assert len(client.ask(upstream.port, target.request(target.body(stream=stream)), 3)) == 3
+            assert len(client.ask(transport.port, target.request(target.body(stream=stream)), 3)) == 3
         with pytest.raises(RuntimeError, match="429"):
-            client.ask(upstream.port, target.request(target.body("#status=429")), 1)
+            client.ask(transport.port, target.request(target.body("#status=429")), 1)
 
 
 def test_streams_that_lag_or_break_are_not_held() -> None:

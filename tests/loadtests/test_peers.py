@@ -83,8 +83,8 @@ def test_rivals_that_take_no_part_are_named(figures: dict[str, Any]) -> None:
 
 def test_the_direct_way_loses_nothing_but_what_only_a_proxy_can_do() -> None:
     """Without a proxy an answer cut short is a broken transfer, and nobody hands a request id back."""
-    with Upstream() as upstream:
-        rows = check(Target(upstream.port), upstream)
+    with Upstream() as transport:
+        rows = check(Target(transport.port), transport)
     assert {name for name, row in rows.items() if not row.right} == {
         "x-request-id to upstream and back",
         "upstream dies in mid-stream",
@@ -94,11 +94,11 @@ def test_the_direct_way_loses_nothing_but_what_only_a_proxy_can_do() -> None:
 
 def test_who_does_not_answer_is_left_out_and_named() -> None:
     said: list[str] = []
-    with Upstream() as upstream, socket.socket() as nobody:
+    with Upstream() as transport, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # where nobody listens, nor anybody else can
-        direct = Case("direct", Target(upstream.port), None, "")
+        direct = Case("direct", Target(transport.port), None, "")
         gone = Case("gone", Target(nobody.getsockname()[1]), None, "")
-        refusing = Case("refusing", Target(upstream.port, model="#status=500"), None, "")
+        refusing = Case("refusing", Target(transport.port, model="#status=500"), None, "")
         found, failed = measure([direct, gone, refusing], Size(10, 2, 0), said.append)
     assert list(found) == ["direct"] and len(found["direct"].alone) == 20
     assert set(failed) == {"gone", "refusing"} and "500" in failed["refusing"]

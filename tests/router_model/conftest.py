@@ -8,10 +8,11 @@ import pytest
 
 from router_model.training import train
 from router_model.training.boosting import Boosting
+from router_model.training.settings import Settings
 from tests.left_behind import nothing_is_left_behind  # noqa: F401
 from tests.router_model import tables
 
-SMALL = train.Settings(boosting=Boosting(rounds=40, rate=0.2), directions=4, folds=3)
+SMALL = Settings(boosting=Boosting(rounds=40, rate=0.2), directions=4, folds=3)
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import artifact, outcomes, predict
-from router_model.artifact import ArtifactError
-from router_model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
-from router_model.training import train
+from router_model.data import outcome_reader
+from router_model.model import artifact_writer, predict
+from router_model.model.artifact import ArtifactError
+from router_model.model.artifact_file import MOST_BYTES, MOST_HEADER_BYTES
+from router_model.training import selection, train
 from tests.router_model.conftest import SMALL
 
 QUESTION = [{"role": "user", "content": "Add these: 12 and 55 and 71 and 40 and 38"}]
@@ -33,14 +34,14 @@ def test_training_twice_gives_the_same_bytes(table_path: Path, artifact_path: Pa
 
 
 def test_a_round_trip_keeps_every_forecast(table_path: Path, artifact_path: Path, tmp_path: Path) -> None:
-    kept = train.trainable(outcomes.read([table_path]), lambda line: None)
+    kept = selection.trainable(outcome_reader.read([table_path]), lambda line: None)
     trained = predict.Predictor(train.train(kept, "sums", SMALL, lambda line: None))
     loaded = predict.load(artifact_path)
     assert loaded.version == trained.version and loaded.heads == trained.heads
     for prompt in kept.prompts[:20]:
         assert loaded.forecast(prompt.messages) == trained.forecast(prompt.messages)
     assert loaded.price_for_dial(0.4) == trained.price_for_dial(0.4)
-    artifact.save(loaded.artifact, tmp_path / "again", "card")
+    artifact_writer.save(loaded.artifact, tmp_path / "again", "card")
     assert (tmp_path / "again" / "weights.npz").read_bytes() == (artifact_path / "weights.npz").read_bytes()
 
 
@@ -72,15 +73,15 @@ def test_a_truncated_artifact_is_refused(artifact_path: Path, tmp_path: Path) ->
         ({"heads": [{"model": "m"}]}, "corrupt: 'think' is missing"),
         ({"format": "4"}, "has format 4"),
         ({"format": 4.5}, "a newer Thinkgate wrote it"),
-        ({"heads": [{"model": 7, "think": True, "budget": None}]}, "a head has no model"),
+        ({"heads": [{"model": 7, "think": True, "budget": None}]}, "a head lacks its model"),
         ({"heads": [{"model": "m", "think": True, "budget": "8"}]}, "a head has '8' for a budget"),
         ({"heads": None}, "corrupt"),
-        ({"version": "a\r\nset-cookie: b"}, "is no version"),
-        ({"version": "../../etc"}, "is no version"),
+        ({"version": "a\r\nset-cookie: b"}, "is not a valid version"),
+        ({"version": "../../etc"}, "is not a valid version"),
         ({"version": None, "about": None}, "corrupt"),
-        ({"probed": [0, 99]}, "probed names heads that are not there"),
-        ({"probed": ["../0"]}, "probed names heads that are not there"),
-        ({"strangeness": [float("nan"), 0.0]}, "strangeness holds numbers that are none"),
+        ({"probed": [0, 99]}, "probed names heads that do not exist"),
+        ({"probed": ["../0"]}, "probed names heads that do not exist"),
+        ({"strangeness": [float("nan"), 0.0]}, "strangeness needs two finite numbers"),
         ({"strangeness": [1.0]}, "corrupt"),
         ({"weights_sha256": None}, "does not match its checksum"),
     ],
@@ -240,7 +241,7 @@ def test_a_dearer_dial_never_costs_more(artifact_path: Path) -> None:
 
 def test_the_running_gateway_needs_numpy_only() -> None:
     script = (
-        "import sys, router_model.predict\n"
+        "import sys, router_model.model.predict\n"
         "print([m for m in ('sklearn', 'scipy', 'pyarrow', 'torch', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

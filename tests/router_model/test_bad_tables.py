@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import outcomes
-from router_model.outcomes import OutcomeError
-from router_model.training import train
+from router_model.data import outcome_reader
+from router_model.data.outcomes import OutcomeError
+from router_model.training import selection, train
 from tests.router_model import tables
 
 Rows = list[dict[str, Any]]
@@ -147,7 +147,7 @@ def test_flipped_bytes_are_refused_or_change_nothing_unsaid(tmp_path: Path) -> N
             broken[rng.randrange(len(broken))] = rng.randrange(256)
         path.write_bytes(broken)
         try:
-            outcomes.read([path])
+            outcome_reader.read([path])
         except OutcomeError as error:
             assert "\n" not in str(error)
 
@@ -160,7 +160,7 @@ def test_true_and_false_unknown_counts_and_coded_texts_are_understood(tmp_path: 
     coded = made["model"].dictionary_encode()
     path = tmp_path / "t.parquet"
     pq.write_table(made.set_column(made.schema.get_field_index("model"), "model", coded), path)
-    table = outcomes.read([path])
+    table = outcome_reader.read([path])
     assert set(table.correct.ravel()) == {0.0, 1.0}
     # A thought longer than all that was said has an unknown length.
     assert str(table.thinking[:2, 1]) == "[nan nan]" and table.completion[1, 1] == 5
@@ -174,7 +174,7 @@ def test_what_was_counted_apart_is_said(artifact_path: Path, tmp_path: Path) -> 
         for row in tables.rows(n=60, seed=1, name="more")
     ]
     path = tables.write([*one, *other], tmp_path / "t.parquet")
-    table = outcomes.read([path])
+    table = outcome_reader.read([path])
     weak, strong = table.pair(None, None)
     said = [
         "tokens of m/nothink were counted by api and estimated, in different data sets",
@@ -184,7 +184,7 @@ def test_what_was_counted_apart_is_said(artifact_path: Path, tmp_path: Path) -> 
     assert table.unlike([weak, strong]) == said
     assert table.rows(table.correct[:, 0] >= 0).unlike([strong]) == []
     heard: list[str] = []
-    train.trainable(table, heard.append)
+    selection.trainable(table, heard.append)
     assert [f"Careful: {said[0]}"] == [line for line in heard if "m/nothink were" in line]
     done = CliRunner().invoke(main, ["evaluate", "--router", str(artifact_path), "--data", str(path)])
     assert done.exit_code == 0 and all(line[:60] in done.output for line in said)
@@ -201,7 +201,7 @@ def test_questions_of_the_test_split_are_not_trained_on() -> None:
     ]
     marked = [row | {"router_split": "test" if row["prompt_id"] in held else "train"} for row in rows]
     said: list[str] = []
-    table = train.trainable(outcomes.from_rows([*marked, *again]), said.append)
+    table = selection.trainable(outcome_reader.from_rows([*marked, *again]), said.append)
     left = {prompt.key.split("\n")[1] for prompt in table.prompts}
     assert not any(name.startswith("again") for name in left) and not left & held
     assert any("prompts that ask what one marked router_split=test asks" in line for line in said)

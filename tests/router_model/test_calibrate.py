@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import artifact, outcomes, predict
 from router_model.adapting import adapt, calibrate
+from router_model.data import outcome_reader
 from router_model.evaluation import evaluate
-from router_model.predict import Predictor, Probe
+from router_model.model import artifact_reader, predict
+from router_model.model.predict import Predictor, Probe
 from router_model.training.boosting import Boosting, grow
 from tests.router_model import tables
 
@@ -84,7 +85,7 @@ def test_staircases_stand_for_their_column() -> None:
 
 
 def test_the_adapted_router_is_an_artifact_like_any_other(adapted: Path, artifact_path: Path, own: Path) -> None:
-    base, made = artifact.load(artifact_path), artifact.load(adapted)
+    base, made = artifact_reader.load(artifact_path), artifact_reader.load(adapted)
     assert {head.model for head in made.heads} == {"own"} and len(made.heads) == 6
     assert made.about["adapted_from"] == base.version and base.version in (adapted / "CARD.md").read_text()
     assert set(base.seen.tolist()) < set(made.seen.tolist()) and set(base.vocabulary) <= set(made.vocabulary)
@@ -108,17 +109,22 @@ def test_probes_are_learned_with_the_base_and_without(adapted: Path, artifact_pa
         return unsure < predictor.forecast(QUESTION).p_correct[0] < sure
 
     assert moves(predict.load(adapted))
-    bare = replace(artifact.load(artifact_path), probed={})
-    made = calibrate.calibrate(bare, outcomes.read([own]), "own", say=lambda line: None)
+    bare = replace(artifact_reader.load(artifact_path), probed={})
+    made = calibrate.calibrate(bare, outcome_reader.read([own]), "own", say=lambda line: None)
     assert moves(Predictor(made))
 
 
 def test_own_traffic_is_familiar(adapted: Path) -> None:
     known = predict.load(adapted)
     prompts = [row["prompt"] for row in tables.rows(n=60, seed=9, models=("own",), wordings=range(4))][::6]
-    strange = [known.read([{"role": "user", "content": prompt}]).strange > predict.STRANGE for prompt in prompts]
+    strange = [
+        known.read([{"role": "user", "content": prompt}]).ood_probability > predict.OOD_UNTRUSTED for prompt in prompts
+    ]
     assert np.mean(strange) < 0.4
-    assert known.read([{"role": "user", "content": "Qui a peint ce tableau du Louvre ?"}]).strange > predict.STRANGE
+    assert (
+        known.read([{"role": "user", "content": "Qui a peint ce tableau du Louvre ?"}]).ood_probability
+        > predict.OOD_UNTRUSTED
+    )
 
 
 def test_the_same_data_give_the_same_artifact(adapted: Path, artifact_path: Path, own: Path, tmp_path: Path) -> None:

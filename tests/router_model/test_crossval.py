@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from router_model import outcomes
+from router_model.data import outcome_reader, outcomes
+from router_model.data.outcomes import Arm, OutcomeError
 from router_model.evaluation import crossval, evaluate
-from router_model.outcomes import Arm, OutcomeError
-from router_model.training.train import Settings
+from router_model.training.settings import Settings
 from tests.router_model import tables
 from tests.router_model.conftest import SMALL
 
@@ -45,7 +45,7 @@ def _rows() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def table() -> outcomes.Outcomes:
-    return outcomes.from_rows(_rows())
+    return outcome_reader.from_rows(_rows())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_no_unit_is_on_both_sides(table: outcomes.Outcomes, unit: crossval.Unit,
 
 
 def test_one_unit_cannot_be_left_out(table: outcomes.Outcomes) -> None:
-    with pytest.raises(OutcomeError, match="one dataset only"):
+    with pytest.raises(OutcomeError, match="only one dataset"):
         crossval.trained(table.of_datasets(["easy/more"]), PAIR, "dataset", _quick)
 
 
@@ -93,13 +93,13 @@ def test_figures_by_task(tmp_path: Path) -> None:
 def test_either_a_router_or_something_to_leave_out(tmp_path: Path) -> None:
     path = tables.write(tables.rows(20), tmp_path / "t.parquet")
     refused = CliRunner().invoke(main, ["evaluate", "--data", str(path)])
-    assert refused.exit_code == 1 and "give either a router to judge, or what to leave out" in refused.output
+    assert refused.exit_code == 1 and "give either a router to evaluate, or what to leave out" in refused.output
 
 
 def test_a_name_that_changed_is_one_arm() -> None:
     rows = [row for row in tables.rows(12, models=("old", "new")) if row["mode"] in ("nothink", "think")]
     rows = [row for row in rows if (row["model"] == "old") == (int(row["prompt_id"].split("-")[1]) < 6)]
-    table = outcomes.from_rows(rows).merged(["new/nothink", "old/nothink"]).merged(["new/think", "old/think"])
+    table = outcome_reader.from_rows(rows).merged(["new/nothink", "old/nothink"]).merged(["new/think", "old/think"])
     assert [arm.model for arm in table.arms] == ["new", "new"]
     assert not np.isnan(table.correct).any()
 
@@ -124,5 +124,5 @@ def test_where_text_was_not_shown_to_tell_anything_of_new_work_nothing_is_lost_a
     )
     # One suite to learn from cannot show how text fares on another.
     assert found["fell_back"] == 1 and found["apgr"] == pytest.approx(0.5) and found["text_apgr"] > 0.5
-    assert any("take the default effort" in note for note in found["notes"])
+    assert any("get the default effort" in note for note in found["notes"])
     assert "had their text been trusted" in "\n".join(said) and "fell back" in (tmp_path / "t.html").read_text()

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from gateway.commands.lines import fit
-from router_model import matching
-from router_model.artifact import Head
-from router_model.evaluation import evaluate, frontier
-from router_model.outcomes import Arm
+from router_model.data.outcomes import Arm
+from router_model.evaluation import evaluate, frontier, matching
+from router_model.model.artifact import Head
 from tests.router_model import tables
 
 

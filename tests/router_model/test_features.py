@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.features import DENSE_NAMES, LONGEST, featurize, vocabulary
+from router_model.features.request import DENSE_NAMES, LONGEST, featurize, vocabulary
 
 TOOL = {"type": "function", "function": {"name": "get_price", "description": "Price of an item"}}
 
@@ -107,7 +107,7 @@ def test_a_vocabulary_has_the_terms_that_enough_requests_use() -> None:
 
 def test_forecasts_do_not_depend_on_the_process() -> None:
     script = (
-        "from router_model import predict\n"
+        "from router_model.model import predict\n"
         "print(predict.load('tiny').forecast([{'role': 'user', 'content': 'Swap A and B, then add 12.'}]))"
     )
     seen = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from router_model.intervals import paired, wilson
+from router_model.evaluation.intervals import paired, wilson
 
 
 def test_wilson_is_newcombes_table() -> None:

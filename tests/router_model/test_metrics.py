@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from router_model import metrics
+from router_model.evaluation import metrics
 
 WEAK = np.array([0.0, 0.0, 1.0, 1.0])
 STRONG = np.array([1.0, 1.0, 1.0, 1.0])

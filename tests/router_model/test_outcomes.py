@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import outcomes
-from router_model.outcomes import OutcomeError
-from router_model.training import train
+from router_model.data import outcome_reader, outcomes
+from router_model.data.outcomes import OutcomeError
+from router_model.training import selection
 from tests.router_model import tables
 
 
 def test_matrices_have_a_hole_where_an_arm_was_not_run(tmp_path: Path) -> None:
     rows = tables.rows(n=3)[1:]
-    table = outcomes.read([tables.write(rows, tmp_path / "t.parquet")])
+    table = outcome_reader.read([tables.write(rows, tmp_path / "t.parquet")])
     assert [arm.name for arm in table.arms] == [
         "m/nothink", "m/budget-8", "m/budget-16", "m/budget-32", "m/budget-64", "m/think",
     ]  # fmt: skip
@@ -28,14 +28,14 @@ def test_messages_and_tools_are_read() -> None:
     messages = [{"role": "system", "content": "Hi"}, {"role": "user", "content": "[1, 2] sorted?"}]
     tools = [{"type": "function", "function": {"name": "f"}}]
     row = tables.row("d", "1", json.dumps(messages), "m", "nothink", None, 1.0, 0) | {"tools": json.dumps(tools)}
-    prompt = outcomes.from_rows([row]).prompts[0]
+    prompt = outcome_reader.from_rows([row]).prompts[0]
     assert prompt.messages == messages and prompt.tools == tools
-    plain = outcomes.messages_of("[1, 2] sorted?")
+    plain = outcome_reader.messages_of("[1, 2] sorted?")
     assert plain == [{"role": "user", "content": "[1, 2] sorted?"}]
 
 
 def test_pairs() -> None:
-    table = outcomes.from_rows(tables.rows(n=2, models=("m", "n")))
+    table = outcome_reader.from_rows(tables.rows(n=2, models=("m", "n")))
     weak, strong = table.pair("m/nothink", "n/budget-64")
     assert (weak.name, strong.name) == ("m/nothink", "n/budget-64")
     with pytest.raises(OutcomeError, match="m, n were all run both ways; choose a pair"):
@@ -44,15 +44,15 @@ def test_pairs() -> None:
         table.pair("m/nothink", "m/thinks")
     with pytest.raises(OutcomeError, match="give both"):
         table.pair("m/nothink", None)
-    assert outcomes.from_rows(tables.rows(n=2)).pair(None, None)[1].name == "m/think"
+    assert outcome_reader.from_rows(tables.rows(n=2)).pair(None, None)[1].name == "m/think"
 
 
 def test_one_arm_only_is_refused() -> None:
-    table = outcomes.from_rows([row for row in tables.rows(n=60) if row["mode"] == "nothink"])
+    table = outcome_reader.from_rows([row for row in tables.rows(n=60) if row["mode"] == "nothink"])
     with pytest.raises(OutcomeError, match="one arm only: the data has no think rows"):
         table.pair(None, None)
     with pytest.raises(OutcomeError, match="one arm only"):
-        train.trainable(table, lambda line: None)
+        selection.trainable(table, lambda line: None)
 
 
 def test_the_same_question_is_one_group() -> None:
@@ -65,7 +65,7 @@ def test_test_rows_and_small_arms_are_left_out_of_training() -> None:
         row["router_split"] = "test" if row["prompt_id"] < "0-3" else "train"
     rows = [row for row in rows if row["budget"] != 8 or row["prompt_id"] > "0-9"]
     said: list[str] = []
-    table = train.trainable(outcomes.from_rows(rows), said.append)
+    table = selection.trainable(outcome_reader.from_rows(rows), said.append)
     assert not any(prompt.test for prompt in table.prompts)
     assert "m/budget-8" not in {arm.name for arm in table.arms}
     assert any("router_split=test" in line for line in said) and any("m/budget-8" in line for line in said)
@@ -73,4 +73,4 @@ def test_test_rows_and_small_arms_are_left_out_of_training() -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OutcomeError, match="no such file"):
-        outcomes.read([tmp_path / "u.parquet"])
+        outcome_reader.read([tmp_path / "u.parquet"])

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.commands.check import explain
-from gateway.settings import parse
-from router_model import artifact, predict
-from router_model.adapting import prior
+from gateway.config.settings import parse
+from router_model.adapting import public_pretrain
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError
 from router_model.evaluation import evaluate
-from router_model.outcomes import GENERIC, Arm, OutcomeError
+from router_model.model import artifact_reader, predict
 from tests.router_model import tables
 
 SOURCE = {"source_repo": "someone/outcomes", "source_commit": "0" * 40, "licence": "MIT"}
@@ -40,13 +40,13 @@ def public(n: int, models: dict[str, float], **more: Any) -> list[dict[str, Any]
 
 def test_rows_without_a_known_licence_are_left_out(tmp_path: Path) -> None:
     rows = public(60, {"good": 1.0}) + [row | {"dataset": "other"} for row in public(60, {"good": 1.0}, licence="none")]
-    table, drawn = prior.table_of(tables.write(rows, tmp_path / "t.parquet"))
+    table, drawn = public_pretrain.table_of(tables.write(rows, tmp_path / "t.parquet"))
     assert {prompt.dataset for prompt in table.prompts} == {"set"}
     assert drawn["rows_of_other_licences"] == 120
     assert drawn["sources"] == [{"repo": "someone/outcomes", "commit": "0" * 40, "licence": "MIT", "rows": 120}]
     nowhere = [{k: v for k, v in row.items() if k != "licence"} for row in rows]
     with pytest.raises(OutcomeError, match="missing column licence"):
-        prior.table_of(tables.write(nowhere, tmp_path / "u.parquet"))
+        public_pretrain.table_of(tables.write(nowhere, tmp_path / "u.parquet"))
 
 
 def test_ability_is_told_from_difficulty() -> None:
@@ -56,10 +56,10 @@ def test_ability_is_told_from_difficulty() -> None:
     correct = (rng.random((600, 12)) < 1 / (1 + np.exp(-(ease[:, None] + ability)))).astype(float)
     correct[:300, 8:] = correct[300:, :4] = np.nan
     wanted = 1 / (1 + np.exp(-ease))
-    plain, told = np.nanmean(correct, axis=1), prior.middling(correct)
+    plain, told = np.nanmean(correct, axis=1), public_pretrain.middling(correct)
     assert np.corrcoef(told, wanted)[0, 1] > np.corrcoef(plain, wanted)[0, 1] + 0.1
     assert abs(told[:300].mean() - told[300:].mean()) < 0.05 < abs(plain[:300].mean() - plain[300:].mean())
-    assert np.isnan(prior.middling(np.full((2, 2), np.nan))).all()
+    assert np.isnan(public_pretrain.middling(np.full((2, 2), np.nan))).all()
 
 
 def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> None:
@@ -67,7 +67,9 @@ def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> No
     for row in rows:
         if row["model"] == "hidden" and row["mode"] == "think":
             row["completion_tokens"] = row["thinking_tokens"] = None
-    whole = prior.with_generic(prior.table_of(tables.write(rows, tmp_path / "t.parquet"))[0], least=50)
+    whole = public_pretrain.with_generic(
+        public_pretrain.table_of(tables.write(rows, tmp_path / "t.parquet"))[0], least=50
+    )
     hidden, generic = (whole.arms.index(Arm(model, "think")) for model in ("hidden", GENERIC))
     assert np.array_equal(whole.completion[:, hidden], whole.completion[:, generic])
     assert (whole.completion[:, generic] == 12).all()
@@ -76,13 +78,13 @@ def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> No
 
 
 def test_the_prior_ships_small_and_says_where_it_is_from() -> None:
-    folder = artifact.folder_of("prior")
+    folder = artifact_reader.folder_of("prior")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 3_000_000
-    shipped = artifact.load("prior")
+    shipped = artifact_reader.load("prior")
     assert {head.name for head in shipped.heads} >= {"*/nothink", "*/think"}
     card = (folder / "CARD.md").read_text()
     for source in shipped.about["drawn"]["sources"]:
-        assert source["licence"] in prior.LICENCES
+        assert source["licence"] in public_pretrain.LICENCES
         assert source["repo"] in card and source["commit"][:12] in card
 
 
@@ -115,7 +117,7 @@ def test_a_configuration_may_name_it() -> None:
         }
     )
     said = "\n".join(explain(chosen))
-    assert artifact.load("prior").version in said and "knows nothing" not in said
+    assert artifact_reader.load("prior").version in said and "knows nothing" not in said
 
 
 def test_harder_looking_work_is_forecast_to_be_harder() -> None:

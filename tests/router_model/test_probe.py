@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_model import outcomes, predict, probing
-from router_model.evaluation import evaluate
-from router_model.outcomes import Arm
-from router_model.predict import Predictor
-from router_model.probe import PROBE_NAMES, Probe, Revelation, revelation
+from router_model.data import outcome_reader, outcomes
+from router_model.data.outcomes import Arm
+from router_model.evaluation import evaluate, probing
+from router_model.model import predict
+from router_model.model.predict import Predictor
+from router_model.model.probe import PROBE_NAMES, Probe, ProbeValueModel, probe_value_model
 from tests.router_model import tables
 
 SURE = Probe(3, -0.001, -0.002, 6.0)
@@ -29,7 +30,7 @@ def predictor(artifact_path: Path) -> Predictor:
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> outcomes.Outcomes:
     path = tmp_path_factory.mktemp("probed") / "new.parquet"
-    return outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), path)])
+    return outcome_reader.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), path)])
 
 
 def test_a_probe_from_the_log_probabilities_of_an_answer() -> None:
@@ -68,11 +69,11 @@ def test_restricted_predictors_keep_their_probes(predictor: Predictor) -> None:
 
 
 def test_a_probe_is_asked_while_it_is_worth_its_price(predictor: Predictor) -> None:
-    reading = predictor.read(QUESTION)._replace(strange=0.0)
+    reading = predictor.read(QUESTION)._replace(ood_probability=0.0)
     scores = predictor.scores(reading)
     asked = [predictor.wants_probe(reading, scores, 0, 0.6, cost) for cost in (0.0, 0.01, 0.05, 0.2, 1.0)]
     assert asked[0] and not asked[-1] and asked == sorted(asked, reverse=True)
-    assert predictor.wants_probe(reading._replace(strange=0.9), scores, 0, 0.6, 1.0)
+    assert predictor.wants_probe(reading._replace(ood_probability=0.9), scores, 0, 0.6, 1.0)
 
 
 def test_what_probes_reveal_is_read_between_knots() -> None:
@@ -80,7 +81,7 @@ def test_what_probes_reveal_is_read_between_knots() -> None:
     before = rng.uniform(0, 1, 3000)
     right = rng.random(3000) < before
     after = np.where(right, 0.9, 0.1) * 0.6 + before * 0.4
-    found = revelation(before, after)
+    found = probe_value_model(before, after)
     assert np.all(np.diff(found.before) > 0) and found.after.shape == (12, 9)
     middle = found.outcomes(0.5)
     assert middle[0] < 0.35 and middle[-1] > 0.65
@@ -89,8 +90,8 @@ def test_what_probes_reveal_is_read_between_knots() -> None:
 
 
 def test_few_prompts_make_fewer_knots() -> None:
-    found = revelation(np.full(30, 0.5), np.linspace(0, 1, 30))
-    assert isinstance(found, Revelation) and found.before.shape == (1,)
+    found = probe_value_model(np.full(30, 0.5), np.linspace(0, 1, 30))
+    assert isinstance(found, ProbeValueModel) and found.before.shape == (1,)
 
 
 def test_asking_first_beats_text_alone_and_is_charged(predictor: Predictor, new: outcomes.Outcomes) -> None:
@@ -140,7 +141,7 @@ def test_without_probes_in_the_table_nothing_is_said_of_them(predictor: Predicto
     bare: list[dict[str, Any]] = [
         {k: v for k, v in row.items() if not k.startswith("probe_")} for row in tables.rows(n=60, wordings=(4, 5))
     ]
-    table = outcomes.read([tables.write(bare, tmp_path / "bare.parquet")])
+    table = outcome_reader.read([tables.write(bare, tmp_path / "bare.parquet")])
     found = evaluate.evaluate(predictor, table, Arm("m", "nothink"), Arm("m", "think"))
     assert found["probe"] is None
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from router_model import promise, risk
-from router_model.asking import Views
-from router_model.risk import Contract
-from router_model.trial import Trial
+from router_model.decision import guarantee, risk
+from router_model.decision.holdout import HoldoutTrial
+from router_model.decision.probe_policy import ProbeViews
+from router_model.decision.risk import Contract
 
 CONTRACT = Contract(0.02)
 
 
-def trial(n: int = 2000, seed: int = 0, hopeless: float = 0.2, strange: float = 0.0, sharp: float = 6.0) -> Trial:
+def trial(
+    n: int = 2000, seed: int = 0, hopeless: float = 0.2, strange: float = 0.0, sharp: float = 6.0
+) -> HoldoutTrial:
     """Easy, hard and hopeless prompts; no thinking, a short thought and a full one; forecasts that err a little."""
     rng = np.random.default_rng(seed)
     kind = rng.random(n)
@@ -26,39 +28,39 @@ def trial(n: int = 2000, seed: int = 0, hopeless: float = 0.2, strange: float = 
     noisy = 1 / (1 + np.exp(-(np.log(chance / (1 - chance)) + rng.normal(0, 3 / sharp, chance.shape))))
     tokens = np.stack([np.full(n, 4.0), np.full(n, 30.0), rng.integers(40, 200, n).astype(float)], axis=1)
     correct = (rng.random((n, 1)) < chance).astype(float)
-    seen = Views(noisy, tokens, noisy, tokens, np.repeat(noisy[:, :1], 3, axis=1), (rng.random(n) < strange) * 1.0)
-    return Trial((0, 1, 2), seen, correct, tokens, "never")
+    seen = ProbeViews(noisy, tokens, noisy, tokens, np.repeat(noisy[:, :1], 3, axis=1), (rng.random(n) < strange) * 1.0)
+    return HoldoutTrial((0, 1, 2), seen, correct, tokens, "never")
 
 
-def part(whole: Trial, rows: np.ndarray) -> Trial:
-    seen = Views(*(getattr(whole.seen, name)[rows] for name in whole.seen.__slots__))
+def part(whole: HoldoutTrial, rows: np.ndarray) -> HoldoutTrial:
+    seen = ProbeViews(*(getattr(whole.seen, name)[rows] for name in whole.seen.__slots__))
     return replace(whole, seen=seen, correct=whole.correct[rows], tokens=whole.tokens[rows])
 
 
 def test_promises_are_broken_in_at_most_one_of_twenty_splits() -> None:
     """A thousand of them: the price of one half, judged by all prompts, or on the other half where it is promised."""
-    whole, prices = trial(n=1200), promise.PRICES[::6]
+    whole, prices = trial(n=1200), guarantee.PRICES[::6]
     correct, tokens = (np.stack(part, axis=1) for part in zip(*map(whole.bought, prices.tolist()), strict=True))
     reference, dearest = whole.correct[:, -1], whole.tokens[:, -1]
     for contract in (Contract(0.03), Contract(0.03, horizon=600)):
         found = risk.trial(correct, tokens, reference, dearest, prices, contract, 1000)
         assert found.bought > 0.9 and found.broken_in_the_long_run <= 0.05
         assert contract.horizon is None or found.broken <= 0.05
-    assert promise.of(whole, CONTRACT).price == risk.price_for(
-        np.stack([whole.bought(price)[0] for price in promise.PRICES.tolist()], axis=1),
+    assert guarantee.of(whole, CONTRACT).price == risk.price_for(
+        np.stack([whole.bought(price)[0] for price in guarantee.PRICES.tolist()], axis=1),
         reference,
-        promise.PRICES,
+        guarantee.PRICES,
         CONTRACT,
     )
 
 
-def harmed(whole: Trial, price: float) -> float:
+def harmed(whole: HoldoutTrial, price: float) -> float:
     return float((whole.bought(price)[0] < whole.correct[:, -1]).mean())
 
 
 def test_what_is_said_of_a_promise_is_what_it_did() -> None:
     whole = trial()
-    found = promise.of(whole, CONTRACT)
+    found = guarantee.of(whole, CONTRACT)
     assert found.price is not None and found.price > 0 and found.prompts == 2000
     assert found.harmed == round(2000 * harmed(whole, found.price))
     assert found.harmed / 2000 < found.bound <= 0.02 and found.loss <= found.harmed / 2000
@@ -69,7 +71,7 @@ def test_what_is_said_of_a_promise_is_what_it_did() -> None:
 def test_hopeless_requests_are_given_up_early() -> None:
     """Nobody is harmed where thinking fails too: at the contract's price such requests get no full thought."""
     whole = trial(sharp=60)
-    price = promise.of(whole, CONTRACT).price
+    price = guarantee.of(whole, CONTRACT).price
     assert price is not None
     choice = whole.choices(price)[1]
     hopeless = whole.seen.p_before[:, -1] < 0.1
@@ -85,21 +87,21 @@ def test_hopeless_requests_are_given_up_early() -> None:
         (part(trial(), np.arange(0)), CONTRACT),
     ],
 )
-def test_where_nothing_can_be_promised_nothing_is(whole: Trial, contract: Contract) -> None:
-    assert promise.of(whole, contract).price is None
+def test_where_nothing_can_be_promised_nothing_is(whole: HoldoutTrial, contract: Contract) -> None:
+    assert guarantee.of(whole, contract).price is None
 
 
 def test_strange_requests_cost_the_full_thought_and_harm_nobody() -> None:
-    known, strange = promise.of(trial(), CONTRACT), promise.of(trial(strange=1.0), CONTRACT)
+    known, strange = guarantee.of(trial(), CONTRACT), guarantee.of(trial(strange=1.0), CONTRACT)
     assert strange.price is not None and (strange.harmed, strange.saved) == (0, 0.0)
-    assert strange.saved < promise.of(trial(strange=0.5), CONTRACT).saved < known.saved
+    assert strange.saved < guarantee.of(trial(strange=0.5), CONTRACT).saved < known.saved
 
 
 def test_a_horizon_and_a_stricter_confidence_ask_for_more() -> None:
     whole = trial()
 
     def price(contract: Contract, net: bool = False) -> float:
-        found = promise.of(whole, contract, net).price
+        found = guarantee.of(whole, contract, net).price
         assert found is not None
         return found
 

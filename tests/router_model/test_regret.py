@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from router_model import metrics
-from router_model.evaluation import promises, regret
+from router_model.data.outcomes import Arm, Outcomes, PromptRow
+from router_model.evaluation import metrics, promises, regret
 from router_model.evaluation.frontier import DIALS, Forecasts
-from router_model.outcomes import Arm, Outcomes, PromptRow
 
 
 def test_who_knows_all_regrets_nothing_and_others_what_they_lose() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from router_model import risk, tails
-from router_model.risk import Contract
+from router_model.decision import exact_tests, risk
+from router_model.decision.risk import Contract
 
 PRICES = np.linspace(0, 1, 21)
 
@@ -26,22 +26,22 @@ def test_tails_are_those_of_scipy() -> None:
     for _ in range(300):
         n = int(rng.integers(1, 3000))
         k, p = int(rng.integers(-1, n + 2)), float(rng.choice([0.0, 1.0, *rng.random(4), 0.01]))
-        assert tails.binomial(k, n, p) == pytest.approx(stats.binom.cdf(k, n, p), rel=1e-8, abs=1e-280)
+        assert exact_tests.binomial(k, n, p) == pytest.approx(stats.binom.cdf(k, n, p), rel=1e-8, abs=1e-280)
         marked, drawn = int(rng.integers(0, n + 1)), int(rng.integers(0, n + 1))
         expected = stats.hypergeom.cdf(k, n, marked, drawn)
-        assert tails.hypergeometric(k, n, marked, drawn) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+        assert exact_tests.hypergeometric(k, n, marked, drawn) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 def test_clopper_pearson() -> None:
-    assert tails.upper_bound(0, 299, 0.05) == pytest.approx(1 - 0.05 ** (1 / 299))
-    assert tails.upper_bound(5, 5, 0.05) == 1.0
+    assert exact_tests.upper_bound(0, 299, 0.05) == pytest.approx(1 - 0.05 ** (1 / 299))
+    assert exact_tests.upper_bound(5, 5, 0.05) == 1.0
     for k, n in ((7, 500), (0, 1), (499, 500), (3, 7)):
-        assert tails.upper_bound(k, n, 0.05) == pytest.approx(stats.beta.ppf(0.95, k + 1, n - k))
+        assert exact_tests.upper_bound(k, n, 0.05) == pytest.approx(stats.beta.ppf(0.95, k + 1, n - k))
 
 
 def test_the_p_value_of_harm_agrees_with_the_bound() -> None:
     harmed = np.arange(500) < 4
-    bound = tails.upper_bound(4, 500, 0.05)
+    bound = exact_tests.upper_bound(4, 500, 0.05)
     assert risk.harm_p(harmed, Contract(bound + 1e-6)) <= 0.05 < risk.harm_p(harmed, Contract(bound - 1e-3))
 
 

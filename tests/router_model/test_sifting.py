@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from router_model import gaming, predict
-from router_model.features import question_of, terms_of
-from router_model.predict import Predictor
-from router_model.sifting import LONGEST, sifted
+from router_model.evaluation import adversarial
+from router_model.features.noise_filter import LONGEST, filtered
+from router_model.features.request import question_of, terms_of
+from router_model.model import predict
+from router_model.model.predict import Predictor
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, generate
 
 QUESTION = "What is 57702 + 14887? Keep it short."
 NOISE = "xqv zzkt ~~ qrblf describing.\\ + similarlyNow oppositeley"
 
 
-def ask(predictor: Predictor, text: str) -> predict.Reading:
+def ask(predictor: Predictor, text: str) -> predict.EncodedRequest:
     return predictor.read([{"role": "user", "content": text}])
 
 
@@ -25,12 +26,12 @@ def test_a_strange_line_beside_a_familiar_question_is_not_counted() -> None:
         reading = ask(tiny, text)
         assert reading.row.tolist() == plain.row.tolist()
         # It is not trusted for that: the whole text is as strange as it is.
-        assert reading.novelty > plain.novelty and reading.strange > plain.strange
+        assert reading.novelty > plain.novelty and reading.ood_probability > plain.ood_probability
 
 
 def test_what_is_strange_as_a_whole_is_read_as_a_whole() -> None:
     known = {term: 0 for line in (b"add 00 and 00", b"then total") for term in terms_of(line)}
-    assert sifted(b"add 00 and 00\nwherefore doth yon", known, 20) == b"add 00 and 00"
+    assert filtered(b"add 00 and 00\nwherefore doth yon", known, 20) == b"add 00 and 00"
     for text in (
         b"add 00 and 00",
         b"wherefore doth yon\nmelancholy troubadour",
@@ -39,14 +40,14 @@ def test_what_is_strange_as_a_whole_is_read_as_a_whole() -> None:
         b"add battlements then melancholy 00\nwherefore doth yon",
         b"add 00 and 00\n" + b"doth yon " * LONGEST,
     ):
-        assert sifted(text, known, 20) is None
+        assert filtered(text, known, 20) is None
 
 
 def test_familiar_requests_are_left_as_they_are(artifact_path: Path) -> None:
     small = predict.load(artifact_path)
     for text in (QUESTION, "Add these: 12 and 55\nPlease total 40 and 38", "", "\n\n"):
         messages = [{"role": "user", "content": text}]
-        assert sifted(question_of(messages), small.artifact.vocabulary, 20) is None
+        assert filtered(question_of(messages), small.artifact.vocabulary, 20) is None
 
 
 def test_fewer_than_one_in_twenty_are_talked_into_thinking() -> None:
@@ -55,12 +56,12 @@ def test_fewer_than_one_in_twenty_are_talked_into_thinking() -> None:
     order = sorted(range(len(tiny.heads)), key=lambda i: (tiny.heads[i].think, tiny.heads[i].budget or 10**9))
     price = tiny.price_for_dial(0.65, "never")
 
-    def decide(messages: gaming.Messages, tools: object) -> int:
+    def decide(messages: adversarial.Messages, tools: object) -> int:
         scores = tiny.forecast(messages, tools)  # type: ignore[arg-type]
         worth = [scores.p_correct[i] - price * (scores.thinking_tokens[i] + scores.answer_tokens[i]) for i in order]
         return int(worth.index(max(worth)) > 0)
 
     known = [name for name in FAMILIES if name not in ROUTER_NEW_FAMILIES]
     prompts = list(generate(5, 200, families=known, new_phrasings=True))
-    rates = gaming.rates(decide, [(prompt.messages, prompt.tools) for prompt in prompts])
-    assert rates.mean([*gaming.attacks()]) <= 0.05 and rates.upgrades["tool result"] <= 0.05
+    rates = adversarial.rates(decide, [(prompt.messages, prompt.tools) for prompt in prompts])
+    assert rates.mean([*adversarial.attacks()]) <= 0.05 and rates.upgrades["tool result"] <= 0.05

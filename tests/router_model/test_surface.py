@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import outcomes, predict
+from router_model.data import outcome_reader
+from router_model.data.outcomes import Arm
 from router_model.evaluation import evaluate, report
-from router_model.outcomes import Arm
-from router_model.predict import Head, Predictor, Scores, Surface
-from router_model.surface import Thoughts
+from router_model.model import predict
+from router_model.model.budget_interpolation import Thoughts
+from router_model.model.predict import Head, Predictor, Scores, Surface
 from router_model.training import calibration
 from tests.router_model import tables
 
@@ -78,7 +79,7 @@ def test_left_out_budgets_are_told_by_their_neighbours(predictor: Predictor, tmp
     part = predict.Predictor(
         predictor.artifact.restricted([i for i, h in enumerate(predictor.heads) if h.budget != 32])
     )
-    table = outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
+    table = outcome_reader.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
     arm = next(i for i, arm in enumerate(table.arms) if arm.budget == 32)
     surface = part.surface([("m", True, 32)])
     told = []
@@ -99,9 +100,10 @@ def test_quantiles_lie_around_the_forecast_and_within_the_budget(predictor: Pred
     assert all(most <= (head.budget or math.inf) for most, head in zip(found.thinking[2], predictor.heads, strict=True))
     part = predictor.restricted({"m"})
     assert part.quantiles(part.scores(reading), reading) == found
-    strange = predictor.quantiles(scores, reading._replace(strange=1.0))
+    strange = predictor.quantiles(scores, reading._replace(ood_probability=1.0))
     assert (
-        strange != predictor.quantiles(scores, reading._replace(strange=0.0)) or predictor.artifact.about["folds"] < 4
+        strange != predictor.quantiles(scores, reading._replace(ood_probability=0.0))
+        or predictor.artifact.about["folds"] < 4
     )
 
 
@@ -120,7 +122,7 @@ def test_quantiles_cover_what_they_promise() -> None:
 
 def test_an_evaluation_says_how_often_counts_lie_in_their_range(predictor: Predictor, tmp_path: Path) -> None:
     """In these tables every thought takes ten tokens a number, and every answer three."""
-    table = outcomes.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
+    table = outcome_reader.read([tables.write(tables.rows(seed=1, wordings=(4, 5)), tmp_path / "new.parquet")])
     found = evaluate.evaluate(predictor, table, Arm("m", "nothink"), Arm("m", "think"))
     ranges = found["token_ranges"]
     assert set(ranges["thinking"]) == {"m/think"} and set(ranges["answer"]) == {arm.name for arm in table.arms}

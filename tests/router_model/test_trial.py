@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model import dial, outcomes, predict, probing, trial
-from router_model.asking import Ask
-from router_model.outcomes import Arm
-from router_model.predict import Predictor
-from router_model.training import train
-from router_model.trial import Told, Tried
+from router_model.data import outcome_reader
+from router_model.data.outcomes import Arm
+from router_model.decision import dial, holdout
+from router_model.decision.holdout import HeldOut, HeldOutForecasts
+from router_model.decision.probe_policy import Ask
+from router_model.evaluation import probing
+from router_model.model import predict
+from router_model.model.predict import Predictor
+from router_model.training import selection
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def predictor(artifact_path: Path) -> Predictor:
     return predict.load(artifact_path)
 
 
-def made_up(n: int = 500, probes: bool = True) -> Tried:
+def made_up(n: int = 500, probes: bool = True) -> HeldOut:
     """Two efforts, without and with a thought of 100 tokens that is right nine times in ten."""
     rng = np.random.default_rng(0)
     easy = rng.random(n)
@@ -30,14 +33,18 @@ def made_up(n: int = 500, probes: bool = True) -> Tried:
     sure = p.copy()
     hint = rng.random(n)
     sure[:, 0] = np.where(real[:, 0] > 0, 1 - hint / 2, hint / 2)
-    return Tried(
-        Told(p, tokens), {0: Told(sure, tokens)} if probes else {}, np.zeros(n, np.float32), real, tokens.copy()
+    return HeldOut(
+        HeldOutForecasts(p, tokens),
+        {0: HeldOutForecasts(sure, tokens)} if probes else {},
+        np.zeros(n, np.float32),
+        real,
+        tokens.copy(),
     )
 
 
 @pytest.mark.parametrize("ask", ["auto", "always", "never"])
 def test_the_dial_inverts_what_prices_buy(ask: Ask) -> None:
-    found = trial.of(made_up(), [0, 1], np.tile(np.linspace(0.05, 0.95, 9), (500, 1)), ask)
+    found = holdout.of(made_up(), [0, 1], np.tile(np.linspace(0.05, 0.95, 9), (500, 1)), ask)
     table = dial.table(found)
     for x in (0.3, 0.5):
         spent = found.bought(table.price(x))[1].mean()
@@ -45,7 +52,7 @@ def test_the_dial_inverts_what_prices_buy(ask: Ask) -> None:
 
 
 def test_thrown_away_probes_are_charged() -> None:
-    found = trial.of(made_up(), [0, 1], np.tile([0.05, 0.95], (500, 1)), "always")
+    found = holdout.of(made_up(), [0, 1], np.tile([0.05, 0.95], (500, 1)), "always")
     correct, tokens = found.bought(0.001)
     _, choice = found.choices(0.001)
     assert set(tokens[choice == 1]) == {104.0} and set(tokens[choice == 0]) == {2.0}
@@ -54,24 +61,24 @@ def test_thrown_away_probes_are_charged() -> None:
 
 
 def test_nobody_is_asked_where_no_probe_is_known() -> None:
-    found = trial.of(made_up(probes=False), [0, 1], np.zeros((500, 0)), "auto")
+    found = holdout.of(made_up(probes=False), [0, 1], np.zeros((500, 0)), "auto")
     assert found.ask == "never" and not found.choices(0.001)[0].any()
 
 
 def test_prompts_that_were_not_run_at_every_effort_are_left_out() -> None:
-    tried = made_up()
-    tried.correct[:100, 1] = np.nan
-    tried.tokens[100:200, 1] = np.nan
-    found = trial.of(tried, [0, 1], np.tile([0.05, 0.95], (500, 1)), "auto")
+    held_out = made_up()
+    held_out.correct[:100, 1] = np.nan
+    held_out.tokens[100:200, 1] = np.nan
+    found = holdout.of(held_out, [0, 1], np.tile([0.05, 0.95], (500, 1)), "auto")
     assert len(found) == 400 and (found.tokens[:100, 1] == 102).all()
-    assert len(trial.of(tried, [0], np.zeros((500, 0)), "auto")) == 500
+    assert len(holdout.of(held_out, [0], np.zeros((500, 0)), "auto")) == 500
 
 
 def test_an_artifact_carries_its_trial(predictor: Predictor, table_path: Path) -> None:
     """Efforts in the order of a policy, real outcomes, and the same for a part of the heads."""
     found = predictor.trial()
     assert found.ask == "auto" and [predictor.heads[i].budget for i in found.efforts] == [None, 8, 16, 32, 64, None]
-    assert len(found) == len(outcomes.read([table_path]))
+    assert len(found) == len(outcome_reader.read([table_path]))
     part = predictor.restricted({"m"}).trial(efforts=[0, found.efforts[-1]])
     assert (part.correct == found.correct[:, [0, -1]]).all() and part.ask == "auto"
     assert (part.seen.p_after == found.seen.p_after[:, [0, -1]]).all()
@@ -82,7 +89,7 @@ def test_an_artifact_carries_its_trial(predictor: Predictor, table_path: Path) -
 
 def test_forecasts_of_the_trial_are_of_prompts_unseen(predictor: Predictor, table_path: Path) -> None:
     """Their trees had not seen these prompts, so they know less of them than the final ones do."""
-    kept = train.trainable(outcomes.read([table_path]), lambda line: None)
+    kept = selection.trainable(outcome_reader.read([table_path]), lambda line: None)
     arms = [Arm("m", "nothink"), Arm("m", "think")]
     chosen = kept.columns(arms)
     seen = probing.views(predictor, chosen, [0, 5])
@@ -105,12 +112,12 @@ def test_a_dial_buys_more_the_higher_it_is(predictor: Predictor) -> None:
 
 
 def test_large_counts_stay_finite() -> None:
-    tried = made_up()
-    tried.tokens[:, 1] = 1e6
-    assert np.isfinite(tried.rounded().tokens).all()
-    arrays = tried.arrays()
-    assert Tried.of_arrays(arrays, [0]).after.keys() == {0}
-    with pytest.raises(ValueError, match="do not fit together"):
-        Tried.of_arrays(arrays | {"trial0_p": arrays["trial0_p"][:, :1]}, [0])
+    held_out = made_up()
+    held_out.tokens[:, 1] = 1e6
+    assert np.isfinite(held_out.rounded().tokens).all()
+    arrays = held_out.arrays()
+    assert HeldOut.of_arrays(arrays, [0]).after.keys() == {0}
+    with pytest.raises(ValueError, match="differ in shape"):
+        HeldOut.of_arrays(arrays | {"trial0_p": arrays["trial0_p"][:, :1]}, [0])
     with pytest.raises(KeyError):
-        Tried.of_arrays(arrays, [0, 1])
+        HeldOut.of_arrays(arrays, [0, 1])

@@ -1,1 +1,1 @@
-"""Anthropic's Messages: requests read into the call that the pipeline knows, and answers told in Anthropic's form."""
+"""Anthropic's Messages API: parses requests into the pipeline's calls, and encodes answers."""

@@ -7,11 +7,10 @@ from typing import Any
 import jiter
 import orjson
 
-from gateway.api.messages.fields import Json
+from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.errors import BackendFailed
-
-_THOUGHT_FIELDS = ("reasoning", "reasoning_content")
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.reasoning import REASONING_FIELDS
 
 
 def content(message: Json, finish: Any, thoughts: Thoughts, id: str) -> list[Json]:
@@ -27,7 +26,7 @@ def content(message: Json, finish: Any, thoughts: Thoughts, id: str) -> list[Jso
 
 def thought_in(message: Json) -> str:
     """Of a message or of a delta; engines differ in what they call it."""
-    return next((found for name in _THOUGHT_FIELDS if isinstance(found := message.get(name), str) and found), "")
+    return next((found for name in REASONING_FIELDS if isinstance(found := message.get(name), str) and found), "")
 
 
 def text_in(message: Json) -> str:
@@ -69,7 +68,7 @@ def input_of(arguments: str, cut: bool) -> Json:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        raise BackendFailed("The arguments of the backend's tool call are no JSON object.", code="invalid_tool_call")
+        raise BackendFailed("The arguments of the backend's tool call are not a JSON object.", code="invalid_tool_call")
     return given
 
 

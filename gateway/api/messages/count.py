@@ -13,23 +13,28 @@ from typing import Any
 
 import orjson
 
-from gateway import large_json
-from gateway.access.door import Door
-from gateway.access.visitor import ANYBODY, Visitor
-from gateway.api import checks, json_object, stops, wire
-from gateway.api.dialect import Asked
+from gateway.api import asgi, json_object, stops
+from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
 from gateway.api.off_loop import OffLoop
-from gateway.catalogue import Catalogue
-from gateway.errors import SIGN_IN, BackendFailed, BackendRefused, GatewayError, InternalError, error_fields
-from gateway.exchange import Ids
-from gateway.experiments import assignment
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.principal import ANONYMOUS, Principal
+from gateway.auth.seal import Seal
+from gateway.backends.transport import Transport, root
+from gateway.config.server import ServerSettings
+from gateway.core import large_json
+from gateway.core.aliases import Headers
+from gateway.core.backend_errors import SIGN_IN, BackendFailed, BackendRefused, error_fields
+from gateway.core.call import BYTES_PER_TOKEN, Call
+from gateway.core.errors import GatewayError, InternalError
+from gateway.core.plan import Plan
+from gateway.core.unit import among_keys
+from gateway.execution.ids import Ids
 from gateway.families.compiler import Enforce, compile_plan
-from gateway.seal import Seal
-from gateway.settings import Server
-from gateway.types import BYTES_PER_TOKEN, Call, Headers, Load, Plan
-from gateway.upstream import Upstream, root
+from gateway.routing.catalogue import Catalogue
+from gateway.routing.experiments import assignment
 
 log = logging.getLogger("thinkgate")
 
@@ -50,89 +55,89 @@ class CountTokens:
         self,
         catalogue: Catalogue,
         seal: Seal,
-        door: Door,
-        upstream: Upstream,
+        authenticator: Authenticator,
+        transport: Transport,
         enforce: Enforce,
-        limits: Server,
+        limits: ServerSettings,
         ids: Ids,
         off_loop: OffLoop,
     ) -> None:
         self._catalogue = catalogue
         self._seal = seal
-        self._door = door
-        self._upstream = upstream
+        self._authenticator = authenticator
+        self._transport = transport
         self._enforce = enforce
         self._limits = limits
         self._ids = ids
         self._off_loop = off_loop
 
-    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
-        headers = wire.read_headers(scope)
-        id = wire.given_id(headers) or self._ids.for_client()
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        headers = asgi.read_headers(scope)
+        id = asgi.given_id(headers) or self._ids.for_client()
         told: dict[str, str] = {"x-request-id": id}
-        visitor: Visitor = ANYBODY
+        principal: Principal = ANONYMOUS
         try:
-            visitor = self._door.enter(headers)
-            visitor.admit(wire.announced_size(headers))
-            count, how = await self._count(scope, receive, headers, id, visitor)
-            told |= visitor.headers()
-        except wire.HungUp:
+            principal = self._authenticator.authenticate(headers)
+            principal.admit(asgi.announced_size(headers))
+            count, how = await self._count(scope, receive, headers, id, principal)
+            told |= principal.headers()
+        except asgi.HungUp:
             return
         except Exception as error:
-            told |= visitor.headers()
+            told |= principal.headers()
             seen = error if isinstance(error, GatewayError) else InternalError()
             if seen is not error:
                 log.error("request %s failed inside the gateway", id, exc_info=error)
             body = errors.body(seen, id)
-            await wire.send_json(send, seen.status, body, errors.headers({**told, **seen.headers}))
+            await asgi.send_json(send, seen.status, body, errors.headers({**told, **seen.headers}))
             return
         finally:
-            visitor.leave()
-        await wire.send_json(send, 200, orjson.dumps({"input_tokens": count}), errors.headers({**told, HOW: how}))
+            principal.leave()
+        await asgi.send_json(send, 200, orjson.dumps({"input_tokens": count}), errors.headers({**told, HOW: how}))
 
     async def _count(
-        self, scope: wire.Scope, receive: wire.Receive, headers: Headers, id: str, visitor: Visitor
+        self, scope: asgi.Scope, receive: asgi.Receive, headers: Headers, id: str, principal: Principal
     ) -> tuple[int, str]:
-        body, size = await self._body(scope, receive, visitor)
-        visitor.check_model(checks.text(body, "model"))
+        body, size = await self._body(scope, receive, principal)
+        principal.check_model(Fields(body).needed("model"))
         stops.check(body, self._limits)
-        asked = Asked(body, size, headers, id, visitor)
+        asked = ParsedRequest(body, size, headers, id, principal)
         ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
         call = await self._off_loop.run(size, ask)
         del asked, ask, body  # what was read is in the call
-        plan = self._plan(call, visitor.key)
+        plan = self._plan(call, principal.key)
         exact = await self._exact(plan)
         if exact is not None:
             return exact, EXACT
         return await self._off_loop.run(size, partial(_estimate, plan.body)), ESTIMATE
 
-    async def _body(self, scope: wire.Scope, receive: wire.Receive, visitor: Visitor) -> tuple[dict[str, Any], int]:
+    async def _body(self, scope: asgi.Scope, receive: asgi.Receive, principal: Principal) -> tuple[dict[str, Any], int]:
         """The body, and how many bytes it had: these are let go of."""
-        raw = await wire.read_body(scope, receive, self._limits.max_body_bytes, visitor.arrived)
+        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, principal.arrived)
         read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 
     def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
         model = self._catalogue.find(call.model)
-        arm = assignment.assign(assignment.among_keys(call.unit, key), model.name, model.arms)
-        decision = model.policy.decide(call, None, Load())
+        arm = assignment.assign(among_keys(call.unit, key), model.name, model.arms)
+        decision = model.policy.decide(call, None)
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 
     async def _exact(self, plan: Plan) -> int | None:
-        """None: the backend does not tell. BackendRefused: it would not take this prompt."""
-        if plan.deployment.family.engine not in ("vllm", "sglang"):
+        """The number of tokens; None: the backend cannot count. BackendRefused: it does not accept this prompt."""
+        if not plan.deployment.family.host.counts_prompts:
             return None
         question = _question(plan)
         for url in plan.deployment.urls:
             try:
-                status, raw = await self._upstream.ask(plan.deployment, f"{root(url)}/tokenize", question, TIMEOUT_S)
+                status, raw = await self._transport.ask(plan.deployment, f"{root(url)}/tokenize", question, TIMEOUT_S)
             except BackendFailed:
                 continue
             if status == 200:
                 return _told(raw)
             if status in SIGN_IN:
-                self._upstream.sign_in.refused(plan.deployment.name, url)
+                self._transport.sign_in.refused(plan.deployment.name, url)
             elif 400 <= status < 500 and status not in _NO_ROUTE:
                 fields = error_fields(raw)
                 if fields is not None:
@@ -141,12 +146,12 @@ class CountTokens:
 
 
 def _question(plan: Plan) -> dict[str, Any]:
-    """What `/tokenize` takes of a request. vLLM's takes no effort, but what vLLM makes of one for the template."""
+    """What `/tokenize` takes of a request: an effort, or what the engine makes of one for the template."""
     body = plan.body
     question = {name: body[name] for name in ("model", "messages", "tools", _KWARGS) if name in body}
     effort = body.get("reasoning_effort")
     if isinstance(effort, str):
-        if plan.deployment.family.engine == "sglang":
+        if plan.deployment.family.host.counts_with_effort:
             question["reasoning_effort"] = effort
         else:
             told = {"reasoning_effort": effort, "enable_thinking": effort != "none"}

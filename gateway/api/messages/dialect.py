@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from gateway.answers.teller import Teller
-from gateway.api.dialect import Asked
+from gateway.api.dialect import ParsedRequest
 from gateway.api.messages import errors
+from gateway.api.messages.encoder import MessagesEncoder
 from gateway.api.messages.request import MessagesCall, read_request
-from gateway.api.messages.teller import MessagesTeller
 from gateway.api.messages.thoughts import Thoughts
-from gateway.catalogue import Catalogue
-from gateway.errors import GatewayError
-from gateway.exchange import Exchange
-from gateway.seal import Seal
-from gateway.types import Call, Headers
+from gateway.auth.seal import Seal
+from gateway.core.aliases import Headers
+from gateway.core.call import Call
+from gateway.core.errors import GatewayError
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
+from gateway.execution.streaming.encoder import ResponseEncoder
+from gateway.routing.catalogue import Catalogue
 
 
-class Messages:
+class MessagesDialect:
     name = "messages"
 
     def __init__(self, catalogue: Catalogue, max_messages: int, seal: Seal) -> None:
@@ -23,20 +25,19 @@ class Messages:
         self._max_messages = max_messages
         self._seal = seal
 
-    async def read(self, asked: Asked) -> Call:
+    async def read(self, asked: ParsedRequest) -> Call:
         return await asked.off_loop.run(
             asked.size, lambda: read_request(asked, self._catalogue, self._max_messages, self._seal)
         )
 
-    def teller(self, exchange: Exchange) -> Teller:
-        call = exchange.call
-        assert isinstance(call, MessagesCall), "a call is read before it is answered"
-        return MessagesTeller(
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
+        assert isinstance(call, MessagesCall), "it was read by this dialect"
+        return MessagesEncoder(
             call.model,
-            exchange.id,
-            exchange.request_id,
-            Thoughts(self._seal.bound(exchange.visitor.key, call.model), call.omitted),
-            exchange.account if call.wants_account else None,
+            facts.id,
+            facts.request_id,
+            Thoughts(self._seal.bound(facts.principal.key, call.model), call.omitted),
+            view.effort_report if call.wants_effort_report else None,
         )
 
     def error(self, error: GatewayError, request_id: str) -> bytes:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from gateway.errors import GatewayError
-from gateway.types import Headers
+from gateway.core.aliases import Headers
+from gateway.core.errors import GatewayError
 
 _TYPES = {
     401: "authentication_error",

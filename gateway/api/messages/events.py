@@ -1,4 +1,4 @@
-"""The events of a stream: one block of content at a time, each begun, told in pieces, and ended."""
+"""The events of a stream: one content block at a time, each with a start, deltas and a stop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from gateway.api.messages.answer import calls_in, function_in, input_of, stopped, text_in, thought_in
-from gateway.api.messages.fields import Json
+from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
-from gateway.errors import BackendFailed
+from gateway.core.backend_errors import BackendFailed
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 # How often a client that sees nothing of a thought hears that it goes on.
@@ -22,7 +22,7 @@ def event(kind: str, **fields: Any) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps({"type": kind, **fields}) + b"\n\n"
 
 
-class Events:
+class MessageEvents:
     """Fed with the deltas of a chat completion. What it gives back may be sent at once."""
 
     def __init__(self, thoughts: Thoughts, id: str, clock: Callable[[], float] = time.monotonic) -> None:

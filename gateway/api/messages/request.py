@@ -6,20 +6,19 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api import checks, wire
-from gateway.api.chat import is_batch
-from gateway.api.dialect import Asked
-from gateway.api.effort_fields import read_dial, wants_account
-from gateway.api.messages import fields
+from gateway.api import asgi, checks
+from gateway.api.chat.effort_fields import read_dial, wants_effort_report
+from gateway.api.chat.request import is_batch
+from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
 from gateway.api.messages.conversation import read_conversation
-from gateway.api.messages.fields import Json
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
-from gateway.catalogue import Catalogue, Model
-from gateway.errors import InvalidRequest
-from gateway.seal import Seal
-from gateway.types import Call
+from gateway.auth.seal import Seal
+from gateway.core.call import Call
+from gateway.core.errors import InvalidRequest
+from gateway.routing.catalogue import Catalogue, PublicModel
 
 # What says nothing that would have to be told: prefixes are cached anyway, and no request is compared with another.
 _HARMLESS = frozenset({"cache_control", "diagnostics", "betas"})
@@ -45,18 +44,18 @@ class MessagesCall(Call):
 
 
 def read_request(
-    asked: Asked, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
+    asked: ParsedRequest, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
 ) -> MessagesCall:
     """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
-    body, headers = asked.body, asked.headers
-    model = catalogue.find(checks.text(body, "model"))
-    thoughts = ThoughtReader(seal.bound(asked.visitor.key, model.name))
-    limit = fields.whole(body, "max_tokens", 1, checks.MOST_TOKENS)
+    body, headers = Fields(asked.body, dotted=True), asked.headers
+    model = catalogue.find(body.needed("model"))
+    thoughts = ThoughtReader(seal.bound(asked.principal.key, model.name))
+    limit = body.integer("max_tokens", 1, checks.MOST_TOKENS)
     if limit is None and not counting:
-        raise fields.missing("max_tokens")
+        raise body.missing("max_tokens")
     _refuse(body)
     thinking = read_thinking(body, model.levels, model.policy.has_dial, limit)
-    stream = bool(fields.flag(body, "stream"))
+    stream = bool(body.boolean("stream"))
     unread = _unread(body)
     chat = {
         "model": model.name,
@@ -86,79 +85,78 @@ def read_request(
         size=asked.size,
         unit=_unit(body) or asked.request_id,
         user=_user(body),
-        tries=wire.tries_before(headers),
+        tries=asgi.tries_before(headers),
         batch=is_batch(None, headers),
-        wants_account=wants_account(body, headers),
+        wants_effort_report=wants_effort_report(body.given, headers),
         stops_answer=True,
-        key=asked.visitor.key,
-        forwarded=wire.forwarded(headers, asked.backend_id),
+        key=asked.principal.key,
+        forwarded=asgi.forwarded(headers, asked.backend_id),
         omitted=thinking.omitted,
     )
 
 
-def _sampling(body: Json) -> dict[str, Any]:
+def _sampling(body: Fields) -> dict[str, Any]:
     given = {
-        "temperature": fields.number(body, "temperature", 0, 2),
-        "top_p": fields.number(body, "top_p", 0, 1),
-        "top_k": fields.whole(body, "top_k", 0, checks.MOST_TOKENS),
+        "temperature": _float(body.number("temperature", 0, 2)),
+        "top_p": _float(body.number("top_p", 0, 1)),
+        "top_k": body.integer("top_k", 0, checks.MOST_TOKENS),
         "stop": _stops(body),
     }
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _stops(body: Json) -> list[str] | None:
-    stops = body.get("stop_sequences")
-    if stops is None or stops == []:
-        return None
-    if not isinstance(stops, list):
-        raise checks.wrong_type("stop_sequences", "a list", stops)
+def _stops(body: Fields) -> list[str] | None:
+    stops = body.array("stop_sequences")
     for index, stop in enumerate(stops):
         if not isinstance(stop, str):
             raise checks.wrong_type(f"stop_sequences.{index}", "a string", stop)
         if not stop:
-            raise checks.wrong_value(f"stop_sequences.{index}", "must not be empty.")
-    return stops
+            raise body.wrong(f"stop_sequences.{index}", "must not be empty.")
+    return stops or None
 
 
-def _refuse(body: Json) -> None:
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _refuse(body: Fields) -> None:
     """What would change the answer and cannot be had."""
-    fields.word(body, "service_tier", "", ("auto", "standard_only"), default="auto")
-    if fields.word(body, "speed", "", ("standard", "fast"), default="standard") == "fast":
-        raise fields.unsupported("speed", "'fast' is not offered here.")
+    body.word("service_tier", ("auto", "standard_only"))
+    if body.word("speed", ("standard", "fast")) == "fast":
+        raise body.unsupported("speed", "'fast' is not supported.")
     for name in ("container", "inference_geo", "mcp_servers"):
-        if body.get(name):
-            raise fields.unsupported(name, "is not offered here.")
-    if body.get("thread") is not None:
+        if body.any(name):
+            raise body.unsupported(name, "is not supported.")
+    if body.any("thread") is not None:
         # By this code the SDK knows that it must send whole conversations; its tool runner then does, by itself.
-        said = "thread is not offered here: no conversation is kept. Send all of it, and no thread."
+        said = "thread is not supported: the gateway stores no conversations. Send it whole, without thread."
         raise InvalidRequest(said, param="thread", code="thread_unsupported_request")
 
 
-def _unread(body: Json) -> list[str]:
+def _unread(body: Fields) -> list[str]:
     """Fields of other releases, of betas or of other APIs."""
-    names = [name for name in body if name not in _READ and name not in _HARMLESS]
+    names = [name for name in body.given if name not in _READ and name not in _HARMLESS]
     for outer, known in _READ_INSIDE.items():
-        names += [f"{outer}.{name}" for name in fields.table(body, outer) or () if name not in known]
+        names += [f"{outer}.{name}" for name in body.table(outer).given if name not in known]
     return names
 
 
 def _told_of(names: list[str]) -> str:
-    """In words: whoever sends them is to know that nothing is made of them."""
+    """A note that tells the client which fields are ignored."""
     sane = [name for name in names if _SANE_NAME.fullmatch(name)][:10]
     return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
 
 
-def _dial(body: Json, model: Model) -> float | None:
-    return read_dial(body, model.name, model.policy.has_dial)
+def _dial(body: Fields, model: PublicModel) -> float | None:
+    return read_dial(body.given, model.name, model.policy.has_dial)
 
 
-def _unit(body: Json) -> str | None:
+def _unit(body: Fields) -> str | None:
     """What an experiment assigns: the conversation, else the user."""
-    metadata = fields.table(body, "metadata") or {}
-    conversation = metadata.get("conversation_id")
+    conversation = body.table("metadata").any("conversation_id")
     return conversation if isinstance(conversation, str) and conversation else _user(body) or None
 
 
-def _user(body: Json) -> str:
+def _user(body: Fields) -> str:
     """The end user as the client names him; empty if it does not."""
-    return fields.some_text(fields.table(body, "metadata") or {}, "user_id", "metadata") or ""
+    return body.table("metadata").text("user_id") or ""

@@ -19,12 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import efforts
+from gateway.api.chat.effort_fields import NOTHING_ASKED, RequestedEffort
 from gateway.api.checks import MOST_THINKING, wrong_value
-from gateway.api.effort_fields import NOTHING_ASKED, EffortAsked
-from gateway.api.messages import fields
-from gateway.api.messages.fields import Json
-from gateway.types import NO_THINKING, Effort
+from gateway.api.fields import Fields
+from gateway.core import efforts
+from gateway.core.efforts import NO_THINKING, Effort
 
 LEVEL, BUDGET, TYPE = "output_config.effort", "thinking.budget_tokens", "thinking.type"
 TYPES = ("enabled", "disabled", "adaptive", "between_tools")
@@ -32,65 +31,64 @@ DISPLAYS = ("summarized", "omitted")
 
 
 @dataclass(frozen=True, slots=True)
-class ThinkingAsked:
+class RequestedThinking:
     """`omitted`: thoughts come back sealed. `chat` are the same wishes in the fields of a chat completion."""
 
-    effort: EffortAsked
+    effort: RequestedEffort
     omitted: bool
     chat: Mapping[str, Any]
 
 
-def read_thinking(body: Json, levels: Mapping[str, Effort], decides: bool, limit: int | None) -> ThinkingAsked:
+def read_thinking(body: Fields, levels: Mapping[str, Effort], decides: bool, limit: int | None) -> RequestedThinking:
     """`decides`: the model's policy chooses by itself. InvalidRequest: unknown, absurd or contradictory."""
     level = _level(body, levels)
-    thinking = fields.table(body, "thinking")
+    thinking = body.object("thinking")
     if thinking is None:
         asked = NOTHING_ASKED if level is None or level == "auto" else _named(level, levels)
-        return ThinkingAsked(asked, False, {} if level is None else {"reasoning_effort": level})
-    kind = fields.word(thinking, "type", "thinking", TYPES)
-    omitted = fields.word(thinking, "display", "thinking", DISPLAYS, default="summarized") == "omitted"
+        return RequestedThinking(asked, False, {} if level is None else {"reasoning_effort": level})
+    kind = thinking.required_word("type", TYPES)
+    omitted = thinking.word("display", DISPLAYS) == "omitted"
     if kind in ("disabled", "between_tools"):
-        return ThinkingAsked(EffortAsked(NO_THINKING, "none", param=TYPE), omitted, {"reasoning_effort": "none"})
+        return RequestedThinking(
+            RequestedEffort(NO_THINKING, "none", param=TYPE), omitted, {"reasoning_effort": "none"}
+        )
     chat: dict[str, Any] = {} if level is None else {"reasoning_effort": level}
     if kind == "adaptive":
-        return ThinkingAsked(_adaptive(level, levels, decides), omitted, chat)
+        return RequestedThinking(_adaptive(level, levels, decides), omitted, chat)
     budget = _budget(thinking, limit)
     chat["thinking_token_budget"] = budget
-    return ThinkingAsked(_enabled(budget, level, levels), omitted, chat)
+    return RequestedThinking(_enabled(budget, level, levels), omitted, chat)
 
 
-def _level(body: Json, levels: Mapping[str, Effort]) -> str | None:
-    config = fields.table(body, "output_config") or {}
-    if config.get("effort") is None:
-        return None
-    return fields.word(config, "effort", "output_config", ("auto", *levels))
+def _level(body: Fields, levels: Mapping[str, Effort]) -> str | None:
+    return body.table("output_config").word("effort", ("auto", *levels))
 
 
-def _budget(thinking: Json, limit: int | None) -> int:
-    budget = fields.whole(thinking, "budget_tokens", 1, MOST_THINKING, "thinking")
+def _budget(thinking: Fields, limit: int | None) -> int:
+    budget = thinking.integer("budget_tokens", 1, MOST_THINKING)
     if budget is None:
-        raise fields.missing(BUDGET)
+        raise thinking.missing("budget_tokens")
     if limit is not None and budget >= limit:
-        raise wrong_value(BUDGET, f"must be less than max_tokens, which is {limit}: thoughts count in it.")
+        raise wrong_value(BUDGET, f"must be less than max_tokens, which is {limit}: thinking tokens count towards it.")
     return budget
 
 
-def _adaptive(level: str | None, levels: Mapping[str, Effort], decides: bool) -> EffortAsked:
+def _adaptive(level: str | None, levels: Mapping[str, Effort], decides: bool) -> RequestedEffort:
     if level is None or level == "auto":
         return NOTHING_ASKED
-    return EffortAsked(None, "auto", levels[level]) if decides else _named(level, levels)
+    return RequestedEffort(None, "auto", levels[level]) if decides else _named(level, levels)
 
 
-def _enabled(budget: int, level: str | None, levels: Mapping[str, Effort]) -> EffortAsked:
+def _enabled(budget: int, level: str | None, levels: Mapping[str, Effort]) -> RequestedEffort:
     most = efforts.from_budget(budget)
     if level == "auto":
-        return EffortAsked(None, "auto", most)
+        return RequestedEffort(None, "auto", most)
     if level is not None and not levels[level].think:
         raise wrong_value(LEVEL, f"{level!r} contradicts thinking.type 'enabled'.")
     if level is None or efforts.size(most) < efforts.size(levels[level]):
-        return EffortAsked(most, str(budget), param=BUDGET)
+        return RequestedEffort(most, str(budget), param=BUDGET)
     return _named(level, levels)
 
 
-def _named(level: str, levels: Mapping[str, Effort]) -> EffortAsked:
-    return EffortAsked(levels[level], level, param=LEVEL)
+def _named(level: str, levels: Mapping[str, Effort]) -> RequestedEffort:
+    return RequestedEffort(levels[level], level, param=LEVEL)

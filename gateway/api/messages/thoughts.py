@@ -7,12 +7,12 @@ refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from gateway.api.left_out import LeftOut
-from gateway.api.messages import fields
-from gateway.api.messages.fields import Json, at
-from gateway.errors import InvalidRequest
-from gateway.seal import BoundSeal, Foreign
+from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
+from gateway.auth.seal import BoundSeal, ForeignSeal
+from gateway.core.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Thoughts:
     def signature(self, thought: str) -> str:
         return self.seal.close(thought) if self.omitted else self.seal.sign(thought)
 
-    def block(self, thought: str) -> Json:
+    def block(self, thought: str) -> dict[str, Any]:
         shown = "" if self.omitted else thought
         return {"type": "thinking", "thinking": shown, "signature": self.signature(thought)}
 
@@ -35,21 +35,21 @@ class ThoughtReader:
 
     def __init__(self, seal: BoundSeal) -> None:
         self._seal = seal
-        self.left_out = LeftOut()
+        self.left_out = DroppedThoughts()
 
-    def read(self, block: Json, where: str) -> str:
+    def read(self, block: Fields) -> str:
         """The thought of a `thinking` or `redacted_thinking` block, byte for byte as the model had it; empty: left out.
 
         InvalidRequest: we have not made it for this key, or it was changed since.
         """
-        if block["type"] == "redacted_thinking":
-            return self._opened(fields.text(block, "data", where), at(where, "data"))
-        shown, signature = fields.text(block, "thinking", where), fields.text(block, "signature", where)
+        if block.any("type") == "redacted_thinking":
+            return self._opened(block.required("data"), block.param("data"))
+        shown, signature = block.required("thinking"), block.required("signature")
         if not shown:
-            return self._opened(signature, at(where, "signature"))
+            return self._opened(signature, block.param("signature"))
         found = self._seal.verify(shown, signature)
         if not found:
-            raise _forged(at(where, "signature"))
+            raise _forged(block.param("signature"))
         return shown if found is True else self._leave_out(found)
 
     def _opened(self, sealed: str, param: str) -> str:
@@ -58,7 +58,7 @@ class ThoughtReader:
             raise _forged(param)
         return thought if isinstance(thought, str) else self._leave_out(thought)
 
-    def _leave_out(self, why: Foreign) -> str:
+    def _leave_out(self, why: ForeignSeal) -> str:
         self.left_out.add(why)
         return ""
 

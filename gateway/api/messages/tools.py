@@ -5,80 +5,71 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gateway.api.checks import wrong_type, wrong_value
-from gateway.api.messages import fields
-from gateway.api.messages.fields import Json, at
+from gateway.api.fields import Fields
 
+Json = dict[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHOICES = ("auto", "any", "tool", "none")
 
 
-def read_tools(body: Json) -> dict[str, Any]:
+def read_tools(body: Fields) -> dict[str, Any]:
     """`tools`, `tool_choice` and `parallel_tool_calls`, as far as there are any."""
     tools: dict[str, Json] = {}
-    for tool, here in fields.tables(body, "tools"):
-        name, function = _tool(tool, here)
+    for tool in body.each("tools"):
+        name, function = _tool(tool)
         if name in tools:
-            raise wrong_value(at(here, "name"), f"{name!r} is there twice: names must be unique.")
+            raise tool.wrong("name", f"{name!r} is defined twice: names must be unique.")
         tools[name] = {"type": "function", "function": function}
     choice = _choice(body, tools)
     return {"tools": list(tools.values()), **choice} if tools else choice
 
 
-def _tool(tool: Json, where: str) -> tuple[str, Json]:
-    kind = fields.some_text(tool, "type", where)
+def _tool(tool: Fields) -> tuple[str, Json]:
+    kind = tool.text("type")
     if kind not in (None, "custom"):
-        message = f"{kind[:60]!r} is not offered here: only custom tools are, with a name and an input_schema."
-        raise fields.unsupported(at(where, "type"), message)
-    name = fields.text(tool, "name", where)
+        message = f"{kind[:60]!r} is not supported: only custom tools are, with a name and an input_schema."
+        raise tool.unsupported("type", message)
+    name = tool.required("name")
     if not _NAME.fullmatch(name):
-        raise wrong_value(at(where, "name"), "must be 1 to 128 letters, digits, underscores and hyphens.")
-    schema = fields.table(tool, "input_schema", where)
-    if schema is None:
-        raise fields.missing(at(where, "input_schema"))
-    kind_of_schema = schema.get("type", "object")
-    if kind_of_schema != "object":
-        raise wrong_value(at(where, "input_schema.type"), "must be object.")
+        raise tool.wrong("name", "must be 1 to 128 letters, digits, underscores and hyphens.")
+    schema = tool.required_object("input_schema").given
+    if schema.get("type", "object") != "object":
+        raise tool.wrong("input_schema.type", "must be object.")
     function: Json = {"name": name}
-    description = fields.some_text(tool, "description", where)
+    description = tool.text("description")
     if description is not None:
         function["description"] = description
     function["parameters"] = {"type": "object", **schema}
-    strict = fields.flag(tool, "strict", where)
+    strict = tool.boolean("strict")
     if strict is not None:
         function["strict"] = strict
     return name, function
 
 
-def _choice(body: Json, tools: Json) -> dict[str, Any]:
-    choice = fields.table(body, "tool_choice")
+def _choice(body: Fields, tools: Json) -> dict[str, Any]:
+    choice = body.object("tool_choice")
     if choice is None:
         return {}
-    kind = fields.word(choice, "type", "tool_choice", _CHOICES)
-    alone = fields.flag(choice, "disable_parallel_tool_use", "tool_choice")
+    kind = choice.required_word("type", _CHOICES)
+    alone = choice.boolean("disable_parallel_tool_use")
     told: dict[str, Any] = {"parallel_tool_calls": False} if alone else {}
     if kind == "tool":
-        name = fields.text(choice, "name", "tool_choice")
+        name = choice.required("name")
         if name not in tools:
-            raise wrong_value("tool_choice.name", f"{name[:100]!r} is not among the tools.")
+            raise choice.wrong("name", f"{name[:100]!r} is not among the tools.")
         return {**told, "tool_choice": {"type": "function", "function": {"name": name}}}
     if not tools:
         if kind == "any":
-            raise wrong_value("tool_choice", "may only ask for a tool where there are tools.")
+            raise body.wrong("tool_choice", "may only require a tool when tools are given.")
         return {}
     return {**told, "tool_choice": "required" if kind == "any" else kind}
 
 
-def read_format(body: Json) -> dict[str, Any]:
+def read_format(body: Fields) -> dict[str, Any]:
     """`response_format`, if a form of the answer is asked for."""
-    config = fields.table(body, "output_config") or {}
-    wanted = fields.table(config, "format", "output_config")
+    wanted = body.table("output_config").object("format")
     if wanted is None:
         return {}
-    fields.word(wanted, "type", "output_config.format", ("json_schema",))
-    schema = wanted.get("schema")
-    if schema is None:
-        raise fields.missing("output_config.format.schema")
-    if not isinstance(schema, dict):
-        raise wrong_type("output_config.format.schema", "an object", schema)
+    wanted.required_word("type", ("json_schema",))
+    schema = wanted.required_object("schema").given
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "output", "schema": schema}}}

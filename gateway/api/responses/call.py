@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.api.responses.turn import Item
-from gateway.types import Call
+from gateway.core.call import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the client wants of the answer, besides what the model is told.
+class ResponseSpec:
+    """What the client requested of the answer, besides what is sent to the model.
 
     `id` is the response's; `items` are the request's own, `previous` and `root` the responses that they go on from;
     `echo` holds the fields of the request as every response repeats them. `store`: keep it for later; `sealed`: with
@@ -36,4 +36,4 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ResponsesCall(Call):
-    wanted: Wanted = field(kw_only=True)
+    wanted: ResponseSpec = field(kw_only=True)

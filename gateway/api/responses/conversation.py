@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.api.responses.tools import custom_arguments
 from gateway.api.responses.turn import Item
+from gateway.core.reasoning import REASONING
 
 Message = dict[str, Any]
 # Between the parts of a thought, should there be several.
@@ -20,17 +21,17 @@ _BETWEEN = "\n\n"
 def messages_of(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
     """Instructions come first. Texts of the system that open the conversation are one message: templates take no more.
 
-    Developers are told as the system, which every template knows.
+    Developer messages become system messages, which every template supports.
     """
     messages: list[Message] = []
     opening = [instructions] if instructions else []
-    said: _Said | None = None
-    all_said: list[_Said] = []
+    said: _Message | None = None
+    all_said: list[_Message] = []
     for item in items:
         kind = item["type"]
         if kind == "reasoning" or kind in _CALLS or (kind == "message" and item["role"] == "assistant"):
             if said is None or not said.goes_on(kind):
-                said = _Said()
+                said = _Message()
                 all_said.append(said)
                 messages.append(said.message)
             said.add(item)
@@ -56,7 +57,7 @@ def without_old_thoughts(messages: list[Message]) -> list[Message]:
     """Only the thoughts since the user's last message."""
     turn = max((index for index, message in enumerate(messages) if message["role"] == "user"), default=0)
     return [
-        {name: value for name, value in message.items() if name != "reasoning"} if index < turn else message
+        {name: value for name, value in message.items() if name != REASONING} if index < turn else message
         for index, message in enumerate(messages)
     ]
 
@@ -67,7 +68,7 @@ def thought_of(item: Item) -> str:
     return _BETWEEN.join(part["text"] for part in parts)
 
 
-class _Said:
+class _Message:
     """An assistant's message in the making; its pieces are joined at the `end`, however many there are."""
 
     def __init__(self) -> None:
@@ -98,7 +99,7 @@ class _Said:
 
     def end(self) -> None:
         if self._thoughts:
-            self.message["reasoning"] = _BETWEEN.join(self._thoughts)
+            self.message[REASONING] = _BETWEEN.join(self._thoughts)
         if self._texts or not self._calls:
             self.message["content"] = "".join(self._texts)
         if self._calls:

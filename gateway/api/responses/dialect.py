@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import orjson
 
-from gateway.answers.teller import Teller
-from gateway.api.dialect import Asked
+from gateway.api.dialect import ParsedRequest
 from gateway.api.responses import errors
 from gateway.api.responses.call import ResponsesCall
+from gateway.api.responses.encoder import ResponsesEncoder
 from gateway.api.responses.request import read_call
 from gateway.api.responses.store import ResponseStore
-from gateway.api.responses.teller import ResponsesTeller
-from gateway.catalogue import Catalogue
-from gateway.errors import GatewayError
-from gateway.exchange import Exchange
-from gateway.seal import Seal
-from gateway.types import Call, Headers
+from gateway.auth.seal import Seal
+from gateway.core.aliases import Headers
+from gateway.core.call import Call
+from gateway.core.errors import GatewayError
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
+from gateway.execution.streaming.encoder import ResponseEncoder
+from gateway.routing.catalogue import Catalogue
 
 
-class Responses:
+class ResponsesDialect:
     name = "responses"
 
     def __init__(self, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int) -> None:
@@ -27,14 +29,12 @@ class Responses:
         self._seal = seal
         self._max_items = max_items
 
-    async def read(self, asked: Asked) -> Call:
+    async def read(self, asked: ParsedRequest) -> Call:
         return await read_call(asked, self._catalogue, self._store, self._seal, self._max_items)
 
-    def teller(self, exchange: Exchange) -> Teller:
-        call = exchange.call
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
         assert isinstance(call, ResponsesCall), "it was read by this dialect"
-        seal = self._seal.bound(exchange.visitor.key, call.model)
-        return ResponsesTeller(exchange, call.wanted, call.stream, seal, self._store)
+        return ResponsesEncoder(view, call, self._seal.bound(facts.principal.key, call.model), self._store)
 
     def error(self, error: GatewayError, request_id: str) -> bytes:
         return orjson.dumps({"error": errors.fields(error)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.core.errors import GatewayError, InvalidRequest
 
 # Fields of the chat completion that a request becomes, and where the client said it.
 _SAID_IN = {
@@ -31,7 +31,7 @@ class UnknownItem(InvalidRequest):
     code = "item_not_found"
 
     def __init__(self, id: str, param: str) -> None:
-        said = "Items are kept for as long as their response, and only if `store` was not false."
+        said = "Items are stored as long as their response, and only if `store` was not false."
         super().__init__(f"Item with id {id[:100]!r} not found. {said}", param=param)
 
 
@@ -48,7 +48,7 @@ class StoreUnavailable(GatewayError):
     code = "store_unavailable"
 
     def __init__(self) -> None:
-        super().__init__("The gateway cannot get at what it keeps of responses now.")
+        super().__init__("The gateway cannot access stored responses right now.")
 
 
 class Unsupported(InvalidRequest):
@@ -60,19 +60,19 @@ class Unsupported(InvalidRequest):
         super().__init__(f"{param} {message}", param=param)
 
 
-class SaidElsewhere(InvalidRequest):
+class ResponsesFieldNames(InvalidRequest):
     """A field of chat completions that has another name here."""
 
     code = "unknown_parameter"
 
     def __init__(self, name: str, instead: str) -> None:
-        super().__init__(f"{name} is not known here: use {instead}.", param=name)
+        super().__init__(f"{name} is not supported: use {instead}.", param=name)
 
 
 def fields(error: GatewayError) -> dict[str, Any]:
     """An error as the client of this dialect understands it. A backend's words stay as they were."""
     told = error.fields()
-    if isinstance(error, SaidElsewhere):
+    if isinstance(error, ResponsesFieldNames):
         return told
     param = told.get("param")
     if isinstance(param, str):

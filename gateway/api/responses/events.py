@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.answers.chat_answer import dumped
+from gateway.backends.chat_answer import dumped
 
 
-class Events:
+class ResponseEvents:
     """Called with a type and fields it gives the bytes of one event; while it is `silent`, none."""
 
     def __init__(self, silent: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The ids of responses and of their items: nobody can guess one, and an item's tells which response it is of."""
+"""Ids of responses and items: unguessable, and an item's id names its response."""
 
 from __future__ import annotations
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from gateway import large_json
 from gateway.api import checks
-from gateway.api.left_out import LeftOut
+from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
 from gateway.api.responses.errors import UnknownItem, Unsupported
-from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import input_item_id, response_of
 from gateway.api.responses.options import read_format
 from gateway.api.responses.turn import Item
-from gateway.seal import BoundSeal, Foreign
+from gateway.auth.seal import BoundSeal, ForeignSeal
+from gateway.core import large_json
 
 ROLES = ("user", "assistant", "system", "developer")
 CALLS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
@@ -46,7 +46,7 @@ def read_items(
     known: Mapping[str, Item],
     most: int,
     levels: Collection[str],
-    left_out: LeftOut,
+    left_out: DroppedThoughts,
 ) -> list[Item]:
     """The items of `input`, for a response with this id to be, after what was said `earlier` in the responses before.
 
@@ -68,7 +68,7 @@ def read_items(
         raise body.wrong("input", "must hold at least one item.", "empty_array")
     if len(given) + len(earlier) > most:
         raise body.wrong(
-            "input", f"may hold at most {most} items, with those of the responses before.", "array_too_long"
+            "input", f"may hold at most {most} items, including those of the previous responses.", "array_too_long"
         )
     reader = _Reader(response, seal, known, ("auto", *levels), left_out)
     for item in earlier:
@@ -78,7 +78,12 @@ def read_items(
 
 class _Reader:
     def __init__(
-        self, response: str, seal: BoundSeal, known: Mapping[str, Item], efforts: Sequence[str], left_out: LeftOut
+        self,
+        response: str,
+        seal: BoundSeal,
+        known: Mapping[str, Item],
+        efforts: Sequence[str],
+        left_out: DroppedThoughts,
     ) -> None:
         self._response = response
         self._seal = seal
@@ -102,7 +107,7 @@ class _Reader:
             raise item.missing("type")
         read = _READERS.get(kind)
         if read is None:
-            raise Unsupported(item.param("type"), f"{kind[:100]!r} is no item that is understood here.")
+            raise Unsupported(item.param("type"), f"{kind[:100]!r} is not a supported item type.")
         prefix, reader = read
         id = item.text("id", 512) or input_item_id(self._response, prefix, index)
         made = reader(self, item, id)
@@ -118,9 +123,9 @@ class _Reader:
             self._called[str(id)] = kind
         elif kind in CALLS:
             if where is not None and self._called.get(str(id)) != CALLS[kind]:
-                raise where.wrong("call_id", f"{str(id)[:100]!r} is of no {CALLS[kind]} before it.")
+                raise where.wrong("call_id", f"{str(id)[:100]!r} does not match an earlier {CALLS[kind]}.")
             if where is not None and id in self._answered:
-                raise where.wrong("call_id", f"{str(id)[:100]!r} has an output already.")
+                raise where.wrong("call_id", f"{str(id)[:100]!r} already has an output.")
             self._answered.add(str(id))
 
     def message(self, item: Fields, id: str) -> Item:
@@ -153,9 +158,9 @@ class _Reader:
         if sealed is not None:
             thought = self._seal.open(sealed)
             if thought is None:
-                said = "was not made here for this API key, or was changed since."
+                said = "was not issued by this gateway for this API key, or was modified."
                 raise item.wrong("encrypted_content", said, "invalid_encrypted_content")
-            if isinstance(thought, Foreign):
+            if isinstance(thought, ForeignSeal):
                 self._left_out.add(thought)
             else:
                 made["content"] = [{"type": "reasoning_text", "text": thought}]
@@ -235,12 +240,16 @@ def _said_part(part: Fields) -> dict[str, Any]:
     if kind == "refusal":
         return {"type": "refusal", "refusal": _given(part, "refusal")}
     if kind not in ("output_text", "input_text"):
-        raise part.missing("type") if kind is None else part.wrong("type", f"{kind[:100]!r} is no part of an answer.")
+        raise (
+            part.missing("type")
+            if kind is None
+            else part.wrong("type", f"{kind[:100]!r} is not a content type of an answer.")
+        )
     return _text("assistant", _given(part, "text"))
 
 
 def _part(part: Fields) -> dict[str, Any]:
-    """A part of what the model is told."""
+    """A content part for the model."""
     kind = part.text("type")
     if kind is None:
         raise part.missing("type")
@@ -259,7 +268,7 @@ def _part(part: Fields) -> dict[str, Any]:
         sound = part.table("input_audio")
         given = {"data": sound.needed("data"), "format": sound.needed("format")}
         return {"type": "input_audio", "input_audio": given}
-    raise Unsupported(part.param("type"), f"{kind[:100]!r} is no content that is understood here.")
+    raise Unsupported(part.param("type"), f"{kind[:100]!r} is not a supported content type.")
 
 
 def _url(part: Fields) -> str:
@@ -270,12 +279,12 @@ def _url(part: Fields) -> str:
 def _refuse_stored(part: Fields, *names: str) -> None:
     for name in names:
         if part.any(name) is not None:
-            raise Unsupported(part.param(name), "cannot be used: no files are stored here. Send the data itself.")
+            raise Unsupported(part.param(name), "is not supported: the gateway stores no files. Send the data itself.")
 
 
 def _name(item: Fields) -> str:
     if item.any("namespace") is not None:
-        raise Unsupported(item.param("namespace"), "is of tools that are not served here.")
+        raise Unsupported(item.param("namespace"), "is of tools that are not supported.")
     return item.needed("name")
 
 

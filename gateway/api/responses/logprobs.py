@@ -9,7 +9,7 @@ from typing import Any
 def logprobs_of(text: str, told: Any) -> list[dict[str, Any]]:
     """Those of the tokens that make up the text, which is the last thing said by a choice with these `logprobs`.
 
-    Empty where none are told, or where they are of something else.
+    Empty if there are none, or if they do not match the text.
     """
     entries = told.get("content") if isinstance(told, Mapping) else None
     if not isinstance(entries, list) or not text:

@@ -1,13 +1,13 @@
-"""The items of an answer while they are in the making: each is opened, added to and closed, and tells so in events."""
+"""The items of an answer in progress: each is opened, extended and closed, with events for each step."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 from gateway.api.responses import output_items
-from gateway.api.responses.events import Events
+from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.turn import Item
-from gateway.seal import BoundSeal
+from gateway.auth.seal import BoundSeal
 
 Logprobs = list[dict[str, Any]]
 
@@ -21,7 +21,7 @@ class OpenItem(Protocol):
 class OpenThought:
     """`seal` is given if the client wants to carry what it may not read."""
 
-    def __init__(self, events: Events, index: int, id: str, *, summary: bool, seal: BoundSeal | None) -> None:
+    def __init__(self, events: ResponseEvents, index: int, id: str, *, summary: bool, seal: BoundSeal | None) -> None:
         self._events = events
         self._where = {"item_id": id, "output_index": index}
         self._id = id
@@ -63,7 +63,7 @@ class OpenThought:
 class OpenMessage:
     """A text, or a refusal, or one and then the other: a part for each."""
 
-    def __init__(self, events: Events, index: int, id: str) -> None:
+    def __init__(self, events: ResponseEvents, index: int, id: str) -> None:
         self._events = events
         self._where = {"item_id": id, "output_index": index}
         self._id = id
@@ -117,7 +117,7 @@ class OpenMessage:
 
 
 class OpenCall:
-    def __init__(self, events: Events, index: int, id: str, call: str, name: str) -> None:
+    def __init__(self, events: ResponseEvents, index: int, id: str, call: str, name: str) -> None:
         self._events = events
         self._where = {"item_id": id, "output_index": index}
         self._named = id, call, name

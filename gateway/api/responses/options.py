@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api import checks
-from gateway.api.responses.errors import SaidElsewhere, Unsupported
-from gateway.api.responses.fields import Fields
-from gateway.errors import InvalidRequest
+from gateway.api.fields import Fields
+from gateway.api.responses.errors import ResponsesFieldNames, Unsupported
+from gateway.core.errors import InvalidRequest
 from gateway.families.compiler import ACCOUNT
 
 SEALED, LOGPROBS = "reasoning.encrypted_content", "message.output_text.logprobs"
@@ -42,13 +42,13 @@ KNOWN = frozenset(
     )
 )  # fmt: skip
 _NOT_HERE = {
-    "background": "is not served here: responses are made while the client waits.",
-    "background_options": "is not served here: responses are made while the client waits.",
-    "conversation": "is not served here: use previous_response_id.",
-    "prompt": "is not served here: no prompts are stored.",
-    "context_management": "is not served here.",
-    "moderation": "is not served here.",
-    "access_programs": "is not served here.",
+    "background": "is not supported: the gateway answers while the client waits.",
+    "background_options": "is not supported: the gateway answers while the client waits.",
+    "conversation": "is not supported: use previous_response_id.",
+    "prompt": "is not supported: the gateway stores no prompts.",
+    "context_management": "is not supported.",
+    "moderation": "is not supported.",
+    "access_programs": "is not supported.",
 }
 # Chat completions' names for what has another name here: taken for typing errors, not passed on.
 _ELSEWHERE = {
@@ -65,9 +65,9 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`told` goes into the body of the chat completion, `echo` into the response."""
+    """`chat_fields` goes into the body of the chat completion, `echo` into the response."""
 
-    told: dict[str, Any]
+    chat_fields: dict[str, Any]
     echo: dict[str, Any]
     store: bool
     include: frozenset[str]
@@ -83,7 +83,7 @@ def read_options(body: Fields) -> Options:
     stream = bool(body.boolean("stream"))
     _check_stream_options(body, stream)
     body.word("truncation", ("auto", "disabled"))
-    reasoning, include = body.table("reasoning"), read_include(body.list("include"))
+    reasoning, include = body.table("reasoning"), read_include(body.array("include"))
     verbosity, form, told_form = _read_text(body.table("text"))
     top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS) or 0
     logprobs = top_logprobs > 0 or LOGPROBS in include
@@ -116,7 +116,7 @@ def read_options(body: Fields) -> Options:
         "parallel_tool_calls": body.boolean("parallel_tool_calls") is not False,
     }
     return Options(
-        told=told,
+        chat_fields=told,
         echo=echo,
         store=body.boolean("store") is not False,
         include=include,
@@ -169,13 +169,13 @@ def _refuse(body: Fields) -> None:
             raise Unsupported(name, why)
     for name, instead in _ELSEWHERE.items():
         if body.any(name) is not None:
-            raise SaidElsewhere(name, instead)
+            raise ResponsesFieldNames(name, instead)
     if body.any("n") not in (None, 1):
         raise Unsupported("n", "must be 1: a response is one answer.")
     if body.table("image").word("context_compression", ("auto", "enabled", "disabled")) == "enabled":
         raise Unsupported("image.context_compression", "cannot be enabled here.")
     if body.table("reasoning").word("mode", ("standard", "pro")) == "pro":
-        raise Unsupported("reasoning.mode", "pro is not served here.")
+        raise Unsupported("reasoning.mode", "pro is not supported.")
 
 
 def _check_stream_options(body: Fields, stream: bool) -> None:

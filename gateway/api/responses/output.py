@@ -1,27 +1,28 @@
-"""What a model says, piece by piece, becomes items: a thought, a text, calls. It is told in events as it comes."""
+"""Turns a model's output, piece by piece, into items (reasoning, text, calls) and their events."""
 
 from __future__ import annotations
 
 import secrets
 from typing import Any
 
-from gateway.api.responses.call import Wanted
-from gateway.api.responses.events import Events
+from gateway.api.responses.call import ResponseSpec
+from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.ids import output_item_id
 from gateway.api.responses.logprobs import logprobs_of
 from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
 from gateway.api.responses.turn import Item
-from gateway.errors import BackendFailed
-from gateway.seal import BoundSeal
+from gateway.auth.seal import BoundSeal
+from gateway.core.backend_errors import BackendFailed
+from gateway.core.reasoning import REASONING_FIELDS
 
 
-class Output:
+class OutputItems:
     """A thought or a text ends where something else begins. Calls may come interleaved, and all end at the end.
 
     Space before a call is no text: templates put some there, and engines leave it in their streams.
     """
 
-    def __init__(self, wanted: Wanted, seal: BoundSeal, events: Events) -> None:
+    def __init__(self, wanted: ResponseSpec, seal: BoundSeal, events: ResponseEvents) -> None:
         self._wanted = wanted
         self._seal = seal if wanted.sealed else None
         self._events = events
@@ -39,7 +40,7 @@ class Output:
         if not isinstance(said, dict):
             raise BackendFailed("The backend's answer has a choice without a message.")
         told = b""
-        thought = _text(said, "reasoning") or _text(said, "reasoning_content")
+        thought = next((text for name in REASONING_FIELDS if (text := _text(said, name))), "")
         if thought:
             told += self._think(thought)
         text = _text(said, "content")
@@ -146,9 +147,9 @@ def _text(said: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BackendFailed(f"The backend's answer has a {name} that is no text.")
+        raise BackendFailed(f"The backend's answer has a {name} that is not text.")
     return value
 
 
 def _no_call() -> BackendFailed:
-    return BackendFailed("The backend's answer has a tool call that is none.")
+    return BackendFailed("The backend's answer has an invalid tool call.")

@@ -7,38 +7,38 @@ from typing import Any
 
 import orjson
 
-from gateway import large_json
-from gateway.api import wire
-from gateway.api.chat import is_batch, unit_of, user_of
-from gateway.api.dialect import Asked
-from gateway.api.effort_fields import read_dial, read_effort, wants_account
+from gateway.api import asgi
+from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_report
+from gateway.api.chat.request import is_batch, unit_of, user_of
+from gateway.api.dialect import ParsedRequest
+from gateway.api.dropped_thoughts import DroppedThoughts
+from gateway.api.fields import Fields
 from gateway.api.json_object import LARGE
-from gateway.api.left_out import LeftOut
-from gateway.api.responses.call import ResponsesCall, Wanted
+from gateway.api.responses.call import ResponsesCall, ResponseSpec
 from gateway.api.responses.conversation import messages_of, without_old_thoughts
 from gateway.api.responses.errors import UnknownPrevious
-from gateway.api.responses.fields import Fields
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items, references, referred_bytes
 from gateway.api.responses.options import SEALED, Options, read_format, read_options
 from gateway.api.responses.store import ResponseStore
-from gateway.api.responses.tools import Tools, read_tools
+from gateway.api.responses.tools import ResponseTools, read_tools
 from gateway.api.responses.turn import Item, Turn
-from gateway.catalogue import Catalogue, Model
-from gateway.seal import Seal
+from gateway.auth.seal import Seal
+from gateway.core import large_json
+from gateway.routing.catalogue import Catalogue, PublicModel
 
 # Of what was said before: from here on it takes long to read, however small the request.
 MANY_ITEMS = 100
 
 
 async def read_call(
-    asked: Asked, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
+    asked: ParsedRequest, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
 ) -> ResponsesCall:
     """A checked call. InvalidRequest: the client must mend it."""
     body = Fields(asked.body)
     model = catalogue.find(body.needed("model"))
     options, tools = await asked.off_loop.run(asked.size, lambda: (read_options(body), read_tools(body)))
-    id, key = new_response_id(), asked.visitor.key
+    id, key = new_response_id(), asked.principal.key
     before = await _before(body, store, key)
     earlier = [item for turn in before for item in turn.items]
     referred = [item for turn in await store.several(references(body.any("input")), key) for item in turn.items]
@@ -50,7 +50,7 @@ async def read_call(
         if known and isinstance(given, list):
             more += referred_bytes(given, known)
             store.check_length(more, "input")
-        left_out = LeftOut()
+        left_out = DroppedThoughts()
         bound = seal.bound(key, model.name)
         items = read_items(body, id, bound, earlier, known, max_items, model.levels, left_out)
         told = _chat_body(body, model, options, tools, earlier + items)
@@ -76,11 +76,13 @@ async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[T
     return turns
 
 
-def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items: list[Item]) -> dict[str, Any]:
+def _chat_body(
+    body: Fields, model: PublicModel, options: Options, tools: ResponseTools, items: list[Item]
+) -> dict[str, Any]:
     messages = messages_of(items, options.echo["instructions"])
     if options.context == "current_turn":
         messages = without_old_thoughts(messages)
-    told = {**options.told, "model": model.name, "messages": messages}
+    told = {**options.chat_fields, "model": model.name, "messages": messages}
     form = options.format
     for item in items:
         if item["type"] == "configuration_update":
@@ -90,8 +92,8 @@ def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items
                 form = read_format(Fields(item["text"]["format"]))
     if form is not None:
         told["response_format"] = form
-    if tools.told:
-        told["tools"] = tools.told
+    if tools.chat_tools:
+        told["tools"] = tools.chat_tools
         if tools.choice is not None:
             told["tool_choice"] = tools.choice
         if body.any("parallel_tool_calls") is not None:
@@ -102,20 +104,20 @@ def _chat_body(body: Fields, model: Model, options: Options, tools: Tools, items
 def _wanted(
     body: Fields,
     options: Options,
-    tools: Tools,
+    tools: ResponseTools,
     told: dict[str, Any],
     items: list[Item],
     before: list[Turn],
     id: str,
-) -> Wanted:
+) -> ResponseSpec:
     previous = before[-1].id if before else None
     echo = {
         **options.echo,
         "previous_response_id": previous,
         "tool_choice": body.any("tool_choice") or "auto",
-        "tools": body.list("tools"),
+        "tools": body.array("tools"),
     }
-    return Wanted(
+    return ResponseSpec(
         id=id,
         created=int(time.time()),
         items=items,
@@ -132,7 +134,9 @@ def _wanted(
     )
 
 
-def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size: int, note: str) -> ResponsesCall:
+def _call(
+    asked: ParsedRequest, model: PublicModel, told: dict[str, Any], wanted: ResponseSpec, size: int, note: str
+) -> ResponsesCall:
     effort = read_effort(told, model.levels)
     return ResponsesCall(
         request_id=asked.request_id,
@@ -151,10 +155,10 @@ def _call(asked: Asked, model: Model, told: dict[str, Any], wanted: Wanted, size
         size=size,
         unit=unit_of(asked.body) or wanted.root,
         user=user_of(asked.body),
-        tries=wire.tries_before(asked.headers),
+        tries=asgi.tries_before(asked.headers),
         batch=is_batch(told.get("service_tier"), asked.headers),
-        wants_account=wants_account(asked.body, asked.headers),
-        key=asked.visitor.key,
-        forwarded=wire.forwarded(asked.headers, asked.backend_id),
+        wants_effort_report=wants_effort_report(asked.body, asked.headers),
+        key=asked.principal.key,
+        forwarded=asgi.forwarded(asked.headers, asked.backend_id),
         wanted=wanted,
     )

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.api.responses.call import Wanted
+from gateway.api.responses.call import ResponsesCall, ResponseSpec
 from gateway.api.responses.options import TIERS
 from gateway.api.responses.turn import Item
-from gateway.efforts import LEVELS
-from gateway.errors import GatewayError
-from gateway.exchange import Exchange
-from gateway.types import Usage
+from gateway.core.efforts import LEVELS
+from gateway.core.errors import GatewayError
+from gateway.core.usage import Usage
+from gateway.execution.report import AnswerFacts
 
 # Why an answer ended before it was complete, by the backend's word for it.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -22,36 +22,32 @@ def status_of(finish_reason: str | None) -> str:
     return "incomplete" if finish_reason in _INCOMPLETE else "completed"
 
 
-def begun(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
+def begun(call: ResponsesCall, facts: AnswerFacts) -> dict[str, Any]:
     """A response of which nothing is there yet."""
-    return _object(wanted, exchange, "in_progress", [])
+    return _object(call, facts, "in_progress", [])
 
 
-def finished(wanted: Wanted, exchange: Exchange, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
-    """`usage` and `tier` are as the backend told them."""
-    status = status_of(exchange.finish_reason)
-    body = _object(wanted, exchange, status, output) | {"usage": _usage(usage, exchange.usage, exchange.wasted)}
+def finished(call: ResponsesCall, facts: AnswerFacts, output: list[Item], usage: Any, tier: Any) -> dict[str, Any]:
+    """`usage` and `tier` are as the backend reported them."""
+    status = status_of(facts.finish_reason)
+    body = _object(call, facts, status, output) | {"usage": _usage(usage, facts.usage, facts.discarded_tokens)}
     if status == "incomplete":
-        body["incomplete_details"] = {"reason": _INCOMPLETE[str(exchange.finish_reason)]}
+        body["incomplete_details"] = {"reason": _INCOMPLETE[str(facts.finish_reason)]}
     else:
         body["completed_at"] = int(time.time())
     if tier in TIERS:
         body["service_tier"] = tier
-    call = exchange.call
-    if call is not None and call.wants_account:
-        body["thinkgate"] = exchange.account()
     return body
 
 
-def failed(wanted: Wanted, exchange: Exchange, output: list[Item], error: GatewayError) -> dict[str, Any]:
+def failed(call: ResponsesCall, facts: AnswerFacts, output: list[Item], error: GatewayError) -> dict[str, Any]:
     """A response that broke off. Its error has one of the few codes that the dialect knows."""
     code = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt" if error.status < 500 else "server_error"
-    return _object(wanted, exchange, "failed", output) | {"error": {"code": code, "message": error.message}}
+    return _object(call, facts, "failed", output) | {"error": {"code": code, "message": error.message}}
 
 
-def _object(wanted: Wanted, exchange: Exchange, status: str, output: list[Item]) -> dict[str, Any]:
-    call = exchange.call
-    assert call is not None, "a call is read before it is answered"
+def _object(call: ResponsesCall, facts: AnswerFacts, status: str, output: list[Item]) -> dict[str, Any]:
+    wanted = call.wanted
     return {
         "id": wanted.id,
         "object": "response",
@@ -64,7 +60,7 @@ def _object(wanted: Wanted, exchange: Exchange, status: str, output: list[Item])
         **wanted.echo,
         "model": call.model,
         "output": output,
-        "reasoning": _reasoning(wanted, exchange),
+        "reasoning": _reasoning(wanted, facts),
         "service_tier": wanted.echo["service_tier"] or "default",
         "store": wanted.store,
         "truncation": "disabled",
@@ -72,16 +68,15 @@ def _object(wanted: Wanted, exchange: Exchange, status: str, output: list[Item])
     }
 
 
-def _reasoning(wanted: Wanted, exchange: Exchange) -> dict[str, Any]:
+def _reasoning(wanted: ResponseSpec, facts: AnswerFacts) -> dict[str, Any]:
     """What was applied, not what was asked: the level of the budget, and which thoughts of earlier turns went along."""
-    plan = exchange.plan
-    assert plan is not None, "there is an answer"
+    plan = facts.plan
     asked = None if wanted.effort == "auto" else wanted.effort
     level = plan.level if plan.level in LEVELS else None
     family = plan.deployment.family
     keeps = (family.history == "keep" or family.passes_through) and wanted.context != "current_turn"
     return {
-        "effort": level or (exchange.level_of(plan.applied) if plan.applied is not None else asked),
+        "effort": level or facts.level or asked,
         "summary": wanted.summary,
         "context": "all_turns" if keeps else "current_turn",
     }

@@ -7,27 +7,27 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from gateway.access.door import Door
-from gateway.access.visitor import Visitor
 from gateway.api import checks
-from gateway.api.entered import entered
+from gateway.api.authentication import authenticated
 from gateway.api.responses.conversation import thought_of
 from gateway.api.responses.errors import UnknownResponse, Unsupported
 from gateway.api.responses.options import SEALED, read_include
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.turn import Item, Turn
-from gateway.errors import InvalidRequest
-from gateway.seal import Seal
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.principal import Principal
+from gateway.auth.seal import Seal
+from gateway.core.errors import InvalidRequest
 
 MOST_LISTED, USUALLY_LISTED = 100, 20
 
 
-def router(door: Door, store: ResponseStore, seal: Seal) -> APIRouter:
+def router(authenticator: Authenticator, store: ResponseStore, seal: Seal) -> APIRouter:
     """To everybody their own: responses made with another key are not found."""
     routes = APIRouter(prefix="/v1/responses")
 
-    async def find(id: str, visitor: Visitor) -> Turn:
-        turn = await store.get(id, visitor.key)
+    async def find(id: str, principal: Principal) -> Turn:
+        turn = await store.get(id, principal.key)
         if turn is None:
             raise UnknownResponse(id)
         return turn
@@ -35,36 +35,36 @@ def router(door: Door, store: ResponseStore, seal: Seal) -> APIRouter:
     @routes.get("/{id}")
     async def show(id: str, request: Request) -> Response:
         if request.query_params.get("stream", "false") != "false":
-            raise Unsupported("stream", "is not served for what was answered before.")
+            raise Unsupported("stream", "is not supported for stored responses.")
         included = [*request.query_params.getlist("include"), *request.query_params.getlist("include[]")]
-        with entered(door, request) as visitor:
-            found = (await find(id, visitor)).response
-            return _json(_sealed(found, seal, visitor.key) if SEALED in read_include(included) else found, visitor)
+        with authenticated(authenticator, request) as principal:
+            found = (await find(id, principal)).response
+            return _json(_sealed(found, seal, principal.key) if SEALED in read_include(included) else found, principal)
 
     @routes.delete("/{id}")
     async def delete(id: str, request: Request) -> Response:
-        with entered(door, request) as visitor:
-            if not await store.delete(id, visitor.key):
+        with authenticated(authenticator, request) as principal:
+            if not await store.delete(id, principal.key):
                 raise UnknownResponse(id)
-            return _json({"id": id, "object": "response", "deleted": True}, visitor)
+            return _json({"id": id, "object": "response", "deleted": True}, principal)
 
     @routes.post("/{id}/cancel")
     async def cancel(id: str, request: Request) -> Response:
-        with entered(door, request) as visitor:
-            await find(id, visitor)
-        message = "Only a response made with `background` can be cancelled, and none is here."
+        with authenticated(authenticator, request) as principal:
+            await find(id, principal)
+        message = "Only background responses can be cancelled, and this gateway creates none."
         raise InvalidRequest(message, param="response_id")
 
     @routes.get("/{id}/input_items")
     async def input_items(id: str, request: Request) -> Response:
-        """All that the model was told: of the responses before, too."""
-        with entered(door, request) as visitor:
-            await find(id, visitor)
-            turns = await store.history(id, visitor.key)
+        """All input items of the conversation, including previous responses."""
+        with authenticated(authenticator, request) as principal:
+            await find(id, principal)
+            turns = await store.history(id, principal.key)
             if turns is None:
                 raise UnknownResponse(id)
             items = [item for turn in turns[:-1] for item in turn.items] + turns[-1].input
-            return _json(_page(items, request.query_params.get), visitor)
+            return _json(_page(items, request.query_params.get), principal)
 
     return routes
 
@@ -91,7 +91,7 @@ def _page(items: list[Item], query: Any) -> dict[str, Any]:
     if after:
         places = [place for place, item in enumerate(items) if item["id"] == after]
         if not places:
-            raise checks.wrong_value("after", f"is the id of no item: {after[:100]!r}.")
+            raise checks.wrong_value("after", f"is not the id of an item: {after[:100]!r}.")
         items = items[places[0] + 1 :]
     page = items[:limit]
     return {
@@ -108,8 +108,8 @@ def _limit(given: str | None) -> int:
         return USUALLY_LISTED
     if not given.isascii() or not given.isdecimal() or len(given) > 9:
         raise checks.wrong_type("limit", "a whole number", given)
-    return checks.integer({"limit": int(given)}, "limit", 1, MOST_LISTED) or USUALLY_LISTED
+    return checks.whole(int(given), "limit", 1, MOST_LISTED) or USUALLY_LISTED
 
 
-def _json(value: dict[str, Any], visitor: Visitor) -> Response:
-    return Response(orjson.dumps(value), headers=visitor.headers(), media_type="application/json")
+def _json(value: dict[str, Any], principal: Principal) -> Response:
+    return Response(orjson.dumps(value), headers=principal.headers(), media_type="application/json")

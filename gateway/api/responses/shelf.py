@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import orjson
 
-from gateway import large_json
 from gateway.api.responses.turn import Turn
-from gateway.serving.memory import LARGE_BLOCK
+from gateway.core import large_json
+from gateway.core.memory import LARGE_BLOCK
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
@@ -53,7 +53,7 @@ _LAST_OF_KEY = "SELECT id FROM uses WHERE children = 0 AND key = ? AND id <> ? O
 _MOST = "SELECT key FROM tenants ORDER BY max(items * 1.0 / ?, bytes * 1.0 / ?) DESC LIMIT 1"
 
 
-class Room(NamedTuple):
+class Shares(NamedTuple):
     items: int
     bytes: int
 
@@ -61,7 +61,7 @@ class Room(NamedTuple):
         return taken[0] <= self.items and taken[1] <= self.bytes
 
 
-class Found(NamedTuple):
+class StoredResponse(NamedTuple):
     """A turn without what was said in it: its bytes, and the turns and bytes of the conversation up to it."""
 
     bytes: int
@@ -69,7 +69,7 @@ class Found(NamedTuple):
     chain_bytes: int
 
 
-class NoRoom(Exception):
+class NoShareLeft(Exception):
     """What should be kept is more than may be, however much else goes."""
 
 
@@ -107,12 +107,12 @@ def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, no
     return size
 
 
-def find(database: sqlite3.Connection, id: str, key: str, deleted: bool = True) -> Found | None:
+def find(database: sqlite3.Connection, id: str, key: str, deleted: bool = True) -> StoredResponse | None:
     """`deleted`: also one that was deleted and that others go on from."""
     also = "" if deleted else " AND NOT deleted"
     sql = f"SELECT bytes, depth, chain_bytes FROM uses WHERE id = ? AND key = ?{also}"
     row = database.execute(sql, (id, key)).fetchone()
-    return Found(*row) if row else None
+    return StoredResponse(*row) if row else None
 
 
 def use(database: sqlite3.Connection, id: str, now: float) -> None:
@@ -179,7 +179,7 @@ def expire(database: sqlite3.Connection, oldest: float) -> None:
             remove(database, id)
 
 
-def make_room(database: sqlite3.Connection, new: str, key: str, all: Room, own: Room) -> None:
+def make_room(database: sqlite3.Connection, new: str, key: str, all: Shares, own: Shares) -> None:
     """For the turn `new` of `key`, which is there already. NoRoom: there is none to be had.
 
     A key with more than its own room loses what it has not used for longest. If all keys together have too much, the
@@ -194,7 +194,7 @@ def make_room(database: sqlite3.Connection, new: str, key: str, all: Room, own: 
 def _evict(database: sqlite3.Connection, key: str, new: str) -> None:
     last = database.execute(_LAST_OF_KEY, (key, new)).fetchone()
     if last is None:
-        raise NoRoom
+        raise NoShareLeft
     remove(database, last[0])
 
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gateway import private_file
 from gateway.api.responses import shelf
 from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
-from gateway.api.responses.shelf import Found, NoRoom, Room
+from gateway.api.responses.shelf import NoShareLeft, Shares, StoredResponse
 from gateway.api.responses.turn import Turn
-from gateway.erasure import Whose
-from gateway.errors import ConfigError, InvalidRequest
+from gateway.core import private_file
+from gateway.core.errors import ConfigError, InvalidRequest
+from gateway.storage.subject import Subject
 
 log = logging.getLogger("thinkgate")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ BUSY_S, RETRY_S = 10, 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class StoreLimits:
     """With room for no `items`, nothing is kept. `key_share` of that room is the most that one API key may have.
 
     `history_bytes` and `history_turns` are the longest conversation that is taken up again.
@@ -47,10 +47,10 @@ class Bounds:
     history_turns: int = 1000
     key_share: float = 1.0
 
-    def room(self, key: str) -> tuple[Room, Room]:
+    def room(self, key: str) -> tuple[Shares, Shares]:
         """Of all together, and of this key; where no keys are asked for, nobody has a share."""
         share = self.key_share if key else 1.0
-        return Room(self.items, self.bytes), Room(max(int(self.items * share), 1), int(self.bytes * share))
+        return Shares(self.items, self.bytes), Shares(max(int(self.items * share), 1), int(self.bytes * share))
 
 
 class ResponseStore:
@@ -60,7 +60,7 @@ class ResponseStore:
     is no such response. StoreUnavailable: the disk refuses, or another worker takes too long.
     """
 
-    def __init__(self, path: Path, bounds: Bounds, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, bounds: StoreLimits, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._bounds = bounds
         self._clock = clock
@@ -116,7 +116,7 @@ class ResponseStore:
             owner = key or ""
             all, own = self._bounds.room(owner)
             if shelf.add(database, turn, owner, user, self._clock()) > own.bytes:
-                raise NoRoom
+                raise NoShareLeft
             shelf.make_room(database, turn.id, owner, all, own)
             return True
 
@@ -124,7 +124,7 @@ class ResponseStore:
             return False
         try:
             return await self._changing(put)
-        except (StoreUnavailable, NoRoom):
+        except (StoreUnavailable, NoShareLeft):
             return False
 
     async def history(self, id: str, key: str | None) -> list[Turn] | None:
@@ -139,7 +139,7 @@ class ResponseStore:
                 return None
             most = self._bounds.history_turns
             if found.depth > most:
-                said = f"The conversation has {found.depth} responses, and no more than {most} are taken up again"
+                said = f"The conversation has {found.depth} responses, and at most {most} can be continued"
                 raise _too_long(f"{said}: begin a new one.", "previous_response_id")
             self.check_length(found.chain_bytes, "previous_response_id")
             ids = shelf.chain(database, id, key or "", most)
@@ -182,7 +182,7 @@ class ResponseStore:
     def _may_have(self, id: str) -> bool:
         return self._database is not None and is_response_id(id)
 
-    def _use(self, database: sqlite3.Connection, id: str, key: str | None) -> Found | None:
+    def _use(self, database: sqlite3.Connection, id: str, key: str | None) -> StoredResponse | None:
         found = shelf.find(database, id, key or "", deleted=False)
         if found is not None:
             shelf.use(database, id, self._clock())
@@ -191,7 +191,7 @@ class ResponseStore:
     def check_length(self, size: int, param: str) -> None:
         """InvalidRequest: it is more than may be read back for one request."""
         if size > self._bounds.history_bytes:
-            raise _too_long("What was said before is too long to be taken up again.", param)
+            raise _too_long("The previous conversation is too long to be continued.", param)
 
     def _oldest(self) -> float:
         """When a response must have been used to be still there."""
@@ -217,11 +217,11 @@ class ResponseStore:
         try:
             return await asyncio.to_thread(run)
         except sqlite3.Error as error:
-            log.error("responses cannot be kept, or read: %s", error)
+            log.error("cannot store or read responses: %s", error)
             raise StoreUnavailable from error
 
 
-def erase(path: Path, whose: Whose) -> int:
+def erase(path: Path, whose: Subject) -> int:
     """How many responses went, from a store that others may have open. sqlite3.Error: it is out of reach."""
     with closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)) as database:
         database.execute("PRAGMA secure_delete=ON").fetchall()

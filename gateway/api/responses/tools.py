@@ -1,4 +1,4 @@
-"""The tools of a request, and which of them the model is to use, told as chat completions have them.
+"""Converts a request's tools and tool choice to chat completions form.
 
 Functions are the same in both. A custom tool, which takes any text, is told as a function with one string: the model
 calls that, and the client gets its custom tool's call. Tools that OpenAI runs itself are nobody's here.
@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from gateway.api import checks
+from gateway.api.fields import Fields
 from gateway.api.responses.errors import Unsupported
-from gateway.api.responses.fields import Fields
 
 # The one argument of the function that stands for a custom tool.
 INPUT = "input"
@@ -22,18 +22,18 @@ _CHOICES = ("none", "auto", "required")
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """`told` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
+class ResponseTools:
+    """`chat_tools` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
 
     `custom` are the names of the custom tools.
     """
 
-    told: list[dict[str, Any]] = field(default_factory=list)
+    chat_tools: list[dict[str, Any]] = field(default_factory=list)
     choice: str | dict[str, Any] | None = None
     custom: frozenset[str] = frozenset()
 
 
-def read_tools(body: Fields) -> Tools:
+def read_tools(body: Fields) -> ResponseTools:
     """InvalidRequest: a tool is hosted, nameless or named twice, or the choice is one of none that there is."""
     told: dict[str, dict[str, Any]] = {}
     custom = set()
@@ -42,7 +42,7 @@ def read_tools(body: Fields) -> Tools:
         if kind is None:
             raise tool.missing("type")
         if kind not in ("function", "custom"):
-            raise Unsupported(tool.param("type"), f"{kind[:100]!r} is not served here: only function and custom tools.")
+            raise Unsupported(tool.param("type"), f"{kind[:100]!r} is not supported: only function and custom tools.")
         name = tool.needed("name")
         if name in told:
             raise tool.wrong("name", f"{name[:100]!r} is there twice.")
@@ -50,7 +50,7 @@ def read_tools(body: Fields) -> Tools:
             custom.add(name)
         told[name] = {"type": "function", "function": _function(tool) if kind == "function" else _custom(tool)}
     choice, allowed = _choice(body, told)
-    return Tools([told[name] for name in allowed], choice, frozenset(custom))
+    return ResponseTools([told[name] for name in allowed], choice, frozenset(custom))
 
 
 def custom_arguments(text: str) -> str:
@@ -82,7 +82,7 @@ def _function(tool: Fields) -> dict[str, Any]:
 def _custom(tool: Fields) -> dict[str, Any]:
     form = tool.table("format")
     if form.text("type") not in (None, "text"):
-        raise Unsupported(form.param("type"), "cannot be enforced here: only custom tools that take any text.")
+        raise Unsupported(form.param("type"), "is not supported: only custom tools that accept any text are.")
     text = {"type": "string", "description": "The tool's input, as it is"}
     parameters = {"type": "object", "properties": {INPUT: text}, "required": [INPUT], "additionalProperties": False}
     function: dict[str, Any] = {"name": tool.needed("name"), "parameters": parameters}
@@ -115,7 +115,7 @@ def _choice(body: Fields, known: Iterable[str]) -> tuple[str | dict[str, Any] | 
         if not allowed:
             raise table.missing("tools")
         return table.word("mode", ("auto", "required")) or "auto", [name for name in names if name in allowed]
-    raise Unsupported(table.param("type"), f"{kind[:100]!r} is not served here: only function and custom tools.")
+    raise Unsupported(table.param("type"), f"{kind[:100]!r} is not supported: only function and custom tools.")
 
 
 def _named(table: Fields, names: list[str]) -> str:

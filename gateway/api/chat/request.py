@@ -1,0 +1,98 @@
+"""Chat Completions, the dialect that the backends speak too, so most of it passes untouched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.api import asgi, checks, known_fields
+from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_report
+from gateway.api.chat.encoder import ChatEncoder
+from gateway.api.dialect import ParsedRequest
+from gateway.api.fields import Fields
+from gateway.core.aliases import Headers
+from gateway.core.call import LIMIT_FIELDS, Call
+from gateway.core.errors import GatewayError
+from gateway.execution.report import AnswerView
+from gateway.execution.request_facts import RequestFacts
+from gateway.execution.streaming.encoder import ResponseEncoder
+from gateway.routing.catalogue import Catalogue
+
+
+class ChatDialect:
+    name = "chat"
+
+    def __init__(self, catalogue: Catalogue, max_messages: int) -> None:
+        self._catalogue = catalogue
+        self._max_messages = max_messages
+
+    async def read(self, asked: ParsedRequest) -> Call:
+        return await asked.off_loop.run(asked.size, lambda: read_call(asked, self._catalogue, self._max_messages))
+
+    def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
+        return ChatEncoder(call.model, not call.wants_usage, view.effort_report if call.wants_effort_report else None)
+
+    def error(self, error: GatewayError, request_id: str) -> bytes:
+        return error.body()
+
+    def headers(self, headers: Headers) -> Headers:
+        return headers
+
+
+def read_call(asked: ParsedRequest, catalogue: Catalogue, max_messages: int) -> Call:
+    """A checked call. Of the fields that it does not read, the gateway checks no more than the kind of value."""
+    body, headers = asked.body, asked.headers
+    fields = Fields(body)
+    model = catalogue.find(fields.needed("model"))
+    checks.messages(body, max_messages)
+    fields.rows("tools")
+    known_fields.check(body, known_fields.OF_CHATS)
+    stream = bool(fields.boolean("stream"))
+    options = fields.table("stream_options")
+    effort = read_effort(body, model.levels)
+    limits = [fields.integer(name, 1, checks.MOST_TOKENS) for name in LIMIT_FIELDS]
+    return Call(
+        request_id=asked.request_id,
+        dialect="chat",
+        model=model.name,
+        body=body,
+        stream=stream,
+        wants_usage=bool(options.boolean("include_usage")),
+        requested=effort.requested,
+        asked=effort.word,
+        named_in=effort.param,
+        ceiling=effort.ceiling,
+        dial=read_dial(body, model.name, model.policy.has_dial),
+        choices=fields.integer("n", 1, checks.MOST_CHOICES) or 1,
+        limit=min((limit for limit in limits if limit is not None), default=None),
+        size=asked.size,
+        unit=unit_of(body) or asked.request_id,
+        user=user_of(body),
+        tries=asgi.tries_before(headers),
+        batch=is_batch(body.get("service_tier"), headers),
+        wants_effort_report=wants_effort_report(body, headers),
+        key=asked.principal.key,
+        forwarded=asgi.forwarded(headers, asked.backend_id),
+    )
+
+
+def is_batch(service_tier: Any, headers: Headers) -> bool:
+    """Whether the client can wait: by our own header, else by OpenAI's word for cheap and slow."""
+    priority = headers.get("x-thinkgate-priority")
+    if priority is None:
+        return bool(service_tier == "flex")
+    if priority not in ("interactive", "batch"):
+        raise checks.wrong_value("x-thinkgate-priority", "must be interactive or batch.")
+    return priority == "batch"
+
+
+def unit_of(body: dict[str, Any]) -> str | None:
+    """What an experiment assigns: the conversation, else the user."""
+    metadata = body.get("metadata")
+    conversation = metadata.get("conversation_id") if isinstance(metadata, dict) else None
+    return conversation if isinstance(conversation, str) and conversation else user_of(body) or None
+
+
+def user_of(body: dict[str, Any]) -> str:
+    """The end user as the client names him; empty if it does not."""
+    names = (body.get("safety_identifier"), body.get("user"))
+    return next((name for name in names if isinstance(name, str) and name), "")

@@ -1,0 +1,42 @@
+"""The application's life under any server: started by the lifespan protocol or, where nobody speaks it, by the first
+request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+
+from gateway.api.asgi import App, Receive, Scope, Send
+
+
+class Lifetime:
+    """Enters `running` once, however many ask for it. Records are safe, and connections close, even if nobody stops."""
+
+    def __init__(self, running: AbstractAsyncContextManager[None]) -> None:
+        self._running = running
+        self._starting: asyncio.Future[None] | None = None
+        self.started = False
+
+    async def start(self) -> None:
+        """Every caller gets the exception of a start that fails."""
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._running.__aenter__())
+        await asyncio.shield(self._starting)
+        self.started = True
+
+    async def stop(self) -> None:
+        await self._running.__aexit__(None, None, None)
+
+
+class StartOnFirstRequest:
+    """ASGI middleware: no request is served before the start."""
+
+    def __init__(self, app: App, lifetime: Lifetime) -> None:
+        self._app = app
+        self._lifetime = lifetime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._lifetime.started and scope["type"] == "http":
+            await self._lifetime.start()
+        await self._app(scope, receive, send)

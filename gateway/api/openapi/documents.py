@@ -1,0 +1,63 @@
+"""The OpenAPI documents of the clients' and of the operators' port, with the code's own limits and words filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from gateway.api import checks, known_fields, models, passthrough
+from gateway.api.messages import parts, thinking
+from gateway.api.openapi import template
+from gateway.api.responses import input_items, options, routes
+from gateway.auth.limits import NewKey, Rotation
+from gateway.core.efforts import LEVELS
+from gateway.families.compiler import ACCOUNT
+
+Json = dict[str, Any]
+
+_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", list: "array", dict: "object"}
+
+
+def clients(version: str, keyed: bool, metrics: bool | Literal["open"]) -> Json:
+    """`keyed`: clients need a key; `metrics`: they are served here, `open`: to anybody."""
+    document = template.read(
+        ("clients", "error", "chat", "messages", "responses", "passthrough"), {"version": version, **_values()}
+    )
+    if metrics == "open":
+        document["paths"]["/metrics"]["get"]["security"] = []
+    elif not metrics:
+        del document["paths"]["/metrics"]
+    return document | ({"security": [{"key": []}]} if keyed else {})
+
+
+def operators(version: str) -> Json:
+    new_key, rotation = (
+        kind.model_json_schema(ref_template="#/components/schemas/{model}") for kind in (NewKey, Rotation)
+    )
+    values = {"version": version, "LIMITS": new_key.pop("$defs"), "NEW_KEY": new_key, "ROTATION": rotation}
+    return template.read(("operators", "error"), values)
+
+
+def _values() -> Mapping[str, Any]:
+    """What the code enforces, by the names that the files use."""
+    return {
+        **{name: getattr(checks, name) for name in ("MOST_CHOICES", "MOST_THINKING", "MOST_TOKENS")},
+        "MOST_ON_A_PAGE": models.MOST_ON_A_PAGE,
+        "MOST_LISTED": routes.MOST_LISTED,
+        "LEVELS": [*LEVELS],
+        "ACCOUNT": ACCOUNT,
+        "MEDIA_TYPES": [*parts.MEDIA_TYPES],
+        "DISPLAYS": [*thinking.DISPLAYS],
+        "DETAILS": [*input_items.DETAILS],
+        "INPUT_ROLES": [role for role in input_items.ROLES if role != "assistant"],
+        **{name: value for name, value in vars(options).items() if name.isupper()},
+        "CHAT_FIELDS": _of_known_types(known_fields.OF_CHATS),
+        "COMPLETION_FIELDS": _of_known_types(known_fields.OF_COMPLETIONS),
+        "EMBEDDING_FIELDS": _of_known_types(known_fields.OF_EMBEDDINGS),
+        "NO_EFFORT": {name: {"type": "null"} for name in passthrough.OF_A_CHAT},
+    }
+
+
+def _of_known_types(fields: known_fields.Kinds) -> Json:
+    """Fields of which only the type is known."""
+    return {name: {"type": [*(_TYPES[kind] for kind in kinds), "null"]} for name, (kinds, _) in fields.items()}

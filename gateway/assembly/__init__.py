@@ -1,0 +1,18 @@
+"""From settings to parts: deployments, arms, policies and routers, with every fault found in one go."""
+
+from gateway.assembly.access import authenticator, keys, seal, usual_limits
+from gateway.assembly.deployment import deployments, fallbacks
+from gateway.assembly.model import catalogue
+from gateway.assembly.storage import archive, records
+
+__all__ = [
+    "archive",
+    "authenticator",
+    "catalogue",
+    "deployments",
+    "fallbacks",
+    "keys",
+    "records",
+    "seal",
+    "usual_limits",
+]

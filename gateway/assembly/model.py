@@ -1,0 +1,136 @@
+"""Public models: arms, policies and routers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+
+from gateway.assembly.each import each, named
+from gateway.backends.latency import LatencyModels
+from gateway.config import settings
+from gateway.config.model import ArmSettings, ModelSettings
+from gateway.core.arm import Arm
+from gateway.core.deployment import Deployment
+from gateway.core.efforts import Effort, from_budget, level_of, size
+from gateway.core.errors import ConfigError, suggestion
+from gateway.families.answer_limits import AnswerLimits
+from gateway.families.compiler import by_the_row
+from gateway.families.effort_encoding import nearest
+from gateway.families.model_limits import ModelLimits
+from gateway.routing.catalogue import Catalogue, PublicModel, levels_with
+from gateway.routing.effort_router.protocol import EffortRouter
+from gateway.routing.effort_router.registry import make_router
+from gateway.routing.policies.protocol import Policy, Resolve
+
+# Efforts whose level is remembered: a policy chooses among few, clients may name any.
+EFFORTS = 1024
+
+
+def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces: LatencyModels) -> Catalogue:
+    """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact."""
+    routers: dict[str, EffortRouter] = {}
+
+    def build(name: str, model: ModelSettings) -> PublicModel:
+        levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
+        resolve = _resolver(levels)
+        if model.router not in routers:
+            routers[model.router] = make_router(model.router, paces)
+        policy = model.policy.policy(resolve)
+        arms = _arms(model, known, policy, levels)
+        router = routers[model.router]
+        if policy.contract is not None:
+            arms = tuple(_promisable(arm, router, policy) for arm in arms)
+        prepared = {arm.name: router.prepare(arm, policy.probe_use) for arm in arms}
+        promises = {}
+        if policy.contract is not None:
+            promises = {arm.name: prepared[arm.name].guarantee(policy.contract, _between(arm, policy)) for arm in arms}
+        return PublicModel(
+            name=name,
+            arms=arms,
+            promises=promises,
+            policy=policy,
+            router=router,
+            prepared=prepared,
+            terms=ModelLimits(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
+            level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
+        )
+
+    return Catalogue(each(chosen.models, "models", build))
+
+
+def _budget(value: int | str) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _resolver(levels: Mapping[str, Effort]) -> Resolve:
+    def resolve(name: str | int) -> Effort:
+        if isinstance(name, int):
+            return from_budget(name)
+        if name not in levels and name != "unlimited":
+            raise ConfigError([f"policy: {name!r} is not an effort.{suggestion(name, [*levels, 'unlimited'])}"])
+        return levels.get(name) or from_budget(None)
+
+    return resolve
+
+
+def _arms(
+    model: ModelSettings,
+    known: Mapping[str, Deployment],
+    policy: Policy,
+    levels: Mapping[str, Effort],
+) -> tuple[Arm, ...]:
+    if model.arms:
+        return tuple(_arm(name, arm, arm.weight, model, known, policy, levels) for name, arm in model.arms.items())
+    name = "merged" if model.deployment else "split"
+    return (_arm(name, model, 1.0, model, known, policy, levels),)
+
+
+def _arm(
+    name: str,
+    backends: ModelSettings | ArmSettings,
+    weight: float,
+    model: ModelSettings,
+    known: Mapping[str, Deployment],
+    policy: Policy,
+    levels: Mapping[str, Effort],
+) -> Arm:
+    """An arm with the efforts it can serve. ConfigError: it names no deployment, or one that cannot do its part."""
+    none = named(backends.deployment or backends.none, known)
+    think = named(backends.deployment or backends.think, known)
+    if backends.deployment and none is not None and not none.family.hybrid:
+        family = none.family.name
+        raise ConfigError([f"deployment: family {family} has no thinking switch: set `none` and `think` instead"])
+    efforts = _legal(policy.offers, none, think, levels)
+    if not efforts:
+        raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])
+    return Arm.of(name, none, think, efforts, weight)
+
+
+def _legal(
+    offered: Collection[Effort], none: Deployment | None, think: Deployment | None, levels: Mapping[str, Effort]
+) -> tuple[Effort, ...]:
+    """What can be told of it, each but once: of two budgets that a family takes for the same level, the smaller."""
+    efforts: dict[object, Effort] = {}
+    for effort in sorted(offered, key=size):
+        deployment = think if effort.think else none
+        if deployment is None or (not effort.think and deployment.family.off is None):
+            continue
+        by = by_the_row(deployment)
+        told = nearest(effort, "", deployment.family, levels, by, [])
+        if told.effort is None:
+            efforts[effort] = effort
+        else:
+            efforts.setdefault((told.effort, told.level), effort if told.effort.budget is None else told.effort)
+    return tuple(sorted(efforts.values(), key=size))
+
+
+def _promisable(arm: Arm, router: EffortRouter, policy: Policy) -> Arm:
+    """The arm with those efforts that something can be promised of, unless the strongest allowed is not among them."""
+    observed, between = router.observed_efforts(arm), _between(arm, policy)
+    return replace(arm, efforts=observed) if between and between[-1] in observed else arm
+
+
+def _between(arm: Arm, policy: Policy) -> list[Effort]:
+    """The arm's efforts within the bounds of its policy, weakest first."""
+    return [effort for effort in arm.efforts if policy.allows(effort)]

@@ -1,0 +1,1 @@
+"""API keys, their limits, and the usage counters behind the limits."""

@@ -1,0 +1,125 @@
+"""Authenticates clients: by API key, or as anonymous where no key is required."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.auth import keys
+from gateway.auth.api_key_format import digest, key_id, shown
+from gateway.auth.key import Key
+from gateway.auth.key_principal import KeyPrincipal
+from gateway.auth.keys import Keys
+from gateway.auth.limits import Limits
+from gateway.auth.principal import ANONYMOUS, Principal
+from gateway.core.aliases import Headers
+from gateway.core.errors import AccessUnavailable, GatewayError, InvalidKey
+
+log = logging.getLogger("thinkgate")
+REMEMBERED_S = 1.0
+LONGEST_ANSWER = 4096
+NO_LIMITS = Limits()
+
+
+class Authenticator(Protocol):
+    def authenticate(self, headers: Headers) -> Principal:
+        """The sender of these headers (names in lower case). InvalidKey: there is no valid key."""
+        ...
+
+    def is_known(self, headers: Headers) -> bool:
+        """Whether the headers hold a valid key; without a key, no refusal is counted."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class OpenAuthenticator:
+    def authenticate(self, headers: Headers) -> Principal:
+        return ANONYMOUS
+
+    def is_known(self, headers: Headers) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class KeyAuthenticator:
+    """Caches keys until any key changes, and for at most REMEMBERED_S seconds, in case a writer did not announce it."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        longest_thought: int,
+        refused: Callable[[str], None] = lambda why: None,
+        usual: Limits = NO_LIMITS,
+        longest_answer: int = LONGEST_ANSWER,
+    ) -> None:
+        """`refused` is called with the reason, one word, for each rejected request; `usual` are the default limits of
+        keys. ConfigError: the keys cannot be read.
+        """
+        self._database = keys.open()
+        self._counters = keys.counters
+        self._longest_thought, self._longest_answer = longest_thought, longest_answer
+        self._usual = usual
+        self._refused = refused
+        self._clock = keys.clock
+        self._known: dict[str, Key] = {}
+        self._version = -1
+        self._until = 0.0
+
+    def authenticate(self, headers: Headers) -> Principal:
+        try:
+            secret = shown(headers)
+        except InvalidKey:
+            self._refused("several")
+            raise
+        if not secret:
+            raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
+        id = key_id(secret)
+        if id is None:
+            raise self._no("malformed", "The API key is malformed: keys of this gateway begin with `tg-`.")
+        key = self._find(id)
+        now = self._clock()
+        if key is None or not key.opened_by(digest(secret), now):
+            raise self._no("unknown", "The API key is not valid.")
+        state = key.state(now)
+        if state != "live":
+            raise self._no(state, f"The API key is {state}.")
+        return KeyPrincipal(key, self._counters, self._clock, self._longest_thought, self._longest_answer)
+
+    def is_known(self, headers: Headers) -> bool:
+        try:
+            return bool(shown(headers)) and self.authenticate(headers) is not None
+        except GatewayError:
+            return False
+
+    def close(self) -> None:
+        self._database.close()
+        self._counters.close()
+
+    def _find(self, id: str) -> Key | None:
+        version = self._counters.version()
+        now = time.monotonic()
+        if version != self._version or now >= self._until:
+            self._known.clear()
+            self._version, self._until = version, now + REMEMBERED_S
+            self._counters.release_dead()
+        key = self._known.get(id)
+        if key is None:
+            try:
+                key = keys.find(self._database, id)
+            except (sqlite3.Error, ValueError) as error:
+                log.error("the key %s cannot be read: %s", id, error)
+                raise AccessUnavailable("The gateway cannot check API keys right now.") from error
+            if key is not None:
+                key = self._known[id] = replace(key, limits=key.limits.or_else(self._usual))
+        return key
+
+    def _no(self, why: str, message: str) -> InvalidKey:
+        self._refused(why)
+        return InvalidKey(message)

@@ -1,0 +1,92 @@
+"""Schemas of key limits and of operators' requests about keys, validated with clear errors."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gateway.config.problems import faults
+from gateway.core.efforts import LEVELS
+from gateway.core.errors import ConfigError, suggestion
+
+# Upper bounds: counters are 64 bits wide, and no key lives for a century.
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=100 * 365 * 86_400, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+_OF_REQUESTS = {"requests_per_minute", "max_parallel_requests", "max_bytes_in_flight"}
+
+
+class LimitsTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Self:
+        """ConfigError lists every error: where, what, and the nearest valid name."""
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            raise ConfigError(faults(error, cls)) from error
+
+
+class Limits(LimitsTable):
+    """None means no limit. Minutes, hours, days and months are those of the clock, in UTC."""
+
+    models: Annotated[list[Name], Field(min_length=1)] | None = None
+    ceiling: (
+        Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated[int, Field(ge=0, le=1_000_000)] | None
+    ) = None
+    """The strongest effort: a named level, or a budget in thinking tokens."""
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    thinking_per_hour: Count | None = None
+    thinking_per_day: Count | None = None
+    dollars_per_day: Dollars | None = None
+    dollars_per_month: Dollars | None = None
+    max_parallel_requests: Count | None = None
+    """How many of its requests may run at once, over all workers of a host."""
+    max_bytes_in_flight: Count | None = None
+    """Total size of their bodies in bytes."""
+
+    @field_validator("ceiling")
+    @classmethod
+    def _known(cls, ceiling: str | int | None) -> str | int | None:
+        if isinstance(ceiling, str) and ceiling not in LEVELS:
+            raise ValueError(f"{ceiling!r} is not an effort.{suggestion(ceiling, LEVELS)}")
+        return ceiling
+
+    @cached_property
+    def counted(self) -> bool:
+        """Whether any limit needs counters."""
+        return len(self.given().keys() - {"models", "ceiling"}) > 0
+
+    @cached_property
+    def of_spending(self) -> bool:
+        """Whether any limit is on spending, which is reserved before a request is sent."""
+        return len(self.given().keys() - _OF_REQUESTS - {"models", "ceiling"}) > 0
+
+    def or_else(self, usual: Limits) -> Limits:
+        """These limits, with `usual` as defaults."""
+        return Limits(**{**usual.given(), **self.given()})
+
+    def given(self) -> dict[str, Any]:
+        """Only the limits that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+class NewKey(LimitsTable):
+    """An operator's request for a new key."""
+
+    name: Name
+    expires_in_s: Seconds | None = None
+    limits: Limits = Limits()
+
+
+class Rotation(LimitsTable):
+    """`overlap_s`: how long older secrets stay valid."""
+
+    overlap_s: Seconds = 0.0

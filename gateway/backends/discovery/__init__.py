@@ -1,0 +1,1 @@
+"""Discovery: verifies by test requests that deployments handle efforts as their family rows say."""

@@ -1,0 +1,71 @@
+"""The settings of a public model: its deployments, its policy and its router."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from gateway.config.one_of import OneOf
+from gateway.config.types import RouterName
+from gateway.core.strict import StrictSettings, Tokens
+from gateway.routing.policies.client import ClientSettings
+from gateway.routing.policies.protocol import PolicySettings
+from gateway.routing.policies.registry import POLICIES
+
+
+class BackendNames(StrictSettings):
+    """Where each effort goes: `deployment` for all of them (merged), or `none` and `think` apart (split)."""
+
+    deployment: str | None = None
+    none: str | None = None
+    think: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> BackendNames:
+        if bool(self.deployment) == bool(self.none or self.think):
+            raise ValueError("set either `deployment` (merged) or `none` and `think` (split)")
+        return self
+
+
+class ArmSettings(BackendNames):
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class ModelSettings(StrictSettings):
+    """A public name: backends and a policy. Several models may share deployments under different policies."""
+
+    deployment: str | None = None
+    none: str | None = None
+    think: str | None = None
+    arms: dict[str, ArmSettings] = {}
+    """An experiment: several backends, shared out by weight. Stands instead of the three above."""
+    policy: Annotated[PolicySettings, OneOf(POLICIES)] = ClientSettings()
+    router: RouterName = "none"
+    """`none`, `constant`, or a router artifact by name or path."""
+    levels: dict[str, Tokens | Literal["unlimited"]] = {}
+    answer_allowance: Annotated[int, Field(ge=0)] = 256
+    """Tokens of the client's limit that thinking may not touch."""
+    strict: bool | Literal["off"] = "off"
+    """Which efforts that a client names are refused where a family cannot be told them: all (true), only none (`off`),
+    or not one (false). What is not refused is rounded to the nearest that is legal, and the answer says so."""
+    max_answer_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The longest answer when the client sets no limit; left to the backend if left out."""
+
+    @model_validator(mode="after")
+    def _backends(self) -> ModelSettings:
+        named = bool(self.deployment or self.none or self.think)
+        if named == bool(self.arms):
+            raise ValueError("set `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
+        if named:
+            BackendNames(deployment=self.deployment, none=self.none, think=self.think)
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_its_policy_needs(self) -> ModelSettings:
+        if self.router == "none" and self.policy.needs_router:
+            raise ValueError(
+                f"a {self.policy.kind_name} policy needs a router's forecasts, and there is no router: set one, "
+                'such as `router = "prior"`, or choose `policy = { kind = "client" }`'
+            )
+        return self

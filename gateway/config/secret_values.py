@@ -1,0 +1,54 @@
+"""Reads secrets from the environment variables and files that the settings name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gateway.config.storage import SigningSettings
+from gateway.core.errors import ConfigError
+
+SHORTEST_SECRET = 32
+
+
+def secret(env: str | None, file: Path | None, where: str) -> str | None:
+    """What an environment variable or a file holds, without the space around it; None if neither is named.
+
+    ConfigError: both are named, or the one that is cannot be read or is empty. `where` begins the names of the keys.
+    """
+    name, found = _held(env, file, where)
+    if found is not None and (not found.isascii() or not found.isprintable()):
+        raise ConfigError([f"{name} contains characters that a header cannot carry"])
+    return found
+
+
+def signing_secrets(signing: SigningSettings) -> list[str]:
+    """One for each line of what is named; empty if nothing is. ConfigError: as for `secret`, or one is too short."""
+    name, found = _held(signing.key_env, signing.key_file, "signing.key")
+    lines = [line.strip() for line in (found or "").splitlines() if line.strip()]
+    if any(len(line) < SHORTEST_SECRET for line in lines):
+        raise ConfigError([f"{name} holds a secret of fewer than {SHORTEST_SECRET} characters, which could be guessed"])
+    return lines
+
+
+def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
+    """The source's name in error messages, and its contents; None if none is set."""
+    if env is not None and file is not None:
+        raise ConfigError([f"{where}_env, {where}_file: set one of them"])
+    if env is not None:
+        name, found = f"{where}_env: the environment variable {env}", os.environ.get(env)
+        if found is None:
+            raise ConfigError([f"{name} is not set"])
+    elif file is not None:
+        name = f"{where}_file: {file}"
+        try:
+            found = file.read_text("utf-8-sig")
+        except OSError as error:
+            raise ConfigError([f"{name}: {error.strerror or error}"]) from error
+        except UnicodeDecodeError:
+            raise ConfigError([f"{name} is not text"]) from None
+    else:
+        return where, None
+    if not found.strip():
+        raise ConfigError([f"{name} is empty"])
+    return name, found.strip()

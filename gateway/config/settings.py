@@ -1,0 +1,110 @@
+"""The settings: one TOML file. An unknown key stops the start-up, with the nearest valid name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from gateway.config.deployment import DeploymentSettings
+from gateway.config.family_row import FamilyRow
+from gateway.config.model import ModelSettings
+from gateway.config.problems import faults
+from gateway.config.renamed import with_new_names
+from gateway.config.server import AdminSettings, ServerSettings
+from gateway.config.storage import AccessSettings, RecordSettings, ResponseSettings, SigningSettings
+from gateway.config.types import ConfigPath, folder_of
+from gateway.core.errors import ConfigError
+from gateway.core.strict import StrictSettings
+
+# What lies in the folder of `data_dir` unless it has a path of its own: the table that names it, and the file.
+IN_DATA_DIR = (("records", "records.db"), ("access", "keys.db"), ("responses", "responses.db"))
+
+
+class Settings(StrictSettings):
+    data_dir: ConfigPath | None = None
+    """The folder of all that is kept: records, API keys and their usage, responses, the gateway's own secret. A file
+    with a path of its own lies there instead. If left out, each is where its own setting says by default."""
+    server: ServerSettings = ServerSettings()
+    records: RecordSettings = RecordSettings()
+    access: AccessSettings = AccessSettings()
+    admin: AdminSettings | None = None
+    responses: ResponseSettings = ResponseSettings()
+    signing: SigningSettings = SigningSettings()
+    families: dict[str, FamilyRow] = {}
+    """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
+    deployments: Annotated[dict[str, DeploymentSettings], Field(min_length=1)]
+    models: Annotated[dict[str, ModelSettings], Field(min_length=1)]
+
+    @property
+    def metrics_on_clients_port(self) -> bool | Literal["open"]:
+        given = self.server.metrics
+        return not (self.access.required and self.admin) if given is None else given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_data_dir(cls, table: Any) -> Any:
+        folder = table.get("data_dir") if isinstance(table, dict) else None
+        if not isinstance(folder, str | Path):
+            return table
+        for key, file in IN_DATA_DIR:
+            given = table.get(key, {})
+            if isinstance(given, dict) and given.get("path") is None:
+                table = {**table, key: {**given, "path": Path(folder, file)}}
+        return table
+
+    @property
+    def responses_path(self) -> Path:
+        return self.responses.path or Path(f"{self.records.path}.responses")
+
+    @property
+    def own_secret_path(self) -> Path:
+        """Where the secret is that the gateway makes itself, if it is given none."""
+        return Path(f"{self.records.path}.key") if self.data_dir is None else self.data_dir / "signing.key"
+
+
+def load(path: Path) -> Settings:
+    """Read a TOML file. ConfigError: it is missing, no TOML, or says something the gateway does not know."""
+    try:
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        table = tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not valid TOML: it is not UTF-8 text ({error.reason})"]) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
+    return parse(table, folder_of(path))
+
+
+def share(settings: Settings, workers: int) -> Settings:
+    """One worker's part of what holds for all of them: the places of each deployment, but one at least."""
+    parts = {name: one.model_copy(update=one.share(workers)) for name, one in settings.deployments.items()}
+    return settings.model_copy(update={"deployments": parts})
+
+
+def override(
+    settings: Settings, *, host: str | None = None, port: int | None = None, records: Path | None = None
+) -> Settings:
+    """The settings with command line overrides."""
+    server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(
+        update={
+            "server": settings.server.model_copy(update=server),
+            "records": settings.records.model_copy(update={} if records is None else {"path": records}),
+        }
+    )
+
+
+def parse(table: dict[str, Any], folder: Path | None = None) -> Settings:
+    """Check a table, whose relative paths begin at `folder`; at the working directory if there is none.
+
+    ConfigError names every fault: where it is, what is wrong, and the nearest valid name.
+    """
+    try:
+        # Their defaults are paths, too.
+        return Settings.model_validate({"records": {}, "access": {}, **with_new_names(table)}, context=folder)
+    except ValidationError as error:
+        raise ConfigError(faults(error, Settings)) from error

@@ -1,0 +1,15 @@
+"""The arm of a request, and pseudonyms of its sender for the record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.core.arm import Arm
+
+
+class Assignment(NamedTuple):
+    """`unit` and `user` are hashes to group by; `user` is None where the client named none."""
+
+    arm: Arm
+    unit: str
+    user: str | None

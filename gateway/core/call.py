@@ -1,0 +1,81 @@
+"""One request as the pipeline sees it, independent of its dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway.core.aliases import Headers
+from gateway.core.efforts import Effort
+
+BYTES_PER_TOKEN = 4
+
+
+# Both mean "all completion tokens, thinking included"; the second is the newer name.
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+
+
+class PassthroughRoute(NamedTuple):
+    """The route of a passed-through request: the backend's path below its base URL, the field of the prompt, and the
+    list that every answer holds.
+    """
+
+    path: str
+    prompt: str
+    holds: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as the pipeline sees it, independent of its dialect.
+
+    `body` is in Chat Completions form, unless the call is `passed` through, and is never modified. `requested` is the
+    effort the client named (None: automatic), `asked` the client's word for it, `named_in` its field, `ceiling` the
+    most the client allows, `dial` its price in [0,1] if given. `most` is the most that its key allows now, whatever the
+    policy, `key_ceiling` the most the key ever allows, `guarded` whether the key limits thinking, `key` the key's id,
+    and `note` a note for the client about these limits. `limit` is the client's limit on all completion tokens of each
+    of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user` the client's name for the
+    end user, `tries` how often the client has retried, `batch` whether it can wait, `wants_account` whether the
+    answer's body reports on the effort, `stops_answer` whether stop sequences apply to the answer only and not to
+    reasoning, `unread` the fields that the client sent and the dialect does not forward.
+    """
+
+    request_id: str
+    dialect: str
+    model: str
+    body: dict[str, Any]
+    stream: bool = False
+    wants_usage: bool = False
+    requested: Effort | None = None
+    asked: str = "auto"
+    named_in: str = "reasoning_effort"
+    ceiling: Effort | None = None
+    most: Effort | None = None
+    guarded: bool = False
+    key_ceiling: Effort | None = None
+    key: str | None = None
+    note: str = ""
+    dial: float | None = None
+    limit: int | None = None
+    choices: int = 1
+    size: int = 0
+    unit: str = ""
+    user: str = ""
+    tries: int = 0
+    batch: bool = False
+    wants_effort_report: bool = False
+    stops_answer: bool = False
+    passed: PassthroughRoute | None = None
+    unread: Collection[str] = ()
+    forwarded: Headers = field(default_factory=dict)
+
+    @property
+    def echoes(self) -> bool:
+        """Whether its answer repeats the prompt: then only the backend can count the model's tokens."""
+        return self.passed is not None and bool(self.body.get("echo"))
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The estimated number of prompt tokens, from its bytes."""
+        return self.size // BYTES_PER_TOKEN

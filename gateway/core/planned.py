@@ -1,0 +1,17 @@
+"""A plan and the call it was made from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.core.call import Call
+from gateway.core.decision import Decision
+from gateway.core.plan import Plan
+
+
+class Planned(NamedTuple):
+    """`call` is the client's, within what its key allows; `decision` is None where nothing was to be decided."""
+
+    call: Call
+    plan: Plan
+    decision: Decision | None = None

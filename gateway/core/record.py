@@ -1,0 +1,67 @@
+"""The record of a request: one row."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Record(NamedTuple):
+    """One request, finished or failed. Field names are the columns of the table; no prompt or answer text.
+
+    `requested`, `decided` and `applied` are budgets as text (`auto`, `none`, a number, `unlimited`); times in seconds
+    unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees, `key` the id of the
+    client's API key; `cost` is in dollars. `enforced` is how the budget was enforced; `used_from` whether usage was
+    `reported` by the backend or `counted` here; `verdict` whether it was `within` the budget, `over` it or is
+    `unknown`; `exceeded` by how many tokens. `probe` is the outcome of a probe (`kept`, `thrown_away`, `failed`,
+    `unfinished`), with its features (log-probabilities in nats), its duration, and the `forecast_before` it. Tokens of
+    a discarded probe are not in `completion_tokens`, but in `cost`.
+    """
+
+    id: str
+    request_id: str
+    time: float
+    dialect: str
+    status: int
+    model: str | None = None
+    arm: str | None = None
+    deployment: str | None = None
+    requested: str | None = None
+    decided: str | None = None
+    applied: str | None = None
+    used: int | None = None
+    budget: int | None = None
+    reason: str | None = None
+    propensity: float | None = None
+    price_token: float | None = None
+    price_second: float | None = None
+    forecast: str | None = None
+    router: str | None = None
+    unit: str | None = None
+    notes: str | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    ttft: float | None = None
+    latency: float | None = None
+    decision_ms: float | None = None
+    streamed: bool = False
+    finish_reason: str | None = None
+    client_gone: bool = False
+    key: str | None = None
+    cost: float | None = None
+    queued_ms: float | None = None
+    enforced: str | None = None
+    verdict: str | None = None
+    used_from: str | None = None
+    exceeded: int | None = None
+    probe: str | None = None
+    probe_tokens: int | None = None
+    probe_mean: float | None = None
+    probe_min: float | None = None
+    probe_first_margin: float | None = None
+    probe_truncated: bool | None = None
+    probe_ms: float | None = None
+    forecast_before: str | None = None
+    user: str | None = None

@@ -1,1 +1,0 @@
-"""What deployments really do with efforts, seen by asking them, and how that agrees with their families' rows."""

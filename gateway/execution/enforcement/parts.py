@@ -1,0 +1,66 @@
+"""Small parts of answers: events, deltas and usage, as they are made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.backends.chat_answer import dumped
+from gateway.core.aliases import JsonObject
+from gateway.core.backend_errors import BackendFailed
+
+NOTHING: JsonObject = {}
+_OF_A_CHUNK = ("id", "created", "model", "system_fingerprint")
+
+
+def event_of(chunk: dict[str, Any]) -> bytes:
+    return b"data: " + dumped(chunk) + b"\n\n"
+
+
+def chunk_like(head: JsonObject, choices: list[JsonObject], **more: Any) -> dict[str, Any]:
+    """A chunk of the same answer as `head`."""
+    same = {name: head[name] for name in _OF_A_CHUNK if name in head}
+    return {**same, "object": "chat.completion.chunk", "choices": choices, **more}
+
+
+def piece(delta: JsonObject, finish_reason: str | None = None, more: JsonObject = NOTHING) -> JsonObject:
+    """The one choice of a chunk."""
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason, **more}
+
+
+def usage_of(prompt: int, completion: int, thought: int) -> JsonObject:
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "completion_tokens_details": {"reasoning_tokens": thought},
+    }
+
+
+def with_thought(usage: Any, thought: int) -> JsonObject:
+    """A backend's usage, with the thought that it did not count itself."""
+    given = usage.get("completion_tokens_details")
+    details = given if isinstance(given, Mapping) else NOTHING
+    if details.get("reasoning_tokens") is not None:
+        return dict(usage)
+    return {**usage, "completion_tokens_details": {**details, "reasoning_tokens": thought}}
+
+
+def choices_of(chunk: JsonObject) -> list[dict[str, Any]]:
+    """The choices of a chunk, as far as they make sense. BackendFailed: one that does not say which it is."""
+    given = chunk.get("choices")
+    choices = [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
+    if any(type(choice.get("index", 0)) is not int for choice in choices):
+        raise BackendFailed("The backend sent an event that is not a chat completion.")
+    return choices
+
+
+def ids_of(value: Any) -> list[int]:
+    """Token ids, where a backend gives any."""
+    return value if isinstance(value, list) and all(type(token) is int for token in value) else []
+
+
+def text_of(delta: Any, *names: str) -> str:
+    """The first text among these fields of a delta."""
+    values = map(delta.get, names) if isinstance(delta, dict) else ()
+    return next((value for value in values if isinstance(value, str) and value), "")

@@ -1,0 +1,79 @@
+"""A request's place at a deployment: at one at a time, and given back whatever happens."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from gateway.backends.admission import AdmissionController
+from gateway.backends.latency import Timing
+from gateway.core.call import Call
+from gateway.core.deployment import Deployment
+
+Controllers = Mapping[str, AdmissionController]
+
+
+class Place:
+    """Given back when the last `with` of it is left.
+
+    The time for the whole answer begins with the first place that is asked for. `sent` is when something was last sent,
+    by the monotonic clock; `reached` whether that was to the deployment where the place is, or was at the end;
+    `queued_s` how many seconds all waiting for places took.
+    """
+
+    __slots__ = ("_admission", "_batch", "_begun", "_depth", "_key", "controller", "queued_s", "reached", "sent")
+
+    def __init__(self, admission: Controllers, call: Call) -> None:
+        self._admission = admission
+        self._batch, self._key = call.batch, call.key
+        self._begun: float | None = None
+        self.controller: AdmissionController | None = None
+        self.queued_s = 0.0
+        self.sent: float | None = None
+        self.reached = False
+        self._depth = 0
+
+    async def enter(self, deployment: Deployment, patience_s: float = math.inf) -> None:
+        """Take a place at a deployment, unless it is there already. Overloaded: there is none in time."""
+        now = time.perf_counter()
+        if self._begun is None:
+            self._begun = now
+        controller = self._admission[deployment.name]
+        if self.controller is controller:
+            return
+        if self.controller is not None:
+            self.move_on()
+        if not controller.try_enter(self._batch):
+            left_s = deployment.timeouts.total_timeout_s - (now - self._begun)
+            self.queued_s += await controller.enter(self._batch, min(left_s, patience_s), self._key)
+        self.controller = controller
+
+    def sending(self) -> float:
+        """Something is sent now; returns how many seconds of the time for the whole answer are spent."""
+        self.sent = now = time.perf_counter()
+        self.reached = True
+        return 0.0 if self._begun is None else now - self._begun
+
+    def move_on(self) -> None:
+        """Give the place back, to go elsewhere: what was sent from here does not count."""
+        self.reached = False
+        self.leave()
+
+    def leave(self, measured: Timing | None = None) -> None:
+        """Give the place back, if there is one; `measured` says how fast a whole answer was."""
+        controller, self.controller = self.controller, None
+        if controller is not None:
+            controller.leave(measured)
+
+    def __enter__(self) -> Place:
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self.leave()

@@ -1,0 +1,65 @@
+"""Asks for a probe: the client's own request without thinking, and how sure the model is of each token of its answer.
+
+A probe that fails or is late is no error: the request goes on without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.backends.capabilities import Capabilities
+from gateway.core.aliases import JsonObject
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.efforts import NO_THINKING
+from gateway.core.forecast import Forecast
+from gateway.core.plan import Plan
+from gateway.core.probe import ProbeOptions
+from gateway.execution.dispatch import Dispatch
+from gateway.execution.place import Place
+from gateway.execution.probe.pending import CANDIDATES, PendingProbe
+from gateway.families import body as fields
+from gateway.families.fields import HIDE_FIELD
+from gateway.families.model_limits import ModelLimits
+
+REQUEST_ID = "x-request-id"
+
+
+class Prober:
+    def __init__(self, dispatch: Dispatch, capabilities: Capabilities) -> None:
+        self._dispatch = dispatch
+        self._capabilities = capabilities
+
+    def possible(self, call: Call, arm: Arm, terms: ModelLimits) -> bool:
+        """Whether a probe can be told anything by: one answer, whose tokens may be seen, and room for a thought else.
+
+        A client that asks for log-probabilities itself gets what it asked for; with fewer candidates than a probe needs
+        there is none.
+        """
+        none, limit = arm.find(NO_THINKING), call.limit
+        return (
+            none is not None
+            and call.choices == 1
+            and (limit is None or limit > terms.answer.allowance)
+            and _may_ask(call.body)
+            and self._capabilities.tells_logprobs(none, call)
+            and self._dispatch.is_open(none)
+        )
+
+    def ask(self, place: Place, call: Call, plan: Plan, options: ProbeOptions, before: Forecast) -> PendingProbe:
+        """The probe, to be used in a `with`; it is not sent yet."""
+        return PendingProbe(self._dispatch, self._capabilities, place, call, plan, options, before)
+
+
+def second(call: Call) -> Call:
+    """The call as it follows a probe: under an id of its own, as engines may refuse one that they still know."""
+    id = call.forwarded.get(REQUEST_ID)
+    return call if id is None else replace(call, forwarded={**call.forwarded, REQUEST_ID: f"{id}-2"})
+
+
+def _may_ask(body: JsonObject) -> bool:
+    if body.get("include_reasoning") is False or fields.get(body, HIDE_FIELD) is True:
+        return False  # engines then hide the log-probabilities too
+    if body.get("logprobs"):
+        return (body.get("top_logprobs") or 0) >= CANDIDATES
+    return body.get("top_logprobs") is None

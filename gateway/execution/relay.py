@@ -1,0 +1,82 @@
+"""A reply passed on: whole, or as a stream. Its record is written before the client has the last of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import closing
+
+from gateway.backends.chat_answer import dumped, read_answer, read_usage
+from gateway.execution.accounting import Accounting
+from gateway.execution.outcome import Outcome
+from gateway.execution.place import Place
+from gateway.execution.recorder import Recorder, WholeAnswer
+from gateway.execution.streaming.believed import correct
+from gateway.execution.streaming.chat_stream import ChatStream
+from gateway.execution.streaming.encoder import ResponseEncoder
+from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_usage
+
+
+async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, accounting: Accounting) -> bytes:
+    """The answer as the client sees it. GatewayError: there is none."""
+    passed, discarded = outcome.call.passed, outcome.discarded_tokens
+    try:
+        raw = await outcome.reply.read()
+    finally:
+        outcome.reply.close()
+    body, usage, finish_reason = read_answer(raw, passed.holds if passed else "choices")
+    changed = False
+    if outcome.written:
+        changed = outcome.seen.whole(body)
+        if type(reported := body.get("usage")) is dict and correct(reported, outcome.seen):
+            usage, changed = read_usage(reported), True
+        if outcome.cut(body):
+            finish_reason, changed = "length", True
+    recorder.reading(WholeAnswer(usage))
+    recorder.finished(finish_reason)
+    if discarded:
+        changed = add_probe_usage(body, discarded) or changed
+    answer = await encoder.whole(body, dumped(body) if changed else raw)
+    accounting.close(recorder)
+    return answer
+
+
+async def streamed(
+    place: Place,
+    outcome: Outcome,
+    encoder: ResponseEncoder,
+    recorder: Recorder,
+    accounting: Accounting,
+) -> AsyncGenerator[bytes]:
+    """The stream as the client sees it. An error before the first event is raised, a later one is told in it.
+
+    The place is given back at its end, however that comes.
+    """
+    call, reply, discarded = outcome.call, outcome.reply, outcome.discarded_tokens
+    sink = WithProbeUsage(encoder, discarded) if discarded else encoder
+    seen = outcome.seen if outcome.written else None
+    most_bytes = outcome.plan.deployment.response_limits.max_event_bytes
+    stream = ChatStream(sink, most_bytes, seen, outcome.unrequested_limit, call.choices)
+    recorder.reading(stream)
+    chunks = reply.chunks()
+    begun = False
+    with place, closing(reply):
+        try:
+            async for chunk in chunks:
+                events = stream.feed(chunk)
+                if events:
+                    begun = True
+                    yield events
+                if stream.ended:
+                    break
+            stream.finish()
+            recorder.finished(stream.finish_reason)
+            end = await encoder.end()
+            accounting.close(recorder)
+            yield end
+            await reply.drain(chunks)
+        except (Exception, asyncio.CancelledError) as error:
+            by_client = recorder.client_may_cancel and isinstance(error, asyncio.CancelledError)
+            if not begun or recorder.client_gone or by_client:
+                raise
+            yield encoder.broken(accounting.fail(recorder, error))

@@ -1,0 +1,83 @@
+"""The one row of a request, out of what was recorded of it."""
+
+from __future__ import annotations
+
+import time
+
+import orjson
+
+from gateway.core.efforts import words
+from gateway.core.forecast import Forecast
+from gateway.core.record import Record
+from gateway.core.usage import Usage
+from gateway.execution.outcome import enforced
+from gateway.execution.recorder import Recorder
+from gateway.execution.report import notes
+from gateway.execution.settlement import cost
+from gateway.execution.streaming.budget_check import BudgetCheck
+
+
+def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Record:
+    """`counted` are the tokens that it was charged for."""
+    now = time.perf_counter()
+    facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
+    assignment, place, error = recorder.assignment, recorder.place, recorder.error
+    result, first_token = recorder.probe, recorder.counts.first_token
+    applied, probe, said = plan.applied if plan else None, result.probe if result else None, notes(recorder)
+    return Record(
+        id=facts.id,
+        request_id=facts.request_id,
+        time=facts.at,
+        dialect=facts.dialect,
+        status=recorder.status,
+        model=recorder.model,
+        arm=assignment.arm.name if assignment else None,
+        deployment=plan.deployment.name if plan else None,
+        requested=call.asked if call and call.passed is None else None,
+        decided=words(decision.effort) if decision else None,
+        applied=plan.words if plan else None,
+        used=checked.used,
+        budget=applied.budget if applied else None,
+        reason=decision.reason if decision else None,
+        propensity=decision.propensity if decision else None,
+        price_token=decision.prices.token if decision else None,
+        price_second=decision.prices.second if decision else None,
+        forecast=_rows(decision.forecast) if decision else None,
+        router=recorder.router,
+        unit=assignment.unit if assignment else None,
+        notes="; ".join(said) if said else None,
+        error_type=error.type if error else None,
+        error_code=error.code if error else None,
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+        reasoning_tokens=counted.reasoning_tokens,
+        ttft=first_token - facts.started if first_token else None,
+        latency=now - facts.started,
+        decision_ms=recorder.decision_s * 1000 if recorder.decision_s is not None else None,
+        streamed=call.stream if call else False,
+        finish_reason=recorder.finish_reason,
+        client_gone=recorder.client_gone,
+        key=facts.principal.key,
+        cost=cost(recorder, counted),
+        queued_ms=place.queued_s * 1000 if place and place.queued_s else None,
+        enforced=enforced(plan),
+        verdict=checked.verdict,
+        used_from=checked.used_from,
+        exceeded=checked.over or None,
+        probe=result.outcome if result else None,
+        probe_tokens=result.tokens if result else None,
+        probe_mean=probe.mean if probe else None,
+        probe_min=probe.least if probe else None,
+        probe_first_margin=probe.first_margin if probe else None,
+        probe_truncated=probe.truncated if probe else None,
+        probe_ms=result.seconds * 1000 if result else None,
+        forecast_before=_rows(result.before) if result else None,
+        user=assignment.user if assignment else None,
+    )
+
+
+def _rows(forecast: Forecast | None) -> str | None:
+    """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds, exact enough to decide by again."""
+    if forecast is None:
+        return None
+    return orjson.dumps([[words(effort), *forecasts] for effort, *forecasts in forecast.efforts]).decode()

@@ -1,0 +1,191 @@
+"""A stream of completions on its way through: every event is parsed once.
+
+Fed with chunks of any size, it gives back what the client may see now, as its hearer tells it on. It notices the first
+token, the finish reason, the usage, an error and the end. An event that is broken never reaches the client: it ends the
+stream in an error.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import orjson
+
+from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_usage
+from gateway.core.backend_errors import AnswerTooLarge, BackendFailed, error_from_backend, fields_of
+from gateway.core.errors import GatewayError
+from gateway.core.reasoning import REASONING_FIELDS
+from gateway.core.usage import Usage
+from gateway.execution.streaming.believed import correct
+from gateway.execution.streaming.encoder import EventSink
+from gateway.execution.streaming.output_stats import OutputStats
+
+DONE = b"data: [DONE]\n\n"
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
+_TOKEN_FIELDS = ("content", *REASONING_FIELDS, "tool_calls", "refusal")
+
+
+class ChatStream:
+    def __init__(
+        self,
+        sink: EventSink,
+        max_event_bytes: int,
+        seen: OutputStats | None = None,
+        most: int | None = None,
+        choices: int = 1,
+    ) -> None:
+        """`seen` is told what came by. After more than `most` bytes of a thought, all of the `choices` end.
+
+        `first_token` is when that came, by the monotonic clock.
+        """
+        self._sink = sink
+        self._max_event_bytes = max_event_bytes
+        self._rest = bytearray()
+        self._seen = seen
+        self._most, self._choices = most, choices
+        self.usage = Usage()
+        self.finish_reason: str | None = None
+        self.first_token: float | None = None
+        self.done = False
+        self.error: GatewayError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be fed."""
+        return self.done or self.error is not None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may be forwarded now; never the end mark, which waits until the record is written."""
+        if self.ended:
+            return b""
+        events = self._read(self._complete(chunk))
+        if len(self._rest) > self._max_event_bytes and not self.ended:
+            self.error = AnswerTooLarge("The backend sent an event that is too large.")
+            self._rest.clear()
+        return events
+
+    def finish(self) -> None:
+        """No more chunks come. Raises the error that the answer ended in; no finish reason or half an event is one."""
+        # An end mark alone proves nothing: proxies set one even where their own backend broke off.
+        half = not self.done and self._rest.strip() not in (b"", DONE.strip())
+        if self.error is None and (self.finish_reason is None or half):
+            self.error = BackendFailed("The backend ended its stream without finishing the answer.", code="stream_cut")
+        if self.error is not None:
+            raise self.error
+
+    def _complete(self, chunk: bytes) -> bytes:
+        """The events that are complete now. What was searched before is not searched again."""
+        rest = self._rest
+        if not rest:
+            cut = len(chunk) if chunk.endswith(b"\n\n") else _last_end(chunk, 0)
+            if cut < len(chunk):
+                rest += chunk[cut:]
+            return chunk[:cut]
+        searched = max(len(rest) - _LONGEST_END + 1, 0)
+        rest += chunk
+        cut = _last_end(rest, searched)
+        if not cut:
+            return b""
+        data = bytes(rest[:cut])
+        del rest[:cut]
+        return data
+
+    def _read(self, data: bytes) -> bytes:
+        """Go through a block of complete events."""
+        if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2 and b"\r" not in data:
+            return self._json(data[6:], data)  # one event of one line, as nearly all are
+        forward = []
+        for event in _EVENT_END.split(data):
+            event = event.strip(b"\r\n")
+            if event and not self.ended:
+                forward.append(self._event(event))
+        return b"".join(forward)
+
+    def _event(self, event: bytes) -> bytes:
+        payload = b"\n".join(line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:"))
+        if payload == b"[DONE]":
+            self.done = True
+            return b""
+        if _is_text(event):
+            return self._json(payload, event + b"\n\n") if payload else event + b"\n\n"
+        self.error = BackendFailed("The backend sent an event that is not valid UTF-8.")
+        return b""
+
+    def _json(self, payload: bytes, event: bytes) -> bytes:
+        """What the client may see of an event with this payload."""
+        try:
+            chunk = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            self.error = BackendFailed("The backend sent an event that is not valid JSON.")
+            return b""
+        if not isinstance(chunk, dict):
+            self.error = BackendFailed("The backend sent an event that is not a completion.")
+            return b""
+        return self._learn(chunk, event)
+
+    def _learn(self, chunk: dict[str, Any], event: bytes) -> bytes:
+        if chunk.get("error"):
+            fields = fields_of(chunk) or {"message": "The backend failed while answering."}
+            code = fields.get("code")
+            status = code if isinstance(code, int) and 400 <= code < 600 else 502
+            self.error = error_from_backend(status, {}, fields)
+            return b""
+        choices = chunk.get("choices")
+        if isinstance(choices, list):
+            for choice in choices:
+                if isinstance(choice, dict):
+                    self._choice(choice)
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            if self._seen is not None and correct(usage, self._seen):
+                event = b"data: " + dumped(chunk) + b"\n\n"
+            self.usage = read_usage(usage)
+        if self._most is not None and self._seen is not None and self._seen.thought_size > self._most:
+            self._most = None
+            return self._cut(chunk)
+        return self._sink.event(chunk, event)
+
+    def _cut(self, last: dict[str, Any]) -> bytes:
+        """End the answer here, as if its limit were reached: nothing of what follows is wanted."""
+        ends: list[dict[str, Any]] = [
+            {"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"} for index in range(self._choices)
+        ]
+        chunk = {name: value for name, value in last.items() if name != "usage"} | {"choices": ends}
+        told = self._learn(chunk, b"data: " + dumped(chunk) + b"\n\n")
+        self.done = True
+        self._rest.clear()
+        return told
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        reason = choice.get("finish_reason")
+        if reason:
+            self.finish_reason = str(reason)[:MOST_CHARACTERS]
+        delta = choice.get("delta")
+        seen = self._seen
+        if seen is not None:
+            if isinstance(delta, dict):
+                seen.delta(delta, choice.get("index", 0))
+            else:
+                seen.text(choice.get("text"))
+            seen.tokens(choice)
+        if self.first_token is None and (
+            any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else choice.get("text")
+        ):
+            self.first_token = time.perf_counter()
+
+
+def _last_end(data: bytes | bytearray, start: int) -> int:
+    """Where the last complete event of a block ends, looking from `start` on; 0 if none is complete."""
+    lf, crlf = data.rfind(b"\n\n", start), data.rfind(b"\n\r\n", start)
+    return max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
+
+
+def _is_text(event: bytes) -> bool:
+    try:
+        event.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

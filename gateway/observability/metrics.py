@@ -1,0 +1,137 @@
+"""Prometheus metrics. A request only queues its record; it is counted in the background and at each scrape."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from gateway.core.queue_observer import QueueObserver
+from gateway.core.record import Record
+from gateway.observability.instruments import RELOADS, Instruments
+
+# The client library's own name for where processes count together; set before a worker imports it.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class _OfModel(NamedTuple):
+    """What is counted for one public model."""
+
+    latency: Histogram
+    ttft: Histogram
+    thinking: Histogram
+    prompt: Counter
+    reasoning: Counter
+    answer: Counter
+
+
+class Metrics(Instruments):
+    def __init__(self) -> None:
+        super().__init__()
+        self.active = 0
+        # What labels belong to is looked up once.
+        self._model = cache(self._of_model)
+        self._outcome = cache(lambda model, arm, status, reason: self.requests.labels(model, arm, str(status), reason))
+        self._verdict = cache(lambda deployment, verdict: self.budgets.labels(deployment, verdict))
+        self._finished: deque[Record] = deque()
+
+    def watch(self, deployment: str) -> QueueObserver:
+        """What a deployment's gate reports to."""
+        return QueueObserver(
+            self.queued.labels(deployment).set,
+            self.queue_seconds.labels(deployment).observe,
+            self.overloaded.labels(deployment).inc,
+        )
+
+    def disagrees(self, deployment: str, what: str, does: bool) -> None:
+        """A deployment was probed."""
+        self.disagreements.labels(deployment, what).set(does)
+
+    def serves(self, model: str, router: str, before: str | None = None) -> None:
+        """This process serves a model with this version from now on, and with the one before no more."""
+        if before is not None:
+            self.routers.labels(model, before).set(0)
+        self.routers.labels(model, router).set(1)
+
+    def began(self) -> None:
+        self.active += 1
+
+    def finished(self, record: Record) -> None:
+        self.active -= 1
+        self._finished.append(record)
+
+    def settle(self) -> None:
+        """Count the requests that finished since the last call. Thread-safe."""
+        while self._finished:
+            try:
+                record = self._finished.popleft()
+            except IndexError:
+                break  # another thread took the last one
+            self._count(record)
+        self.in_flight.set(self.active)
+
+    def _count(self, record: Record) -> None:
+        """One finished request. An unknown model name is not a label: clients could make any number of them."""
+        name = record.model if record.arm else "unknown"
+        self._outcome(name, record.arm or "", record.status, record.reason or "").inc()
+        model = self._model(name)
+        model.latency.observe(record.latency or 0.0)
+        if record.decision_ms is not None:
+            self.decision.observe(record.decision_ms)
+        if record.ttft is not None:
+            model.ttft.observe(record.ttft)
+        if record.prompt_tokens is not None:
+            model.prompt.inc(record.prompt_tokens)
+        if record.completion_tokens is not None:
+            thought = record.reasoning_tokens or 0
+            model.reasoning.inc(thought)
+            model.answer.inc(max(record.completion_tokens - thought, 0))
+            if record.decided is not None:
+                model.thinking.observe(thought)
+        if record.probe is not None:
+            self._probed(name, record)
+        if record.verdict is not None:
+            self._verdict(record.deployment, record.verdict).inc()
+        if record.exceeded is not None:
+            self.exceeded.labels(record.deployment).inc(record.exceeded)
+
+    def _probed(self, name: str | None, record: Record) -> None:
+        self.probes.labels(name, record.probe).inc()
+        self.probe_seconds.labels(name).observe((record.probe_ms or 0.0) / 1000)
+        if record.probe != "kept":
+            self.tokens.labels(name, "probe").inc(record.probe_tokens or 0)
+
+    def _of_model(self, name: str | None) -> _OfModel:
+        return _OfModel(
+            latency=self.latency.labels(name),
+            ttft=self.ttft.labels(name),
+            thinking=self.thinking.labels(name),
+            prompt=self.tokens.labels(name, "prompt"),
+            reasoning=self.tokens.labels(name, "reasoning"),
+            answer=self.tokens.labels(name, "answer"),
+        )
+
+    def text(self) -> bytes:
+        """The metrics as text, of this process or of all workers together."""
+        self.settle()
+        registry = self.registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def reloaded_by_the_first(outcome: str) -> None:
+    """Count a reload in the first process of several, which serves nothing: its own registry is asked by nobody."""
+    name, about, label = RELOADS
+    key = mmap_key(f"thinkgate_{name}", f"thinkgate_{name}_total", [label], [outcome], about)
+    file = MmapedDict(str(Path(os.environ[SHARED_FOLDER], f"counter_{os.getpid()}.db")))  # type: ignore[no-untyped-call]
+    value, at = file.read_value(key)  # type: ignore[no-untyped-call]
+    file.write_value(key, value + 1, at)  # type: ignore[no-untyped-call]
+    file.close()  # type: ignore[no-untyped-call]

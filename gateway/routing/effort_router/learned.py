@@ -1,0 +1,157 @@
+"""A learned router: an artifact's predictor, scored in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+from gateway.backends.latency import LatencyModel, LatencyModels
+from gateway.core.arm import Arm
+from gateway.core.call import Call
+from gateway.core.contract import Contract, Guarantee
+from gateway.core.efforts import NO_THINKING, Effort
+from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.probe import Probe, ProbeUse
+from gateway.routing.effort_router.none import UnknownArm, describe_unknown, without_outcomes
+from gateway.routing.effort_router.predictor import Predictor, Scores, Surface
+from gateway.routing.effort_router.protocol import PreparedArm
+
+# Positions of the dial whose prices are kept: operators set few, clients may send any.
+DIALS = 256
+# Heads of this model are means over all models of a table: for deployments that the artifact does not know by name.
+ANY_MODEL = "*"
+
+
+class PredictorRouter:
+    def __init__(self, predictor: Predictor, paces: LatencyModels) -> None:
+        self.version = predictor.version
+        self._predictor = predictor
+        self._paces = paces
+
+    def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
+        models = known_efforts(arm, self._predictor.heads)
+        if not models:
+            return UnknownArm(self.version)
+        own = self._predictor.restricted(set(models.values()))
+        surface = own.surface([(model, effort.think, effort.budget) for effort, model in models.items()])
+        heads = dict(zip(models, surface.nearest, strict=True))
+        none = heads.get(NO_THINKING)
+        own.price_for_dial(0.5, ask)  # the first one makes a table
+        return _PredictedArm(
+            self.version,
+            own,
+            surface,
+            tuple((effort, self._paces[arm.deployment_for(effort).name]) for effort in models),
+            none if none in own.probes_known else None,
+            lru_cache(DIALS)(own.price_for_dial),
+            {effort: heads[effort] for effort in self.observed_efforts(arm)},
+        )
+
+    def observed_efforts(self, arm: Arm) -> tuple[Effort, ...]:
+        heads = {(head.model, head.think, head.budget) for head in self._predictor.heads}
+        return tuple(effort for effort in arm.efforts if _head_of(effort, arm) in heads)
+
+    def describe(self, unknown: Collection[str]) -> str:
+        if unknown:
+            return describe_unknown(self.version, unknown)
+        return f"{self.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."
+
+
+@dataclass(frozen=True, slots=True)
+class _PredictedArm:
+    """What an artifact knows of an arm: the efforts it can forecast, each with the pace of its deployment.
+
+    `asked` is the head of the effort without thinking, if probes of it tell something; `observed` are the heads of the
+    efforts of which there are outcomes.
+    """
+
+    version: str
+    predictor: Predictor
+    surface: Surface
+    paced: tuple[tuple[Effort, LatencyModel], ...]
+    asked: int | None
+    price_at: Callable[[float, ProbeUse], float]
+    observed: Mapping[Effort, int]
+
+    @property
+    def is_known(self) -> bool:
+        return True
+
+    @property
+    def supports_probes(self) -> bool:
+        return self.asked is not None
+
+    def forecast(self, call: Call) -> Forecast | None:
+        predictor, asked = self.predictor, self.asked
+        reading = predictor.read(call.body["messages"], call.body.get("tools"))
+        scores = predictor.scores(reading)
+        return Forecast(
+            self.version,
+            self._efforts(scores, reading, probed=False),
+            self.price_at,
+            is_ood=predictor.is_ood(reading),
+            probe_pays=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
+            reading=reading,
+        )
+
+    def update(self, forecast: Forecast, probe: Probe) -> Forecast:
+        scores = self.predictor.scores(forecast.reading, self.predictor.probe(*probe), self.asked)
+        efforts = self._efforts(scores, forecast.reading, probed=True)
+        return replace(forecast, efforts=efforts, probed=True, probe_pays=None)
+
+    def guarantee(self, contract: Contract, efforts: Sequence[Effort]) -> Guarantee:
+        if not efforts or not {*efforts} <= {*self.observed}:
+            return without_outcomes(self.version, efforts)
+        heads = [self.observed[effort] for effort in efforts]
+
+        def by(ask: ProbeUse) -> Any:
+            return self.predictor.promised(*contract[:4], ask, heads)
+
+        asks = contract.ask != "never" and self.asked == heads[0] and len(heads) > 1
+        direct, asking = by("never"), by(contract.ask) if asks else None
+        shown = direct if asking is None else asking
+        why = None
+        if shown.price is None:
+            why = f"no price keeps it on the {shown.prompts} prompts of {self.version}: too few, or weak forecasts"
+        return Guarantee(
+            None if asking is None else asking.price,
+            direct.price,
+            shown.prompts,
+            shown.harmed,
+            shown.bound,
+            shown.loss,
+            shown.saved,
+            why,
+        )
+
+    def _efforts(self, scores: Scores, reading: Any, probed: bool) -> tuple[EffortForecast, ...]:
+        """`probed`: the answer without thinking is there already, and costs nothing more."""
+        at = self.predictor.at(self.surface, scores, reading)
+        efforts = []
+        for (effort, pace), right, thought, said in zip(
+            self.paced, at.p_correct, at.thinking_tokens, at.answer_tokens, strict=True
+        ):
+            if probed and not effort.think:
+                efforts.append(EffortForecast(effort, right, 0.0, 0.0, 0.0))
+            else:
+                efforts.append(EffortForecast(effort, right, thought, said, pace.seconds(thought + said)))
+        return tuple(efforts)
+
+
+def _head_of(effort: Effort, arm: Arm) -> tuple[str, bool, int | None]:
+    """What the head of just this effort says of itself."""
+    return arm.deployment_for(effort).router_name, effort.think, effort.budget if effort.think else None
+
+
+def known_efforts(arm: Arm, heads: Sequence[Any]) -> dict[Effort, str]:
+    """The arm's efforts that the artifact can forecast, with the model by whose heads."""
+    known: dict[Effort, str] = {}
+    for effort in arm.efforts:
+        models = {head.model for head in heads if head.think == effort.think}
+        for name in (arm.deployment_for(effort).router_name, ANY_MODEL):
+            if name in models:
+                known[effort] = name
+                break
+    return known

@@ -1,0 +1,76 @@
+"""What the gateway needs of a router artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from gateway.core.probe import ProbeUse
+
+
+class Scores(Protocol):
+    """Per effort: P(correct), expected thinking and answer tokens."""
+
+    @property
+    def p_correct(self) -> Sequence[float]: ...
+    @property
+    def thinking_tokens(self) -> Sequence[float]: ...
+    @property
+    def answer_tokens(self) -> Sequence[float]: ...
+
+
+class Surface(Protocol):
+    """Some efforts on an artifact's response surface."""
+
+    @property
+    def nearest(self) -> Sequence[int]:
+        """For each effort the head nearest to it."""
+        ...
+
+
+class Predictor(Protocol):
+    version: str
+
+    @property
+    def heads(self) -> Sequence[Any]: ...
+    @property
+    def probes_known(self) -> Collection[int]:
+        """The heads whose probes tell it something."""
+        ...
+
+    def restricted(self, models: Collection[str]) -> Predictor: ...
+
+    def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
+        """Forecasts for efforts, each a model, whether it thinks, and the budget (None: unlimited)."""
+        ...
+
+    def read(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None) -> Any:
+        """The request, read once for forecasts before and after a probe."""
+        ...
+
+    def is_ood(self, reading: Any) -> bool: ...
+
+    def scores(self, reading: Any, probe: Any = None, probed: int | None = None) -> Scores: ...
+
+    def at(self, surface: Any, scores: Any, reading: Any) -> Scores:
+        """The forecasts of the efforts of a surface, from those that `scores` made."""
+        ...
+
+    def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Any:
+        """What `scores` takes as a probe. ValueError: it has no tokens."""
+        ...
+
+    def wants_probe(self, reading: Any, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
+
+    def price_for_dial(self, x: float, ask: ProbeUse = "auto") -> float: ...
+    def promised(
+        self,
+        max_regret: float,
+        confidence: float,
+        horizon: int | None,
+        net: bool,
+        ask: ProbeUse,
+        efforts: Sequence[int],
+    ) -> Any:
+        """The price at which a contract is kept, and what it did on tried prompts."""
+        ...

@@ -1,0 +1,1 @@
+"""Policies: who sets the prices, and the bounds. One file for each, with its settings."""

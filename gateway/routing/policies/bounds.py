@@ -1,0 +1,67 @@
+"""The operator's bounds on effort, which most policies have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+
+from gateway.core.call import Call
+from gateway.core.decision import Decision, Prices
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort, clamp, size
+from gateway.core.forecast import EffortForecast
+from gateway.core.strict import EffortName
+from gateway.routing.policies.protocol import NameOf, PolicySettings, Resolve
+
+FREE = Prices()
+
+
+@dataclass(frozen=True, slots=True)
+class EffortBounds:
+    """Operator limits: minimum, maximum and default effort, and the budgets to choose from."""
+
+    floor: Effort = NO_THINKING
+    ceiling: Effort = UNLIMITED
+    default: Effort = NO_THINKING
+    budgets: frozenset[Effort] = frozenset()
+
+    @property
+    def offers(self) -> Set[Effort]:
+        return {NO_THINKING, *self.budgets, self.floor, self.ceiling, self.default}
+
+    def allows(self, effort: Effort) -> bool:
+        return size(self.floor) <= size(effort) <= size(self.ceiling)
+
+    def within(self, effort: Effort, call: Call) -> Effort:
+        """The nearest effort that operator and client both allow."""
+        bounded = clamp(effort, self.floor, self.ceiling)
+        return bounded if call.ceiling is None else min(bounded, call.ceiling, key=size)
+
+    def allowed(self, forecasts: Iterable[EffortForecast], call: Call) -> list[EffortForecast]:
+        """Those whose effort is the nearest to itself that operator and client both allow."""
+        most = size(self.ceiling) if call.ceiling is None else min(size(self.ceiling), size(call.ceiling))
+        least = min(size(self.floor), most)
+        return [forecast for forecast in forecasts if least <= size(forecast.effort) <= most]
+
+    def clamp_requested(self, requested: Effort, call: Call) -> Decision:
+        """What the client named, within the bounds."""
+        effort = self.within(requested, call)
+        return Decision(effort, "client" if effort == requested else "policy", 1.0, FREE)
+
+    def describe(self, name: NameOf) -> str:
+        return f"never below {name(self.floor)} nor above {name(self.ceiling)}"
+
+
+class BoundedSettings(PolicySettings):
+    floor: EffortName = "none"
+    ceiling: EffortName = "max"
+    budgets: list[EffortName] = []
+    """The thinking budgets to choose from."""
+
+    def bounds(self, resolve: Resolve, default: EffortName | None) -> EffortBounds:
+        """`default`: for requests of which nothing is known; the ceiling if it is None."""
+        return EffortBounds(
+            resolve(self.floor),
+            resolve(self.ceiling),
+            resolve(self.ceiling if default is None else default),
+            frozenset(map(resolve, self.budgets)),
+        )

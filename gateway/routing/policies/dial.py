@@ -1,0 +1,82 @@
+"""One number from cheapest (0) to best (1) sets the price of a token; the best effort at that price is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from gateway.core.call import Call
+from gateway.core.decision import Decision, Prices
+from gateway.core.efforts import Effort
+from gateway.core.forecast import Forecast
+from gateway.core.probe import ProbeUse
+from gateway.core.strict import EffortName, Unit
+from gateway.routing.policies.priced import PricedPolicy, PricedSettings
+from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, Resolve
+
+
+@dataclass(frozen=True, slots=True)
+class DialPolicy:
+    priced: PricedPolicy
+    dial: float
+    lowest: float = 0.0
+    highest: float = 1.0
+    price_of_waiting: float = 0.0
+    has_dial: ClassVar[bool] = True
+    contract: ClassVar[None] = None
+
+    @property
+    def probe_use(self) -> ProbeUse:
+        return self.priced.ask
+
+    @property
+    def offers(self) -> Set[Effort]:
+        return self.priced.bounds.offers
+
+    def allows(self, effort: Effort) -> bool:
+        return self.priced.bounds.allows(effort)
+
+    def wants_forecast(self, call: Call) -> bool:
+        return call.requested is None
+
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+        if call.requested is not None:
+            return self.priced.bounds.clamp_requested(call.requested, call)
+        if forecast is None:
+            return self.priced.without_forecast(call)
+        dial = self.dial if call.dial is None else call.dial
+        price = forecast.price_at(min(max(dial, self.lowest), self.highest), self.priced.ask)
+        return self.priced.buy(call, forecast, Prices(price, self.price_of_waiting))
+
+    def describe(self, name: NameOf) -> PolicyDescription:
+        bounds = self.priced.bounds
+        return self.priced.describe(
+            name,
+            f"the router decides at dial {self.dial:g} (0 cheapest, 1 best; clients may move it within {self.lowest:g} "
+            f"and {self.highest:g}), {bounds.describe(name)}; a level that a client names is honoured; "
+            f"{name(bounds.default)} if the router fails.",
+        )
+
+
+class DialSettings(PricedSettings):
+    kind: Literal["dial"]
+    dial: Unit = 0.5
+    dial_bounds: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.0, 1.0)
+    """How far a client may move the dial."""
+    price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
+    """What a second is worth, in units of P(correct)."""
+    default_effort: EffortName = "low"
+    """Applied when there is no forecast, and to requests that are strange to the router and cannot be probed."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DialSettings:
+        if self.dial_bounds[0] > self.dial_bounds[1]:
+            raise ValueError("dial_bounds: the lower bound comes first")
+        return self
+
+    def policy(self, resolve: Resolve) -> Policy:
+        priced = self.priced(resolve, self.default_effort)
+        return DialPolicy(priced, self.dial, *self.dial_bounds, self.price_of_waiting)

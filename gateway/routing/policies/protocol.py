@@ -1,0 +1,96 @@
+"""What a policy is, and what its settings are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Set
+from typing import Any, ClassVar, NamedTuple, Protocol, get_args
+
+from gateway.core.call import Call
+from gateway.core.contract import Contract
+from gateway.core.decision import Decision
+from gateway.core.efforts import Effort
+from gateway.core.forecast import Forecast
+from gateway.core.probe import ProbeUse
+from gateway.core.strict import StrictSettings
+
+# The effort that a name in the configuration stands for. ConfigError: it is none.
+Resolve = Callable[[str | int], Effort]
+# What an effort is called in the configuration.
+NameOf = Callable[[Effort], str]
+
+
+class PolicyDescription(NamedTuple):
+    """A policy for people and for clients.
+
+    `summary` is a sentence for `thinkgate check`, and `card` the fields that the policy adds to its models' cards in
+    `GET /v1/models`: JSON. `probes` says when a probe is asked for, and `unprobed` what a request gets that cannot be
+    probed and is unlike any that the router has met; None: the policy has no use for probes.
+    """
+
+    summary: str
+    card: dict[str, Any] = {}
+    probes: str | None = None
+    unprobed: str | None = None
+
+
+class Policy(Protocol):
+    """Pure: the same call, forecast and load give the same decision, and nothing here raises."""
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether a client may send a dial position."""
+        ...
+
+    @property
+    def probe_use(self) -> ProbeUse:
+        """When it asks for probes: routers are made ready for that."""
+        ...
+
+    @property
+    def contract(self) -> Contract | None:
+        """What it promises, if the router finds prices that keep it; None: nothing."""
+        ...
+
+    @property
+    def offers(self) -> Set[Effort]:
+        """The efforts that it may choose of its own accord."""
+        ...
+
+    def allows(self, effort: Effort) -> bool:
+        """Whether the effort is within the operator's bounds."""
+        ...
+
+    def wants_forecast(self, call: Call) -> bool:
+        """Whether a forecast could change the decision; the router is not asked in vain."""
+        ...
+
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+        """One effort and why. `forecast` is None when none was wanted or the router failed."""
+        ...
+
+    def describe(self, name: NameOf) -> PolicyDescription: ...
+
+
+class PolicySettings(StrictSettings, ABC):
+    """The table of a policy. Each kind adds its keys, and a `kind` of its own: a literal of one word."""
+
+    needs_router: ClassVar[bool] = False
+    """Whether it decides by forecasts: a model under it names a router."""
+
+    @property
+    def kind_name(self) -> str:
+        return kind_of(type(self))
+
+    @abstractmethod
+    def policy(self, resolve: Resolve) -> Policy:
+        """ConfigError: it names an effort that is none."""
+
+
+def kind_of(settings: type[PolicySettings]) -> str:
+    """The word that names a kind in the configuration. ValueError: its settings have no `kind` that is a literal."""
+    field = settings.model_fields.get("kind")
+    words: tuple[Any, ...] = get_args(field.annotation) if field else ()
+    if len(words) != 1 or not isinstance(words[0], str):
+        raise ValueError(f"{settings.__name__} needs a field `kind: Literal[...]` of one word")
+    return words[0]

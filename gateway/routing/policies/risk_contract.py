@@ -1,0 +1,104 @@
+"""A promise: at most so much less accuracy than thinking fully, which the router turns into a price."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from gateway.core.call import Call
+from gateway.core.contract import Contract
+from gateway.core.decision import Decision, Prices
+from gateway.core.efforts import Effort
+from gateway.core.forecast import Forecast
+from gateway.core.probe import ProbeUse
+from gateway.core.strict import EffortName
+from gateway.routing.policies.bounds import FREE
+from gateway.routing.policies.priced import PricedPolicy, PricedSettings
+from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, Resolve
+
+
+@dataclass(frozen=True, slots=True)
+class RiskContract:
+    """The price that keeps a promise on the router's own trial; if there is none, the strongest effort for everybody.
+
+    The trial says nothing of requests that are strange to the router: they get the default.
+    """
+
+    priced: PricedPolicy
+    contract: Contract
+    has_dial: ClassVar[bool] = False
+
+    @property
+    def probe_use(self) -> ProbeUse:
+        return self.priced.ask
+
+    @property
+    def offers(self) -> Set[Effort]:
+        return self.priced.bounds.offers
+
+    def allows(self, effort: Effort) -> bool:
+        return self.priced.bounds.allows(effort)
+
+    def wants_forecast(self, call: Call) -> bool:
+        return call.requested is None
+
+    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+        bounds = self.priced.bounds
+        if call.requested is not None:
+            return bounds.clamp_requested(call.requested, call)
+        if forecast is None:
+            return self.priced.without_forecast(call)
+        promised = forecast.promised
+        asks = self.contract.ask != "never" and (forecast.probed or forecast.probe_pays is not None)
+        price = None if promised is None else promised.with_probe if asks else promised.without_probe
+        if price is None:
+            return Decision(bounds.within(bounds.ceiling, call), "policy", 1.0, FREE, forecast)
+        prices = Prices(price)
+        if forecast.is_ood and not forecast.probed:
+            return Decision(bounds.within(bounds.default, call), "fallback", 1.0, prices, forecast)
+        return self.priced.buy(call, forecast, prices)
+
+    def describe(self, name: NameOf) -> PolicyDescription:
+        contract, bounds = self.contract, self.priced.bounds
+        when = "in the long run" if contract.horizon is None else f"on the next {contract.horizon} requests"
+        what = "lost, set against what is gained," if contract.net else "harmed"
+        others = "thought about fully" if bounds.default == bounds.ceiling else f"given {name(bounds.default)}"
+        card = {"max_regret": contract.max_regret, "confidence": contract.confidence, "horizon": contract.horizon}
+        return self.priced.describe(
+            name,
+            f"at most {contract.max_regret:.2%} of requests are {what} {when}, at {contract.confidence:.0%} "
+            f"confidence, beside the strongest effort for everybody; {bounds.describe(name)}; a level that a client "
+            f"names is honoured; requests outside the router's training distribution are {others}. "
+            "Efforts without outcomes in its training data are left out.",
+        )._replace(card={"contract": {**card, "counts": "net" if contract.net else "harm"}})
+
+
+class ContractSettings(PricedSettings):
+    """The promise is about traffic like that the router was trained on, and about requests for which neither the client
+    nor a key names or bounds the effort. Of the budgets, those count that have outcomes in the router's training data.
+    """
+
+    kind: Literal["contract"]
+    max_regret: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """The share of requests that may be harmed: wrong, where the strongest effort would have been right."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    horizon: Annotated[int, Field(ge=1)] | None = None
+    """How many next requests it is a promise about; if left out, traffic in the long run."""
+    counts: Literal["harm", "net"] = "harm"
+    """Whether only losses count, or what is gained elsewhere is set against them."""
+    default_effort: EffortName | None = None
+    """For requests that are strange to the router, and where there is no forecast: the ceiling if left out, with which
+    nothing is lost; whoever names less leaves these requests out of the promise."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ContractSettings:
+        if self.counts == "net" and self.horizon is not None:
+            raise ValueError("a guarantee on a horizon covers harm alone: leave `counts` or `horizon` out")
+        return self
+
+    def policy(self, resolve: Resolve) -> Policy:
+        contract = Contract(self.max_regret, self.confidence, self.horizon, self.counts == "net", self.probe)
+        return RiskContract(self.priced(resolve, self.default_effort), contract)

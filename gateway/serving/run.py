@@ -1,0 +1,232 @@
+"""Running the application: sockets, workers, and the embedded engine when there is no configuration."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from gateway import assembly
+from gateway.api import data
+from gateway.api.reload import Reload
+from gateway.app import Parts, create_app, make_parts, response_store
+from gateway.backends.latency import latency_models_of
+from gateway.config import exposure
+from gateway.config.defaults import embedded_settings
+from gateway.config.settings import Settings, share
+from gateway.core.errors import ConfigError
+from gateway.core.memory import give_back_large_blocks
+from gateway.observability.metrics import Metrics, reloaded_by_the_first
+from gateway.serving import admin, stored_files
+from gateway.serving.engine_process import EngineFailed, EngineProcess
+from gateway.serving.open_files import raise_limit
+from gateway.serving.router_reload import RouterReload, kept_routers
+from gateway.serving.server import BACKLOG, GatewayServer
+from gateway.serving.workers import RENEW, Workers
+
+Load = Callable[[], Settings]
+log = logging.getLogger("thinkgate")
+
+
+def serve(load: Load, workers: int = 1) -> None:
+    """Serve until told to stop. On SIGHUP router artifacts are read again and, where there are several workers, `load`
+    is called again, for they can be replaced.
+
+    ConfigError: the port cannot be had, or the settings cannot be built.
+    """
+    _exit_on_signals()
+    settings = load()
+    versions = _validate(settings)
+    raise_limit(settings.server.max_connections)
+    for line in exposure.warnings(settings):
+        log.warning("%s", line)
+    listener = _listen(settings.server.host, settings.server.port, settings.server.reuse_port)
+    host, port = listener.getsockname()[:2]
+
+    def ready() -> None:
+        for line in stored(settings):
+            print(line)
+        print(f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})", flush=True)
+
+    def changed_settings() -> tuple[Settings, dict[str, str]]:
+        changed = load()
+        found = _validate(changed)
+        _refuse_restart(settings, changed)
+        return changed, found
+
+    with listener:
+        if workers == 1:
+            parts = make_parts(settings)
+            routers = RouterReload(settings, parts.deployments, parts.latencies, parts.catalogue, parts.metrics)
+            _reload_on_signal(routers)
+            with _operators(settings, parts.metrics, routers.reload):
+                _run(parts, listener, ready)
+            return
+
+        def ask() -> dict[str, str]:
+            """Whether it can be done, for somebody to read; then the signal has it done."""
+            found = changed_settings()[1]
+            os.kill(os.getpid(), signal.SIGHUP)
+            return found
+
+        with kept_routers(settings.records.path) as keep, _operators(settings, Metrics(), ask):
+
+            def again() -> str:
+                nonlocal versions
+                try:
+                    changed, found = changed_settings()
+                    kept = keep(changed)
+                    _validate(kept)
+                except ConfigError:
+                    reloaded_by_the_first("refused")
+                    raise
+                reloaded_by_the_first("unchanged" if found == versions else "loaded")
+                versions = found
+                return share(kept, workers).model_dump_json()
+
+            first = share(keep(settings), workers).model_dump_json()
+            Workers(_worker, first, listener, workers, again, ready).run()
+
+
+def _refuse_restart(settings: Settings, changed: Settings) -> None:
+    """ConfigError: a change that only a new start can make."""
+    if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
+        raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
+    if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
+        raise ConfigError(["admin, access.path: cannot change while the gateway runs: restart it"])
+
+
+def stored(settings: Settings) -> Iterator[str]:
+    """Where this gateway keeps things, a line each, by paths that hold wherever they are read."""
+    if settings.data_dir is not None:
+        yield f"thinkgate keeps its files in {settings.data_dir.absolute()}"
+    yield f"thinkgate keeps records in {settings.records.path.absolute()}"
+    if settings.access.required or settings.admin is not None:
+        yield f"thinkgate keeps API keys in {settings.access.path.absolute()}"
+    if settings.responses.store:
+        yield f"thinkgate keeps responses in {settings.responses_path.absolute()}"
+
+
+def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
+    """Start the embedded engine on a free port and serve its models. The engine stops with us."""
+    _exit_on_signals()
+    # Before starting the engine, so that a port in use is reported at once.
+    _listen(host, port, reuse=False).close()
+    with EngineProcess() as engine:
+        try:
+            url = engine.url()
+        except EngineFailed as error:
+            raise ConfigError([str(error)]) from error
+        serve(lambda: embedded_settings(url, records, host=host, port=port), workers)
+
+
+def _exit_on_signals() -> None:
+    """SIGTERM and SIGINT end this process in good order, also before and after the server handles them itself."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _reload_on_signal(routers: RouterReload) -> None:
+    """On SIGHUP, unless its terminal has gone: then it ends in good order, as there is nobody to end it later."""
+    if RENEW is None:
+        return
+    from_terminal = _has_terminal()
+
+    def reload() -> None:
+        # Refused artifacts are logged already.
+        with suppress(ConfigError):
+            routers.reload()
+
+    def renew(*_: object) -> None:
+        if from_terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            # Requests are not to wait for it.
+            threading.Thread(target=reload, name="reload", daemon=True).start()
+
+    signal.signal(RENEW, renew)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _validate(settings: Settings) -> dict[str, str]:
+    """The version of the router of each model. ConfigError: the settings cannot be built."""
+    deployments = assembly.deployments(settings)
+    assembly.fallbacks(settings, deployments)
+    catalogue = assembly.catalogue(settings, deployments, latency_models_of(deployments.values()))
+    stored_files.look(settings)
+    assembly.archive(settings).prepare()
+    assembly.authenticator(settings.access, lambda why: None).close()
+    assembly.seal(settings)
+    with closing(response_store(settings)) as store:
+        store.open()
+    if settings.admin is not None:
+        admin.admin_key(settings.admin)
+    return {model.name: model.router.version for model in catalogue}
+
+
+def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -> None:
+    _exit_on_signals()
+    _run(make_parts(Settings.model_validate_json(settings)), listener, ready)
+
+
+def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> None:
+    give_back_large_blocks()
+    GatewayServer(
+        create_app(parts),
+        parts.settings.server,
+        parts.stopping,
+        ready,
+        lambda why: parts.metrics.lost_connections.labels(why).inc(),
+    ).run(sockets=[listener])
+
+
+@contextmanager
+def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator[None]:
+    """The operators' port, if there is to be one. ConfigError: it or its key cannot be had."""
+    if settings.admin is None:
+        yield
+        return
+    key = admin.admin_key(settings.admin)
+    erase = partial(data.erase, assembly.archive(settings), settings.responses_path)
+    with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
+        host, port = listener.getsockname()[:2]
+        with admin.running(
+            admin.create_admin_app(assembly.keys(settings.access), metrics, key, reload, erase),
+            settings.server,
+            listener,
+        ):
+            print(f"thinkgate for operators on http://{host}:{port}", flush=True)
+            yield
+
+
+def _listen(host: str, port: int, reuse: bool, option: str = "--port") -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, as asyncio would else let small answers wait for each other.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError([f"port {port} on {host} is in use: choose another with {option}"]) from error
+        raise ConfigError([f"cannot listen on {host} port {port}: {error.strerror or error}"]) from error
+    return listener

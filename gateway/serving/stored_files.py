@@ -1,0 +1,79 @@
+"""Checks before the first request that the gateway's files are of the expected kind."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.auth.seal_secret import kept_secret
+from gateway.auth.usage_store import is_other
+from gateway.config.settings import Settings
+from gateway.core.errors import ConfigError
+
+
+class _Database(NamedTuple):
+    """`key` is what names it in the configuration, `table` one that it has, once it has any."""
+
+    key: str
+    path: Path
+    table: str
+
+
+def look(chosen: Settings) -> None:
+    """Makes and changes nothing: what is not there yet is no fault. ConfigError names every file that is another's."""
+    databases = list(_databases(chosen))
+    faults = [*_shared(databases), *filter(None, map(_fault, databases))]
+    usage, spool = chosen.access.usage_path, Path(f"{chosen.records.path}.spool")
+    if _has_keys(chosen) and is_other(usage):
+        faults.append(f"access.path: {usage} is not a Thinkgate counter file")
+    if spool.exists() and not spool.is_dir():
+        faults.append(f"records.path: {spool} is not a folder")
+    own = chosen.own_secret_path
+    if chosen.signing.key_env is None and chosen.signing.key_file is None and own.exists():
+        try:
+            kept_secret(own)
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+
+
+def _databases(chosen: Settings) -> Iterator[_Database]:
+    yield _Database("records.path", chosen.records.path, "records")
+    if _has_keys(chosen):
+        yield _Database("access.path", chosen.access.path, "keys")
+    if chosen.responses.store:
+        yield _Database("responses.path", chosen.responses_path, "responses")
+
+
+def _has_keys(chosen: Settings) -> bool:
+    return chosen.access.required or chosen.admin is not None
+
+
+def _shared(databases: list[_Database]) -> Iterator[str]:
+    named: dict[str, str] = {}
+    for database in databases:
+        other = named.setdefault(os.path.realpath(database.path), database.key)
+        if other != database.key:
+            yield f"{database.key}: {database.path} is what {other} uses, too: give each its own file"
+
+
+def _fault(database: _Database) -> str | None:
+    """By SQLite's own means: to open and close the file besides would take the locks of this process from it."""
+    key, path, table = database
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return f"{key}: {path} cannot be used: it is not a file"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as opened:
+            tables = {row[0] for row in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        return f"{key}: {path} cannot be used: {error}"
+    if tables and table not in tables:
+        return f"{key}: {path} is another database: it has no table {table!r}"
+    return None

@@ -1,0 +1,201 @@
+"""Trains the prior: a router from public outcomes of many models, for deployments without outcomes of their own.
+
+    python -m router_model.adapting --data public_outcomes.parquet --out router_model/artifacts/prior
+
+The table has the columns of an outcome table and, for every row, its source (`source_repo`, `source_commit`) and its
+`licence`. Rows under licences other than `LICENCES` are left out. Of the texts, the artifact keeps only terms that many
+prompts share, and hashes that recognise training prompts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from router_model.data import outcome_reader
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, row_means
+from router_model.model.artifact import Artifact
+from router_model.rendering import render
+from router_model.training import card, train
+from router_model.training.boosting import sigmoid
+from router_model.training.settings import LEAST_PROMPTS, Settings
+
+Matrix = NDArray[np.float64]
+# A trained artifact may be shipped under Apache-2.0 whatever these say of the outcomes it was trained on.
+LICENCES = ("Apache-2.0", "MIT")
+# One spelling for models that several sources measured; others keep their own.
+NAMES = {
+    "DeepSeek-R1": "deepseek-r1",
+    "DeepSeek-V3": "deepseek-v3",
+    "deepseek-v2.5-0908": "deepseek-v2.5",
+    "Llama-3.3-70B-Instruct-Turbo": "llama-3.3-70b-instruct",
+    "Llama-3.1-405B-Inst@sambanova": "llama-3.1-405b-instruct",
+    "Meta-Llama-3.1-70B-Instruct": "llama-3.1-70b-instruct",
+    "Meta-Llama-3.1-8B-Instruct": "llama-3.1-8b-instruct",
+    "Mixtral-8x7B-Instruct-v0.1": "mixtral-8x7b-instruct",
+    "Qwen2.5-32B-Instruct": "qwen2.5-32b-instruct",
+    "QwQ-32B-Preview": "qwq-32b-preview",
+    "claude-3-5-haiku": "claude-3.5-haiku",
+    "claude-3-5-haiku-20241022": "claude-3.5-haiku",
+    "claude-3-5-sonnet": "claude-3.5-sonnet",
+    "claude-3-5-sonnet-20240620": "claude-3.5-sonnet",
+    "gpt-4-1106-preview": "gpt-4",
+    "gpt-4o-2024-08-06": "gpt-4o",
+    "gpt-4o-2024-11-20": "gpt-4o",
+    "gpt-4o-mini-2024-07-18": "gpt-4o-mini",
+    "o1-mini-2024-09-12": "o1-mini",
+    "o1-preview-2024-09-12": "o1-preview",
+}
+# So many prompts of one source at most: the largest would otherwise be two fifths of all.
+MOST_OF_A_SOURCE = 4000
+# Models right less often than this were mostly not understood by the source's own marking.
+LEAST_ACCURACY = 0.03
+# An effort needs so many of the sampled prompts for a head of its own.
+LEAST_FOR_A_HEAD = 900
+MOST_HEADS = 22
+# Terms of fewer prompts stay out of the artifact: none of them may tell what a single prompt said.
+LEAST_USES = 25
+# The most novel share of public prompts that counts as out of distribution. Leaving tasks out cannot calibrate it,
+# because English questions share most of their words.
+OOD_SHARE = 0.1
+SETTINGS = Settings(least_uses=LEAST_USES, folds=3, ood_share=OOD_SHARE)
+
+
+def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
+    """A sample of the public outcomes, and what it was drawn from. Raises OutcomeError."""
+    whole = pq.read_table(path)
+    missing = [name for name in ("source_repo", "source_commit", "licence") if name not in whole.column_names]
+    if missing:
+        raise OutcomeError(f"{path}: missing column {', '.join(missing)}: every row must say where it is from")
+    licensed = np.isin(whole["licence"].to_pylist(), LICENCES)
+    both_modes = np.isin(whole["mode"].to_pylist(), ("nothink", "think"))
+    kept = whole.filter(licensed & both_modes & _sampled(whole, seed))
+    rows = kept.to_pylist()
+    for row in rows:
+        row["model"] = NAMES.get(row["model"], row["model"])
+    misread = _misread(rows)
+    rows = [row for row in rows if row["model"] not in misread]
+    sources = Counter((row["source_repo"], row["source_commit"], row["licence"]) for row in rows)
+    return outcome_reader.from_rows(rows), {
+        "sources": [
+            {"repo": repo, "commit": commit, "licence": licence, "rows": n}
+            for (repo, commit, licence), n in sorted(sources.items())
+        ],
+        "rows_of_other_licences": int((~licensed).sum()),
+        "models_left_out": sorted(misread),
+    }
+
+
+def _sampled(whole: Any, seed: int) -> NDArray[np.bool_]:
+    """Which rows are of a prompt that was drawn: all their rows, of at most so many prompts of a source."""
+    rng = np.random.default_rng(seed)
+    sources = np.array(whole["source_repo"].to_pylist())
+    prompts = np.array(
+        [f"{d}\n{p}" for d, p in zip(whole["dataset"].to_pylist(), whole["prompt_id"].to_pylist(), strict=True)]
+    )
+    drawn: list[NDArray[Any]] = []
+    for source in sorted(set(sources.tolist())):
+        names = np.unique(prompts[sources == source])
+        drawn.append(rng.permutation(names)[:MOST_OF_A_SOURCE])
+    return np.isin(prompts, np.concatenate(drawn))
+
+
+def _misread(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    right: dict[str, list[float]] = {}
+    for row in rows:
+        right.setdefault(row["model"], []).append(row["correct"])
+    return {model for model, scores in right.items() if np.mean(scores) < LEAST_ACCURACY}
+
+
+def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
+    """The best covered arms, and what a model of middling ability would get with and without thinking: model `*`.
+
+    Which models ran a prompt differs by source. A plain mean over them would say that medicine is easy because strong
+    models were asked about it, so a Rasch model first separates ability from difficulty. An arm needs `least` prompts.
+    """
+    arms = _well_covered(table, least)
+    blocks = {name: [getattr(table.columns(arms), name)] for name in ("correct", "completion", "thinking")}
+    for mode in ("nothink", "think"):
+        columns = [j for j, arm in enumerate(table.arms) if arm.mode == mode]
+        arms.append(Arm(GENERIC, mode))
+        blocks["correct"].append(middling(table.correct[:, columns])[:, None])
+        for name in ("completion", "thinking"):
+            blocks[name].append(row_means(getattr(table, name)[:, columns])[:, None])
+    whole = {name: np.hstack(block) for name, block in blocks.items()}
+    for j in _uncounted(arms, whole["completion"]):
+        # A head that has seen no counts would call its thoughts free.
+        like = arms.index(Arm(GENERIC, arms[j].mode))
+        whole["completion"][:, j], whole["thinking"][:, j] = whole["completion"][:, like], whole["thinking"][:, like]
+    if {"nothink", "think"} <= {arm.mode for arm in arms if arm.model == GENERIC}:
+        arms.append(Arm(GENERIC, "budget", 0))
+        for name, anchor in _anchor(whole, arms).items():
+            whole[name] = np.hstack([whole[name], anchor[:, None]])
+    return Outcomes(table.prompts, tuple(arms), whole["correct"], whole["completion"], whole["thinking"])
+
+
+def _anchor(whole: Mapping[str, Matrix], arms: Sequence[Arm]) -> dict[str, Matrix]:
+    """Where the budgets of the generic model begin: a thought cut before its first token is worth no thought.
+
+    Public outcomes know no budgets. Between this and a whole thought they are read off how long thoughts are.
+    """
+    none, whole_thought = (arms.index(Arm(GENERIC, mode)) for mode in ("nothink", "think"))
+    correct, completion = whole["correct"], whole["completion"][:, none]
+    return {
+        "correct": np.fmin(correct[:, none], correct[:, whole_thought]),
+        "completion": completion,
+        "thinking": np.where(np.isnan(completion), np.nan, 0.0),
+    }
+
+
+def _uncounted(arms: Sequence[Arm], completion: Matrix) -> list[int]:
+    """The arms whose tokens are not known of enough prompts to forecast them."""
+    return [j for j in range(len(arms)) if (~np.isnan(completion[:, j])).sum() < LEAST_PROMPTS]
+
+
+def _well_covered(table: Outcomes, least: int) -> list[Arm]:
+    """The arms that most data sets know, in the table's order."""
+    known = ~np.isnan(table.correct)
+    sets = np.unique([prompt.dataset for prompt in table.prompts], return_inverse=True)[1]
+    enough = [j for j in range(len(table.arms)) if known[:, j].sum() >= least]
+    enough.sort(key=lambda j: (len(np.unique(sets[known[:, j]])), known[:, j].sum()), reverse=True)
+    return [table.arms[j] for j in sorted(enough[:MOST_HEADS])]
+
+
+def middling(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Matrix:
+    """P(correct) [prompts] of a model of median ability, from outcomes [prompts, models] with holes.
+
+    A Rasch model: the logit is a model's ability minus a prompt's difficulty, difficulties drawn from a normal
+    distribution of this spread. NaN for prompts that no model ran.
+    """
+    known = ~np.isnan(correct)
+    right = np.where(known, correct, 0.0)
+    ability, ease = np.zeros(correct.shape[1]), np.zeros(len(correct))
+    for _ in range(rounds):
+        p = sigmoid(ability + ease[:, None]) * known
+        ease = ease + ((right - p).sum(axis=1) - ease / spread**2) / ((p * (known - p)).sum(axis=1) + 1 / spread**2)
+        p = sigmoid(ability + ease[:, None]) * known
+        ability = ability + ((right - p).sum(axis=0) - 0.01 * ability) / ((p * (known - p)).sum(axis=0) + 1.0)
+    return np.where(known.any(axis=1), sigmoid(np.median(ability) + ease), np.nan)
+
+
+def build(path: Path, name: str, say: Callable[[str], None] = print) -> tuple[Artifact, str]:
+    """The prior of a table of public outcomes, and its card. Raises OutcomeError."""
+    table, drawn = table_of(path)
+    whole = with_generic(table)
+    artifact = train.train(whole, name, SETTINGS, say)
+    artifact = replace(artifact, about={**artifact.about, "drawn": drawn})
+    return artifact, card.text(artifact, [path.name], _notes(drawn, table, whole))
+
+
+def _notes(drawn: Mapping[str, Any], table: Outcomes, whole: Outcomes) -> str:
+    known = [arm for arm in whole.arms if arm in table.arms]
+    guessed = [known[j].name for j in _uncounted(known, table.columns(known).completion)]
+    given: dict[str, Any] = {"drawn": drawn, "guessed": guessed, "most": MOST_OF_A_SOURCE, "least_uses": LEAST_USES}
+    return render("router_model.adapting", "prior.md.jinja", **given)

@@ -1,0 +1,157 @@
+"""Held-out prompts: out-of-fold forecasts and real outcomes, from which prices and guarantees are read.
+
+NumPy only, because the running gateway sets its dial from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.decision.probe_policy import Ask, ProbeViews, decide
+
+F64 = NDArray[np.float64]
+Floats = NDArray[np.floating]
+# The largest count that half precision holds; larger ones would become infinite and spoil every mean.
+MOST_STORED = 65_504.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutForecasts:
+    """Forecasts [prompts, heads]: P(correct), and thinking and answer tokens together."""
+
+    p_correct: Floats
+    tokens: Floats
+
+    def restricted(self, heads: Sequence[int]) -> HeldOutForecasts:
+        """Only these heads."""
+        return HeldOutForecasts(self.p_correct[:, heads], self.tokens[:, heads])
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Training prompts with the forecasts of routers that were not trained on them, and their real outcomes.
+
+    `before` any probe; `after` by probed head, NaN where a prompt has no probe of it. `ood_probability` [prompts].
+    `correct` and `tokens` [prompts, heads] are real, NaN where that was not measured.
+    """
+
+    before: HeldOutForecasts
+    after: Mapping[int, HeldOutForecasts]
+    ood_probability: Floats
+    correct: Floats
+    tokens: Floats
+
+    def __len__(self) -> int:
+        return len(self.ood_probability)
+
+    @classmethod
+    def none(cls, heads: int) -> HeldOut:
+        """No prompts at all."""
+        empty = np.zeros((0, heads), np.float32)
+        return cls(HeldOutForecasts(empty, empty), {}, np.zeros(0, np.float32), empty, empty)
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], probed: Sequence[int]) -> HeldOut:
+        """The inverse of `arrays`. Raises KeyError if one is missing, ValueError if their shapes differ."""
+        f = {name: array.astype(np.float32) for name, array in arrays.items()}
+        held_out = cls(
+            HeldOutForecasts(f["trial_p"], f["trial_forecast"]),
+            {head: HeldOutForecasts(f[f"trial{head}_p"], f[f"trial{head}_forecast"]) for head in probed},
+            f["trial_strange"],
+            f["trial_correct"],
+            f["trial_tokens"],
+        )
+        forecasts = (held_out.before, *held_out.after.values())
+        tables = [held_out.tokens, *(f.p_correct for f in forecasts), *(f.tokens for f in forecasts)]
+        if any(table.shape != held_out.correct.shape for table in tables):
+            raise ValueError("the held-out tables differ in shape")
+        return held_out
+
+    def arrays(self) -> dict[str, NDArray[np.float16]]:
+        """Every table in half precision, by its name in the artifact."""
+        named = {"trial_strange": self.ood_probability, "trial_correct": self.correct, "trial_tokens": self.tokens}
+        for prefix, forecast in (
+            ("trial", self.before),
+            *((f"trial{head}", of_head) for head, of_head in self.after.items()),
+        ):
+            named |= {f"{prefix}_p": forecast.p_correct, f"{prefix}_forecast": forecast.tokens}
+        return {name: np.minimum(array, MOST_STORED).astype(np.float16) for name, array in named.items()}
+
+    def rounded(self) -> HeldOut:
+        """The values as they will be read back, rounded to half precision."""
+        return HeldOut.of_arrays(self.arrays(), [*self.after])
+
+    def restricted(self, heads: Sequence[int]) -> HeldOut:
+        """Only these heads."""
+        return replace(
+            self,
+            before=self.before.restricted(heads),
+            after={new: self.after[old].restricted(heads) for new, old in enumerate(heads) if old in self.after},
+            correct=self.correct[:, heads],
+            tokens=self.tokens[:, heads],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutTrial:
+    """Held-out prompts as the served policy meets them, for some efforts: what any token price would have bought.
+
+    `efforts` are heads of the predictor; the first may be asked before others. `correct` and `tokens` [prompts,
+    efforts]: what each really got and took. All prompts were run at all efforts.
+    """
+
+    efforts: tuple[int, ...]
+    seen: ProbeViews
+    correct: F64
+    tokens: F64
+    ask: Ask
+
+    def __len__(self) -> int:
+        return len(self.correct)
+
+    def choices(self, price: float) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which prompts are probed at this price of a token, and the effort (by place in `efforts`) of each."""
+        return decide(self.seen, price, self.ask)
+
+    def bought(self, price: float) -> tuple[F64, F64]:
+        """Correctness and tokens [prompts] at this price; tokens of probes that were thrown away count too."""
+        probed, choice = self.choices(price)
+        rows = np.arange(len(self))
+        wasted = np.where(probed & (choice > 0), self.tokens[:, 0], 0.0)
+        return self.correct[rows, choice], self.tokens[rows, choice] + wasted
+
+
+def of(held_out: HeldOut, efforts: Sequence[int], outcomes: F64, ask: Ask) -> HoldoutTrial:
+    """The trial of these efforts, over the prompts that were run at all of them.
+
+    `outcomes` [all prompts, quantiles]: what a probe of the first effort may reveal of each. Where no probe of it is
+    known nobody is asked, whatever `ask` says. Tokens that were not measured are taken as forecast.
+    """
+    columns = list(efforts)
+    after = held_out.after.get(columns[0])
+    asks: Ask = "never" if after is None or len(columns) < 2 else ask
+    then = after if after is not None and asks != "never" else held_out.before
+    known = ~np.isnan(held_out.correct[:, columns]).any(axis=1) & ~np.isnan(then.p_correct[:, columns]).any(axis=1)
+
+    def part(matrix: Floats) -> F64:
+        return matrix[known][:, columns].astype(np.float64)
+
+    forecast, real = part(held_out.before.tokens), part(held_out.tokens)
+    return HoldoutTrial(
+        tuple(columns),
+        ProbeViews(
+            part(held_out.before.p_correct),
+            forecast,
+            part(then.p_correct),
+            part(then.tokens),
+            outcomes[known],
+            held_out.ood_probability[known].astype(np.float64),
+        ),
+        part(held_out.correct),
+        np.where(np.isnan(real), forecast, real),
+        asks,
+    )

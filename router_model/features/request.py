@@ -1,0 +1,279 @@
+"""Features of a request: the terms in it, and a row of structural counts.
+
+Digits count as one symbol in terms ("47" and "91" are the same word), so terms identify the *kind of task*, and
+structural counts measure its size. All passes over the text use the interpreter's built-in types: most requests are
+short, and NumPy calls would cost more in overhead than they save.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise, repeat
+from math import log1p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEATURES_VERSION = 2
+# Longer texts keep their two ends: the time of a decision must not grow without bound.
+LONGEST = 16_384
+# Characters that are read of each end of a longer text to find those, as what is not seen is left out. Only a text of
+# more than twice as many, most of it not seen, is read as another than it would be whole.
+_END = 2 * LONGEST
+
+F32 = NDArray[np.float32]
+
+
+def _table(*ranges: tuple[int, int, bytes], rest: bytes = b"") -> bytes:
+    """A translation of bytes: each range (first, last, what becomes of it), all others to `rest`, or as they are."""
+    table = bytearray(rest * 256 or range(256))
+    for first, last, becomes in ranges:
+        size = last + 1 - first
+        table[first : last + 1] = becomes * (size // len(becomes))
+    return bytes(table)
+
+
+_LOWER = bytes(range(97, 123))
+_FOLDED = _table((65, 90, _LOWER), (48, 57, b"0"), (9, 13, b" "))
+_LETTERS = _table((65, 90, _LOWER), (97, 122, _LOWER), (95, 95, b"_"), (128, 255, bytes(range(128, 256))), rest=b" ")
+_CASES = _table((65, 90, b"A"), (97, 122, b"a"), (95, 95, b"a"), (128, 255, b"a"), rest=b" ")
+_DIGITS = _table((48, 57, b"0123456789"), rest=b" ")
+_ASCII = bytes(range(128))
+_TOKEN = re.compile(rb"0+|[a-z_\x80-\xff]+|[^ 0a-z_\x80-\xff]")
+_LISTED = re.compile(rb"^[-*0-9]", re.MULTILINE)
+_BRACKET = re.compile(rb"[()\[\]{}]")
+_NESTING = {bracket: 1 if bracket in b"([{" else -1 for bracket in (b"(", b")", b"[", b"]", b"{", b"}")}
+# What is not seen says nothing, and a letter in another width is the same letter.
+_PLAIN: dict[int, int | None] = {
+    **dict.fromkeys(
+        (0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070))
+    ),
+    **dict.fromkeys((0xFEFF, *range(0xFE00, 0xFE10), *range(0xE0000, 0xE0080), *range(0xE0100, 0xE01F0))),
+    **{0xFF01 + i: 0x21 + i for i in range(94)},
+    **dict.fromkeys((0xA0, 0x2007, 0x202F, 0x3000), 0x20),
+}
+_ODD = frozenset(map(chr, _PLAIN))
+_COUNTED = tuple(bytes([byte]) for byte in b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`")
+_TEXT_NAMES = (
+    *("bytes", "words", "non-ascii"),
+    *("lines", "longest line", "blank lines", "list lines"),
+    *("digits", "numbers", "longest number", "second number", "shortest number", "long numbers", "top number"),
+    *("letters", "capitalised", "single capitals", "mean word", "longest word"),
+    *("top word", "second word", "third word"),
+    *("distinct words", "top pair", "repeated pairs"),
+    "bracket depth",
+    *(f"count {mark.decode()!r}" for mark in _COUNTED),
+)
+_REQUEST_NAMES = (
+    *("messages", "user turns", "system", "system chars"),
+    *("tools", "tool results", "tool calls", "ends with tool", "parts"),
+)
+_NOTHING = [0.0] * len(_TEXT_NAMES)
+DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """`dense`: log(1 + count) of each of DENSE_NAMES; `terms`: the distinct terms, those of other views marked."""
+
+    dense: list[float]
+    terms: set[bytes]
+
+
+def featurize(
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    question: bytes | None = None,
+) -> Features:
+    """Features of a whole request; `question` stands in for its last user message, if given.
+
+    Never raises on odd content: what is not text is counted or left out.
+    """
+    last, rest, system, request = _views(messages, tools or ())
+    dense, terms = _read(last if question is None else question)
+    if rest:
+        more, others = _read(rest)
+        terms.update(b"\x01" + term for term in others)
+    else:
+        more = _NOTHING
+    if system:
+        terms.update(b"\x02" + term for term in _tokens(system))
+    if tools:
+        terms.update(b"\x03" + term for term in _tokens(_tool_text(tools)))
+    return Features([*dense, *more, *map(log1p, request)], terms)
+
+
+def question_of(messages: Sequence[Mapping[str, Any]]) -> bytes:
+    """The last user message."""
+    return _views(messages, ())[0]
+
+
+def terms_of(text: bytes) -> set[bytes]:
+    """Tokens, and two of them in a row."""
+    tokens = _tokens(text)
+    return {*tokens, *map(b" ".join, pairwise(tokens))}
+
+
+def _views(
+    messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+) -> tuple[bytes, bytes, bytes, list[float]]:
+    """The last user message, the rest of the conversation, the system text, and the counts of the request."""
+    messages = without_material(messages)
+    roles = [str(message.get("role", "")) for message in messages]
+    texts = [text_of(message) for message in messages]
+    last = max((i for i, role in enumerate(roles) if role == "user"), default=len(roles) - 1)
+    rest = [t for i, t in enumerate(texts) if i != last and roles[i] not in ("system", "developer")]
+    system = [t for t, role in zip(texts, roles, strict=True) if role in ("system", "developer")]
+    counts: list[float] = [
+        len(messages),
+        roles.count("user"),
+        roles.count("system") + roles.count("developer"),
+        sum(map(len, system)) + max(len(system) - 1, 0),  # as lines
+        len(tools),
+        roles.count("tool"),
+        sum(len(m.get("tool_calls") or ()) for m in messages),
+        roles[-1:] == ["tool"],
+        sum(len(m["content"]) for m in messages if isinstance(m.get("content"), list)),
+    ]
+    return _cut(texts[last] if texts else ""), _cut(_joined(rest)), _cut(_joined(system)), counts
+
+
+def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The conversation without what tools returned before its last question, and the calls for that.
+
+    It is material: whoever writes into a page that is searched must not set the effort of a question about something
+    else. What tools returned since the question is a part of answering it, and stays.
+    """
+    if not any(message.get("role") == "tool" for message in messages):
+        return messages
+    last = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=0)
+    kept = [m for m in messages[:last] if m.get("role") != "tool" and not m.get("tool_calls")]
+    return [*kept, *messages[last:]]
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """The texts as lines, or as much of both ends of that as `_cut` reads."""
+    if sum(map(len, texts)) <= 2 * _END:
+        return "\n".join(texts)
+    head, tail = _filled(texts), _filled(texts[::-1], last=True)
+    return f"{head}\n{tail}"
+
+
+def _filled(texts: Iterable[str], last: bool = False) -> str:
+    """The first, or the last, characters of texts that come in the order in which they are taken."""
+    taken: list[str] = []
+    left = _END
+    for text in texts:
+        taken.append(text[-left:] if last else text[:left])
+        left -= len(taken[-1]) + 1
+        if left <= 0:
+            break
+    return "\n".join(reversed(taken) if last else taken)
+
+
+def _cut(text: str) -> bytes:
+    if len(text) > 2 * _END:
+        text = text[:_END] + "\n" + text[-_END:]
+    if not text.isascii():
+        # Few texts hold an odd character, and to look among those beyond ASCII is many times faster than to translate.
+        beyond = text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8", "replace")
+        if not _ODD.isdisjoint(beyond):
+            text = text.translate(_PLAIN)
+    if len(text) > LONGEST:
+        text = text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :]
+    return text.encode("utf-8", "replace")
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The text of a message: its content (a string, or the text parts of a list) and the calls of tools it makes."""
+    content = message.get("content")
+    if isinstance(content, str) and not message.get("tool_calls"):
+        return content
+    parts = [content] if isinstance(content, str) else []
+    if isinstance(content, list):
+        parts = [str(p.get("text") or "") if isinstance(p, Mapping) else str(p) for p in content]
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping):
+            parts.append(f"{function.get('name')} {function.get('arguments')}")
+    return "\n".join(parts)
+
+
+def _tool_text(tools: Sequence[Mapping[str, Any]]) -> bytes:
+    functions = [tool.get("function", tool) for tool in tools if isinstance(tool, Mapping)]
+    said = [[_ends(f.get("name")), _ends(f.get("description"))] for f in functions if isinstance(f, Mapping)]
+    return _cut(_joined([json.dumps(one) for one in said]))
+
+
+def _ends(value: Any) -> Any:
+    """A text that is not longer than what is read of it."""
+    return value[:_END] + value[-_END:] if isinstance(value, str) and len(value) > 2 * _END else value
+
+
+def _tokens(text: bytes) -> list[bytes]:
+    """Words, numbers and single marks."""
+    return _TOKEN.findall(text.translate(_FOLDED))
+
+
+def _read(text: bytes) -> tuple[list[float], set[bytes]]:
+    """log(1 + count) of a text, in the order of `_TEXT_NAMES`, and its terms: tokens, and two of them in a row."""
+    tokens = _tokens(text)
+    if not tokens:
+        return _NOTHING, set()
+    single = Counter(tokens)
+    pairs = Counter(map(b" ".join, pairwise(tokens)))
+    counts = [
+        *(len(text), len(tokens), len(text.translate(None, _ASCII))),
+        *_lines(text),
+        *_numbers(text),
+        *_words(text),
+        *(len(single), max(pairs.values(), default=0), len(tokens) - 1 - len(pairs)),
+        _depth(text),
+        *map(single.get, _COUNTED, repeat(0)),
+    ]
+    return list(map(log1p, counts)), {*single, *pairs}
+
+
+def _lines(text: bytes) -> tuple[float, ...]:
+    lines = text.split(b"\n")
+    return len(lines), max(map(len, lines)), lines.count(b""), len(_LISTED.findall(text))
+
+
+def _numbers(text: bytes) -> tuple[float, ...]:
+    numbers = text.translate(_DIGITS).split()
+    if not numbers:
+        return 0, 0, 0, 0, 0, 0, 0
+    # Numbers are compared by their digits, in which all tokens are alike.
+    most = max(Counter(numbers).values())
+    lengths = sorted(map(len, numbers))
+    second = lengths[-2] if len(lengths) > 1 else 0
+    long = len(lengths) - bisect_right(lengths, 2)
+    return sum(lengths), len(lengths), lengths[-1], second, lengths[0], long, most
+
+
+def _words(text: bytes) -> tuple[float, ...]:
+    words = text.translate(_LETTERS).split()
+    if not words:
+        return 0, 0, 0, 0, 0, 0, 0, 0
+    lengths = list(map(len, words))
+    # Two spaces between words, so that single letters next to each other are both found.
+    cases = b" " + text.translate(_CASES).replace(b" ", b"  ") + b" "
+    first, second, third, *_ = *sorted(Counter(words).values(), reverse=True), 0, 0
+    capitals = cases.count(b" A"), cases.count(b" A ")
+    return sum(lengths), *capitals, sum(lengths) / len(words), max(lengths), first, second, third
+
+
+def _depth(text: bytes) -> float:
+    return max(0, *accumulate(map(_NESTING.__getitem__, _BRACKET.findall(text))), 0)
+
+
+def vocabulary(all_terms: Iterable[set[bytes]], least_uses: int) -> list[bytes]:
+    """The terms that at least so many requests use, in order."""
+    uses = Counter(term for terms in all_terms for term in terms)
+    return sorted(term for term, n in uses.items() if n >= least_uses)

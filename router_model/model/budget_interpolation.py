@@ -1,0 +1,127 @@
+"""The response surface: forecasts at any thinking budget, interpolated between the heads on both sides of it.
+
+A budget either covers a thought or truncates it, so the effect of a budget between two heads follows from the
+probability that a thought ends between theirs. Thought lengths are log-normal around the forecast of the unlimited
+head, with the width of its calibrated quantiles. Accuracy does not fall along budgets; harm from thinking at all shows
+in the head without thinking, which is not part of the interpolation. The module needs no NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import erf, exp, log1p, sqrt
+from typing import NamedTuple
+
+from router_model.model.artifact import Head
+from router_model.model.scores import Scores
+
+# Between P10 and P90 of a normal distribution lie so many standard deviations.
+_SPAN = 2.5631
+_NARROWEST = 0.05
+# Where less than this share of thoughts ends between two budgets, the way between them says nothing.
+_LEAST_MASS = 1e-4
+
+
+class Thoughts(NamedTuple):
+    """How long a thought may be: log(1 + tokens) is normal around `middle`, with this `width`."""
+
+    middle: float
+    width: float
+
+    @classmethod
+    def of(cls, tokens: float, spread: Sequence[float]) -> Thoughts:
+        """Around a forecast, from P10, P50 and P90 of what log(1 + real) is more than log(1 + forecast)."""
+        low, half, high = spread
+        return cls(log1p(tokens) + half, max((high - low) / _SPAN, _NARROWEST))
+
+    def within(self, budget: float) -> float:
+        """The probability that a thought ends within a budget."""
+        if budget == float("inf"):
+            return 1.0
+        return _normal((log1p(budget) - self.middle) / self.width)
+
+    def mean(self, budget: float) -> float:
+        """Mean tokens of thoughts that a budget cuts."""
+        whole = exp(min(self.middle + self.width * self.width / 2, 40.0))
+        if budget == float("inf"):
+            return whole - 1
+        at = (log1p(budget) - self.middle) / self.width
+        return whole * _normal(at - self.width) + (1 + budget) * (1 - _normal(at)) - 1
+
+
+class _Between(NamedTuple):
+    """An effort on the surface: the heads on both sides of its budget, that of whole thoughts, and the budgets.
+
+    `low` and `high` are the same where a head is just this effort, or none is on the other side.
+    """
+
+    low: int
+    high: int
+    whole: int
+    budget: float
+    below: float
+    above: float
+
+
+class Surface:
+    """Forecasts for some efforts, whether or not there are heads for just these."""
+
+    def __init__(self, heads: Sequence[Head], efforts: Sequence[Head]) -> None:
+        """`efforts` in the order they will come in. KeyError: no head is of this model and thinks alike."""
+        self.heads, self.efforts = tuple(heads), tuple(efforts)
+        self._places = [_place(self.heads, effort) for effort in self.efforts]
+        self.exact = all(place.low == place.high for place in self._places)
+
+    @property
+    def nearest(self) -> list[int]:
+        """For each effort the head on the upper side of it."""
+        return [place.high for place in self._places]
+
+    def __call__(self, scores: Scores, spread: Sequence[Sequence[float]]) -> Scores:
+        """The forecasts of the efforts, from those of the heads.
+
+        `spread` [heads, 3]: quantiles of whole thoughts around their forecast, as `Thoughts.of` wants them.
+        """
+        p, thinking, answer = scores
+        found: tuple[list[float], list[float], list[float]] = [], [], []
+        for low, high, whole, budget, below, above in self._places:
+            if low == high:
+                values = p[low], min(thinking[low], budget), answer[low]
+            else:
+                thoughts = Thoughts.of(thinking[whole], spread[whole])
+                covered = _share(thoughts.within(below), thoughts.within(budget), thoughts.within(above))
+                spent = _share(thoughts.mean(below), thoughts.mean(budget), thoughts.mean(above))
+                values = (
+                    p[low] + covered * (p[high] - p[low]),
+                    min(thinking[low] + spent * (thinking[high] - thinking[low]), budget),
+                    answer[low] + covered * (answer[high] - answer[low]),
+                )
+            for column, value in zip(found, values, strict=True):
+                column.append(value)
+        return Scores(*found)
+
+
+def _place(heads: Sequence[Head], effort: Head) -> _Between:
+    alike = [i for i, head in enumerate(heads) if head.model == effort.model and head.think == effort.think]
+    if not alike:
+        raise KeyError(effort.name)
+    alike.sort(key=lambda i: budget_of(heads[i]))
+    wanted = budget_of(effort) if effort.think else float("inf")
+    below = [i for i in alike if budget_of(heads[i]) <= wanted]
+    above = [i for i in alike if budget_of(heads[i]) >= wanted]
+    low, high = (below or above)[-1 if below else 0], (above or below)[0 if above else -1]
+    return _Between(low, high, alike[-1], wanted, budget_of(heads[low]), budget_of(heads[high]))
+
+
+def budget_of(head: Head) -> float:
+    """The budget as a number: infinite where there is none."""
+    return float("inf") if head.budget is None else float(head.budget)
+
+
+def _share(low: float, middle: float, high: float) -> float:
+    """How far between two values a third lies, within [0,1]; half-way where the two are one."""
+    return min(max((middle - low) / (high - low), 0.0), 1.0) if high - low > _LEAST_MASS else 0.5
+
+
+def _normal(x: float) -> float:
+    return 0.5 * (1 + erf(x / sqrt(2)))

@@ -1,0 +1,72 @@
+"""Turns the raw outputs of trees into forecasts: calibrated, scaled, and monotone along thinking budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import exp, expm1
+
+import numpy as np
+
+from router_model.model.artifact import Head, Stage
+from router_model.model.scores import Scores
+
+# No forecast of tokens beyond this, whatever the trees extrapolate to.
+MOST_TOKENS = 1e6
+
+
+class CalibratedOutput:
+    """From the raw outputs [3 x heads] of a stage's trees to forecasts: calibrated, scaled, monotone.
+
+    Number by number: there are too few for arrays to be worth their beginning.
+    """
+
+    def __init__(self, heads: Sequence[Head], stage: Stage, ladders: Sequence[Sequence[int]]) -> None:
+        self._ladders = ladders
+        self._lines = [
+            (*map(float, line), *map(float, scale), most_thinking(head))
+            for head, line, scale in zip(heads, stage.calibration, stage.token_scale, strict=True)
+        ]
+
+    def __call__(self, outputs: Sequence[float], novelty: float) -> Scores:
+        n = len(self._lines)
+        p, thinking, answer = [], [], []
+        for i, (slope, offset, more_slope, more_offset, scale_thinking, scale_answer, most) in enumerate(self._lines):
+            z = outputs[i]
+            z = z * slope + offset + novelty * (z * more_slope + more_offset)
+            p.append(1.0 / (1.0 + exp(-z)) if z > -40.0 else 0.0)
+            tokens = expm1(outputs[n + i]) * scale_thinking
+            thinking.append(0.0 if tokens < 0.0 else tokens if tokens < most else most)
+            tokens = expm1(outputs[2 * n + i]) * scale_answer
+            answer.append(0.0 if tokens < 0.0 else tokens if tokens < MOST_TOKENS else MOST_TOKENS)
+        for ladder in self._ladders:
+            for i, value in zip(ladder, _monotone([p[i] for i in ladder]), strict=True):
+                p[i] = value
+            reached = 0.0
+            for i in ladder:
+                thinking[i] = reached = max(thinking[i], reached)
+        return Scores(p, thinking, answer)
+
+
+def most_thinking(head: Head) -> float:
+    if not head.think:
+        return 0.0
+    return MOST_TOKENS if head.budget is None else float(head.budget)
+
+
+def ladders_of(heads: Sequence[Head]) -> list[list[int]]:
+    """The thinking heads of each model, least budget first: accuracy and thoughts do not shrink along them."""
+    ladders = []
+    for model in dict.fromkeys(head.model for head in heads):
+        members = [i for i, head in enumerate(heads) if head.model == model and head.think]
+        if len(members) > 1:
+            ladders.append(
+                sorted(members, key=lambda i: np.inf if heads[i].budget is None else float(heads[i].budget or 0))
+            )
+    return ladders
+
+
+def _monotone(values: list[float]) -> list[float]:
+    """The mean of the least non-decreasing row above and the greatest below: non-decreasing, near the values, fast."""
+    below = [*accumulate(reversed(values), min)]
+    return [(high + low) / 2 for high, low in zip(accumulate(values, max), reversed(below), strict=True)]

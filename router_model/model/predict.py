@@ -1,0 +1,227 @@
+"""Forecasts for one request from a router artifact.
+
+Needs NumPy and nothing else: this is what the running gateway imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from math import exp, expm1, log1p
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.decision import dial, guarantee, holdout
+from router_model.decision.guarantee import Promise
+from router_model.decision.holdout import HoldoutTrial
+from router_model.decision.probe_policy import Ask
+from router_model.decision.risk import Contract
+from router_model.features.noise_filter import SUSPECT, filtered
+from router_model.features.request import featurize, question_of
+from router_model.model import artifact_reader
+from router_model.model.artifact import Artifact, ArtifactError, Head
+from router_model.model.budget_interpolation import Surface
+from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, ladders_of, most_thinking
+from router_model.model.probe import OOD_ALWAYS_PROBE, OOD_UNTRUSTED, Probe
+from router_model.model.request_encoding import EncodedRequest, inputs
+from router_model.model.scores import Quantiles, Scores
+
+__all__ = [
+    "OOD_UNTRUSTED",
+    "ArtifactError",
+    "Ask",
+    "EncodedRequest",
+    "Head",
+    "HoldoutTrial",
+    "Predictor",
+    "Probe",
+    "Promise",
+    "Quantiles",
+    "Scores",
+    "Surface",
+    "load",
+]  # fmt: skip
+
+
+def load(path_or_name: str | Path) -> Predictor:
+    """The predictor of an artifact folder, or of one that ships (`tiny`). Raises ArtifactError."""
+    return Predictor(artifact_reader.load(path_or_name))
+
+
+class Predictor:
+    """Scores requests with one artifact. Safe to share between threads."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.version = artifact.version
+        self.heads = artifact.heads
+        self._ladders = ladders_of(artifact.heads)
+        self._text_stage = CalibratedOutput(artifact.heads, artifact.text_stage, self._ladders)
+        self._probed = {
+            head: (probed, CalibratedOutput(artifact.heads, probed.stage, self._ladders))
+            for head, probed in artifact.probed.items()
+        }
+        self._dials: dict[Ask, dial.DialTable] = {}
+
+    def restricted(self, models: Collection[str]) -> Predictor:
+        """The same forecasts for the efforts of these models alone, and their own dial. ValueError: it knows none."""
+        return Predictor(self.artifact.restricted([i for i, head in enumerate(self.heads) if head.model in models]))
+
+    def forecast(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        probe: Probe | None = None,
+        probed: int | None = None,
+    ) -> Scores:
+        """What each head would bring this request; with the answer of head `probed`, what is known after it.
+
+        A probe of a head that is not in `probes_known` changes nothing.
+        """
+        return self.scores(self.read(messages, tools), probe, probed)
+
+    def read(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> EncodedRequest:
+        """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
+        known, projection = self.artifact.vocabulary, self.artifact.projection
+        features = featurize(messages, tools)
+        row, novelty = inputs(features, known, projection)
+        if novelty > SUSPECT:
+            question = filtered(question_of(messages), known, len(features.terms))
+            if question is not None:
+                row, _ = inputs(featurize(messages, tools, question), known, projection)
+        return EncodedRequest(row, novelty, self.ood_probability(novelty))
+
+    def ood_probability(self, novelty: float) -> float:
+        """The probability that a request of this novelty is out of distribution, at even prior odds."""
+        slope, offset = self.artifact.ood_calibration
+        return 1.0 / (1.0 + exp(-(slope * novelty + offset)))
+
+    def scores(self, reading: EncodedRequest, probe: Probe | None = None, probed: int | None = None) -> Scores:
+        """The forecast of a request that has been read.
+
+        A probe changes what is likely right, and not the token counts: on kinds of work never met, its few numbers mean
+        other lengths than on those that were.
+        """
+        before = self._text_stage(self.artifact.text_stage.trees.score(reading.row).tolist(), reading.novelty)
+        known = None if probe is None or probed is None else self._probed.get(probed)
+        if probe is None or known is None:
+            return before
+        row = np.concatenate([reading.row, np.array(probe.inputs(), np.float32)])
+        after = known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
+        return before._replace(p_correct=after.p_correct)
+
+    def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
+        """Forecasts for efforts, whether or not it has heads for just their budgets. KeyError: it knows nothing of one.
+
+        Each effort is a model, whether it thinks, and its budget (None: unlimited).
+        """
+        return Surface(self.heads, [Head(*effort) for effort in efforts])
+
+    def at(self, surface: Surface, scores: Scores, reading: EncodedRequest) -> Scores:
+        """The forecasts of the efforts of a surface, from those of the heads, before a probe or after one."""
+        if surface.exact:
+            return surface(scores, ())
+        return surface(scores, self._spread(reading)[:, 0].tolist())
+
+    def quantiles(self, scores: Scores, reading: EncodedRequest) -> Quantiles:
+        """P10, P50 and P90 of thinking and answer tokens."""
+        spread = self._spread(reading)
+        counts = []
+        for kind, tokens in enumerate((scores.thinking_tokens, scores.answer_tokens)):
+            most = [most_thinking(head) if kind == 0 else MOST_TOKENS for head in self.heads]
+            rows = [
+                [min(max(expm1(log1p(t) + off), 0.0), top) for t, off, top in zip(tokens, level, most, strict=True)]
+                for level in spread[:, kind].T.tolist()
+            ]
+            counts.append((rows[0], rows[1], rows[2]))
+        return Quantiles(*counts)
+
+    def _spread(self, reading: EncodedRequest) -> NDArray[np.floating]:
+        """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS], for this request."""
+        spread = self.artifact.text_stage.spread
+        # Squared: what is probably familiar is not to be made vague by what it might be instead.
+        share = reading.ood_probability**2
+        mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - share) + spread[:, :, 1] * share
+        return mixed
+
+    def finish(self, outputs: Sequence[float], novelty: float) -> Scores:
+        """The forecast before any probe, from raw outputs of its trees."""
+        return self._text_stage(outputs, novelty)
+
+    @property
+    def probes_known(self) -> Collection[int]:
+        """The heads whose probes it has learned from: no-think heads, by index."""
+        return self._probed.keys()
+
+    def is_ood(self, reading: EncodedRequest) -> bool:
+        """Whether the request is so likely out of distribution that its text forecast is not used without a probe."""
+        return reading.ood_probability > OOD_UNTRUSTED
+
+    def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Probe:
+        """What `scores` takes, of an answer's tokens. ValueError: there are none."""
+        return Probe.of(logprobs, first_margin, truncated)
+
+    def wants_probe(self, reading: EncodedRequest, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
+        """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
+
+        `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
+        seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
+        for in vain. The answer without thinking is only ever taken after a probe; above `OOD_ALWAYS_PROBE` it always
+        probes, because the text says nothing about the value of thinking either.
+        """
+        known = self._probed.get(head)
+        if known is None:
+            return False
+        return (
+            reading.ood_probability > OOD_ALWAYS_PROBE
+            or known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
+        )
+
+    def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> HoldoutTrial:
+        """What the served policy would have bought at any price, on training traffic it had not seen.
+
+        `efforts` are heads to choose from, the one that may be asked first at the front; all heads where it is left
+        out, no-think heads and those with known probes first. Without probes of the first nobody is asked.
+        """
+        columns = list(efforts) if efforts is not None else self._in_order()
+        held_out = self.artifact.held_out
+        known = self._probed.get(columns[0])
+        if known is None:
+            outcomes = np.zeros((len(held_out), 0))
+        else:
+            reveals = known[0].reveals
+            outcomes = np.stack([reveals.outcomes(p) for p in held_out.before.p_correct[:, columns[0]].tolist()])
+        return holdout.of(held_out, columns, outcomes, ask)
+
+    def _in_order(self) -> list[int]:
+        """All heads as a policy orders them: asked first, not thinking, then by budget."""
+
+        def place(i: int) -> tuple[bool, bool, float]:
+            head = self.heads[i]
+            return head.think, i not in self._probed, np.inf if head.budget is None else float(head.budget)
+
+        return sorted(range(len(self.heads)), key=place)
+
+    def promised(
+        self, max_regret: float, confidence: float, horizon: int | None, net: bool, ask: Ask, efforts: Sequence[int]
+    ) -> Promise:
+        """The price of a token at which a policy that asks first, or does not, keeps a contract over these heads.
+
+        They are as `trial` takes them; the last is what losses are measured by.
+        """
+        return guarantee.of(self.trial(ask, efforts), Contract(max_regret, confidence, horizon), net)
+
+    def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
+        """The price of a token, in P(correct), at dial position `x`, for a policy that asks first or does not.
+
+        1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
+        traffic, with those of probes that were thrown away, lie that far between never and always thinking.
+        """
+        known = self._dials.get(ask)
+        if known is None:
+            known = self._dials[ask] = dial.table(self.trial(ask))
+        return known.price(x)

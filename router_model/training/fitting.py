@@ -1,0 +1,124 @@
+"""Fits text features and trees on the prompts of a training set."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.data.outcomes import Arm, Outcomes
+from router_model.evaluation import adversarial
+from router_model.features.request import Features, featurize
+from router_model.model.request_encoding import inputs
+from router_model.model.trees import F32, Trees
+from router_model.training import text_projection
+from router_model.training.boosting import grow
+from router_model.training.folds import LEAST_TASKS
+from router_model.training.settings import Settings
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """An outcome table with what trees learn from it.
+
+    `features` of every prompt; `augmented`: the same of each copy with meaningless words around the question; `tokens`
+    [prompts, 2 x heads]: log(1 + tokens), thinking before answer, NaN where unknown.
+    """
+
+    table: Outcomes
+    features: Sequence[Features]
+    augmented: Sequence[Sequence[Features]]
+    tokens: Matrix
+
+    @classmethod
+    def of(cls, table: Outcomes, settings: Settings) -> TrainingSet:
+        """The training set of a table, with `settings.attacked` augmented copies of each prompt."""
+        rng = random.Random(settings.seed)
+        augmented = [
+            [featurize(adversarial.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
+            for _ in range(settings.attacked)
+        ]
+        features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
+        return cls(table, features, augmented, _token_targets(table))
+
+    def views(self, rows: NDArray[np.intp]) -> list[list[Features]]:
+        """Features of these prompts, and of each of their augmented copies."""
+        return [[view[i] for i in rows.tolist()] for view in (self.features, *self.augmented)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Trees for the request alone, and by head for the request and a probe of that head.
+
+    `lines`, `probed_lines`: the prior mean of the calibration lines, where one is known.
+    """
+
+    vocabulary: Mapping[bytes, int]
+    projection: F32
+    text_stage: Trees
+    probed: Mapping[int, Trees]
+    lines: F32 | None = None
+    probed_lines: Mapping[int, F32] = field(default_factory=dict)
+
+
+# Fits on these rows of the training set.
+Fitter = Callable[[TrainingSet, NDArray[np.intp], Settings], Fit]
+
+
+def fit_trees(data: TrainingSet, rows: NDArray[np.intp], settings: Settings) -> Fit:
+    """Trees on these prompts and their augmented copies, which share their targets; terms come from the prompts."""
+    table, views = data.table, data.views(rows)
+    free, fitted = settings.directions, settings.fitted
+    found = text_projection.fit(views[0], table.correct[rows], free, fitted, settings.least_uses, settings.seed)
+    x, _ = text_projection.rows(found, views, table.correct[rows], _cv_groups(table, rows, settings), settings.seed)
+    rows = np.tile(rows, len(views))
+    probed = {}
+    for arm in probed_arms(table, settings):
+        has, more = with_probes(x, table.probes[arm][rows])
+        targets = table.correct[rows[has]], data.tokens[rows[has]]
+        probed[table.arms.index(arm)] = grow(more, *targets, settings.boosting)
+    trees = grow(x, table.correct[rows], data.tokens[rows], settings.boosting)
+    return Fit(found.vocabulary, found.projection, trees, probed)
+
+
+def probed_arms(table: Outcomes, settings: Settings) -> list[Arm]:
+    """The arms with enough probes to learn from."""
+    return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= settings.least_prompts]
+
+
+def rows_of(features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, Matrix]:
+    """The rows that trees read [prompts, inputs], and the novelty of each prompt [prompts]."""
+    rows, novelty = zip(*(inputs(f, vocabulary, projection) for f in features), strict=True)
+    return np.stack(rows), np.array(novelty)
+
+
+def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
+    """The indices of prompts that have a probe, and their rows with it."""
+    has = np.flatnonzero(~np.isnan(probes[:, 0]))
+    return has, np.hstack([x[has], probes[has].astype(np.float32)])
+
+
+def _token_targets(table: Outcomes) -> Matrix:
+    """Token targets [prompts, 2 x heads]. Where the split is unknown, all of a thinking row's completion counts as
+    thinking and its answer is unknown."""
+    thinking, completion = table.thinking.copy(), table.completion
+    thinks = np.array([arm.think for arm in table.arms])
+    unsplit = np.isnan(thinking) & ~np.isnan(completion)
+    answer = np.where(unsplit, np.nan, completion - thinking)
+    thinking = np.where(unsplit, completion, thinking)
+    thinking[:, ~thinks] = 0.0
+    return np.asarray(np.log1p(np.maximum(np.hstack([thinking, answer]), 0.0)))
+
+
+def _cv_groups(table: Outcomes, rows: NDArray[np.intp], settings: Settings) -> list[str]:
+    """The groups to leave out whole while forecasting text features for these prompts: tasks, or phrasings."""
+    prompts = [table.prompts[i] for i in rows.tolist()]
+    tasks = [prompt.task for prompt in prompts]
+    if settings.expects == "tasks" and len(set(tasks)) >= LEAST_TASKS:
+        return tasks
+    return [prompt.group for prompt in prompts]

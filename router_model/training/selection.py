@@ -1,0 +1,63 @@
+"""Selects the prompts and arms of an outcome table to train on, and adds the generic model `*`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, row_means
+from router_model.training.settings import LEAST_PROMPTS
+
+
+def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PROMPTS) -> Outcomes:
+    """The rows and arms to train on; reports what it leaves out and why. Raises OutcomeError if nothing useful remains.
+
+    `least`: the number of prompts that an effort needs.
+    """
+    table = _without_test_prompts(table, say)
+    counts = dict(zip(table.arms, (~np.isnan(table.correct)).sum(axis=0).tolist(), strict=True))
+    named = [arm for arm in table.arms if arm.mode.startswith("effort-")]
+    few = [arm for arm in table.arms if arm not in named and counts[arm] < least]
+    if named:
+        say(f"Left out {len(named)} arms with a named effort: they have no budget in tokens")
+    if few:
+        names = ", ".join(arm.name for arm in few[:8])
+        say(f"Left out {len(few)} arms with fewer than {least} prompts: {names}")
+    arms = [arm for arm in table.arms if arm not in few and arm not in named]
+    if len(arms) < 2:
+        raise OutcomeError(
+            f"one arm only: there is nothing to choose between (need {least} prompts for each of two efforts)"
+        )
+    table = table.columns(arms)
+    for line in table.unlike(arms):
+        say(f"Careful: {line}")
+    return table.rows(np.asarray((~np.isnan(table.correct)).any(axis=1)))
+
+
+def _without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
+    """The table without prompts marked as test, nor any prompt that asks the same question as one of those."""
+    test = np.array([prompt.test for prompt in table.prompts])
+    if not test.any():
+        return table
+    say(f"Left out {int(test.sum())} prompts marked router_split=test")
+    test_stems = {prompt.stem for prompt in table.prompts if prompt.test}
+    duplicates = np.array([not prompt.test and prompt.stem in test_stems for prompt in table.prompts])
+    if duplicates.any():
+        say(f"Left out {int(duplicates.sum())} prompts that ask what one marked router_split=test asks")
+    return table.rows(~test & ~duplicates)
+
+
+def with_generic(table: Outcomes) -> Outcomes:
+    """The table with two more arms: model `*` without and with thinking, the mean over the models that ran a prompt."""
+    blocks = {"correct": [table.correct], "completion": [table.completion], "thinking": [table.thinking]}
+    arms = list(table.arms)
+    for mode in ("nothink", "think"):
+        columns = [j for j, arm in enumerate(table.arms) if arm.mode == mode]
+        if not columns:
+            continue
+        arms.append(Arm(GENERIC, mode))
+        for name, block in blocks.items():
+            block.append(row_means(getattr(table, name)[:, columns])[:, None])
+    correct, completion, thinking = (np.hstack(block) for block in blocks.values())
+    return Outcomes(table.prompts, tuple(arms), correct, completion, thinking, table.probes)

@@ -1,0 +1,99 @@
+"""Calibrated stages of an artifact, from trees and their out-of-fold outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from router_model.decision.holdout import HeldOutForecasts
+from router_model.model.artifact import Artifact, Head, Probed, Stage
+from router_model.model.probe import ProbeValueModel, probe_value_model
+from router_model.model.trees import F32, Trees
+from router_model.training import calibration
+from router_model.training.fitting import Fit, Matrix, TrainingSet
+from router_model.training.out_of_fold import OutOfFold, forecasts
+from router_model.training.settings import Settings
+
+# The share of familiar requests that counts as out of distribution where no probe can follow.
+_OOD_SHARE_WITHOUT_PROBES = 0.05
+# With fewer prompts than this, one number describes what probes reveal, at whatever forecast before them.
+_LEAST_FOR_PROBE_VALUE = 300
+
+
+def text_stage(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: Settings) -> Stage:
+    """The stage that reads the request alone. `views`: out-of-fold outputs, the expected kind of traffic first."""
+    outputs = [(view.text_stage, view.novelty) for view in views]
+    return _stage(final.text_stage, outputs, data, settings.prior_precision, final.lines)
+
+
+def probed_stages(
+    draft: Artifact,
+    final: Fit,
+    views: Sequence[OutOfFold],
+    before: HeldOutForecasts,
+    data: TrainingSet,
+    settings: Settings,
+) -> tuple[dict[int, Probed], dict[int, HeldOutForecasts]]:
+    """By probed head: its stage with the value of its probes, and the out-of-fold forecasts after a probe."""
+    probed, after = {}, {}
+    for head, trees in final.probed.items():
+        outputs = [(view.probed[head], view.novelty) for view in views]
+        stage = _stage(trees, outputs, data, settings.prior_precision, final.probed_lines.get(head))
+        p = forecasts(replace(draft, text_stage=stage), views[0].probed[head], views[0].novelty).p_correct
+        after[head] = HeldOutForecasts(p, np.where(np.isnan(p), np.nan, before.tokens))
+        probed[head] = Probed(stage, _probe_value(before, after[head], head))
+    return probed, after
+
+
+def pooled(final: Fit, views: Sequence[OutOfFold], data: TrainingSet) -> tuple[Fit, list[OutOfFold]]:
+    """The same with every head's logit a weighted sum of related heads' logits, by weights fitted out of fold."""
+    n = len(data.table.arms)
+    heads = [Head(arm.model, arm.think, arm.budget) for arm in data.table.arms]
+    weights = np.eye(3 * n)
+    weights[:n, :n] = calibration.shares(views[0].text_stage[:, :n], data.table.correct, heads)
+    trees = final.text_stage.mixed(weights, np.zeros(3 * n))
+    return replace(final, text_stage=trees), [replace(view, text_stage=view.text_stage @ weights) for view in views]
+
+
+def ood_calibration(final: Fit, views: Sequence[OutOfFold], settings: Settings) -> tuple[float, float]:
+    """Slope and offset of logit P(out of distribution | novelty)."""
+    if settings.expects == "tasks":
+        # Every request is new: it remains to find out whether text says anything about new tasks.
+        return calibration.ALL_OOD
+    share = settings.ood_share
+    if share is None and not final.probed and len(views) > 1:
+        # Without probes such requests fall back to the default effort: they must be rare in familiar traffic.
+        share = _OOD_SHARE_WITHOUT_PROBES
+    if share is None:
+        return calibration.ood_calibration(*(view.novelty for view in views))
+    return calibration.ood_threshold(views[0].novelty, share)
+
+
+def _stage(
+    trees: Trees,
+    views: Sequence[tuple[Matrix, Matrix]],
+    data: TrainingSet,
+    prior_precision: float,
+    prior_lines: F32 | None,
+) -> Stage:
+    """Trees with their calibration, from out-of-fold outputs (NaN where there are none) and novelty by view."""
+    n = data.table.correct.shape[1]
+    known = [~np.isnan(outputs[:, 0]) for outputs, _ in views]
+    logits = np.concatenate([outputs[has, :n] for (outputs, _), has in zip(views, known, strict=True)])
+    novelty = np.concatenate([novel[has] for (_, novel), has in zip(views, known, strict=True)])
+    correct = np.concatenate([data.table.correct[has] for has in known])
+    lines = calibration.probabilities(logits, novelty, correct, len(views) > 1, prior_precision, prior_lines)
+    counts = [(outputs[has][:, n:], data.tokens[has]) for (outputs, _), has in zip(views, known, strict=True)]
+    scale = calibration.token_scales(*counts[0])
+    spread = np.stack([calibration.spreads(*counts[k], scale) for k in (0, -1)], axis=2)
+    return Stage(trees, lines, scale, spread.astype(np.float16).astype(np.float32))
+
+
+def _probe_value(before: HeldOutForecasts, after: HeldOutForecasts, head: int) -> ProbeValueModel:
+    """What probes of a head reveal about it."""
+    has = ~np.isnan(after.p_correct[:, head])
+    p_before, p_after = (np.asarray(part.p_correct[has, head], np.float64) for part in (before, after))
+    fit = probe_value_model if len(p_before) >= _LEAST_FOR_PROBE_VALUE else calibration.probe_value_of_few
+    return fit(p_before, p_after)
