@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from starlette.routing import Route
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
 
 from gateway import __version__, assembly
 from gateway.api import asgi, health, models
@@ -126,7 +128,7 @@ def response_store(settings: Settings) -> ResponseStore:
     return ResponseStore(settings.responses_path, bounds)
 
 
-def create(path: str | Path) -> FastAPI:
+def create(path: str | Path) -> Starlette:
     """The ASGI application of a configuration in TOML, for any ASGI server and for tests.
 
     It starts with the lifespan protocol, or with the first request where nobody speaks it.
@@ -135,30 +137,37 @@ def create(path: str | Path) -> FastAPI:
     return create_app(make_parts(load(Path(path))))
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """FastAPI routes all requests: 14 us of the 900 us that a short one costs, of which its middleware is the most."""
+def create_app(parts: Parts) -> Starlette:
+    """All routes in one list: the traffic's are ASGI endpoints of their own, and FastAPI has those that answer by hand.
+
+    FastAPI's layers around each request cost 75 us or more of the 600 us that a short one takes in this process: too
+    much for routes that use nothing of them. `docs/asgi.md` has the measurement.
+    """
     ids, off_loop = Ids(), OffLoop()
     lifetime = Lifetime(_running(parts, off_loop))
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await lifetime.start()
         try:
             yield
         finally:
             await lifetime.stop()
 
-    app = FastAPI(
-        title="Thinkgate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
-    )
-    app.add_middleware(SafeHeaders)
-    app.add_middleware(StartOnFirstRequest, lifetime)
-    app.router.redirect_slashes = False
-    # In this order they are looked through: those that carry the traffic come first.
-    app.router.routes += [Route(path, answer, methods=["POST"]) for path, answer in _traffic(parts, ids, off_loop)]
+    # In this order they are looked through. The mount has the first ones, too: it answers their wrong methods.
+    traffic = [Route(path, answer, methods=["POST"]) for path, answer in _traffic(parts, ids, off_loop)]
+    small = FastAPI(title="Thinkgate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    small.router.redirect_slashes = False
+    small.router.routes += traffic
     for router, guard in _small_routes(parts):
-        app.include_router(router, dependencies=guard)
-    add_error_handlers(app, ids)
+        small.include_router(router, dependencies=guard)
+    add_error_handlers(small, ids, mounted=True)
+    app = Starlette(
+        routes=[*traffic, Mount("", small)],
+        middleware=[Middleware(StartOnFirstRequest, lifetime), Middleware(SafeHeaders)],
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
     return app
 
 

@@ -15,9 +15,9 @@ from gateway.core.header_value import safe
 from gateway.execution.ids import Ids
 
 
-def add_error_handlers(app: FastAPI, ids: Ids) -> None:
+def add_error_handlers(app: FastAPI, ids: Ids, mounted: bool = False) -> None:
     """Every error of the application's routes is told with a request id: in Anthropic's shape to its clients and of
-    its routes, else in OpenAI's.
+    its routes, else in OpenAI's. `mounted`: the headers of every response are added around `app`, not inside of it.
     """
 
     async def tell(request: Request, error: Exception) -> Response:
@@ -38,7 +38,8 @@ def add_error_handlers(app: FastAPI, ids: Ids) -> None:
 
     async def tell_bug(request: Request, error: Exception) -> Response:
         response = await tell(request, InternalError())
-        response.headers.update(SAFE_HEADERS)  # the application's own middleware is inside of what calls this
+        if not mounted:
+            response.headers.update(SAFE_HEADERS)  # the application's own middleware is inside of what calls this
         return response
 
     app.add_exception_handler(GatewayError, tell)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from gateway.config.server import ServerSettings as ServerSettings
 from gateway.core.stopping import Stopping
@@ -33,7 +33,7 @@ class GatewayServer(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         settings: ServerSettings,
         stopping: Stopping,
         ready: Callable[[], None],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from gateway.core.scope_extension import ON_HANG_UP
 from tests.gateway.scripted import delta, sse
@@ -77,7 +77,7 @@ class Sink:
         self._connections.discard(task)
 
 
-async def ask(app: FastAPI, path: str, raw: bytes) -> tuple[int, int]:
+async def ask(app: Starlette, path: str, raw: bytes) -> tuple[int, int]:
     """Ask as a server would, piece by piece; the status and how many bytes the answer has."""
     status = size = start = 0
 

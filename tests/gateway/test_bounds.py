@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from gateway.app import create_app, make_parts
 from gateway.config.settings import parse
@@ -54,7 +54,7 @@ def sink() -> Iterator[Sink]:
 
 
 @asynccontextmanager
-async def gateway(sink: Sink, folder: Path) -> AsyncIterator[FastAPI]:
+async def gateway(sink: Sink, folder: Path) -> AsyncIterator[Starlette]:
     deployment = {"url": sink.url, "model": "m", "family": "qwen3.5", "verify": False}
     policy = {"kind": "dial", "dial": 0.65, "probe": "never"}
     settings = {
@@ -71,7 +71,7 @@ async def gateway(sink: Sink, folder: Path) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def measured_times(app: FastAPI, chosen: list[Case]) -> list[tuple[float, str]]:
+async def measured_times(app: Starlette, chosen: list[Case]) -> list[tuple[float, str]]:
     """For each case the share of the bar that it took, and its name."""
     one, found = unit(), []
     for case in chosen:
@@ -84,7 +84,7 @@ async def measured_times(app: FastAPI, chosen: list[Case]) -> list[tuple[float, 
     return sorted(found, reverse=True)
 
 
-async def measured_memory(app: FastAPI, chosen: list[Case]) -> list[tuple[float, str]]:
+async def measured_memory(app: Starlette, chosen: list[Case]) -> list[tuple[float, str]]:
     """The same of memory: how much more the process held at most, pages that were really used."""
     give_back_large_blocks()
     found = []
