@@ -168,6 +168,7 @@ def create_app(parts: Parts) -> Starlette:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.router.default = small  # of what is no path at all, such as `*`
     return app
 
 

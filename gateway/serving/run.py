@@ -68,7 +68,7 @@ def serve(load: Load, workers: int = 1) -> None:
             routers = RouterReload(settings, parts.deployments, parts.latencies, parts.catalogue, parts.metrics)
             _reload_on_signal(routers)
             with _operators(settings, parts.metrics, routers.reload):
-                _run(parts, listener, ready)
+                _run(parts, listener, ready, hands_over=settings.server.reuse_port)
             return
 
         def ask() -> dict[str, str]:
@@ -184,7 +184,7 @@ def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -
     _run(make_parts(Settings.model_validate_json(settings)), listener, ready)
 
 
-def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> None:
+def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None], hands_over: bool = False) -> None:
     give_back_large_blocks()
     GatewayServer(
         create_app(parts),
@@ -192,6 +192,7 @@ def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None]) -> No
         parts.stopping,
         ready,
         lambda why: parts.metrics.lost_connections.labels(why).inc(),
+        hands_over,
     ).run(sockets=[listener])
 
 

@@ -19,6 +19,7 @@ from gateway.config.server import ServerSettings as ServerSettings
 from gateway.core.stopping import Stopping
 from gateway.serving.connection import limited
 from gateway.serving.connections import Connections
+from gateway.serving.handover import refuse_new_connections
 from gateway.serving.open_files import connections_within
 
 BACKLOG = 2048
@@ -38,8 +39,12 @@ class GatewayServer(uvicorn.Server):
         stopping: Stopping,
         ready: Callable[[], None],
         lost: Callable[[str], None] = lambda why: None,
+        hands_over: bool = False,
     ) -> None:
-        """`lost` is called with the reason, one word, for each connection closed or refused at the limit."""
+        """`lost` is called with the reason, one word, for each connection closed or refused at the limit.
+
+        `hands_over`: no other process has the listeners, but one may listen on the same port with its own.
+        """
         all_connections = Connections(
             connections_within(settings.max_connections),
             settings.max_connections_per_address,
@@ -64,6 +69,7 @@ class GatewayServer(uvicorn.Server):
         self._drain_s = settings.drain_s
         self._stopping = stopping
         self._ready = ready
+        self._hands_over = hands_over
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -102,9 +108,12 @@ class GatewayServer(uvicorn.Server):
     async def _stop_accepting(self, listeners: list[socket.socket]) -> None:
         """Close the listeners. Whoever has connected but was not accepted yet is taken along and not reset."""
         held = [listener.dup() for listener in listeners]
+        if self._hands_over:
+            for listener in held:
+                refuse_new_connections(listener)
         for server in self.servers:
             server.close()
-        # The loop lets go of a listener in its next round.
+        # The loop lets go of a listener in its next round, and handshakes that have begun end.
         await asyncio.sleep(TICK_S)
         for listener in listeners:
             listener.close()

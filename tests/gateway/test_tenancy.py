@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -169,10 +170,12 @@ def test_no_key_names_anothers_request_at_a_backend(gateway: KeyedGateway, backe
     assert first.startswith("mine-") and second.startswith("mine-") and first != second
 
 
-def test_users_of_the_same_name_are_not_the_same(gateway: KeyedGateway, tenants: tuple[Tenant, Tenant]) -> None:
+def test_users_of_the_same_name_are_not_the_same(backend: ScriptedBackend, tmp_path: Path) -> None:
     """What an experiment assigns, and what a record keeps of it, is a key's own."""
-    for tenant in tenants:
-        for _ in range(2):
-            tenant.post(CHAT, model="plain", messages=HI, user="somebody")
-    units = [row["unit"] for row in gateway.records()][-4:]
-    assert units[0] == units[1] != units[2] == units[3]
+    with KeyedGateway(table(backend.url), tmp_path, Clock()) as gateway:  # reading its records stops it
+        for tenant in (Tenant(gateway, gateway.key()), Tenant(gateway, gateway.key())):
+            for _ in range(2):
+                tenant.post(CHAT, model="plain", messages=HI, user="somebody")
+            tenant.close()
+        units = [row["unit"] for row in gateway.records()]
+    assert len(units) == 4 and units[0] == units[1] != units[2] == units[3]
