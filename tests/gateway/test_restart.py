@@ -7,10 +7,11 @@ import os
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import aiohttp
 import httpx
 import pytest
 
+from gateway.serving.handover import refuse_new_connections
 from tests import plain_http
 from tests.gateway.processes import Process, workers
 from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, delta, obedient
@@ -169,6 +171,40 @@ def test_a_single_gateway_hands_its_port_to_the_next_under_load(
     finally:
         for gateway in gateways:
             gateway.__exit__()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port is not shared in this way")
+def test_what_connects_while_a_listener_is_about_to_close_gets_the_other_one() -> None:
+    with ExitStack() as opened:
+        listeners = []
+        port = 0
+        for _ in range(2):
+            listener = opened.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen(64)
+            listener.setblocking(False)
+            port = listener.getsockname()[1]
+            listeners.append(listener)
+        closing_soon, other = listeners
+        refuse_new_connections(closing_soon)
+        clients = [opened.enter_context(socket.socket()) for _ in range(32)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        # Of so many, some are meant for the first one.
+        with pytest.raises(BlockingIOError):
+            closing_soon.accept()
+        closing_soon.close()
+        accepted: list[socket.socket] = []
+
+        def all_are_accepted() -> bool:
+            with suppress(BlockingIOError):
+                accepted.append(opened.enter_context(other.accept()[0]))
+            return len(accepted) == len(clients)
+
+        until(all_are_accepted)
+        assert all(client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 for client in clients)
 
 
 def test_a_port_is_shared_only_if_both_say_so(backend: ScriptedBackend, tmp_path: Path) -> None:
