@@ -140,7 +140,7 @@ def create(path: str | Path) -> Starlette:
 def create_app(parts: Parts) -> Starlette:
     """All routes in one list: the traffic's are ASGI endpoints of their own, and FastAPI has those that answer by hand.
 
-    FastAPI's layers around each request cost 75 us or more of the 600 us that a short one takes in this process: too
+    FastAPI's layers around each request cost 60 us or more of the 600 us that a short one takes in this process: too
     much for routes that use nothing of them. `docs/asgi.md` has the measurement.
     """
     ids, off_loop = Ids(), OffLoop()

@@ -69,7 +69,7 @@ class DialSettings(PricedSettings):
     price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
     """What a second is worth, in units of P(correct)."""
     default_effort: EffortName = "low"
-    """Applied when there is no forecast, and to requests that are strange to the router and cannot be probed."""
+    """Applied when there is no forecast, and to requests out of distribution that cannot be probed."""
 
     @model_validator(mode="after")
     def _ordered(self) -> DialSettings:

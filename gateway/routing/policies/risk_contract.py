@@ -22,9 +22,9 @@ from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription,
 
 @dataclass(frozen=True, slots=True)
 class RiskContract:
-    """The price that keeps a promise on the router's own trial; if there is none, the strongest effort for everybody.
+    """The price at which the contract holds on the router's held-out prompts; if there is none, the ceiling.
 
-    The trial says nothing of requests that are strange to the router: they get the default.
+    Those prompts say nothing about requests outside the router's training distribution: these get the default effort.
     """
 
     priced: PricedPolicy
@@ -90,8 +90,8 @@ class ContractSettings(PricedSettings):
     counts: Literal["harm", "net"] = "harm"
     """Whether only losses count, or what is gained elsewhere is set against them."""
     default_effort: EffortName | None = None
-    """For requests that are strange to the router, and where there is no forecast: the ceiling if left out, with which
-    nothing is lost; whoever names less leaves these requests out of the promise."""
+    """For requests out of distribution, and where there is no forecast. Left out: the ceiling, which loses nothing;
+    a weaker one leaves these requests out of the guarantee."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> ContractSettings:
