@@ -86,7 +86,9 @@ class Pipeline:
 
     async def _execute(self, recorder: Recorder, place: Place, call: Call) -> Outcome:
         routed = self._assign(recorder, call)
-        planned = self._pass_on(recorder, routed) if call.passed is not None else await self._decide(recorder, routed)
+        planned = (
+            self._pass_on(recorder, routed) if call.passthrough is not None else await self._decide(recorder, routed)
+        )
         decision, reply = planned.decision, None
         if decision is not None and decision.probe_options is not None and decision.forecast is not None:
             probe = self.prober.ask(place, planned.call, planned.plan, decision.probe_options, decision.forecast)

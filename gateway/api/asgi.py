@@ -49,7 +49,7 @@ def given_id(headers: Headers) -> str | None:
     return given if _SANE_ID.fullmatch(given) else None
 
 
-def tries_before(headers: Headers) -> int:
+def client_retries(headers: Headers) -> int:
     """How often the client's SDK says that it has tried this request before."""
     count = headers.get("x-stainless-retry-count", "")
     return int(count) if count.isascii() and count.isdecimal() and len(count) < 4 else 0

@@ -115,7 +115,7 @@ def _support(supported: bool) -> Json:
 
 
 def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bool:
-    call = Call("", "chat", model.name, {}, requested=effort, asked=word)
+    call = Call("", "chat", model.name, {}, requested=effort, effort_word=word)
     decision = model.policy.decide(call, None)
     if decision.reason != "client" or any(one.family.passes_through for one in _deployments(model.arms)):
         return False

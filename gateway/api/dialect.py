@@ -34,7 +34,7 @@ class ParsedRequest:
 class Dialect(Protocol):
     name: str
 
-    async def read(self, asked: ParsedRequest) -> Call:
+    async def read(self, parsed: ParsedRequest) -> Call:
         """The call, checked, with a body in the form of a chat completion. GatewayError: the client must mend it."""
         ...
 

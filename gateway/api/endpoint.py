@@ -100,9 +100,9 @@ class Endpoint:
             recorder.names(model[:MOST_CHARACTERS] if isinstance(model, str) else None)
             principal.check_model(Fields(body).needed("model"))
             stops.check(body, self._limits)
-            asked = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
-            call = await self._dialect.read(asked)
-            del asked, body  # what was read is in the call
+            parsed = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
+            call = await self._dialect.read(parsed)
+            del parsed, body  # what was read is in the call
             answer = await self._pipeline.answer(recorder, call, partial(self._dialect.encoder, facts, call))
             await asgi.send_answer(send, self._dialect.headers(told(recorder)), answer)
         except (asgi.HungUp, asyncio.CancelledError):

@@ -29,9 +29,9 @@ USUAL_LIMIT = 16
 OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate", "max_completion_tokens")
 
 
-def read_completion(asked: ParsedRequest) -> Call:
+def read_completion(parsed: ParsedRequest) -> Call:
     """InvalidRequest: a field that the gateway reads is wrong. The rest is the backend's to judge."""
-    body = asked.body
+    body = parsed.body
     _check_fields(body, known_fields.OF_COMPLETIONS)
     prompts = 1 if body.get("prompt_embeds") is not None and "prompt" not in body else checks.prompts(body, "prompt")
     fields = Fields(body)
@@ -39,7 +39,7 @@ def read_completion(asked: ParsedRequest) -> Call:
     limit = fields.integer("max_tokens", 0, checks.MOST_TOKENS)
     answers = [fields.integer(name, 1, checks.MOST_CHOICES) or 1 for name in ("n", "best_of")]
     return Call(
-        request_id=asked.request_id,
+        request_id=parsed.request_id,
         dialect="completions",
         model=fields.needed("model"),
         body=body,
@@ -47,39 +47,39 @@ def read_completion(asked: ParsedRequest) -> Call:
         wants_usage=bool(options.boolean("include_usage")),
         choices=prompts * max(answers),
         limit=limit if "max_tokens" in body else USUAL_LIMIT,
-        size=asked.size,
-        unit=unit_of(body) or asked.request_id,
+        size=parsed.size,
+        unit=unit_of(body) or parsed.request_id,
         user=user_of(body),
-        tries=asgi.tries_before(asked.headers),
-        batch=is_batch(body.get("service_tier"), asked.headers),
-        passed=COMPLETION,
-        key=asked.principal.key,
-        forwarded=asgi.forwarded(asked.headers, asked.backend_id),
+        client_retries=asgi.client_retries(parsed.headers),
+        batch=is_batch(body.get("service_tier"), parsed.headers),
+        passthrough=COMPLETION,
+        key=parsed.principal.key,
+        forwarded=asgi.forwarded(parsed.headers, parsed.backend_id),
     )
 
 
-def read_embedding(asked: ParsedRequest) -> Call:
+def read_embedding(parsed: ParsedRequest) -> Call:
     """The same; engines also take `messages` instead of an input."""
-    body = asked.body
+    body = parsed.body
     _check_fields(body, known_fields.OF_EMBEDDINGS)
     if body.get("messages") is not None and "input" not in body:
         Fields(body).rows("messages")
     else:
         checks.prompts(body, "input")
     return Call(
-        request_id=asked.request_id,
+        request_id=parsed.request_id,
         dialect="embeddings",
         model=Fields(body).needed("model"),
         body=body,
         limit=0,
-        size=asked.size,
-        unit=unit_of(body) or asked.request_id,
+        size=parsed.size,
+        unit=unit_of(body) or parsed.request_id,
         user=user_of(body),
-        tries=asgi.tries_before(asked.headers),
-        batch=is_batch(body.get("service_tier"), asked.headers),
-        passed=EMBEDDING,
-        key=asked.principal.key,
-        forwarded=asgi.forwarded(asked.headers, asked.backend_id),
+        client_retries=asgi.client_retries(parsed.headers),
+        batch=is_batch(body.get("service_tier"), parsed.headers),
+        passthrough=EMBEDDING,
+        key=parsed.principal.key,
+        forwarded=asgi.forwarded(parsed.headers, parsed.backend_id),
     )
 
 
@@ -93,9 +93,9 @@ class Passthrough:
         self._read = READERS[name]
         self._catalogue = catalogue
 
-    async def read(self, asked: ParsedRequest) -> Call:
-        self._catalogue.find(Fields(asked.body).needed("model"))
-        return await asked.off_loop.run(asked.size, lambda: self._read(asked))
+    async def read(self, parsed: ParsedRequest) -> Call:
+        self._catalogue.find(Fields(parsed.body).needed("model"))
+        return await parsed.off_loop.run(parsed.size, lambda: self._read(parsed))
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
         return ChatEncoder(call.model, not call.wants_usage)

@@ -118,14 +118,16 @@ class KeyPrincipal:
 
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         most = self.ceiling(levels)
-        if call.passed is not None:
+        if call.passthrough is not None:
             return self._bound_passed(call, most, arm)
         if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
             names = ", ".join(name for name, level in levels.items() if efforts.size(level) <= efforts.size(most))
-            said = (
-                f"This key allows at most {efforts.words(most)} thinking tokens, not {call.asked}. It may use: {names}."
+            raise NotAllowed(
+                f"This key allows at most {efforts.words(most)} thinking tokens, not {call.effort_word}."
+                f" It may use: {names}.",
+                param=call.effort_param,
+                code="effort_not_allowed",
             )
-            raise NotAllowed(said, param=call.named_in, code="effort_not_allowed")
         note = ""
         if call.requested is None or call.requested == UNLIMITED:
             left, note = self._left(call, arm)
@@ -168,7 +170,7 @@ class KeyPrincipal:
                     _add(counts, self._held, 1)
                     return False
                 else:
-                    raise quota.no_thinking_left(window, need, _LESS if call.passed is None else _LESS_TEXT)
+                    raise quota.no_thinking_left(window, need, _LESS if call.passthrough is None else _LESS_TEXT)
             wanted = self._set_aside(call, plan, need)
             quota.check_dollars(self._limits, counts, now, wanted.dollars)
             _add(counts, wanted, 1)
@@ -262,7 +264,7 @@ class KeyPrincipal:
 
     def _thought(self, call: Call, plan: Plan) -> tuple[int, bool]:
         """How many tokens thinking may take, and whether that is an estimate: then any smaller amount will do."""
-        applied = plan.applied if call.passed is None else call.most
+        applied = plan.applied if call.passthrough is None else call.most
         budget = applied.budget if applied is not None else None
         need = self._longest if budget is None else budget
         return (need if call.limit is None else min(need, call.limit)) * call.choices, budget is None

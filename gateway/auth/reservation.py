@@ -37,13 +37,13 @@ def reserve(call: Call, plan: Plan, thought: int, longest_answer: int) -> Reserv
 def _prompt(call: Call, plan: Plan) -> int:
     tokens = call.prompt_tokens if call.size <= LARGE_PROMPT else _looked_into(call)
     context = plan.deployment.max_context
-    return tokens if context is None or call.passed is not None else min(tokens, context)
+    return tokens if context is None or call.passthrough is not None else min(tokens, context)
 
 
 def _looked_into(call: Call) -> int:
     """Prompt tokens by the bytes of text alone, and a fixed count for each media part of a chat."""
     messages = call.body.get("messages")
-    if call.passed is not None or not isinstance(messages, list):
+    if call.passthrough is not None or not isinstance(messages, list):
         return call.prompt_tokens
     media = size = 0
     for part in (part for message in messages for part in _parts(message)):

@@ -11,8 +11,8 @@ PREFIX_CHARACTERS, PREFIX_PARTS = 512, 4
 
 def conversation(call: Call) -> str:
     """A conversation's identity across turns: the beginning of its cached prefix."""
-    if call.passed is not None:
-        return _beginning(call.body.get(call.passed.prompt))
+    if call.passthrough is not None:
+        return _beginning(call.body.get(call.passthrough.prompt))
     parts: list[str] = []
     for message in call.body["messages"]:
         content = message.get("content")

@@ -91,7 +91,7 @@ class Transport:
         prefix = conversation(call) if several else ""
         client = destination.client_of(call) if several else call.key
         # A request that is itself a client's retry is not retried: two layers of retries would multiply.
-        retries = 0 if call.tries else plan.deployment.retries
+        retries = 0 if call.client_retries else plan.deployment.retries
         tried: list[Replica] = []
         while (replica := destination.replicas.pick(prefix, tried, client)) is not None:
             if tried:

@@ -30,15 +30,15 @@ class PassthroughRoute(NamedTuple):
 class Call:
     """One request as the pipeline sees it, independent of its dialect.
 
-    `body` is in Chat Completions form, unless the call is `passed` through, and is never modified. `requested` is the
-    effort the client named (None: automatic), `asked` the client's word for it, `named_in` its field, `ceiling` the
-    most the client allows, `dial` its price in [0,1] if given. `most` is the most that its key allows now, whatever the
-    policy, `key_ceiling` the most the key ever allows, `guarded` whether the key limits thinking, `key` the key's id,
-    and `note` a note for the client about these limits. `limit` is the client's limit on all completion tokens of each
-    of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user` the client's name for the
-    end user, `tries` how often the client has retried, `batch` whether it can wait, `wants_account` whether the
-    answer's body reports on the effort, `stops_answer` whether stop sequences apply to the answer only and not to
-    reasoning, `unread` the fields that the client sent and the dialect does not forward.
+    `body` is in Chat Completions form, unless the call is a `passthrough`, and is never modified. `requested` is the
+    effort the client named (None: automatic), `effort_word` the client's word for it, `effort_param` its field,
+    `ceiling` the most the client allows, `dial` its price in [0,1] if given. `most` is the most that its key allows
+    now, whatever the policy, `key_ceiling` the most the key ever allows, `guarded` whether the key limits thinking,
+    `key` the key's id, and `note` a note for the client about these limits. `limit` is the client's limit on all
+    completion tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user`
+    the client's name for the end user, `client_retries` how often the client has retried, `batch` whether it can wait,
+    `wants_effort_report` whether the answer's body reports on the effort, `stops_answer` whether stop sequences apply
+    to the answer only and not to reasoning, `unread` the fields that the client sent and the dialect does not forward.
     """
 
     request_id: str
@@ -48,8 +48,8 @@ class Call:
     stream: bool = False
     wants_usage: bool = False
     requested: Effort | None = None
-    asked: str = "auto"
-    named_in: str = "reasoning_effort"
+    effort_word: str = "auto"
+    effort_param: str = "reasoning_effort"
     ceiling: Effort | None = None
     most: Effort | None = None
     guarded: bool = False
@@ -62,18 +62,18 @@ class Call:
     size: int = 0
     unit: str = ""
     user: str = ""
-    tries: int = 0
+    client_retries: int = 0
     batch: bool = False
     wants_effort_report: bool = False
     stops_answer: bool = False
-    passed: PassthroughRoute | None = None
+    passthrough: PassthroughRoute | None = None
     unread: Collection[str] = ()
     forwarded: Headers = field(default_factory=dict)
 
     @property
     def echoes(self) -> bool:
         """Whether its answer repeats the prompt: then only the backend can count the model's tokens."""
-        return self.passed is not None and bool(self.body.get("echo"))
+        return self.passthrough is not None and bool(self.body.get("echo"))
 
     @property
     def prompt_tokens(self) -> int:

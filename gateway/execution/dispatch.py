@@ -71,7 +71,7 @@ class Dispatch:
         does get a fallback, though no other replica: its every try would meet the same dead deployment.
         """
         # Token ids and vectors mean something to their own model only.
-        others = [] if call.passed else [*self._fallbacks[plan.deployment.name]]
+        others = [] if call.passthrough else [*self._fallbacks[plan.deployment.name]]
         while others:
             try:
                 if self._transport.in_break(plan.deployment.name, call):
@@ -111,7 +111,7 @@ class Dispatch:
         """With what keeps the prompts of a key's holder apart from others' in the engine's cache."""
         deployment = plan.deployment
         field = deployment.family.salt_field
-        generates = call.passed is None or call.passed.holds == "choices"
+        generates = call.passthrough is None or call.passthrough.holds == "choices"
         if call.key is None or field is None or not deployment.salted or not generates:
             return plan
         return replace(plan, body={**plan.body, field: self._salt(call.key)})

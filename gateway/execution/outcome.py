@@ -31,13 +31,13 @@ class Outcome(NamedTuple):
     @property
     def written(self) -> bool:
         """Whether what comes by is written by the model."""
-        passed = self.call.passed
-        return passed is None or (passed.holds == "choices" and not self.call.echoes)
+        passthrough = self.call.passthrough
+        return passthrough is None or (passthrough.holds == "choices" and not self.call.echoes)
 
     @property
     def unrequested_limit(self) -> int | None:
         """How many bytes of a thought are let through, where a key's limit has it that there is none; None: any."""
-        applied, guarded = self.plan.applied, self.call.guarded and self.call.passed is None
+        applied, guarded = self.plan.applied, self.call.guarded and self.call.passthrough is None
         return MOST_UNREQUESTED if guarded and applied is not None and not applied.think else None
 
     def cut(self, body: dict[str, Any]) -> bool:

@@ -19,12 +19,12 @@ from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_us
 
 async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, accounting: Accounting) -> bytes:
     """The answer as the client sees it. GatewayError: there is none."""
-    passed, discarded = outcome.call.passed, outcome.discarded_tokens
+    passthrough, discarded = outcome.call.passthrough, outcome.discarded_tokens
     try:
         raw = await outcome.reply.read()
     finally:
         outcome.reply.close()
-    body, usage, finish_reason = read_answer(raw, passed.holds if passed else "choices")
+    body, usage, finish_reason = read_answer(raw, passthrough.holds if passthrough else "choices")
     changed = False
     if outcome.written:
         changed = outcome.seen.whole(body)

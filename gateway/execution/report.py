@@ -52,7 +52,7 @@ class AnswerReport:
         recorder, plan, probe = self._recorder, self._outcome.plan, self._outcome.probe
         decision, checked = recorder.decision, budget_check(recorder)
         return {
-            "requested": self._outcome.call.asked,
+            "requested": self._outcome.call.effort_word,
             "decided": words(decision.effort) if decision else None,
             "applied": plan.words,
             "used": checked.used,
@@ -120,7 +120,7 @@ def notes(recorder: Recorder) -> list[str]:
 def budget_check(recorder: Recorder) -> BudgetCheck:
     """What the answer used of its budget; of one that is not complete only what was reported."""
     usage, planned = recorder.counts.usage, recorder.planned
-    if planned is None or planned.call.passed is not None or recorder.broke_off:
+    if planned is None or planned.call.passthrough is not None or recorder.broke_off:
         used = usage.reasoning_tokens
         return BudgetCheck(used, None if used is None else "reported")
     call, plan, _ = planned

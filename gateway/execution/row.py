@@ -33,7 +33,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Rec
         model=recorder.model,
         arm=assignment.arm.name if assignment else None,
         deployment=plan.deployment.name if plan else None,
-        requested=call.asked if call and call.passed is None else None,
+        requested=call.effort_word if call and call.passthrough is None else None,
         decided=words(decision.effort) if decision else None,
         applied=plan.words if plan else None,
         used=checked.used,

@@ -79,7 +79,7 @@ def _compile(
     body = dict(call.body)
     _drop_own(body)
     body["model"] = deployment.model
-    word = call.asked if effort == call.requested else ""
+    word = call.effort_word if effort == call.requested else ""
     by = enforce(deployment, call)
     told = effort_encoding.nearest(effort, word, family, terms.levels, by, notes)
     if answer_limits.starves(told.effort, call.limit) and family.off is not None:

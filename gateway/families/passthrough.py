@@ -20,7 +20,7 @@ def pass_on(call: Call, arm: Arm) -> Plan:
     body: dict[str, Any] = {**call.body, "model": deployment.model}
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    if call.guarded and call.limit is not None and call.passed is not None and call.passed.holds == "choices":
+    if call.guarded and call.limit is not None and call.passthrough is not None and call.passthrough.holds == "choices":
         body.setdefault("max_tokens", call.limit)  # engines' defaults differ
     tokens = call.prompt_tokens + (call.limit or 0) * call.choices
     return Plan(deployment, None, body, tokens=tokens)

@@ -36,8 +36,8 @@ def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enfo
     family = deployment.family
     if family.passes_through:
         return None
-    if family.levels and call.asked in terms.levels:
-        return None if call.asked in family.levels else f"has no level {call.asked!r}"
+    if family.levels and call.effort_word in terms.levels:
+        return None if call.effort_word in family.levels else f"has no level {call.effort_word!r}"
     if decided.budget is None or by in ("two-phase", "cut"):
         return None
     if family.budget_field is None:
@@ -49,7 +49,9 @@ def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enfo
 def _refused(call: Call, arm: Arm, terms: ModelLimits, by: Enforcement, why: str) -> InvalidRequest:
     words = legal(arm, terms, by)
     return InvalidRequest(
-        f"The model {call.model!r} {why}. It takes: {', '.join(words)}.", param=call.named_in, code="unsupported_value"
+        f"The model {call.model!r} {why}. It takes: {', '.join(words)}.",
+        param=call.effort_param,
+        code="unsupported_value",
     )
 
 

@@ -42,7 +42,7 @@ def plan_of(
     arm = Arm.of("merged", deployment, deployment, (Effort(True, 64),))
     requested = None if asked is None else LEVELS[asked] if isinstance(asked, str) else from_budget(asked)
     limit = body.get("max_tokens")
-    call = Call("r", "chat", "pub", {"messages": [], **body}, requested=requested, asked=str(asked), limit=limit)
+    call = Call("r", "chat", "pub", {"messages": [], **body}, requested=requested, effort_word=str(asked), limit=limit)
     terms = ModelLimits(AnswerLimits(10), LEVELS, strict)
     enforce = by_the_row if by is None else lambda *_: by
     return compile_plan(call, requested or Effort(True, 64), arm, terms, None, enforce)

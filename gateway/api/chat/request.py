@@ -25,8 +25,8 @@ class ChatDialect:
         self._catalogue = catalogue
         self._max_messages = max_messages
 
-    async def read(self, asked: ParsedRequest) -> Call:
-        return await asked.off_loop.run(asked.size, lambda: read_call(asked, self._catalogue, self._max_messages))
+    async def read(self, parsed: ParsedRequest) -> Call:
+        return await parsed.off_loop.run(parsed.size, lambda: read_call(parsed, self._catalogue, self._max_messages))
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
         return ChatEncoder(call.model, not call.wants_usage, view.effort_report if call.wants_effort_report else None)
@@ -38,9 +38,9 @@ class ChatDialect:
         return headers
 
 
-def read_call(asked: ParsedRequest, catalogue: Catalogue, max_messages: int) -> Call:
+def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) -> Call:
     """A checked call. Of the fields that it does not read, the gateway checks no more than the kind of value."""
-    body, headers = asked.body, asked.headers
+    body, headers = parsed.body, parsed.headers
     fields = Fields(body)
     model = catalogue.find(fields.needed("model"))
     checks.messages(body, max_messages)
@@ -51,27 +51,27 @@ def read_call(asked: ParsedRequest, catalogue: Catalogue, max_messages: int) -> 
     effort = read_effort(body, model.levels)
     limits = [fields.integer(name, 1, checks.MOST_TOKENS) for name in LIMIT_FIELDS]
     return Call(
-        request_id=asked.request_id,
+        request_id=parsed.request_id,
         dialect="chat",
         model=model.name,
         body=body,
         stream=stream,
         wants_usage=bool(options.boolean("include_usage")),
         requested=effort.requested,
-        asked=effort.word,
-        named_in=effort.param,
+        effort_word=effort.word,
+        effort_param=effort.param,
         ceiling=effort.ceiling,
         dial=read_dial(body, model.name, model.policy.has_dial),
         choices=fields.integer("n", 1, checks.MOST_CHOICES) or 1,
         limit=min((limit for limit in limits if limit is not None), default=None),
-        size=asked.size,
-        unit=unit_of(body) or asked.request_id,
+        size=parsed.size,
+        unit=unit_of(body) or parsed.request_id,
         user=user_of(body),
-        tries=asgi.tries_before(headers),
+        client_retries=asgi.client_retries(headers),
         batch=is_batch(body.get("service_tier"), headers),
         wants_effort_report=wants_effort_report(body, headers),
-        key=asked.principal.key,
-        forwarded=asgi.forwarded(headers, asked.backend_id),
+        key=parsed.principal.key,
+        forwarded=asgi.forwarded(headers, parsed.backend_id),
     )
 
 

@@ -101,10 +101,10 @@ class CountTokens:
         body, size = await self._body(scope, receive, principal)
         principal.check_model(Fields(body).needed("model"))
         stops.check(body, self._limits)
-        asked = ParsedRequest(body, size, headers, id, principal)
-        ask = partial(read_request, asked, self._catalogue, self._limits.max_messages, self._seal, counting=True)
+        parsed = ParsedRequest(body, size, headers, id, principal)
+        ask = partial(read_request, parsed, self._catalogue, self._limits.max_messages, self._seal, counting=True)
         call = await self._off_loop.run(size, ask)
-        del asked, ask, body  # what was read is in the call
+        del parsed, ask, body  # what was read is in the call
         plan = self._plan(call, principal.key)
         exact = await self._exact(plan)
         if exact is not None:

@@ -25,9 +25,9 @@ class MessagesDialect:
         self._max_messages = max_messages
         self._seal = seal
 
-    async def read(self, asked: ParsedRequest) -> Call:
-        return await asked.off_loop.run(
-            asked.size, lambda: read_request(asked, self._catalogue, self._max_messages, self._seal)
+    async def read(self, parsed: ParsedRequest) -> Call:
+        return await parsed.off_loop.run(
+            parsed.size, lambda: read_request(parsed, self._catalogue, self._max_messages, self._seal)
         )
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:

@@ -44,12 +44,12 @@ class MessagesCall(Call):
 
 
 def read_request(
-    asked: ParsedRequest, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
+    parsed: ParsedRequest, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
 ) -> MessagesCall:
     """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
-    body, headers = Fields(asked.body, dotted=True), asked.headers
+    body, headers = Fields(parsed.body, dotted=True), parsed.headers
     model = catalogue.find(body.needed("model"))
-    thoughts = ThoughtReader(seal.bound(asked.principal.key, model.name))
+    thoughts = ThoughtReader(seal.bound(parsed.principal.key, model.name))
     limit = body.integer("max_tokens", 1, checks.MOST_TOKENS)
     if limit is None and not counting:
         raise body.missing("max_tokens")
@@ -68,29 +68,29 @@ def read_request(
         **thinking.chat,
     }
     return MessagesCall(
-        request_id=asked.request_id,
+        request_id=parsed.request_id,
         dialect="messages",
         model=model.name,
         body=chat,
         stream=stream,
         wants_usage=True,
         requested=thinking.effort.requested,
-        asked=thinking.effort.word,
-        named_in=thinking.effort.param,
+        effort_word=thinking.effort.word,
+        effort_param=thinking.effort.param,
         ceiling=thinking.effort.ceiling,
         note="; ".join(filter(None, (_told_of(unread), thoughts.left_out.note()))),
         unread=unread,
         dial=_dial(body, model),
         limit=limit,
-        size=asked.size,
-        unit=_unit(body) or asked.request_id,
+        size=parsed.size,
+        unit=_unit(body) or parsed.request_id,
         user=_user(body),
-        tries=asgi.tries_before(headers),
+        client_retries=asgi.client_retries(headers),
         batch=is_batch(None, headers),
         wants_effort_report=wants_effort_report(body.given, headers),
         stops_answer=True,
-        key=asked.principal.key,
-        forwarded=asgi.forwarded(headers, asked.backend_id),
+        key=parsed.principal.key,
+        forwarded=asgi.forwarded(headers, parsed.backend_id),
         omitted=thinking.omitted,
     )
 

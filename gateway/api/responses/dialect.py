@@ -29,8 +29,8 @@ class ResponsesDialect:
         self._seal = seal
         self._max_items = max_items
 
-    async def read(self, asked: ParsedRequest) -> Call:
-        return await read_call(asked, self._catalogue, self._store, self._seal, self._max_items)
+    async def read(self, parsed: ParsedRequest) -> Call:
+        return await read_call(parsed, self._catalogue, self._store, self._seal, self._max_items)
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
         assert isinstance(call, ResponsesCall), "it was read by this dialect"

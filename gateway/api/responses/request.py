@@ -32,13 +32,13 @@ MANY_ITEMS = 100
 
 
 async def read_call(
-    asked: ParsedRequest, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
+    parsed: ParsedRequest, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
 ) -> ResponsesCall:
     """A checked call. InvalidRequest: the client must mend it."""
-    body = Fields(asked.body)
+    body = Fields(parsed.body)
     model = catalogue.find(body.needed("model"))
-    options, tools = await asked.off_loop.run(asked.size, lambda: (read_options(body), read_tools(body)))
-    id, key = new_response_id(), asked.principal.key
+    options, tools = await parsed.off_loop.run(parsed.size, lambda: (read_options(body), read_tools(body)))
+    id, key = new_response_id(), parsed.principal.key
     before = await _before(body, store, key)
     earlier = [item for turn in before for item in turn.items]
     referred = [item for turn in await store.several(references(body.any("input")), key) for item in turn.items]
@@ -55,9 +55,9 @@ async def read_call(
         items = read_items(body, id, bound, earlier, known, max_items, model.levels, left_out)
         told = _chat_body(body, model, options, tools, earlier + items)
         wanted = _wanted(body, options, tools, told, items, before, id)
-        return _call(asked, model, told, wanted, asked.size + more, left_out.note())
+        return _call(parsed, model, told, wanted, parsed.size + more, left_out.note())
 
-    return await asked.off_loop.run(asked.size if len(known) < MANY_ITEMS else LARGE, read)
+    return await parsed.off_loop.run(parsed.size if len(known) < MANY_ITEMS else LARGE, read)
 
 
 def _size(items: list[Item], about: int) -> int:
@@ -135,30 +135,30 @@ def _wanted(
 
 
 def _call(
-    asked: ParsedRequest, model: PublicModel, told: dict[str, Any], wanted: ResponseSpec, size: int, note: str
+    parsed: ParsedRequest, model: PublicModel, told: dict[str, Any], wanted: ResponseSpec, size: int, note: str
 ) -> ResponsesCall:
     effort = read_effort(told, model.levels)
     return ResponsesCall(
-        request_id=asked.request_id,
+        request_id=parsed.request_id,
         dialect="responses",
         model=model.name,
         body=told,
         stream="stream" in told,
         wants_usage=True,
         requested=effort.requested,
-        asked=effort.word,
-        named_in=effort.param,
+        effort_word=effort.word,
+        effort_param=effort.param,
         ceiling=effort.ceiling,
         note=note,
         dial=read_dial(told, model.name, model.policy.has_dial),
         limit=told.get("max_completion_tokens"),
         size=size,
-        unit=unit_of(asked.body) or wanted.root,
-        user=user_of(asked.body),
-        tries=asgi.tries_before(asked.headers),
-        batch=is_batch(told.get("service_tier"), asked.headers),
-        wants_effort_report=wants_effort_report(asked.body, asked.headers),
-        key=asked.principal.key,
-        forwarded=asgi.forwarded(asked.headers, asked.backend_id),
+        unit=unit_of(parsed.body) or wanted.root,
+        user=user_of(parsed.body),
+        client_retries=asgi.client_retries(parsed.headers),
+        batch=is_batch(told.get("service_tier"), parsed.headers),
+        wants_effort_report=wants_effort_report(parsed.body, parsed.headers),
+        key=parsed.principal.key,
+        forwarded=asgi.forwarded(parsed.headers, parsed.backend_id),
         wanted=wanted,
     )

@@ -27,7 +27,7 @@ class BudgetEnforcer:
         """As `Upstream.post`."""
         applied = plan.applied
         if plan.enforcement in ("native", "none") or applied is None or not applied.think or applied.budget is None:
-            path = call.passed.path if call.passed else CHAT
+            path = call.passthrough.path if call.passthrough else CHAT
             stops = stops_to_keep(plan, call)
             if not stops:
                 return await self._transport.post(plan, call, spent_s, path)

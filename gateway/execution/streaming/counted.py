@@ -36,7 +36,7 @@ def count(
     completion = max(seen.completion(usage.completion_tokens), so_far.completion_tokens or 0)
     if checked is None and call.stream:
         # A token of each choice may have been on its way.
-        completion = max(completion, call.choices if call.passed is None or call.limit else 0)
+        completion = max(completion, call.choices if call.passthrough is None or call.limit else 0)
     thought = _thought(plan, usage, seen, so_far, checked)
     if seen.tagged.pieces:
         thought = min((usage.reasoning_tokens or seen.thought.tokens) + tagged_tokens(completion, seen), completion)
