@@ -32,6 +32,7 @@ UNITS_PER_MB, UNITS_BESIDES = 4.0, 1.0
 TIMES, BESIDES = 4.0, 8.0 * MB
 STRUCTURE = 16 * 1024 * 1024
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory in /proc")
+TRIES = 3
 ENOUGH = {200, 400, 403, 404, 413}
 
 
@@ -68,19 +69,32 @@ async def gateway(sink: Sink, folder: Path) -> AsyncIterator[Starlette]:
     async with app.router.lifespan_context(app):
         for route, good in GOOD.items():
             assert (await ask(app, route, orjson.dumps({"model": "a", **good})))[0] == 200, route
-        yield app
+        # What other tests left in this process is none of the gateway's: the collector shall not walk it in its time.
+        gc.collect()
+        gc.freeze()
+        try:
+            yield app
+        finally:
+            gc.unfreeze()
 
 
 async def measured_times(app: Starlette, chosen: list[Case]) -> list[tuple[float, str]]:
-    """For each case the share of the bar that it took, and its name."""
+    """For each case the share of the bar that it took, and its name.
+
+    The least of up to three tries: another process on the same core can make one slow, beside the piece of work that
+    it is compared with.
+    """
     one, found = unit(), []
     for case in chosen:
-        raw = case.make()
-        begun = time.thread_time()
-        status, _ = await ask(app, case.route, raw)
-        took = (time.thread_time() - begun) / one
-        assert status in ENOUGH, (status, case.name)
-        found.append((took / (UNITS_PER_MB * len(raw) / MB + UNITS_BESIDES), case.name))
+        raw, shares = case.make(), []
+        while not shares or (len(shares) < TRIES and min(shares) >= 1):
+            one = unit() if shares else one
+            begun = time.thread_time()
+            status, _ = await ask(app, case.route, raw)
+            took = (time.thread_time() - begun) / one
+            assert status in ENOUGH, (status, case.name)
+            shares.append(took / (UNITS_PER_MB * len(raw) / MB + UNITS_BESIDES))
+        found.append((min(shares), case.name))
     return sorted(found, reverse=True)
 
 
@@ -174,9 +188,18 @@ async def test_a_stream_of_eight_times_the_pieces_takes_about_eight_times_as_lon
             raw = orjson.dumps({"model": "a", **asked})
             for name, (first, again) in STREAMS.items():
                 took = []
-                for number in (200, 1600):
-                    sink.streamed = stream([first, *[again] * number])
-                    begun = time.thread_time()
-                    assert (await ask(app, route, raw))[0] in (200, 502), (route, name)
-                    took.append(time.thread_time() - begun)
-                assert took[1] < 16 * took[0] + 0.1, (route, name, took)
+                while not took or (len(took) < TRIES and _grows(took[-1])):
+                    took.append([await _streamed(app, sink, route, raw, first, again, each) for each in (200, 1600)])
+                assert not _grows(took[-1]), (route, name, took)
+
+
+async def _streamed(app: Starlette, sink: Sink, route: str, raw: bytes, first: Any, again: Any, number: int) -> float:
+    sink.streamed = stream([first, *[again] * number])
+    begun = time.thread_time()
+    assert (await ask(app, route, raw))[0] in (200, 502), route
+    return time.thread_time() - begun
+
+
+def _grows(took: list[float]) -> bool:
+    few, many = took
+    return many >= 16 * few + 0.1
