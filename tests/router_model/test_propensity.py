@@ -1,0 +1,155 @@
+"""Propensities of decisions whose token price is random: exact, against draws through the served policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import exp, inf
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from gateway.core.call import Call
+from gateway.core.decision import Prices
+from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.core.forecast import EffortForecast, Forecast
+from gateway.routing.policies.bounds import EffortBounds
+from gateway.routing.policies.priced import PricedPolicy
+from router_model.model.probe import ProbeValueModel
+from router_model.offpolicy import propensity
+from router_model.offpolicy.propensity import Interval, ask_intervals, choice_intervals, intersection, mass, probability
+
+EFFORTS = (NO_THINKING, Effort(True, 1024), Effort(True, 8192), UNLIMITED)
+CALL = Call("id", "chat", "m", {})
+SECOND = 0.002
+
+
+class Request(NamedTuple):
+    """Forecasts of one request before and after a probe [efforts], and what the probe may reveal [quantiles]."""
+
+    before: tuple[EffortForecast, ...]
+    after: tuple[EffortForecast, ...]
+    outcomes: np.ndarray
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Request:
+        p, tokens = rng.uniform(0.2, 0.95, 4), np.sort(rng.uniform(10, 4000, 4))
+        before = tuple(
+            EffortForecast(e, float(a), float(t) * 0.9, float(t) * 0.1, float(t) / 80)
+            for e, a, t in zip(EFFORTS, p, tokens, strict=True)
+        )
+        after = (EffortForecast(NO_THINKING, float(rng.random()), 0.0, 0.0, 0.0), *before[1:])
+        return cls(before, after, np.sort(rng.uniform(0, 1, 9)))
+
+    def forecasts(self) -> tuple[Forecast, Forecast]:
+        model = ProbeValueModel(np.array([0.5]), self.outcomes[None])
+
+        def pays(direct: float, cost: float) -> bool:
+            return model.worth(0.5, direct) - cost >= direct
+
+        return Forecast("r", self.before, probe_pays=pays), Forecast("r", self.after, probed=True)
+
+
+def lines(forecasts: tuple[EffortForecast, ...]) -> tuple[list[float], list[float]]:
+    values = [one.p_correct - SECOND * one.seconds for one in forecasts]
+    return values, [one.thinking_tokens + one.answer_tokens for one in forecasts]
+
+
+def paths(request: Request) -> dict[tuple[bool, Effort], list[Interval]]:
+    """The prices of every path: asked or not, and the effort at its end."""
+    values, slopes = lines(request.before)
+    cost = -SECOND * request.before[0].seconds
+    asked = ask_intervals(values[1:], slopes[1:], list(request.outcomes), cost, slopes[0])
+    found = {}
+    for effort, low, high in choice_intervals(values[1:], slopes[1:]):
+        found[False, EFFORTS[1 + effort]] = intersection([Interval(low, high)], propensity.complement(asked))
+    for effort, low, high in choice_intervals(*lines(request.after)):
+        found[True, EFFORTS[effort]] = intersection([Interval(low, high)], asked)
+    return found
+
+
+def taken(request: Request, price: float) -> tuple[bool, Effort]:
+    """The path that the served policy takes at a price."""
+    policy, (before, after) = PricedPolicy(EffortBounds(default=UNLIMITED)), request.forecasts()
+    first = policy.buy(CALL, before, Prices(price, SECOND))
+    if first.probe_options is None:
+        return False, first.effort
+    return True, policy.buy(CALL, after, Prices(price, SECOND)).effort
+
+
+def test_intervals_are_what_the_policy_chooses_at_every_price() -> None:
+    rng = np.random.default_rng(1)
+    kinds: Counter[bool] = Counter()
+    for _ in range(60):
+        request = Request.drawn(rng)
+        found = paths(request)
+        for price in np.geomspace(1e-6, 1e-1, 60).tolist():
+            inside = [path for path, parts in found.items() if any(low <= price < high for low, high in parts)]
+            assert inside == [taken(request, price)]
+            kinds[inside[0][0]] += 1
+        assert sum(probability(parts, 1e-4, 0.5) for parts in found.values()) == pytest.approx(1)
+    assert min(kinds.values()) > 300, "both paths are tried"
+
+
+def propensities_of_paths_are_exact(requests: int, draws: int) -> float:
+    """The largest distance of an exact propensity from its frequency in draws through the policy."""
+    rng = np.random.default_rng(2)
+    worst = 0.0
+    for _ in range(requests):
+        request, base, s = Request.drawn(rng), float(10 ** rng.uniform(-4.5, -3)), float(rng.uniform(0.3, 1))
+        drawn = Counter(taken(request, base * exp(s * z)) for z in rng.standard_normal(draws).tolist())
+        exact = {path: probability(parts, base, s) for path, parts in paths(request).items()}
+        assert {*drawn} <= {path for path, p in exact.items() if p > 0}
+        worst = max(worst, *(abs(p - drawn[path] / draws) for path, p in exact.items()))
+    return worst
+
+
+def test_propensities_are_the_frequencies_of_the_real_decision() -> None:
+    assert propensities_of_paths_are_exact(12, 4000) < 0.03
+
+
+@pytest.mark.long
+def test_propensities_are_within_a_hundredth_of_the_frequencies() -> None:
+    assert propensities_of_paths_are_exact(12, 60_000) <= 0.01
+
+
+def test_intervals_cover_every_price_once_and_hold_the_best() -> None:
+    rng = np.random.default_rng(3)
+    for n in (1, 2, 5, 9):
+        for _ in range(50):
+            values, slopes = rng.random(n).round(1).tolist(), rng.integers(0, 4, n).astype(float).tolist()
+            found = choice_intervals(values, slopes)
+            assert [one.low for one in found] == [0.0, *(one.high for one in found[:-1])] and found[-1].high == inf
+            for effort, low, high in found:
+                price = (low + min(high, low + 1)) / 2
+                worths = [value - price * slope for value, slope in zip(values, slopes, strict=True)]
+                assert worths[effort] == pytest.approx(max(worths))
+            of_each = propensity.effort_probabilities(values, slopes, 0.2, 0.7)
+            assert sum(of_each) == pytest.approx(1) and len(of_each) == n
+    assert [one.effort for one in choice_intervals([0.5, 0.5, 0.5], [1, 1, 2])] == [0], "the first of equals"
+
+
+def test_mass_is_exact_in_the_tails_and_at_the_edges() -> None:
+    assert mass(0, inf, 1e-4, 0.5) == 1 and mass(1e-4, inf, 1e-4, 0.5) == pytest.approx(0.5)
+    assert mass(exp(8), exp(9), 1, 1) == pytest.approx(6.219896e-16, rel=1e-5), "of the normal table"
+    assert mass(exp(-9), exp(-8), 1, 1) == pytest.approx(mass(exp(8), exp(9), 1, 1))
+    assert (mass(0, 1, 0.5, 0), mass(0.6, 1, 0.5, 0), mass(0, 1, 0, 0.5), mass(2, 1, 1, 1)) == (1, 0, 1, 0)
+
+
+def test_sets_of_prices() -> None:
+    some = [Interval(3, 4), Interval(0, 1), Interval(1, 2), Interval(5, 5)]
+    assert propensity.merged(some) == [(0, 2), (3, 4)]
+    assert propensity.complement(some) == [(2, 3), (4, inf)]
+    assert propensity.complement([]) == [(0, inf)] and propensity.complement([Interval(0, inf)]) == []
+    assert intersection(some, [Interval(1.5, 3.5)]) == [(1.5, 2), (3, 3.5)]
+
+
+def test_what_is_no_line_is_refused() -> None:
+    for values, slopes in (([], []), ([1], [1, 2]), ([float("nan")], [1]), ([1], [-1]), ([1], [inf])):
+        with pytest.raises(ValueError, match=r"effort|finite|token"):
+            choice_intervals(values, slopes)
+    for base, s in ((-1, 1), (inf, 1), (1, -1), (float("nan"), 1)):
+        with pytest.raises(ValueError, match="base price"):
+            mass(0, 1, base, s)
+    with pytest.raises(ValueError, match="outcome"):
+        ask_intervals([1], [1], [], 0, 1)
