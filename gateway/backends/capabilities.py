@@ -64,18 +64,18 @@ class Capabilities:
         self._exceeded.pop(deployment, None)
         self._without_logprobs.pop(deployment, None)
 
-    def tells_logprobs(self, deployment: Deployment, call: Call) -> bool:
+    def has_logprobs(self, deployment: Deployment, call: Call) -> bool:
         """Whether it returns log-probabilities to such a call; assumed until it did not."""
         found = self._without_logprobs.get(deployment.name)
         return found is None or not found.holds(client_of(call))
 
-    def refuses_logprobs(self, deployment: Deployment, call: Call) -> None:
+    def note_logprobs_refused(self, deployment: Deployment, call: Call) -> None:
         """Note a refusal: this client stops requesting log-probabilities until discovery verifies the deployment again
         or some time passes; once two clients were refused, all of them stop.
         """
         self._evidence(deployment).against(client_of(call), VIOLATIONS)
 
-    def saw_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
+    def note_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
         """Note whether requested log-probabilities came; several misses in a row count as a refusal."""
         if not told:
             self._evidence(deployment).against(client_of(call))

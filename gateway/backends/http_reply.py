@@ -25,7 +25,7 @@ DRAIN_S = 0.2
 class HttpReply:
     """A backend's answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
-    kept: EnforcedBudget | None = None
+    enforced: EnforcedBudget | None = None
 
     def __init__(
         self, response: aiohttp.ClientResponse, deployment: Deployment, turn: Attempt, deadline: Deadline

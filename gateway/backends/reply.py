@@ -24,7 +24,7 @@ class Reply(Protocol):
     """An answer with status 200. Must be closed; closing before the end hangs up on the backend."""
 
     @property
-    def kept(self) -> EnforcedBudget | None:
+    def enforced(self) -> EnforcedBudget | None:
         """The result of enforcing the budget here; None: it was not enforced here."""
         ...
 

@@ -1,4 +1,4 @@
-"""How a request ends: charged, recorded, counted, and that once."""
+"""The end of a request: it is charged, recorded and counted exactly once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("thinkgate")
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Every request that begins must end in `close`, `fail` or `hang_up`: that is its one record."""
+    """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record."""
 
     records: RecordStore
     metrics: Metrics
@@ -30,7 +30,7 @@ class Accounting:
     refusals: Refusals = field(default_factory=Refusals)
 
     def fail(self, recorder: Recorder, error: Exception | asyncio.CancelledError) -> GatewayError:
-        """End a request with an error; returns the one that the client may see."""
+        """End a request with an error; returns the error to show to the client."""
         if isinstance(error, asyncio.CancelledError):
             error = ShuttingDown()
         seen = error if isinstance(error, GatewayError) else InternalError()
@@ -41,13 +41,13 @@ class Accounting:
         return seen
 
     def hang_up(self, recorder: Recorder) -> None:
-        """End a request whose client has gone; one that was complete already stays so."""
+        """End a request whose client has disconnected; no effect if it was already complete."""
         if not recorder.closed:
             recorder.client_left()
             self.close(recorder)
 
     def close(self, recorder: Recorder) -> None:
-        """Write the one record; called before the last byte goes to the client, and never twice to any effect."""
+        """Write the record, before the last byte goes to the client. Further calls have no effect."""
         if not recorder.close():
             return
         checked = budget_check(recorder)
@@ -65,20 +65,18 @@ class Accounting:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """What is in the frames that an error came through, such as a large body, is not to wait for the garbage collector:
-    the recorder has the error, and the frames have the recorder.
-    """
+    """Break the reference cycle of recorder, error and traceback frames, so that large bodies are freed at once."""
     while error is not None and error.__traceback__ is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
 
 
 def _log_failure(recorder: Recorder, error: Exception) -> None:
-    """Client errors are the client's; a backend's is worth a line; ours need the traceback."""
+    """Client errors are not logged, backend errors get one line, and bugs of the gateway a traceback."""
     request_id = recorder.facts.request_id
     if not isinstance(error, GatewayError):
         log.error("request %s failed inside the gateway", request_id, exc_info=error)
     elif error.status >= 500:
-        backends = error.headers.get(OWN_ID, recorder.outcome.reply.own_id if recorder.outcome else None)
-        its = f"; the backend's id for it: {backends}" if backends else ""
-        log.warning("request %s: %s%s", request_id, error.for_log(), its)
+        backend_id = error.headers.get(OWN_ID, recorder.outcome.reply.own_id if recorder.outcome else None)
+        suffix = f"; the backend's id for it: {backend_id}" if backend_id else ""
+        log.warning("request %s: %s%s", request_id, error.for_log(), suffix)

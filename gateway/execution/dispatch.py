@@ -1,4 +1,4 @@
-"""From a plan to the reply of a deployment: a place at it, the request, and those that stand in where it fails."""
+"""From a plan to the reply of a deployment: admission, the request, and fallback deployments where it fails."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gateway.core.errors import GatewayError, InvalidRequest, Overloaded
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.enforcer import BudgetEnforcer
 from gateway.execution.place import Controllers, Place
-from gateway.families.compiler import stand_in
+from gateway.families.compiler import fallback_plan
 from gateway.families.model_limits import ModelLimits
 
-# Keys whose salt is remembered.
+# How many keys' salts are cached.
 SALTS = 4096
 Fallbacks = Mapping[str, tuple[Deployment, ...]]
 
@@ -34,9 +34,8 @@ class Sent(NamedTuple):
 
 
 class Dispatch:
-    """`fallbacks` has the deployments that stand in for another one, in order; `fell_back` is told whom one did for.
-
-    `salt` makes of a key's id what its prompts are cached under.
+    """`fallbacks` lists each deployment's fallbacks in order; `fell_back` is called with the name of a deployment that
+    a fallback replaced. `salt` derives the prefix cache salt of an API key from its id.
     """
 
     def __init__(
@@ -57,58 +56,58 @@ class Dispatch:
         self._salt = lru_cache(SALTS)(salt)
 
     def place(self, call: Call) -> Place:
-        """For the call, to be used in a `with`; it is nowhere yet."""
+        """A place for the call, to be used in a `with`; it is at no deployment yet."""
         return Place(self.admission, call)
 
     async def send(
         self, place: Place, call: Call, plan: Plan, terms: ModelLimits, replanned: Callable[[Plan], None]
     ) -> Sent:
-        """To the plan's deployment, or to one that stands in.
+        """Send the plan to its deployment, or to a fallback.
 
-        `replanned` is told of each plan that takes the place of another one before it is sent, and may raise.
+        `replanned` is called with each replacement plan before it is sent, and may raise.
 
-        GatewayError: nobody can answer, or the client itself must mend something. A client that tries again by itself
-        does get a fallback, though no other replica: its every try would meet the same dead deployment.
+        GatewayError: no deployment can answer, or the client must change its request. A client's own retries get a
+        fallback, but no other replica: without a fallback, each of them would reach the same dead deployment.
         """
-        # Token ids and vectors mean something to their own model only.
+        # Token ids and embeddings are specific to their model.
         others = [] if call.passthrough else [*self._fallbacks[plan.deployment.name]]
         while others:
             try:
                 if self._transport.in_break(plan.deployment.name, call):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
-                return Sent(plan, await self._ask(place, call, plan))
+                return Sent(plan, await self._enter_and_post(place, call, plan))
             except GatewayError as error:
-                instead = self._stand_in(call, plan, others, terms, error) if _may_stand_in(error) else None
-                if instead is None:
+                fallback = self._next_fallback(call, plan, others, terms, error) if _allows_fallback(error) else None
+                if fallback is None:
                     raise
                 self._fell_back(plan.deployment.name)
                 place.move_on()
-                replanned(instead)
-                plan = instead
-        return Sent(plan, await self._ask(place, call, plan))
+                replanned(fallback)
+                plan = fallback
+        return Sent(plan, await self._enter_and_post(place, call, plan))
 
-    def _stand_in(
+    def _next_fallback(
         self, call: Call, plan: Plan, others: list[Deployment], terms: ModelLimits, why: GatewayError
     ) -> Plan | None:
-        """The plan for the first of the others that may get this call; those before it are taken out."""
+        """The plan for the first of `others` that may get this call; it and those before it are removed."""
         while others:
             try:
-                return stand_in(call, plan, others.pop(0), terms, why.code, self._enforce)
+                return fallback_plan(call, plan, others.pop(0), terms, why.code, self._enforce)
             except InvalidRequest:
-                continue  # its clients may not send this, or it cannot be held to what the key allows
+                continue  # its clients may not send this, or it cannot enforce the key's limit
         return None
 
     def is_open(self, deployment: Deployment) -> bool:
-        """Whether it may be asked at all."""
+        """Whether the deployment may get requests: not all of its circuits are open."""
         return not self._transport.in_break(deployment.name)
 
     async def post(self, place: Place, call: Call, plan: Plan) -> Reply:
-        """To the plan's deployment, where the request has its place, and to no other."""
+        """Send the plan to its deployment, where the request already has its place, without fallbacks."""
         spent_s = place.sending()
         return await self._enforcer.post(self._salted(plan, call), call, spent_s)
 
     def _salted(self, plan: Plan, call: Call) -> Plan:
-        """With what keeps the prompts of a key's holder apart from others' in the engine's cache."""
+        """The plan with the salt that separates the key's prompts from those of others in the engine's prefix cache."""
         deployment = plan.deployment
         field = deployment.family.salt_field
         generates = call.passthrough is None or call.passthrough.holds == "choices"
@@ -116,10 +115,10 @@ class Dispatch:
             return plan
         return replace(plan, body={**plan.body, field: self._salt(call.key)})
 
-    async def _ask(self, place: Place, call: Call, plan: Plan) -> Reply:
+    async def _enter_and_post(self, place: Place, call: Call, plan: Plan) -> Reply:
         await place.enter(plan.deployment)
         return await self.post(place, call, plan)
 
 
-def _may_stand_in(error: GatewayError) -> bool:
+def _allows_fallback(error: GatewayError) -> bool:
     return isinstance(error, Overloaded | SignInRefused) or failures.is_retryable(error)

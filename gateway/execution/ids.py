@@ -8,7 +8,7 @@ import time
 
 
 class Ids:
-    """Ids that sort by time and are unique across workers and restarts."""
+    """Generates ids that sort by time and are unique across workers and restarts."""
 
     def __init__(self) -> None:
         self._process = secrets.token_hex(4)
@@ -18,5 +18,5 @@ class Ids:
         return f"{time.time_ns():016x}{self._process}{next(self._count) & 0xFFFF:04x}"
 
     def for_client(self) -> str:
-        """A request id for a client that sent none, where there is no record to share it with."""
+        """A request id for a client that sent none, for requests that have no record."""
         return f"req-{self.new()}"

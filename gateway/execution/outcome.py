@@ -1,4 +1,4 @@
-"""What executing a plan came to: a reply that is about to be read."""
+"""The outcome of executing a plan: a reply that is about to be read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.execution.probe.result import ProbeResult
 from gateway.execution.streaming import unrequested_thought
 from gateway.execution.streaming.output_stats import OutputStats
 
-# Models may say a word or two before they notice that they are not to think.
+# Bytes of reasoning to tolerate although thinking is off, as models may begin with a word or two of it.
 MOST_UNREQUESTED = 64
 USUAL_END = EndText("<think>", "", "</think>", "", "", ("</think>",))
 
 
 class Outcome(NamedTuple):
-    """`plan` is the one that was really used, and `probe` what became of one before it. `seen` counts what comes by of
-    the reply: what is written by the model, no vectors, and no prompt that comes back with its completion.
+    """`plan` is the one that was used in the end, `probe` the result of a preceding probe. `seen` counts the output
+    that the model wrote; it stays empty for embeddings, and for completions that echo their prompt.
     """
 
     call: Call
@@ -30,18 +30,18 @@ class Outcome(NamedTuple):
 
     @property
     def written(self) -> bool:
-        """Whether what comes by is written by the model."""
+        """Whether all of the reply's text is written by the model."""
         passthrough = self.call.passthrough
         return passthrough is None or (passthrough.holds == "choices" and not self.call.echoes)
 
     @property
     def unrequested_limit(self) -> int | None:
-        """How many bytes of a thought are let through, where a key's limit has it that there is none; None: any."""
+        """How many bytes of reasoning may pass where the key's limit forbids thinking; None: no limit."""
         applied, guarded = self.plan.applied, self.call.guarded and self.call.passthrough is None
         return MOST_UNREQUESTED if guarded and applied is not None and not applied.think else None
 
     def cut(self, body: dict[str, Any]) -> bool:
-        """End a whole answer where a stream of it would have been; whether it had thought unasked for so long."""
+        """Truncate a whole answer whose unrequested reasoning exceeds the limit; returns whether it did."""
         most = self.unrequested_limit
         if most is None or self.seen.thought_size <= most:
             return False
@@ -50,20 +50,20 @@ class Outcome(NamedTuple):
 
     @property
     def discarded_tokens(self) -> int:
-        """Tokens of a probe that nobody gets to see."""
+        """Tokens of a probe that was discarded."""
         return self.probe.discarded_tokens if self.probe else 0
 
 
 def enforced(plan: Plan | None) -> Enforcement | None:
-    """Who keeps the budget; None where there is none to keep."""
+    """How the plan's budget is enforced; None if it has none."""
     if plan is None or plan.applied is None or not plan.applied.think or plan.applied.budget is None:
         return None
     return plan.enforcement
 
 
 def stats_for(call: Call, plan: Plan) -> OutputStats:
-    """To count what comes by of its reply. The end of a thought that a backend forces is looked for where it does not
-    belong.
+    """The statistics for the plan's reply. They also find an end-of-reasoning tag that a backend has forced into a tool
+    call.
     """
     seen = OutputStats()
     if call.guarded:
@@ -76,5 +76,5 @@ def stats_for(call: Call, plan: Plan) -> OutputStats:
 
 
 def _marks(plan: Plan) -> EndText:
-    """What a thought begins and ends with where it stands in a text."""
+    """The tags around reasoning inside a text."""
     return parse_end_text(plan.deployment.family.end_text) or USUAL_END

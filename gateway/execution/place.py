@@ -1,4 +1,4 @@
-"""A request's place at a deployment: at one at a time, and given back whatever happens."""
+"""A request's place among a deployment's concurrent requests: at one deployment at a time, and always released."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Controllers = Mapping[str, AdmissionController]
 
 
 class Place:
-    """Given back when the last `with` of it is left.
+    """A reentrant context manager; leaving the outermost `with` releases the place.
 
-    The time for the whole answer begins with the first place that is asked for. `sent` is when something was last sent,
-    by the monotonic clock; `reached` whether that was to the deployment where the place is, or was at the end;
-    `queued_s` how many seconds all waiting for places took.
+    The time limit of the whole answer starts at the first `enter`. `sent` is when a request was last sent, by the
+    monotonic clock; `reached`: it was sent to the deployment of the current, or else last, place; `queued_s` is the
+    total time in queues, in seconds.
     """
 
     __slots__ = ("_admission", "_batch", "_begun", "_depth", "_key", "controller", "queued_s", "reached", "sent")
@@ -36,7 +36,7 @@ class Place:
         self._depth = 0
 
     async def enter(self, deployment: Deployment, patience_s: float = math.inf) -> None:
-        """Take a place at a deployment, unless it is there already. Overloaded: there is none in time."""
+        """Take a place at a deployment, unless it is held already. Overloaded: none becomes free in time."""
         now = time.perf_counter()
         if self._begun is None:
             self._begun = now
@@ -51,18 +51,18 @@ class Place:
         self.controller = controller
 
     def sending(self) -> float:
-        """Something is sent now; returns how many seconds of the time for the whole answer are spent."""
+        """Note that a request is sent now; returns how many seconds of the answer's total time are spent."""
         self.sent = now = time.perf_counter()
         self.reached = True
         return 0.0 if self._begun is None else now - self._begun
 
     def move_on(self) -> None:
-        """Give the place back, to go elsewhere: what was sent from here does not count."""
+        """Release the place for one at another deployment: this deployment's failed request is not charged."""
         self.reached = False
         self.leave()
 
     def leave(self, measured: Timing | None = None) -> None:
-        """Give the place back, if there is one; `measured` says how fast a whole answer was."""
+        """Release the place, if one is held; `measured` is the timing of a complete answer."""
         controller, self.controller = self.controller, None
         if controller is not None:
             controller.leave(measured)

@@ -135,7 +135,7 @@ class Recorder:
         self.pending_probe = probe
 
     def executed(self, outcome: Outcome) -> None:
-        self.outcome, self.seen, self.enforced = outcome, outcome.seen, outcome.reply.kept
+        self.outcome, self.seen, self.enforced = outcome, outcome.seen, outcome.reply.enforced
 
     def reading(self, answer: AnswerCounts) -> None:
         """The answer is being read."""

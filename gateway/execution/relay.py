@@ -1,4 +1,4 @@
-"""A reply passed on: whole, or as a stream. Its record is written before the client has the last of it."""
+"""Passes a reply on, whole or as a stream. The record is written before the client gets the last byte."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gateway.execution.accounting import Accounting
 from gateway.execution.outcome import Outcome
 from gateway.execution.place import Place
 from gateway.execution.recorder import Recorder, WholeAnswer
-from gateway.execution.streaming.believed import correct
 from gateway.execution.streaming.chat_stream import ChatStream
+from gateway.execution.streaming.corrected_usage import correct
 from gateway.execution.streaming.encoder import ResponseEncoder
 from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_usage
 
 
 async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, accounting: Accounting) -> bytes:
-    """The answer as the client sees it. GatewayError: there is none."""
+    """The whole answer in the client's dialect. GatewayError: there is none."""
     passthrough, discarded = outcome.call.passthrough, outcome.discarded_tokens
     try:
         raw = await outcome.reply.read()
@@ -48,9 +48,9 @@ async def streamed(
     recorder: Recorder,
     accounting: Accounting,
 ) -> AsyncGenerator[bytes]:
-    """The stream as the client sees it. An error before the first event is raised, a later one is told in it.
+    """The stream in the client's dialect. An error before the first event is raised, a later one is sent as an event.
 
-    The place is given back at its end, however that comes.
+    The place is released when the stream ends in any way.
     """
     call, reply, discarded = outcome.call, outcome.reply, outcome.discarded_tokens
     sink = WithProbeUsage(encoder, discarded) if discarded else encoder

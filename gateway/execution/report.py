@@ -1,4 +1,4 @@
-"""What a client learns about its request besides the answer: headers, and the effort report."""
+"""What a client gets besides the answer: response headers, and the effort report."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CUT = "the reasoning exceeded its budget: the answer was truncated there"
 
 
 class AnswerFacts(NamedTuple):
-    """`level` is the word for the effort that was applied, None where none was; `user` the hash of the end user's name.
-    `discarded_tokens` were a probe's.
+    """`level` names the applied effort (None if none was applied); `user` is the hash of the end user's name.
+    `discarded_tokens` are those of a discarded probe.
     """
 
     plan: Plan
@@ -32,14 +32,14 @@ class AnswerFacts(NamedTuple):
 
 
 class AnswerView(Protocol):
-    """What encoders see of a request that is being answered."""
+    """A dialect encoder's view of a request that is being answered."""
 
     def effort_report(self) -> JsonObject:
-        """What was made of the effort, for the body of an answer: budgets in words, tokens as they were used."""
+        """The effort that was requested, decided, applied and used, for the body of an answer."""
         ...
 
     def facts(self) -> AnswerFacts:
-        """As far as they are known by now."""
+        """The facts known so far."""
         ...
 
 
@@ -81,44 +81,43 @@ class AnswerReport:
 
 
 def headers(recorder: Recorder) -> Headers:
-    """The headers of every answer, as far as their values are known."""
+    """The headers of every answer; those whose values are not known yet are left out."""
     facts, plan, decision = recorder.facts, recorder.plan, recorder.decision
-    told = {"x-request-id": facts.request_id, **facts.principal.headers()}
+    values = {"x-request-id": facts.request_id, **facts.principal.headers()}
     if plan is not None and decision is not None:
         applied = plan.applied
-        told["x-thinkgate-effort"] = plan.level or (recorder.level_of(applied) if applied else "unknown")
+        values["x-thinkgate-effort"] = plan.level or (recorder.level_of(applied) if applied else "unknown")
         if applied is not None:
-            told["x-thinkgate-budget"] = "unlimited" if applied.budget is None else str(applied.budget)
-        said = notes(recorder)
-        if said:
-            told["x-thinkgate-note"] = "; ".join(said)
+            values["x-thinkgate-budget"] = "unlimited" if applied.budget is None else str(applied.budget)
+        if deviations := notes(recorder):
+            values["x-thinkgate-note"] = "; ".join(deviations)
     if decision is not None:
-        told["x-thinkgate-reason"] = decision.reason
+        values["x-thinkgate-reason"] = decision.reason
     if recorder.assignment is not None:
-        told["x-thinkgate-arm"] = recorder.assignment.arm.name
+        values["x-thinkgate-arm"] = recorder.assignment.arm.name
     if recorder.router is not None:
-        told["x-thinkgate-router"] = recorder.router
+        values["x-thinkgate-router"] = recorder.router
     own_id = recorder.outcome.reply.own_id if recorder.outcome else None
     if own_id is not None:
-        told[OWN_ID] = own_id
-    return told
+        values[OWN_ID] = own_id
+    return values
 
 
 def notes(recorder: Recorder) -> list[str]:
-    """What differs from what was wanted, as far as it is known by now."""
-    said = [*recorder.plan.notes] if recorder.plan is not None else []
+    """Deviations from what was requested or decided, as far as they are known yet."""
+    found = [*recorder.plan.notes] if recorder.plan is not None else []
     probe = recorder.pending_probe
     if probe is not None and (note := probe.result.note):
-        said.append(note)
+        found.append(note)
     if recorder.enforced is not None and recorder.enforced.cut:
-        said.append(CUT)
+        found.append(CUT)
     if recorder.seen.marked:
-        said.append(MENDED if recorder.seen.mended else MARKED)
-    return said
+        found.append(MENDED if recorder.seen.mended else MARKED)
+    return found
 
 
 def budget_check(recorder: Recorder) -> BudgetCheck:
-    """What the answer used of its budget; of one that is not complete only what was reported."""
+    """Compares the answer's thinking tokens with its budget; for an incomplete answer, only reports their number."""
     usage, planned = recorder.counts.usage, recorder.planned
     if planned is None or planned.call.passthrough is not None or recorder.broke_off:
         used = usage.reasoning_tokens

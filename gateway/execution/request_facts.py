@@ -1,4 +1,4 @@
-"""What is known of a request before its body is read."""
+"""The facts of a request that are known before its body is read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from gateway.auth.principal import Principal
 
 
 class RequestFacts(NamedTuple):
-    """`id` is the gateway's own, `request_id` the one that the client sees. `at` is a time of the wall clock, `started`
-    one of the monotonic clock, in seconds.
+    """`id` is the gateway's own, `request_id` the one that the client sees. `at` is by the wall clock, `started` by the
+    monotonic clock, in seconds.
     """
 
     id: str
@@ -21,8 +21,8 @@ class RequestFacts(NamedTuple):
 
     @property
     def backend_id(self) -> str:
-        """The id at backends. Where keys are required it is unique, and begins with the client's own: engines mix up
-        requests of one id, and no key may name, or abort, another's request.
+        """The id to send to backends. Where keys are required it is unique, and begins with the client's id: engines
+        confuse requests with the same id, and no key may abort the request of another.
         """
         if self.principal.key is None or self.request_id.endswith(self.id):
             return self.request_id

@@ -16,9 +16,9 @@ NOTHING = Usage(0, 0, 0)
 
 
 def settle(recorder: Recorder, checked: BudgetCheck) -> Usage:
-    """Charge the request; returns what it is charged for but for a probe. UNKNOWN: no backend was at it.
+    """Charge the request; returns the tokens charged, without those of a probe. UNKNOWN: no backend processed it.
 
-    A backend that refused or failed at once has used nothing.
+    Nothing is charged for a backend that refused or failed at once.
     """
     principal, planned, probe = recorder.facts.principal, recorder.planned, recorder.probe
     if planned is None:
@@ -51,10 +51,10 @@ def timing(recorder: Recorder) -> Timing | None:
     sent = recorder.place.sent if recorder.place else None
     if sent is None or recorder.broke_off:
         return None
-    heard, probe = recorder.counts, recorder.probe
-    held_s = probe.held_s if probe and probe.outcome == "kept" else 0.0
-    ttft = heard.first_token - sent - held_s if heard.first_token else None
-    tokens = heard.usage.completion_tokens or 0
+    counts, probe = recorder.counts, recorder.probe
+    buffered_s = probe.buffered_s if probe and probe.outcome == "kept" else 0.0
+    ttft = counts.first_token - sent - buffered_s if counts.first_token else None
+    tokens = counts.usage.completion_tokens or 0
     return Timing(ttft, time.perf_counter() - sent, tokens, recorder.facts.principal.key)
 
 

@@ -56,7 +56,7 @@ def compile_plan(
     return _compile(call, effort, deployment, terms, tuple(notes), _work(call, effort, forecast), enforce)
 
 
-def stand_in(
+def fallback_plan(
     call: Call, plan: Plan, deployment: Deployment, terms: ModelLimits, why: str | None, enforce: Enforce = by_the_row
 ) -> Plan:
     """The same request and effort, compiled for a fallback deployment; `why` is an error's code."""

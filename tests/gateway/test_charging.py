@@ -280,8 +280,8 @@ def test_tokens_that_nobody_reports(pieces: list[str], tokens: int, least: int) 
     for piece in pieces:
         tally.add(piece)
     assert (tally.tokens, tally.least) == (tokens, least)
-    assert tally.believed(None) == tokens and tally.believed(0) >= 0
-    assert tally.believed(10**6) == 10**6
+    assert tally.reconciled(None) == tokens and tally.reconciled(0) >= 0
+    assert tally.reconciled(10**6) == 10**6
 
 
 def test_all_that_a_delta_can_carry_counts() -> None:

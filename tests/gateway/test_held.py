@@ -26,7 +26,7 @@ TOKEN = st.tuples(st.text("aé 5\n", max_size=4), st.floats(-20, 0))
 class Bytes:
     """A reply of these chunks."""
 
-    kept: EnforcedBudget | None = None
+    enforced: EnforcedBudget | None = None
     own_id = None
 
     def __init__(self, parts: list[bytes]) -> None:
@@ -81,7 +81,7 @@ def test_however_it_arrives(tokens: list[tuple[str, float]], sizes: list[int], c
 
     async def run() -> tuple[BufferedStream, bytes, int]:
         held = BufferedStream(reply, False, PLAN)
-        await held.listen(lambda heard: len(heard.values) >= cap)
+        await held.buffer(lambda heard: len(heard.values) >= cap)
         at = reply.read_parts
         return held, b"".join([part async for part in held.chunks()]), at
 

@@ -151,18 +151,18 @@ def test_one_clients_bad_requests_turn_no_probes_off() -> None:
     capabilities.clock = lambda: now[0]
     deployment = Deployment("d", ("http://a/v1",), "m", family("qwen3"))
     ann, ben, cem = (Call("r", "chat", "m", {"messages": []}, key=key) for key in ("ann", "ben", "cem"))
-    capabilities.refuses_logprobs(deployment, ann)
+    capabilities.note_logprobs_refused(deployment, ann)
     for _ in range(2 * TIMES):
-        capabilities.saw_logprobs(deployment, ann, told=False)
-    assert not capabilities.tells_logprobs(deployment, ann)
-    assert capabilities.tells_logprobs(deployment, ben)
-    capabilities.refuses_logprobs(deployment, ben)
-    assert not capabilities.tells_logprobs(deployment, cem)
-    capabilities.saw_logprobs(deployment, cem, told=True)
-    assert all(capabilities.tells_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
-    capabilities.refuses_logprobs(deployment, ann)
+        capabilities.note_logprobs(deployment, ann, told=False)
+    assert not capabilities.has_logprobs(deployment, ann)
+    assert capabilities.has_logprobs(deployment, ben)
+    capabilities.note_logprobs_refused(deployment, ben)
+    assert not capabilities.has_logprobs(deployment, cem)
+    capabilities.note_logprobs(deployment, cem, told=True)
+    assert all(capabilities.has_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
+    capabilities.note_logprobs_refused(deployment, ann)
     now[0] = LASTS_S
-    assert capabilities.tells_logprobs(deployment, ann), "it is asked again after a while"
+    assert capabilities.has_logprobs(deployment, ann), "it is asked again after a while"
 
 
 def test_one_clients_slow_answers_slow_the_forecasts_for_others_by_its_share() -> None:
@@ -184,5 +184,5 @@ def test_where_nobody_has_a_key_requests_are_told_apart() -> None:
     capabilities = Capabilities()
     deployment = Deployment("d", ("http://a/v1",), "m", family("qwen3"))
     one, other = (Call("r", "chat", "m", {"messages": [{"content": text}]}) for text in "ab")
-    capabilities.refuses_logprobs(deployment, one)
-    assert not capabilities.tells_logprobs(deployment, one) and capabilities.tells_logprobs(deployment, other)
+    capabilities.note_logprobs_refused(deployment, one)
+    assert not capabilities.has_logprobs(deployment, one) and capabilities.has_logprobs(deployment, other)

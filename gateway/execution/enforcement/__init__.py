@@ -1,1 +1,1 @@
-"""Budgets that the backend does not keep are kept here, and every answer is checked against its budget."""
+"""Enforces thinking budgets, and stop sequences, that a backend does not enforce itself."""

@@ -1,4 +1,4 @@
-"""A stream put together again: the whole chat completion, for a client that did not ask for a stream."""
+"""Aggregates a stream into the whole chat completion, for clients that did not request a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.core.backend_errors import BackendFailed
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.execution.enforcement.parts import choices_of
 
-# Pieces of text that are joined; whatever else a delta says stands as it was said last.
+# Fields whose pieces are concatenated; of any other field of a delta, the last value counts.
 _TEXTS = ("content", *REASONING_FIELDS, "refusal")
 
 
@@ -47,29 +47,29 @@ class _ChoiceParts:
 
     def _call(self, call: JsonObject) -> None:
         index = call.get("index", 0)
-        whole = self._calls.setdefault(index, {"type": "function", "function": {"arguments": ""}})
-        whole |= {name: value for name, value in call.items() if name not in ("index", "function") and value}
+        merged = self._calls.setdefault(index, {"type": "function", "function": {"arguments": ""}})
+        merged |= {name: value for name, value in call.items() if name not in ("index", "function") and value}
         function = call.get("function") or {}
         arguments = function.get("arguments") or ""
         if not isinstance(arguments, str):
-            raise TypeError("arguments come as text")
+            raise TypeError("arguments must be a string")
         self._arguments.setdefault(index, []).append(arguments)
         if function.get("name"):
-            whole["function"]["name"] = function["name"]
+            merged["function"]["name"] = function["name"]
 
-    def whole(self, index: int) -> JsonObject:
-        # An empty text that came with the role was none.
+    def aggregated(self, index: int) -> JsonObject:
+        # The first delta may have an empty text beside the role.
         message = self.message | {name: "".join(texts) or None for name, texts in self._texts.items()}
         if self._calls:
             for number, pieces in self._arguments.items():
                 self._calls[number]["function"]["arguments"] = "".join(pieces)
             message["tool_calls"] = [self._calls[number] for number in sorted(self._calls)]
-        given = {"token_ids": self._ids} if self._ids else {}
-        return {"index": index, "message": message, "logprobs": self._logprobs or None, **self.rest, **given}
+        ids = {"token_ids": self._ids} if self._ids else {}
+        return {"index": index, "message": message, "logprobs": self._logprobs or None, **self.rest, **ids}
 
 
 class StreamAggregator:
-    """Hears the events of one stream."""
+    """The sink for the events of one stream."""
 
     def __init__(self) -> None:
         self._choices: dict[int, _ChoiceParts] = {}
@@ -85,5 +85,5 @@ class StreamAggregator:
         return b""
 
     def body(self) -> dict[str, Any]:
-        choices = [self._choices[index].whole(index) for index in sorted(self._choices)]
+        choices = [self._choices[index].aggregated(index) for index in sorted(self._choices)]
         return {**self._rest, "object": "chat.completion", "choices": choices}

@@ -1,4 +1,4 @@
-"""The request that goes on from token ids: what a chat says about sampling and form, without its messages."""
+"""The request that continues an answer from token ids: the chat's sampling and format fields, without its messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.core.aliases import JsonObject
 from gateway.core.call import LIMIT_FIELDS
 
 COMPLETIONS = "/completions"
-# Fields for building the prompt from a chat or parsing its answer: both are done already.
+# Fields for building the prompt from a chat or for parsing its answer, which do not apply to a completion.
 _OF_CHATS = frozenset(
     (
         *LIMIT_FIELDS, "messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call",
@@ -23,16 +23,16 @@ _OF_CHATS = frozenset(
 
 
 def continuation(body: JsonObject, prompt: Sequence[int], left: int | None, done: int) -> dict[str, Any]:
-    """`left` tokens may be written (None: as many as there is room for), `done` have been."""
-    kept = {name: value for name, value in body.items() if name not in _OF_CHATS}
+    """`left` more tokens may be written (None: up to the context), `done` have been."""
+    fields = {name: value for name, value in body.items() if name not in _OF_CHATS}
     least = body.get("min_tokens")
     if type(least) is int:
-        kept["min_tokens"] = max(least - done, 0)
-    # Left out, the limit would be 16.
-    return {**kept, "prompt": prompt, "max_tokens": left, "stream": True, "return_token_ids": True}
+        fields["min_tokens"] = max(least - done, 0)
+    # An explicit null, as the default of completions is 16.
+    return {**fields, "prompt": prompt, "max_tokens": left, "stream": True, "return_token_ids": True}
 
 
 def room(body: JsonObject, done: int) -> int | None:
-    """How many more tokens may be written after so many; None: there is no limit."""
+    """How many more tokens may be written after `done`; None: there is no limit."""
     limits = [limit for limit in map(body.get, LIMIT_FIELDS) if type(limit) is int]
     return min(limits) - done if limits else None

@@ -1,4 +1,4 @@
-"""Small parts of answers: events, deltas and usage, as they are made here."""
+"""Builds and reads small parts of answers: events, deltas and usage."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ def event_of(chunk: dict[str, Any]) -> bytes:
 
 
 def chunk_like(head: JsonObject, choices: list[JsonObject], **more: Any) -> dict[str, Any]:
-    """A chunk of the same answer as `head`."""
+    """A chunk of the same answer as the chunk `head`."""
     same = {name: head[name] for name in _OF_A_CHUNK if name in head}
     return {**same, "object": "chat.completion.chunk", "choices": choices, **more}
 
 
 def piece(delta: JsonObject, finish_reason: str | None = None, more: JsonObject = NOTHING) -> JsonObject:
-    """The one choice of a chunk."""
+    """The single choice of a chunk."""
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason, **more}
+
+
+def limit_reached(index: int = 0) -> JsonObject:
+    """The choice that ends an answer as a reached token limit does."""
+    return {**piece({}, "length", {"stop_reason": None}), "index": index}
 
 
 def usage_of(prompt: int, completion: int, thought: int) -> JsonObject:
@@ -38,7 +43,7 @@ def usage_of(prompt: int, completion: int, thought: int) -> JsonObject:
 
 
 def with_thought(usage: Any, thought: int) -> JsonObject:
-    """A backend's usage, with the thought that it did not count itself."""
+    """A backend's usage with these thinking tokens, unless it reports its own count."""
     given = usage.get("completion_tokens_details")
     details = given if isinstance(given, Mapping) else NOTHING
     if details.get("reasoning_tokens") is not None:
@@ -47,7 +52,7 @@ def with_thought(usage: Any, thought: int) -> JsonObject:
 
 
 def choices_of(chunk: JsonObject) -> list[dict[str, Any]]:
-    """The choices of a chunk, as far as they make sense. BackendFailed: one that does not say which it is."""
+    """The well-formed choices of a chunk. BackendFailed: the index of one is not an integer."""
     given = chunk.get("choices")
     choices = [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
     if any(type(choice.get("index", 0)) is not int for choice in choices):
@@ -56,7 +61,7 @@ def choices_of(chunk: JsonObject) -> list[dict[str, Any]]:
 
 
 def ids_of(value: Any) -> list[int]:
-    """Token ids, where a backend gives any."""
+    """The token ids; empty if the value is not a list of them."""
     return value if isinstance(value, list) and all(type(token) is int for token in value) else []
 
 

@@ -1,4 +1,4 @@
-"""Text that comes in pieces, up to the stop sequence that is complete first."""
+"""Cuts text that arrives in pieces at the stop sequence that is complete first."""
 
 from __future__ import annotations
 
@@ -6,57 +6,58 @@ from collections.abc import Sequence
 
 
 class StopSequences:
-    """`met` is the stop sequence that ended the text; None as long as none has come.
+    """`met` is the stop sequence that ended the text; None until one was found.
 
-    Its work grows with the text and with the number of stop sequences, never with their product with the pieces:
-    how much of each stop sequence the text ends in is carried from piece to piece (Knuth, Morris and Pratt).
+    The running time is proportional to the length of the text times the number of stop sequences, however the text is
+    split: for each sequence, the length of its longest prefix that ends the text is carried from piece to piece
+    (D. Knuth, J. Morris and V. Pratt, Fast Pattern Matching in Strings, 1977, doi:10.1137/0206024).
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._begun = [_Begun(stop) for stop in stops]
+        self._matchers = [_PrefixMatcher(stop) for stop in stops]
         self._longest = max(map(len, stops))
         self._held = ""
         self.met: str | None = None
 
     def push(self, text: str) -> str:
-        """What is certain: an end that may be the beginning of a stop sequence is kept for the next piece."""
+        """The text that can be shown; an end that may begin a stop sequence is held back for the next piece."""
         new, text = text, self._held + text
-        found = [(at, begun.stop) for begun in self._begun if (at := text.find(begun.stop)) >= 0]
+        found = [(at, matcher.stop) for matcher in self._matchers if (at := text.find(matcher.stop)) >= 0]
         if found:
-            # The one that is complete first, however the text is cut into pieces.
+            # The sequence that is complete first, however the text is split into pieces.
             at, self.met = min(found, key=lambda each: (each[0] + len(each[1]), each[0]))
             self.finish()
             return text[:at]
         if len(new) > self._longest:
-            # None is complete, so only so much of its end can be the beginning of one.
+            # Only the last characters can begin a sequence, as none is complete.
             new = new[-self._longest :]
-            for begun in self._begun:
-                begun.size = 0
-        keep = max(begun.follow(new) for begun in self._begun)
+            for matcher in self._matchers:
+                matcher.size = 0
+        keep = max(matcher.follow(new) for matcher in self._matchers)
         text, self._held = text[: len(text) - keep], text[len(text) - keep :]
         return text
 
     def finish(self) -> str:
-        """What was kept and did not become a stop sequence."""
+        """The text that was held back and did not become a stop sequence."""
         held, self._held = self._held, ""
-        for begun in self._begun:
-            begun.size = 0
+        for matcher in self._matchers:
+            matcher.size = 0
         return held
 
 
-class _Begun:
-    """A stop sequence, and the `size` of its beginning in which the text ends."""
+class _PrefixMatcher:
+    """A stop sequence, and the `size` of its longest prefix that ends the text so far."""
 
     __slots__ = ("_shorter", "size", "stop")
 
     def __init__(self, stop: str) -> None:
         self.stop = stop
         self.size = 0
-        # For each beginning of it but the whole, the size of the next shorter one in which that ends; made as needed.
+        # The failure function: for each proper prefix, the size of the longest shorter one that ends it.
         self._shorter = [0, 0]
 
     def follow(self, text: str) -> int:
-        """The size after so much more text, in which the whole does not come."""
+        """The size after more text, which does not complete the stop sequence."""
         stop, size = self.stop, self.size
         for character in text:
             while size and stop[size] != character:

@@ -1,4 +1,4 @@
-"""Stop sequences for the answer alone: vLLM and SGLang look for them in the thought as well, and end there."""
+"""Applies stop sequences to the answer alone: vLLM and SGLang also stop where the reasoning contains one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
 from gateway.core.plan import Plan
 from gateway.core.reasoning import REASONING_FIELDS
-from gateway.execution.enforcement.parts import chunk_like, event_of, text_of
+from gateway.execution.enforcement.parts import event_of, text_of
 from gateway.execution.enforcement.stop_text import StopSequences
-from gateway.execution.enforcement.transformed_reply import TransformedReply
+from gateway.execution.enforcement.transformed_reply import TransformedReply, usage_after_stop
 from gateway.execution.streaming.chat_stream import DONE
 
-# No engine that looks for them in thoughts takes more.
+# The most that any engine accepts which applies them to reasoning.
 MOST_STOPS = 4
-_BESIDES = (*REASONING_FIELDS, "tool_calls")
+_NOT_CONTENT = (*REASONING_FIELDS, "tool_calls")
 
 
-def stops_to_keep(plan: Plan, call: Call) -> Sequence[str]:
-    """Those of a call that thinks first, or that are too many; none, where the backend may look for them itself."""
+def enforced_stops(plan: Plan, call: Call) -> Sequence[str]:
+    """The stop sequences to apply here: of a call that thinks, or more of them than the engine accepts."""
     stops = plan.body.get("stop") if call.stops_answer else None
     if not isinstance(stops, list) or plan.applied is None or not plan.deployment.family.host.stops_in_thoughts:
         return ()
@@ -29,19 +29,19 @@ def stops_to_keep(plan: Plan, call: Call) -> Sequence[str]:
 
 
 class StoppedAnswer(TransformedReply):
-    """An answer of one choice, which ends where its text meets a stop sequence; the backend is hung up on."""
+    """An answer of one choice that ends at the first stop sequence in its text; the backend is then hung up on."""
 
     def __init__(self, reply: HttpReply, plan: Plan, stops: Sequence[str]) -> None:
-        """`reply` streams, without being told of `stops`, and tells its usage with every piece."""
+        """`reply` is a stream that was requested without `stops`, and reports its usage with every chunk."""
         super().__init__(reply, plan)
         self._stops = stops
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        listener = _StopSink(self._stops)
-        async for events in self._read_events(listener):
+        sink = _StopSink(self._stops)
+        async for events in self._read_events(sink):
             yield events
-        if listener.enough and listener.usage is not None:
-            yield event_of(chunk_like(listener.head, [], usage=listener.usage))
+        for event in usage_after_stop(sink):
+            yield event
         yield DONE
 
 
@@ -63,18 +63,18 @@ class _StopSink:
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return event_of(chunk)
-        # Usage with every piece was asked for here.
+        # The gateway requested running usage, not the client.
         chunk.pop("usage", None)
         delta = choice.get("delta")
-        said = text_of(delta, "content")
-        shown = self._text.push(said) if said else ""
+        text = text_of(delta, "content")
+        shown = self._text.push(text) if text else ""
         if self.enough:
             ended = {"index": 0, "delta": {"content": shown}, "finish_reason": "stop", "stop_reason": self._text.met}
             return event_of({**chunk, "choices": [ended]})
         if not isinstance(delta, dict):
             delta = choice["delta"] = {}
-        if choice.get("finish_reason") or any(map(delta.get, _BESIDES)):
+        if choice.get("finish_reason") or any(map(delta.get, _NOT_CONTENT)):
             shown += self._text.finish()
-        if shown or said:
+        if shown or text:
             delta["content"] = shown
         return event_of(chunk)

@@ -1,4 +1,4 @@
-"""Text that comes in pieces, without marks that may be in it."""
+"""Removes tags from text that arrives in pieces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class TagStripper:
         self._held = ""
 
     def push(self, text: str) -> str:
-        """What is certain: an end that may be the beginning of a mark is kept for the next piece."""
+        """The text that can be shown; an end that may begin a tag is held back for the next piece."""
         text = self._held + text
         for mark in self._marks:
             text = text.replace(mark, "")

@@ -1,4 +1,4 @@
-"""One answer's thought, followed token by token."""
+"""Counts one answer's thinking tokens as they arrive."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from gateway.backends.capabilities import Marks
 
 
 class Thought:
-    """`spent` tokens of it so far; marks do not count, what a prompt says after the opening mark does.
+    """`spent` are the thinking tokens so far: without marks, and with those that the prompt has after its opening mark.
 
-    It is `struck` once it has spent `most` tokens and is not over.
+    `exhausted`: `most` tokens are spent, and the thought is not over.
     """
 
-    __slots__ = ("_marks", "_most", "_opened", "_tail", "in_prompt", "over", "spent", "struck")
+    __slots__ = ("_marks", "_most", "_opened", "_tail", "exhausted", "in_prompt", "over", "spent")
 
     def __init__(self, most: int, marks: Marks) -> None:
         self._most, self._marks = most, marks
         self._tail: tuple[int, ...] = ()
-        self._opened = self.over = self.struck = False
+        self._opened = self.over = self.exhausted = False
         self.spent = self.in_prompt = 0
 
     def read_prompt(self, ids: Sequence[int]) -> None:
-        """Templates may open the thought themselves."""
+        """Find a thought that the chat template has opened in the prompt."""
         opened, closed = _after_last(ids, self._marks.start), _after_last(ids, self._marks.end)
         if opened > closed:
             self._opened = True
             self.spent = self.in_prompt = len(ids) - opened
-            self.struck = self.spent >= self._most
+            self.exhausted = self.spent >= self._most
 
     def take(self, ids: Sequence[int]) -> int:
-        """The next tokens; returns how many of them come before the budget is spent."""
+        """Count the next tokens; returns how many of them precede the exhaustion of the budget."""
         for index, token in enumerate(ids):
             if self.over:
                 break
-            if self.struck:
+            if self.exhausted:
                 return index
             self._next(token)
         return len(ids)
@@ -50,7 +50,7 @@ class Thought:
             self._opened = True
             self.spent = 0
         else:
-            self.struck = self.spent >= self._most
+            self.exhausted = self.spent >= self._most
 
 
 def _after_last(ids: Sequence[int], mark: tuple[int, ...]) -> int:

@@ -1,4 +1,4 @@
-"""A budget kept with a knife: the answer ends where the budget does, and the backend is hung up on."""
+"""Enforces a budget by truncation: an answer whose reasoning exceeds it ends there, and the backend is hung up on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from gateway.core.reasoning import REASONING_FIELDS
 from gateway.core.usage import Usage
 from gateway.execution.enforcement.parts import (
     choices_of,
-    chunk_like,
     event_of,
     ids_of,
-    piece,
+    limit_reached,
     text_of,
     usage_of,
     with_thought,
 )
 from gateway.execution.enforcement.thought import Thought
-from gateway.execution.enforcement.transformed_reply import TransformedReply
+from gateway.execution.enforcement.transformed_reply import TransformedReply, usage_after_stop
 from gateway.execution.streaming.chat_stream import DONE
 
 _ANSWER = ("content", "refusal")
@@ -33,36 +32,36 @@ _ANSWER = ("content", "refusal")
 
 class TruncatedReply(TransformedReply):
     def __init__(self, reply: HttpReply, plan: Plan, call: Call, budget: int, marks: Marks | None) -> None:
-        """`marks` if token ids are reported; otherwise each chunk of reasoning counts as at least one token."""
+        """`marks` are given if token ids are reported; otherwise a chunk of reasoning counts as one token or more."""
         super().__init__(reply, plan)
-        self.kept: EnforcedBudget = EnforcedBudget()
-        self._knife = Truncator(budget, call, marks)
+        self.enforced: EnforcedBudget = EnforcedBudget()
+        self._truncator = Truncator(budget, call, marks)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        knife = self._knife
-        self.kept.so_far = knife.so_far
-        async for events in self._read_events(knife):
+        truncator = self._truncator
+        self.enforced.so_far = truncator.so_far
+        async for events in self._read_events(truncator):
             yield events
-        self.kept.thought, self.kept.cut = knife.spent, knife.cut
-        if knife.enough and knife.usage is not None:
-            yield event_of(chunk_like(knife.head, [], usage=knife.usage))
+        self.enforced.thought, self.enforced.cut = truncator.spent, truncator.cut
+        for event in usage_after_stop(truncator):
+            yield event
         yield DONE
 
 
 class _ChoiceBudget:
-    """One choice of the answer. `written` tokens of it are known of."""
+    """The budget of one choice. `written` is the number of its tokens known so far."""
 
     __slots__ = ("ended", "spent", "thought", "written")
 
     def __init__(self, budget: int, marks: Marks | None) -> None:
-        # Only the token after the last one that is granted shows that the thought goes on.
+        # One more, as only the token after the last granted one shows that the thought continues.
         self.thought = None if marks is None else Thought(budget + 1, marks)
         self.ended = False
         self.spent = self.written = 0
 
 
 class Truncator:
-    """Hears an answer with any number of choices, and ends each one whose thought exceeds the budget."""
+    """The sink for an answer with any number of choices; ends each one whose thought exceeds the budget."""
 
     def __init__(self, budget: int, call: Call, marks: Marks | None) -> None:
         self._budget, self._marks = budget, marks
@@ -70,7 +69,6 @@ class Truncator:
         self._hides = call.body.get("include_reasoning") is False
         self._choices = {index: _ChoiceBudget(budget, marks) for index in range(call.choices)}
         self._prompt: int | None = None
-        self._reported: dict[int, int] = {}
         self.head: JsonObject = {}
         self.cut = False
 
@@ -107,37 +105,37 @@ class Truncator:
             if isinstance(usage, dict):
                 chunk["usage"] = with_thought(usage, self.spent)
             return event_of(chunk)
-        # Usage that comes with every piece was asked for here.
+        # The gateway requested running usage, not the client.
         running = read_usage(chunk.pop("usage", None))
         self._prompt = running.prompt_tokens if self._prompt is None else self._prompt
-        told = [shown for one in choices if (shown := self._choice(one, running)) is not None]
-        return event_of({**chunk, "choices": told}) if told else b""
+        shown = [shown for one in choices if (shown := self._choice(one, running)) is not None]
+        return event_of({**chunk, "choices": shown}) if shown else b""
 
-    def _choice(self, given: dict[str, Any], running: Any) -> JsonObject | None:
-        index = given.get("index", 0)
+    def _choice(self, choice_in: dict[str, Any], running: Any) -> JsonObject | None:
+        index = choice_in.get("index", 0)
         choice = self._choices.get(index)
         if choice is None or choice.ended:
             return None
-        delta = given.get("delta")
-        if not self._within(choice, given, delta, running):
+        delta = choice_in.get("delta")
+        if not self._within(choice, choice_in, delta, running):
             choice.ended = self.cut = True
-            return {**piece({}, "length", {"stop_reason": None}), "index": index}
-        choice.ended = bool(given.get("finish_reason"))
+            return limit_reached(index)
+        choice.ended = bool(choice_in.get("finish_reason"))
         if not self._shows_ids:
-            given.pop("token_ids", None)
+            choice_in.pop("token_ids", None)
         if self._hides and isinstance(delta, dict):
             for name in REASONING_FIELDS:
                 delta.pop(name, None)
-        return given if delta or choice.ended or given.get("token_ids") or given.get("logprobs") else None
+        return choice_in if delta or choice.ended or choice_in.get("token_ids") or choice_in.get("logprobs") else None
 
-    def _within(self, choice: _ChoiceBudget, given: JsonObject, delta: Any, running: Any) -> bool:
-        """Count one piece; whether the thought is within its budget still."""
-        ids, thought = ids_of(given.get("token_ids")), choice.thought
+    def _within(self, choice: _ChoiceBudget, choice_in: JsonObject, delta: Any, running: Any) -> bool:
+        """Count one chunk; returns whether the thought is still within its budget."""
+        ids, thought = ids_of(choice_in.get("token_ids")), choice.thought
         answers = bool(text_of(delta, *_ANSWER)) or bool(isinstance(delta, dict) and delta.get("tool_calls"))
         if thought is not None and ids:
             thought.over = thought.over or answers
             thought.take(ids)
-            if thought.struck and not thought.over:
+            if thought.exhausted and not thought.over:
                 return False
             choice.spent = thought.spent - thought.in_prompt
         else:

@@ -1,8 +1,8 @@
-"""A budget kept in two phases: the thought is ended where its budget is, and the backend writes on from there.
+"""Enforces a budget in two phases: the gateway closes the reasoning block at the budget and continues generation.
 
-The first phase is a chat whose token ids are followed as they come. A thought that ends in time is not touched: the
-answer is the backend's own. Else the backend is hung up on, and the second phase goes on from the same token ids and
-the end of a thought, as a completion. The client gets one chat completion.
+The first phase is a chat completion whose token ids are counted as they arrive. If the reasoning ends within its
+budget, the backend's answer is passed on. Otherwise the backend is hung up on, and the second phase, a completion,
+continues from the same token ids plus the end of the reasoning. The client gets a single chat completion.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from gateway.execution.enforcement.parts import (
     chunk_like,
     event_of,
     ids_of,
+    limit_reached,
     piece,
     text_of,
     usage_of,
@@ -42,12 +43,12 @@ from gateway.execution.enforcement.thought import Thought
 from gateway.execution.enforcement.transformed_reply import TransformedReply
 from gateway.execution.streaming.chat_stream import DONE
 
-# How long the text of a thought's last tokens may take, in seconds.
+# Timeout in seconds of the request for the text of the last reasoning tokens.
 TEXT_S = 5.0
 
 
 class ThoughtBudget(NamedTuple):
-    """How many tokens a thought may have, and what ends it there: token ids, and the text that they are."""
+    """The maximum number of thinking tokens, and what closes the reasoning there, as token ids and as text."""
 
     tokens: int
     marks: Marks
@@ -58,61 +59,61 @@ class TwoPhase(TransformedReply):
     def __init__(
         self, transport: Transport, reply: HttpReply, plan: Plan, call: Call, budget: ThoughtBudget, spent_s: float
     ) -> None:
-        """`plan` is what was sent for the first phase; `spent_s` of the time for the whole answer had been spent."""
+        """`plan` is what was sent for the first phase; `spent_s` is how much of the answer's time was spent by then."""
         super().__init__(reply, plan)
-        self.kept: EnforcedBudget = EnforcedBudget()
+        self.enforced: EnforcedBudget = EnforcedBudget()
         self._transport, self._call, self._budget = transport, call, budget
         self._marks, self._end = budget.marks, budget.end
         self._began = time.perf_counter() - spent_s
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         first = FirstPhase(self._plan, self._call, self._budget)
-        self.kept.so_far = lambda: Usage(len(first.prompt) or None, len(first.ids), first.spent)
+        self.enforced.so_far = lambda: Usage(len(first.prompt) or None, len(first.ids), first.spent)
         async for events in self._read_events(first):
             yield events
         if first.enough:
-            last = await self._last_words(first)
-            if not first.prompt or first.ends_in(last, self._end.before):
+            rest = await self._remaining_text(first)
+            if not first.prompt or first.ends_in(rest, self._end.before):
                 first.before = ()
-            last += self._end.before if first.before else ""
-            if last and not first.hides:
-                yield event_of(chunk_like(first.head, [piece({first.field: last})]))
-            self.kept.cut = not first.prompt
-            async for events in self._written_on(first) if first.prompt else self._ended(first):
-                yield events
-        self.kept.thought = first.spent
+            rest += self._end.before if first.before else ""
+            if rest and not first.hides:
+                yield event_of(chunk_like(first.head, [piece({first.field: rest})]))
+            self.enforced.cut = not first.prompt
+            if not first.prompt:
+                yield event_of(chunk_like(first.head, [limit_reached()]))
+            else:
+                async for events in self._continue(first):
+                    yield events
+        self.enforced.thought = first.spent
         yield DONE
 
-    async def _written_on(self, first: FirstPhase) -> AsyncGenerator[bytes]:
-        """The second phase, and the usage of both."""
+    async def _continue(self, first: FirstPhase) -> AsyncGenerator[bytes]:
+        """The events of the second phase, and the usage of both."""
         body = self._plan.body
-        # A grammar for the answer begins right after the mark.
+        # A grammar for the answer applies right after the closing mark.
         after = () if grammar(body) else self._marks.after
-        forced = (*first.before, *self._marks.end, *after)
-        done = len(first.ids) + len(forced)
-        left, context = room(body, done), self._plan.deployment.max_context
+        closing_ids = (*first.before, *self._marks.end, *after)
+        done = len(first.ids) + len(closing_ids)
+        room_left, context = room(body, done), self._plan.deployment.max_context
         full = context is not None and len(first.prompt) + done >= context
-        ids = {"token_ids": [*forced]} if first.shows_ids else {}
+        ids = {"token_ids": [*closing_ids]} if first.shows_ids else {}
         text = self._end.shown if after else ""
         second = SecondPhase(first.head, self._end.stray, first.shows_ids)
-        self.kept.so_far = lambda: Usage(len(first.prompt), done + second.spent, first.spent)
+        self.enforced.so_far = lambda: Usage(len(first.prompt), done + second.spent, first.spent)
         if text or ids:
             yield event_of(chunk_like(first.head, [piece({"content": text} if text else {}, more=ids)]))
-        if full or (left is not None and left <= 0):
-            async for events in self._ended(first):
-                yield events
+        if full or (room_left is not None and room_left <= 0):
+            yield event_of(chunk_like(first.head, [limit_reached()]))
         else:
-            self._reply = await self._go_on(continuation(body, [*first.prompt, *first.ids, *forced], left, done))
+            prompt = [*first.prompt, *first.ids, *closing_ids]
+            self._reply = await self._post_continuation(continuation(body, prompt, room_left, done))
             async for events in self._read_events(second):
                 yield events
         usage = usage_of(len(first.prompt), done + second.spent, first.spent)
         yield event_of(chunk_like(first.head, [], usage=usage))
 
-    async def _ended(self, first: FirstPhase) -> AsyncGenerator[bytes]:
-        yield event_of(chunk_like(first.head, [piece({}, "length", {"stop_reason": None})]))
-
-    async def _go_on(self, body: dict[str, Any]) -> HttpReply:
-        """The backend's answer to the second phase. What it refuses of that is no fault of the client's."""
+    async def _post_continuation(self, body: dict[str, Any]) -> HttpReply:
+        """The backend's answer to the second phase; its refusal is not the client's error."""
         spent_s = time.perf_counter() - self._began
         try:
             return await self._transport.post(replace(self._plan, body=body), self._call, spent_s, COMPLETIONS)
@@ -122,8 +123,8 @@ class TwoPhase(TransformedReply):
             name = self._plan.deployment.name
             raise BackendFailed(f"The backend {name} did not continue after its reasoning ended.") from error
 
-    async def _last_words(self, first: FirstPhase) -> str:
-        """What was not passed on yet of the thought: pieces of text do not end where tokens do."""
+    async def _remaining_text(self, first: FirstPhase) -> str:
+        """The reasoning text that was not forwarded yet: chunks of text and tokens may end at different places."""
         if first.hides or not first.written:
             return ""
         deployment = self._plan.deployment
@@ -135,11 +136,11 @@ class TwoPhase(TransformedReply):
             text = orjson.loads(raw)["prompt"] if status == 200 else None
         except (GatewayError, ValueError, KeyError, TypeError):
             text = None
-        return first.last_words(text if isinstance(text, str) else None)
+        return first.remaining_text(text if isinstance(text, str) else None)
 
 
 class FirstPhase:
-    """Hears the first phase: passes on what is within the budget, and no more."""
+    """The sink for the first phase; passes on what is within the budget."""
 
     def __init__(self, plan: Plan, call: Call, budget: ThoughtBudget) -> None:
         marks = budget.marks
@@ -150,20 +151,20 @@ class FirstPhase:
         self.ids: list[int] = []
         self.field = plan.deployment.family.answer_field or REASONING
         self.enough = False
-        # What is written before the mark is thought, too; a budget that is smaller goes without.
+        # The text before the closing mark counts as reasoning, and is left out if it does not fit into the budget.
         self.before = marks.before if len(marks.before) < budget.tokens else ()
         self._thought = Thought(budget.tokens - len(self.before), marks)
-        self._said: list[str] = []
+        self._forwarded: list[str] = []
         self._held, self._share = "", 1.0
 
     @property
     def written(self) -> int:
-        """Tokens of the thought that the backend wrote, of those passed on."""
+        """Thinking tokens that the backend wrote and that were passed on."""
         return self._thought.spent - self._thought.in_prompt
 
     @property
     def spent(self) -> int:
-        """Tokens of the thought, with those that end it by force."""
+        """Thinking tokens, including those that the gateway wrote to close the reasoning."""
         return self.written + (len(self.before) if self.enough else 0)
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
@@ -184,52 +185,54 @@ class FirstPhase:
         return event_of(chunk) if self._take(choices[0]) else b""
 
     def _take(self, choice: dict[str, Any]) -> bool:
-        """Count one piece, and take out of it what is not to be passed on; whether anything is left."""
+        """Count one chunk and remove what must not be passed on; returns whether anything is left."""
         delta, ids = choice.get("delta"), ids_of(choice.get("token_ids"))
         if text_of(delta, "content"):
             self._thought.over = True
-        kept = self._thought.take(ids)
-        self.ids += ids[:kept]
-        choice |= {"token_ids": ids[:kept]} if self.shows_ids else {}
+        within = self._thought.take(ids)
+        self.ids += ids[:within]
+        choice |= {"token_ids": ids[:within]} if self.shows_ids else {}
         if not self.shows_ids:
             choice.pop("token_ids", None)
-        finished = bool(choice.get("finish_reason")) and kept == len(ids)
-        self.enough = self._thought.struck and not self._thought.over and not finished
+        finished = bool(choice.get("finish_reason")) and within == len(ids)
+        self.enough = self._thought.exhausted and not self._thought.over and not finished
         words = text_of(delta, *REASONING_FIELDS)
         if words:
             self.field = REASONING if text_of(delta, REASONING) else REASONING_CONTENT
         if self.enough:
-            self._held, self._share = words, kept / len(ids) if ids else 0.0
+            self._held, self._share = words, within / len(ids) if ids else 0.0
             choice["finish_reason"] = None
         elif words:
-            self._said.append(words)
+            self._forwarded.append(words)
         if (self.enough or self.hides) and isinstance(delta, dict):
             for name in REASONING_FIELDS:
                 delta.pop(name, None)
         return bool(delta or choice.get("finish_reason") or choice.get("token_ids"))
 
-    def ends_in(self, last: str, text: str) -> bool:
-        """Whether the thought, with these words at its end, ends as it should before its mark."""
-        return ("".join(self._said) + last).endswith(text)
+    def ends_in(self, rest: str, text: str) -> bool:
+        """Whether the reasoning, with `rest` at its end, already ends in `text`."""
+        return ("".join(self._forwarded) + rest).endswith(text)
 
-    def last_words(self, whole: str | None) -> str:
-        """The rest of the thought, whose text is `whole`; without that, of the last piece as much as it has tokens."""
-        said = "".join(self._said)
+    def remaining_text(self, whole: str | None) -> str:
+        """The part of the reasoning `whole` that was not forwarded. If that is None: the share of the last chunk's text
+        that is its share of tokens within the budget.
+        """
+        forwarded = "".join(self._forwarded)
         if whole is not None:
             for text in (whole, whole.lstrip()):
-                if text.startswith(said):
-                    return text[len(said) :]
+                if text.startswith(forwarded):
+                    return text[len(forwarded) :]
         return self._held[: round(len(self._held) * self._share)]
 
 
 class SecondPhase:
-    """Converts the second phase, a completion, to chat form."""
+    """The sink for the second phase, a completion; converts it to chat form."""
 
     enough = False
 
     def __init__(self, head: JsonObject, stray: Sequence[str], shows_ids: bool) -> None:
         self._head, self._shows_ids = head, shows_ids
-        # Models may end a thought that has been ended for them once more.
+        # Models may write the closing tag again after the gateway has.
         self._text = TagStripper(stray)
         self._written = 0
         self._reported: int | None = None
@@ -259,7 +262,7 @@ class SecondPhase:
 
 
 def grammar(body: JsonObject) -> bool:
-    """Whether the answer has to have a form."""
+    """Whether the answer is constrained to a format."""
     form = body.get("response_format")
     constrained = isinstance(form, dict) and form.get("type") not in (None, "text")
     return constrained or body.get("structured_outputs") is not None

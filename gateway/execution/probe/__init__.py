@@ -1,1 +1,1 @@
-"""Probes: a short answer without thinking that is asked for first, and held back until it convinces or does not."""
+"""Probes: a short answer without thinking, requested first and buffered until it is accepted or discarded."""

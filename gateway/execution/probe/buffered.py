@@ -1,6 +1,6 @@
-"""The reply to a probe, held back until its decision. If it convinces, it is the reply like any other.
+"""The reply to a probe, buffered until the decision; an accepted one is then passed on like any other reply.
 
-Its log-probabilities stay here, unless the client asked for them itself.
+Its log-probabilities are removed, unless the client requested them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from gateway.backends.reply import EnforcedBudget, Reply
 from gateway.core.plan import Plan
 from gateway.core.usage import Usage
 from gateway.execution.enforcement.parts import event_of
-from gateway.execution.enforcement.transformed_reply import joined
+from gateway.execution.enforcement.transformed_reply import aggregated
 from gateway.execution.streaming import logprobs
 from gateway.execution.streaming.chat_stream import DONE, ChatStream
 from gateway.execution.streaming.logprobs import Logprobs
 
-# Given what has arrived of a probe so far: whether it can be decided now, before its end.
+# Whether the log-probabilities received so far suffice to decide before the end of the probe.
 Enough = Callable[[Logprobs], bool]
 
 
@@ -34,24 +34,24 @@ class BufferedReply(Reply, Protocol):
     def finish_reason(self) -> str | None: ...
     @property
     def first_token(self) -> float | None:
-        """When it came, of a stream, by the monotonic clock."""
+        """When it arrived, by the monotonic clock; None if the reply is not a stream."""
         ...
 
-    async def listen(self, enough: Enough) -> None:
-        """Hold it back until there is enough of it, or all. GatewayError: it ends in an error."""
+    async def buffer(self, enough: Enough) -> None:
+        """Read until there is enough, or to the end. GatewayError: the reply ends in an error."""
         ...
 
     async def drop(self) -> None:
-        """It did not convince. A backend that is still at it is hung up on."""
+        """Discard the reply. A backend that is still writing is hung up on."""
         ...
 
 
 class BufferedAnswer:
-    """A plain answer, which can be decided at its end only."""
+    """An answer that is not streamed, and can be judged at its end only."""
 
     def __init__(self, reply: Reply, shows: bool) -> None:
-        """`shows`: the client asked for log-probabilities itself."""
-        self.kept: EnforcedBudget | None = reply.kept
+        """`shows`: the client requested log-probabilities."""
+        self.enforced: EnforcedBudget | None = reply.enforced
         self.logprobs = Logprobs()
         self.usage = Usage()
         self.finish_reason: str | None = None
@@ -65,7 +65,7 @@ class BufferedAnswer:
     def own_id(self) -> str | None:
         return self._reply.own_id
 
-    async def listen(self, enough: Enough) -> None:
+    async def buffer(self, enough: Enough) -> None:
         self._raw = await self._reply.read()
         self._body, self.usage, self.finish_reason = read_answer(self._raw)
         for choice in self._choices():
@@ -79,7 +79,7 @@ class BufferedAnswer:
         return dumped(self._body)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        raise AssertionError("it is no stream")
+        raise AssertionError("this answer is not a stream")
         yield b""
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
@@ -96,11 +96,11 @@ class BufferedAnswer:
 
 
 class BufferedStream:
-    """A stream: what was held back comes first, then the rest as it comes."""
+    """A stream: the buffered events come first, then the rest as it arrives."""
 
     def __init__(self, reply: Reply, shows: bool, plan: Plan) -> None:
-        """`shows`: the client asked for log-probabilities itself."""
-        self.kept: EnforcedBudget | None = reply.kept
+        """`shows`: the client requested log-probabilities."""
+        self.enforced: EnforcedBudget | None = reply.enforced
         self.logprobs = Logprobs()
         self._reply = reply
         self._plan = plan
@@ -124,7 +124,7 @@ class BufferedStream:
     def first_token(self) -> float | None:
         return self._stream.first_token
 
-    async def listen(self, enough: Enough) -> None:
+    async def buffer(self, enough: Enough) -> None:
         async for chunk in self._chunks:
             self._held.append(self._stream.feed(chunk))
             if enough(self.logprobs):
@@ -134,8 +134,8 @@ class BufferedStream:
         self._stream.finish()
 
     async def read(self) -> bytes:
-        """The whole answer, for a client that asked for no stream."""
-        return await joined(self.chunks(), self._plan.deployment)
+        """The whole answer, for a client that requested no stream."""
+        return await aggregated(self.chunks(), self._plan.deployment)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         yield b"".join(self._held)
@@ -165,8 +165,10 @@ class BufferedStream:
 
 
 class LogprobSink:
-    def __init__(self, heard: Logprobs, shows: bool) -> None:
-        self._heard = heard
+    """Collects log-probabilities, and removes them unless `shows`."""
+
+    def __init__(self, collected: Logprobs, shows: bool) -> None:
+        self._collected = collected
         self._shows = shows
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
@@ -174,8 +176,8 @@ class LogprobSink:
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return event
-        self._heard.add(choice)
+        self._collected.add(choice)
         if self._shows or choice.get("logprobs") is None:
             return event
-        # A token without text of its own is no event where nobody asks for its probability.
+        # A chunk that held nothing but log-probabilities is dropped.
         return event_of(chunk) if logprobs.without(choice) or chunk.get("usage") else b""

@@ -1,4 +1,4 @@
-"""One probe, from being asked for to its decision."""
+"""One probe, from its request to the decision."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gateway.execution.probe.result import ProbeResult
 
 log = logging.getLogger("thinkgate")
 
-# The second candidate gives the first token's margin.
+# The margin of the first token needs the second most likely one.
 CANDIDATES = 2
 _LOGPROBS = {"logprobs": True, "top_logprobs": CANDIDATES}
 
 
 class PendingProbe:
-    """`with` hangs up on it, unless it was kept. `result` is what has become of it so far."""
+    """A context manager that hangs up on the probe unless it was accepted. `result` is its state so far."""
 
     __slots__ = ("_call", "_capabilities", "_dispatch", "_held", "_options", "_place", "result")
 
@@ -44,26 +44,27 @@ class PendingProbe:
         options: ProbeOptions,
         before: Forecast,
     ) -> None:
-        """`plan` is for the answer without thinking; `before` is the forecast that the probe is asked for by."""
+        """`plan` is for the answer without thinking; `before` is the forecast that led to the probe."""
         self._dispatch, self._capabilities = dispatch, capabilities
         self._place, self._call, self._options = place, call, options
         self._held: BufferedReply | None = None
         self.result = ProbeResult(replace(plan, body=_body(plan, call, options, before)), before)
 
     async def listen(self) -> Probe | None:
-        """The probe, as far as it takes to decide by it; None if it failed, which is no error."""
+        """The probe, read as far as the decision needs it; None if it failed: the request continues without it."""
         plan, options = self.result.plan, self._options
         begun = time.perf_counter()
         try:
             await self._place.enter(plan.deployment, options.wait_s)
             begun = time.perf_counter()
             async with asyncio.timeout(options.wait_s):
-                self._held = held = _held(await self._dispatch.post(self._place, self._call, plan), self._call, plan)
-                await held.listen(lambda heard: max(len(heard.values), heard.pieces - 1) >= options.tokens)
+                reply = await self._dispatch.post(self._place, self._call, plan)
+                self._held = held = _buffered(reply, self._call, plan)
+                await held.buffer(lambda arrived: max(len(arrived.values), arrived.pieces - 1) >= options.tokens)
             probe = held.logprobs.probe(held.finish_reason, options.tokens)
-            self._capabilities.saw_logprobs(plan.deployment, self._call, probe is not None)
+            self._capabilities.note_logprobs(plan.deployment, self._call, probe is not None)
             if probe is None:
-                raise BackendFailed("It came without log-probabilities.", code="no_logprobs")
+                raise BackendFailed("The probe's answer has no log-probabilities.", code="no_logprobs")
             self.result = replace(self.result, probe=probe)
         except (GatewayError, TimeoutError) as error:
             self._failed(error)
@@ -74,7 +75,7 @@ class PendingProbe:
         return self.result.probe
 
     async def conclude(self, plan: Plan) -> Reply | None:
-        """The reply, if it is the answer by the `plan` that was made after it; None: that plan is to be sent."""
+        """The reply, if `plan`, which was decided after the probe, accepts it as the answer; None: send that plan."""
         held, self._held = self._held, None
         if held is None:
             return None
@@ -87,14 +88,15 @@ class PendingProbe:
 
     def _failed(self, error: GatewayError | TimeoutError) -> None:
         deployment = self.result.plan.deployment
-        known = error if isinstance(error, GatewayError) else BackendTimeout(f"The backend {deployment.name} was late.")
+        late = BackendTimeout(f"The backend {deployment.name} did not answer the probe in time.")
+        known = error if isinstance(error, GatewayError) else late
         if isinstance(known, BackendRefused) and known.status < 500 and _is_of_logprobs(known):
-            self._capabilities.refuses_logprobs(deployment, self._call)
+            self._capabilities.note_logprobs_refused(deployment, self._call)
         self.result = replace(self.result, outcome="failed", why=known.code or known.type)
-        log.warning("request %s goes on without its probe: %s", self._call.request_id, known.for_log())
+        log.warning("request %s continues without its probe: %s", self._call.request_id, known.for_log())
 
     def _measure(self, begun: float) -> None:
-        """How long it took, and how much was written."""
+        """Note how long the probe took, and how much was written."""
         now, held = time.perf_counter(), self._held
         self.result = replace(self.result, seconds=now - begun)
         if held is not None:
@@ -102,7 +104,7 @@ class PendingProbe:
                 self.result,
                 tokens=held.usage.completion_tokens or len(held.logprobs.values),
                 prompt_tokens=held.usage.prompt_tokens,
-                held_s=0.0 if held.first_token is None else now - held.first_token,
+                buffered_s=0.0 if held.first_token is None else now - held.first_token,
             )
 
     def _hang_up(self) -> None:
@@ -119,13 +121,13 @@ class PendingProbe:
         self._hang_up()
 
 
-def _held(reply: Reply, call: Call, plan: Plan) -> BufferedReply:
+def _buffered(reply: Reply, call: Call, plan: Plan) -> BufferedReply:
     shows = bool(call.body.get("logprobs"))
     return BufferedStream(reply, shows, plan) if plan.body.get("stream") else BufferedAnswer(reply, shows)
 
 
 def _body(plan: Plan, call: Call, options: ProbeOptions, before: Forecast) -> dict[str, Any]:
-    """What is sent. A long answer is streamed, whatever the client asked for: it can be hung up on."""
+    """The probe's request body. A long answer is always streamed, so that it can be aborted early."""
     body = {**plan.body, **({} if call.body.get("logprobs") else _LOGPROBS)}
     if not call.stream and before.efforts[0].answer_tokens > options.tokens:
         body |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -1,6 +1,6 @@
-"""Asks for a probe: the client's own request without thinking, and how sure the model is of each token of its answer.
+"""Requests probes: the client's own request without thinking, with the log-probability of each answer token.
 
-A probe that fails or is late is no error: the request goes on without it.
+If a probe fails or is late, the request continues without it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ class Prober:
         self._capabilities = capabilities
 
     def possible(self, call: Call, arm: Arm, terms: ModelLimits) -> bool:
-        """Whether a probe can be told anything by: one answer, whose tokens may be seen, and room for a thought else.
+        """Whether a probe is informative: a single answer with visible tokens, and room to think in the other case.
 
-        A client that asks for log-probabilities itself gets what it asked for; with fewer candidates than a probe needs
-        there is none.
+        If the client itself requests log-probabilities, but fewer candidates than a probe needs, there is no probe.
         """
         none, limit = arm.find(NO_THINKING), call.limit
         return (
@@ -42,7 +41,7 @@ class Prober:
             and call.choices == 1
             and (limit is None or limit > terms.answer.allowance)
             and _may_ask(call.body)
-            and self._capabilities.tells_logprobs(none, call)
+            and self._capabilities.has_logprobs(none, call)
             and self._dispatch.is_open(none)
         )
 
@@ -52,7 +51,7 @@ class Prober:
 
 
 def second(call: Call) -> Call:
-    """The call as it follows a probe: under an id of its own, as engines may refuse one that they still know."""
+    """The call that follows a probe, with a different request id, as engines may refuse one that is still in use."""
     id = call.forwarded.get(REQUEST_ID)
     return call if id is None else replace(call, forwarded={**call.forwarded, REQUEST_ID: f"{id}-2"})
 

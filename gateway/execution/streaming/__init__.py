@@ -1,1 +1,1 @@
-"""Streams answers: parses them once, checks their budget, and encodes them in a dialect."""
+"""Streams answers: parses each event once, counts tokens, checks budgets, and defines the encoder interface."""

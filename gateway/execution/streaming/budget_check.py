@@ -1,4 +1,4 @@
-"""Whether a backend kept to the budget it was given: what it used, against what was granted."""
+"""Checks whether a backend complied with the granted thinking budget."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from gateway.core.usage import Usage
 from gateway.execution.streaming.output_stats import OutputStats
 
 Verdict = Literal["within", "over", "unknown"]
-# A count by bytes is an estimate: so much above the budget it is still no proof, as a share and in tokens.
+# A count estimated from bytes proves nothing unless it exceeds the budget by this share plus this many tokens.
 DOUBT, DOUBT_TOKENS = 0.25, 8
 
 
 class BudgetCheck(NamedTuple):
-    """`used` tokens of thinking (None: nobody can tell), as the backend `reported` them or as they were `counted` here.
+    """`used` thinking tokens (None if unknown), as the backend `reported` them or as they were `counted` here.
 
-    `verdict` is None where no budget was granted. `over` is by how many tokens it was exceeded, as far as can be told.
-    A backend whose thought had to be cut has exceeded its budget, though what was let through has not.
+    `verdict` is None if no budget was granted. `over` is how many tokens exceed it, as far as known. If the reasoning
+    had to be truncated, the verdict is `over`, although the client got no more than the budget.
     """
 
     used: int | None = None
@@ -32,16 +32,16 @@ def check_budget(
     choices: int,
     usage: Usage,
     seen: OutputStats,
-    kept: EnforcedBudget | None,
+    enforced: EnforcedBudget | None,
     hidden: bool = False,
 ) -> BudgetCheck:
-    """`applied` is what the backend was told. Of several choices only the sum is known: each has the whole budget.
+    """`applied` is the effort sent to the backend. Each choice has the whole budget, and only their sum is known.
 
-    `hidden`: the thought was not to be shown.
+    `hidden`: the client requested that reasoning is not shown.
     """
     granted = None if applied is None or applied.budget is None else applied.budget * choices
-    if kept is not None and kept.thought is not None:
-        return BudgetCheck(kept.thought, "counted", "over" if kept.cut else "within")
+    if enforced is not None and enforced.thought is not None:
+        return BudgetCheck(enforced.thought, "counted", "over" if enforced.cut else "within")
     if seen.tagged.pieces:
         used = (usage.reasoning_tokens or seen.thought.tokens) + tagged_tokens(usage.completion_tokens, seen)
         return BudgetCheck(used, "counted", *_judged(used, round(used / (1 + DOUBT)) - DOUBT_TOKENS, granted))
@@ -51,7 +51,7 @@ def check_budget(
     if hidden:
         return BudgetCheck(verdict=None if granted is None else "unknown")
     if usage.completion_tokens is None:
-        # Pieces are tokens at least.
+        # Each chunk has at least one token.
         pieces = seen.thought.pieces
         verdict, over = _judged(pieces, pieces, granted)
         surely = verdict == "over" or not pieces
@@ -62,14 +62,14 @@ def check_budget(
 
 
 def tagged_tokens(completion: int | None, seen: OutputStats) -> int:
-    """Tokens of a thought that is in the answer's text, between its marks."""
+    """Thinking tokens inside the answer's text, between the reasoning tags."""
     if completion is None:
         return seen.tagged.tokens
     return max(round(completion * seen.tagged.size / max(seen.all.size, 1)), 1)
 
 
 def _judged(used: int, surely: int, granted: int | None) -> tuple[Verdict | None, int]:
-    """`surely` is what was used at least."""
+    """The verdict, and the excess; `surely` is a lower bound of `used`."""
     if granted is None:
         return None, 0
     if used <= granted:

@@ -1,7 +1,7 @@
-"""A stream of completions on its way through: every event is parsed once.
+"""Reads a stream of completions, parsing every event once.
 
-Fed with chunks of any size, it gives back what the client may see now, as its hearer tells it on. It notices the first
-token, the finish reason, the usage, an error and the end. An event that is broken never reaches the client: it ends the
+It is fed with chunks of any size, and returns what its sink makes of the complete events. It notes the time of the
+first token, the finish reason, the usage, an error and the end. A malformed event never reaches the client: it ends the
 stream in an error.
 """
 
@@ -18,7 +18,7 @@ from gateway.core.backend_errors import AnswerTooLarge, BackendFailed, error_fro
 from gateway.core.errors import GatewayError
 from gateway.core.reasoning import REASONING_FIELDS
 from gateway.core.usage import Usage
-from gateway.execution.streaming.believed import correct
+from gateway.execution.streaming.corrected_usage import correct
 from gateway.execution.streaming.encoder import EventSink
 from gateway.execution.streaming.output_stats import OutputStats
 
@@ -37,9 +37,9 @@ class ChatStream:
         most: int | None = None,
         choices: int = 1,
     ) -> None:
-        """`seen` is told what came by. After more than `most` bytes of a thought, all of the `choices` end.
+        """`seen` counts the output. After more than `most` bytes of reasoning, all of the `choices` are ended.
 
-        `first_token` is when that came, by the monotonic clock.
+        `first_token` is when it arrived, by the monotonic clock.
         """
         self._sink = sink
         self._max_event_bytes = max_event_bytes
@@ -54,11 +54,11 @@ class ChatStream:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to be fed."""
+        """Whether the stream is complete or has failed; further chunks are ignored."""
         return self.done or self.error is not None
 
     def feed(self, chunk: bytes) -> bytes:
-        """What may be forwarded now; never the end mark, which waits until the record is written."""
+        """The events to forward now; never the end mark, which is sent after the record is written."""
         if self.ended:
             return b""
         events = self._read(self._complete(chunk))
@@ -68,8 +68,11 @@ class ChatStream:
         return events
 
     def finish(self) -> None:
-        """No more chunks come. Raises the error that the answer ended in; no finish reason or half an event is one."""
-        # An end mark alone proves nothing: proxies set one even where their own backend broke off.
+        """Note that no more chunks arrive. Raises the error in which the answer ended.
+
+        BackendFailed: the stream had no finish reason, or ended within an event.
+        """
+        # An end mark alone is no evidence: proxies send one even if their own backend broke off.
         half = not self.done and self._rest.strip() not in (b"", DONE.strip())
         if self.error is None and (self.finish_reason is None or half):
             self.error = BackendFailed("The backend ended its stream without finishing the answer.", code="stream_cut")
@@ -77,7 +80,7 @@ class ChatStream:
             raise self.error
 
     def _complete(self, chunk: bytes) -> bytes:
-        """The events that are complete now. What was searched before is not searched again."""
+        """The events that are complete now. No byte is searched twice."""
         rest = self._rest
         if not rest:
             cut = len(chunk) if chunk.endswith(b"\n\n") else _last_end(chunk, 0)
@@ -94,7 +97,7 @@ class ChatStream:
         return data
 
     def _read(self, data: bytes) -> bytes:
-        """Go through a block of complete events."""
+        """Process a block of complete events."""
         if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2 and b"\r" not in data:
             return self._json(data[6:], data)  # one event of one line, as nearly all are
         forward = []
@@ -115,7 +118,7 @@ class ChatStream:
         return b""
 
     def _json(self, payload: bytes, event: bytes) -> bytes:
-        """What the client may see of an event with this payload."""
+        """What to forward of an event with this payload."""
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
@@ -149,15 +152,15 @@ class ChatStream:
         return self._sink.event(chunk, event)
 
     def _cut(self, last: dict[str, Any]) -> bytes:
-        """End the answer here, as if its limit were reached: nothing of what follows is wanted."""
+        """End the answer here, as if its token limit were reached; the rest is ignored."""
         ends: list[dict[str, Any]] = [
             {"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"} for index in range(self._choices)
         ]
         chunk = {name: value for name, value in last.items() if name != "usage"} | {"choices": ends}
-        told = self._learn(chunk, b"data: " + dumped(chunk) + b"\n\n")
+        events = self._learn(chunk, b"data: " + dumped(chunk) + b"\n\n")
         self.done = True
         self._rest.clear()
-        return told
+        return events
 
     def _choice(self, choice: dict[str, Any]) -> None:
         reason = choice.get("finish_reason")
@@ -178,7 +181,7 @@ class ChatStream:
 
 
 def _last_end(data: bytes | bytearray, start: int) -> int:
-    """Where the last complete event of a block ends, looking from `start` on; 0 if none is complete."""
+    """Where the last complete event of a block ends, searched from `start` on; 0 if none is complete."""
     lf, crlf = data.rfind(b"\n\n", start), data.rfind(b"\n\r\n", start)
     return max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
 

@@ -1,8 +1,8 @@
-"""The one count of a request's tokens, which its record, its cost and its key's quotas share.
+"""Counts a request's tokens once, for its record, its cost and its key's quotas.
 
-A backend's report stands, unless more than that came by. Where there is none (the client hung up, the answer broke off,
-the backend never reports) what came by is counted. Of a thought that nobody was shown, and of a plain answer that was
-not waited for, nobody can tell: what was set aside for it counts.
+The backend's report is used unless more output was observed. Without a report (the client hung up, the answer broke
+off, the backend never reports) the observed output is counted. Hidden reasoning, and a plain answer that was not
+awaited, cannot be counted: the tokens reserved for them are charged.
 """
 
 from __future__ import annotations
@@ -18,24 +18,29 @@ from gateway.execution.streaming.output_stats import OutputStats
 
 
 class Counted(NamedTuple):
-    """`usage` has None for unknown counts. `unseen`: it lacks reasoning that was not shown."""
+    """`usage` has None for unknown counts. `unseen`: it does not include hidden reasoning."""
 
     usage: Usage
     unseen: bool = False
 
 
 def count(
-    call: Call, plan: Plan, usage: Usage, seen: OutputStats, kept: EnforcedBudget | None, checked: BudgetCheck | None
+    call: Call,
+    plan: Plan,
+    usage: Usage,
+    seen: OutputStats,
+    enforced: EnforcedBudget | None,
+    checked: BudgetCheck | None,
 ) -> Counted:
-    """`usage` is what was reported, `checked` what a whole answer was judged to have thought; None: it broke off."""
-    so_far = Usage() if kept is None else kept.so_far()
+    """`usage` is what was reported, `checked` the budget check of a complete answer; None: it broke off."""
+    so_far = Usage() if enforced is None else enforced.so_far()
     prompt = usage.prompt_tokens or so_far.prompt_tokens or call.prompt_tokens
-    unheard = call.echoes or (not call.stream and checked is None)
-    if unheard and not so_far.completion_tokens and usage.completion_tokens is None:
+    unobserved = call.echoes or (not call.stream and checked is None)
+    if unobserved and not so_far.completion_tokens and usage.completion_tokens is None:
         return Counted(Usage(prompt))
     completion = max(seen.completion(usage.completion_tokens), so_far.completion_tokens or 0)
     if checked is None and call.stream:
-        # A token of each choice may have been on its way.
+        # One token of each choice may have been in transit.
         completion = max(completion, call.choices if call.passthrough is None or call.limit else 0)
     thought = _thought(plan, usage, seen, so_far, checked)
     if seen.tagged.pieces:
@@ -48,12 +53,12 @@ def _thought(plan: Plan, usage: Usage, seen: OutputStats, so_far: Usage, checked
     if known is None and checked is not None and usage.completion_tokens is not None:
         known = checked.used
     if known is not None or seen.thought.pieces:
-        return max(seen.thought.believed(known), so_far.reasoning_tokens or 0)
+        return max(seen.thought.reconciled(known), so_far.reasoning_tokens or 0)
     return None if plan.applied is None or _hidden(plan) else 0
 
 
 def _hidden(plan: Plan) -> bool:
-    """Whether it may think without anybody seeing it."""
+    """Whether the model may think without showing its reasoning."""
     if plan.applied is None or not plan.applied.think:
         return False
     return not plan.deployment.family.answer_field or plan.body.get("include_reasoning") is False

@@ -1,4 +1,4 @@
-"""Encodes an answer for a client: backends speak Chat Completions, which each dialect converts to its own form."""
+"""Interfaces for encoding answers: backends send chat completions, which each dialect converts to its own form."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ class EventSink(Protocol):
     """A sink for each event of a stream, raw and parsed."""
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
-        """What is passed on of one event of the stream, now: any number of events of its own."""
+        """The bytes to forward for one event of the stream: any number of events, or none."""
         ...
 
 
 class ResponseEncoder(EventSink, Protocol):
-    """One for each request. By the time that `whole` or `end` is called, the exchange knows what was used.
+    """One per request. When `whole` or `end` is called, the usage is known.
 
-    What it raises before the client has seen anything is told as an error of its own status.
+    An error raised before the client has received anything is sent with its own status.
     """
 
     async def whole(self, body: dict[str, Any], raw: bytes) -> bytes:
-        """The body of a plain answer, out of a chat completion and its bytes."""
+        """The body of a plain answer, from a chat completion and its serialised form."""
         ...
 
     async def end(self) -> bytes:
-        """The events that end a stream which is complete."""
+        """The events that end a complete stream."""
         ...
 
     def broken(self, error: GatewayError) -> bytes:
-        """The event in which a stream ends that is not."""
+        """The event that ends a failed stream."""
         ...

@@ -20,10 +20,10 @@ class Logprobs:
         self._first: Any = None
 
     def add(self, choice: JsonObject) -> None:
-        """Entries that are none end it: what is known of the rest would be of other tokens."""
+        """Add a choice's entries up to the first malformed one, after which they could not be matched to tokens."""
         self.pieces += 1
-        told = choice.get("logprobs")
-        entries = told.get("content") if isinstance(told, Mapping) else None
+        logprobs = choice.get("logprobs")
+        entries = logprobs.get("content") if isinstance(logprobs, Mapping) else None
         for entry in entries if isinstance(entries, list) else ():
             value = _value(entry)
             if value is None:
@@ -33,14 +33,14 @@ class Logprobs:
             self.values.append(value)
 
     def probe(self, finish_reason: str | None, most: int | None = None) -> Probe | None:
-        """Of the first tokens, `most` at most; None if there are none. A longer answer is not truncated, but long."""
+        """The probe over the first `most` tokens; None if there are none."""
         values = self.values[:most]
         truncated = finish_reason == "length" and len(values) == len(self.values)
         return Probe(values, _margin(self._first), truncated) if values else None
 
 
 def without(choice: dict[str, Any]) -> bool:
-    """Take them out; whether anything is left that a backend would have sent without them."""
+    """Remove the log-probabilities; returns whether the chunk still has something to forward."""
     choice["logprobs"] = None
     return bool(choice.get("delta") or choice.get("finish_reason") or choice.get("token_ids"))
 
@@ -51,7 +51,7 @@ def _value(entry: Any) -> float | None:
 
 
 def _margin(top: Any) -> float | None:
-    """Between the two likeliest first tokens."""
+    """The difference between the two most likely first tokens, in nats."""
     values = [value for one in top if (value := _value(one)) is not None] if isinstance(top, list) else []
     values.sort(reverse=True)
     return values[0] - values[1] if len(values) > 1 else None

@@ -1,4 +1,4 @@
-"""What came by of an answer: how much, how much of it was thought, and whether a thought was ended in a wrong place."""
+"""Statistics of an answer's output: its size, the share of reasoning, and misplaced end-of-reasoning tags."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _OUTSIDE = False, ""
 
 
 class OutputStats:
-    """Told every delta of a stream, or the messages of a whole answer; of raw completions their `text`. `mark` is what
-    ends a thought: engines that keep a budget are known to force it into the arguments of a tool call.
+    """Counts every delta of a stream, the messages of a whole answer, or the `text` of raw completions. `mark` is the
+    end-of-reasoning tag: some engines that enforce a budget write it into the arguments of a tool call (`marked`).
     """
 
-    __slots__ = ("_places", "_tags", "_told", "answer", "mark", "marked", "mended", "tagged", "thought")
+    __slots__ = ("_places", "_tags", "_token_count", "answer", "mark", "marked", "mended", "tagged", "thought")
 
     def __init__(self, mark: str = "") -> None:
         self.mark = mark
         self.thought, self.answer = Tally(), Tally()
-        # What of the answer is between the marks of a thought: no parser took it out.
+        # The part of the answer between reasoning tags, which the backend has not separated.
         self.tagged = Tally()
         self._tags: tuple[str, str] | None = None
-        # Of each choice, whether it is inside by now, and what may be the beginning of a mark.
+        # For each choice: whether it is between the tags now, and an end of its text that may begin a tag.
         self._places: dict[int, tuple[bool, str]] = {}
         self.marked = self.mended = False
-        self._told = 0
+        self._token_count = 0
 
     @property
     def any(self) -> bool:
@@ -37,7 +37,7 @@ class OutputStats:
 
     @property
     def thought_size(self) -> int:
-        """In bytes, wherever it came."""
+        """The size of all reasoning in bytes, separated from the answer or not."""
         return self.thought.size + self.tagged.size
 
     @property
@@ -45,18 +45,18 @@ class OutputStats:
         return self.thought.plus(self.answer)
 
     def completion(self, reported: int | None) -> int:
-        """Tokens of thought and answer: what is reported, unless more have come by."""
+        """Tokens of reasoning and answer: the reported number, unless more were observed."""
         known = self.all
-        if reported is None and self._told >= known.pieces:
-            return self._told  # the backend sent each token's id, or its log-probability
-        return max(known.believed(reported), known.least)
+        if reported is None and self._token_count >= known.pieces:
+            return self._token_count
+        return max(known.reconciled(reported), known.least)
 
     def look_for(self, start: str, end: str) -> None:
-        """The marks of a thought, which may be in an answer."""
+        """Count text between these reasoning tags in the answer."""
         self._tags = start, end
 
     def _look(self, text: str, tags: tuple[str, str], index: int) -> None:
-        """Count what is inside: marks may be split over pieces, and pieces of several choices come in turns."""
+        """Count the text between the tags, which may be split over chunks; chunks of several choices alternate."""
         inside, tail = self._places.get(index, _OUTSIDE)
         rest = tail + text
         known = len(tail)
@@ -76,20 +76,20 @@ class OutputStats:
             inside = not inside
 
     def tokens(self, choice: dict[str, Any]) -> None:
-        """A piece that says itself how many tokens it is."""
+        """Count the tokens of a chunk that has their ids or log-probabilities."""
         ids = choice.get("token_ids")
         if type(ids) is not list:
             logprobs = choice.get("logprobs")
             ids = logprobs.get("content") if type(logprobs) is dict else None
         if type(ids) is list:
-            self._told += len(ids)
+            self._token_count += len(ids)
 
     def text(self, text: Any) -> None:
         if type(text) is str:
             self.answer.add(text)
 
     def delta(self, delta: dict[str, Any], index: Any = 0) -> None:
-        """Of the choice with this index."""
+        """Count a delta, or a message, of the choice with this index."""
         thought = delta.get(REASONING) or delta.get(REASONING_CONTENT)
         if type(thought) is str:
             self.thought.add(thought)
@@ -110,18 +110,18 @@ class OutputStats:
                 self._call(function)
 
     def _parts(self, parts: list[Any]) -> None:
-        """A content in parts, thoughts among them, as some hosted APIs have it."""
+        """Count a content given as parts, including reasoning parts, which some hosted APIs send."""
         for part in parts:
-            said = part if type(part) is dict else {}
-            self.text(said.get("text"))
-            thought = said.get("thinking")
-            for one in thought if type(thought) is list else (said,):
-                text = one.get("text" if one is not said else "thinking") if type(one) is dict else None
+            fields = part if type(part) is dict else {}
+            self.text(fields.get("text"))
+            thought = fields.get("thinking")
+            for one in thought if type(thought) is list else (fields,):
+                text = one.get("text" if one is not fields else "thinking") if type(one) is dict else None
                 if type(text) is str:
                     self.thought.add(text)
 
     def whole(self, body: dict[str, Any]) -> bool:
-        """True: it had to be mended, and is another one now."""
+        """Count a whole answer, and remove misplaced tags from it; returns whether it was changed."""
         for choice in body["choices"]:
             if not isinstance(choice, dict):
                 continue
@@ -144,7 +144,7 @@ class OutputStats:
             self.marked = True
 
     def _mend(self, function: dict[str, Any]) -> None:
-        """Take the mark out of what is no JSON with it, and is without. Inside a string it might be meant."""
+        """Remove the tag from arguments that are valid JSON only without it; inside a string it may be intended."""
         arguments = function["arguments"]
         mended = arguments.replace(self.mark, "")
         if mended != arguments and not _is_json(arguments) and _is_json(mended):

@@ -1,8 +1,8 @@
 """Usage as reported to the client where a probe was discarded.
 
-Its tokens are told as `rejected_prediction_tokens`, OpenAI's word for what was written, is paid for, and is no part of
-the answer; like those they are among the tokens of the completion, and no part of the thought, which has a budget of
-its own. The prompt is counted once, though two requests had it.
+Its tokens are reported as `rejected_prediction_tokens`, OpenAI's field for tokens that were generated and are paid for,
+but are not in the answer. They are included in the completion tokens, and not in the reasoning tokens, which have their
+own budget. The prompt is counted once, although two requests contained it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from gateway.backends.chat_answer import dumped
 from gateway.execution.streaming.encoder import EventSink
 
 
-def add_probe_usage(told: dict[str, Any], tokens: int) -> bool:
-    """Add them to the usage of an answer, or of a piece of a stream; whether there is any."""
-    usage = told.get("usage")
+def add_probe_usage(body: dict[str, Any], tokens: int) -> bool:
+    """Add the tokens to the usage of an answer or of a chunk; returns whether it has any."""
+    usage = body.get("usage")
     if not isinstance(usage, dict):
         return False
     for name in ("completion_tokens", "total_tokens"):
@@ -30,7 +30,7 @@ def add_probe_usage(told: dict[str, Any], tokens: int) -> bool:
 
 
 class WithProbeUsage:
-    """Hears a stream for another one, who is told of the tokens as well."""
+    """Wraps a sink, and adds the probe's tokens to the usage that it receives."""
 
     def __init__(self, sink: EventSink, tokens: int) -> None:
         self._sink = sink

@@ -1,25 +1,27 @@
-"""How many tokens a text has that came by in pieces, where nobody reported them.
+"""Estimates how many tokens a streamed text has, where the backend does not report them.
 
-Most engines send one token a piece, some a few (speculative decoding, `stream_interval`), some whole texts (tool calls,
-plain answers). So a piece counts as a token where pieces are as short as tokens are, and else tokens are counted by
-bytes, about four each, as in English or code. Scripts that take three bytes a character have no more tokens than that.
+Most engines send one token per chunk, some a few (speculative decoding, `stream_interval`), some whole texts (tool
+calls, plain answers). So a chunk counts as one token where chunks are as short as tokens are; otherwise tokens are
+estimated from bytes, at four bytes each, as in English or code. Scripts with three bytes per character do not have more
+tokens than that.
 """
 
 from __future__ import annotations
 
 BYTES_PER_TOKEN = 4
-# Pieces that are longer on average hold several tokens each; a token has four or five bytes in most texts.
+# Chunks longer than this on average hold several tokens each; a token has four or five bytes in most texts.
 LONG_PIECE = 8
-# One that is so long is no token, whatever the others are.
+# A chunk longer than this is never a single token.
 HUGE_PIECE = 32
-# On average over an answer no token is as long as this, in bytes.
+# The average token of an answer is shorter than this, in bytes.
 LONGEST_TOKEN = 16
-# A report that is short of what came by, by more than this, is disbelieved: engines may send a token in two pieces.
+# A report is rejected if it is lower than the observed minimum by more than this share plus this many tokens, as
+# engines may send one token in two chunks.
 DOUBT, DOUBT_TOKENS = 0.25, 8
 
 
 class Tally:
-    """`add` each piece as it comes. `pieces` with anything in them came, of `size` bytes."""
+    """`pieces` is the number of non-empty chunks added, `size` their total size in bytes."""
 
     __slots__ = ("_huge", "_huge_pieces", "pieces", "size")
 
@@ -38,14 +40,14 @@ class Tally:
 
     @property
     def tokens(self) -> int:
-        """About how many tokens it has; at least one for each piece."""
+        """The estimated number of tokens; at least one per chunk."""
         pieces, size = self.pieces - self._huge_pieces, self.size - self._huge
         usual = pieces if size <= LONG_PIECE * pieces else -(-size // BYTES_PER_TOKEN)
         return usual + -(-self._huge // BYTES_PER_TOKEN)
 
     @property
     def least(self) -> int:
-        """How many tokens it has for sure."""
+        """A lower bound of the number of tokens."""
         return max(self.pieces, self.size // LONGEST_TOKEN)
 
     def plus(self, other: Tally) -> Tally:
@@ -53,8 +55,8 @@ class Tally:
         both._huge, both._huge_pieces = self._huge + other._huge, self._huge_pieces + other._huge_pieces
         return both
 
-    def believed(self, reported: int | None) -> int:
-        """The tokens that a backend reports, unless many more have come by."""
+    def reconciled(self, reported: int | None) -> int:
+        """The number of tokens that a backend reports, unless clearly more were observed."""
         if reported is None or reported < self.least / (1 + DOUBT) - DOUBT_TOKENS:
             return self.tokens
         return reported

@@ -1,4 +1,4 @@
-"""A whole answer of a model that was not to think and did: it ends where a stream of it would be ended."""
+"""Truncates a whole answer that contains reasoning although thinking is off, at the point where a stream is ended."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ _THOUGHTS = (*REASONING_FIELDS, "thinking")
 
 
 def cut(body: dict[str, Any], start: str, most: int) -> None:
-    """Leave `most` bytes of each thought, about, and nothing of what comes after it; `start` is what begins one in a
-    text.
-    """
+    """Keep about `most` bytes of each choice's reasoning, and nothing after it; `start` is the opening tag."""
     for choice in body["choices"]:
         message = choice.get("message") if isinstance(choice, dict) else None
-        if isinstance(message, dict) and (kept := _begun(message, start, most)) is not None:
-            choice |= {"message": {"role": "assistant", **kept}, "finish_reason": "length", "logprobs": None}
+        if isinstance(message, dict) and (rest := _truncated(message, start, most)) is not None:
+            choice |= {"message": {"role": "assistant", **rest}, "finish_reason": "length", "logprobs": None}
             choice.pop("token_ids", None)
 
 
-def _begun(message: dict[str, Any], start: str, most: int) -> dict[str, Any] | None:
-    """What is left of a message; None: it has no thought."""
-    thoughts = {name: said for name in _THOUGHTS if isinstance(said := message.get(name), str) and said}
+def _truncated(message: dict[str, Any], start: str, most: int) -> dict[str, Any] | None:
+    """The fields that are left of a message; None: it has no reasoning."""
+    thoughts = {name: text for name in _THOUGHTS if isinstance(text := message.get(name), str) and text}
     content = message.get("content")
     if isinstance(content, list) and any(isinstance(part, dict) and part.get("thinking") for part in content):
         return {"content": None}
     if thoughts:
-        return {"content": None, **{name: said[:most] for name, said in thoughts.items()}}
+        return {"content": None, **{name: text[:most] for name, text in thoughts.items()}}
     if not isinstance(content, str) or start not in content:
         return None
     return {"content": content[: content.index(start) + len(start) + most]}

@@ -1,6 +1,4 @@
-"""Usage as clients are told it: what the backend reports, unless that cannot be. Then it is what came by, which is what
-records, costs and quotas have, too.
-"""
+"""Corrects implausible usage reports to the gateway's own counts, which records, costs and quotas use too."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from gateway.execution.streaming.output_stats import OutputStats
 
 
 def correct(usage: dict[str, Any], seen: OutputStats) -> bool:
-    """Put the counts in that are believed; whether any is another one than was reported."""
+    """Replace counts that contradict the observed output; returns whether any was replaced."""
     reported = usage.get("completion_tokens")
     details = usage.get("completion_tokens_details")
     details = details if type(details) is dict else {}
@@ -21,7 +19,7 @@ def correct(usage: dict[str, Any], seen: OutputStats) -> bool:
         if type(prompt := usage.get("prompt_tokens")) is int:
             usage["total_tokens"] = prompt + known
         changed = True
-    if type(thought) is int and (known := seen.thought.believed(thought)) != thought:
+    if type(thought) is int and (known := seen.thought.reconciled(thought)) != thought:
         usage["completion_tokens_details"] = {**details, "reasoning_tokens": known}
         changed = True
     return changed
