@@ -32,7 +32,7 @@ from gateway.execution.streaming.encoder import ResponseEncoder
 from gateway.families.compiler import compile_plan
 from gateway.families.passthrough import pass_on
 from gateway.routing.catalogue import Catalogue, PublicModel
-from gateway.routing.experiments.assignment import assign
+from gateway.routing.experiments.assignment import assign, weights_of
 
 MakeEncoder = Callable[[AnswerView], ResponseEncoder]
 
@@ -103,7 +103,7 @@ class Pipeline:
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
         model, key = self.catalogue.find(call.model), recorder.facts.principal.key
         unit = among_keys(call.unit, key)
-        arm = assign(unit, model.name, model.arms)
+        arm = assign(unit, model.name, weights_of(model.arms))
         user = unit_hash(among_keys(call.user, key)) if call.user else None
         recorder.assigned(Assignment(arm, unit_hash(unit), user), model.level_of)
         return Routed(call, model, arm)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 
 from gateway.api import asgi, checks, known_fields
 from gateway.api.chat.encoder import ChatEncoder
-from gateway.api.chat.request import is_batch, unit_of, user_of
+from gateway.api.chat.request import is_batch, unit_of
 from gateway.api.dialect import ParsedRequest
 from gateway.api.fields import Fields
+from gateway.api.units import user_of
 from gateway.core.aliases import Headers
 from gateway.core.call import Call, PassthroughRoute
 from gateway.core.errors import GatewayError, InvalidRequest
@@ -48,7 +49,7 @@ def read_completion(parsed: ParsedRequest) -> Call:
         choices=prompts * max(answers),
         limit=limit if "max_tokens" in body else USUAL_LIMIT,
         size=parsed.size,
-        unit=unit_of(body) or parsed.request_id,
+        unit=unit_of(body, parsed.headers) or parsed.request_id,
         user=user_of(body),
         client_retries=asgi.client_retries(parsed.headers),
         batch=is_batch(body.get("service_tier"), parsed.headers),
@@ -73,7 +74,7 @@ def read_embedding(parsed: ParsedRequest) -> Call:
         body=body,
         limit=0,
         size=parsed.size,
-        unit=unit_of(body) or parsed.request_id,
+        unit=unit_of(body, parsed.headers) or parsed.request_id,
         user=user_of(body),
         client_retries=asgi.client_retries(parsed.headers),
         batch=is_batch(body.get("service_tier"), parsed.headers),

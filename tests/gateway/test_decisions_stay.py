@@ -22,10 +22,10 @@ from gateway.core.efforts import words
 from gateway.core.errors import GatewayError
 from gateway.core.probe import Probe
 from gateway.families.compiler import compile_plan
-from gateway.routing.experiments.assignment import assign
+from gateway.routing.experiments.assignment import assign, weights_of
 
 REQUESTS = 2_000
-DIGEST = "da976ffbdc18b54dd117ddd145f71f9538eab7c70a84df5395407110c34bb03b"
+DIGEST = "3f3f379987742f40c9ca3aa8553e12f47d7d6fe4f50e58b6a7f4ce461a646ba4"
 
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 COMMON = {"levels": LEVELS, "answer_allowance": 64}
@@ -100,7 +100,7 @@ async def test_decisions_are_those_of_the_last_release() -> None:
         raw = orjson.dumps(body)
         call = read_call(ParsedRequest(body, len(raw), {}, f"r{number}", ANONYMOUS), catalogue, 100)
         model = catalogue.find(call.model)
-        arm = assign(call.unit, model.name, model.arms)
+        arm = assign(call.unit, model.name, weights_of(model.arms))
         forecast = await model.forecast(call, arm, 9.0)
         probe = Probe([-rng.expovariate(4) for _ in range(rng.randint(1, 40))], rng.random() * 8)
         for _ in range(2):

@@ -9,6 +9,7 @@ from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_
 from gateway.api.chat.encoder import ChatEncoder
 from gateway.api.dialect import ParsedRequest
 from gateway.api.fields import Fields
+from gateway.api.units import beginning_of, conversation_of, session_of, user_of
 from gateway.core.aliases import Headers
 from gateway.core.call import LIMIT_FIELDS, Call
 from gateway.core.errors import GatewayError
@@ -65,7 +66,7 @@ def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) ->
         choices=fields.integer("n", 1, checks.MOST_CHOICES) or 1,
         limit=min((limit for limit in limits if limit is not None), default=None),
         size=parsed.size,
-        unit=unit_of(body) or parsed.request_id,
+        unit=unit_of(body, headers) or beginning_of(body["messages"]) or parsed.request_id,
         user=user_of(body),
         client_retries=asgi.client_retries(headers),
         batch=is_batch(body.get("service_tier"), headers),
@@ -85,14 +86,6 @@ def is_batch(service_tier: Any, headers: Headers) -> bool:
     return priority == "batch"
 
 
-def unit_of(body: dict[str, Any]) -> str | None:
-    """What an experiment assigns: the conversation, else the user."""
-    metadata = body.get("metadata")
-    conversation = metadata.get("conversation_id") if isinstance(metadata, dict) else None
-    return conversation if isinstance(conversation, str) and conversation else user_of(body) or None
-
-
-def user_of(body: dict[str, Any]) -> str:
-    """The end user as the client names him; empty if it does not."""
-    names = (body.get("safety_identifier"), body.get("user"))
-    return next((name for name in names if isinstance(name, str) and name), "")
+def unit_of(body: dict[str, Any], headers: Headers) -> str | None:
+    """What an experiment assigns: the conversation or session that the client names, else the user."""
+    return conversation_of(body) or session_of(body, headers) or user_of(body) or None

@@ -120,7 +120,7 @@ class CountTokens:
     def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
         model = self._catalogue.find(call.model)
-        arm = assignment.assign(among_keys(call.unit, key), model.name, model.arms)
+        arm = assignment.assign(among_keys(call.unit, key), model.name, assignment.weights_of(model.arms))
         decision = model.policy.decide(call, None)
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 

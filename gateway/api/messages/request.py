@@ -15,7 +15,9 @@ from gateway.api.messages.conversation import read_conversation
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
+from gateway.api.units import beginning_of, conversation_of, session_of
 from gateway.auth.seal import Seal
+from gateway.core.aliases import Headers
 from gateway.core.call import Call
 from gateway.core.errors import InvalidRequest
 from gateway.routing.catalogue import Catalogue, PublicModel
@@ -83,7 +85,7 @@ def read_request(
         dial=_dial(body, model),
         limit=limit,
         size=parsed.size,
-        unit=_unit(body) or parsed.request_id,
+        unit=_unit(body, headers) or beginning_of(chat["messages"]) or parsed.request_id,
         user=_user(body),
         client_retries=asgi.client_retries(headers),
         batch=is_batch(None, headers),
@@ -151,10 +153,9 @@ def _dial(body: Fields, model: PublicModel) -> float | None:
     return read_dial(body.given, model.name, model.policy.has_dial)
 
 
-def _unit(body: Fields) -> str | None:
-    """What an experiment assigns: the conversation, else the user."""
-    conversation = body.table("metadata").any("conversation_id")
-    return conversation if isinstance(conversation, str) and conversation else _user(body) or None
+def _unit(body: Fields, headers: Headers) -> str | None:
+    """What an experiment assigns: the conversation or session that the client names, else the user."""
+    return conversation_of(body.given) or session_of(body.given, headers) or _user(body) or None
 
 
 def _user(body: Fields) -> str:

@@ -14,6 +14,7 @@ class ResponseSpec:
     """What the client requested of the answer, besides what is sent to the model.
 
     `id` is the response's; `items` are the request's own, `previous` and `root` the responses that they go on from;
+    `unit` is what an experiment assigns, the same for all that go on from it;
     `echo` holds the fields of the request as every response repeats them. `store`: keep it for later; `sealed`: with
     thoughts that the client can carry but not read; `summary`: with the thought where its summary would be; `logprobs`:
     with those of the text. `custom` are the names of custom tools. `effort` and `context` are what the client asked.
@@ -24,6 +25,7 @@ class ResponseSpec:
     items: list[Item]
     previous: str | None
     root: str
+    unit: str
     echo: dict[str, Any]
     store: bool
     sealed: bool

@@ -85,6 +85,6 @@ class ResponsesEncoder:
         if self._call.wants_effort_report:
             body["thinkgate"] = self._view.effort_report()
         if wanted.store:
-            turn = Turn(wanted.id, wanted.root, wanted.previous, wanted.items, body)
+            turn = Turn(wanted.id, wanted.root, wanted.previous, wanted.items, body, wanted.unit)
             body["store"] = await self._store.put(turn, self._call.key, facts.user)
         return body

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.api import asgi
 from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_report
-from gateway.api.chat.request import is_batch, unit_of, user_of
+from gateway.api.chat.request import is_batch, unit_of
 from gateway.api.dialect import ParsedRequest
 from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.fields import Fields
@@ -23,6 +23,7 @@ from gateway.api.responses.options import SEALED, Options, read_format, read_opt
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.tools import ResponseTools, read_tools
 from gateway.api.responses.turn import Item, Turn
+from gateway.api.units import beginning_of, conversation_of, user_of
 from gateway.auth.seal import Seal
 from gateway.core import large_json
 from gateway.routing.catalogue import Catalogue, PublicModel
@@ -54,7 +55,7 @@ async def read_call(
         bound = seal.bound(key, model.name)
         items = read_items(body, id, bound, earlier, known, max_items, model.levels, left_out)
         told = _chat_body(body, model, options, tools, earlier + items)
-        wanted = _wanted(body, options, tools, told, items, before, id)
+        wanted = _wanted(body, options, tools, told, items, before, id, _unit(parsed, told, before) or id)
         return _call(parsed, model, told, wanted, parsed.size + more, left_out.note())
 
     return await parsed.off_loop.run(parsed.size if len(known) < MANY_ITEMS else LARGE, read)
@@ -74,6 +75,16 @@ async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[T
     if turns is None:
         raise UnknownPrevious(previous)
     return turns
+
+
+def _unit(parsed: ParsedRequest, told: dict[str, Any], before: list[Turn]) -> str | None:
+    """What an experiment assigns: what the client names, else the unit of the responses that the request goes on from.
+
+    A response that an earlier release has stored has no unit: the first one of the conversation was it.
+    """
+    if before:
+        return conversation_of(parsed.body) or before[-1].unit or before[0].root
+    return unit_of(parsed.body, parsed.headers) or beginning_of(told["messages"])
 
 
 def _chat_body(
@@ -109,6 +120,7 @@ def _wanted(
     items: list[Item],
     before: list[Turn],
     id: str,
+    unit: str,
 ) -> ResponseSpec:
     previous = before[-1].id if before else None
     echo = {
@@ -123,6 +135,7 @@ def _wanted(
         items=items,
         previous=previous,
         root=before[0].root if before else id,
+        unit=unit,
         echo=echo,
         store=options.store,
         sealed=SEALED in options.include,
@@ -153,7 +166,7 @@ def _call(
         dial=read_dial(told, model.name, model.policy.has_dial),
         limit=told.get("max_completion_tokens"),
         size=size,
-        unit=unit_of(parsed.body) or wanted.root,
+        unit=wanted.unit,
         user=user_of(parsed.body),
         client_retries=asgi.client_retries(parsed.headers),
         batch=is_batch(told.get("service_tier"), parsed.headers),

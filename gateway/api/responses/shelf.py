@@ -19,7 +19,8 @@ from gateway.core.memory import LARGE_BLOCK
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
-    id TEXT PRIMARY KEY, root TEXT NOT NULL, previous TEXT, input BLOB NOT NULL, response BLOB NOT NULL);
+    id TEXT PRIMARY KEY, root TEXT NOT NULL, previous TEXT, input BLOB NOT NULL, response BLOB NOT NULL,
+    unit TEXT);
 CREATE TABLE IF NOT EXISTS uses (
     id TEXT PRIMARY KEY, key TEXT NOT NULL, user TEXT, previous TEXT, used REAL NOT NULL, bytes INTEGER NOT NULL,
     depth INTEGER NOT NULL, chain_bytes INTEGER NOT NULL, children INTEGER NOT NULL DEFAULT 0,
@@ -81,6 +82,10 @@ def prepare(database: sqlite3.Connection) -> None:
         database.execute("DROP TABLE kept")
     database.execute("COMMIT")
     database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    database.execute("BEGIN IMMEDIATE")
+    if not database.execute("SELECT 1 FROM pragma_table_info('responses') WHERE name = 'unit'").fetchone():
+        database.execute("ALTER TABLE responses ADD COLUMN unit TEXT")
+    database.execute("COMMIT")
 
 
 def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, now: float) -> int:
@@ -90,12 +95,13 @@ def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, no
     before = find(database, turn.previous, key) if turn.previous is not None else None
     depth, chain = (1, size) if before is None else (before.depth + 1, before.chain_bytes + size)
     if size < LARGE_BLOCK:
-        sql = "INSERT INTO responses VALUES (?, ?, ?, ?, ?)"
-        database.execute(sql, (turn.id, turn.root, turn.previous, told, answered))
+        sql = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
+        database.execute(sql, (turn.id, turn.root, turn.previous, told, answered, turn.unit))
     else:
         # What is bound is copied, more than once; what is written into its place is not.
-        sql = "INSERT INTO responses VALUES (?, ?, ?, zeroblob(?), zeroblob(?))"
-        row = database.execute(sql, (turn.id, turn.root, turn.previous, len(told), len(answered))).lastrowid
+        sql = "INSERT INTO responses VALUES (?, ?, ?, zeroblob(?), zeroblob(?), ?)"
+        given = (turn.id, turn.root, turn.previous, len(told), len(answered), turn.unit)
+        row = database.execute(sql, given).lastrowid
         for column, value in (("input", told), ("response", answered)):
             _write(database, column, row, value)
     database.execute(
@@ -121,15 +127,15 @@ def use(database: sqlite3.Connection, id: str, now: float) -> None:
 
 def read(database: sqlite3.Connection, id: str) -> Turn:
     sql = (
-        "SELECT rowid, root, previous, length(input) + length(response),"
+        "SELECT rowid, root, previous, unit, length(input) + length(response),"
         " iif(length(input) < :most, input, NULL), iif(length(response) < :most, response, NULL)"
         " FROM responses WHERE id = :id"
     )
     with closing(database.execute(sql, {"id": id, "most": LARGE_BLOCK})) as found:
-        row, root, previous, size, told, answered = found.fetchone()
+        row, root, previous, unit, size, told, answered = found.fetchone()
     input = orjson.loads(_read(database, "input", row) if told is None else told)
     response = orjson.loads(_read(database, "response", row) if answered is None else answered)
-    return Turn(id, root, previous, input, response, size)
+    return Turn(id, root, previous, input, response, unit, size)
 
 
 def _read(database: sqlite3.Connection, column: str, row: int) -> bytes:

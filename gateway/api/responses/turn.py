@@ -12,8 +12,9 @@ Item = dict[str, Any]
 class Turn:
     """`input` are the items of the request, each with an id; `response` is the answer's whole body.
 
-    `previous` is the id of the response before, `root` of the first one of the conversation. `bytes` is how long
-    the two are where they are kept; 0: they are not yet.
+    `previous` is the id of the response before, `root` of the first one of the conversation. `unit` is what
+    experiments assign, None for a turn that was stored before there was one. `bytes` is how long the two are where they
+    are kept; 0: they are not yet.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Turn:
     previous: str | None
     input: list[Item]
     response: dict[str, Any]
+    unit: str | None = None
     bytes: int = field(default=0, compare=False)
 
     @property

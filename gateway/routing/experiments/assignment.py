@@ -1,31 +1,41 @@
-"""Which arm a unit belongs to. Pure: a unit lands in the same arm on every worker and after a restart."""
+"""Which arm a unit belongs to. Pure: a unit lands in the same arm on every worker and after a restart.
+
+Weighted rendezvous hashing: every arm draws a score from the unit's hash, and the highest wins. When one arm's weight
+changes, units only move to it or away from it; when an arm stops, only its own units move.
+(Thaler and Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking 6(1),
+1998; with weights: Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005,
+doi:10.1145/1073970.1074008.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from hashlib import blake2b
+from math import log
 
 from gateway.core.arm import Arm
 
-
-def position(unit: str, salt: str) -> float:
-    """The place of a unit in [0,1): a 64-bit hash divided by 2**64, salted so that experiments are independent."""
-    digest = blake2b(unit.encode("utf-8", "surrogatepass"), digest_size=8, key=salt.encode()[:64]).digest()
-    # The top 53 bits are what a float holds: dividing all 64 would round the largest hashes up to exactly 1.
-    return (int.from_bytes(digest, "big") >> 11) / 2**53
+# How much of all units each arm gets, in any unit of measure; above 0.
+Weights = Mapping[Arm, float]
 
 
-def arm_at(u: float, arms: Sequence[Arm]) -> Arm:
-    """The arm that covers u in [0,1) when the arms, in order, share the interval by their weights."""
-    total = sum(arm.weight for arm in arms)
-    edge = 0.0
-    for arm in arms:
-        edge += arm.weight / total
-        if u < edge:
-            return arm
-    return arms[-1]
+def position(unit: str, salt: str, arm: str) -> float:
+    """The place of a unit in (0,1) as an arm sees it: a 53-bit hash, salted so that experiments are independent."""
+    digest = blake2b(f"{salt}\0{arm}\0{unit}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return ((int.from_bytes(digest, "big") >> 11) + 0.5) / 2**53
 
 
-def assign(unit: str, salt: str, arms: Sequence[Arm]) -> Arm:
-    """The arm of a unit; free when there is only one."""
-    return arms[0] if len(arms) == 1 else arm_at(position(unit, salt), arms)
+def assign(unit: str, salt: str, weights: Weights) -> Arm:
+    """The arm of a unit; free when there is only one.
+
+    -ln(u) / w is exponentially distributed with rate w, and the least of such variables is that of an arm with
+    probability w / (sum of all w): each arm gets units in proportion to its weight.
+    """
+    if len(weights) == 1:
+        return next(iter(weights))
+    return max(weights, key=lambda arm: log(position(unit, salt, arm.name)) / weights[arm])
+
+
+def weights_of(arms: tuple[Arm, ...]) -> Weights:
+    """As the configuration has them."""
+    return {arm: arm.weight for arm in arms}
