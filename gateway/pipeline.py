@@ -122,7 +122,7 @@ class Pipeline:
         call, model, arm = routed
         recorder.routed(model.router.version)
         forecast = await model.forecast(call, arm, self.router_deadline_s)
-        if forecast is not None and forecast.probe_pays and not self.prober.possible(call, arm, model.terms):
+        if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
             forecast = forecast.without_probe()
         planned = self._reserve(recorder, routed, forecast)
         recorder.took(time.perf_counter() - begun)

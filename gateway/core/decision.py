@@ -6,25 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.efforts import Effort
-from gateway.core.forecast import Forecast
+from gateway.core.forecast import ANY_FACTOR, Forecast, Intervals
+from gateway.core.prices import Prices
 from gateway.core.probe import ProbeOptions
 
-Reason = Literal["client", "router", "probe", "policy", "fallback"]
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What one token and one second of waiting are worth, in units of P(correct)."""
-
-    token: float = 0.0
-    second: float = 0.0
+Reason = Literal["client", "router", "probe", "policy", "fallback", "explore"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The chosen effort, its probability under the policy, the reason, and the prices.
 
-    `asks`: the options of a probe to send first, after which the decision is made again; None: no probe.
+    `probe_options`: the options of a probe to send first, after which the decision is made again; None: no probe.
+    `factors`: where a policy explores, the factors on its token price that lead to this decision, after all that led to
+    its forecast; `propensity` is their probability.
     """
 
     effort: Effort
@@ -33,3 +28,4 @@ class Decision:
     prices: Prices
     forecast: Forecast | None = None
     probe_options: ProbeOptions | None = None
+    factors: Intervals = ANY_FACTOR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import fsum
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 # When to probe: where it pays, wherever possible, or never.
 ProbeUse = Literal["auto", "always", "never"]
@@ -33,3 +33,25 @@ class ProbeOptions(NamedTuple):
 
     tokens: int = 64
     wait_s: float = 10.0
+
+
+class ProbeValue(Protocol):
+    """Whether a probe is worth asking for, before there is one."""
+
+    def pays(self, best_direct: float, cost: float) -> bool:
+        """Given the worth of the best effort that thinks, and what a probe costs, both in P(correct)."""
+        ...
+
+    @property
+    def always(self) -> bool:
+        """Whether it pays whatever it costs."""
+        ...
+
+    @property
+    def outcomes(self) -> Sequence[float]:
+        """Equally likely values of P(correct) after the probe.
+
+        Unless it always pays, it pays where the mean of the better of outcome and `best_direct`, minus `cost`, is at
+        least `best_direct`: policies that explore compute their propensities by that.
+        """
+        ...

@@ -177,9 +177,18 @@ class Predictor:
         if known is None:
             return False
         return (
-            reading.ood_probability > OOD_ALWAYS_PROBE
+            self.always_probes(reading)
             or known[0].reveals.worth(scores.p_correct[head], best_direct) - cost >= best_direct
         )
+
+    def always_probes(self, reading: EncodedRequest) -> bool:
+        """Whether the text says so little that a probe is asked for whatever it costs."""
+        return reading.ood_probability > OOD_ALWAYS_PROBE
+
+    def probe_outcomes(self, scores: Scores, head: int) -> list[float]:
+        """Equally likely values of P(correct) after a probe of `head`. KeyError: its probes are unknown."""
+        outcomes: list[float] = self._probed[head][0].reveals.outcomes(scores.p_correct[head]).tolist()
+        return outcomes
 
     def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> HoldoutTrial:
         """What the served policy would have bought at any price, on training traffic it had not seen.

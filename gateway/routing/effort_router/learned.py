@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from gateway.backends.latency import LatencyModel, LatencyModels
@@ -60,6 +60,27 @@ class PredictorRouter:
 
 
 @dataclass(frozen=True, slots=True)
+class _ProbeValue:
+    """What a probe of the head `asked` would tell of one request."""
+
+    predictor: Predictor
+    reading: Any
+    scores: Scores
+    asked: int
+
+    def pays(self, best_direct: float, cost: float) -> bool:
+        return self.predictor.wants_probe(self.reading, self.scores, self.asked, best_direct, cost)
+
+    @property
+    def always(self) -> bool:
+        return self.predictor.always_probes(self.reading)
+
+    @property
+    def outcomes(self) -> Sequence[float]:
+        return self.predictor.probe_outcomes(self.scores, self.asked)
+
+
+@dataclass(frozen=True, slots=True)
 class _PredictedArm:
     """What an artifact knows of an arm: the efforts it can forecast, each with the pace of its deployment.
 
@@ -92,14 +113,14 @@ class _PredictedArm:
             self._efforts(scores, reading, probed=False),
             self.price_at,
             is_ood=predictor.is_ood(reading),
-            probe_pays=None if asked is None else partial(predictor.wants_probe, reading, scores, asked),
+            probe_value=None if asked is None else _ProbeValue(predictor, reading, scores, asked),
             reading=reading,
         )
 
     def update(self, forecast: Forecast, probe: Probe) -> Forecast:
         scores = self.predictor.scores(forecast.reading, self.predictor.probe(*probe), self.asked)
         efforts = self._efforts(scores, forecast.reading, probed=True)
-        return replace(forecast, efforts=efforts, probed=True, probe_pays=None)
+        return replace(forecast, efforts=efforts, probed=True, probe_value=None)
 
     def guarantee(self, contract: Contract, efforts: Sequence[Effort]) -> Guarantee:
         if not efforts or not {*efforts} <= {*self.observed}:

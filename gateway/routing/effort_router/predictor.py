@@ -62,6 +62,14 @@ class Predictor(Protocol):
 
     def wants_probe(self, reading: Any, scores: Any, head: int, best_direct: float, cost: float) -> bool: ...
 
+    def always_probes(self, reading: Any) -> bool:
+        """Whether `wants_probe` says yes whatever a probe costs."""
+        ...
+
+    def probe_outcomes(self, scores: Any, head: int) -> Sequence[float]:
+        """Equally likely values of P(correct) after a probe of this head, by which `wants_probe` decides otherwise."""
+        ...
+
     def price_for_dial(self, x: float, ask: ProbeUse = "auto") -> float: ...
     def promised(
         self,

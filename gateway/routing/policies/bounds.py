@@ -6,13 +6,12 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from gateway.core.call import Call
-from gateway.core.decision import Decision, Prices
+from gateway.core.decision import Decision
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort, clamp, size
 from gateway.core.forecast import EffortForecast
+from gateway.core.prices import FREE
 from gateway.core.strict import EffortName
 from gateway.routing.policies.protocol import NameOf, PolicySettings, Resolve
-
-FREE = Prices()
 
 
 @dataclass(frozen=True, slots=True)

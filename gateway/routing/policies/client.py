@@ -10,9 +10,10 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
+from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
-from gateway.routing.policies.bounds import FREE, BoundedSettings, EffortBounds
+from gateway.routing.policies.bounds import BoundedSettings, EffortBounds
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, Resolve
 
 
@@ -22,6 +23,7 @@ class ClientPolicy:
     has_dial: ClassVar[bool] = False
     probe_use: ClassVar[ProbeUse] = "never"
     contract: ClassVar[None] = None
+    explore: ClassVar[float] = 0.0
 
     @property
     def offers(self) -> Set[Effort]:
@@ -33,7 +35,7 @@ class ClientPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return False
 
-    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
         if call.requested is not None:
             return self.bounds.clamp_requested(call.requested, call)
         return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, FREE)

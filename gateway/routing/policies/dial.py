@@ -1,26 +1,23 @@
-"""One number from cheapest (0) to best (1) sets the price of a token; the best effort at that price is chosen."""
+"""The dial, one number from cheapest (0) to best (1), sets the price of a token."""
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from gateway.core.call import Call
-from gateway.core.decision import Decision, Prices
-from gateway.core.efforts import Effort
+from gateway.core.decision import Decision
 from gateway.core.forecast import Forecast
-from gateway.core.probe import ProbeUse
+from gateway.core.prices import FREE, Prices
 from gateway.core.strict import EffortName, Unit
-from gateway.routing.policies.priced import PricedPolicy, PricedSettings
+from gateway.routing.policies.priced import PriceBasedPolicy, PricedSettings
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, Resolve
 
 
 @dataclass(frozen=True, slots=True)
-class DialPolicy:
-    priced: PricedPolicy
+class DialPolicy(PriceBasedPolicy):
     dial: float
     lowest: float = 0.0
     highest: float = 1.0
@@ -28,28 +25,15 @@ class DialPolicy:
     has_dial: ClassVar[bool] = True
     contract: ClassVar[None] = None
 
-    @property
-    def probe_use(self) -> ProbeUse:
-        return self.priced.ask
-
-    @property
-    def offers(self) -> Set[Effort]:
-        return self.priced.bounds.offers
-
-    def allows(self, effort: Effort) -> bool:
-        return self.priced.bounds.allows(effort)
-
-    def wants_forecast(self, call: Call) -> bool:
-        return call.requested is None
-
-    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
         if call.requested is not None:
             return self.priced.bounds.clamp_requested(call.requested, call)
         if forecast is None:
             return self.priced.without_forecast(call)
         dial = self.dial if call.dial is None else call.dial
         price = forecast.price_at(min(max(dial, self.lowest), self.highest), self.priced.ask)
-        return self.priced.buy(call, forecast, Prices(price, self.price_of_waiting))
+        own = Prices.of("dial", price, self.price_of_waiting)
+        return self.priced.buy(call, forecast, own + prices)
 
     def describe(self, name: NameOf) -> PolicyDescription:
         bounds = self.priced.bounds

@@ -10,9 +10,9 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
+from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
-from gateway.routing.policies.bounds import FREE
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, PolicySettings, Resolve
 
 
@@ -22,6 +22,7 @@ class FixedPolicy:
     has_dial: ClassVar[bool] = False
     probe_use: ClassVar[ProbeUse] = "never"
     contract: ClassVar[None] = None
+    explore: ClassVar[float] = 0.0
 
     @property
     def offers(self) -> Set[Effort]:
@@ -33,7 +34,7 @@ class FixedPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return False
 
-    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
         return Decision(self.effort, "policy", 1.0, FREE)
 
     def describe(self, name: NameOf) -> PolicyDescription:

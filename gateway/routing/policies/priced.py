@@ -1,53 +1,106 @@
-"""The one decision rule, and what all policies have in common that buy at a price, whoever sets it."""
+"""What all policies have in common that buy at a price, whoever sets it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from gateway.core.call import Call
-from gateway.core.decision import Decision, Prices
-from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.decision import Decision, Reason
+from gateway.core.efforts import Effort
+from gateway.core.forecast import ANY_FACTOR, EffortForecast, Forecast, Intervals
+from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeOptions, ProbeUse
 from gateway.core.strict import EffortName
-from gateway.routing.policies.bounds import FREE, BoundedSettings, EffortBounds
+from gateway.routing.policies import exploration
+from gateway.routing.policies.bounds import BoundedSettings, EffortBounds
 from gateway.routing.policies.protocol import NameOf, PolicyDescription, Resolve
+from gateway.routing.policies.worth import best, cost, worth
 
 PROBE_OPTIONS = ProbeOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class PricedPolicy:
-    """A probe, where there can be one and it is worth it, is asked for first: it convinces or it does not, so nobody
-    gets an answer without thinking unseen. A request of a kind that the router has never met, and that cannot be asked
-    for a probe, gets the operator's default.
+    """Buys the effort of greatest worth.
+
+    Where a probe is possible and worth its price it comes first. Nobody gets an answer without thinking that no probe
+    has confirmed, if there could have been one. A request outside the router's training distribution that cannot be
+    probed gets the operator's default. `explore` is the standard deviation of the logarithm of the token price.
     """
 
     bounds: EffortBounds
     ask: ProbeUse = "auto"
     probe_options: ProbeOptions = PROBE_OPTIONS
+    explore: float = 0.0
 
     def without_forecast(self, call: Call) -> Decision:
         return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
 
+    def take(self, effort: Effort, reason: Reason, prices: Prices, forecast: Forecast) -> Decision:
+        """An effort that no price would change, as probable as all that led to its forecast."""
+        path = forecast.path
+        propensity = exploration.probability(path.factors, self.explore)
+        return Decision(effort, "explore" if path.explored else reason, propensity, prices, forecast, None, path.factors)
+
     def buy(self, call: Call, forecast: Forecast, prices: Prices) -> Decision:
+        """The decision at these prices; where the policy explores, at a token price that is multiplied by chance."""
         allowed = self.bounds.allowed(forecast.efforts, call)
+        plain = self._at(call, forecast, allowed, prices)
+        if not self.explore or not prices.token:
+            return plain
+        chosen = self._at(call, forecast, allowed, prices.explored(self.explore))
+        factors = exploration.both(forecast.path.factors, self._leading_to(chosen, forecast, allowed, prices))
+        changed = (chosen.effort, chosen.probe_options) != (plain.effort, plain.probe_options)
+        reason: Reason = "explore" if changed or forecast.path.explored else chosen.reason
+        return replace(
+            chosen, reason=reason, propensity=exploration.probability(factors, self.explore), factors=factors
+        )
+
+    def _at(self, call: Call, forecast: Forecast, allowed: list[EffortForecast], prices: Prices) -> Decision:
+        """The decision at exactly these prices."""
         if not allowed:
             return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
         if forecast.probed:
-            return Decision(_best(allowed, prices).effort, "probe", 1.0, prices, forecast)
-        none, *others = allowed
-        if others and not none.effort.think and forecast.probe_pays is not None and self.ask != "never":
-            direct = _best(others, prices)
-            if self.ask == "always" or forecast.probe_pays(worth(direct, prices), cost(none, prices)):
+            return Decision(best(allowed, prices).effort, "probe", 1.0, prices, forecast)
+        if self._may_ask(forecast, allowed):
+            none, *others = allowed
+            direct = best(others, prices)
+            if self._asks(forecast, worth(direct, prices), cost(none, prices)):
                 return Decision(none.effort, "probe", 1.0, prices, forecast, self.probe_options)
             return Decision(direct.effort, "router", 1.0, prices, forecast)
         if forecast.is_ood:
             return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, prices, forecast)
-        return Decision(_best(allowed, prices).effort, "router", 1.0, prices, forecast)
+        return Decision(best(allowed, prices).effort, "router", 1.0, prices, forecast)
+
+    def _may_ask(self, forecast: Forecast, allowed: list[EffortForecast]) -> bool:
+        """Whether a probe is possible, and there is something to choose by it."""
+        can = forecast.probe_value is not None and self.ask != "never"
+        return can and len(allowed) > 1 and not allowed[0].effort.think
+
+    def _asks(self, forecast: Forecast, best_direct: float, cost: float) -> bool:
+        value = forecast.probe_value
+        return self.ask == "always" or (value is not None and value.pays(best_direct, cost))
+
+    def _leading_to(
+        self, chosen: Decision, forecast: Forecast, allowed: list[EffortForecast], prices: Prices
+    ) -> Intervals:
+        """The factors on the token price at which `_at` decides the same."""
+        if not allowed or (forecast.is_ood and not forecast.probed and not self._may_ask(forecast, allowed)):
+            return ANY_FACTOR
+        if forecast.probed or not self._may_ask(forecast, allowed):
+            return exploration.choosing(chosen.effort, allowed, prices)
+        none, *others = allowed
+        value = forecast.probe_value
+        asked = ANY_FACTOR
+        if self.ask != "always" and value is not None:
+            asked = exploration.asking(none, others, value, prices)
+        if chosen.probe_options is not None:
+            return asked
+        return exploration.both(exploration.neither(asked), exploration.choosing(chosen.effort, others, prices))
 
     def describe(self, name: NameOf, summary: str) -> PolicyDescription:
         when = "wherever one can be" if self.ask == "always" else "where it is worth it"
@@ -59,39 +112,52 @@ class PricedPolicy:
         return PolicyDescription(summary, probes=probes, unprobed=unprobed)
 
 
-def _best(allowed: Iterable[EffortForecast], prices: Prices) -> EffortForecast:
-    # max() keeps the first of equals: at equal worth the weaker effort wins.
-    return max(allowed, key=lambda one: worth(one, prices))
+@dataclass(frozen=True, slots=True)
+class PriceBasedPolicy:
+    """What policies share whose only choice is the price: all else is up to `priced`."""
 
+    priced: PricedPolicy
 
-def worth(forecast: EffortForecast, prices: Prices) -> float:
-    """The one decision rule: P(correct) minus what tokens and waiting cost."""
-    tokens = forecast.thinking_tokens + forecast.answer_tokens
-    return forecast.p_correct - prices.token * tokens - prices.second * forecast.seconds
+    @property
+    def probe_use(self) -> ProbeUse:
+        return self.priced.ask
 
+    @property
+    def explore(self) -> float:
+        return self.priced.explore
 
-def cost(forecast: EffortForecast, prices: Prices) -> float:
-    """What tokens and waiting cost, in P(correct)."""
-    tokens = forecast.thinking_tokens + forecast.answer_tokens
-    return prices.token * tokens + prices.second * forecast.seconds
+    @property
+    def offers(self) -> Set[Effort]:
+        return self.priced.bounds.offers
+
+    def allows(self, effort: Effort) -> bool:
+        return self.priced.bounds.allows(effort)
+
+    def wants_forecast(self, call: Call) -> bool:
+        return call.requested is None
 
 
 class PricedSettings(BoundedSettings):
-    """Whether a short answer without thinking is asked for first, with log-probabilities: for every policy that buys.
+    """For every policy that buys at a price: when it probes, and whether it explores.
 
-    If it convinces it is the answer; if not, it is thrown away and the model thinks. Where there can be none, requests
-    of a kind that the router has never met get the default effort.
+    A probe is a short answer without thinking, with log-probabilities. If it convinces it is the answer; if not, it is
+    discarded and the model thinks. Where there can be none, requests outside the router's training distribution get
+    the default effort.
     """
 
     needs_router: ClassVar[bool] = True
     probe: Literal["auto", "always", "never"] = "auto"
-    """`auto`: where it is worth its price, and of every request that is unlike any that the router has met."""
+    """`auto`: where it is worth its price, and for every request outside the router's training distribution."""
     probe_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
-    """By how many of its tokens it is decided: a stream is held back for so many at most, then the rest comes live."""
+    """How many of its tokens decide: a stream is held back for this many at most, then the rest comes live."""
     probe_wait_s: Annotated[float, Field(gt=0)] = 10.0
-    """How long that may take in seconds, from being sent to the backend; then the request goes on without it."""
+    """How many seconds that may take, from being sent to the backend; then the request goes on without it."""
+    explore: Annotated[float, Field(ge=0, le=3)] = 0.0
+    """Exploration: the price of a token is multiplied by exp(explore * z), with z standard normal, drawn for each
+    request. Decisions that are close are then made both ways, with known probability: off-policy estimates need that.
+    0.5 changes about one decision in twenty; 0 is off."""
     budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]
 
     def priced(self, resolve: Resolve, default: EffortName | None) -> PricedPolicy:
         options = ProbeOptions(self.probe_tokens, self.probe_wait_s)
-        return PricedPolicy(self.bounds(resolve, default), self.probe, options)
+        return PricedPolicy(self.bounds(resolve, default), self.probe, options, self.explore)

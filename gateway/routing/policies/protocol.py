@@ -11,6 +11,7 @@ from gateway.core.contract import Contract
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
+from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import StrictSettings
 
@@ -25,7 +26,7 @@ class PolicyDescription(NamedTuple):
 
     `summary` is a sentence for `thinkgate check`, and `card` the fields that the policy adds to its models' cards in
     `GET /v1/models`: JSON. `probes` says when a probe is asked for, and `unprobed` what a request gets that cannot be
-    probed and is unlike any that the router has met; None: the policy has no use for probes.
+    probed and is outside the router's training distribution; None: the policy has no use for probes.
     """
 
     summary: str
@@ -35,7 +36,7 @@ class PolicyDescription(NamedTuple):
 
 
 class Policy(Protocol):
-    """Pure: the same call, forecast and load give the same decision, and nothing here raises."""
+    """Pure: the same call, forecast and prices give the same decision, and nothing here raises."""
 
     @property
     def has_dial(self) -> bool:
@@ -53,6 +54,11 @@ class Policy(Protocol):
         ...
 
     @property
+    def explore(self) -> float:
+        """The standard deviation of the logarithm of its token price, which is random; 0: it does not explore."""
+        ...
+
+    @property
     def offers(self) -> Set[Effort]:
         """The efforts that it may choose of its own accord."""
         ...
@@ -62,11 +68,14 @@ class Policy(Protocol):
         ...
 
     def wants_forecast(self, call: Call) -> bool:
-        """Whether a forecast could change the decision; the router is not asked in vain."""
+        """Whether a forecast could change the decision: without that the router does no work."""
         ...
 
-    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
-        """One effort and why. `forecast` is None when none was wanted or the router failed."""
+    def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
+        """One effort and why. `forecast` is None when none was wanted or the router failed.
+
+        `prices` are those of the model's price setters, which add to the policy's own, and the draw of exploration.
+        """
         ...
 
     def describe(self, name: NameOf) -> PolicyDescription: ...
@@ -76,7 +85,7 @@ class PolicySettings(StrictSettings, ABC):
     """The table of a policy. Each kind adds its keys, and a `kind` of its own: a literal of one word."""
 
     needs_router: ClassVar[bool] = False
-    """Whether it decides by forecasts: a model under it names a router."""
+    """Whether it decides by forecasts, so that its model needs a router."""
 
     @property
     def kind_name(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -10,55 +9,38 @@ from pydantic import Field, model_validator
 
 from gateway.core.call import Call
 from gateway.core.contract import Contract
-from gateway.core.decision import Decision, Prices
-from gateway.core.efforts import Effort
+from gateway.core.decision import Decision
 from gateway.core.forecast import Forecast
-from gateway.core.probe import ProbeUse
+from gateway.core.prices import FREE, Prices
 from gateway.core.strict import EffortName
-from gateway.routing.policies.bounds import FREE
-from gateway.routing.policies.priced import PricedPolicy, PricedSettings
+from gateway.routing.policies.priced import PriceBasedPolicy, PricedSettings
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, Resolve
 
 
 @dataclass(frozen=True, slots=True)
-class RiskContract:
+class RiskContract(PriceBasedPolicy):
     """The price at which the contract holds on the router's held-out prompts; if there is none, the ceiling.
 
     Those prompts say nothing about requests outside the router's training distribution: these get the default effort.
     """
 
-    priced: PricedPolicy
     contract: Contract
     has_dial: ClassVar[bool] = False
 
-    @property
-    def probe_use(self) -> ProbeUse:
-        return self.priced.ask
-
-    @property
-    def offers(self) -> Set[Effort]:
-        return self.priced.bounds.offers
-
-    def allows(self, effort: Effort) -> bool:
-        return self.priced.bounds.allows(effort)
-
-    def wants_forecast(self, call: Call) -> bool:
-        return call.requested is None
-
-    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
+    def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
         bounds = self.priced.bounds
         if call.requested is not None:
             return bounds.clamp_requested(call.requested, call)
         if forecast is None:
             return self.priced.without_forecast(call)
         promised = forecast.promised
-        asks = self.contract.ask != "never" and (forecast.probed or forecast.probe_pays is not None)
+        asks = self.contract.ask != "never" and (forecast.probed or forecast.probe_value is not None)
         price = None if promised is None else promised.with_probe if asks else promised.without_probe
         if price is None:
-            return Decision(bounds.within(bounds.ceiling, call), "policy", 1.0, FREE, forecast)
-        prices = Prices(price)
+            return self.priced.take(bounds.within(bounds.ceiling, call), "policy", FREE, forecast)
+        prices = Prices.of("contract", price) + prices
         if forecast.is_ood and not forecast.probed:
-            return Decision(bounds.within(bounds.default, call), "fallback", 1.0, prices, forecast)
+            return self.priced.take(bounds.within(bounds.default, call), "fallback", prices, forecast)
         return self.priced.buy(call, forecast, prices)
 
     def describe(self, name: NameOf) -> PolicyDescription:
