@@ -13,9 +13,10 @@ from gateway.backends.reply import Reply
 from gateway.core.arm import Arm
 from gateway.core.assignment import Assignment
 from gateway.core.call import Call
-from gateway.core.forecast import Forecast
+from gateway.core.forecast import Forecast, ProbePath
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
+from gateway.core.prices import FREE, Prices
 from gateway.core.unit import among_keys, unit_hash
 from gateway.execution import relay
 from gateway.execution.accounting import Accounting
@@ -33,6 +34,7 @@ from gateway.families.compiler import compile_plan
 from gateway.families.passthrough import pass_on
 from gateway.routing.catalogue import Catalogue, PublicModel
 from gateway.routing.experiments.assignment import assign, weights_of
+from gateway.routing.prices.protocol import PriceContext
 
 MakeEncoder = Callable[[AnswerView], ResponseEncoder]
 
@@ -45,11 +47,12 @@ class Answer(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """A call, and where it goes."""
+    """A call, where it goes, and what is added to the policy's prices for it."""
 
     call: Call
     model: PublicModel
     arm: Arm
+    prices: Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class Pipeline:
         decision, reply = planned.decision, None
         if decision is not None and decision.probe_options is not None and decision.forecast is not None:
             probe = self.prober.ask(place, planned.call, planned.plan, decision.probe_options, decision.forecast)
-            planned, reply = await self._hear(recorder, routed, probe)
+            path = ProbePath(decision.factors, decision.reason == "explore")
+            planned, reply = await self._hear(recorder, routed, probe, path)
         plan = planned.plan
         if reply is None:
             # As it is bounded: who stands in may do no more for the key.
@@ -103,10 +107,11 @@ class Pipeline:
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
         model, key = self.catalogue.find(call.model), recorder.facts.principal.key
         unit = among_keys(call.unit, key)
-        arm = assign(unit, model.name, weights_of(model.arms))
+        arm, hashed = assign(unit, model.name, weights_of(model.arms)), unit_hash(unit)
         user = unit_hash(among_keys(call.user, key)) if call.user else None
-        recorder.assigned(Assignment(arm, unit_hash(unit), user), model.level_of)
-        return Routed(call, model, arm)
+        recorder.assigned(Assignment(arm, hashed, user), model.level_of)
+        prices = FREE if call.passthrough else model.price(PriceContext(recorder.facts.id, call, arm, hashed))
+        return Routed(call, model, arm, prices)
 
     def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:
         """Nothing is decided, yet it is bounded and paid for."""
@@ -119,7 +124,7 @@ class Pipeline:
 
     async def _decide(self, recorder: Recorder, routed: Routed) -> Planned:
         begun = time.perf_counter()
-        call, model, arm = routed
+        call, model, arm, _ = routed
         recorder.routed(model.router.version)
         forecast = await model.forecast(call, arm, self.router_deadline_s)
         if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
@@ -128,13 +133,15 @@ class Pipeline:
         recorder.took(time.perf_counter() - begun)
         return planned
 
-    async def _hear(self, recorder: Recorder, routed: Routed, probe: PendingProbe) -> tuple[Planned, Reply | None]:
-        """What is decided on after a probe, and its reply, if that is the answer."""
+    async def _hear(
+        self, recorder: Recorder, routed: Routed, probe: PendingProbe, path: ProbePath
+    ) -> tuple[Planned, Reply | None]:
+        """The decision after a probe, and its reply, if that is the answer. `path` is what led to the probe."""
         recorder.probing(probe)
         with probe:
             heard = await probe.listen()
             begun = time.perf_counter()
-            forecast = routed.model.reconsider(routed.call, routed.arm, probe.result.before, heard)
+            forecast = routed.model.reconsider(routed.call, routed.arm, probe.result.before, heard, path)
             planned = self._reserve(recorder, routed, forecast)
             recorder.took(time.perf_counter() - begun)
             reply = await probe.conclude(planned.plan)
@@ -151,9 +158,9 @@ class Pipeline:
         return planned
 
     def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:
-        call, model, arm = routed
+        call, model, arm, prices = routed
         bounded = recorder.facts.principal.bound(call, model.levels, arm)
-        decision = model.policy.decide(bounded, forecast)
+        decision = model.policy.decide(bounded, forecast, prices)
         recorder.decided(decision)
         plan = compile_plan(
             bounded, decision.effort, arm, model.terms, forecast, self.accounting.capabilities.enforcement

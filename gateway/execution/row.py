@@ -77,7 +77,11 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Rec
 
 
 def _rows(forecast: Forecast | None) -> str | None:
-    """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds, exact enough to decide by again."""
+    """JSON rows of effort, P(correct), thinking tokens, answer tokens and seconds, exact enough to decide by again.
+
+    Tokens that would be read again come last, where there are any.
+    """
     if forecast is None:
         return None
-    return orjson.dumps([[words(effort), *forecasts] for effort, *forecasts in forecast.efforts]).decode()
+    rows = [[words(one.effort), *(one[1:] if one.reread_tokens else one[1:-1])] for one in forecast.efforts]
+    return orjson.dumps(rows).decode()

@@ -8,21 +8,26 @@ from dataclasses import dataclass, field, replace
 from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.contract import Guarantee
+from gateway.core.draw import normal
 from gateway.core.efforts import LEVELS, Effort, words
 from gateway.core.errors import UnknownModel
-from gateway.core.forecast import Forecast
+from gateway.core.forecast import DIRECT, Forecast, ProbePath
+from gateway.core.prices import FREE, Prices
 from gateway.core.probe import Probe
+from gateway.core.record import Record
 from gateway.families.model_limits import ModelLimits
 from gateway.routing.effort_router import forecasting
 from gateway.routing.effort_router.protocol import EffortRouter, PreparedArm
 from gateway.routing.policies.protocol import Policy, PolicyDescription
+from gateway.routing.prices.protocol import PriceContext, PriceSetter
 
 
 @dataclass(frozen=True, slots=True)
 class PublicModel:
     """A public name. `level_of` names an effort by the model's levels; `promises` are those of a contract, by arm.
 
-    `prepared` is the router made ready for each arm, by the arm's name.
+    `prepared` is the router made ready for each arm, by the arm's name. `setters` add to the prices of
+    the policy.
     """
 
     name: str
@@ -33,6 +38,7 @@ class PublicModel:
     terms: ModelLimits
     level_of: Callable[[Effort], str]
     promises: Mapping[str, Guarantee] = field(default_factory=dict)
+    setters: tuple[PriceSetter, ...] = ()
 
     @property
     def unpromised(self) -> list[str]:
@@ -61,9 +67,23 @@ class PublicModel:
         promised = self.promises.get(arm.name)
         return forecast if forecast is None or promised is None else replace(forecast, promised=promised)
 
-    def reconsider(self, call: Call, arm: Arm, before: Forecast, probe: Probe | None) -> Forecast:
-        """The forecast after a probe; None: it failed."""
-        return forecasting.reconsider(self.prepared[arm.name], call, before, probe)
+    def reconsider(
+        self, call: Call, arm: Arm, before: Forecast, probe: Probe | None, path: ProbePath = DIRECT
+    ) -> Forecast:
+        """The forecast after a probe; None: it failed. `path` is what led to the probe."""
+        forecast = forecasting.reconsider(self.prepared[arm.name], call, before, probe)
+        return replace(forecast, path=path) if self.policy.explore else forecast
+
+    def price(self, context: PriceContext) -> Prices:
+        """What the setters ask of a request, and its draw of exploration: the same for all of its decisions."""
+        prices = FREE
+        if not self.policy.wants_forecast(context.call):
+            return prices
+        for setter in self.setters:
+            prices += setter.price(context)
+        if self.policy.explore:
+            prices = replace(prices, z=normal(f"{self.name}\0{context.unit}\0{context.id}"))
+        return prices
 
     @property
     def policy_description(self) -> PolicyDescription:
@@ -90,6 +110,12 @@ class Catalogue:
         if model is None:
             raise UnknownModel(name, self._models)
         return model
+
+    def observe(self, record: Record) -> None:
+        """A request has ended: the price setters of its model learn of it."""
+        model = self._models.get(record.model or "")
+        for setter in model.setters if model is not None and record.arm is not None else ():
+            setter.observe(record)
 
     def renew(self, models: Iterable[PublicModel]) -> None:
         """Serve these from now on, under the names that they have. Whoever has found one before keeps it."""

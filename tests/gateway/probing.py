@@ -39,6 +39,17 @@ class AskingRouter(NoRouter):
 
 
 @dataclass(frozen=True)
+class Pays:
+    """A probe that is always worth asking for, or never."""
+
+    always: bool
+    outcomes: Sequence[float] = (0.0,)
+
+    def pays(self, best_direct: float, cost: float) -> bool:
+        return self.always
+
+
+@dataclass(frozen=True)
 class AskingArm(UnknownArm):
     router: AskingRouter
     arm: Arm
@@ -53,14 +64,14 @@ class AskingArm(UnknownArm):
             rows,
             lambda dial, ask: 1e-6,
             router.strange,
-            probe_pays=lambda direct, cost: router.probe_options,
+            probe_value=Pays(router.probe_options),
         )
 
     def update(self, forecast: Forecast, probe: Probe) -> Forecast:
         self.router.seen.append(probe)
         right = 0.95 if probe.mean > -1 else 0.1
         rows = tuple(_one(one.effort, right, 0.0) for one in forecast.efforts)
-        return replace(forecast, efforts=rows, probed=True, probe_pays=None)
+        return replace(forecast, efforts=rows, probed=True, probe_value=None)
 
 
 def _one(effort: Any, right: float, tokens: float) -> EffortForecast:

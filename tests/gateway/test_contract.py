@@ -22,6 +22,7 @@ from gateway.routing.policies.risk_contract import RiskContract
 from router_model.model import predict
 from tests.gateway import artifacts
 from tests.gateway.conftest import Start
+from tests.gateway.probing import Pays
 from tests.gateway.scripted import ScriptedBackend
 from tests.gateway.test_policies import HIGH, LOW, call, forecast
 
@@ -57,7 +58,7 @@ def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
 def test_the_price_is_that_of_the_promise_with_a_probe_or_without_one() -> None:
     promised = Guarantee(with_probe=0.002, without_probe=0.0002)
     assert POLICY.decide(call(), under(promised)).prices.token == 0.0002
-    asked = POLICY.decide(call(), under(promised, probe_pays=lambda direct, cost: False))
+    asked = POLICY.decide(call(), under(promised, probe_value=Pays(False)))
     assert asked.prices.token == 0.002 and asked.reason == "router"
     probed = POLICY.decide(call(), under(promised, probed=True))
     assert probed.prices.token == 0.002 and probed.reason == "probe"
@@ -78,7 +79,7 @@ def test_where_nothing_is_promised_everybody_thinks_fully(promised: Guarantee | 
 
 def test_strange_requests_are_outside_of_the_promise_and_think_fully() -> None:
     promised = Guarantee(with_probe=0.1, without_probe=0.1)
-    decision = POLICY.decide(call(), under(promised, is_ood=True, probe_pays=lambda direct, cost: True))
+    decision = POLICY.decide(call(), under(promised, is_ood=True, probe_value=Pays(True)))
     assert (decision.effort, decision.reason, decision.probe_options) == (UNLIMITED, "fallback", None)
     assert POLICY.decide(call(), under(promised)).effort == NO_THINKING
 

@@ -10,17 +10,19 @@ import pytest
 
 from gateway.core.call import Call
 from gateway.core.contract import Contract
-from gateway.core.decision import Prices
 from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, Effort, clamp, from_budget, level_of, size, words
 from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.prices import Prices
 from gateway.routing.policies.bounds import EffortBounds
 from gateway.routing.policies.client import ClientPolicy
 from gateway.routing.policies.dial import DialPolicy
 from gateway.routing.policies.fixed import FixedPolicy
-from gateway.routing.policies.priced import PricedPolicy, worth
+from gateway.routing.policies.priced import PricedPolicy
 from gateway.routing.policies.protocol import Policy
 from gateway.routing.policies.registry import POLICIES as SETTINGS
 from gateway.routing.policies.risk_contract import RiskContract
+from gateway.routing.policies.worth import worth
+from tests.gateway.probing import Pays
 
 LOW, HIGH = Effort(True, 32), Effort(True, 256)
 
@@ -55,7 +57,7 @@ def keeps_the_contract(policy: Policy) -> None:
         seen,
         replace(seen, is_ood=True),
         replace(seen, probed=True),
-        replace(seen, probe_pays=lambda direct, cost: True),
+        replace(seen, probe_value=Pays(True)),
         replace(seen, efforts=()),
     )
     for requested, ceiling, given in product((None, NO_THINKING, LOW, UNLIMITED), (None, LOW), forecasts):

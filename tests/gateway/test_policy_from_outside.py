@@ -14,10 +14,11 @@ from pydantic import Field
 from gateway.commands.check import explain
 from gateway.config.settings import parse
 from gateway.core.call import Call
-from gateway.core.decision import Decision, Prices
+from gateway.core.decision import Decision
 from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.errors import ConfigError
 from gateway.core.forecast import Forecast
+from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import EffortName
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, PolicySettings, Resolve
@@ -36,6 +37,7 @@ class LengthPolicy:
     has_dial: ClassVar[bool] = False
     probe_use: ClassVar[ProbeUse] = "never"
     contract: ClassVar[None] = None
+    explore: ClassVar[float] = 0.0
 
     @property
     def offers(self) -> frozenset[Effort]:
@@ -47,8 +49,8 @@ class LengthPolicy:
     def wants_forecast(self, call: Call) -> bool:
         return False
 
-    def decide(self, call: Call, forecast: Forecast | None) -> Decision:
-        return Decision(NO_THINKING if call.size <= self.longest else self.effort, "policy", 1.0, Prices())
+    def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
+        return Decision(NO_THINKING if call.size <= self.longest else self.effort, "policy", 1.0, prices)
 
     def describe(self, name: NameOf) -> PolicyDescription:
         card = {"by_length": {"longest": self.longest, "effort": name(self.effort)}}

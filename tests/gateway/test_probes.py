@@ -14,14 +14,16 @@ from gateway.commands.check import explain
 from gateway.config.settings import parse
 from gateway.core.arm import Arm
 from gateway.core.call import Call
-from gateway.core.decision import Decision, Prices
+from gateway.core.decision import Decision
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
+from gateway.core.prices import Prices
 from gateway.execution.streaming.logprobs import Logprobs
 from gateway.families.table import family
 from gateway.routing.policies.bounds import EffortBounds
 from gateway.routing.policies.dial import DialPolicy
-from gateway.routing.policies.priced import PricedPolicy, worth
+from gateway.routing.policies.priced import PricedPolicy
+from gateway.routing.policies.worth import worth
 from router_model.model.probe import Probe as Read
 from tests.gateway.conftest import Start, table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -352,7 +354,7 @@ def test_check_says_whether_probes_are_asked_for(tmp_path: Path) -> None:
     lines = [line.strip() for line in explain(parse(settings)) if line.strip().startswith("Probes:")]
     strange = "a request outside the router's training distribution gets low."
     assert lines == [
-        "Probes: a short answer without thinking is asked for first where it is worth it; a stream is held back for up "
+        "Probes: a short answer without thinking comes first where it is worth it; a stream is held back for up "
         f"to 64 tokens, and after 10 s it goes on without. Where none can be, {strange}",
         f"Probes: none are sent; {strange}",
         f"Probes: the router has no use for them; {strange}",

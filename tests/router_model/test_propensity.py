@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from math import exp, inf
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 from gateway.core.call import Call
-from gateway.core.decision import Prices
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.prices import Prices
 from gateway.routing.policies.bounds import EffortBounds
 from gateway.routing.policies.priced import PricedPolicy
 from router_model.model.probe import ProbeValueModel
@@ -29,7 +30,7 @@ class Request(NamedTuple):
 
     before: tuple[EffortForecast, ...]
     after: tuple[EffortForecast, ...]
-    outcomes: np.ndarray
+    outcomes: Sequence[float]
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Request:
@@ -39,15 +40,17 @@ class Request(NamedTuple):
             for e, a, t in zip(EFFORTS, p, tokens, strict=True)
         )
         after = (EffortForecast(NO_THINKING, float(rng.random()), 0.0, 0.0, 0.0), *before[1:])
-        return cls(before, after, np.sort(rng.uniform(0, 1, 9)))
+        return cls(before, after, np.sort(rng.uniform(0, 1, 9)).tolist())
+
+    @property
+    def always(self) -> bool:
+        return False
+
+    def pays(self, best_direct: float, cost: float) -> bool:
+        return ProbeValueModel(np.array([0.5]), np.array([self.outcomes])).worth(0.5, best_direct) - cost >= best_direct
 
     def forecasts(self) -> tuple[Forecast, Forecast]:
-        model = ProbeValueModel(np.array([0.5]), self.outcomes[None])
-
-        def pays(direct: float, cost: float) -> bool:
-            return model.worth(0.5, direct) - cost >= direct
-
-        return Forecast("r", self.before, probe_pays=pays), Forecast("r", self.after, probed=True)
+        return Forecast("r", self.before, probe_value=self), Forecast("r", self.after, probed=True)
 
 
 def lines(forecasts: tuple[EffortForecast, ...]) -> tuple[list[float], list[float]]:
@@ -59,7 +62,7 @@ def paths(request: Request) -> dict[tuple[bool, Effort], list[Interval]]:
     """The prices of every path: asked or not, and the effort at its end."""
     values, slopes = lines(request.before)
     cost = -SECOND * request.before[0].seconds
-    asked = ask_intervals(values[1:], slopes[1:], list(request.outcomes), cost, slopes[0])
+    asked = ask_intervals(values[1:], slopes[1:], request.outcomes, cost, slopes[0])
     found = {}
     for effort, low, high in choice_intervals(values[1:], slopes[1:]):
         found[False, EFFORTS[1 + effort]] = intersection([Interval(low, high)], propensity.complement(asked))

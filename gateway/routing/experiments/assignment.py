@@ -10,10 +10,10 @@ doi:10.1145/1073970.1074008.)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from math import log
 
 from gateway.core.arm import Arm
+from gateway.core.draw import uniform
 
 # How much of all units each arm gets, in any unit of measure; above 0.
 Weights = Mapping[Arm, float]
@@ -21,8 +21,7 @@ Weights = Mapping[Arm, float]
 
 def position(unit: str, salt: str, arm: str) -> float:
     """The place of a unit in (0,1) as an arm sees it: a 53-bit hash, salted so that experiments are independent."""
-    digest = blake2b(f"{salt}\0{arm}\0{unit}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return ((int.from_bytes(digest, "big") >> 11) + 0.5) / 2**53
+    return uniform(f"{salt}\0{arm}\0{unit}")
 
 
 def assign(unit: str, salt: str, weights: Weights) -> Arm:

@@ -26,7 +26,7 @@ def choosing(effort: Effort, allowed: Sequence[EffortForecast], prices: Prices) 
     return tuple((low, high) for index, low, high in choices if allowed[index].effort == effort)
 
 
-def asking(none: EffortForecast, others: Sequence[EffortForecast], value: ProbeValue, prices: Prices) -> Intervals:
+def probing(none: EffortForecast, others: Sequence[EffortForecast], value: ProbeValue, prices: Prices) -> Intervals:
     """The factors at which a probe is worth asking for."""
     if value.always:
         return ANY_FACTOR

@@ -44,13 +44,14 @@ class PricedPolicy:
         """An effort that no price would change, as probable as all that led to its forecast."""
         path = forecast.path
         propensity = exploration.probability(path.factors, self.explore)
-        return Decision(effort, "explore" if path.explored else reason, propensity, prices, forecast, None, path.factors)
+        why: Reason = "explore" if path.explored else reason
+        return Decision(effort, why, propensity, prices, forecast, factors=path.factors)
 
     def buy(self, call: Call, forecast: Forecast, prices: Prices) -> Decision:
         """The decision at these prices; where the policy explores, at a token price that is multiplied by chance."""
         allowed = self.bounds.allowed(forecast.efforts, call)
         plain = self._at(call, forecast, allowed, prices)
-        if not self.explore or not prices.token:
+        if not self.explore:
             return plain
         chosen = self._at(call, forecast, allowed, prices.explored(self.explore))
         factors = exploration.both(forecast.path.factors, self._leading_to(chosen, forecast, allowed, prices))
@@ -66,22 +67,22 @@ class PricedPolicy:
             return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
         if forecast.probed:
             return Decision(best(allowed, prices).effort, "probe", 1.0, prices, forecast)
-        if self._may_ask(forecast, allowed):
+        if self._may_probe(forecast, allowed):
             none, *others = allowed
             direct = best(others, prices)
-            if self._asks(forecast, worth(direct, prices), cost(none, prices)):
+            if self._probes(forecast, worth(direct, prices), cost(none, prices)):
                 return Decision(none.effort, "probe", 1.0, prices, forecast, self.probe_options)
             return Decision(direct.effort, "router", 1.0, prices, forecast)
         if forecast.is_ood:
             return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, prices, forecast)
         return Decision(best(allowed, prices).effort, "router", 1.0, prices, forecast)
 
-    def _may_ask(self, forecast: Forecast, allowed: list[EffortForecast]) -> bool:
+    def _may_probe(self, forecast: Forecast, allowed: list[EffortForecast]) -> bool:
         """Whether a probe is possible, and there is something to choose by it."""
         can = forecast.probe_value is not None and self.ask != "never"
         return can and len(allowed) > 1 and not allowed[0].effort.think
 
-    def _asks(self, forecast: Forecast, best_direct: float, cost: float) -> bool:
+    def _probes(self, forecast: Forecast, best_direct: float, cost: float) -> bool:
         value = forecast.probe_value
         return self.ask == "always" or (value is not None and value.pays(best_direct, cost))
 
@@ -89,15 +90,15 @@ class PricedPolicy:
         self, chosen: Decision, forecast: Forecast, allowed: list[EffortForecast], prices: Prices
     ) -> Intervals:
         """The factors on the token price at which `_at` decides the same."""
-        if not allowed or (forecast.is_ood and not forecast.probed and not self._may_ask(forecast, allowed)):
+        if not allowed or (forecast.is_ood and not forecast.probed and not self._may_probe(forecast, allowed)):
             return ANY_FACTOR
-        if forecast.probed or not self._may_ask(forecast, allowed):
+        if forecast.probed or not self._may_probe(forecast, allowed):
             return exploration.choosing(chosen.effort, allowed, prices)
         none, *others = allowed
         value = forecast.probe_value
         asked = ANY_FACTOR
         if self.ask != "always" and value is not None:
-            asked = exploration.asking(none, others, value, prices)
+            asked = exploration.probing(none, others, value, prices)
         if chosen.probe_options is not None:
             return asked
         return exploration.both(exploration.neither(asked), exploration.choosing(chosen.effort, others, prices))
@@ -105,10 +106,12 @@ class PricedPolicy:
     def describe(self, name: NameOf, summary: str) -> PolicyDescription:
         when = "wherever one can be" if self.ask == "always" else "where it is worth it"
         probes = (
-            f"a short answer without thinking is asked for first {when}; a stream is held back for up to "
+            f"a short answer without thinking comes first {when}; a stream is held back for up to "
             f"{self.probe_options.tokens} tokens, and after {self.probe_options.wait_s:g} s it goes on without."
         )
         unprobed = f"a request outside the router's training distribution gets {name(self.bounds.default)}."
+        if self.explore:
+            summary += f" It explores: each request's price of a token is multiplied by exp({self.explore:g} z)."
         return PolicyDescription(summary, probes=probes, unprobed=unprobed)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Set
-from typing import Any, ClassVar, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from gateway.core.call import Call
 from gateway.core.contract import Contract
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
+from gateway.core.kind import kind_of
 from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeUse
 from gateway.core.strict import StrictSettings
@@ -94,12 +95,3 @@ class PolicySettings(StrictSettings, ABC):
     @abstractmethod
     def policy(self, resolve: Resolve) -> Policy:
         """ConfigError: it names an effort that is none."""
-
-
-def kind_of(settings: type[PolicySettings]) -> str:
-    """The word that names a kind in the configuration. ValueError: its settings have no `kind` that is a literal."""
-    field = settings.model_fields.get("kind")
-    words: tuple[Any, ...] = get_args(field.annotation) if field else ()
-    if len(words) != 1 or not isinstance(words[0], str):
-        raise ValueError(f"{settings.__name__} needs a field `kind: Literal[...]` of one word")
-    return words[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gateway.core.kind import kind_of
 from gateway.routing.policies.client import ClientSettings
 from gateway.routing.policies.dial import DialSettings
 from gateway.routing.policies.fixed import FixedSettings
-from gateway.routing.policies.protocol import PolicySettings, kind_of
+from gateway.routing.policies.protocol import PolicySettings
 from gateway.routing.policies.risk_contract import ContractSettings
 
 POLICIES: dict[str, type[PolicySettings]] = {
