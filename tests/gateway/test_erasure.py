@@ -64,20 +64,20 @@ def test_a_user_a_key_and_a_user_of_a_key(gateway: KeyedGateway) -> None:
     def there(index: int, user: str) -> bool:
         return tenants[index].ask("GET", f"{RESPONSES}/{kept[index, user]}").status_code == 200
 
-    # The last turn names nobody: its record is of its conversation, and the response goes with the conversation.
-    assert gone(gateway, first, "Ann") == Erased(3, 2)
+    # The last turn names nobody: its unit is that of the response it goes on from, which is the user.
+    assert gone(gateway, first, "Ann") == Erased(4, 2)
     assert [there(0, "Ann"), there(0, "Bob"), there(1, "Ann")] == [False, True, True]
-    assert gone(gateway, None, "Bob") == Erased(6, 4)
+    assert gone(gateway, None, "Bob") == Erased(8, 4)
     assert [there(0, "Bob"), there(1, "Ann"), there(1, "Bob")] == [False, True, False]
-    assert gone(gateway, second, anonymise=True) == Erased(5, 2)
-    assert not there(1, "Ann") and {owner[0] for owner in owners(gateway.database)} == {first, None}
-    assert gone(gateway, first) == Erased(2, 0) and gone(gateway, "no-such") == Erased(0, 0)
-    assert owners(gateway.database) == [(None, None)] * 5
+    assert gone(gateway, second, anonymise=True) == Erased(4, 2)
+    assert not there(1, "Ann") and {owner[0] for owner in owners(gateway.database)} == {None}
+    assert gone(gateway, first) == Erased(0, 0) and gone(gateway, "no-such") == Erased(0, 0)
+    assert owners(gateway.database) == [(None, None)] * 4
     content = Path(gateway.parts.settings.responses_path).read_bytes()
     assert b"of Ann" not in content and b"of Bob" not in content
     # They are still clients, and what they do from now on is recorded.
     speak(tenants[0], "Ann")
-    until(lambda: len(owners(gateway.database)) == 9)
+    until(lambda: len(owners(gateway.database)) == 8)
     for tenant in tenants:
         tenant.close()
 

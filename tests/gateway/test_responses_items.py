@@ -30,9 +30,9 @@ CUSTOM = "run_sql"
 
 def wanted(**changes: Any) -> ResponseSpec:
     given: Json = {
-        "id": new_response_id(), "created": 1, "items": [], "previous": None, "root": "", "echo": {}, "store": False,
-        "sealed": False, "summary": None, "logprobs": False, "custom": frozenset({CUSTOM}), "effort": None,
-        "context": "auto",
+        "id": new_response_id(), "created": 1, "items": [], "previous": None, "root": "", "unit": "u", "echo": {},
+        "store": False, "sealed": False, "summary": None, "logprobs": False, "custom": frozenset({CUSTOM}),
+        "effort": None, "context": "auto",
     }  # fmt: skip
     return ResponseSpec(**{**given, **changes})
 
