@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from gateway.api.dialect import Dialect
 from gateway.api.endpoint import Endpoint
 from gateway.api.error_handlers import add_error_handlers
 from gateway.api.hang_ups import HangUps
-from gateway.api.lifetime import Lifetime, StartOnFirstRequest
+from gateway.api.lifetime import Lifetime, Service, SharedServices, StartOnFirstRequest
 from gateway.api.messages.count import CountTokens
 from gateway.api.messages.dialect import MessagesDialect
 from gateway.api.off_loop import OffLoop
@@ -57,13 +57,15 @@ log = logging.getLogger("thinkgate")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that lives as long as the application."""
+    """Everything that lives as long as the application. `version` names the configuration that it was built from."""
 
     settings: Settings
+    version: str
     deployments: Mapping[str, Deployment]
     latencies: LatencyModels
     catalogue: Catalogue
     transport: Transport
+    admission: Mapping[str, AdmissionController]
     dispatch: Dispatch
     capabilities: Capabilities
     discovery: Discovery
@@ -75,44 +77,95 @@ class Parts:
     responses: ResponseStore
 
 
-def make_parts(settings: Settings) -> Parts:
-    """Build and connect. ConfigError: the settings ask for something that cannot be."""
+def make_parts(settings: Settings, version: str | None = None) -> Parts:
+    """Build and connect. ConfigError: the settings ask for something that cannot be.
+
+    `version` names the configuration, its own hash if left out.
+    """
+    parts = _connected(settings, Metrics(), None)
+    parts = replace(parts, version=version or settings.version)
+    announce(parts)
+    return parts
+
+
+def changed_parts(settings: Settings, before: Parts) -> Parts:
+    """The parts of a running gateway under another configuration: what the two have in common is kept with its state.
+
+    ConfigError: as for `make_parts`. Nothing of `before` has changed then, nor has it until these parts are served.
+    """
+    old = before.settings
+    if (settings.deployments, settings.families) != (old.deployments, old.families):
+        return _connected(settings, before.metrics, before)
+    return replace(
+        before,
+        settings=settings,
+        version=settings.version,
+        catalogue=assembly.catalogue(settings, before.deployments, before.latencies),
+        authenticator=_authenticator(settings, before.metrics, before),
+    )
+
+
+def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Parts:
+    """Parts with connections of their own to all deployments."""
     deployments = assembly.deployments(settings)
     fallbacks = assembly.fallbacks(settings, deployments)
     speeds = latency_models_of(deployments.values())
-    metrics = Metrics()
     capabilities = Capabilities()
+    admission: dict[str, AdmissionController] = {}
+    if before is not None:
+        same = [name for name, one in deployments.items() if one == before.deployments.get(name)]
+        speeds |= {name: before.latencies[name] for name in same}
+        admission |= {name: before.admission[name] for name in same}
+        capabilities.adopt(before.capabilities, same)
+    for name in deployments.keys() - admission.keys():
+        admission[name] = AdmissionController(deployments[name], speeds[name], metrics.watch(name))
     models = assembly.catalogue(settings, deployments, speeds)
-    for model in models:
-        metrics.serves(model.name, model.router.version)
-        for line in model.unpromised:
-            log.error("%s", line)
     transport = Transport(deployments, lambda name: metrics.retries.labels(name).inc())
-    seal = assembly.seal(settings)
+    seal = assembly.seal(settings) if before is None else before.seal
 
     def fell_back(name: str) -> None:
         metrics.fallbacks.labels(name).inc()
 
     transport.sign_in = SignIn(lambda name: metrics.sign_in.labels(name).inc())
-    admission = {
-        name: AdmissionController(each, speeds[name], metrics.watch(name)) for name, each in deployments.items()
-    }
     return Parts(
         settings=settings,
+        version=settings.version,
         deployments=deployments,
         latencies=speeds,
         catalogue=models,
         transport=transport,
+        admission=admission,
         dispatch=Dispatch(transport, admission, fallbacks, capabilities, fell_back, seal.salt),
         capabilities=capabilities,
         discovery=Discovery(transport, deployments.values(), capabilities, metrics.disagrees),
-        records=assembly.records(settings, metrics.settle),
+        records=assembly.records(settings, metrics.settle) if before is None else before.records,
         metrics=metrics,
-        stopping=Stopping(),
-        authenticator=assembly.authenticator(settings.access, lambda why: metrics.refused.labels(why).inc()),
+        stopping=Stopping() if before is None else before.stopping,
+        authenticator=_authenticator(settings, metrics, before),
         seal=seal,
-        responses=response_store(settings),
+        responses=response_store(settings) if before is None else before.responses,
     )
+
+
+def _authenticator(settings: Settings, metrics: Metrics, before: Parts | None) -> Authenticator:
+    if before is not None and before.settings.access == settings.access:
+        return before.authenticator
+    return assembly.authenticator(settings.access, lambda why: metrics.refused.labels(why).inc())
+
+
+def announce(parts: Parts, before: Parts | None = None) -> None:
+    """Say in metrics and log what is served from now on, in place of what `before` served."""
+    parts.metrics.serves_configuration(parts.version, None if before is None else before.version)
+    old = {} if before is None else {model.name: model.router.version for model in before.catalogue}
+    new = {model.name: model.router.version for model in parts.catalogue}
+    for name in old.keys() - new.keys():
+        parts.metrics.serves(name, None, old[name])
+    for model in parts.catalogue:
+        parts.metrics.serves(model.name, new[model.name], old.get(model.name))
+        if model.name in old and old[model.name] != new[model.name]:
+            log.warning("model %s: router %s, after %s", model.name, new[model.name], old[model.name])
+        for line in model.unpromised:
+            log.error("%s", line)
 
 
 def response_store(settings: Settings) -> ResponseStore:
@@ -137,14 +190,16 @@ def create(path: str | Path) -> Starlette:
     return create_app(make_parts(load(Path(path))))
 
 
-def create_app(parts: Parts) -> Starlette:
+def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
     """All routes in one list: the traffic's are ASGI endpoints of their own, and FastAPI has those that answer by hand.
 
     FastAPI's layers around each request cost 60 us or more of the 600 us that a short one takes in this process: too
     much for routes that use nothing of them. `docs/asgi.md` has the measurement.
+
+    `shared`: other applications of the same process that may use some of the same parts.
     """
     ids, off_loop = Ids(), OffLoop()
-    lifetime = Lifetime(_running(parts, off_loop))
+    lifetime = Lifetime(_running(parts, off_loop, shared or SharedServices()))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -218,17 +273,21 @@ def _small_routes(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
 
 
 @asynccontextmanager
-async def _running(parts: Parts, off_loop: OffLoop) -> AsyncIterator[None]:
-    parts.records.start()
-    parts.responses.open()
-    await parts.transport.open()
-    parts.discovery.start()
-    try:
+async def _running(parts: Parts, off_loop: OffLoop, shared: SharedServices) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for service in _services(parts, off_loop):
+            await shared.start(service)
+            stack.push_async_callback(shared.stop, service)
         yield
-    finally:
-        await parts.discovery.stop()
-        await parts.transport.close()
-        parts.records.stop()
-        parts.responses.close()
-        parts.authenticator.close()
-        off_loop.close()
+
+
+def _services(parts: Parts, off_loop: OffLoop) -> list[Service]:
+    """In the order in which they start; they stop in the reverse order."""
+    return [
+        Service(off_loop, stop=off_loop.close),
+        Service(parts.authenticator, stop=parts.authenticator.close),
+        Service(parts.responses, parts.responses.open, parts.responses.close),
+        Service(parts.records, parts.records.start, parts.records.stop),
+        Service(parts.transport, parts.transport.open, parts.transport.close),
+        Service(parts.discovery, parts.discovery.start, parts.discovery.stop),
+    ]

@@ -53,7 +53,7 @@ def main() -> None:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes that share the port; SIGHUP replaces them one by one, and makes a single one reload its routers.",
+    help="Processes that share the port; SIGHUP reloads the configuration: several are replaced one by one.",
 )
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:

@@ -5,9 +5,49 @@ request.
 from __future__ import annotations
 
 import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple
 
 from gateway.api.asgi import App, Receive, Scope, Send
+
+# Either is awaited if it gives something to await.
+Step = Callable[[], Awaitable[None] | None]
+
+
+class Service(NamedTuple):
+    """A part that has to be started and stopped with the applications that use it."""
+
+    part: Any
+    start: Step = lambda: None
+    stop: Step = lambda: None
+
+
+class SharedServices:
+    """Services of successive applications in one process: each starts with its first user and stops with its last."""
+
+    def __init__(self) -> None:
+        self._users: dict[int, int] = {}
+
+    async def start(self, service: Service) -> None:
+        users = self._users.get(id(service.part), 0)
+        if users == 0:
+            await _done(service.start)
+        self._users[id(service.part)] = users + 1
+
+    async def stop(self, service: Service) -> None:
+        users = self._users.pop(id(service.part)) - 1
+        if users:
+            self._users[id(service.part)] = users
+        else:
+            await _done(service.stop)
+
+
+async def _done(step: Step) -> None:
+    result = step()
+    if inspect.isawaitable(result):
+        await result
 
 
 class Lifetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from gateway.backends.evidence import Evidence, client_of
@@ -45,6 +45,10 @@ class Capabilities:
         self._without_logprobs: dict[str, Evidence] = {}
         self.on_violation: Callable[[str], None] = lambda deployment: None
         self.clock: Callable[[], float] = time.monotonic
+
+    def adopt(self, others: Capabilities, deployments: Collection[str]) -> None:
+        """Start with what others have found out about these deployments."""
+        self._found = {name: found for name, found in others._found.items() if name in deployments}
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
         """How a budget for this call would be enforced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,11 @@ class Settings(StrictSettings):
     """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
     deployments: Annotated[dict[str, DeploymentSettings], Field(min_length=1)]
     models: Annotated[dict[str, ModelSettings], Field(min_length=1)]
+
+    @property
+    def version(self) -> str:
+        """Twelve hexadecimal digits: the same for the same configuration, however its file is written."""
+        return blake2b(self.model_dump_json().encode(), digest_size=6).hexdigest()
 
     @property
     def metrics_on_clients_port(self) -> bool | Literal["open"]:

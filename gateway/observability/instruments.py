@@ -10,7 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 MILLISECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50)
 TOKENS = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-RELOADS = ("router_reloads", "Router reloads; outcome is loaded, unchanged or refused.", "outcome")
+RELOADS = (
+    "router_reloads",
+    "Reloads of the configuration and its routers; outcome is loaded, unchanged or refused.",
+    "outcome",
+)
 
 
 class Instruments:
@@ -64,6 +68,7 @@ class Instruments:
         )
         self.reloads = counter(*RELOADS)
         self.routers = live("router_serving", "Processes serving this router version.", "model router")
+        self.configurations = live("configuration_serving", "Processes serving this configuration.", "version")
         self.lost = every("records_lost", "Records that could not be written.")
 
 

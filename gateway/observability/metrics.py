@@ -53,11 +53,20 @@ class Metrics(Instruments):
         """A deployment was probed."""
         self.disagreements.labels(deployment, what).set(does)
 
-    def serves(self, model: str, router: str, before: str | None = None) -> None:
-        """This process serves a model with this version from now on, and with the one before no more."""
+    def serves(self, model: str, router: str | None, before: str | None = None) -> None:
+        """This process serves a model with this router version from now on, and no longer with the one before.
+
+        `router` is None where the model is served no longer.
+        """
         if before is not None:
             self.routers.labels(model, before).set(0)
-        self.routers.labels(model, router).set(1)
+        if router is not None:
+            self.routers.labels(model, router).set(1)
+
+    def serves_configuration(self, version: str, before: str | None = None) -> None:
+        if before is not None:
+            self.configurations.labels(before).set(0)
+        self.configurations.labels(version).set(1)
 
     def began(self) -> None:
         self.active += 1

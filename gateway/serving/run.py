@@ -9,10 +9,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+
+from starlette.types import ASGIApp
 
 from gateway import assembly
 from gateway.api import data
@@ -26,9 +28,11 @@ from gateway.core.errors import ConfigError
 from gateway.core.memory import give_back_large_blocks
 from gateway.observability.metrics import Metrics, reloaded_by_the_first
 from gateway.serving import admin, stored_files
+from gateway.serving.artifact_copies import kept_routers
+from gateway.serving.config_reload import ConfigReload, refuse_restart
 from gateway.serving.engine_process import EngineFailed, EngineProcess
+from gateway.serving.live_application import LiveApplication
 from gateway.serving.open_files import raise_limit
-from gateway.serving.router_reload import RouterReload, kept_routers
 from gateway.serving.server import BACKLOG, GatewayServer
 from gateway.serving.workers import RENEW, Workers
 
@@ -37,8 +41,7 @@ log = logging.getLogger("thinkgate")
 
 
 def serve(load: Load, workers: int = 1) -> None:
-    """Serve until told to stop. On SIGHUP router artifacts are read again and, where there are several workers, `load`
-    is called again, for they can be replaced.
+    """Serve until told to stop. On SIGHUP `load` is called again, and all it gives is served, or nothing of it.
 
     ConfigError: the port cannot be had, or the settings cannot be built.
     """
@@ -56,52 +59,63 @@ def serve(load: Load, workers: int = 1) -> None:
             print(line)
         print(f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})", flush=True)
 
+    with listener:
+        if workers == 1:
+            _serve_alone(load, settings, listener, ready)
+        else:
+            _serve_with_workers(load, settings, versions, listener, ready, workers)
+
+
+def _serve_alone(load: Load, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    parts = make_parts(settings)
+    live = LiveApplication(parts)
+    reload = ConfigReload(load, parts, live).reload
+    _reload_on_signal(reload)
+    with _operators(settings, parts.metrics, reload):
+        _run(live, parts, listener, ready, hands_over=settings.server.reuse_port)
+
+
+def _serve_with_workers(
+    load: Load,
+    settings: Settings,
+    versions: Mapping[str, str],
+    listener: socket.socket,
+    ready: Callable[[], None],
+    workers: int,
+) -> None:
+    served = (settings.version, versions)
+
     def changed_settings() -> tuple[Settings, dict[str, str]]:
         changed = load()
         found = _validate(changed)
-        _refuse_restart(settings, changed)
+        refuse_restart(settings, changed, ("admin",))
+        if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
+            raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
         return changed, found
 
-    with listener:
-        if workers == 1:
-            parts = make_parts(settings)
-            routers = RouterReload(settings, parts.deployments, parts.latencies, parts.catalogue, parts.metrics)
-            _reload_on_signal(routers)
-            with _operators(settings, parts.metrics, routers.reload):
-                _run(parts, listener, ready, hands_over=settings.server.reuse_port)
-            return
+    def ask() -> dict[str, str]:
+        """Check whether a reload would succeed, for the operator to read; then the signal starts it."""
+        found = changed_settings()[1]
+        os.kill(os.getpid(), signal.SIGHUP)
+        return found
 
-        def ask() -> dict[str, str]:
-            """Whether it can be done, for somebody to read; then the signal has it done."""
-            found = changed_settings()[1]
-            os.kill(os.getpid(), signal.SIGHUP)
-            return found
+    with kept_routers(settings.records.path) as keep, _operators(settings, Metrics(), ask):
 
-        with kept_routers(settings.records.path) as keep, _operators(settings, Metrics(), ask):
+        def again() -> str:
+            nonlocal served
+            try:
+                changed, found = changed_settings()
+                kept = keep(changed)
+                _validate(kept)
+            except ConfigError:
+                reloaded_by_the_first("refused")
+                raise
+            reloaded_by_the_first("unchanged" if (changed.version, found) == served else "loaded")
+            served = (changed.version, found)
+            return _for_worker(changed, kept, workers)
 
-            def again() -> str:
-                nonlocal versions
-                try:
-                    changed, found = changed_settings()
-                    kept = keep(changed)
-                    _validate(kept)
-                except ConfigError:
-                    reloaded_by_the_first("refused")
-                    raise
-                reloaded_by_the_first("unchanged" if found == versions else "loaded")
-                versions = found
-                return share(kept, workers).model_dump_json()
-
-            first = share(keep(settings), workers).model_dump_json()
-            Workers(_worker, first, listener, workers, again, ready).run()
-
-
-def _refuse_restart(settings: Settings, changed: Settings) -> None:
-    """ConfigError: a change that only a new start can make."""
-    if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
-        raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
-    if (changed.admin, changed.access.path) != (settings.admin, settings.access.path):
-        raise ConfigError(["admin, access.path: cannot change while the gateway runs: restart it"])
+        first = _for_worker(settings, keep(settings), workers)
+        Workers(_worker, first, listener, workers, again, ready).run()
 
 
 def stored(settings: Settings) -> Iterator[str]:
@@ -134,16 +148,16 @@ def _exit_on_signals() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-def _reload_on_signal(routers: RouterReload) -> None:
+def _reload_on_signal(ask: Callable[[], object]) -> None:
     """On SIGHUP, unless its terminal has gone: then it ends in good order, as there is nobody to end it later."""
     if RENEW is None:
         return
     from_terminal = _has_terminal()
 
     def reload() -> None:
-        # Refused artifacts are logged already.
+        # What was refused is logged already.
         with suppress(ConfigError):
-            routers.reload()
+            ask()
 
     def renew(*_: object) -> None:
         if from_terminal and not _has_terminal():
@@ -179,15 +193,24 @@ def _validate(settings: Settings) -> dict[str, str]:
     return {model.name: model.router.version for model in catalogue}
 
 
-def _worker(settings: str, listener: socket.socket, ready: Callable[[], None]) -> None:
+def _for_worker(settings: Settings, kept: Settings, workers: int) -> str:
+    """What a worker is given: the version of the configuration, and its share of it."""
+    return f"{settings.version} {share(kept, workers).model_dump_json()}"
+
+
+def _worker(given: str, listener: socket.socket, ready: Callable[[], None]) -> None:
     _exit_on_signals()
-    _run(make_parts(Settings.model_validate_json(settings)), listener, ready)
+    version, settings = given.split(" ", 1)
+    parts = make_parts(Settings.model_validate_json(settings), version)
+    _run(create_app(parts), parts, listener, ready)
 
 
-def _run(parts: Parts, listener: socket.socket, ready: Callable[[], None], hands_over: bool = False) -> None:
+def _run(
+    app: ASGIApp, parts: Parts, listener: socket.socket, ready: Callable[[], None], hands_over: bool = False
+) -> None:
     give_back_large_blocks()
     GatewayServer(
-        create_app(parts),
+        app,
         parts.settings.server,
         parts.stopping,
         ready,

@@ -1,0 +1,71 @@
+"""The configuration of a running gateway, read again with its router artifacts: all of it is served anew, or nothing.
+
+A running request keeps its model, router and prices to its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from gateway.app import Parts, announce, changed_parts
+from gateway.config.settings import Settings
+from gateway.core.errors import ConfigError
+from gateway.serving.live_application import LiveApplication
+
+log = logging.getLogger("thinkgate")
+# What the process holds as long as it lives: its ports, its files and its secrets.
+FIXED = ("data_dir", "server", "records", "admin", "responses", "signing")
+
+
+class ConfigReload:
+    """That of a gateway in one process. Any thread may ask for a reload."""
+
+    def __init__(self, load: Callable[[], Settings], parts: Parts, live: LiveApplication) -> None:
+        self._load = load
+        self._parts = parts
+        self._live = live
+        self._lock = threading.Lock()
+
+    def reload(self) -> dict[str, str]:
+        """The router version that each model is served with from now on. ConfigError: refused, and nothing changed."""
+        with self._lock:
+            reloads = self._parts.metrics.reloads
+            try:
+                changed = self._changed()
+            except ConfigError as error:
+                reloads.labels("refused").inc()
+                for fault in error.faults:
+                    log.error("%s", fault)
+                log.error("the previous configuration and routers stay in use")
+                raise
+            reloads.labels("unchanged" if changed is None else "loaded").inc()
+            if changed is not None:
+                self._live.replace(changed)
+                before, self._parts = self._parts, changed
+                announce(changed, before)
+                if changed.version != before.version:
+                    log.warning("configuration %s, after %s", changed.version, before.version)
+            return routers_of(self._parts)
+
+    def _changed(self) -> Parts | None:
+        """None: there is nothing new. ConfigError: what is new cannot be served, or not without a restart."""
+        settings, before = self._load(), self._parts
+        refuse_restart(before.settings, settings, FIXED)
+        parts = changed_parts(settings, before)
+        return None if (parts.version, routers_of(parts)) == (before.version, routers_of(before)) else parts
+
+
+def routers_of(parts: Parts) -> dict[str, str]:
+    """The version of each model's router."""
+    return {model.name: model.router.version for model in parts.catalogue}
+
+
+def refuse_restart(settings: Settings, changed: Settings, fixed: tuple[str, ...]) -> None:
+    """ConfigError: a change that only a new start can make: of one of the `fixed` tables, or of where keys are kept."""
+    faults = [name for name in fixed if getattr(changed, name) != getattr(settings, name)]
+    if changed.access.path != settings.access.path:
+        faults.append("access.path")
+    if faults:
+        raise ConfigError([f"{', '.join(faults)}: cannot change while the gateway runs: restart it"])

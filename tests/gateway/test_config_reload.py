@@ -1,0 +1,148 @@
+"""The whole configuration read again while requests run: all of it is served anew, or nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.app import make_parts
+from gateway.config.settings import load
+from gateway.core.errors import ConfigError
+from gateway.serving.config_reload import ConfigReload
+from gateway.serving.live_application import LiveApplication
+from tests.gateway.scripted import MODEL, Connection, ScriptedBackend, obedient
+from tests.gateway.stored import stored
+from tests.patience import until
+
+CONFIG = """
+records.path = "records.db"
+deployments.dep = {{ url = "{url}", model = "{model}", family = "qwen3", verify = false }}
+models.pub = {{ deployment = "dep", policy = {{ kind = "fixed", effort = "{effort}" }} }}
+{more}
+"""
+ASK = {"model": "pub", "messages": [{"role": "user", "content": "What is 17 + 25?"}]}
+
+
+class Reloaded:
+    """A gateway in this process whose configuration is written and read again."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._path, self._url = folder / "thinkgate.toml", url
+        self.write("none")
+        self.parts = make_parts(load(self._path))
+        self.live = LiveApplication(self.parts)
+        self._reload = ConfigReload(lambda: load(self._path), self.parts, self.live)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.live), base_url="http://gateway")
+
+    def write(self, effort: str, more: str = "", model: str = MODEL) -> None:
+        self._path.write_text(CONFIG.format(url=self._url, model=model, effort=effort, more=more), "utf-8")
+
+    async def reload(self) -> dict[str, str]:
+        return await asyncio.to_thread(self._reload.reload)
+
+    async def answered(self, **fields: Any) -> httpx.Response:
+        return await self.client.post("/v1/chat/completions", json={**ASK, **fields})
+
+    async def metric(self, name: str) -> set[str]:
+        text = (await self.client.get("/metrics")).text
+        return {line for line in text.splitlines() if line.startswith(f"thinkgate_{name}")}
+
+
+@asynccontextmanager
+async def reloaded(folder: Path, url: str) -> AsyncIterator[Reloaded]:
+    gateway = Reloaded(folder, url)
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    said: asyncio.Queue[Any] = asyncio.Queue()
+    running = asyncio.create_task(gateway.live({"type": "lifespan"}, events.get, said.put))
+    events.put_nowait({"type": "lifespan.startup"})
+    assert (await said.get())["type"] == "lifespan.startup.complete"
+    async with gateway.client:
+        yield gateway
+    events.put_nowait({"type": "lifespan.shutdown"})
+    await running
+    assert (await said.get())["type"] == "lifespan.shutdown.complete"
+
+
+async def test_what_is_new_is_served_and_what_runs_ends_as_it_began(backend: ScriptedBackend, tmp_path: Path) -> None:
+    go, arrived = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def waits(connection: Connection) -> None:
+        if connection.request.body.get("stream"):
+            loop.call_soon_threadsafe(arrived.set)
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go.wait(), loop))
+        await obedient(connection)
+
+    backend.script = waits
+    async with reloaded(tmp_path, backend.url) as gateway:
+        first = gateway.parts.version
+        assert (await gateway.answered()).headers["x-thinkgate-effort"] == "none"
+        running = asyncio.create_task(gateway.answered(stream=True))
+        await arrived.wait()
+        # Its policy, a second model, and a deployment that is now another model of the same engine.
+        gateway.write("high", 'models.more = { deployment = "dep" }', model="another")
+        assert await gateway.reload() == {"pub": "none", "more": "none"}
+        assert (await gateway.answered()).headers["x-thinkgate-effort"] == "high"
+        assert backend.last["model"] == "another"
+        assert (await gateway.answered(model="more")).status_code == 200
+        listed = (await gateway.client.get("/v1/models")).json()["data"]
+        assert {"pub", "more"} <= {one["id"] for one in listed}
+        go.set()
+        answer = await running
+        assert answer.status_code == 200 and answer.headers["x-thinkgate-effort"] == "none"
+        assert "four" in answer.text
+        # Nothing new, then back: a model that is gone is unknown, and its metric says that nothing serves it.
+        assert await gateway.reload() == {"pub": "none", "more": "none"}
+        gateway.write("none")
+        assert await gateway.reload() == {"pub": "none"}
+        assert (await gateway.answered(model="more")).json()["error"]["code"] == "model_not_found"
+        assert f'thinkgate_configuration_serving{{version="{first}"}} 1.0' in await gateway.metric("configuration")
+        assert 'thinkgate_router_serving{model="more",router="none"} 0.0' in await gateway.metric("router_serving")
+        reloads = await gateway.metric("router_reloads_total")
+        assert 'thinkgate_router_reloads_total{outcome="unchanged"} 1.0' in reloads
+        assert 'thinkgate_router_reloads_total{outcome="loaded"} 2.0' in reloads
+    # Every request has its record, whichever application answered it.
+    efforts = [decided for (decided,) in stored(tmp_path / "records.db", "decided")]
+    assert len(efforts) == 5
+
+
+@pytest.mark.parametrize(
+    ("effort", "more", "said"),
+    [
+        ("hgih", "", "high"),
+        ("high", "modles.x = {}", "models"),
+        ("high", 'models.more = { deployment = "dpe" }', "dep"),
+        ("high", "server.port = 1", "server: cannot change while the gateway runs: restart it"),
+        ("high", 'access.path = "other.db"', "access.path: cannot change"),
+        ("high", "[[", "TOML"),
+    ],
+)
+async def test_a_bad_one_changes_nothing(
+    effort: str, more: str, said: str, backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    async with reloaded(tmp_path, backend.url) as gateway:
+        gateway.write(effort, more)
+        with pytest.raises(ConfigError) as error:
+            await gateway.reload()
+        assert said in json.dumps(error.value.faults)
+        assert (await gateway.answered()).headers["x-thinkgate-effort"] == "none"
+        assert 'thinkgate_router_reloads_total{outcome="refused"} 1.0' in await gateway.metric("router_reloads_total")
+
+
+async def test_keys_are_asked_for_from_the_reload_on(backend: ScriptedBackend, tmp_path: Path) -> None:
+    async with reloaded(tmp_path, backend.url) as gateway:
+        assert (await gateway.answered()).status_code == 200
+        gateway.write("none", "access.required = true")
+        await gateway.reload()
+        assert (await gateway.answered()).status_code == 401
+        gateway.write("none")
+        await gateway.reload()
+        assert (await gateway.answered()).status_code == 200
+        until(lambda: len(stored(tmp_path / "records.db", "status")) >= 2)
