@@ -18,7 +18,7 @@ from gateway.core.queue_observer import QueueObserver
 
 # After this many seconds, or half of its maximum wait, a batch request may take any place, like an interactive one that
 # arrives then.
-BATCH_AGES_S = 30.0
+BATCH_PROMOTION_S = 30.0
 TICK_S = 0.01
 
 
@@ -26,26 +26,26 @@ class AdmissionController:
     """The places of one deployment in this process. After `try_enter` or `enter` succeeds, call `leave` once."""
 
     __slots__ = (
-        "_ages_s",
         "_batch",
         "_batch_places",
         "_interactive",
+        "_latency",
         "_limits",
         "_name",
-        "_pace",
+        "_observer",
         "_places",
-        "_watch",
+        "_promotion_s",
         "in_flight",
     )
 
-    def __init__(self, deployment: Deployment, pace: LatencyModel, watch: QueueObserver) -> None:
+    def __init__(self, deployment: Deployment, latency: LatencyModel, observer: QueueObserver) -> None:
         limits = deployment.admission
         most = limits.max_in_flight
         self._limits = limits
         self._name = deployment.name
-        self._pace = pace
-        self._watch = watch
-        self._ages_s = min(BATCH_AGES_S, limits.batch_wait_s / 2)
+        self._latency = latency
+        self._observer = observer
+        self._promotion_s = min(BATCH_PROMOTION_S, limits.batch_wait_s / 2)
         self._places = math.inf if most is None else most
         self._batch_places = math.inf if most is None else max(1, int(most * limits.batch_share))
         self._interactive, self._batch = FairQueue(), FairQueue()
@@ -77,9 +77,9 @@ class AdmissionController:
         timers = [loop.call_later(patience_s, _give_up, waiter)]
         if batch:
             # Slightly later, because event loop clocks are coarse.
-            timers.append(loop.call_later(self._ages_s + TICK_S, self._let_in))
+            timers.append(loop.call_later(self._promotion_s + TICK_S, self._let_in))
         queue.add(key, waiter, begun)
-        self._watch.queued(self.queued)
+        self._observer.queued(self.queued)
         try:
             admitted = await waiter
         except asyncio.CancelledError:
@@ -90,9 +90,9 @@ class AdmissionController:
             for timer in timers:
                 timer.cancel()
             queue.remove(key, waiter)
-            self._watch.queued(self.queued)
+            self._observer.queued(self.queued)
             waited_s = loop.time() - begun
-            self._watch.waited(waited_s)
+            self._observer.waited(waited_s)
         if not admitted:
             raise self._refusal(batch, key)
         return waited_s
@@ -100,7 +100,7 @@ class AdmissionController:
     def leave(self, measured: Timing | None) -> None:
         """Release a place; `measured` is the answer's timing, if it was complete."""
         self.in_flight -= 1
-        self._pace.learn(measured)
+        self._latency.learn(measured)
         self._let_in()
 
     def _let_in(self) -> None:
@@ -116,11 +116,11 @@ class AdmissionController:
         if batch is None and interactive is None:
             return None
         now = asyncio.get_running_loop().time()
-        ages = math.inf if batch is None else batch[2] + self._ages_s
-        if interactive is not None and interactive[2] <= ages:
+        promoted_at = math.inf if batch is None else batch[2] + self._promotion_s
+        if interactive is not None and interactive[2] <= promoted_at:
             self._interactive.take(*interactive[:2])
             return interactive[1]
-        if batch is not None and (self.in_flight < self._batch_places or ages <= now):
+        if batch is not None and (self.in_flight < self._batch_places or promoted_at <= now):
             self._batch.take(*batch[:2])
             return batch[1]
         return None
@@ -140,10 +140,10 @@ class AdmissionController:
         if self.in_flight < (self._batch_places if batch else self._places):
             return 0.0
         ahead = self._interactive.ahead(key) if not batch else len(self._interactive) + self._batch.ahead(key)
-        return (ahead + 1) * self._pace.answer_s / self._places
+        return (ahead + 1) * self._latency.answer_s / self._places
 
     def _refusal(self, batch: bool, key: str | None) -> Overloaded:
-        self._watch.refused()
+        self._observer.refused()
         return Overloaded(self._name, self._wait_s(batch, key))
 
 

@@ -37,7 +37,9 @@ class Capability(NamedTuple):
 
 
 class Capabilities:
-    """Read by each request, written by discovery. `doubted` gets a deployment that keeps exceeding budgets."""
+    """Read by each request, written by discovery. `on_violation` is called with a deployment that keeps exceeding
+    budgets.
+    """
 
     def __init__(self) -> None:
         self._found: dict[str, Capability] = {}
@@ -69,7 +71,7 @@ class Capabilities:
         self._without_logprobs.pop(deployment, None)
 
     def has_logprobs(self, deployment: Deployment, call: Call) -> bool:
-        """Whether it returns log-probabilities to such a call; assumed until it did not."""
+        """Whether the deployment returns log-probabilities for such a call; assumed until one came without."""
         found = self._without_logprobs.get(deployment.name)
         return found is None or not found.holds(client_of(call))
 
@@ -79,9 +81,9 @@ class Capabilities:
         """
         self._evidence(deployment).against(client_of(call), VIOLATIONS)
 
-    def note_logprobs(self, deployment: Deployment, call: Call, told: bool) -> None:
+    def note_logprobs(self, deployment: Deployment, call: Call, present: bool) -> None:
         """Note whether requested log-probabilities came; several misses in a row count as a refusal."""
-        if not told:
+        if not present:
             self._evidence(deployment).against(client_of(call))
         elif self._without_logprobs:
             self._without_logprobs.pop(deployment.name, None)
@@ -100,7 +102,7 @@ class Capabilities:
 
 
 def _can_be_joined(call: Call) -> bool:
-    """Whether an answer can be continued as a completion: a single text after a prompt of plain tokens."""
+    """Whether an answer can be continued as a completion: it is a single text, and its prompt has only text."""
     calls = call.body.get("tools") and call.body.get("tool_choice") != "none"
     if call.choices > 1 or calls or any(map(call.body.get, _ONE_PIECE)):
         return False

@@ -16,7 +16,7 @@ MOST_CHARACTERS = 100
 
 
 def read_answer(raw: bytes, holds: str = "choices") -> tuple[dict[str, Any], Usage, str | None]:
-    """The answer, its usage and its finish reason. BackendFailed: it has no list `holds`."""
+    """The answer, its usage and its finish reason. BackendFailed: its field `holds` is not a list."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""What tells conversations apart, so that each stays with the replica that holds its prefix."""
+"""Identifies conversations, so that each stays with the replica that has cached its prefix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def conversation(call: Call) -> str:
     parts: list[str] = []
     for message in call.body["messages"]:
         content = message.get("content")
-        # Only text parts count: an image may have megabytes.
+        # Text only, as an image may have megabytes.
         texts = content if isinstance(content, list) else [{"text": content}]
         parts += [str(part.get("text") or "")[:PREFIX_CHARACTERS] for part in texts[:PREFIX_PARTS]]
         if message["role"] == "user":

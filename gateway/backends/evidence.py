@@ -26,13 +26,13 @@ def client_of(call: Call) -> str:
 
 
 class Evidence:
-    """Against one ability of one backend."""
+    """Evidence against one capability of one backend."""
 
     __slots__ = ("_clock", "_seen")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # For each client how often, and when last.
+        # For each client: the number of observations, and the time of the last.
         self._seen: dict[str, tuple[int, float]] = {}
 
     def __bool__(self) -> bool:
@@ -44,12 +44,8 @@ class Evidence:
             del self._seen[next(iter(self._seen))]
         self._seen[client] = (count + times, self._clock())
 
-    def disproved(self) -> None:
-        """The backend did it: whoever asks, it can."""
-        self._seen.clear()
-
     def holds(self, client: str) -> bool:
-        """Whether it counts for this client."""
+        """Whether there is enough of it for this client."""
         since = self._clock() - LASTS_S
         fresh = {name: count for name, (count, at) in self._seen.items() if at > since}
         if fresh.get(client, 0) >= TIMES:

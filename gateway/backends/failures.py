@@ -87,10 +87,10 @@ async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> B
         response.close()
         return SignInRefused(f"The backend {deployment.name} rejected the gateway's credentials.")
     given = ((name, response.headers.get(name, "")) for name in KEPT_HEADERS)
-    kept = {name: value for name, value in given if _SANE_VALUE.fullmatch(value)}
-    backends = own_id(response)
-    if backends is not None:
-        kept[OWN_ID] = backends
+    headers = {name: value for name, value in given if _SANE_VALUE.fullmatch(value)}
+    backend_id = own_id(response)
+    if backend_id is not None:
+        headers[OWN_ID] = backend_id
     raw = bytearray()
     try:
         async with asyncio.timeout(REFUSAL_S):
@@ -104,7 +104,7 @@ async def refusal(response: aiohttp.ClientResponse, deployment: Deployment) -> B
     if deployment.api_key:
         raw = raw.replace(deployment.api_key.encode(), b"[the gateway's key]")
     fields = error_fields(raw) or {"message": f"The backend answered {response.status}."}
-    return error_from_backend(status, kept, fields, wait_s(kept, response.headers.get("date")))
+    return error_from_backend(status, headers, fields, wait_s(headers, response.headers.get("date")))
 
 
 def failure(error: BaseException, deployment: Deployment) -> BackendFailed:

@@ -28,11 +28,11 @@ class HttpReply:
     enforced: EnforcedBudget | None = None
 
     def __init__(
-        self, response: aiohttp.ClientResponse, deployment: Deployment, turn: Attempt, deadline: Deadline
+        self, response: aiohttp.ClientResponse, deployment: Deployment, attempt: Attempt, deadline: Deadline
     ) -> None:
         self._response = response
         self._deployment = deployment
-        self._turn = turn
+        self._attempt = attempt
         self._deadline = deadline
 
     @property
@@ -43,7 +43,7 @@ class HttpReply:
     @property
     def url(self) -> str:
         """The base URL of the replica that answers."""
-        return self._turn.url
+        return self._attempt.url
 
     async def read(self) -> bytes:
         """The whole body. BackendFailed: it breaks off, stalls, or exceeds the size limit."""
@@ -57,9 +57,9 @@ class HttpReply:
                     raise AnswerTooLarge(f"The answer of the backend {self._deployment.name} is too large.")
                 parts.append(part)
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._turn.failed()
+            self._attempt.failed()
             raise failures.failure(error, self._deployment) from error
-        self._turn.succeeded()
+        self._attempt.succeeded()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -68,14 +68,14 @@ class HttpReply:
         try:
             async with asyncio.timeout(self._deadline.first_left_s()):
                 first = await content.readany()
-            self._turn.answering()
+            self._attempt.answering()
             if first:
                 yield first
             async for chunk in content.iter_any():
                 yield chunk
-            self._turn.succeeded()
+            self._attempt.succeeded()
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._turn.failed()
+            self._attempt.failed()
             raise failures.cut(error, self._deployment) from error
 
     async def drain(self, chunks: AsyncIterator[bytes]) -> None:
@@ -87,13 +87,13 @@ class HttpReply:
 
     def enough(self) -> None:
         """Stop reading, and count the answer as a success: the rest is not needed."""
-        self._turn.succeeded()
+        self._attempt.succeeded()
         self.close()
 
     def close(self) -> None:
         """Return the connection to the pool if the body was read to its end; else drop it."""
         self._deadline.off()
-        self._turn.end()
+        self._attempt.end()
         if self._response.content.at_eof():
             self._response.release()
         else:

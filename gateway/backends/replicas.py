@@ -1,4 +1,4 @@
-"""Chooses the replica for a request: its conversation's own, unless that is far busier or keeps failing.
+"""Chooses the replica for a request: the one of its conversation, unless that is far busier or keeps failing.
 
 A failing replica gets no requests for a while (open circuit), then a single one (half open). A replica that sent
 Retry-After is avoided until then, as long as another is available.

@@ -15,12 +15,12 @@ class SignIn:
         """`count` is called with the deployment of each rejection."""
         self._count = count
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def refused(self, deployment: str, url: str) -> None:
         self._count(deployment)
         now = self._clock()
-        if now >= self._told.get(deployment, -EVERY_S) + EVERY_S:
-            self._told[deployment] = now
-            said = "deployment %s: %s rejected the gateway's key: see its api_key_env or api_key_file"
-            log.error(said, deployment, url)
+        if now >= self._logged_at.get(deployment, -EVERY_S) + EVERY_S:
+            self._logged_at[deployment] = now
+            message = "deployment %s: %s rejected the gateway's key: see its api_key_env or api_key_file"
+            log.error(message, deployment, url)

@@ -98,7 +98,7 @@ class Transport:
                 self._retried(destination.deployment.name)
             tried.append(replica)
             try:
-                return await self._ask(destination, replica, path, data, call, plan.tokens, deadline)
+                return await self._try_replica(destination, replica, path, data, call, plan.tokens, deadline)
             except GatewayError as error:
                 last = error
                 if len(tried) > retries or not failures.is_retryable(error):
@@ -108,12 +108,12 @@ class Transport:
     def replicas(self, deployment: str) -> Replicas:
         return self._destinations[deployment].replicas
 
-    def in_break(self, deployment: str, call: Call | None = None) -> bool:
+    def all_circuits_open(self, deployment: str, call: Call | None = None) -> bool:
         """Whether the circuits of all its replicas are open for the call's client."""
         destination = self._destinations[deployment]
         return not destination.replicas.any_open(None if call is None else destination.client_of(call))
 
-    async def _ask(
+    async def _try_replica(
         self,
         destination: Destination,
         replica: Replica,
@@ -124,7 +124,7 @@ class Transport:
         deadline: Deadline,
     ) -> HttpReply:
         """One attempt at one replica, which records the outcome."""
-        turn = Attempt(destination.replicas, replica, tokens, call, partial(self._answers_again, destination))
+        attempt = Attempt(destination.replicas, replica, tokens, call, partial(self._recovered, destination))
         try:
             async with deadline:
                 response = await self._send(destination, destination.url(replica.url, path), data, call.forwarded)
@@ -133,16 +133,16 @@ class Transport:
         except GatewayError as error:
             if isinstance(error, SignInRefused):
                 self.sign_in.refused(destination.deployment.name, replica.url)
-            turn.refused(error)
-            turn.end()
+            attempt.refused(error)
+            attempt.end()
             raise
         except BaseException:
-            turn.end()
+            attempt.end()
             raise
         deadline.answered(response)
-        return HttpReply(response, destination.deployment, turn, deadline)
+        return HttpReply(response, destination.deployment, attempt, deadline)
 
-    def _answers_again(self, destination: Destination) -> None:
+    def _recovered(self, destination: Destination) -> None:
         self.returned(destination.deployment.name)
 
     async def _send(self, destination: Destination, url: URL, data: bytes, headers: Headers) -> aiohttp.ClientResponse:
@@ -159,7 +159,7 @@ class Transport:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            raise RuntimeError("open() comes first")
+            raise RuntimeError("the transport must be opened first, with open()")
         return self._session
 
     async def _send_once(

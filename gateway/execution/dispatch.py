@@ -73,7 +73,7 @@ class Dispatch:
         others = [] if call.passthrough else [*self._fallbacks[plan.deployment.name]]
         while others:
             try:
-                if self._transport.in_break(plan.deployment.name, call):
+                if self._transport.all_circuits_open(plan.deployment.name, call):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
                 return Sent(plan, await self._enter_and_post(place, call, plan))
             except GatewayError as error:
@@ -99,7 +99,7 @@ class Dispatch:
 
     def is_open(self, deployment: Deployment) -> bool:
         """Whether the deployment may get requests: not all of its circuits are open."""
-        return not self._transport.in_break(deployment.name)
+        return not self._transport.all_circuits_open(deployment.name)
 
     async def post(self, place: Place, call: Call, plan: Plan) -> Reply:
         """Send the plan to its deployment, where the request already has its place, without fallbacks."""

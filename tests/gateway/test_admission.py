@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.admission import BATCH_AGES_S, AdmissionController, QueueObserver
+from gateway.backends.admission import BATCH_PROMOTION_S, AdmissionController, QueueObserver
 from gateway.backends.latency import LatencyModel, Timing
 from gateway.config.settings import parse, share
 from gateway.core.deployment import Deployment
@@ -106,7 +106,7 @@ def test_batch_leaves_places_to_others_but_not_for_ever() -> None:
         await asyncio.sleep(0)
         assert authenticator.try_enter(batch=False) and authenticator.try_enter(batch=False)
         late = asyncio.create_task(enter(authenticator))
-        await asyncio.sleep(BATCH_AGES_S + 1)
+        await asyncio.sleep(BATCH_PROMOTION_S + 1)
         later = asyncio.create_task(enter(authenticator))
         await asyncio.sleep(0)
         authenticator.leave(None)

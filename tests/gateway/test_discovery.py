@@ -327,7 +327,7 @@ def test_a_family_that_is_wrong_fails(backend: ScriptedBackend) -> None:
         ]
         lines, failed = report.verify(known.values(), arms)
         assert failed and lines[1].startswith(
-            "  family: it thinks, and" if thinks else "  family: it does not think"
+            "  family: it thinks, although" if thinks else "  family: it does not think"
         ), lines
 
 

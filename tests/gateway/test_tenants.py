@@ -153,12 +153,12 @@ def test_one_clients_bad_requests_turn_no_probes_off() -> None:
     ann, ben, cem = (Call("r", "chat", "m", {"messages": []}, key=key) for key in ("ann", "ben", "cem"))
     capabilities.note_logprobs_refused(deployment, ann)
     for _ in range(2 * TIMES):
-        capabilities.note_logprobs(deployment, ann, told=False)
+        capabilities.note_logprobs(deployment, ann, present=False)
     assert not capabilities.has_logprobs(deployment, ann)
     assert capabilities.has_logprobs(deployment, ben)
     capabilities.note_logprobs_refused(deployment, ben)
     assert not capabilities.has_logprobs(deployment, cem)
-    capabilities.note_logprobs(deployment, cem, told=True)
+    capabilities.note_logprobs(deployment, cem, present=True)
     assert all(capabilities.has_logprobs(deployment, call) for call in (ann, ben, cem)), "it can, whoever asks"
     capabilities.note_logprobs_refused(deployment, ann)
     now[0] = LASTS_S

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from gateway.backends.capabilities import Capabilities
-from gateway.backends.discovery.facts import WHATS, Disagreement, Facts, ability, disagreements, weakest
+from gateway.backends.discovery.facts import WHATS, Disagreement, Facts, capability_of, disagreements, weakest
 from gateway.backends.discovery.questions import Questions
 from gateway.backends.transport import Transport
 from gateway.core.deployment import Deployment
@@ -30,8 +30,8 @@ class DiscoveryPace(NamedTuple):
 
 PACE = DiscoveryPace()
 
-# Called with whether a deployment contradicts its row in one respect.
-Tell = Callable[[str, str, bool], None]
+# Called with a deployment, one respect of its family row, and whether the deployment contradicts it.
+Notify = Callable[[str, str, bool], None]
 
 
 class Discovery:
@@ -42,11 +42,11 @@ class Discovery:
         transport: Transport,
         deployments: Iterable[Deployment],
         capabilities: Capabilities,
-        tell: Tell,
+        notify: Notify,
         pace: DiscoveryPace = PACE,
     ) -> None:
         self._watches = {
-            one.name: _Watched(transport, one, capabilities, tell, pace) for one in deployments if one.verify
+            one.name: _DeploymentWatch(transport, one, capabilities, notify, pace) for one in deployments if one.verify
         }
         self._tasks: list[asyncio.Task[None]] = []
         capabilities.on_violation = self.again
@@ -64,12 +64,12 @@ class Discovery:
         """Verify a deployment again, as it may have changed."""
         watch = self._watches.get(deployment)
         if watch is not None:
-            watch.doubt()
+            watch.request()
 
 
 def conclude(deployment: Deployment, all_facts: Iterable[Facts], capabilities: Capabilities) -> None:
     """Set a deployment's budget enforcement from what was observed at its replicas."""
-    served = [ability(facts, deployment) for facts in all_facts if facts.served]
+    served = [capability_of(facts, deployment) for facts in all_facts if facts.served]
     if served:
         capabilities.learn(deployment.name, weakest(served))
 
@@ -86,53 +86,58 @@ async def learn(transport: Transport, deployments: Iterable[Deployment], capabil
         conclude(deployment, seen, capabilities)
 
 
-class _Watched:
+class _DeploymentWatch:
     """One deployment, all of its replicas."""
 
     def __init__(
-        self, transport: Transport, deployment: Deployment, capabilities: Capabilities, tell: Tell, pace: DiscoveryPace
+        self,
+        transport: Transport,
+        deployment: Deployment,
+        capabilities: Capabilities,
+        notify: Notify,
+        pace: DiscoveryPace,
     ) -> None:
-        self._deployment, self._capabilities, self._tell, self._pace = deployment, capabilities, tell, pace
+        self._deployment, self._capabilities, self._notify, self._pace = deployment, capabilities, notify, pace
         self._questions = {url: Questions(transport, deployment, url) for url in deployment.urls}
         self._signatures: dict[str, bytes] = {}
         self._facts: dict[str, Facts] = {}
-        self._told: frozenset[Disagreement] = frozenset()
-        self._doubted = asyncio.Event()
-        self._probed = 0.0
+        self._logged: frozenset[Disagreement] = frozenset()
+        self._requested = asyncio.Event()
+        self._verified_at = 0.0
 
-    def doubt(self) -> None:
-        self._doubted.set()
+    def request(self) -> None:
+        self._requested.set()
 
     async def run(self) -> None:
         delay, pace = self._pace.first_s, self._pace
         while True:
-            doubted = self._doubted.is_set()
-            self._doubted.clear()
+            requested = self._requested.is_set()
+            self._requested.clear()
             try:
-                reached = await self._look(doubted)
+                reached = await self._verify(requested)
             except Exception:
                 # A failed verification must not affect requests.
-                log.exception("deployment %s: probing it failed inside the gateway", self._deployment.name)
+                log.exception("deployment %s: its verification failed inside the gateway", self._deployment.name)
                 reached = True
             delay = pace.watch_s if reached else min(2 * delay, pace.watch_s)
             try:
                 async with asyncio.timeout(delay):
-                    await self._doubted.wait()
+                    await self._requested.wait()
             except TimeoutError:
                 continue
-            await asyncio.sleep(max(self._probed + pace.least_s - time.monotonic(), 0.0))
+            await asyncio.sleep(max(self._verified_at + pace.least_s - time.monotonic(), 0.0))
 
-    async def _look(self, doubted: bool) -> bool:
+    async def _verify(self, requested: bool) -> bool:
         """Verify replicas that are new, changed or `doubted`; returns whether all could be reached."""
         reached, changed = True, False
         for url, questions in self._questions.items():
             try:
                 signature = await questions.signature()
-                if doubted or self._signatures.get(url) != signature:
+                if requested or self._signatures.get(url) != signature:
                     self._facts[url] = await questions.facts()
                     self._signatures[url] = signature
                     changed = True
-                    self._probed = time.monotonic()
+                    self._verified_at = time.monotonic()
             except GatewayError as error:
                 reached = False
                 log.info("deployment %s: %s cannot be verified now: %s", self._deployment.name, url, error.for_log())
@@ -145,9 +150,9 @@ class _Watched:
         conclude(deployment, all_facts, self._capabilities)
         found = frozenset(one for facts in all_facts for one in disagreements(facts, deployment))
         for what in WHATS:
-            self._tell(deployment.name, what, any(one.what == what for one in found))
-        for one in sorted(found - self._told):
+            self._notify(deployment.name, what, any(one.what == what for one in found))
+        for one in sorted(found - self._logged):
             log.warning(
                 "deployment %s contradicts family %s: %s", deployment.name, deployment.family.name, one.sentence
             )
-        self._told = found
+        self._logged = found

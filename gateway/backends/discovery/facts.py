@@ -40,7 +40,7 @@ class Facts:
 
 
 class Disagreement(NamedTuple):
-    """`what` is one word, `sentence` says what."""
+    """`what` is a member of WHATS, `sentence` a description."""
 
     what: str
     sentence: str
@@ -91,10 +91,10 @@ def _instead(facts: Facts, deployment: Deployment) -> str:
         "cut": "the gateway truncates answers whose reasoning exceeds them",
         "none": "they are not enforced",
         "native": "they are sent nevertheless",
-    }[ability(facts, deployment).enforcement]
+    }[capability_of(facts, deployment).enforcement]
 
 
-def ability(facts: Facts, deployment: Deployment) -> Capability:
+def capability_of(facts: Facts, deployment: Deployment) -> Capability:
     """How a budget can be enforced at this replica."""
     family = deployment.family
     if family.budget_field is not None and facts.budget in ("kept", None):

@@ -195,8 +195,8 @@ class Questions:
         except (ValueError, KeyError, TypeError) as error:
             raise BackendFailed("Its list of models is invalid.") from error
 
-    async def _ask(self, told: EncodedEffort | None, tokens: int = TOKENS, **more: Any) -> TestAnswer | None:
-        """The answer under an effort (None: by default); None: the request was refused."""
+    async def _ask(self, effort: EncodedEffort | None, tokens: int = TOKENS, **more: Any) -> TestAnswer | None:
+        """The answer at an effort (None: the deployment's default); None: the request was refused."""
         body: dict[str, Any] = {
             "model": self._deployment.model,
             "messages": [{"role": "user", "content": QUESTION}],
@@ -205,8 +205,8 @@ class Questions:
         }
         if more.get("stream"):
             body["stream_options"] = {"include_usage": True}
-        if told is not None:
-            write(told, self._deployment.family, body)
+        if effort is not None:
+            write(effort, self._deployment.family, body)
         status, raw = await self._post(f"{self._url}/chat/completions", body)
         if status in REFUSALS:
             self._refusal = status
@@ -244,15 +244,15 @@ def read_stream(raw: bytes) -> TestAnswer:
 
 
 def _answer(parts: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> TestAnswer:
-    """Builds it from messages or deltas, and the bodies that contained them."""
-    said = [(field, part[field]) for part in parts for field in REASONING_FIELDS if part.get(field)]
+    """The answer from its messages or deltas, and the bodies that contained them."""
+    reasoning = [(field, part[field]) for part in parts for field in REASONING_FIELDS if part.get(field)]
     usages = [body["usage"] for body in bodies if body.get("usage")]
     prompts = [body["prompt_token_ids"] for body in bodies if body.get("prompt_token_ids")]
     choices = [choice for body in bodies for choice in body.get("choices") or ()]
     return TestAnswer(
-        thought="".join(text for _, text in said),
-        pieces=len(said),
-        field=said[0][0] if said else None,
+        thought="".join(text for _, text in reasoning),
+        pieces=len(reasoning),
+        field=reasoning[0][0] if reasoning else None,
         content="".join(part.get("content") or "" for part in parts),
         reported=read_usage(usages[-1]).reasoning_tokens if usages else None,
         prompt_ids=tuple(prompts[0]) if prompts else (),

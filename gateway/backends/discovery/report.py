@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
-from gateway.backends.discovery.facts import Facts, ability, disagreements
+from gateway.backends.discovery.facts import Facts, capability_of, disagreements
 from gateway.backends.discovery.questions import Questions
 from gateway.backends.transport import Transport
 from gateway.core.arm import Arm
@@ -25,7 +25,7 @@ _KEPT = {
 Finding = Literal["right", "unreachable", "other"]
 
 
-class _Told(NamedTuple):
+class _ReplicaReport(NamedTuple):
     """The report on one replica."""
 
     finding: Finding
@@ -33,9 +33,9 @@ class _Told(NamedTuple):
 
 
 def verify(deployments: Iterable[Deployment], arms: Collection[Arm] = ()) -> tuple[list[str], bool]:
-    """Lines per replica with a final verdict, and whether anything failed.
+    """Lines per replica with a final summary, and whether anything failed.
 
-    Deployments with `probe` off are only checked for reachability, which costs no tokens. `arms` are those that the
+    Deployments with `verify` off are only checked for reachability, which costs no tokens. `arms` are those that the
     deployments serve.
     """
     return asyncio.run(_verify(list(deployments), arms))
@@ -45,14 +45,16 @@ async def _verify(deployments: list[Deployment], arms: Collection[Arm]) -> tuple
     transport = Transport({one.name: one for one in deployments})
     await transport.open()
     try:
-        told = await asyncio.gather(*(_replica(transport, one, url, arms) for one in deployments for url in one.urls))
+        results = await asyncio.gather(
+            *(_replica(transport, one, url, arms) for one in deployments for url in one.urls)
+        )
     finally:
         await transport.close()
-    verdict, failed = _verdict([one.finding for one in told])
-    return [*(line for one in told for line in one.lines), verdict], failed
+    summary, failed = _summary([one.finding for one in results])
+    return [*(line for one in results for line in one.lines), summary], failed
 
 
-def _verdict(found: list[Finding]) -> tuple[str, bool]:
+def _summary(found: list[Finding]) -> tuple[str, bool]:
     wrong = [
         f"{found.count(finding)} {words}"
         for finding, words in (("unreachable", "cannot be used"), ("other", "not what the configuration says"))
@@ -66,23 +68,23 @@ def _verdict(found: list[Finding]) -> tuple[str, bool]:
     )
 
 
-async def _replica(transport: Transport, deployment: Deployment, url: str, arms: Collection[Arm]) -> _Told:
+async def _replica(transport: Transport, deployment: Deployment, url: str, arms: Collection[Arm]) -> _ReplicaReport:
     where = f"Verified {deployment.name} at {url}: "
     questions = Questions(transport, deployment, url)
     try:
         if not deployment.verify:
             if await questions.lists() is False and deployment.family.host.is_open:
-                return _Told("other", [f"{where}it does not serve the model {deployment.model!r}."])
-            return _Told("right", [f"{where}it is reachable; its effort control was not verified."])
+                return _ReplicaReport("other", [f"{where}it does not serve the model {deployment.model!r}."])
+            return _ReplicaReport("right", [f"{where}it is reachable; its effort control was not verified."])
         facts = await questions.facts()
     except GatewayError as error:
-        return _Told("unreachable", [f"{where}it cannot be verified: {_why(error)}"])
+        return _ReplicaReport("unreachable", [f"{where}it cannot be verified: {_why(error)}"])
     family = deployment.family.name
     found = [f"  {one.what}: {one.sentence}" for one in disagreements(facts, deployment)]
     found += [f"  family: {line}" for line in _out_of_place(facts, deployment, arms)]
     if not found:
-        return _Told("right", [f"{where}as family {family} says; {_seen(facts, deployment)}."])
-    return _Told("other", [f"{where}it contradicts family {family}; {_seen(facts, deployment)}.", *found])
+        return _ReplicaReport("right", [f"{where}as family {family} says; {_seen(facts, deployment)}."])
+    return _ReplicaReport("other", [f"{where}it contradicts family {family}; {_seen(facts, deployment)}.", *found])
 
 
 def _why(error: GatewayError) -> str:
@@ -103,13 +105,13 @@ def _out_of_place(facts: Facts, deployment: Deployment, arms: Collection[Arm]) -
     if deployment.family.hybrid or facts.thinks_on is None:
         return
     if facts.thinks_on and any(arm.find(NO_THINKING) is deployment for arm in arms):
-        yield "it thinks, and is to answer without thinking"
+        yield "it thinks, although an arm uses it for answers without thinking"
     if not facts.thinks_on and any(deployment in arm.thinking for arm in arms):
-        yield "it does not think, and is to think"
+        yield "it does not think, although an arm uses it for thinking"
 
 
 def _seen(facts: Facts, deployment: Deployment) -> str:
     if not facts.thinks_on:
-        return "it was not seen to think"
+        return "no thinking was observed"
     counts = "reports" if facts.reports and facts.streamed_reports is not False else "does not always report"
-    return f"{_KEPT[ability(facts, deployment).enforcement]}; it {counts} thinking tokens"
+    return f"{_KEPT[capability_of(facts, deployment).enforcement]}; it {counts} thinking tokens"
