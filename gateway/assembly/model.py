@@ -15,7 +15,7 @@ from gateway.core.deployment import Deployment
 from gateway.core.efforts import Effort, from_budget, level_of, size
 from gateway.core.errors import ConfigError, suggestion
 from gateway.families.answer_limits import AnswerLimits
-from gateway.families.compiler import by_the_row
+from gateway.families.compiler import row_enforcement
 from gateway.families.effort_encoding import nearest
 from gateway.families.model_limits import ModelLimits
 from gateway.routing.catalogue import Catalogue, PublicModel, levels_with
@@ -116,7 +116,7 @@ def _legal(
         deployment = think if effort.think else none
         if deployment is None or (not effort.think and deployment.family.off is None):
             continue
-        by = by_the_row(deployment)
+        by = row_enforcement(deployment)
         told = nearest(effort, "", deployment.family, levels, by, [])
         if told.effort is None:
             efforts[effort] = effort

@@ -24,14 +24,13 @@ def fit(effort: Effort, limit: int | None, answer: AnswerLimits, notes: list[str
         return effort
     room = limit - answer.allowance
     if room <= 0:
-        notes.append(f"no room to think: of {limit} tokens the answer keeps {answer.allowance}")
+        notes.append(f"no room to think: of {limit} tokens, {answer.allowance} are reserved for the answer")
         return NO_THINKING
     if efforts.size(effort) <= room:
         return effort
     if effort.budget is not None:
-        notes.append(
-            f"budget cut from {effort.budget} to {room}: of {limit} tokens the answer keeps {answer.allowance}"
-        )
+        reserved = f"of {limit} tokens, {answer.allowance} are reserved for the answer"
+        notes.append(f"budget cut from {effort.budget} to {room}: {reserved}")
     return Effort(True, room)
 
 
@@ -48,12 +47,12 @@ def write(
     The field is the client's own, or the one that the deployment accepts (`only`).
     """
     if limit is not None:
-        said = [name for name in LIMIT_FIELDS if body.get(name) is not None]
-        if only is not None and said != [only]:
-            for name in said:
+        named = [name for name in LIMIT_FIELDS if body.get(name) is not None]
+        if only is not None and named != [only]:
+            for name in named:
                 del body[name]
-            said = [only]
-        for name in said:
+            named = [only]
+        for name in named:
             body[name] = limit
     elif answer.maximum is not None and applied is not None and applied.budget is not None:
         body[only or "max_tokens"] = applied.budget + answer.maximum

@@ -14,30 +14,35 @@ from gateway.families import effort_encoding
 from gateway.families.effort_encoding import EncodedEffort
 
 
-def keep(
-    told: EncodedEffort, call: Call, family: Family, levels: Mapping[str, Effort], by: Enforcement, notes: list[str]
+def enforce(
+    encoded: EncodedEffort,
+    call: Call,
+    family: Family,
+    levels: Mapping[str, Effort],
+    enforcement: Enforcement,
+    notes: list[str],
 ) -> EncodedEffort:
     """The encoded effort within the ceiling of the call's key. NotAllowed: the deployment cannot be limited to it.
 
     A limit on all tokens that is within the ceiling enforces it, too.
     """
     most = call.key_ceiling
-    if most is None or _within(told, most) or (call.limit is not None and call.limit <= efforts.size(most)):
-        return told
-    if told.effort is not None and most.think and family.off is not None:
+    if most is None or _within(encoded, most) or (call.limit is not None and call.limit <= efforts.size(most)):
+        return encoded
+    if encoded.effort is not None and most.think and family.off is not None:
         notes.append(f"family {family.name} cannot be limited to {efforts.words(most)}, the most that the key allows")
-        return effort_encoding.nearest(NO_THINKING, "", family, levels, by, notes)
-    cannot = "has no effort control" if told.effort is None else "cannot think so little"
+        return effort_encoding.nearest(NO_THINKING, "", family, levels, enforcement, notes)
+    reason = "has no effort control" if encoded.effort is None else "cannot think so little"
     limit = f", or lower max_tokens to {efforts.words(most)}" if most.think else ""
-    said = f"This key allows at most {efforts.words(most)} thinking tokens, and the model {call.model!r} {cannot}"
-    said += f": use another{limit}."
-    raise NotAllowed(said, param="max_tokens" if most.think else "model", code="effort_not_allowed")
+    message = f"This key allows at most {efforts.words(most)} thinking tokens, and the model {call.model!r} {reason}"
+    message += f": use another{limit}."
+    raise NotAllowed(message, param="max_tokens" if most.think else "model", code="effort_not_allowed")
 
 
-def _within(told: EncodedEffort, most: Effort) -> bool:
+def _within(encoded: EncodedEffort, most: Effort) -> bool:
     """Whether it is within the ceiling; a family's level counts as its budget, though its real length is unknown."""
-    if told.effort is None:
+    if encoded.effort is None:
         return False
-    if efforts.size(told.effort) <= efforts.size(most):
+    if efforts.size(encoded.effort) <= efforts.size(most):
         return True
-    return most.think and told.level is not None and told.effort.budget is None
+    return most.think and encoded.level is not None and encoded.effort.budget is None

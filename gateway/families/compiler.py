@@ -26,8 +26,8 @@ ACCOUNT = "thinkgate"
 Enforce = Callable[[Deployment, Call], Enforcement]
 
 
-def by_the_row(deployment: Deployment, call: Call | None = None) -> Enforcement:
-    """How a budget is enforced, by the deployment's family row alone."""
+def row_enforcement(deployment: Deployment, call: Call | None = None) -> Enforcement:
+    """How a budget is enforced according to the deployment's family row alone."""
     return "native" if deployment.family.budget_field is not None else "none"
 
 
@@ -37,7 +37,7 @@ def compile_plan(
     arm: Arm,
     terms: ModelLimits,
     forecast: Forecast | None = None,
-    enforce: Enforce = by_the_row,
+    enforce: Enforce = row_enforcement,
 ) -> Plan:
     """The request for one deployment of the arm. Changes only model, effort, limits, reasoning and usage reporting.
 
@@ -45,8 +45,8 @@ def compile_plan(
     deployment does not support, and the model is strict about it.
     """
     thinks = arm.find(decided if decided.think else efforts.UNLIMITED)
-    by = "none" if thinks is None else enforce(thinks, call)
-    validation.check(call, decided, arm, terms, by)
+    enforcement = "none" if thinks is None else enforce(thinks, call)
+    validation.check(call, decided, arm, terms, enforcement)
     notes: list[str] = [call.note] if call.note else []
     effort = answer_limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
     deployment = arm.find(effort)
@@ -57,10 +57,15 @@ def compile_plan(
 
 
 def fallback_plan(
-    call: Call, plan: Plan, deployment: Deployment, terms: ModelLimits, why: str | None, enforce: Enforce = by_the_row
+    call: Call,
+    plan: Plan,
+    deployment: Deployment,
+    terms: ModelLimits,
+    why: str | None,
+    enforce: Enforce = row_enforcement,
 ) -> Plan:
     """The same request and effort, compiled for a fallback deployment; `why` is an error's code."""
-    note = f"deployment {plan.deployment.name} could not answer ({why}): {deployment.name} stood in"
+    note = f"deployment {plan.deployment.name} could not answer ({why}): used the fallback {deployment.name}"
     return _compile(call, plan.effort, deployment, terms, (*plan.bounds, note), plan.tokens, enforce)
 
 
@@ -80,27 +85,28 @@ def _compile(
     _drop_own(body)
     body["model"] = deployment.model
     word = call.effort_word if effort == call.requested else ""
-    by = enforce(deployment, call)
-    told = effort_encoding.nearest(effort, word, family, terms.levels, by, notes)
-    if answer_limits.starves(told.effort, call.limit) and family.off is not None:
-        notes.append(f"no room to think: of {call.limit} tokens the least thought leaves none")
-        told = effort_encoding.nearest(NO_THINKING, "", family, terms.levels, by, notes)
+    enforcement = enforce(deployment, call)
+    encoded = effort_encoding.nearest(effort, word, family, terms.levels, enforcement, notes)
+    if answer_limits.starves(encoded.effort, call.limit) and family.off is not None:
+        notes.append(f"no room to think: the minimum budget leaves none of {call.limit} tokens for the answer")
+        encoded = effort_encoding.nearest(NO_THINKING, "", family, terms.levels, enforcement, notes)
     given = body["messages"]
     if call.guarded:
-        told = ceiling.keep(told, call, family, terms.levels, by, notes)
+        encoded = ceiling.enforce(encoded, call, family, terms.levels, enforcement, notes)
         if family.on is not None:
-            thinks = told.effort is None or told.effort.think
+            thinks = encoded.effort is None or encoded.effort.think
             thinking.check(call, family, thinks)
             given = without_switches(call, family, notes)
     messages, thoughts = history.reasoning_history(given, family, notes)
     body["messages"] = system.where_allowed(messages, family, notes)
-    effort_encoding.write(told, family, body)
+    effort_encoding.write(encoded, family, body)
     if thoughts:
         fields.merge(body, family.history_with, instead=False)
-    answer_limits.write(body, told.effort, call.limit, terms.answer, family.limit_field)
+    answer_limits.write(body, encoded.effort, call.limit, terms.answer, family.limit_field)
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    return Plan(deployment, told.effort, body, tuple(notes), tokens, effort, bounds, told.enforcement, told.level)
+    applied, level, enforced = encoded
+    return Plan(deployment, applied, body, tuple(notes), tokens, effort, bounds, enforced, level)
 
 
 def _drop_own(body: dict[str, Any]) -> None:
@@ -127,7 +133,7 @@ def _bounded(decided: Effort, call: Call, notes: list[str]) -> Effort:
     """The effort bounded by the client's key; this holds for every policy."""
     if call.most is None or efforts.size(decided) <= efforts.size(call.most):
         return decided
-    notes.append(f"the key allows no more than {efforts.words(call.most)}: {efforts.words(decided)} was decided")
+    notes.append(f"{efforts.words(decided)} was decided, but the key allows no more than {efforts.words(call.most)}")
     return call.most
 
 

@@ -28,10 +28,10 @@ def describe_family(family: Family, sources: bool = False) -> Iterator[str]:
         yield f"{line} [{family.sources.get(part, 'no source')}]" if sources else line
 
 
-def describe_issue(fault: KnownIssue, sources: bool = False) -> str:
+def describe_issue(issue: KnownIssue, sources: bool = False) -> str:
     """A known issue on one line."""
-    line = f"{fault.when[0].upper()}{fault.when[1:]}: {fault.what}. Workaround: {fault.way_round}."
-    return f"{line} [{fault.source}]" if sources else line
+    line = f"{issue.when[0].upper()}{issue.when[1:]}: {issue.what}. Workaround: {issue.way_round}."
+    return f"{line} [{issue.source}]" if sources else line
 
 
 def inline(fields: JsonObject) -> str:
@@ -81,19 +81,19 @@ def _rounded(family: Family) -> str:
 def _budget(family: Family) -> str:
     if family.budget_field is None:
         return "Budget: not supported."
-    beside = " instead of a level" if family.budget_instead else ""
+    alternative = " instead of a level" if family.budget_instead else ""
     if (family.budget_least, family.budget_most, family.budget_step) == (1, None, 1):
-        return f"Budget: in {family.budget_field}{beside}, any number of tokens."
+        return f"Budget: in {family.budget_field}{alternative}, any number of tokens."
     most = "" if family.budget_most is None else f" to {family.budget_most}"
     step = "" if family.budget_step == 1 else f" in steps of {family.budget_step}"
-    return f"Budget: in {family.budget_field}{beside}, from {family.budget_least}{most} tokens{step}."
+    return f"Budget: in {family.budget_field}{alternative}, from {family.budget_least}{most} tokens{step}."
 
 
 def _history(family: Family) -> str:
     if family.history == "drop":
         return f"{HISTORY['drop']}."
-    told = f", with {inline(family.history_with)}" if family.history_with else ""
-    return f"{HISTORY[family.history]}, as {family.history_field}{told}."
+    extra = f", with {inline(family.history_with)}" if family.history_with else ""
+    return f"{HISTORY[family.history]}, as {family.history_field}{extra}."
 
 
 def _value(value: object) -> str:

@@ -29,32 +29,32 @@ class EncodedEffort(NamedTuple):
 
 
 def nearest(
-    effort: Effort, word: str, family: Family, levels: Mapping[str, Effort], by: Enforcement, notes: list[str]
+    effort: Effort, word: str, family: Family, levels: Mapping[str, Effort], enforcement: Enforcement, notes: list[str]
 ) -> EncodedEffort:
     """The supported effort nearest to the decided one. `word` is its level's name, as the client gave it.
 
-    `by` is how the deployment's budgets are enforced. `notes` gets a line for each difference.
+    `enforcement` is how the deployment's budgets are enforced. `notes` gets a line for each difference.
     """
     if family.passes_through:
-        notes.append(f"family {family.name} cannot be told an effort: the client's own fields were passed on")
+        notes.append(f"family {family.name} has no effort control: the client's own fields were passed on")
         return EncodedEffort(None)
     if not effort.think:
-        return _off(family, by, notes)
+        return _off(family, enforcement, notes)
     if family.on is None:
         notes.append(f"family {family.name} cannot think")
         return EncodedEffort(NO_THINKING)
     level = None
     if family.levels:
         level = legal_level(word if word in levels else efforts.level_of(effort, levels), family)
-        if level == "none" and word not in levels and by != "none":
+        if level == "none" and word not in levels and enforcement != "none":
             level = next(iter(family.levels))
         if level == "none":
             lacks = f"has no level {word}" if word in levels else "takes levels, no budget"
             notes.append(f"family {family.name} {lacks}: applied none")
             return EncodedEffort(NO_THINKING, "none")
         if word in levels and level != word:
-            notes.append(f"family {family.name} has no level {word}: told {level}")
-    return _budgeted(effort, level, word in levels, family, by, notes)
+            notes.append(f"family {family.name} has no level {word}: applied {level}")
+    return _budgeted(effort, level, word in levels, family, enforcement, notes)
 
 
 def legal_level(name: str, family: Family) -> str:
@@ -64,34 +64,35 @@ def legal_level(name: str, family: Family) -> str:
     return family.nearest.get(name) or list(family.levels)[-1]
 
 
-def _off(family: Family, by: Enforcement, notes: list[str]) -> EncodedEffort:
+def _off(family: Family, enforcement: Enforcement, notes: list[str]) -> EncodedEffort:
     if family.off is not None:
         return EncodedEffort(NO_THINKING)
     level = next(iter(family.levels), None)
     either = level is not None and family.budget_instead
-    budget = legal_budget(0, family) if family.budget_field is not None and by == "native" and not either else None
+    native = family.budget_field is not None and enforcement == "native" and not either
+    budget = legal_budget(0, family) if native else None
     effort = Effort(True, budget)
     notes.append(f"family {family.name} cannot turn thinking off: applied {level or efforts.words(effort)}")
     return EncodedEffort(effort, level, "none" if budget is None else "native")
 
 
 def _budgeted(
-    effort: Effort, level: str | None, named: bool, family: Family, by: Enforcement, notes: list[str]
+    effort: Effort, level: str | None, named: bool, family: Family, enforcement: Enforcement, notes: list[str]
 ) -> EncodedEffort:
     """Add a budget if one can be sent or enforced. `named`: a level was requested, not a number."""
     if effort.budget is None:
         return EncodedEffort(UNLIMITED, level)
-    if family.budget_field is not None and by == "native" and not (named and family.budget_instead):
+    if family.budget_field is not None and enforcement == "native" and not (named and family.budget_instead):
         budget = legal_budget(effort.budget, family)
         if budget != effort.budget:
-            notes.append(f"family {family.name} takes no budget of {effort.budget}: told {budget}")
+            notes.append(f"family {family.name} takes no budget of {effort.budget}: applied {budget}")
         return EncodedEffort(Effort(True, budget), None if family.budget_instead else level, "native")
-    if by in ("two-phase", "cut"):
-        return EncodedEffort(effort, level, by)
+    if enforcement in ("two-phase", "cut"):
+        return EncodedEffort(effort, level, enforcement)
     if level is None:
         notes.append(f"family {family.name} takes no budget: thinking is unlimited")
     elif not named:
-        notes.append(f"family {family.name} takes levels, no budget: told {level}")
+        notes.append(f"family {family.name} takes levels, no budget: applied {level}")
     return EncodedEffort(UNLIMITED, level)
 
 
@@ -101,9 +102,9 @@ def legal_budget(budget: int, family: Family) -> int:
     return max(most - most % family.budget_step, family.budget_least)
 
 
-def write(told: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
+def write(encoded: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
     """Write it into the body, replacing the client's own fields."""
-    if told.effort is None:
+    if encoded.effort is None:
         if body.get("reasoning_effort") == "auto":
             del body["reasoning_effort"]
         return
@@ -112,15 +113,15 @@ def write(told: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
     for name, outer in _OWN:
         if outer in body:
             fields.drop(body, name)
-    fields.merge(body, (family.on if told.effort.think else family.off) or {})
-    if told.level is not None and family.level_field is not None and told.level in family.levels:
-        fields.put(body, family.level_field, family.levels[told.level])
-    if told.enforcement == "native" and family.budget_field is not None and told.effort.budget is not None:
-        fields.put(body, family.budget_field, told.effort.budget)
+    fields.merge(body, (family.on if encoded.effort.think else family.off) or {})
+    if encoded.level is not None and family.level_field is not None and encoded.level in family.levels:
+        fields.put(body, family.level_field, family.levels[encoded.level])
+    if encoded.enforcement == "native" and family.budget_field is not None and encoded.effort.budget is not None:
+        fields.put(body, family.budget_field, encoded.effort.budget)
         fields.merge(body, family.budget_with)
 
 
-def legal_words(family: Family, levels: Mapping[str, Effort], by: Enforcement) -> list[str]:
+def legal_words(family: Family, levels: Mapping[str, Effort], enforcement: Enforcement) -> list[str]:
     """The efforts that clients may name for this family, weakest first; empty: anything, as nothing is known."""
     if family.passes_through:
         return []
@@ -129,7 +130,7 @@ def legal_words(family: Family, levels: Mapping[str, Effort], by: Enforcement) -
         return off
     if family.levels:
         return off + [name for name in family.levels if name in levels]
-    if family.budget_field is not None or by in ("two-phase", "cut"):
+    if family.budget_field is not None or enforcement in ("two-phase", "cut"):
         named = sorted((name for name in levels if levels[name].think), key=lambda name: efforts.size(levels[name]))
         return off + named
     return [*off, "max"]

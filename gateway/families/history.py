@@ -23,20 +23,20 @@ def reasoning_history(
     if family.passes_through or not any(_has_thought(message) for message in messages):
         return messages, False
     kept_from = _first_kept(messages, family)
-    told: list[JsonObject] = []
+    result: list[JsonObject] = []
     kept = left_out = 0
     for index, message in enumerate(messages):
         if not _has_thought(message):
-            told.append(message)
+            result.append(message)
         elif index >= kept_from:
-            told.append(_renamed(message, family.history_field))
+            result.append(_renamed(message, family.history_field))
             kept += 1
         else:
-            told.append(_without(message))
+            result.append(_without(message))
             left_out += 1
     if left_out:
         notes.append(f"family {family.name} takes no reasoning of earlier turns: {left_out} left out")
-    return told, kept > 0
+    return result, kept > 0
 
 
 def _first_kept(messages: Sequence[JsonObject], family: Family) -> int:

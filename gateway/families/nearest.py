@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def stand_ins(levels: Iterable[str], can_be_off: bool, said: Mapping[str, str]) -> dict[str, str]:
+def replacements(levels: Iterable[str], can_be_off: bool, documented: Mapping[str, str]) -> dict[str, str]:
     """For each named level not among `levels`, the nearest that is: the fewest steps away, the weaker on a tie; no
-    thinking, where it `can_be_off`, only if it is strictly nearer. What the family's maker has `said` wins where it is
-    valid. Empty if there are no levels.
+    thinking, where it `can_be_off`, only if it is strictly nearer. What the family's maker has `documented` takes
+    precedence where it is valid. Empty if there are no levels.
     """
     known = set(levels)
     if not known:
@@ -22,8 +22,8 @@ def stand_ins(levels: Iterable[str], can_be_off: bool, said: Mapping[str, str]) 
         if name in known or name == "none":
             continue
         nearest = _nearest(step, legal)
-        by_word = ORDER.index(said[name]) if name in said else nearest
-        found[name] = ORDER[by_word if by_word in legal else nearest]
+        preferred = ORDER.index(documented[name]) if name in documented else nearest
+        found[name] = ORDER[preferred if preferred in legal else nearest]
     return found
 
 

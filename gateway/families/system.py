@@ -22,7 +22,7 @@ def where_allowed(messages: Sequence[JsonObject], family: Family, notes: list[st
     if not late:
         return messages
     notes.append(f"family {family.name} accepts a system message only at the beginning: {late} joined the user's")
-    told: list[JsonObject] = [*messages[:begun]]
+    result: list[JsonObject] = [*messages[:begun]]
     # The contents for the last message, joined once.
     contents: list[Any] = []
     reminded = False
@@ -30,22 +30,22 @@ def where_allowed(messages: Sequence[JsonObject], family: Family, notes: list[st
         reminder = message.get("role") in _ROLES
         if reminder:
             message = {"role": "user", "content": _reminder(message.get("content"))}
-        after_user = bool(told) and told[-1].get("role") == "user" == message.get("role")
+        after_user = bool(result) and result[-1].get("role") == "user" == message.get("role")
         if after_user and (reminder or reminded):
-            contents = contents or [told[-1].get("content")]
+            contents = contents or [result[-1].get("content")]
             contents.append(message.get("content"))
         else:
-            _close(told, contents)
+            _close(result, contents)
             contents = []
-            told.append(message)
+            result.append(message)
         reminded = reminder
-    _close(told, contents)
-    return told
+    _close(result, contents)
+    return result
 
 
-def _close(told: list[JsonObject], contents: Sequence[Any]) -> None:
+def _close(result: list[JsonObject], contents: Sequence[Any]) -> None:
     if contents:
-        told[-1] = {**told[-1], "content": _joined(contents)}
+        result[-1] = {**result[-1], "content": _joined(contents)}
 
 
 def _reminder(content: Any) -> Any:

@@ -14,7 +14,7 @@ from gateway.config.family_row import OPEN_ENGINES, PARTS, Cells, Engine, Engine
 from gateway.config.problems import faults
 from gateway.core.errors import ConfigError, suggestion
 from gateway.core.family import EngineTraits, Family, KnownIssue
-from gateway.families.nearest import stand_ins
+from gateway.families.nearest import replacements
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
 _TRAITS = ("counts_prompts", "counts_with_effort", "hide_field", "stops_in_thoughts")
@@ -60,14 +60,14 @@ class FamilyTable:
         cells: dict[str, Any] = {}
         sources: dict[str, str] = {}
         found: list[KnownIssueRow] = []
-        for said in (host, *self._said(name, engine or known[0])):
-            cells |= {cell: getattr(said, cell) for cell in CELLS if cell in said.model_fields_set}
-            sources |= _sources(said)
-            found += said.known_issues
+        for row in (host, *self._cells(name, engine or known[0])):
+            cells |= {cell: getattr(row, cell) for cell in CELLS if cell in row.model_fields_set}
+            sources |= _sources(row)
+            found += row.known_issues
         if cells.get("budget_field") is not None and cells["budget_field"] == host.budget_field:
             found += host.budget_known_issues
-        said_nearest = cells.get("nearest", {})
-        cells["nearest"] = stand_ins(cells.get("levels", {}), cells.get("off") is not None, said_nearest)
+        documented = cells.get("nearest", {})
+        cells["nearest"] = replacements(cells.get("levels", {}), cells.get("off") is not None, documented)
         if cells["nearest"]:
             sources.setdefault("nearest", BY_RULE)
         family = Family(
@@ -81,8 +81,8 @@ class FamilyTable:
         _refuse_contradiction(family)
         return family
 
-    def _said(self, name: str, engine: Engine) -> Iterator[Cells]:
-        """All cells for a family at an engine, the ones that take precedence last."""
+    def _cells(self, name: str, engine: Engine) -> Iterator[Cells]:
+        """The rows that define a family at an engine, the ones that take precedence last."""
         for row in self._path(name):
             yield row
             at_engine = row.at(engine)
@@ -106,10 +106,10 @@ class FamilyTable:
         return path
 
 
-def _sources(said: Cells) -> dict[str, str]:
+def _sources(row: Cells) -> dict[str, str]:
     """The source of each part, including sources of parts that the row does not set."""
-    parts = {part: said.source for part, cells in PARTS.items() if said.source and said.model_fields_set & {*cells}}
-    return parts | said.sources.model_dump(exclude_unset=True)
+    parts = {part: row.source for part, cells in PARTS.items() if row.source and row.model_fields_set & {*cells}}
+    return parts | row.sources.model_dump(exclude_unset=True)
 
 
 def _refuse_contradiction(family: Family) -> None:

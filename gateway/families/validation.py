@@ -11,24 +11,24 @@ from gateway.families import effort_encoding
 from gateway.families.model_limits import ModelLimits
 
 
-def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> None:
+def check(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, enforcement: Enforcement) -> None:
     """InvalidRequest: the client requested this effort, it is not supported, and the model is strict.
 
-    `by` is how the thinking deployment's budgets are enforced.
+    `enforcement` is how the thinking deployment's budgets are enforced.
     """
     if terms.strict is False or decided != call.requested:
         return
     if not decided.think:
         none = arm.find(decided)
         if none is None or (none.family.off is None and not none.family.passes_through):
-            raise _refused(call, arm, terms, by, "cannot turn thinking off")
+            raise _refused(call, arm, terms, enforcement, "cannot turn thinking off")
     elif terms.strict is True:
-        why = _illegal(call, decided, arm, terms, by)
+        why = _illegal(call, decided, arm, terms, enforcement)
         if why is not None:
-            raise _refused(call, arm, terms, by, why)
+            raise _refused(call, arm, terms, enforcement, why)
 
 
-def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enforcement) -> str | None:
+def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, enforcement: Enforcement) -> str | None:
     """Why the thinking deployment does not support the effort; None if it does."""
     deployment = arm.find(decided)
     if deployment is None:
@@ -38,7 +38,7 @@ def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enfo
         return None
     if family.levels and call.effort_word in terms.levels:
         return None if call.effort_word in family.levels else f"has no level {call.effort_word!r}"
-    if decided.budget is None or by in ("two-phase", "cut"):
+    if decided.budget is None or enforcement in ("two-phase", "cut"):
         return None
     if family.budget_field is None:
         return "takes no budget"
@@ -46,8 +46,8 @@ def _illegal(call: Call, decided: Effort, arm: Arm, terms: ModelLimits, by: Enfo
     return None if legal == decided.budget else f"takes no budget of {decided.budget} tokens (the nearest is {legal})"
 
 
-def _refused(call: Call, arm: Arm, terms: ModelLimits, by: Enforcement, why: str) -> InvalidRequest:
-    words = legal(arm, terms, by)
+def _refused(call: Call, arm: Arm, terms: ModelLimits, enforcement: Enforcement, why: str) -> InvalidRequest:
+    words = legal(arm, terms, enforcement)
     return InvalidRequest(
         f"The model {call.model!r} {why}. It takes: {', '.join(words)}.",
         param=call.effort_param,
@@ -55,11 +55,11 @@ def _refused(call: Call, arm: Arm, terms: ModelLimits, by: Enforcement, why: str
     )
 
 
-def legal(arm: Arm, terms: ModelLimits, by: Enforcement) -> list[str]:
+def legal(arm: Arm, terms: ModelLimits, enforcement: Enforcement) -> list[str]:
     """The efforts that clients may request at an arm, weakest first."""
     direct, thinking = arm.find(NO_THINKING), [one.family for one in arm.thinking]
     none = effort_encoding.legal_words(direct.family, terms.levels, "none") if direct is not None else []
-    think = [word for family in thinking for word in effort_encoding.legal_words(family, terms.levels, by)]
+    think = [word for family in thinking for word in effort_encoding.legal_words(family, terms.levels, enforcement)]
     words = dict.fromkeys([word for word in none if word == "none"] + [word for word in think if word != "none"])
-    takes_budget = any(family.budget_field is not None or by in ("two-phase", "cut") for family in thinking)
+    takes_budget = any(family.budget_field is not None or enforcement in ("two-phase", "cut") for family in thinking)
     return [*words, "auto", "or a budget in tokens"] if takes_budget else [*words, "auto"]

@@ -17,7 +17,7 @@ from gateway.config.settings import parse
 from gateway.core.errors import ConfigError
 from gateway.families import table
 from gateway.families.describe import describe_family
-from gateway.families.nearest import stand_ins
+from gateway.families.nearest import replacements
 from tests.every import every
 
 BASE: dict[str, Any] = {
@@ -52,14 +52,14 @@ def faults_of(row: dict[str, Any], **deployment: Any) -> list[str]:
     ],
 )
 def test_the_nearest_level_stands_in(levels: str, can_be_off: bool, said: dict[str, str], expected: str) -> None:
-    found = stand_ins(levels.split(), can_be_off, said)
+    found = replacements(levels.split(), can_be_off, said)
     names = ("minimal", "low", "medium", "high", "xhigh", "max")
     wanted = expected.split()[-6:]
     assert [found.get(name, "-") for name in names] == wanted
 
 
 def test_a_family_without_levels_has_nothing_that_stands_in() -> None:
-    assert stand_ins([], True, {"low": "high"}) == {}
+    assert replacements([], True, {"low": "high"}) == {}
 
 
 def test_every_row_is_complete_without_its_engine() -> None:
@@ -168,7 +168,7 @@ def test_check_says_how_a_family_is_told_and_where_that_is_written(tmp_path: Pat
         "No thinking: not supported; the nearest is the level low.",
         "Others are rounded: minimal becomes low, medium becomes low, xhigh becomes high.",
         "Reasoning of all turns is sent back, as reasoning, with chat_template_kwargs {clear_thinking: false}.",
-        " d: When it is told enable_thinking false or the level none: it thinks all the same, at max. Workaround:",
+        " d: When enable_thinking is false or the level is none: it thinks nevertheless, at max. Workaround:",
     ):
         assert line in short
     assert "parser/glm47_moe.py" not in short

@@ -129,7 +129,7 @@ def test_a_plain_family_passes_effort_through_and_says_so(
     answer = scripted_gateway.post({**ASK, "model": "plain", **fields})
     assert told(backend) == fields
     assert answer.headers["x-thinkgate-effort"] == "unknown"
-    assert "cannot be told an effort" in answer.headers["x-thinkgate-note"]
+    assert "has no effort control" in answer.headers["x-thinkgate-note"]
     scripted_gateway.post({**ASK, "model": "plain", "reasoning_effort": "auto"})
     assert told(backend) == {}
 

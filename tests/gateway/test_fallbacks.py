@@ -58,7 +58,7 @@ def test_another_deployment_stands_in(
     answer = served.post({**ASK, "stream": stream})
     assert answer.status_code == 200 and "four" in answer.text
     assert "deployment hybrid could not answer (" in answer.headers["x-thinkgate-note"]
-    assert answer.headers["x-thinkgate-note"].endswith("spare stood in")
+    assert answer.headers["x-thinkgate-note"].endswith("used the fallback spare")
     assert answer.headers["x-thinkgate-effort"] == "low"
     assert spare.last["thinking_token_budget"] == 32 == backend.last["thinking_token_budget"]
     assert 'thinkgate_fallbacks_total{deployment="hybrid"} 1.0' in served.get("/metrics").text
@@ -107,7 +107,7 @@ def test_the_effort_is_told_in_the_other_family_s_words(
     served = gateway(start, backend.url, spare, family="plain")
     answer = served.post({**ASK, "max_tokens": 270})
     note = answer.headers["x-thinkgate-note"]
-    assert "budget cut from 32 to 14" in note and "family plain cannot be told an effort" in note
+    assert "budget cut from 32 to 14" in note and "family plain has no effort control" in note
     assert spare.last["reasoning_effort"] == "low" and "thinking_token_budget" not in spare.last
     assert answer.headers["x-thinkgate-effort"] == "unknown"
 

@@ -129,7 +129,10 @@ def test_what_is_left_bounds_the_router_too(gateway: KeyedGateway, backend: Scri
     # A policy that asks nobody does not exceed it either.
     fixed = gateway.key(thinking_per_day=30)
     headers = ask(gateway, fixed, model="fixed").headers
-    assert headers["x-thinkgate-budget"] == "30" and "30: 100 was decided" in headers["x-thinkgate-note"]
+    assert (
+        headers["x-thinkgate-budget"] == "30"
+        and "100 was decided, but the key allows no more than 30" in headers["x-thinkgate-note"]
+    )
 
 
 def test_the_day_lasts_longer_than_the_hour(gateway: KeyedGateway, clock: Clock) -> None:
@@ -272,7 +275,7 @@ def test_a_ceiling_refuses_what_is_named_above_it_and_bounds_the_rest(
     # A policy that asks nobody is bounded too.
     headers = ask(gateway, gateway.key(ceiling=32), model="fixed").headers
     assert headers["x-thinkgate-budget"] == "32"
-    assert headers["x-thinkgate-note"] == "the key allows no more than 32: 100 was decided"
+    assert headers["x-thinkgate-note"] == "100 was decided, but the key allows no more than 32"
 
 
 def test_a_ceiling_and_a_quota_together(gateway: KeyedGateway) -> None:

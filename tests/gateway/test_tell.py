@@ -17,7 +17,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.core.family import EngineTraits, Family
 from gateway.core.plan import Enforcement
 from gateway.families.answer_limits import AnswerLimits
-from gateway.families.compiler import by_the_row, compile_plan
+from gateway.families.compiler import compile_plan, row_enforcement
 from gateway.families.model_limits import ModelLimits, Strict
 
 SWITCH: dict[str, JsonObject] = {
@@ -44,7 +44,7 @@ def plan_of(
     limit = body.get("max_tokens")
     call = Call("r", "chat", "pub", {"messages": [], **body}, requested=requested, effort_word=str(asked), limit=limit)
     terms = ModelLimits(AnswerLimits(10), LEVELS, strict)
-    enforce = by_the_row if by is None else lambda *_: by
+    enforce = row_enforcement if by is None else lambda *_: by
     return compile_plan(call, requested or Effort(True, 64), arm, terms, None, enforce)
 
 

@@ -112,8 +112,8 @@ def _check_tools(tools: Any, kinds: Collection[str]) -> None:
             kind = "function"
         if type(kind) is not str or kind not in kinds:
             param = f"tools[{index}].type"
-            said = f"{param} may not be {str(kind)[:60]!r} here, only {' or '.join(sorted(kinds))}."
-            raise InvalidRequest(said, param=param, code=CODE)
+            message = f"{param} may not be {str(kind)[:60]!r} here, only {' or '.join(sorted(kinds))}."
+            raise InvalidRequest(message, param=param, code=CODE)
 
 
 def _check_parts(messages: Any, policy: FieldPolicy) -> None:

@@ -16,17 +16,17 @@ from gateway.families.guard.refused import refused
 Marks = tuple[re.Pattern[bytes], ...]
 
 
-# Text that never enters a prompt.
-_NOT_SAID = frozenset(
+# Fields whose text never enters a prompt.
+_NOT_IN_PROMPT = frozenset(
     {*("model", "user", "metadata", "safety_identifier", "prompt_cache_key", "stop", "bad_words", "logit_bias")}
 )
 
 
 def check_marks(body: JsonObject, control: tuple[str, ...]) -> None:
     marks = _patterns(control)
-    for name, said in body.items():
-        if name not in _NOT_SAID and type(said) in (str, list, dict) and said and _holds(said, marks):
-            raise refused(_place(name, said, marks)[:100], "it may not contain template markers")
+    for name, value in body.items():
+        if name not in _NOT_IN_PROMPT and type(value) in (str, list, dict) and value and _holds(value, marks):
+            raise refused(_place(name, value, marks)[:100], "it may not contain template markers")
     for place, text in (*joined(body["messages"]), *_decoded(body["messages"])):
         if _holds(text, marks):
             raise refused(place, "it may not contain template markers, split or escaped ones included")
@@ -39,11 +39,11 @@ def joined(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
         if type(content) is list and len(content) > 1:
             # Whatever the part's text field is called: `text`, `refusal`, `thinking`.
             texts = [
-                said
+                value
                 for part in content
                 if type(part) is dict
-                for name, said in part.items()
-                if type(said) is str and name != "type"
+                for name, value in part.items()
+                if type(value) is str and name != "type"
             ]
             yield f"messages[{index}].content", "".join(texts)
 
@@ -64,18 +64,18 @@ def _decoded(messages: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
 def _arguments(calls: Any) -> Iterator[str]:
     for call in calls if type(calls) is list else ():
         for inner in call.values() if type(call) is dict else ():
-            for said in inner.values() if type(inner) is dict else ():
-                if type(said) is str:
-                    yield said
+            for value in inner.values() if type(inner) is dict else ():
+                if type(value) is str:
+                    yield value
 
 
-def _holds(said: Any, marks: Marks) -> bool:
-    data = orjson.dumps(said)
+def _holds(value: Any, marks: Marks) -> bool:
+    data = orjson.dumps(value)
     return any(mark.search(data) for mark in marks)
 
 
-def _place(name: str, said: Any, marks: Marks) -> str:
-    for index, one in enumerate(said if type(said) is list else ()):
+def _place(name: str, value: Any, marks: Marks) -> str:
+    for index, one in enumerate(value if type(value) is list else ()):
         if _holds(one, marks):
             return f"{name}[{index}].content" if name == "messages" else f"{name}[{index}]"
     return name

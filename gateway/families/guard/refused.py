@@ -8,5 +8,5 @@ CODE = "effort_not_allowed"
 
 
 def refused(param: str, why: str) -> NotAllowed:
-    said = f"{param} may not be set like this by a key whose thinking is limited: {why}."
-    return NotAllowed(said, param=param, code=CODE)
+    message = f"{param} may not be set like this by a key whose thinking is limited: {why}."
+    return NotAllowed(message, param=param, code=CODE)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from gateway.core.errors import InvalidRequest
+from gateway.families.guard.nested import nested
 
 CODE = "field_not_allowed"
 # Where a request may hold a schema.
@@ -38,24 +39,17 @@ def _check(given: Any, place: str) -> None:
         return
     for name, reference in _references(given):
         if not reference.startswith("#"):
-            said = f"{place} may not have a {name} to {reference[:60]!r} here: only to the schema itself, by `#`."
-            raise InvalidRequest(said, param=place, code=CODE)
+            message = f"{place} may not have a {name} to {reference[:60]!r} here: only to the schema itself, by `#`."
+            raise InvalidRequest(message, param=place, code=CODE)
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:
     """The references in a schema, which may be a string. Properties with these names are schemas, not references."""
-    level = [value]
-    while level:
-        inner: list[Any] = []
-        for outer in level:
-            if type(outer) is list:
-                inner += outer
-            elif type(outer) is str and outer.lstrip()[:1] == "{":
-                inner += _read(outer)
-            elif type(outer) is dict:
-                yield from ((name, outer[name]) for name in _REFERENCES if type(outer.get(name)) is str)
-                inner += outer.values()
-        level = inner
+    for inner in nested(value):
+        if type(inner) is str and inner.lstrip()[:1] == "{":
+            yield from _references(_read(inner))
+        elif type(inner) is dict:
+            yield from ((name, inner[name]) for name in _REFERENCES if type(inner.get(name)) is str)
 
 
 def _read(text: str) -> list[Any]:

@@ -12,6 +12,7 @@ from gateway.core.aliases import JsonObject
 from gateway.core.call import Call
 from gateway.core.family import Family
 from gateway.families.guard.marks import joined
+from gateway.families.guard.nested import nested
 from gateway.families.guard.refused import refused
 
 # Letters that look like those of a switch, or are invisible.
@@ -21,10 +22,8 @@ _DISGUISED = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\uf
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
-# Removal may join what was apart; needing it repeatedly is deliberate.
+# Removing a word can join the parts of another one; text that needs more passes was nested on purpose.
 _PASSES = 3
-
-
 _MOST_TAKEN_OUT = 10_000
 
 
@@ -37,15 +36,15 @@ def without_switches(call: Call, family: Family, notes: list[str]) -> Sequence[J
         return messages
     pattern = _switches(family.soft_switches)
     for name in ("tools", "functions", "documents"):
-        for index, one in enumerate(given if type(given := call.body.get(name)) is list else ()):
-            if any(_cleaned(text, pattern) is not text for text in _all_texts(one)):
+        for index, each in enumerate(given if type(given := call.body.get(name)) is list else ()):
+            if any(type(text) is str and _cleaned(text, pattern) is not text for text in nested(each)):
                 raise refused(f"{name}[{index}]", "it may not contain words that turn thinking on")
     changed: list[JsonObject] = []
     found = 0
     for index, message in enumerate(messages):
-        told = message if message["role"] == "assistant" else _without(message, pattern, f"messages[{index}].content")
-        found += told is not message
-        changed.append(told)
+        result = message if message["role"] == "assistant" else _without(message, pattern, f"messages[{index}].content")
+        found += result is not message
+        changed.append(result)
     for place, text in joined(changed):
         if _cleaned(text, pattern) is not text:
             raise refused(place, "words that turn thinking on may not be split")
@@ -55,23 +54,11 @@ def without_switches(call: Call, family: Family, notes: list[str]) -> Sequence[J
     return changed
 
 
-def _all_texts(value: Any) -> Iterator[str]:
-    level = [value]
-    while level:
-        yield from (one for one in level if type(one) is str)
-        level = [
-            inner
-            for one in level
-            if type(one) in (dict, list)
-            for inner in (one.values() if type(one) is dict else one)
-        ]
-
-
 def _without(message: JsonObject, pattern: re.Pattern[str], place: str) -> JsonObject:
     content = message.get("content")
     if type(content) is str:
-        told = _rid(content, pattern, place)
-        return message if told is content else {**message, "content": told}
+        result = _strip(content, pattern, place)
+        return message if result is content else {**message, "content": result}
     if type(content) is not list:
         return message
     parts = [_clean_part(part, pattern, place) for part in content]
@@ -81,32 +68,32 @@ def _without(message: JsonObject, pattern: re.Pattern[str], place: str) -> JsonO
 
 
 def _clean_part(part: Any, pattern: re.Pattern[str], place: str) -> Any:
-    told = part
-    for name, said in part.items() if type(part) is dict else ():
-        if type(said) is str and name != "type" and (new := _rid(said, pattern, place)) is not said:
-            told = {**told, name: new}
-    return told
+    result = part
+    for name, text in part.items() if type(part) is dict else ():
+        if type(text) is str and name != "type" and (new := _strip(text, pattern, place)) is not text:
+            result = {**result, name: new}
+    return result
 
 
-def _rid(text: str, pattern: re.Pattern[str], place: str) -> str:
+def _strip(text: str, pattern: re.Pattern[str], place: str) -> str:
     """The text without switches; the same object if there are none."""
-    told = text
+    result = text
     for _ in range(_PASSES):
-        before, told = told, _cleaned(told, pattern, place)
-        if told is before:
+        before, result = result, _cleaned(result, pattern, place)
+        if result is before:
             break
     else:
         raise refused(place, "words that turn thinking on may not be nested")
-    if not told.isascii() and _DISGUISED.search(told):
-        plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", told))
+    if not result.isascii() and _DISGUISED.search(result):
+        plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", result))
         if _cleaned(plain, pattern) is not plain:
             raise refused(place, "words that turn thinking on may not be disguised")
-    return told
+    return result
 
 
 def _cleaned(text: str, pattern: re.Pattern[str], place: str = "messages") -> str:
     """One pass of removal; the same object if there is nothing to remove."""
-    # The only letter whose lower case has another length.
+    # İ is the only letter whose lower case has a different length.
     small = (text if text.isascii() else text.replace("\u0130", "i")).lower()
     kept, end = [], 0
     for match in pattern.finditer(small):

@@ -17,9 +17,10 @@ from gateway.core.call import Call
 from gateway.core.end_text import parse_end_text
 from gateway.core.family import Family
 from gateway.families.guard.marks import check_marks
+from gateway.families.guard.nested import nested
 from gateway.families.guard.refused import refused
 
-# Fields that make the last message something other than a question.
+# Fields that turn the last message into the beginning of an answer.
 _PROMPT = {"continue_final_message": (None, False), "add_generation_prompt": (None, True)}
 _BEGUN = ("prefix", "partial")
 _OWN_ROLES = ("assistant", "model", "ai", "bot")
@@ -118,16 +119,8 @@ def _check_names(body: JsonObject, family: Family) -> None:
 
 def _inside(value: Any) -> str | None:
     """The first name, at any depth, that relates to thinking."""
-    level = [value] if type(value) in (dict, list) else []
-    while level:
-        tables = [one for one in level if type(one) is dict]
-        for table in tables:
-            for name in table:
-                if _ABOUT.search(name):
-                    return str(name)
-        rows = [inner for one in level for inner in (one.values() if type(one) is dict else one)]
-        level = [one for one in rows if type(one) in (dict, list)]
-    return None
+    tables = (table for table in nested(value) if type(table) is dict)
+    return next((str(name) for table in tables for name in table if _ABOUT.search(name)), None)
 
 
 def _is_known_extra(extra: JsonObject) -> bool:
@@ -137,8 +130,8 @@ def _is_known_extra(extra: JsonObject) -> bool:
 
 def _template_words(family: Family) -> set[str]:
     """Template fields that the gateway sets itself, replacing the client's."""
-    told = (family.on, family.off, family.history_with, family.budget_with)
-    return {name for one in told if one for name in one.get("chat_template_kwargs", ())}
+    own = (family.on, family.off, family.history_with, family.budget_with)
+    return {name for one in own if one for name in one.get("chat_template_kwargs", ())}
 
 
 def _check_sampler(body: JsonObject, family: Family, thinks: bool) -> None:
