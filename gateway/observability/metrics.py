@@ -16,12 +16,12 @@ from gateway.core.queue_observer import QueueObserver
 from gateway.core.record import Record
 from gateway.observability.instruments import RELOADS, Instruments
 
-# The client library's own name for where processes count together; set before a worker imports it.
+# The client library's variable for the folder of shared counters; must be set before a worker imports the library.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class _OfModel(NamedTuple):
-    """What is counted for one public model."""
+    """The labelled children of one public model."""
 
     latency: Histogram
     ttft: Histogram
@@ -35,14 +35,14 @@ class Metrics(Instruments):
     def __init__(self) -> None:
         super().__init__()
         self.active = 0
-        # What labels belong to is looked up once.
+        # Looking up labelled children is slow.
         self._model = cache(self._of_model)
         self._outcome = cache(lambda model, arm, status, reason: self.requests.labels(model, arm, str(status), reason))
         self._verdict = cache(lambda deployment, verdict: self.budgets.labels(deployment, verdict))
         self._finished: deque[Record] = deque()
 
     def watch(self, deployment: str) -> QueueObserver:
-        """What a deployment's gate reports to."""
+        """The observer of a deployment's admission queue."""
         return QueueObserver(
             self.queued.labels(deployment).set,
             self.queue_seconds.labels(deployment).observe,
@@ -50,7 +50,7 @@ class Metrics(Instruments):
         )
 
     def disagrees(self, deployment: str, what: str, does: bool) -> None:
-        """A deployment was probed."""
+        """Note whether a deployment contradicts its family row in one respect."""
         self.disagreements.labels(deployment, what).set(does)
 
     def serves(self, model: str, router: str | None, before: str | None = None) -> None:
@@ -86,7 +86,7 @@ class Metrics(Instruments):
         self.in_flight.set(self.active)
 
     def _count(self, record: Record) -> None:
-        """One finished request. An unknown model name is not a label: clients could make any number of them."""
+        """Count one finished request. Unknown model names are no labels, as clients could create any number of them."""
         name = record.model if record.arm else "unknown"
         self._outcome(name, record.arm or "", record.status, record.reason or "").inc()
         model = self._model(name)
@@ -127,7 +127,7 @@ class Metrics(Instruments):
         )
 
     def text(self) -> bytes:
-        """The metrics as text, of this process or of all workers together."""
+        """The metrics in text format, of this process or of all workers together."""
         self.settle()
         registry = self.registry
         if SHARED_FOLDER in os.environ:
@@ -136,10 +136,10 @@ class Metrics(Instruments):
         return generate_latest(registry)
 
 
-def reloaded_by_the_first(outcome: str) -> None:
-    """Count a reload in the first process of several, which serves nothing: its own registry is asked by nobody."""
-    name, about, label = RELOADS
-    key = mmap_key(f"thinkgate_{name}", f"thinkgate_{name}_total", [label], [outcome], about)
+def reloaded_by_supervisor(outcome: str) -> None:
+    """Count a reload in the supervisor of several workers, whose own registry is never scraped."""
+    name, help, labels = RELOADS
+    key = mmap_key(f"thinkgate_{name}", f"thinkgate_{name}_total", [*labels], [outcome], help)
     file = MmapedDict(str(Path(os.environ[SHARED_FOLDER], f"counter_{os.getpid()}.db")))  # type: ignore[no-untyped-call]
     value, at = file.read_value(key)  # type: ignore[no-untyped-call]
     file.write_value(key, value + 1, at)  # type: ignore[no-untyped-call]

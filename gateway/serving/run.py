@@ -26,7 +26,7 @@ from gateway.config.defaults import embedded_settings
 from gateway.config.settings import Settings, share
 from gateway.core.errors import ConfigError
 from gateway.core.memory import give_back_large_blocks
-from gateway.observability.metrics import Metrics, reloaded_by_the_first
+from gateway.observability.metrics import Metrics, reloaded_by_supervisor
 from gateway.serving import admin, stored_files
 from gateway.serving.artifact_copies import kept_routers
 from gateway.serving.config_reload import ConfigReload, refuse_restart
@@ -108,9 +108,9 @@ def _serve_with_workers(
                 kept = keep(changed)
                 _validate(kept)
             except ConfigError:
-                reloaded_by_the_first("refused")
+                reloaded_by_supervisor("refused")
                 raise
-            reloaded_by_the_first("unchanged" if (changed.version, found) == served else "loaded")
+            reloaded_by_supervisor("unchanged" if (changed.version, found) == served else "loaded")
             served = (changed.version, found)
             return _for_worker(changed, kept, workers)
 
