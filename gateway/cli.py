@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs, so that none pays for the others."""
+"""The command line. Each command imports what it needs, so that start-up stays fast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from router_model import extras
 
 
 class _Commands(click.Group):
-    """Faults of the configuration are told in one line each, and exit with status 1."""
+    """Prints configuration errors on one line each, and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -29,9 +29,9 @@ class _Commands(click.Group):
                 click.echo(f"thinkgate: {fault}", err=True)
             sys.exit(1)
         except BrokenPipeError:
-            raise  # whoever reads has enough: click ends quietly
+            raise  # the reader closed the pipe: click exits quietly
         except OSError as error:
-            # A full disk, or a folder that is not ours: nothing that a traceback would explain.
+            # A full disk, or a folder without permission: a traceback would not help.
             where = "" if error.filename is None else f"{error.filename}: "
             click.echo(f"thinkgate: {where}{error.strerror or error}", err=True)
             sys.exit(1)
@@ -89,9 +89,9 @@ def check(config: Path, sources: bool, verify: bool, probe: bool) -> None:
     from gateway.config import settings
 
     if verify and probe:
-        raise click.UsageError("--probe is the old name of --verify: leave --probe out")
+        raise click.UsageError("--probe is the old name of --verify: use --verify alone")
     if probe:
-        click.echo("thinkgate: --probe is called --verify now; the next release knows only that", err=True)
+        click.echo("thinkgate: --probe is deprecated and goes with the next release: use --verify", err=True)
     chosen = settings.load(config)
     say("\n".join(list(checker.explain(chosen, sources))))
     if not verify and not probe:
@@ -147,7 +147,7 @@ def engine(
 def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None, force: bool) -> None:
     """Run tasks over every effort of every deployment and verify the answers.
 
-    Finished answers go to OUT.partial one by one: after an interruption the same command goes on from there.
+    Finished answers are appended to OUT.partial: after an interruption, the same command resumes from there.
     """
     extras.need("learn")
     from gateway.commands import collect as collector
@@ -155,7 +155,7 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
 
     if config is not None:
         if weights is not None:
-            raise ConfigError(["--weights is for the embedded engine: leave --config out"])
+            raise ConfigError(["--weights is for the embedded engine: it cannot be used with --config"])
         rows = collector.run(config, tasks, out, concurrency, force=force)
     else:
         with EngineProcess(weights=weights) as embedded:

@@ -1,4 +1,4 @@
-"""`thinkgate check`: what a configuration will do, in words."""
+"""`thinkgate check`: explains in text what a configuration will do."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gateway.core.contract import Guarantee
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, Effort, size, words
 from gateway.core.family import KnownIssue
+from gateway.core.plan import Enforcement
 from gateway.families import describe as family_words
 from gateway.families import effort_encoding
 from gateway.routing.catalogue import Catalogue, PublicModel
@@ -31,9 +32,9 @@ _STRICT: Mapping[bool | str, str] = {
 
 
 def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
-    """Lines for people, the verdict first; with `sources`, where it is written how families are told.
+    """Lines of text, the verdict first; with `sources`, statements about families end with their source.
 
-    ConfigError: it cannot be used.
+    ConfigError: the configuration is invalid.
     """
     deployments = assembly.deployments(chosen)
     fallbacks = assembly.fallbacks(chosen, deployments)
@@ -47,15 +48,15 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     yield ""
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path.absolute()}."
     if chosen.data_dir is not None:
-        yield f"What has no path of its own is kept in {chosen.data_dir.absolute()}."
-    yield _kept(chosen.records)
+        yield f"Files without a path of their own are in {chosen.data_dir.absolute()}."
+    yield _retention(chosen.records)
     yield from _access(chosen)
     yield _signing(chosen)
     yield _responses(chosen)
     server = chosen.server
     yield (
         f"Takes requests of up to {server.max_body_bytes} bytes, {server.max_messages} messages and {server.max_depth} "
-        f"levels of JSON. When it is stopped, running answers have {server.drain_s:g} s to end."
+        f"levels of JSON. When it is stopped, running answers have {server.drain_s:g} s to finish."
     )
     for deployment in deployments.values():
         yield from _deployment(deployment, fallbacks[deployment.name], sources)
@@ -73,27 +74,27 @@ def _but(warnings: Collection[str]) -> str:
 
 
 def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
-    """What can be served, and is hardly what was meant."""
+    """Settings that can be served, but are probably not intended."""
     yield from (f"{line}." for line in exposure.warnings(chosen))
     for model in catalogue:
         given = chosen.models[model.name]
-        asked = given.policy.needs_router
-        if not asked and given.router != "none":
+        needed = given.policy.needs_router
+        if not needed and given.router != "none":
             kind = given.policy.kind_name
-            yield f"models.{model.name}.router: a {kind} policy never asks a router; a dial policy does."
-        if asked and model.unknown_arms:
+            yield f"models.{model.name}.router: a {kind} policy does not use a router; a dial policy does."
+        if needed and model.unknown_arms:
             yield f"models.{model.name}.router: it has no data about some deployment, see below."
         yield from model.unpromised
 
 
-def _kept(given: RecordSettings) -> str:
+def _retention(given: RecordSettings) -> str:
     limits = (
         (given.max_age_s, f"{given.max_age_s / 86_400:g} days"),
         (given.max_rows, f"{given.max_rows} rows"),
         (given.max_bytes, f"{given.max_bytes} bytes"),
     )
-    kept = " or ".join(words for limit, words in limits if limit)
-    return f"Records go after {kept}, refused requests first." if kept else "Records are kept for ever."
+    limited = " or ".join(words for limit, words in limits if limit)
+    return f"Records are deleted after {limited}, refused requests first." if limited else "Records are never deleted."
 
 
 def _access(chosen: Settings) -> Iterator[str]:
@@ -105,29 +106,29 @@ def _access(chosen: Settings) -> Iterator[str]:
         yield "Clients need no API key: anyone who reaches the port may use it ([access] required = true asks for one)."
     if admin is not None:
         admin_key(admin)
-        yield f"Operators have {admin.host} port {admin.port}, with a key of their own: keys, usage and metrics."
+        yield f"Operators have {admin.host} port {admin.port}, with a separate key: keys, usage and metrics."
     if not chosen.metrics_on_clients_port:
         yield "Metrics are for operators only." if admin else "Metrics are not served: they need [admin]."
 
 
 def _signing(chosen: Settings) -> str:
-    """The gateway's own secret is not made for the sake of saying so."""
+    """The secret that signs reasoning; the gateway's own one is not created by a check."""
     given = secret_values.signing_secrets(chosen.signing)
-    whose = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the secret that is named"
+    configured = f"{len(given)} secrets: the first one signs" if len(given) > 1 else "the configured secret"
     own = f"a secret of its own, in {chosen.own_secret_path.absolute()}"
-    return f"Signs thoughts with {whose if given else own}."
+    return f"Signs reasoning with {configured if given else own}."
 
 
 def _responses(chosen: Settings) -> str:
-    kept = chosen.responses
-    if not kept.store:
+    given = chosen.responses
+    if not given.store:
         return "Stores no responses: previous_response_id finds nothing."
-    much = f"{kept.max_items} responses, {kept.max_bytes} bytes, until {kept.max_age_s / 86_400:g} days"
-    return f"Stores up to {much} after their last use, word for word in {chosen.responses_path.absolute()}."
+    most = f"{given.max_items} responses, {given.max_bytes} bytes, until {given.max_age_s / 86_400:g} days"
+    return f"Stores up to {most} after their last use, in clear text in {chosen.responses_path.absolute()}."
 
 
 def _live_keys(access: AccessSettings) -> str:
-    """How many there are; the database is not made for the sake of counting."""
+    """The number of live keys; a check does not create the database."""
     if not access.path.exists():
         return "there are none yet"
     keys = assembly.keys(access)
@@ -156,11 +157,11 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
             f"for up to {limits.batch_wait_s:g} s."
         )
     if fallbacks:
-        yield f"  When it cannot answer, {', then '.join(fallback.name for fallback in fallbacks)} stands in."
+        yield f"  Its fallback, when it cannot answer: {', then '.join(fallback.name for fallback in fallbacks)}."
 
 
 def _known_issues(deployments: Mapping[str, Deployment], sources: bool) -> Iterator[str]:
-    """What their families and engines are known to get wrong: each once, with the deployments that it is true of."""
+    """The known issues of their families and engines: each once, with the deployments that it affects."""
     known: dict[KnownIssue, list[str]] = {}
     for name, deployment in deployments.items():
         for issue in deployment.family.known_issues:
@@ -199,7 +200,7 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     if described.probes is not None:
         yield f"  Probes: {_probes(model, described)}"
     answer = model.terms.answer
-    yield f"  A client's token limit covers thought and answer; {answer.allowance} of it are kept for the answer."
+    yield f"  A client's token limit covers reasoning and answer; {answer.allowance} of it are reserved for the answer."
     if answer.maximum is not None:
         yield f"  Without a limit, an answer may take {answer.maximum} tokens beside its thinking budget."
 
@@ -219,10 +220,8 @@ def _how(effort: Effort, deployment: Deployment, levels: Mapping[str, Effort]) -
         return f"to {deployment.name} with the client's own fields: the effort is not enforced"
     body: dict[str, Any] = {}
     notes: list[str] = []
-    told = effort_encoding.nearest(
-        effort, "", family, levels, "none" if family.budget_field is None else "native", notes
-    )
-    effort_encoding.write(told, family, body)
+    enforcement: Enforcement = "none" if family.budget_field is None else "native"
+    effort_encoding.write(effort_encoding.nearest(effort, "", family, levels, enforcement, notes), family, body)
     how = f"to {deployment.name} with {family_words.inline(body)}" if body else f"to {deployment.name} as it is"
     return f"{how} ({'; '.join(notes)})" if notes else how
 
@@ -251,5 +250,5 @@ def _probes(model: PublicModel, described: PolicyDescription) -> str:
     if model.policy.probe_use == "never":
         return f"none are sent; {described.unprobed}"
     if not all(prepared.supports_probes for prepared in model.prepared.values()):
-        return f"the router has no use for them; {described.unprobed}"
-    return f"{described.probes} Where none can be, {described.unprobed}"
+        return f"the router does not use them; {described.unprobed}"
+    return f"{described.probes} Where none can be sent, {described.unprobed}"

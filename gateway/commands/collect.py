@@ -1,7 +1,7 @@
-"""`thinkgate collect`: every task over every effort of every deployment, verified, as an outcome table.
+"""`thinkgate collect`: runs every task at every effort of every deployment, and writes an outcome table.
 
-Sends to the deployments themselves, in their family's words, as the gateway would. Finished rows go to `<out>.partial`
-one by one, so that an interrupted run resumes where it stopped; the Parquet table is written at the end.
+Requests go directly to the deployments, encoded for their family as the gateway would. Finished rows are appended to
+`<out>.partial`, so that an interrupted run resumes where it stopped; the Parquet table is written at the end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gateway.families.model_limits import ModelLimits
 from router_model.data import output_files
 from router_model.tasks import Prompt, verify
 
-# What a no-think answer tells about itself besides its text: the columns that a probe learns from.
+# Requests the log-probabilities of no-think answers, from which the probe columns are made.
 _PROBE = {"logprobs": True, "top_logprobs": 2}
 _ATTEMPTS = 3
 
@@ -79,11 +79,11 @@ def run(
     engine_url: str | None = None,
     force: bool = False,
 ) -> int:
-    """Collect and write `out`; returns the number of rows. With `force` what is there, and of other tasks, is replaced.
+    """Collect and write `out`; returns the number of rows. `force` replaces existing files, also those of other tasks.
 
-    ConfigError: the configuration or the tasks cannot be read, or `out` is there, or was begun with other tasks. Rows
-    whose request failed three times are left out, and said so; running again tries them again. OSError: the disk is
-    full, or not ours.
+    ConfigError: the configuration or the tasks cannot be read, `out` exists or was started with other tasks, or some
+    requests failed three times; these are left out, and tried again by the next run. OSError: the files cannot be
+    written.
     """
     from router_model.tasks import read_jsonl
 
@@ -103,14 +103,14 @@ def run(
         if (target.key, prompt.id) not in done
     ]
     if done:
-        say(f"Going on with {_partial(out).absolute()}: {len(done)} answers are there, {len(jobs)} to go", err=True)
+        say(f"Resuming {_partial(out).absolute()}: {len(done)} answers are done, {len(jobs)} to go", err=True)
     try:
         with _partial(out).open("a", encoding="utf-8") as file:
             failed = asyncio.run(_collect(deployments, jobs, file, concurrency))
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(_partial(out))) from error
     except KeyboardInterrupt:
-        say(f"What was answered is kept in {_partial(out).absolute()}: the same command goes on from there", err=True)
+        say(f"Finished answers are in {_partial(out).absolute()}: the same command resumes from there", err=True)
         raise
     rows = list(_rows(_partial(out)))
     _write_table(rows, out)
@@ -135,10 +135,9 @@ def _partial(out: Path) -> Path:
 
 
 def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, str]]:
-    """Target and prompt of each answer that an interrupted run of these tasks has left, ready for more of them.
+    """The target and prompt of each answer that an interrupted run of these tasks has left; prepares its file for more.
 
-    ConfigError: nothing was interrupted and `out` is there; or the answers are to other tasks, which are not to be
-    mixed with these.
+    ConfigError: no run was interrupted and `out` exists; or the answers are to other tasks.
     """
     partial = _partial(out)
     if not partial.exists():
@@ -157,7 +156,7 @@ def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, 
         raise ConfigError(
             [
                 f"--out: {partial} was started with other tasks: {others} of its {len(rows)} answers are not to these. "
-                "Name another file, or start over with --force"
+                "Choose another file, or start over with --force"
             ]
         )
     if others:
@@ -167,7 +166,7 @@ def _begun(out: Path, prompts: Sequence[Prompt], force: bool) -> set[tuple[str, 
 
 
 def _mend(partial: Path) -> None:
-    """Cut off a last line that an interruption left unfinished: the next row must start on a line of its own."""
+    """Remove a last line that an interruption left unfinished."""
     os.truncate(partial, partial.read_bytes().rfind(b"\n") + 1)
 
 
@@ -202,7 +201,7 @@ async def _collect(
                 for _ in range(concurrency):
                     workers.create_task(worker())
         except BaseExceptionGroup as errors:
-            # One of them met it first; the others, which end with it, have nothing to add.
+            # All workers fail for the same reason: report the first error alone.
             full, rest = errors.split(OSError)
             if full is None or rest is not None:
                 raise
@@ -276,14 +275,14 @@ def _row(target: Target, prompt: Prompt, answer: dict[str, Any], latency: float)
 
 def _probe(choice: dict[str, Any]) -> dict[str, Any]:
     """Length, mean and least log-probability of the answer, and the margin of its first token (nats)."""
-    heard = Logprobs()
-    heard.add(choice)
-    probe = heard.probe(choice.get("finish_reason"))
+    logprobs = Logprobs()
+    logprobs.add(choice)
+    probe = logprobs.probe(choice.get("finish_reason"))
     names = ("probe_tokens", "probe_mean", "probe_min", "probe_first_margin", "probe_truncated")
     if probe is None:
         return dict.fromkeys(names)
-    told = (len(probe.logprobs), probe.mean, probe.least, probe.first_margin, probe.truncated)
-    return dict(zip(names, told, strict=True))
+    values = (len(probe.logprobs), probe.mean, probe.least, probe.first_margin, probe.truncated)
+    return dict(zip(names, values, strict=True))
 
 
 def _write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:

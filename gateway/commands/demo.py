@@ -1,4 +1,4 @@
-"""`make demo`: real prompts through the official SDK, and a table of what each policy bought.
+"""`make demo`: real prompts through the official SDK, and a table of accuracy and cost for each policy.
 
 Starts `thinkgate serve` without a configuration (which starts the embedded engine), sends every prompt once per policy
 and backend over HTTP, judges the answers with the suite's verifiers and prints one table.
@@ -53,9 +53,9 @@ class DemoPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DemoAnswer:
-    """What one request brought: score in [0,1], tokens, wall-clock seconds seen by the client.
+    """The result of one request: score in [0,1], tokens, wall-clock seconds measured by the client.
 
-    `thinking_tokens` are with those of a probe that was thrown away: they, too, were spent on finding the answer.
+    `thinking_tokens` include those of a discarded probe.
     """
 
     request_id: str
@@ -66,7 +66,7 @@ class DemoAnswer:
 
 
 def policies(quick: bool) -> list[DemoPolicy]:
-    """Never, always, fixed budgets and dial positions, in the words a client uses for them."""
+    """Never, always, fixed budgets and dial positions, as a client requests them."""
     budgets = BUDGETS[1:3] if quick else BUDGETS
     return [
         DemoPolicy("never", {"reasoning_effort": "none"}),
@@ -77,7 +77,9 @@ def policies(quick: bool) -> list[DemoPolicy]:
 
 
 def traffic(n: int) -> list[Prompt]:
-    """Half instruct work, half reasoning, levels uniform; problems new to the models, wordings new to the router."""
+    """Prompts, half of them instructions and half reasoning tasks, at uniform levels of difficulty. The problems are
+    new to the models, and the phrasings to the router.
+    """
     known = [name for name in FAMILIES if name not in ROUTER_NEW_FAMILIES]
     return list(generate(SEED, n, split="held-out", families=known, new_phrasings=True))
 
@@ -122,9 +124,9 @@ async def _run_policy(
 
 
 def _decision_times(database: Path, wanted: int) -> dict[str, float]:
-    """Milliseconds from parsed request to decision, by request id, out of the gateway's own records.
+    """Milliseconds from parsed request to decision by request id, from the gateway's records.
 
-    The gateway fills its table in the background: wait until all requests are in it.
+    Waits until all requests are recorded, as the gateway writes records in the background.
     """
     found: dict[str, float] = {}
     deadline = time.monotonic() + RECORDS_WITHIN_S
@@ -154,7 +156,7 @@ def _row(policy: str, backend: str, answers: Sequence[DemoAnswer], decisions: Ma
 
 
 async def measure(base_url: str, prompts: Sequence[Prompt], quick: bool) -> dict[tuple[str, str], list[DemoAnswer]]:
-    """Every policy on both backends, one after the other so that each row meets the same load."""
+    """Runs every policy on both backends, one after the other, so that all rows are measured under the same load."""
     import openai
 
     chosen = policies(quick)
@@ -208,7 +210,7 @@ Left running at {url} (Ctrl-C stops it). Try:
 @click.option("--quick", is_flag=True, help="Fewer prompts and budgets: half a minute.")
 @click.option("--prompts", "count", type=click.IntRange(2), help="Number of prompts; 300, or 60 with --quick.")
 def main(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> None:
-    """Send real prompts through the gateway and print what each policy bought."""
+    """Send real prompts through the gateway and print the accuracy and cost of each policy."""
     extras.need("demo")
     try:
         if json_file is not None:
@@ -226,9 +228,9 @@ def _run(json_file: Path | None, keep: bool, quick: bool, count: int | None) -> 
         process, url = _start(records)
         try:
             say(
-                f"{len(prompts)} prompts that neither models nor router have seen (half instruct work, half "
-                f"reasoning), each once per policy, {CONCURRENCY} at a time. Tokens of probes that were thrown away "
-                "are among the thinking tokens; a mix tosses a coin between never and always.\n"
+                f"{len(prompts)} prompts that neither models nor router have seen (half instructions, half "
+                f"reasoning), each once per policy, {CONCURRENCY} at a time. Thinking tokens include those of "
+                "discarded probes; a mix chooses between never and always at random.\n"
             )
             results = asyncio.run(measure(f"{url}/v1", prompts, quick))
             decisions = _decision_times(records, sum(len(answers) for answers in results.values()))

@@ -1,4 +1,4 @@
-"""The demo's table: one row per policy and backend, and what the dial bought."""
+"""The demo's table: one row per policy and backend, and the gain of each dial position."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def table(rows: Sequence[Row], backends: Sequence[str]) -> str:
         lines.append(f"\n  {'':<9}{'points against always':>23}{'its thinking tokens':>22}{'points over a mix':>20}")
         lines += [
             f"  {row.name:<9}{100 * (row.accuracy - always.accuracy):>+23.1f}{100 * share:>20.0f} %{100 * over:>+20.1f}"
-            for row, always, share, over in _bought(block)
+            for row, always, share, over in _gains(block)
         ]
     return "\n".join(lines)
 
@@ -49,9 +49,9 @@ def _line(row: Row) -> str:
     )
 
 
-def _bought(rows: Sequence[Row]) -> list[tuple[Row, Row, float, float]]:
-    """Each dial position with always thinking, its share of that one's thinking tokens, and what it gets right beyond
-    a coin tossed between never and always for as many thinking tokens.
+def _gains(rows: Sequence[Row]) -> list[tuple[Row, Row, float, float]]:
+    """For each dial position: its row, the row that always thinks, its share of that row's thinking tokens, and its
+    accuracy minus that of a random mix of never and always with as many thinking tokens.
     """
     named = {row.name: row for row in rows}
     never, always = named["never"], named["always"]
@@ -65,7 +65,7 @@ def _bought(rows: Sequence[Row]) -> list[tuple[Row, Row, float, float]]:
 
 
 def _verdict(rows: Sequence[Row]) -> str:
-    row, always, share, _ = _bought(rows)[-1]
+    row, always, share, _ = _gains(rows)[-1]
     return (
         f"{row.backend}: {row.name} gets {100 * row.accuracy:.1f} % right for {100 * share:.0f} % of the thinking; "
         f"always {100 * always.accuracy:.1f} %"

@@ -1,15 +1,15 @@
-"""`thinkgate families`: the family table, for people and for machines."""
+"""`thinkgate families`: prints the family table, as text or JSON."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.lines import say
+from gateway.commands.lines import say, say_json
+from gateway.commands.options import JSON
 from gateway.core.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--engine", help="The engine that serves them; each usual one by default.")
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file, whose own rows are shown too.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--engine", help="The engine that serves them; by default, the usual one of each family.")
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file whose own families are shown, too.")
+@JSON
 def families(name: str | None, engine: Engine | None, config: Path | None, as_json: bool) -> None:
-    """List the families that the gateway knows, or say all of one, with where it is written."""
+    """List the known families, or show all about one, with sources."""
     from gateway.config import settings
     from gateway.families import describe, table
 
@@ -34,7 +34,7 @@ def families(name: str | None, engine: Engine | None, config: Path | None, as_js
     chosen = known.names() if name is None else (name,)
     rows = [known.family(one, engine) for one in chosen if name or engine in (None, *known.engines(one))]
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        say_json([asdict(row) for row in rows])
         return
     width = max(map(len, chosen))
     for row in rows if name is None else ():

@@ -1,8 +1,7 @@
-"""`thinkgate keys`: create, list, show, rotate and revoke API keys. Running gateways notice at once."""
+"""`thinkgate keys`: create, list, show, rotate and revoke API keys. Running gateways apply changes at once."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.lines import COLUMNS, say, stored
+from gateway.commands.lines import COLUMNS, say, say_json, stored
+from gateway.commands.options import CONFIG, JSON
 from gateway.core.errors import ConfigError, GatewayError, suggestion
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ class _Duration(click.ParamType[float]):
         return float(int(shape[1]) * _UNITS.get(shape[2], 0))
 
 
-CONFIG = click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
-JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
 ID = click.argument("id")
 
 
@@ -50,13 +48,13 @@ class _Keys(click.Group):
 
 @click.group(cls=_Keys)
 def keys() -> None:
-    """API keys: who may use the gateway, and how much."""
+    """Manage API keys and their limits."""
 
 
 @keys.command()
 @click.argument("name")
 @CONFIG
-@click.option("--model", "models", multiple=True, help="May be used; repeat it for several. All if left out.")
+@click.option("--model", "models", multiple=True, help="A model that the key may use; repeatable. Default: all.")
 @click.option("--ceiling", metavar="EFFORT|TOKENS", help="The strongest effort: a level or a budget.")
 @click.option("--requests-per-minute", type=int)
 @click.option("--tokens-per-minute", type=int)
@@ -65,8 +63,8 @@ def keys() -> None:
 @click.option("--dollars-per-day", type=float)
 @click.option("--dollars-per-month", type=float)
 @click.option("--max-parallel-requests", type=int, help="Parallel requests; overrides [access].")
-@click.option("--max-bytes-in-flight", type=int, help="Of their bodies together; overrides [access].")
-@click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Never if left out.")
+@click.option("--max-bytes-in-flight", type=int, help="Total size of parallel bodies; overrides [access].")
+@click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Default: never.")
 @JSON
 def create(
     name: str,
@@ -77,7 +75,7 @@ def create(
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """Make a key and print its secret, this once."""
+    """Create a key and print its secret, which is not shown again."""
     from gateway.auth.limits import NewKey
     from gateway.config import settings
 
@@ -100,15 +98,15 @@ def create(
 @CONFIG
 @JSON
 def list_keys(config: Path, as_json: bool) -> None:
-    """All keys, with what each has used."""
+    """List all keys and their usage."""
     store = _store(config)
-    told = [store.describe(key) for key in store.all()]
+    described = [store.describe(key) for key in store.all()]
     if as_json:
-        _say_json({"object": "list", "data": told})
+        say_json({"object": "list", "data": described})
         return
-    rows = [_COLUMNS, *(_row(each) for each in told)]
+    rows = [_COLUMNS, *(_row(each) for each in described)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
-    # Names are as long as people make them; `show` has them whole.
+    # Long names are shortened here; `show` prints them in full.
     spare = COLUMNS - sum(widths) - 2 * (len(widths) - 1)
     widths[_NAME] = max(widths[_NAME] + min(spare, 0), len(_COLUMNS[_NAME]))
     rows = [(*row[:_NAME], _short(row[_NAME], widths[_NAME]), *row[_NAME + 1 :]) for row in rows]
@@ -121,7 +119,7 @@ def list_keys(config: Path, as_json: bool) -> None:
 @CONFIG
 @JSON
 def show(id: str, config: Path, as_json: bool) -> None:
-    """One key: its state, its limits and what it has used."""
+    """Show one key: its state, limits and usage."""
     store = _store(config)
     _say(store.describe(store.get(id)), as_json)
 
@@ -132,7 +130,7 @@ def show(id: str, config: Path, as_json: bool) -> None:
 @click.option("--overlap", type=_Duration(), default="24h", show_default=True, help="How long old secrets still work.")
 @JSON
 def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
-    """Give a key a new secret and print it, this once."""
+    """Give a key a new secret and print it; it is not shown again."""
     store = _store(config)
     key, secret = store.rotate(id, overlap)
     _say_secret(store.describe(key), secret, as_json)
@@ -144,7 +142,7 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
 @CONFIG
 @JSON
 def revoke(id: str, config: Path, as_json: bool) -> None:
-    """End a key, at once and for good."""
+    """Revoke a key immediately and permanently."""
     store = _store(config)
     _say(store.describe(store.revoke(id)), as_json)
     _say_where(store)
@@ -154,12 +152,12 @@ def revoke(id: str, config: Path, as_json: bool) -> None:
 @CONFIG
 @JSON
 def audit_log(config: Path, as_json: bool) -> None:
-    """What operators have done, by command or at their port: the latest first."""
-    done = _store(config).audit()
+    """List operators' actions, by command or admin port, the latest first."""
+    actions = _store(config).audit()
     if as_json:
-        _say_json({"object": "list", "data": done})
+        say_json({"object": "list", "data": actions})
         return
-    for each in done:
+    for each in actions:
         click.echo(f"{_moment(each['time'])}  {each['action']:<14}  {each['key'] or '-':<16}  {each['who']}")
 
 
@@ -175,41 +173,37 @@ def _say_where(store: Keys) -> None:
     stored("Stored", store.path)
 
 
-def _say_secret(told: dict[str, Any], secret: str, as_json: bool) -> None:
+def _say_secret(described: dict[str, Any], secret: str, as_json: bool) -> None:
     if as_json:
-        _say_json({**told, "secret": secret})
+        say_json({**described, "secret": secret})
         return
-    _say(told, False)
+    _say(described, False)
     click.echo(f"secret: {secret}")
     click.echo("Only its hash is stored: it cannot be shown again.", err=True)
 
 
-def _say(told: dict[str, Any], as_json: bool) -> None:
+def _say(described: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _say_json(told)
+        say_json(described)
         return
     for name in ("id", "name", "state"):
-        click.echo(f"{name}: {told[name]}")
+        click.echo(f"{name}: {described[name]}")
     for name in ("created", "expires", "revoked"):
-        click.echo(f"{name}: {_moment(told[name])}")
-    click.echo(f"secrets that work: {told['secrets']}")
-    say("limits: " + (", ".join(f"{name} {value}" for name, value in told["limits"].items()) or "none"))
-    for window, used in told["usage"].items():
+        click.echo(f"{name}: {_moment(described[name])}")
+    click.echo(f"secrets that work: {described['secrets']}")
+    say("limits: " + (", ".join(f"{name} {value}" for name, value in described["limits"].items()) or "none"))
+    for window, used in described["usage"].items():
         if isinstance(used, dict):
             say(f"used, {window}: " + ", ".join(f"{name} {value}" for name, value in used.items()))
 
 
-def _say_json(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2))
-
-
-def _row(told: dict[str, Any]) -> tuple[str, ...]:
-    used = told["usage"]["all"]
+def _row(described: dict[str, Any]) -> tuple[str, ...]:
+    used = described["usage"]["all"]
     return (
-        told["id"],
-        told["name"],
-        told["state"],
-        _moment(told["expires"])[:_DAY],
+        described["id"],
+        described["name"],
+        described["state"],
+        _moment(described["expires"])[:_DAY],
         str(used["requests"]),
         str(used["thinking_tokens"]),
         f"{used['dollars']:.4f}",

@@ -1,4 +1,4 @@
-"""`thinkgate train`, `evaluate` and `calibrate`: what the learning side does, with its errors in one line each."""
+"""`thinkgate train`, `evaluate` and `calibrate`: run the learning side, and print its errors on one line each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECIPE = click.Choice(["sharp", "steady", "auto"])
 
 @contextmanager
 def _learning() -> Iterator[None]:
-    """ConfigError: a table or an artifact is not what it must be. What is missing to learn with ends the command."""
+    """ConfigError: a table or an artifact is invalid. Exits if the packages for learning are not installed."""
     extras.need("learn")
     from router_model.data.outcomes import OutcomeError
     from router_model.model.artifact import ArtifactError
@@ -31,7 +31,7 @@ def _learning() -> Iterator[None]:
 
 
 def _free(out: Path, force: bool) -> None:
-    """ConfigError: an artifact is there, and is not to be replaced. OSError: none can be written there."""
+    """ConfigError: an artifact exists, and `force` is off. OSError: the folder is not writable."""
     from router_model.data import output_files
 
     if (out / "artifact.json").exists() and not force:
@@ -42,7 +42,7 @@ def _free(out: Path, force: bool) -> None:
 @click.command()
 @click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The artifact's folder.")
-@click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
+@click.option("--model", "models", multiple=True, help="Only these models' rows; default: all.")
 @click.option("--generic", is_flag=True, help="Also train a head for models without data.")
 @click.option("--recipe", type=RECIPE, default="sharp", help="`steady` for outcomes of few samples; auto tries both.")
 @click.option(
@@ -69,17 +69,15 @@ def train(data: tuple[Path, ...], out: Path, recipe: Any, expects: Any, force: b
     type=click.Choice(["prompt", "task", "dataset", "suite"]),
     help="Instead of --router: train on the rest of the data, in folds that leave these out.",
 )
-@click.option("--recipe", type=RECIPE, default="auto", help="With --leave-out: how to train; auto tries which is best.")
+@click.option("--recipe", type=RECIPE, default="auto", help="With --leave-out: how to train; auto takes the best.")
 @click.option("--data", type=FILE, multiple=True, required=True, help="An outcome table; may be given several times.")
-@click.option(
-    "--dataset", "datasets", multiple=True, metavar="PATTERN", help="Only data sets like this: `medagents/*`."
-)
-@click.option("--no-think", metavar="MODEL/MODE[,…]", help="The cheap arm, out of a table of many; the first that ran.")
-@click.option("--think", metavar="MODEL/MODE[,…]", help="The expensive arm of a table of many; the first that ran.")
+@click.option("--dataset", "datasets", multiple=True, metavar="PATTERN", help="Only these data sets: `medagents/*`.")
+@click.option("--no-think", metavar="MODEL/MODE[,…]", help="The cheap arm: the first of these that is in the table.")
+@click.option("--think", metavar="MODEL/MODE[,…]", help="The expensive arm: the first of these that is in the table.")
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the figures here too.")
 @click.option("--html", "html_file", type=NEW_FILE, help="Write a page with all figures, and a PNG beside it.")
 def evaluate(router: str | None, data: tuple[Path, ...], **chosen: Any) -> None:
-    """Judge a router on outcome tables, or one trained on the rest of them, against the mandatory baselines."""
+    """Evaluate a router on outcome tables, or one trained on the rest of them, against baselines."""
     with _learning():
         from router_model.evaluation import evaluate as evaluator
 
@@ -88,10 +86,10 @@ def evaluate(router: str | None, data: tuple[Path, ...], **chosen: Any) -> None:
 
 @click.command()
 @click.option("--router", required=True, metavar="DIR|NAME", help="The artifact to start from; `prior` ships.")
-@click.option("--data", type=FILE, multiple=True, help="Outcomes of your own: a table; may be given several times.")
+@click.option("--data", type=FILE, multiple=True, help="A table of your own outcomes; may be given several times.")
 @click.option("--out", type=click.Path(path_type=Path), help="The adapted artifact's folder; with --choose, a file.")
-@click.option("--model", "models", multiple=True, help="Only these models' rows; all if left out.")
-@click.option("--curve", is_flag=True, help="Hold prompts out, and print the gain from growing shares of the others.")
+@click.option("--model", "models", multiple=True, help="Only these models' rows; default: all.")
+@click.option("--curve", is_flag=True, help="Hold out prompts, and print the gain from growing shares of the others.")
 @click.option("--no-think", metavar="MODEL/MODE", help="The cheap arm that the curve is about.")
 @click.option("--think", metavar="MODEL/MODE", help="The expensive arm that the curve is about.")
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the curve here too.")
@@ -112,7 +110,7 @@ def calibrate(
     force: bool,
     **arms: Any,
 ) -> None:
-    """Adapt a router to your own deployments, by the outcomes of a few dozen prompts or more.
+    """Adapt a router to your own deployments with the outcomes of a few dozen prompts or more.
 
     \b
     thinkgate calibrate --router prior --choose 100 \\
@@ -122,7 +120,7 @@ def calibrate(
     thinkgate calibrate --router prior \\
         --data outcomes.parquet --out my-router
 
-    More rounds: give --choose the tables collected so far as --data, and the router adapted to them.
+    For more rounds, run --choose with the adapted router, and with all tables collected so far as --data.
     """
     with _learning():
         from router_model.adapting import calibrate as calibrator
@@ -153,15 +151,15 @@ def _calibrate_faults(
     choose: int | None,
     tasks: Path | None,
 ) -> list[str]:
-    """What does not fit together in the options of `calibrate`, one line each."""
+    """Conflicts between the options of `calibrate`, one line each."""
     if choose is not None:
         lacking = [name for name, value in (("--tasks", tasks), ("--out", out)) if value is None]
         return [f"--choose needs {' and '.join(lacking)}"] if lacking else []
     faults = ["--tasks is for --choose N"] if tasks is not None else []
     if not data:
-        faults.append("--data is needed: outcomes of your own (or --choose N, to pick what to collect)")
+        faults.append("--data is needed: your own outcomes (or --choose N, to select what to collect)")
     if out is None and not curve:
-        faults.append("--out is needed: where the adapted artifact goes (or --curve, to see what it would be worth)")
+        faults.append("--out is needed: the adapted artifact's folder (or --curve, to see what it would gain)")
     if json_file is not None and not curve:
         faults.append("--json is for --curve")
     return faults

@@ -1,7 +1,8 @@
-"""Lines for people: of 80 columns, whatever the terminal has, so that they can be pasted anywhere."""
+"""Prints text in 80 columns, independent of the terminal, so that it can be pasted anywhere."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
 from pathlib import Path
@@ -16,8 +17,8 @@ COLUMNS = 80
 
 
 def fit(line: str, hang: int | None = None) -> str:
-    """The line, broken between words; what goes on is indented by `hang`, or two more than it is itself. A path or a
-    URL stays in one piece, however long.
+    """The line wrapped between words. Continuation lines are indented by `hang`, or by two more than the line itself.
+    Paths and URLs are never broken.
     """
     if len(line) <= COLUMNS:
         return line
@@ -26,13 +27,17 @@ def fit(line: str, hang: int | None = None) -> str:
 
 
 def say(text: str = "", err: bool = False, hang: int | None = None) -> None:
-    """Print it, line by line, each within the columns."""
+    """Print text, with each line wrapped."""
     for line in text.split("\n"):
         click.echo(fit(line, hang), err=err)
 
 
+def say_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
 def progress_of(total: int, unit: str, leave: bool = True) -> tqdm[Any]:
-    """A bar on a terminal, also on one that does not say how wide it is; nothing elsewhere."""
+    """A progress bar on a terminal, also if its width is unknown; nothing elsewhere."""
     from tqdm import tqdm
 
     size = shutil.get_terminal_size()
@@ -41,6 +46,6 @@ def progress_of(total: int, unit: str, leave: bool = True) -> tqdm[Any]:
 
 
 def stored(what: str, path: Path) -> None:
-    """Say where something went, by a path that holds wherever it is read, on a line of its own."""
+    """Print where something is stored, as an absolute path on its own line."""
     say(f"{what} in", err=True)
     say(f"  {path.absolute()}", err=True)

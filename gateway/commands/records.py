@@ -1,4 +1,4 @@
-"""`thinkgate records`: what is kept of requests, and how it goes. Running gateways go on meanwhile."""
+"""`thinkgate records`: erases stored data of keys and users, also while gateways are running."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.options import CONFIG, JSON
 from gateway.core.errors import ConfigError, GatewayError
 
 
 @click.group()
 def records() -> None:
-    """Records of requests, and what is kept of responses."""
+    """Manage the records of requests and stored responses."""
 
 
 @records.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
-@click.option("--key", metavar="ID", help="All of this API key; with --user, only that user of it.")
-@click.option("--user", metavar="NAME", help="All of an end user, as named in requests (user, metadata.user_id, …).")
+@CONFIG
+@click.option("--key", metavar="ID", help="All data of this API key; with --user, only that user's.")
+@click.option(
+    "--user", metavar="NAME", help="All data of an end user, as named in requests."
+)
 @click.option("--anonymise", is_flag=True, help="Keep the records, without owner. Responses are deleted in any case.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@JSON
 def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:
-    """Remove what is kept of a key or of a user: records, and responses with the conversations they are in."""
+    """Erase the data of a key or a user: records, and responses with the conversations they are in."""
     from gateway import assembly
     from gateway.api import data
     from gateway.auth import audit
@@ -31,7 +34,7 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
     from gateway.storage.subject import Subject
 
     if not key and not user:
-        raise ConfigError(["whose data: give --key ID, --user NAME, or both"])
+        raise ConfigError(["whose data is to be erased? Give --key ID, --user NAME, or both"])
     chosen = settings.load(config)
     archive = assembly.archive(chosen)
     try:

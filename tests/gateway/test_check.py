@@ -90,10 +90,10 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "It is verified against its family, on start and on change",
         "Of its 2 replicas, 1 more are tried when one fails.",
         "Takes requests of up to 33554432 bytes, 10000 messages and 64 levels of JSON.",
-        "Stores up to 10000 responses, 268435456 bytes, until 30 days after their last use, word for word in",
-        "When it is stopped, running answers have 110 s to end.",
+        "Stores up to 10000 responses, 268435456 bytes, until 30 days after their last use, in clear text in",
+        "When it is stopped, running answers have 110 s to finish.",
         "At most 64 requests at once; 8 more wait, for up to 30 s. Batch requests have 80% of the places",
-        "When it cannot answer, instruct, then thinking stands in.",
+        "Its fallback, when it cannot answer: instruct, then thinking.",
         "merged: deployment hybrid serves every effort.",
         "none: to hybrid with chat_template_kwargs {enable_thinking: false}",
         "512: to hybrid with chat_template_kwargs {enable_thinking: true} and thinking_token_budget 512",
@@ -104,7 +104,7 @@ def test_check_says_in_words_what_will_happen(config: Path) -> None:
         "the router decides at dial 0.3 (0 cheapest, 1 best; clients may move it within 0 and 1)",
         "every request gets high, whatever the client asks.",
         "Arm two (75% of units): split",
-        "256 of it are kept for the answer.",
+        "256 of it are reserved for the answer.",
         "an answer may take 2000 tokens beside its thinking budget.",
     ):
         assert line in " ".join(done.stdout.split())
@@ -228,6 +228,6 @@ def test_what_is_hardly_meant_is_warned_of(config: Path) -> None:
     config.write_text(CONFIG.replace("max_answer_tokens = 2000", 'router = "tiny"'), "utf-8")
     said = list(explain(load(config)))
     assert said[0] == "OK: 4 deployments and 3 models can be served, with 1 warning."
-    assert said[1] == "  WARNING: models.split.router: a client policy never asks a router; a dial policy does."
+    assert said[1] == "  WARNING: models.split.router: a client policy does not use a router; a dial policy does."
     config.write_text(CONFIG.replace('router = "constant"', 'router = "tiny"'), "utf-8")
     assert list(explain(load(config)))[1].startswith("  WARNING: models.merged.router: it has no data about some dep")

@@ -114,7 +114,7 @@ def test_collect_goes_on_says_so_and_mixes_nothing(engine: str, tasks: Path, tmp
 
     status, shown = _on_a_terminal(arguments, tmp_path)
     assert status == 0, shown
-    assert f"{len(kept)} answers are there, {8 - len(kept)} to go" in " ".join(shown.split())
+    assert f"{len(kept)} answers are done, {8 - len(kept)} to go" in " ".join(shown.split())
     assert f"/{8 - len(kept)} [" in shown, "a bar, on a terminal that does not say how wide it is"
     assert shown.split()[-4:] == ["8", "outcomes", "in", str(out)] and not partial.exists()
 

@@ -229,7 +229,7 @@ def test_check_says_who_may_come_in(config: Path, monkeypatch: pytest.MonkeyPatc
     assert not Path("thinkgate-keys.db").exists()
     keys(config, "create", "Ann")
     assert f"Clients need an API key; 1 live one is {made}" in "\n".join(explain(load(config)))
-    assert "Operators have 127.0.0.1 port 0, with a key of their own: keys, usage and metrics." in said
+    assert "Operators have 127.0.0.1 port 0, with a separate key: keys, usage and metrics." in said
     assert "Metrics are for operators only." in said and OPERATOR not in said
     config.write_text(config.read_text("utf-8").replace("required = true", "required = false"), "utf-8")
     assert "Clients need no API key" in "\n".join(explain(load(config)))

@@ -355,9 +355,9 @@ def test_check_says_whether_probes_are_asked_for(tmp_path: Path) -> None:
     strange = "a request outside the router's training distribution gets low."
     assert lines == [
         "Probes: a short answer without thinking comes first where it is worth it; a stream is held back for up "
-        f"to 64 tokens, and after 10 s it goes on without. Where none can be, {strange}",
+        f"to 64 tokens, and after 10 s it goes on without. Where none can be sent, {strange}",
         f"Probes: none are sent; {strange}",
-        f"Probes: the router has no use for them; {strange}",
+        f"Probes: the router does not use them; {strange}",
     ]
 
 

@@ -72,6 +72,6 @@ def test_the_old_flag_is_read_and_warned_of_and_both_are_refused(tmp_path: Path)
     config = tmp_path / "config.toml"
     config.write_text(CONFIG)
     old = invoke("check", "--probe", config, cwd=tmp_path)
-    assert "--probe is called --verify now" in old.stderr and "Verification FAILED" in old.stdout
+    assert "--probe is deprecated" in old.stderr and "Verification FAILED" in old.stdout
     both = invoke("check", "--probe", "--verify", config, cwd=tmp_path)
     assert both.returncode == 2 and "--probe is the old name of --verify" in both.stderr

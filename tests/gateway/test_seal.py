@@ -155,5 +155,5 @@ def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path: Path) -> None:
 def test_check_says_who_signs_and_makes_nothing(tmp_path: Path) -> None:
     records = tmp_path / "r.db"
     lines = list(explain(settings.parse({"records": {"path": records}, **table("http://x")})))
-    assert f"Signs thoughts with a secret of its own, in {records}.key." in lines
+    assert f"Signs reasoning with a secret of its own, in {records}.key." in lines
     assert list(tmp_path.iterdir()) == []

@@ -108,7 +108,7 @@ def test_data_dir_is_the_folder_of_all_that_has_no_path_of_its_own(tmp_path: Pat
     assert chosen.access.usage_path == folder / "keys.db.usage"
     assert Settings.model_validate_json(chosen.model_dump_json()) == chosen, "as workers get it"
     assert next(stored(chosen)) == f"thinkgate keeps its files in {folder}"
-    assert f"What has no path of its own is kept in {folder}." in list(explain(chosen))
+    assert f"Files without a path of their own are in {folder}." in list(explain(chosen))
     assembly.seal(chosen)
     assert (folder / "signing.key").is_file() and folder.stat().st_mode & 0o777 == 0o700
     config.write_text(
