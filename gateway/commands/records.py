@@ -20,9 +20,7 @@ def records() -> None:
 @records.command()
 @CONFIG
 @click.option("--key", metavar="ID", help="All data of this API key; with --user, only that user's.")
-@click.option(
-    "--user", metavar="NAME", help="All data of an end user, as named in requests."
-)
+@click.option("--user", metavar="NAME", help="All data of an end user, as named in requests.")
 @click.option("--anonymise", is_flag=True, help="Keep the records, without owner. Responses are deleted in any case.")
 @JSON
 def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_json: bool) -> None:

@@ -82,9 +82,7 @@ def test_one_clients_failures_open_no_circuit_for_others(
         assert post(gateway, ben, "Hi") == "", "the others are answered where they should be"
     for secret in (cem, dan, cem):
         post(gateway, secret, f"{text} once more")
-    assert "used the fallback" in post(gateway, gateway.key(), "Hi"), (
-        "failures of two clients are evidence"
-    )
+    assert "used the fallback" in post(gateway, gateway.key(), "Hi"), "failures of two clients are evidence"
 
 
 def test_each_key_has_a_prefix_cache_of_its_own(gateway: KeyedGateway, backend: ScriptedBackend) -> None:
