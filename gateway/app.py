@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from gateway import __version__, assembly
 from gateway.api import asgi, health, models
 from gateway.api.chat.request import ChatDialect
+from gateway.api.decide import Decide
 from gateway.api.dialect import Dialect
 from gateway.api.endpoint import Endpoint
 from gateway.api.error_handlers import add_error_handlers
@@ -50,6 +51,7 @@ from gateway.execution.probe.prober import Prober
 from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
+from gateway.routing.decider import Decider
 from gateway.storage.protocol import RecordStore
 
 log = logging.getLogger("thinkgate")
@@ -231,14 +233,10 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
     """Each path and the ASGI endpoint that answers its POST."""
     server, catalogue, seal, authenticator = parts.settings.server, parts.catalogue, parts.seal, parts.authenticator
     capabilities, hang_ups = parts.capabilities, HangUps()
-    pipeline = Pipeline(
-        catalogue,
-        parts.dispatch,
-        Prober(parts.dispatch, capabilities),
-        Accounting(parts.records, parts.metrics, capabilities),
-        ids,
-        server.router_deadline_s,
-    )
+    prober = Prober(parts.dispatch, capabilities)
+    decider = Decider(catalogue, prober, capabilities.enforcement, server.router_deadline_s)
+    accounting = Accounting(parts.records, parts.metrics, capabilities, catalogue.observe)
+    pipeline = Pipeline(decider, parts.dispatch, prober, accounting, ids)
 
     def answering(dialect: Dialect) -> asgi.App:
         return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups)
@@ -246,10 +244,15 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
     count = CountTokens(
         catalogue, seal, authenticator, parts.transport, capabilities.enforcement, server, ids, off_loop
     )
+    chat = ChatDialect(catalogue, server.max_messages)
+    messages = MessagesDialect(catalogue, server.max_messages, seal)
+    responses = ResponsesDialect(catalogue, parts.responses, seal, server.max_messages)
+    dialects: dict[str, Dialect] = {one.name: one for one in (chat, messages, responses)}
     return [
-        ("/v1/chat/completions", answering(ChatDialect(catalogue, server.max_messages))),
-        ("/v1/messages", answering(MessagesDialect(catalogue, server.max_messages, seal))),
-        ("/v1/responses", answering(ResponsesDialect(catalogue, parts.responses, seal, server.max_messages))),
+        ("/v1/chat/completions", answering(chat)),
+        ("/v1/messages", answering(messages)),
+        ("/v1/responses", answering(responses)),
+        ("/v1/decide", Decide(decider, dialects, authenticator, server, ids, off_loop)),
         *((f"/v1/{name}", answering(Passthrough(name, catalogue))) for name in READERS),
         ("/v1/messages/count_tokens", count),
     ]

@@ -10,14 +10,10 @@ from typing import NamedTuple
 
 from gateway.auth.principal import Principal
 from gateway.backends.reply import Reply
-from gateway.core.arm import Arm
-from gateway.core.assignment import Assignment
 from gateway.core.call import Call
 from gateway.core.forecast import Forecast, ProbePath
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
-from gateway.core.prices import FREE, Prices
-from gateway.core.unit import among_keys, unit_hash
 from gateway.execution import relay
 from gateway.execution.accounting import Accounting
 from gateway.execution.dispatch import Dispatch
@@ -30,11 +26,8 @@ from gateway.execution.recorder import Recorder
 from gateway.execution.report import AnswerReport, AnswerView
 from gateway.execution.request_facts import RequestFacts
 from gateway.execution.streaming.encoder import ResponseEncoder
-from gateway.families.compiler import compile_plan
 from gateway.families.passthrough import pass_on
-from gateway.routing.catalogue import Catalogue, PublicModel
-from gateway.routing.experiments.assignment import assign, weights_of
-from gateway.routing.prices.protocol import PriceContext
+from gateway.routing.decider import Decider, Routed
 
 MakeEncoder = Callable[[AnswerView], ResponseEncoder]
 
@@ -46,23 +39,13 @@ class Answer(NamedTuple):
     rest: AsyncGenerator[bytes] | None = None
 
 
-class Routed(NamedTuple):
-    """A call, where it goes, and what is added to the policy's prices for it."""
-
-    call: Call
-    model: PublicModel
-    arm: Arm
-    prices: Prices
-
-
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    catalogue: Catalogue
+    decider: Decider
     dispatch: Dispatch
     prober: Prober
     accounting: Accounting
     ids: Ids
-    router_deadline_s: float
 
     def begin(self, dialect: str, given_id: str | None, principal: Principal) -> Recorder:
         """Every request that begins must be accounted for. `given_id` is the client's own id for it."""
@@ -105,13 +88,9 @@ class Pipeline:
         return Outcome(planned.call, plan, reply, recorder.probe, stats_for(planned.call, plan))
 
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
-        model, key = self.catalogue.find(call.model), recorder.facts.principal.key
-        unit = among_keys(call.unit, key)
-        arm, hashed = assign(unit, model.name, weights_of(model.arms)), unit_hash(unit)
-        user = unit_hash(among_keys(call.user, key)) if call.user else None
-        recorder.assigned(Assignment(arm, hashed, user), model.level_of)
-        prices = FREE if call.passthrough else model.price(PriceContext(recorder.facts.id, call, arm, hashed))
-        return Routed(call, model, arm, prices)
+        routed = self.decider.route(call, recorder.facts.principal.key, recorder.facts.id)
+        recorder.assigned(routed.assignment, routed.model.level_of)
+        return routed
 
     def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:
         """Nothing is decided, yet it is bounded and paid for."""
@@ -124,11 +103,8 @@ class Pipeline:
 
     async def _decide(self, recorder: Recorder, routed: Routed) -> Planned:
         begun = time.perf_counter()
-        call, model, arm, _ = routed
-        recorder.routed(model.router.version)
-        forecast = await model.forecast(call, arm, self.router_deadline_s)
-        if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
-            forecast = forecast.without_probe()
+        recorder.routed(routed.model.router.version)
+        forecast = await self.decider.forecast(routed)
         planned = self._reserve(recorder, routed, forecast)
         recorder.took(time.perf_counter() - begun)
         return planned
@@ -158,14 +134,9 @@ class Pipeline:
         return planned
 
     def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:
-        call, model, arm, prices = routed
-        bounded = recorder.facts.principal.bound(call, model.levels, arm)
-        decision = model.policy.decide(bounded, forecast, prices)
+        bounded, decision = self.decider.decide(recorder.facts.principal, routed, forecast)
         recorder.decided(decision)
-        plan = compile_plan(
-            bounded, decision.effort, arm, model.terms, forecast, self.accounting.capabilities.enforcement
-        )
-        return Planned(bounded, plan, decision)
+        return self.decider.plan(routed, bounded, decision, forecast)
 
     def _replan(self, recorder: Recorder, call: Call, plan: Plan) -> None:
         recorder.will_send(Planned(call, plan))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.core.efforts import Effort
 from gateway.core.forecast import ANY_FACTOR, Forecast, Intervals
@@ -11,6 +11,21 @@ from gateway.core.prices import Prices
 from gateway.core.probe import ProbeOptions
 
 Reason = Literal["client", "router", "probe", "policy", "fallback", "explore"]
+
+
+class Alternative(NamedTuple):
+    """Something else that could have been decided: an effort, or a probe first.
+
+    The prices of a token, of a second and of a token read again at which it would have been, the other two being what
+    they are: empty, where none would do. `probability` is that under exploration.
+    """
+
+    effort: Effort
+    probe: bool
+    token: Intervals
+    second: Intervals
+    reread: Intervals
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)

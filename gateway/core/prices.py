@@ -49,6 +49,8 @@ class Prices:
 
     def explored(self, spread: float) -> Prices:
         """The same with the price of a token multiplied by exp(spread * z); what that adds is a part of its own."""
+        if not self.z:
+            return self
         token = self.token * exp(spread * self.z)
         return replace(self, token=token, parts=(*self.parts, PricePart(EXPLORE, token - self.token)))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.failures import OWN_ID
 from gateway.core.errors import GatewayError, InternalError, ShuttingDown
+from gateway.core.record import Record
 from gateway.execution.recorder import Recorder
 from gateway.execution.report import budget_check
 from gateway.execution.row import make_record
@@ -22,11 +24,15 @@ log = logging.getLogger("thinkgate")
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record."""
+    """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record.
+
+    `observe` also gets each record: price setters learn by it.
+    """
 
     records: RecordStore
     metrics: Metrics
     capabilities: Capabilities
+    observe: Callable[[Record], None]
     refusals: Refusals = field(default_factory=Refusals)
 
     def fail(self, recorder: Recorder, error: Exception | asyncio.CancelledError) -> GatewayError:
@@ -55,6 +61,7 @@ class Accounting:
         if self.refusals.kept(record):
             self.records.write(record)
         self.metrics.finished(record)
+        self.observe(record)
         enforced_here = recorder.enforced is not None and recorder.enforced.thought is not None
         if record.deployment is not None and record.verdict is not None and not enforced_here:
             self.capabilities.answered(record.deployment, record.exceeded or 0)

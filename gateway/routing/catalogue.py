@@ -60,9 +60,7 @@ class PublicModel:
         return [arm for arm in self.arms if not self.prepared[arm.name].is_known]
 
     async def forecast(self, call: Call, arm: Arm, deadline_s: float) -> Forecast | None:
-        """None where the policy wants none, or the router knows nothing, fails, or is late."""
-        if not self.policy.wants_forecast(call):
-            return None
+        """None where the router knows nothing, fails, or is late."""
         forecast = await forecasting.ask(self.prepared[arm.name], call, deadline_s)
         promised = self.promises.get(arm.name)
         return forecast if forecast is None or promised is None else replace(forecast, promised=promised)

@@ -62,7 +62,7 @@ async def requests(catalogue: Catalogue, number: int) -> list[Seen]:
         model = catalogue.find(call.model)
         forecast = await model.forecast(call, model.arms[0], 9.0)
         probe = Probe([-rng.expovariate(4) for _ in range(rng.randint(1, 40))], rng.random() * 8)
-        if forecast is not None:
+        if forecast is not None and call.requested is None:
             found.append(Seen(model, call, forecast, probe))
     return found
 

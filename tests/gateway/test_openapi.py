@@ -108,6 +108,7 @@ async def _any_route(connection: Connection) -> None:
 # What is made of a body, by its route.
 SENSIBLE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "/v1/chat/completions": _sensible,
+    "/v1/decide": _sensible,
     "/v1/completions": lambda body: {**whole(body), "model": "merged"},
     "/v1/embeddings": lambda body: {**whole(body), "model": "merged"},
     "/v1/responses": lambda body: sensible_response(_sensible(body)),

@@ -14,7 +14,7 @@ from pydantic import Field
 from gateway.commands.check import explain
 from gateway.config.settings import parse
 from gateway.core.call import Call
-from gateway.core.decision import Decision
+from gateway.core.decision import Alternative, Decision
 from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.errors import ConfigError
 from gateway.core.forecast import Forecast
@@ -51,6 +51,9 @@ class LengthPolicy:
 
     def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
         return Decision(NO_THINKING if call.size <= self.longest else self.effort, "policy", 1.0, prices)
+
+    def alternatives(self, call: Call, decision: Decision) -> list[Alternative]:
+        return []
 
     def describe(self, name: NameOf) -> PolicyDescription:
         card = {"by_length": {"longest": self.longest, "effort": name(self.effort)}}

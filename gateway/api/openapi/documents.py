@@ -21,7 +21,8 @@ _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", list:
 def clients(version: str, keyed: bool, metrics: bool | Literal["open"]) -> Json:
     """`keyed`: clients need a key; `metrics`: they are served here, `open`: to anybody."""
     document = template.read(
-        ("clients", "error", "chat", "messages", "responses", "passthrough"), {"version": version, **_values()}
+        ("clients", "error", "chat", "decide", "messages", "responses", "passthrough"),
+        {"version": version, **_values()},
     )
     if metrics == "open":
         document["paths"]["/metrics"]["get"]["security"] = []

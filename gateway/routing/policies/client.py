@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gateway.core.call import Call
-from gateway.core.decision import Decision
+from gateway.core.decision import Alternative, Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
 from gateway.core.prices import FREE, Prices
@@ -39,6 +39,9 @@ class ClientPolicy:
         if call.requested is not None:
             return self.bounds.clamp_requested(call.requested, call)
         return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, FREE)
+
+    def alternatives(self, call: Call, decision: Decision) -> list[Alternative]:
+        return []
 
     def describe(self, name: NameOf) -> PolicyDescription:
         bounds = self.bounds

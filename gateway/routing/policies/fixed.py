@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gateway.core.call import Call
-from gateway.core.decision import Decision
+from gateway.core.decision import Alternative, Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
 from gateway.core.prices import FREE, Prices
@@ -36,6 +36,9 @@ class FixedPolicy:
 
     def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
         return Decision(self.effort, "policy", 1.0, FREE)
+
+    def alternatives(self, call: Call, decision: Decision) -> list[Alternative]:
+        return []
 
     def describe(self, name: NameOf) -> PolicyDescription:
         return PolicyDescription(f"every request gets {name(self.effort)}, whatever the client asks.")

@@ -9,18 +9,26 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gateway.core.call import Call
-from gateway.core.decision import Decision, Reason
+from gateway.core.decision import Alternative, Decision, Reason
 from gateway.core.efforts import Effort
 from gateway.core.forecast import ANY_FACTOR, EffortForecast, Forecast, Intervals
 from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeOptions, ProbeUse
 from gateway.core.strict import EffortName
-from gateway.routing.policies import exploration
+from gateway.routing.policies import price_intervals
 from gateway.routing.policies.bounds import BoundedSettings, EffortBounds
+from gateway.routing.policies.price_intervals import Axis
 from gateway.routing.policies.protocol import NameOf, PolicyDescription, Resolve
 from gateway.routing.policies.worth import best, cost, worth
 
 PROBE_OPTIONS = ProbeOptions()
+# The factor of exploration, and the three prices.
+AXES = (
+    price_intervals.token_factor,
+    price_intervals.token_price,
+    price_intervals.second_price,
+    price_intervals.reread_price,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class PricedPolicy:
     def take(self, effort: Effort, reason: Reason, prices: Prices, forecast: Forecast) -> Decision:
         """An effort that no price would change, as probable as all that led to its forecast."""
         path = forecast.path
-        propensity = exploration.probability(path.factors, self.explore)
+        propensity = price_intervals.probability(path.factors, self.explore)
         why: Reason = "explore" if path.explored else reason
         return Decision(effort, why, propensity, prices, forecast, factors=path.factors)
 
@@ -54,32 +62,52 @@ class PricedPolicy:
         if not self.explore:
             return plain
         chosen = self._at(call, forecast, allowed, prices.explored(self.explore))
-        factors = exploration.both(forecast.path.factors, self._leading_to(chosen, forecast, allowed, prices))
+        if self._has_default(forecast, allowed):
+            return self.take(chosen.effort, chosen.reason, chosen.prices, forecast)
+        probes = chosen.probe_options is not None
+        factors = self._leading_to(chosen.effort, probes, forecast, allowed, price_intervals.token_factor(prices))
+        factors = price_intervals.both(forecast.path.factors, factors)
         changed = (chosen.effort, chosen.probe_options) != (plain.effort, plain.probe_options)
         reason: Reason = "explore" if changed or forecast.path.explored else chosen.reason
-        return replace(
-            chosen, reason=reason, propensity=exploration.probability(factors, self.explore), factors=factors
-        )
+        propensity = price_intervals.probability(factors, self.explore)
+        return replace(chosen, reason=reason, propensity=propensity, factors=factors)
+
+    def alternatives(self, call: Call, forecast: Forecast, prices: Prices) -> list[Alternative]:
+        """All that could be decided at other prices; `prices` are those of the decision, without exploration."""
+        allowed = self.bounds.allowed(forecast.efforts, call)
+        if self._has_default(forecast, allowed):
+            return []
+        may_probe = self._may_probe(forecast, allowed)
+        choices = [(one.effort, False) for one in (allowed[1:] if may_probe else allowed)]
+        factor, *axes = (make(prices) for make in AXES)
+        found = []
+        for effort, probes in [(allowed[0].effort, True), *choices] if may_probe else choices:
+            token, second, reread = (self._leading_to(effort, probes, forecast, allowed, axis) for axis in axes)
+            factors = self._leading_to(effort, probes, forecast, allowed, factor)
+            likely = price_intervals.probability(factors, self.explore) if self.explore and factors else 0.0
+            found.append(Alternative(effort, probes, token, second, reread, likely))
+        return found
 
     def _at(self, call: Call, forecast: Forecast, allowed: list[EffortForecast], prices: Prices) -> Decision:
         """The decision at exactly these prices."""
-        if not allowed:
-            return Decision(self.bounds.within(self.bounds.default, call), "policy", 1.0, prices, forecast)
-        if forecast.probed:
-            return Decision(best(allowed, prices).effort, "probe", 1.0, prices, forecast)
+        if self._has_default(forecast, allowed):
+            reason: Reason = "fallback" if allowed else "policy"
+            return Decision(self.bounds.within(self.bounds.default, call), reason, 1.0, prices, forecast)
         if self._may_probe(forecast, allowed):
             none, *others = allowed
             direct = best(others, prices)
             if self._probes(forecast, worth(direct, prices), cost(none, prices)):
                 return Decision(none.effort, "probe", 1.0, prices, forecast, self.probe_options)
             return Decision(direct.effort, "router", 1.0, prices, forecast)
-        if forecast.is_ood:
-            return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, prices, forecast)
-        return Decision(best(allowed, prices).effort, "router", 1.0, prices, forecast)
+        return Decision(best(allowed, prices).effort, "probe" if forecast.probed else "router", 1.0, prices, forecast)
+
+    def _has_default(self, forecast: Forecast, allowed: list[EffortForecast]) -> bool:
+        """Whether the default is applied at any price: there is nothing to choose, or no forecast to trust."""
+        return not allowed or (forecast.is_ood and not forecast.probed and not self._may_probe(forecast, allowed))
 
     def _may_probe(self, forecast: Forecast, allowed: list[EffortForecast]) -> bool:
         """Whether a probe is possible, and there is something to choose by it."""
-        can = forecast.probe_value is not None and self.ask != "never"
+        can = forecast.probe_value is not None and not forecast.probed and self.ask != "never"
         return can and len(allowed) > 1 and not allowed[0].effort.think
 
     def _probes(self, forecast: Forecast, best_direct: float, cost: float) -> bool:
@@ -87,21 +115,18 @@ class PricedPolicy:
         return self.ask == "always" or (value is not None and value.pays(best_direct, cost))
 
     def _leading_to(
-        self, chosen: Decision, forecast: Forecast, allowed: list[EffortForecast], prices: Prices
+        self, effort: Effort, probes: bool, forecast: Forecast, allowed: list[EffortForecast], axis: Axis
     ) -> Intervals:
-        """The factors on the token price at which `_at` decides the same."""
-        if not allowed or (forecast.is_ood and not forecast.probed and not self._may_probe(forecast, allowed)):
-            return ANY_FACTOR
-        if forecast.probed or not self._may_probe(forecast, allowed):
-            return exploration.choosing(chosen.effort, allowed, prices)
+        """The prices at which `_at` decides so, where it does not apply the default."""
+        if not self._may_probe(forecast, allowed):
+            return price_intervals.choosing(effort, allowed, axis)
         none, *others = allowed
-        value = forecast.probe_value
-        asked = ANY_FACTOR
-        if self.ask != "always" and value is not None:
-            asked = exploration.probing(none, others, value, prices)
-        if chosen.probe_options is not None:
-            return asked
-        return exploration.both(exploration.neither(asked), exploration.choosing(chosen.effort, others, prices))
+        probed = ANY_FACTOR
+        if self.ask != "always" and forecast.probe_value is not None:
+            probed = price_intervals.probing(none, others, forecast.probe_value, axis)
+        if probes:
+            return probed
+        return price_intervals.both(price_intervals.neither(probed), price_intervals.choosing(effort, others, axis))
 
     def describe(self, name: NameOf, summary: str) -> PolicyDescription:
         when = "wherever one can be" if self.ask == "always" else "where it is worth it"
@@ -138,6 +163,11 @@ class PriceBasedPolicy:
 
     def wants_forecast(self, call: Call) -> bool:
         return call.requested is None
+
+    def alternatives(self, call: Call, decision: Decision) -> list[Alternative]:
+        if decision.forecast is None or decision.reason not in ("router", "probe"):
+            return []
+        return self.priced.alternatives(call, decision.forecast, decision.prices)
 
 
 class PricedSettings(BoundedSettings):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from gateway.core.call import Call
 from gateway.core.contract import Contract
-from gateway.core.decision import Decision
+from gateway.core.decision import Alternative, Decision
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
 from gateway.core.kind import kind_of
@@ -76,6 +76,13 @@ class Policy(Protocol):
         """One effort and why. `forecast` is None when none was wanted or the router failed.
 
         `prices` are those of the model's price setters, which add to the policy's own, and the draw of exploration.
+        """
+        ...
+
+    def alternatives(self, call: Call, decision: Decision) -> Sequence[Alternative]:
+        """All that other prices would have led to for this call, the decision itself included, to explain it.
+
+        Empty where prices have no part in it. `decision` was made without exploration.
         """
         ...
 

@@ -20,17 +20,7 @@ def worth(forecast: EffortForecast, prices: Prices) -> float:
 
 def cost(forecast: EffortForecast, prices: Prices) -> float:
     """What tokens, waiting and reading the prompt again cost, in P(correct)."""
-    return token_cost(forecast, prices) + fixed_cost(forecast, prices)
-
-
-def token_cost(forecast: EffortForecast, prices: Prices) -> float:
-    """What the generated tokens cost: the part that exploration multiplies."""
-    return prices.token * forecast.tokens
-
-
-def fixed_cost(forecast: EffortForecast, prices: Prices) -> float:
-    """What waiting and reading the prompt again cost: the part that exploration leaves alone."""
-    return prices.second * forecast.seconds + prices.reread * forecast.reread_tokens
+    return prices.token * forecast.tokens + prices.second * forecast.seconds + prices.reread * forecast.reread_tokens
 
 
 def best(forecasts: Iterable[EffortForecast], prices: Prices) -> EffortForecast:

@@ -1,0 +1,130 @@
+"""`thinkgate explain`: the decision for a request, without a gateway that runs and without a model call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.commands.lines import say
+from gateway.core.errors import ConfigError
+
+Json = dict[str, Any]
+UNITS = {"token": "a token", "second": "a second of waiting", "reread": "a prompt token read again"}
+
+
+@click.command()
+@click.argument("request", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def explain(request: Path, config: Path, as_json: bool) -> None:
+    """Explain the decision for REQUEST, a JSON file with the body of a chat completion.
+
+    Prices that follow traffic are those of a gateway that has just started; POST /v1/decide has those of a running one.
+    """
+    from gateway.config import settings
+    from gateway.core.errors import GatewayError
+
+    try:
+        explained = asyncio.run(_explained(settings.load(config), _read(request)))
+    except GatewayError as error:
+        raise ConfigError([f"{request}: {error.message}"]) from error
+    if as_json:
+        click.echo(json.dumps(explained, indent=2))
+        return
+    for line in lines(explained):
+        say(line)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or error}"]) from error
+
+
+async def _explained(chosen: Any, raw: bytes) -> Json:
+    from gateway.api import json_object
+    from gateway.api.chat.request import ChatDialect
+    from gateway.api.dialect import ParsedRequest
+    from gateway.assembly.decider import idle_decider
+    from gateway.auth.principal import ANONYMOUS
+    from gateway.routing import explanation
+
+    server = chosen.server
+    body = json_object.read(raw, server.max_depth, server.max_values)
+    decider = idle_decider(chosen)
+    call = await ChatDialect(decider.catalogue, server.max_messages).read(
+        ParsedRequest(body, len(raw), {}, "explain", ANONYMOUS)
+    )
+    return (await explanation.explain(decider, ANONYMOUS, call)).as_json()
+
+
+def lines(explained: Json) -> Iterator[str]:
+    """For people."""
+    decision = explained["decision"]
+    first = "a probe without thinking first" if decision["probe"] else f"effort {_named(decision)}"
+    yield f"{explained['model']}: {first}, by {decision['reason']}, at {decision['deployment']}."
+    yield f"Arm {explained['arm']}, router {explained['router']}, propensity {decision['propensity']:.4g}."
+    for note in decision["notes"]:
+        yield f"Note: {note}."
+    yield ""
+    yield from _efforts(explained["efforts"])
+    yield from _prices(explained["prices"])
+    yield from _alternatives(explained["alternatives"])
+
+
+def _named(one: Json) -> str:
+    return one["effort"] if one["effort"] == one["level"] else f"{one['effort']} ({one['level']})"
+
+
+def _efforts(efforts: list[Json]) -> Iterator[str]:
+    if not efforts:
+        yield "There is no forecast."
+        return
+    yield f"{'effort':>9}  {'P(correct)':>10}  {'thinking':>8}  {'answer':>7}  {'seconds':>8}  {'worth':>8}"
+    for one in efforts:
+        yield (
+            f"{one['effort']:>9}  {one['p_correct']:>10.3f}  {one['thinking_tokens']:>8.0f}  "
+            f"{one['answer_tokens']:>7.0f}  {one['seconds']:>8.2f}  {one['worth']:>8.3f}"
+        )
+
+
+def _prices(prices: Json) -> Iterator[str]:
+    yield ""
+    yield "Prices, in P(correct):"
+    for setter, parts in prices["setters"].items():
+        for name, unit in UNITS.items():
+            if parts[name]:
+                yield f"  {setter}: {parts[name]:.4g} {unit}"
+    if not any(any(parts.values()) for parts in prices["setters"].values()):
+        yield "  none: everything is free"
+
+
+def _alternatives(alternatives: list[Json]) -> Iterator[str]:
+    if alternatives:
+        yield ""
+        yield "Otherwise it would have been:"
+    for one in alternatives:
+        what = "a probe first" if one["probe"] else _named(one)
+        needed = [
+            f"{setter} {_unit(name)} {' or '.join(map(_interval, intervals))}"
+            for setter, parts in one["setters"].items()
+            for name, intervals in parts.items()
+            if intervals
+        ]
+        yield f"  {what}: {'; '.join(needed) if needed else 'at no price of these setters'}"
+
+
+def _unit(name: str) -> str:
+    return "at" if name == "dial" else f"{name} price"
+
+
+def _interval(ends: list[float | None]) -> str:
+    low, high = ends[0] or 0.0, math.inf if ends[1] is None else ends[1]
+    return f"from {low:.4g}" if math.isinf(high) else f"{low:.4g} to {high:.4g}"

@@ -1,0 +1,77 @@
+"""From a call to a plan: which arm and prices it gets, what each effort would bring, and which one is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.auth.principal import Principal
+from gateway.core.arm import Arm
+from gateway.core.assignment import Assignment
+from gateway.core.call import Call
+from gateway.core.decision import Decision
+from gateway.core.forecast import Forecast
+from gateway.core.planned import Planned
+from gateway.core.prices import FREE, Prices
+from gateway.core.unit import among_keys, unit_hash
+from gateway.execution.probe.prober import Prober
+from gateway.families.compiler import Enforce, compile_plan
+from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.experiments.assignment import assign, weights_of
+from gateway.routing.prices.protocol import PriceContext
+
+
+class Routed(NamedTuple):
+    """A call, where it goes, and what is added to the policy's prices for it."""
+
+    call: Call
+    model: PublicModel
+    assignment: Assignment
+    prices: Prices = FREE
+
+    @property
+    def arm(self) -> Arm:
+        return self.assignment.arm
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Changes nothing: the pipeline reserves, sends and records what it says."""
+
+    catalogue: Catalogue
+    prober: Prober
+    enforce: Enforce
+    router_deadline_s: float
+
+    def route(self, call: Call, key: str | None, id: str) -> Routed:
+        """`key` is the id of the sender's API key, `id` the gateway's own for the request. UnknownModel."""
+        model = self.catalogue.find(call.model)
+        unit = among_keys(call.unit, key)
+        user = unit_hash(among_keys(call.user, key)) if call.user else None
+        assignment = Assignment(assign(unit, model.name, weights_of(model.arms)), unit_hash(unit), user)
+        if call.passthrough is not None:
+            return Routed(call, model, assignment)
+        return Routed(call, model, assignment, model.price(PriceContext(id, call, assignment.arm, assignment.unit)))
+
+    async def forecast(self, routed: Routed, always: bool = False) -> Forecast | None:
+        """What each effort would bring; without a probe, where none is possible.
+
+        None where the policy wants none, unless `always`, and where the router knows nothing, fails, or is late.
+        """
+        call, model, arm = routed.call, routed.model, routed.arm
+        if not always and not model.policy.wants_forecast(call):
+            return None
+        forecast = await model.forecast(call, arm, self.router_deadline_s)
+        if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
+            return forecast.without_probe()
+        return forecast
+
+    def decide(self, principal: Principal, routed: Routed, forecast: Forecast | None) -> tuple[Call, Decision]:
+        """The call within what the sender may use now, and the decision for it. NotAllowed."""
+        bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
+        return bounded, routed.model.policy.decide(bounded, forecast, routed.prices)
+
+    def plan(self, routed: Routed, bounded: Call, decision: Decision, forecast: Forecast | None) -> Planned:
+        """What would be sent. InvalidRequest: the model is strict about what the client named."""
+        plan = compile_plan(bounded, decision.effort, routed.arm, routed.model.terms, forecast, self.enforce)
+        return Planned(bounded, plan, decision)
