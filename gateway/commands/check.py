@@ -46,7 +46,8 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     for line in warnings:
         yield f"  WARNING: {line}"
     yield ""
-    yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {chosen.records.path.absolute()}."
+    kept_in = assembly.archive(chosen) if chosen.records.has_url else chosen.records.path.absolute()
+    yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {kept_in}."
     if chosen.data_dir is not None:
         yield f"Files without a path of their own are in {chosen.data_dir.absolute()}."
     yield _retention(chosen.records)

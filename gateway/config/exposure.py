@@ -39,11 +39,11 @@ def is_loopback(host: str) -> bool:
 
 def written(chosen: Settings) -> Iterator[Path]:
     """The files and folders that a gateway writes, whether they exist or not."""
-    databases = [chosen.records.path, chosen.responses_path]
+    databases = [chosen.responses_path, *([] if chosen.records.has_url else [chosen.records.path])]
     if chosen.access.required:
         databases.append(chosen.access.path)
         yield chosen.access.usage_path
     for database in databases:
         yield from (Path(f"{database}{end}") for end in ("", "-wal", "-shm"))
-    yield Path(f"{chosen.records.path}.spool")
+    yield chosen.records.spool
     yield chosen.own_secret_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gateway.config.storage import SigningSettings
+from gateway.config.storage import RecordSettings, SigningSettings
 from gateway.core.errors import ConfigError
 
 SHORTEST_SECRET = 32
@@ -29,6 +29,13 @@ def signing_secrets(signing: SigningSettings) -> list[str]:
     if any(len(line) < SHORTEST_SECRET for line in lines):
         raise ConfigError([f"{name} holds a secret of fewer than {SHORTEST_SECRET} characters, which could be guessed"])
     return lines
+
+
+def records_url(records: RecordSettings) -> str | None:
+    """The URL of the records' database; None if they are kept in a file. ConfigError: as for `secret`."""
+    if records.url is not None and (records.url_env is not None or records.url_file is not None):
+        raise ConfigError(["records.url, records.url_env, records.url_file: set one of them"])
+    return records.url or secret(records.url_env, records.url_file, "records.url")
 
 
 def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:

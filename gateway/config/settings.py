@@ -99,7 +99,9 @@ def override(
     return settings.model_copy(
         update={
             "server": settings.server.model_copy(update=server),
-            "records": settings.records.model_copy(update={} if records is None else {"path": records}),
+            "records": settings.records.model_copy(
+                update={} if records is None else {"path": records, "url": None, "url_env": None, "url_file": None}
+            ),
         }
     )
 

@@ -14,6 +14,12 @@ from gateway.core.strict import StrictSettings
 class RecordSettings(StrictSettings, validate_default=True):
     path: ConfigPath = Path("thinkgate.db")
     """The SQLite database; the spool lies beside it, in `<path>.spool/`."""
+    url: str | None = None
+    """A PostgreSQL database instead, for gateways on several hosts: `postgresql+psycopg://user:password@host/name`.
+    `path` then only says where the spool lies, which stays on this host."""
+    url_env: str | None = None
+    url_file: ConfigPath | None = None
+    """The environment variable or the file that holds the URL, so that the configuration holds no password."""
     max_age_s: Annotated[float, Field(ge=0)] = 90 * 24 * 3600.0
     max_rows: Annotated[int, Field(ge=0)] = 0
     max_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024
@@ -22,6 +28,15 @@ class RecordSettings(StrictSettings, validate_default=True):
     max_spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
     """How much may wait to reach the database while it cannot be written; what comes beyond that is lost, and counted.
     """
+
+    @property
+    def has_url(self) -> bool:
+        """Whether the database is a server's, and not the file at `path`."""
+        return any(given is not None for given in (self.url, self.url_env, self.url_file))
+
+    @property
+    def spool(self) -> Path:
+        return Path(f"{self.path}.spool")
 
 
 class AccessSettings(StrictSettings, validate_default=True):

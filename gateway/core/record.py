@@ -14,7 +14,10 @@ class Record(NamedTuple):
     `reported` by the backend or `counted` here; `verdict` whether it was `within` the budget, `over` it or is
     `unknown`; `exceeded` by how many tokens. `probe` is the outcome of a probe (`kept`, `thrown_away`, `failed`,
     `unfinished`), with its features (log-probabilities in nats), its duration, and the `forecast_before` it. Tokens of
-    a discarded probe are not in `completion_tokens`, but in `cost`.
+    a discarded probe are not in `completion_tokens`, but in `cost`. `answer_id` is the id in the answer's body.
+    `experiment` is the one that assigned the arm, `config` the version of the configuration, `prices` a JSON object of
+    every component of the price and who set it, `session` the hash of an agent's session among those of its key,
+    `cached_tokens` how much of the prompt came from a prefix cache, and `degraded` whether a quota lowered the effort.
     """
 
     id: str
@@ -65,3 +68,10 @@ class Record(NamedTuple):
     probe_ms: float | None = None
     forecast_before: str | None = None
     user: str | None = None
+    answer_id: str | None = None
+    experiment: str | None = None
+    config: str | None = None
+    prices: str | None = None
+    session: str | None = None
+    cached_tokens: int | None = None
+    degraded: bool | None = None

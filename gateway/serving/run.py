@@ -122,11 +122,15 @@ def stored(settings: Settings) -> Iterator[str]:
     """Where this gateway keeps things, a line each, by paths that hold wherever they are read."""
     if settings.data_dir is not None:
         yield f"thinkgate keeps its files in {settings.data_dir.absolute()}"
-    yield f"thinkgate keeps records in {settings.records.path.absolute()}"
+    yield f"thinkgate keeps records in {_records(settings)}"
     if settings.access.required or settings.admin is not None:
         yield f"thinkgate keeps API keys in {settings.access.path.absolute()}"
     if settings.responses.store:
         yield f"thinkgate keeps responses in {settings.responses_path.absolute()}"
+
+
+def _records(settings: Settings) -> str:
+    return str(assembly.archive(settings)) if settings.records.has_url else str(settings.records.path.absolute())
 
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:

@@ -27,7 +27,7 @@ def look(chosen: Settings) -> None:
     """Makes and changes nothing: what is not there yet is no fault. ConfigError names every file that is another's."""
     databases = list(_databases(chosen))
     faults = [*_shared(databases), *filter(None, map(_fault, databases))]
-    usage, spool = chosen.access.usage_path, Path(f"{chosen.records.path}.spool")
+    usage, spool = chosen.access.usage_path, chosen.records.spool
     if _has_keys(chosen) and is_other(usage):
         faults.append(f"access.path: {usage} is not a Thinkgate counter file")
     if spool.exists() and not spool.is_dir():
@@ -43,7 +43,8 @@ def look(chosen: Settings) -> None:
 
 
 def _databases(chosen: Settings) -> Iterator[_Database]:
-    yield _Database("records.path", chosen.records.path, "records")
+    if not chosen.records.has_url:
+        yield _Database("records.path", chosen.records.path, "records")
     if _has_keys(chosen):
         yield _Database("access.path", chosen.access.path, "keys")
     if chosen.responses.store:

@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ log = logging.getLogger("thinkgate")
 
 # Seconds between log lines about lost records: a full disk loses many a second.
 LOG_EVERY_S = 10.0
-
-Row = Sequence[Any]
 
 
 class Spool:
@@ -41,11 +39,13 @@ class Spool:
         self._path, self._fd = self._segment()
         self._size = 0
         # The segment's rows, so that only orphaned segments are read back from disk.
-        self._rows: list[Row] = []
+        self._rows: list[Any] = []
         self.lost = 0
 
-    def append(self, line: bytes, row: Row) -> None:
-        """Append a record, as a line and as a row. On a full disk it is lost, logged and counted; nothing is raised."""
+    def append(self, line: bytes, row: Any) -> bool:
+        """Append a row, also as a line. On a full disk it is lost, logged and counted, and nothing raised; whether it
+        was written.
+        """
         data = line + b"\n"
         with self._lock:
             try:
@@ -55,7 +55,7 @@ class Spool:
                 if written == len(data):
                     self._size += written
                     self._rows.append(row)
-                    return
+                    return True
                 os.ftruncate(self._fd, self._size)  # a torn line would corrupt the next one
                 why = f"the disk took {written} of its {len(data)} bytes"
             except OSError as error:
@@ -64,9 +64,10 @@ class Spool:
             self._untold += 1
             now = time.monotonic()
             if now - self._told_at < LOG_EVERY_S:
-                return
+                return False
             untold, self._untold, self._told_at = self._untold, 0, now
         log.error("%s lost: %s", "a record is" if untold == 1 else f"{untold} records are", why)
+        return False
 
     def measure(self) -> None:
         """Measure the folder's size; called periodically to enforce the limit."""
@@ -76,7 +77,7 @@ class Spool:
         except OSError as error:
             log.error("cannot read the records' spool: %s", error)
 
-    def rotate(self) -> tuple[Path, list[Row]] | None:
+    def rotate(self) -> tuple[Path, list[Any]] | None:
         """Start a new segment; returns the old one and its rows, for the caller to import and remove. None: empty."""
         with self._lock:
             if not self._size:

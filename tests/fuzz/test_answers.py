@@ -22,12 +22,13 @@ from gateway.backends.failures import wait_s
 from gateway.core.backend_errors import BackendRefused, error_fields
 from gateway.core.errors import GatewayError
 from gateway.core.record import Record
-from gateway.storage.records import connect, insert
+from gateway.storage.rows import insert
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, STREAM, says
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, ScriptedBackend, obedient
+from tests.gateway.stored import connect
 
 NAMES = st.sampled_from([*ANSWER, "message", "finish_reason", "error", "code", "type", "param", "reasoning_tokens"])
 SCALARS = (

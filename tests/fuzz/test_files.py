@@ -17,12 +17,12 @@ from gateway.backends.latency import latency_models_of
 from gateway.config.settings import Settings, load, parse
 from gateway.core.errors import ConfigError
 from gateway.core.record import Record
-from gateway.storage.records import Records
 from router_model.model import shipped
 from router_model.model.predict import ArtifactError
 from router_model.model.predict import load as load_router
 from tests.gateway.bounded import FEW, QUICK
 from tests.gateway.conftest import table
+from tests.gateway.stored import records_in
 
 KEYS = st.sampled_from(
     [*Settings.model_fields, "url", "family", "deployment", "policy", "kind", "arms", "none", "weight"]
@@ -94,7 +94,7 @@ def test_no_line_of_the_spool_keeps_the_others_out(lines: list[bytes]) -> None:
         spool = Path(f"{path}.spool")
         spool.mkdir()
         (spool / "orphan.jsonl").write_bytes(b"\n".join([*lines, LINE.replace(b'"id": "1"', b'"id": "last"')]) + b"\n")
-        records = Records(path)
+        records = records_in(path)
         records.start()
         records.stop()
         with closing(sqlite3.connect(path)) as database:

@@ -1,4 +1,4 @@
-"""What is in the database of the records, also while a gateway is making it."""
+"""What is in the database of the records, also while a gateway is making it; and stores of records in a SQLite file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
+
+from gateway.storage.archive import DatabaseArchive
+from gateway.storage.records import Records
+from gateway.storage.sqlite import SqliteDatabase
 
 
 def stored(path: Path, columns: str) -> list[tuple[Any, ...]]:
@@ -16,3 +22,19 @@ def stored(path: Path, columns: str) -> list[tuple[Any, ...]]:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchall():
             return []
         return database.execute(f"SELECT {columns} FROM records ORDER BY rowid").fetchall()
+
+
+def spool_of(path: Path) -> Path:
+    return Path(f"{path}.spool")
+
+
+def records_in(path: Path, **options: Any) -> Records:
+    return Records(SqliteDatabase(path), spool_of(path), **options)
+
+
+def archive_of(path: Path) -> DatabaseArchive:
+    return DatabaseArchive(SqliteDatabase(path), spool_of(path))
+
+
+def connect(path: Path) -> Connection:
+    return SqliteDatabase(path).connect()

@@ -12,7 +12,7 @@ import pytest
 import gateway
 from gateway.core.record import Record
 from gateway.execution.ids import Ids
-from gateway.storage.records import Records
+from tests.gateway.stored import records_in
 
 SOURCES = Path(gateway.__file__).parent
 WAITING = (
@@ -41,7 +41,7 @@ def test_nothing_that_waits_looks_at_the_wall_clock(name: str) -> None:
 
 
 def test_a_clock_that_jumps_costs_no_record(tmp_path: Path) -> None:
-    records, ids = Records(tmp_path / "records.db"), Ids()
+    records, ids = records_in(tmp_path / "records.db"), Ids()
     records.start()
     for at in (1.8e9, 0.0, -5.0, 4e9, 1.8e9):
         records.write(Record(id=ids.new(), request_id="r", time=at, dialect="chat", status=200))

@@ -18,11 +18,11 @@ from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
 from gateway.config.settings import load
 from gateway.core import private_file
-from gateway.storage import records
 from tests import plain_http
 from tests.gateway.command_line import invoke
 from tests.gateway.processes import Process
 from tests.gateway.scripted import MODEL, ScriptedBackend
+from tests.gateway.stored import connect
 from tests.gateway.test_check import run
 
 OPERATOR = "an operators' key of some length"
@@ -58,7 +58,7 @@ def test_no_part_of_a_process_drops_the_locks_of_another(config: Path, tmp_path:
     inside = authenticator(settings.access, lambda why: None)
     responses = response_store(settings)
     responses.open()
-    rows = records.connect(settings.records.path)
+    rows = connect(settings.records.path)
     for each in (
         lambda: store.all(),
         lambda: store.get(key.id),
@@ -66,7 +66,7 @@ def test_no_part_of_a_process_drops_the_locks_of_another(config: Path, tmp_path:
         lambda: keys(settings.access).all(),
         lambda: authenticator(settings.access, lambda why: None).close(),
         lambda: list(explain(settings)),
-        lambda: records.connect(settings.records.path).close(),
+        lambda: connect(settings.records.path).close(),
         lambda: opened_again(settings),
     ):
         each()  # type: ignore[no-untyped-call]

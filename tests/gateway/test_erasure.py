@@ -14,8 +14,6 @@ import pytest
 
 from gateway.api.data import Erased, erase
 from gateway.core.record import Record
-from gateway.storage.records import COLUMNS, Records
-from gateway.storage.sqlite_archive import SqliteArchive
 from gateway.storage.subject import Subject
 from tests import plain_http
 from tests.gateway.anthropics import HI, MESSAGES
@@ -24,7 +22,7 @@ from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
 from tests.gateway.processes import Process
 from tests.gateway.scripted import ScriptedBackend
-from tests.gateway.stored import stored
+from tests.gateway.stored import archive_of, records_in, stored
 from tests.gateway.test_check import run
 from tests.gateway.test_operators import CONFIG, OPERATOR
 from tests.gateway.test_tenancy import CHAT, RESPONSES, Tenant
@@ -48,7 +46,7 @@ def speak(tenant: Tenant, user: str) -> str:
 
 def gone(gateway: KeyedGateway, key: str | None = None, user: str | None = None, anonymise: bool = False) -> Erased:
     settings = gateway.parts.settings
-    return erase(SqliteArchive(settings.records.path), settings.responses_path, Subject(key, user), anonymise)
+    return erase(archive_of(settings.records.path), settings.responses_path, Subject(key, user), anonymise)
 
 
 def owners(path: Path) -> list[tuple[str | None, str | None]]:
@@ -84,18 +82,18 @@ def test_a_user_a_key_and_a_user_of_a_key(gateway: KeyedGateway) -> None:
 
 def test_what_had_not_reached_the_table_does_not_come_back(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
-    waiting = Records(path)
+    waiting = records_in(path)
     early = Record(id="early", request_id="r", time=time.time(), dialect="chat", status=200, key="k1")
     waiting.write(early)
     waiting.write(early._replace(id="other", key="k2"))
     path.touch()
-    assert erase(SqliteArchive(path), tmp_path / "none", Subject("k1"), False) == Erased(0, 0)
+    assert erase(archive_of(path), tmp_path / "none", Subject("k1"), False) == Erased(0, 0)
     waiting.write(early._replace(id="late", time=time.time() + 1))
     waiting.start()
     waiting.stop()
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT id FROM records ORDER BY id").fetchall() == [("late",), ("other",)]
-    assert "user" in COLUMNS
+    assert "user" in Record._fields
 
 
 def test_by_command_and_on_the_operators_port(

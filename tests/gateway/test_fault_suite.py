@@ -19,6 +19,7 @@ from gateway.app import make_parts
 from gateway.config.settings import parse
 from gateway.core.record import Record
 from gateway.storage.records import Records
+from gateway.storage.sqlite import SqliteDatabase
 from tests.gateway import fault_scripts as does
 from tests.gateway.conftest import table
 from tests.gateway.fault_scripts import BODY, ERROR, FIRST, HEAD, SSE_HEAD, STREAM, TWICE, says, sized, streams
@@ -27,7 +28,7 @@ from tests.gateway.leaks import Held, held, settled, spoilt
 from tests.gateway.refusing import refusing
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import Connection, Script, ScriptedBackend, delta, obedient, sse
-from tests.gateway.stored import stored
+from tests.gateway.stored import spool_of, stored
 from tests.patience import PATIENCE_S, until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low"}
@@ -126,7 +127,7 @@ class Noted(Records):
     """Shows every record at once, as well as writing it."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(SqliteDatabase(path), spool_of(path))
         self.seen: list[Record] = []
 
     def write(self, record: Record) -> None:

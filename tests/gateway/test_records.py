@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from gateway.core.record import Record
-from gateway.storage.records import COLUMNS, Records, connect
 from tests.gateway.running import RunningGateway
+from tests.gateway.stored import records_in
 from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "merged", "messages": [{"role": "user", "content": "a secret of mine"}]}
@@ -28,7 +28,7 @@ def ids(database: Path) -> list[str]:
 
 def write(path: Path, *names: str) -> None:
     """Write records in a process that lives on until they are imported."""
-    records = Records(path)
+    records = records_in(path)
     records.start()
     for name in names:
         records.write(RECORD._replace(id=name))
@@ -48,10 +48,10 @@ def test_records_reach_the_table_and_the_spool_is_emptied(tmp_path: Path) -> Non
 
 
 def test_a_record_is_safe_before_write_returns(tmp_path: Path) -> None:
-    records = Records(tmp_path / "records.db")
+    records = records_in(tmp_path / "records.db")
     records.write(RECORD)
     (segment,) = segments(tmp_path / "records.db")
-    assert orjson.loads(segment.read_bytes()) == {name: getattr(RECORD, name) for name in COLUMNS}
+    assert orjson.loads(segment.read_bytes()) == {name: getattr(RECORD, name) for name in Record._fields}
     records.start()
     records.stop()
     assert ids(tmp_path / "records.db") == ["1"]
@@ -71,7 +71,7 @@ def test_what_a_dead_process_left_is_imported_once(tmp_path: Path) -> None:
 
 def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
-    living = Records(path)
+    living = records_in(path)
     living.write(RECORD._replace(id="living"))
     write(path, "other")
     assert ids(path) == ["other"]
@@ -87,7 +87,7 @@ def test_a_table_of_an_older_release_gets_the_new_columns(tmp_path: Path) -> Non
         old.execute("INSERT INTO records VALUES ('old', 'r', 1.0, 'kept')")
         old.commit()
     write(path, "new")
-    with closing(connect(path)) as database:
+    with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT id, a_column_of_old, status FROM records ORDER BY id").fetchall() == [
             ("new", None, 200),
             ("old", "kept", None),
@@ -107,7 +107,7 @@ def test_a_database_that_cannot_be_written_costs_no_record(tmp_path: Path, caplo
 def test_records_that_had_to_wait_follow_those_that_did_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "records.db"
     path.mkdir()
-    records = Records(path)
+    records = records_in(path)
     records.start()
     records.write(RECORD._replace(id="a"))
     until(lambda: "records stay in" in caplog.text)

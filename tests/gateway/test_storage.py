@@ -13,8 +13,8 @@ from gateway.config.settings import Settings, parse
 from gateway.core.errors import ConfigError
 from gateway.serving import stored_files
 from gateway.serving.run import stored
-from gateway.storage.sqlite_archive import SqliteArchive
 from tests.gateway.command_line import invoke
+from tests.gateway.stored import archive_of
 from tests.gateway.test_check import CONFIG
 
 
@@ -79,10 +79,10 @@ def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> No
     chosen = _settings(tmp_path)
     stored_files.look(chosen)
     assert not list(tmp_path.iterdir())
-    SqliteArchive(chosen.records.path).prepare()
+    archive_of(chosen.records.path).prepare()
     stored_files.look(chosen)
     with pytest.raises(ConfigError, match=r"records\.path: /proc/thinkgate/records\.db cannot be used"):
-        SqliteArchive(Path("/proc/thinkgate/records.db")).prepare()
+        archive_of(Path("/proc/thinkgate/records.db")).prepare()
 
 
 def test_where_things_are_kept_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""The records' database for those who look after it, and for reports."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.core import private_file
+from gateway.core.errors import ConfigError, ErasureFailed
+from gateway.storage.database import UNAVAILABLE, Database
+from gateway.storage.erasure import erase_records
+from gateway.storage.subject import Subject
+
+log = logging.getLogger("thinkgate")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseArchive:
+    """`local`: the database is a file of this host, which must be there when a gateway starts."""
+
+    database: Database
+    spool: Path
+    local: bool = True
+
+    def __str__(self) -> str:
+        return str(self.database)
+
+    def prepare(self) -> None:
+        try:
+            if self.local:
+                self.database.connect().close()
+            private_file.make_folder(self.spool)
+        except UNAVAILABLE as error:
+            cause = getattr(error, "orig", None) or error
+            where = self if self.local else self.spool
+            raise ConfigError([f"records.path: {where} cannot be used: {cause}"]) from error
+        if not self.local:
+            self._look_for_server()
+
+    def _look_for_server(self) -> None:
+        """A server that is out of reach stops no gateway: records wait for it in the spool."""
+        try:
+            self.database.connect().close()
+        except UNAVAILABLE as error:
+            log.error("records wait in %s, %s is out of reach: %s", self.spool, self, getattr(error, "orig", error))
+
+    def erase(self, whose: Subject, anonymise: bool = False) -> int:
+        if not self.database.exists():
+            return 0
+        try:
+            return erase_records(self.database, whose, anonymise)
+        except UNAVAILABLE as error:
+            log.error("stored data cannot be erased: %s", error)
+            raise ErasureFailed from error
