@@ -1,4 +1,4 @@
-"""One answer in the making: its prompt, the tokens so far, and when it ends."""
+"""One answer being generated: its prompt, the tokens so far, and its end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Times:
 
 
 class EngineAnswer:
-    """Owned by the decoding thread once it is submitted, apart from `cancelled`, which anyone may set."""
+    """Owned by the decoding thread once it is submitted, except `cancelled`, which any thread may set."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class EngineAnswer:
         return len(self.prompt) + len(self.ids) - 1
 
     def extend(self, logits: Array, best: int) -> EngineOutput | None:
-        """Take one more token out of `logits` (vocab,), whose largest is at `best`; returns what is to be sent."""
+        """Append one token chosen from `logits` (vocab,), whose maximum is at `best`; returns the output to send."""
         choice = self._chooser.choose(logits, best)
         if choice is None:
             self.complete = True
@@ -87,7 +87,7 @@ class EngineAnswer:
         return self._flush(finish, reason) if self.complete or self.streamed else None
 
     def _ending(self, token: int) -> tuple[Finish | None, int | str | None]:
-        """Whether and why `token` is the last one; takes its text along."""
+        """Add the token's text; returns the finish reason and stop reason if it is the last one."""
         may_stop = len(self.ids) > self._params.min_tokens or not self._params.min_tokens
         ended = may_stop and token in self._eos
         stopped = may_stop and token in self._params.stop_token_ids

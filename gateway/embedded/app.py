@@ -21,18 +21,18 @@ from gateway.embedded.listing import detokenized, models_page, tokenized
 from gateway.embedded.protocol import parse_json
 
 Job = ChatPrompt | Completion
-# What becomes of thinking budgets: kept; ignored, as engines do with fields they do not know; refused, as vLLM does
-# without a reasoning parser.
+# How thinking budgets are treated: enforced (kept); ignored, as unknown fields are; refused, as by a vLLM without a
+# reasoning parser.
 BUDGETS = ("kept", "ignored", "refused")
 _BUDGET = "thinking_token_budget"
 DONE = b"data: [DONE]\n\n"
 HUNG_UP = 499
-# As many as the gateway takes unless it is told otherwise.
+# The gateway's default limit.
 MOST_BODY_BYTES = 32 * 1024 * 1024
 
 
 def create_app(engine: Engine, budgets: str = "kept") -> FastAPI:
-    """The routes over `engine`, which lives as long as the application. `budgets` is one of BUDGETS."""
+    """The application that serves `engine`, and starts and stops it. `budgets` is one of BUDGETS."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Continuous batching of one model: prompts join while other answers are being written, finished ones leave at once."""
+"""Continuous batching of one model: requests join while other answers are being generated, and leave when finished."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.embedded.answer import EngineAnswer, EngineOutput
 from gateway.embedded.decoder import Decoder
 from gateway.embedded.model import Array
 
-# Prompt tokens read between two steps of the running answers: more would hold those up, fewer would waste the hardware.
+# Prompt tokens processed between two steps of the running answers: more would delay those, fewer would be inefficient.
 PREFILL_TOKENS = 256
 Sent = tuple[EngineAnswer, EngineOutput]
 
 
 @dataclass(slots=True)
 class _Staged:
-    """What the decoder's staging row holds: the first `length` tokens of `ids`, and the logits after the last one."""
+    """The contents of the decoder's staging row: the first `length` tokens of `ids`, and the logits after the last."""
 
     ids: list[int]
     length: int = 0
@@ -27,7 +27,7 @@ class _Staged:
 
 
 class Batch:
-    """Belongs to the decoding thread, apart from the counts, which anyone may read."""
+    """Belongs to the decoding thread, except the counts, which any thread may read."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -43,11 +43,11 @@ class Batch:
 
     @property
     def active(self) -> int:
-        """Answers that have a place: being written, or their prompt being read."""
+        """The number of answers that are being generated, or whose prompt is being read."""
         return len(self.running) + (self._reading is not None)
 
     def advance(self) -> list[Sent]:
-        """Read some prompt, write one token of every answer; returns what is to be sent, in order."""
+        """Read a part of a prompt, and append one token to every answer; returns the outputs to send, in order."""
         self._drop_cancelled()
         sending = self._read_prompts()
         if self.running:
@@ -73,7 +73,7 @@ class Batch:
         return sending
 
     def _next(self) -> EngineAnswer | None:
-        """The answer whose prompt is to be read now; None when there is none, or no place for it."""
+        """The answer whose prompt is to be read now; None if none is waiting, or the batch is full."""
         if self._reading is None and self.waiting and len(self.running) < self._decoder.max_rows:
             self._reading = self.waiting.popleft()
             self._reading.times.scheduled = time.monotonic()
@@ -81,9 +81,9 @@ class Batch:
         return self._reading
 
     def _stage(self, prompt: list[int]) -> int:
-        """Begin with what the staging row already holds of `prompt`, often the same one or the same conversation.
+        """Reuse the part of `prompt` that is already in the staging row, often the same prompt or conversation.
 
-        Returns how many of its tokens need not be read.
+        Returns the number of cached tokens.
         """
         old = self._staged
         if old.ids[: old.length] == prompt:
@@ -102,7 +102,7 @@ class Batch:
         return max(1, len(chunk))
 
     def _start(self, answer: EngineAnswer) -> list[Sent]:
-        """Take the first token; the answer joins the running ones unless that was all."""
+        """Append the first token; the answer joins the running ones unless it is complete."""
         assert self._staged.logits is not None
         logits = self._staged.logits
         output = answer.extend(logits, int(logits.argmax()))
@@ -133,7 +133,7 @@ class Batch:
 
 
 def _common(left: list[int], right: list[int]) -> int:
-    """The length of the common beginning."""
+    """The length of the common prefix."""
     for index, (a, b) in enumerate(zip(left, right, strict=False)):
         if a != b:
             return index

@@ -21,10 +21,10 @@ Json = dict[str, Any]
 
 
 class ChatPrompt:
-    """A chat completion that has been accepted: its answers are already in the queue."""
+    """An accepted chat completion, whose answers are already queued."""
 
     def __init__(self, engine: Engine, body: Json, request_id: str | None) -> None:
-        """Raises RequestError for everything that can be wrong with `body`."""
+        """Raises RequestError if `body` is invalid."""
         check_chat(body)
         self._request = request = parse(ChatRequest, body)
         self._served = engine.model(request.model)
@@ -97,12 +97,12 @@ class ChatPrompt:
         }
 
     def _finish(self, output: EngineOutput, called: bool) -> str | None:
-        """A call by the model's own choice, or of a tool of its choice, is a reason to finish; a named one is not."""
+        """`tool_calls` if the model chose to call a tool, or which one; as in vLLM, not if the request named it."""
         named = isinstance(self._request.tool_choice, NamedTool)
         return "tool_calls" if called and not named else output.finish
 
     def _delta(self, index: int, choice: Choice, output: EngineOutput) -> Json | None:
-        """One choice of a chunk; None when there is nothing to tell."""
+        """One choice of a chunk; None if there is nothing to send."""
         delta, hidden = choice.delta(output), self._hidden()
         logprobs = None if hidden else self._logprobs(output)
         shows_ids = bool(self._request.return_token_ids) and not hidden
@@ -135,7 +135,7 @@ class ChatPrompt:
         return chat_logprobs(output, self._served.tokenizer, self._request.top_logprobs or 0, as_ids)
 
     def _hidden(self) -> bool:
-        """Whether single tokens must not be shown, since they would give the thought away."""
+        """Whether tokens must not be shown, as they would reveal hidden reasoning."""
         return not self._request.include_reasoning
 
     def _wants_usage(self) -> bool:

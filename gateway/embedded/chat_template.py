@@ -1,4 +1,4 @@
-"""The chat template of a model folder, rendered as Hugging Face renders it: Jinja in a sandbox."""
+"""Renders the chat template of a model folder as Hugging Face does, with sandboxed Jinja."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.embedded.errors import BadRequest
 from gateway.embedded.model import ModelError
 
 Message = Mapping[str, Any]
-# Appended to a message that is to be continued: whatever the template puts after it is cut off.
+# Appended to a message that is to be continued; whatever the template writes after it is removed.
 CONTINUE_HERE = "<<continue this message>> "
 
 
@@ -42,7 +42,7 @@ class ChatTemplate:
         add_generation_prompt: bool,
         continue_final_message: bool,
     ) -> str:
-        """The prompt's text. Raises BadRequest for what the template refuses."""
+        """The prompt's text. Raises BadRequest if the template refuses the messages."""
         if continue_final_message:
             messages = _marked(messages)
         try:
@@ -60,7 +60,7 @@ def _marked(messages: Sequence[Message]) -> list[Message]:
 
 
 def _cut(text: str) -> str:
-    """Everything before the mark; a template that strips its messages strips the mark's space too."""
+    """The text before the marker, whose trailing space is missing if the template strips messages."""
     before, mark, _ = text.rpartition(CONTINUE_HERE.rstrip())
     if not mark:
         raise BadRequest(
@@ -71,7 +71,7 @@ def _cut(text: str) -> str:
 
 
 def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    """JSON without the HTML escapes of Jinja's own filter."""
+    """JSON without the HTML escapes of Jinja's filter."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
 
 

@@ -1,4 +1,4 @@
-"""What vLLM refuses although the types are right, and what this engine cannot do and therefore refuses."""
+"""Checks of request fields whose types are valid: vLLM's own, and features that this engine does not support."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gateway.embedded.served import Served
 
 MOST_CHOICES = 16384
 MOST_LOGPROBS = 20
-# Each is looked for in the whole answer, token by token. vLLM has no such limit, and waits.
+# Every stop sequence is searched for at every token. vLLM has no such limit.
 LONGEST_STOP = 512
-# Each is compared with the end of the answer at every token.
+# Every bad word is compared with the end of the answer at every token.
 MOST_BAD_WORDS = 1024
 DEFAULTS: Mapping[str, float] = {
     "temperature": 1.0,
@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, float] = {
     "frequency_penalty": 0.0,
     "repetition_penalty": 1.0,
 }
-# Features of vLLM that are not here. Ignoring them would give an answer that looks right and is not.
+# Features of vLLM that are not supported here. They are refused, as ignoring them would give wrong answers.
 UNSUPPORTED = (
     "use_beam_search", "prompt_logprobs", "logprob_token_ids", "truncate_prompt_tokens",
     "repetition_detection",
@@ -36,7 +36,7 @@ UNSUPPORTED = (
 
 
 def check_chat(body: Mapping[str, Any]) -> None:
-    """Raises BadRequest for fields of a chat request that do not go together; the types are not known yet."""
+    """Raises BadRequest for conflicting fields of a chat request, whose types are not checked yet."""
     _check_stream(body)
     if body.get("tools") == []:
         raise BadRequest(
@@ -53,7 +53,7 @@ def check_chat(body: Mapping[str, Any]) -> None:
 
 
 def check_completion(body: Mapping[str, Any]) -> None:
-    """Raises BadRequest for fields of a completion request that do not go together."""
+    """Raises BadRequest for conflicting fields of a completion request, whose types are not checked yet."""
     _check_stream(body)
     if body.get("prompt") in (None, ""):
         raise BadRequest("Either prompt or prompt_embeds must be provided and non-empty.", "prompt")
@@ -71,9 +71,8 @@ def check_completion(body: Mapping[str, Any]) -> None:
 
 
 def sampling_params(request: Generation, served: Served, prompt: int, limit: tuple[str, int | None]) -> SamplingParams:
-    """Checked against the model. `prompt` is its length in tokens, `limit` the name and value of the token limit.
-
-    Raises BadRequest.
+    """The sampling parameters of a request. `prompt` is its length in tokens, `limit` the name and value of its token
+    limit. Raises BadRequest if they are invalid for the model.
     """
     _check_support(request, served)
     if len(request.bad_words) > MOST_BAD_WORDS:
@@ -87,7 +86,7 @@ def sampling_params(request: Generation, served: Served, prompt: int, limit: tup
         include_stop_str_in_output=request.include_stop_str_in_output,
         ignore_eos=request.ignore_eos,
         min_tokens=request.min_tokens,
-        # Where thoughts are searched for, their marks must be seen, whatever the client says.
+        # The reasoning parser needs the tags, whatever the client requests.
         skip_special_tokens=request.skip_special_tokens and not (isinstance(request, ChatRequest) and served.reasons),
         logit_bias=_logit_bias(request),
         allowed_token_ids=None if request.allowed_token_ids is None else tuple(request.allowed_token_ids),
@@ -103,7 +102,7 @@ def sampling_params(request: Generation, served: Served, prompt: int, limit: tup
 
 
 def _thinks(request: ChatRequest) -> bool:
-    """Whether a thought is awaited: as in vLLM, one that nobody wants to see is not."""
+    """Whether reasoning is expected; as in vLLM, not if the client requested to hide it."""
     return request.include_reasoning and thinking_enabled(request)
 
 
@@ -157,7 +156,7 @@ def _check_support(request: Generation, served: Served) -> None:
 def _max_tokens(served: Served, prompt: int, name: str, limit: int | None) -> int:
     room = served.context - prompt
     if prompt > served.context:
-        least = "at least " if prompt == served.context + 1 else ""  # no more of a text are counted
+        least = "at least " if prompt == served.context + 1 else ""  # longer texts are not tokenized to their end
         raise BadRequest(
             f"This model's maximum context length is {served.context} tokens. However, your prompt contains {least}"
             f"{prompt} input tokens, which exceeds this limit even without any output tokens. Please reduce the length "
@@ -175,7 +174,7 @@ def _max_tokens(served: Served, prompt: int, name: str, limit: int | None) -> in
 
 
 def _numbers(request: Generation, served: Served) -> dict[str, Any]:
-    """The client's, else the model's, else vLLM's."""
+    """Numeric parameters: the client's values, else the model's defaults, else vLLM's."""
     given = {name: getattr(request, name) for name in DEFAULTS}
     return {
         name: value if value is not None else served.defaults.get(name, DEFAULTS[name]) for name, value in given.items()
@@ -193,7 +192,7 @@ def _stops(request: Generation) -> tuple[str, ...]:
 
 
 def _logit_bias(request: Generation) -> dict[int, float]:
-    """Keys are ids as text; values are clamped to ±100."""
+    """The bias per token id, clamped to ±100; in requests the ids are strings."""
     bias = request.logit_bias or {}
     odd = [key for key in bias if not key.removeprefix("-").isdecimal()]
     if odd:

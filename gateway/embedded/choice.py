@@ -1,4 +1,4 @@
-"""One choice of a chat: its text, told apart into thought, answer and tool calls."""
+"""One choice of a chat completion: separates its text into reasoning, answer and tool calls."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Json = dict[str, Any]
 
 
 class Choice:
-    """Follows one answer. As in vLLM, the prompt of a stream decides whether its answer begins with a thought; that of
-    a plain answer does not."""
+    """Parses one answer. As in vLLM, the prompt of a stream decides whether its answer begins with reasoning, while the
+    prompt of a plain answer is not considered.
+    """
 
     def __init__(self, request: ChatRequest, served: Served, prompt: Sequence[int] | None) -> None:
         """`prompt` None: a plain answer."""
@@ -49,7 +50,7 @@ class Choice:
         return message, bool(calls)
 
     def delta(self, output: EngineOutput) -> Json:
-        """What a piece of a stream adds; empty when it adds nothing."""
+        """The delta for one output of a stream; empty if it adds nothing."""
         self._counter.push(output.ids)
         parts = self._parser.push(output.text)
         reasoning, content = parts.reasoning, parts.content

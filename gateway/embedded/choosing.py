@@ -1,4 +1,4 @@
-"""The next token of one answer, with everything that has a say in it: grammar, sampling, thinking budget."""
+"""Chooses the next token of one answer from grammar, sampling and thinking budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Chooser:
         self._constraint = _constraint(served, params, prompt)
 
     def choose(self, logits: Array, best: int) -> ChosenToken | None:
-        """Out of `logits` (vocab,), whose largest is at `best`. None: the grammar allows nothing."""
+        """The next token from `logits` (vocab,), whose maximum is at `best`. None: the grammar allows no token."""
         if self._constraint:
             allowed = self._constraint.apply(logits)
             if allowed is None:
@@ -39,8 +39,8 @@ class Chooser:
         for follower in (self._sampler, self._budget, self._constraint):
             if follower:
                 follower.saw(token)
-        asked = self._params.logprobs
-        return ChosenToken(token, None if asked is None else logprobs_of(logits, token, asked))
+        top = self._params.logprobs
+        return ChosenToken(token, None if top is None else logprobs_of(logits, token, top))
 
 
 def _budget(served: Served, params: SamplingParams, prompt: Sequence[int]) -> ThinkingBudget | None:
@@ -50,7 +50,7 @@ def _budget(served: Served, params: SamplingParams, prompt: Sequence[int]) -> Th
 
 
 def _constraint(served: Served, params: SamplingParams, prompt: Sequence[int]) -> Constraint | None:
-    """A grammar is for the answer: while the model thinks it does not hold, unless the request says so."""
+    """The constraint of the request's grammar, which applies after the reasoning unless the request says otherwise."""
     if params.grammar is None:
         return None
     think = served.marks.think if params.grammar_after_thought else None

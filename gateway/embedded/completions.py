@@ -1,4 +1,4 @@
-"""/v1/completions: a text or token ids to go on with, plain or as a stream."""
+"""/v1/completions: continues a text or token ids, plain or as a stream."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Json = dict[str, Any]
 
 
 class Completion:
-    """A completion that has been accepted: its answers are already in the queue."""
+    """An accepted completion, whose answers are already queued."""
 
     def __init__(self, engine: Engine, body: Json, request_id: str | None) -> None:
-        """Raises RequestError for everything that can be wrong with `body`."""
+        """Raises RequestError if `body` is invalid."""
         check_completion(body)
         self._request = request = parse(CompletionRequest, body)
         self._served = engine.model(request.model)
@@ -117,7 +117,7 @@ class Completion:
 
 
 def _prompts(served: Served, request: CompletionRequest) -> list[list[int]]:
-    """Token ids of every prompt. Raises BadRequest for ids that are none, and for nothing."""
+    """The token ids of every prompt. Raises BadRequest if a prompt is empty, or has an unknown id."""
     given = request.prompt
     if isinstance(given, str):
         return [text_prompt(served, given)]

@@ -1,4 +1,4 @@
-"""Answers that must follow a grammar: a mask over the tokens for every step, from llguidance."""
+"""Constrains answers to a grammar, with a mask over the vocabulary for every step from llguidance."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from llguidance import LLMatcher, LLTokenizer
 from gateway.embedded.model import Array
 from gateway.embedded.protocol import Tool
 
-# One way to write a value, the one of json.dumps: where spaces are free, small models write nothing else.
+# Whitespace as json.dumps writes it: where it is free, small models may write nothing but whitespace.
 JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 SILENT = 0
 
 
 class Grammars:
-    """Of one model's tokens. Grammars are texts, as the functions below make them."""
+    """Compiles grammars for one model's vocabulary. Grammars are strings made by the functions below."""
 
     def __init__(self, tokenizer: str, vocab_size: int, eos: Sequence[int]) -> None:
         """`tokenizer` is the content of a tokenizer.json."""
         self._content, self._vocab_size, self._eos = tokenizer, vocab_size, list(eos)
 
     def fault(self, grammar: str) -> str:
-        """What is wrong with a grammar; empty when nothing is."""
+        """Why a grammar is invalid; empty if it is valid."""
         return LLMatcher.validate_grammar(grammar, self._tokens)
 
     def constraint(self, grammar: str, after: int | None) -> Constraint:
-        """A grammar that holds from the start, or, with `after`, once that token was seen."""
+        """A constraint that applies from the start or, with `after`, once that token was seen."""
         return Constraint(LLMatcher(self._tokens, grammar, log_level=SILENT), after)
 
     @cached_property
     def _tokens(self) -> LLTokenizer:
-        """Made when the first grammar comes: most engines never see one."""
+        """Built on first use, as most engines never get a grammar."""
         return LLTokenizer(self._content, n_vocab=self._vocab_size, eos_token=self._eos)
 
 
 class Constraint:
-    """Follows one answer."""
+    """The grammar's state for one answer."""
 
     def __init__(self, matcher: LLMatcher, after: int | None) -> None:
         self._matcher, self._after = matcher, after
 
     def apply(self, logits: Array) -> Array | None:
-        """`logits` (vocab,) with what is not allowed at minus infinity; None when nothing is allowed."""
+        """`logits` (vocab,) with disallowed tokens at minus infinity; None if no token is allowed."""
         if self._after is not None:
             return logits
         allowed = np.frombuffer(self._matcher.compute_logit_bias(), np.uint8) > 0
@@ -60,7 +60,7 @@ class Constraint:
 
 
 def json_grammar(schema: Mapping[str, Any]) -> str:
-    """Raises ValueError for what is no JSON schema at all."""
+    """Raises ValueError if the schema is malformed."""
     return LLMatcher.grammar_from_json_schema({**schema, "x-guidance": JSON_STYLE})
 
 
@@ -73,7 +73,7 @@ def choice_grammar(choices: Sequence[str]) -> str:
 
 
 def call_grammar(tools: Sequence[Tool], single: bool, answer: Mapping[str, Any] | None = None) -> str:
-    """Calls of `tools` in the form of Hermes, one if `single`; or else, where given, JSON by the schema `answer`."""
+    """Tool calls in Hermes format, one if `single`; with `answer`, JSON by that schema is allowed instead."""
     calls = {"anyOf": [_call_schema(tool) for tool in tools], "x-guidance": JSON_STYLE}
     start = "call" if single else r'call ("\n" call)*'
     rules = [

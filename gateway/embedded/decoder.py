@@ -1,17 +1,17 @@
-"""The forward pass: one prompt at a time to fill the cache, then all rows one token at a time.
+"""The forward pass: fills the cache from one prompt at a time, then decodes one token of all rows at a time.
 
-It runs on ONNX Runtime, one thread, which was measured against the same decoder written in NumPy (tokens per second of
-CPU time, a context of 40 to 190 tokens, AVX-512; milliseconds for a prompt):
+It runs on ONNX Runtime with one thread. Compared with the same decoder written in NumPy (tokens per second of CPU time
+at a context of 40 to 190 tokens, AVX-512; milliseconds per prompt):
 
     rows              1       2       4       8      16      32     prompt of 100   of 250
     NumPy         1 537   2 559   4 034   5 694   7 478   8 570            5.4 ms   15.7 ms
     ONNX Runtime  4 021   5 941   8 355   9 628  10 231  10 924            3.8 ms   11.0 ms
 
-Its attention kernel knows rows of different lengths and updates the cache in place, a step is one call that leaves the
-interpreter to the HTTP side, and it costs 80 MB of disk, 0.1 s of start-up and 35 ms for each model.
+Its attention kernel supports rows of different lengths and updates the cache in place, and a step is one call that
+releases the interpreter lock. It costs 80 MB of disk, 0.1 s of start-up, and 35 ms per model.
 
-Rows are kept dense (0 … n-1), so every step works on plain slices of the cache; the last row takes the place of one
-that leaves.
+Rows are dense (0 … n-1), so that every step works on plain slices of the cache; when a row leaves, the last row takes
+its place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ERRORS_ONLY = 3
 
 
 class Decoder:
-    """Not safe for threads. `staging` is the row that prompts are read into before they join the batch."""
+    """Not thread-safe. Prompts are read into the staging row before they join the batch."""
 
     def __init__(self, config: ModelConfig, model: bytes, max_rows: int) -> None:
         """`model` is a serialised decoder as graph.decoder_model makes it."""
@@ -41,7 +41,7 @@ class Decoder:
         self._steps: dict[int, _Call] = {}
 
     def prefill(self, ids: Ids, start: int) -> Array:
-        """Read `ids` (tokens,) at positions `start`… into the staging row; logits (vocab,) after the last of them."""
+        """Read `ids` (tokens,) at positions from `start` on into the staging row; logits (vocab,) after the last."""
         end = start + len(ids)
         self._reserve(end)
         call = _Call(self._session, self._cache, self._staging, 1, len(ids), self._config.vocab_size)
@@ -56,13 +56,13 @@ class Decoder:
         return row
 
     def leave(self, row: int, length_of_last: int) -> None:
-        """Give up `row`; the last row, which holds `length_of_last` tokens, takes its place."""
+        """Release `row`; the last row, which holds `length_of_last` tokens, takes its place."""
         self.rows -= 1
         if row != self.rows:
             self._copy(self.rows, row, length_of_last)
 
     def step(self, ids: Ids, positions: Ids) -> Array:
-        """Append one token to every row: `ids` and `positions` (rows,); logits (rows, vocab), valid until the next."""
+        """Append one token to every row; `ids` and `positions` (rows,). Logits (rows, vocab), valid until the next."""
         rows = len(ids)
         self._reserve(int(positions.max()) + 1)
         if rows not in self._steps:
@@ -74,7 +74,7 @@ class Decoder:
             layer[target, :, :length] = layer[source, :, :length]
 
     def _reserve(self, tokens: int) -> None:
-        """Make room for `tokens` in every row."""
+        """Grow every row to at least `tokens`."""
         if tokens <= self._capacity:
             return
         old, capacity = self._cache, self._capacity
@@ -93,7 +93,7 @@ class Decoder:
 
 
 class _Call:
-    """The session bound to memory, so that a step copies nothing: only for one number of rows and of new tokens."""
+    """The session bound to fixed memory, so that a step copies nothing; for one number of rows and of new tokens."""
 
     def __init__(
         self, session: onnxruntime.InferenceSession, cache: list[Array], first: int, rows: int, new: int, vocab: int
@@ -118,7 +118,7 @@ class _Call:
         return self._logits[:, 0]
 
     def _shared(self, array: npt.NDArray[np.generic]) -> onnxruntime.OrtValue:
-        """`array` itself, not a copy, as the runtime's type."""
+        """`array` as the runtime's type, without a copy."""
         self._values.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))
         return self._values[-1]
 

@@ -1,4 +1,4 @@
-"""Models, scheduler and metrics as one thing that an event loop can ask for answers."""
+"""The engine: models, scheduler and metrics behind one asynchronous interface."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Piece = tuple[int, EngineOutput]
 
 
 class Engine:
-    """Start it in the event loop that uses it."""
+    """Must be started in the event loop that uses it."""
 
     def __init__(self, models: Mapping[str, Served], max_queue: int, failed: Callable[[], None]) -> None:
-        """`failed` is called in the event loop when decoding breaks down: nothing will be answered from then on."""
+        """`failed` is called in the event loop if decoding fails; the engine then gives no further answers."""
         self.models, self._max_queue, self._failed = models, max_queue, failed
         self.metrics = EngineMetrics(list(models))
         batches = {name: Batch(served.decoder) for name, served in models.items()}
@@ -41,7 +41,7 @@ class Engine:
         return self._scheduler.alive
 
     def model(self, name: str | None) -> Served:
-        """By its name; the first one for none. Raises UnknownModel."""
+        """The model of this name; the first one if there is no name. Raises ModelNotServed."""
         if name is None:
             return next(iter(self.models.values()))
         if name not in self.models:
@@ -54,7 +54,7 @@ class Engine:
         """`n` answers to every prompt, numbered in that order. Raises QueueFull."""
         if not self.healthy:
             raise Failed("The engine has stopped decoding.")
-        if len(prompts) * n > self._max_queue:  # before anything is made for that many
+        if len(prompts) * n > self._max_queue:  # before allocating that many answers
             self.metrics.rejected(served.name)
             raise QueueFull(served.name, self._scheduler.waiting(served.name))
         generation = EngineGeneration(self.metrics, served.name)
@@ -83,7 +83,7 @@ class Engine:
 
 
 class EngineGeneration:
-    """The answers to one request, as they come. Close it, and what is not finished is given up."""
+    """The answers to one request as they are generated. Closing it cancels the unfinished ones."""
 
     def __init__(self, metrics: EngineMetrics, model: str) -> None:
         self._metrics, self._model = metrics, model
@@ -105,13 +105,13 @@ class EngineGeneration:
         return receive
 
     async def pieces(self) -> AsyncIterator[Piece]:
-        """Every output with the number of its answer, until all answers are complete."""
+        """Every output with the index of its answer, until all answers are complete."""
         left = len(self.answers)
         while left:
             piece = await self._pieces.get()
             left -= piece[1].finish is not None
             if piece[1].finish == "error":
-                raise Failed("The grammar leaves no token to go on with.")
+                raise Failed("The grammar allows no further token.")
             yield piece
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class EngineGeneration:
 
 
 def _seeded(params: SamplingParams, copy: int) -> SamplingParams:
-    """Copies of one request differ by their seeds."""
+    """The parameters of one of several answers, each with its own seed."""
     return params if params.seed is None else replace(params, seed=params.seed + copy)
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a request, in the words and shapes of vLLM."""
+"""Errors of requests, with vLLM's texts and JSON format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 MOST_DETAILS = 10
-# Characters of a client's own value that an error repeats.
+# How many characters of a client's value an error repeats.
 LONGEST_SHOWN = 200
 NO_BUDGETS = (
     "thinking_token_budget is set but reasoning_config is not configured. Please set "
@@ -15,7 +15,7 @@ NO_BUDGETS = (
 
 
 class RequestError(Exception):
-    """An answer that is an error: `status`, the OpenAI-shaped `body`, and extra headers."""
+    """An error response: `status`, the `body` in OpenAI's format, and extra headers."""
 
     status = 400
     kind = "BadRequestError"
@@ -26,11 +26,11 @@ class RequestError(Exception):
         self.param = param
 
     def body(self) -> dict[str, Any]:
-        return error_body(str(self), self.kind, self.param, self.status)
+        return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.status}}
 
 
 class BadRequest(RequestError):
-    """A value that is well-formed but makes no sense; `value` is repeated to the client."""
+    """A value of the right type that is not allowed; the message repeats `value`."""
 
     def __init__(self, message: str, param: str | None = None, value: Any = None) -> None:
         details = [] if param is None else [f"parameter={param}"]
@@ -39,12 +39,12 @@ class BadRequest(RequestError):
 
 
 class Invalid(RequestError):
-    """A body that does not have the form of a request: wrong types, missing fields, broken JSON."""
+    """A malformed request: invalid JSON, wrong types or missing fields."""
 
     kind = "Bad Request"
 
     def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
-        """`problems` as pydantic lists them."""
+        """`problems` in pydantic's format."""
         lines = [f"{len(problems)} validation error{'s' if len(problems) > 1 else ''}:"]
         lines += [f"  {_described(problem)}" for problem in problems[:MOST_DETAILS]]
         if len(problems) > MOST_DETAILS:
@@ -80,14 +80,10 @@ class QueueFull(RequestError):
 
 
 class Failed(RequestError):
-    """The engine's own fault."""
+    """A failure of the engine."""
 
     status = 500
     kind = "InternalServerError"
-
-
-def error_body(message: str, kind: str, param: str | None, code: int) -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def _location(problem: Mapping[str, Any]) -> str:
@@ -95,9 +91,9 @@ def _location(problem: Mapping[str, Any]) -> str:
 
 
 def _described(problem: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {"type": problem["type"], "loc": _location(problem), "msg": problem["msg"]}
-    kept["input"] = _shortened(problem.get("input"))
-    return kept | ({"ctx": problem["ctx"]} if "ctx" in problem else {})
+    shown = {"type": problem["type"], "loc": _location(problem), "msg": problem["msg"]}
+    shown["input"] = _shortened(problem.get("input"))
+    return shown | ({"ctx": problem["ctx"]} if "ctx" in problem else {})
 
 
 def _shortened(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""The Qwen3 decoder as an ONNX model for ONNX Runtime's CPU kernels, made from the weights in memory.
+"""Builds the Qwen3 decoder as an ONNX model for ONNX Runtime's CPU kernels, from weights in memory.
 
-Inputs: `ids` (rows, new), `last` (rows,) the position of each row's last new token, `total` the tokens of the longest
-row, and per layer the cached keys and values (rows, kv_heads, capacity, dim), which are updated in place when the
-outputs are bound to the same memory. Output: `logits` (rows, 1, vocab) after each row's last new token.
+Inputs: `ids` (rows, new); `last` (rows,), the position of each row's last new token; `total`, the length of the longest
+row in tokens; and for each layer the cached keys and values (rows, kv_heads, capacity, dim), which are updated in place
+if the outputs are bound to the same memory. Output: `logits` (rows, 1, vocab) after each row's last new token.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NORM = "SimplifiedLayerNormalization"
 
 
 def decoder_model(config: ModelConfig, weights: Mapping[str, Array]) -> bytes:
-    """A serialised ONNX model. Raises KeyError for a weight that is missing."""
+    """The serialised ONNX model. Raises KeyError if a weight is missing."""
     return _Builder(config, weights).build()
 
 
@@ -50,7 +50,7 @@ class _Builder:
         return onnx.model(onnx.graph(self._nodes, self._tensors, self._inputs, self._outputs))
 
     def _layer(self, index: int, states: str, update: str) -> tuple[str, str]:
-        """Takes and returns the residual stream and what is still to be added to it."""
+        """Takes and returns the residual stream, and the update that is to be added to it."""
         layer = f"model.layers.{index}"
         states, normed = self._add_and_norm(states, update, f"{layer}.input_layernorm")
         attended = self._attention(index, *self._project(layer, normed))
@@ -61,7 +61,7 @@ class _Builder:
         return states, self._matmul(gated, f"{layer}.mlp.down_proj")
 
     def _project(self, layer: str, normed: str) -> tuple[str, str, str]:
-        """Queries, keys and values out of one product; queries and keys are normed head by head."""
+        """Queries, keys and values from one matrix product; queries and keys are normalised per head."""
         config, attention = self._config, f"{layer}.self_attn"
         parts = [self._weights[f"{attention}.{name}_proj.weight"] for name in "qkv"]
         product = self._op("MatMul", normed, self._keep(f"{attention}.qkv", _transposed(np.concatenate(parts))))
@@ -76,20 +76,20 @@ class _Builder:
         return normed_queries, normed_keys, values
 
     def _attention(self, index: int, queries: str, keys: str, values: str) -> str:
-        """Rotation, caching, causal mask and grouped heads are one operator."""
+        """Rotary embedding, cache update, causal mask and grouped heads in one operator."""
         config = self._config
-        cached, kept = cache_names(index), [f"new_{name}" for name in cache_names(index)]
+        cached, updated = cache_names(index), [f"new_{name}" for name in cache_names(index)]
         shape: list[onnx.Dimension] = ["rows", config.num_key_value_heads, "capacity", config.head_dim]
         self._inputs += [onnx.value(name, onnx.FLOAT, shape) for name in cached]
-        self._outputs += [onnx.value(name, onnx.FLOAT, shape) for name in kept]
+        self._outputs += [onnx.value(name, onnx.FLOAT, shape) for name in updated]
         attended = f"attended.{index}"
         inputs = [queries, keys, values, *cached, "last", "total", "cos", "sin"]
         counts = {"num_heads": config.num_attention_heads, "kv_num_heads": config.num_key_value_heads}
-        self._add("GroupQueryAttention", inputs, [attended, *kept], onnx.CONTRIB, do_rotary=1, **counts)
+        self._add("GroupQueryAttention", inputs, [attended, *updated], onnx.CONTRIB, do_rotary=1, **counts)
         return attended
 
     def _add_and_norm(self, states: str, update: str, norm: str) -> tuple[str, str]:
-        """`states` with `update` added, and that normed."""
+        """`states` plus `update`, and the normalised sum."""
         if not update:
             return states, self._norm(states, norm)
         total, normed = f"{norm}.sum", f"{norm}.normed"
@@ -121,7 +121,7 @@ class _Builder:
 
 
 def cache_names(index: int) -> tuple[str, str]:
-    """The names of the cached keys and values of a layer; the updated ones have `new_` before them."""
+    """The names of a layer's cached keys and values; those of the updated ones begin with `new_`."""
     return f"keys.{index}", f"values.{index}"
 
 

@@ -1,4 +1,4 @@
-"""The small answers: what is served, and tokens of a text or a chat."""
+"""The responses of /v1/models, /tokenize and /detokenize."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-probabilities in the shapes of the two kinds of completions."""
+"""Formats log-probabilities for chat completions and for completions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOWEST = -9999.0
 
 
 def chat_logprobs(output: EngineOutput, tokenizer: Tokenizer, top: int, as_ids: bool) -> Json:
-    """Of every token in `output`, and of the `top` first ones that were considered."""
+    """The log-probabilities of every token in `output`, and of the `top` most likely ones."""
     content = []
     for step in output.logprobs:
         entries = [
@@ -23,7 +23,7 @@ def chat_logprobs(output: EngineOutput, tokenizer: Tokenizer, top: int, as_ids: 
 
 
 def completion_logprobs(output: EngineOutput, tokenizer: Tokenizer, offset: int, as_ids: bool) -> Json:
-    """Of every token in `output`, whose text begins at character `offset` of the answer."""
+    """The log-probabilities of every token in `output`, whose text begins at character `offset` of the answer."""
     tokens, values, tops, offsets = [], [], [], []
     for step in output.logprobs:
         names = [_name(tokenizer, number, as_ids) for number in step.ids]

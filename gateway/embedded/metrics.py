@@ -1,4 +1,4 @@
-"""The numbers of /metrics under vLLM's names, so that whoever watches a vLLM can watch this engine."""
+"""Prometheus metrics under vLLM's names, so that existing dashboards for vLLM work with this engine."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ REASONS = ("stop", "length", "abort", "error")
 
 
 class EngineMetrics:
-    """One registry per engine; every model is there from the start, with zeros."""
+    """One registry per engine. The series of every model exist from the start, with value zero."""
 
     def __init__(self, models: Sequence[str]) -> None:
         self._registry = CollectorRegistry()
-        self._running = self._gauge("num_requests_running", "Requests whose answer is being written.")
-        self._waiting = self._gauge("num_requests_waiting", "Requests that wait for a place.")
+        self._running = self._gauge("num_requests_running", "Requests whose answer is being generated.")
+        self._waiting = self._gauge("num_requests_waiting", "Requests waiting for a place in the batch.")
         self._cache_usage = self._gauge("kv_cache_usage_perc", "Share of the batch's places in use, 0 to 1.")
         self._prompt = self._counter("prompt_tokens", "Prompt tokens.")
-        self._cached = self._counter("prompt_tokens_cached", "Prompt tokens that were known from the prompt before.")
+        self._cached = self._counter("prompt_tokens_cached", "Prompt tokens shared with the previous prompt.")
         self._generated = self._counter("generation_tokens", "Generated tokens.")
-        self._done = self._counter("request_success", "Requests by the reason of their end.", "finished_reason")
-        self._rejected = self._counter("admission_rejections", "Requests refused for a full queue.", "reason")
+        self._done = self._counter("request_success", "Requests by finish reason.", "finished_reason")
+        self._rejected = self._counter("admission_rejections", "Requests refused because the queue is full.", "reason")
         self._prompt_size = self._histogram("request_prompt_tokens", "Prompt tokens per request.", TOKENS)
         self._size = self._histogram("request_generation_tokens", "Generated tokens per request.", TOKENS)
         self._ttft = self._histogram("time_to_first_token_seconds", "Arrival to first token.", SECONDS)
@@ -42,13 +42,13 @@ class EngineMetrics:
             self._start(model)
 
     def watch(self, model: str, running: Callable[[], float], waiting: Callable[[], float], places: int) -> None:
-        """Read the gauges of `model` from these whenever they are asked for."""
+        """Read the gauges of `model` from these functions at every scrape."""
         self._running.labels(model, ENGINE).set_function(running)
         self._waiting.labels(model, ENGINE).set_function(waiting)
         self._cache_usage.labels(model, ENGINE).set_function(lambda: running() / places)
 
     def finished(self, model: str, answer: EngineAnswer, reason: str) -> None:
-        """An answer came to its end: `stop`, `length`, or `abort` when its client hung up."""
+        """Count an answer that ended; `reason` is one of REASONS."""
         times, tokens = answer.times, len(answer.ids)
         self._done.labels(model, ENGINE, reason).inc()
         self._generated.labels(model, ENGINE).inc(tokens)

@@ -1,4 +1,4 @@
-"""A Qwen3 model folder as Hugging Face lays it out, read with nothing but NumPy."""
+"""Reads a Qwen3 model folder in Hugging Face's layout, with NumPy alone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenize
 
 
 class ModelError(Exception):
-    """A model folder that cannot be served; the message says which file and why."""
+    """A model folder that cannot be served; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The shape of a Qwen3 decoder: counts and sizes, in the words of its config.json."""
+    """The sizes of a Qwen3 decoder, named as in config.json."""
 
     vocab_size: int
     hidden_size: int
@@ -35,14 +35,14 @@ class ModelConfig:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ModelError when a file that serving needs is not there."""
+    """Raises ModelError if a required file is missing."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"no model in {folder}: {', '.join(missing)} missing")
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Raises ModelError for another architecture, or one that this decoder does not know."""
+    """Raises ModelError if the architecture is not supported, or a value is missing."""
     config = read_json(folder / "config.json")
     if config.get("architectures") != ["Qwen3ForCausalLM"] or config.get("attention_bias"):
         raise ModelError(f"{folder / 'config.json'}: only Qwen3ForCausalLM without attention bias is supported")
@@ -65,7 +65,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_weights(folder: Path) -> dict[str, Array]:
-    """All tensors of the model as float32. Raises ModelError when the file is broken."""
+    """All tensors of the model as float32. Raises ModelError if the file is invalid."""
     path = folder / "model.safetensors"
     try:
         return read_safetensors(path)
@@ -74,7 +74,7 @@ def read_weights(folder: Path) -> dict[str, Array]:
 
 
 def read_safetensors(path: Path) -> dict[str, Array]:
-    """All tensors of a safetensors file as float32. Raises ValueError, KeyError, OSError for what is not one."""
+    """All tensors of a safetensors file as float32. Raises ValueError, KeyError or OSError if it is invalid."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])

@@ -1,6 +1,6 @@
-"""Just enough of the ONNX file format to write a model: protocol-buffer messages, field by field.
+"""The part of the ONNX file format that is needed to write a model: protocol buffer messages, field by field.
 
-The numbers are those of onnx.proto3. Writing them here spares the `onnx` package, which is larger than all models.
+The field numbers are those of onnx.proto3. This avoids the `onnx` package, which is larger than all shipped models.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def graph(
 def node(
     kind: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: float | int
 ) -> bytes:
-    """One operator; an empty name leaves an optional input or output out."""
+    """One operator; an empty name omits an optional input or output."""
     parts = [_text(1, name) for name in inputs] + [_text(2, name) for name in outputs] + [_text(4, kind)]
     parts += [_block(5, _attribute(name, value)) for name, value in attributes.items()]
     return b"".join([*parts, _text(7, domain)])
 
 
 def value(name: str, kind: int, shape: Sequence[Dimension]) -> bytes:
-    """An input or output of the graph; a dimension with a name is free."""
+    """An input or output of the graph; named dimensions are dynamic."""
     sizes = [_text(2, size) if isinstance(size, str) else _integer(1, size) for size in shape]
     tensor = _integer(1, kind) + _block(2, b"".join(_block(1, size) for size in sizes))
     return _text(1, name) + _block(2, _block(1, tensor))

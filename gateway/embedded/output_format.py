@@ -1,4 +1,4 @@
-"""The grammar that a request asks for: by response_format, structured_outputs or a forced tool call."""
+"""The grammar that a request needs for response_format, structured_outputs or a forced tool call."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gateway.embedded.protocol import ChatRequest, Generation, NamedTool
 
 OBJECT: Mapping[str, Any] = {"type": "object"}
 KINDS = ("json", "regex", "choice", "json_object")
-# A regular expression, choices or schemas in the form that the matcher takes: it is compiled while all answers wait.
+# Characters of a grammar in the matcher's form, whose compilation blocks all answers.
 LONGEST_GRAMMAR = 131_072
 UNKNOWN = ("grammar", "structural_tag")
 
 
 def grammar_of(request: Generation, grammars: Grammars) -> str | None:
-    """None: anything goes. Raises BadRequest for a grammar that cannot be used."""
+    """The request's grammar; None: the output is unconstrained. Raises BadRequest if it is invalid."""
     try:
         grammar = _grammar(request)
     except ValueError as error:
@@ -56,7 +56,7 @@ def _grammar(request: Generation) -> str | None:
 
 
 def _schema(request: Generation) -> Mapping[str, Any] | None:
-    """The JSON schema of the answer, when it is to be JSON."""
+    """The JSON schema of the answer; None if it need not be JSON."""
     if request.structured_outputs is not None:
         _check_kinds(request.structured_outputs)
         schema = request.structured_outputs.get("json")

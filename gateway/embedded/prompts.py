@@ -1,4 +1,4 @@
-"""Messages to prompt tokens, the way vLLM prepares them for a chat template."""
+"""Converts messages to prompt tokens, preparing them for the chat template as vLLM does."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def chat_prompt(served: Served, request: ChatRequest | TokenizeRequest, messages
 
 
 def text_prompt(served: Served, text: str) -> list[int]:
-    """The tokens of a text; of one that is too long only as many as show that it is. Raises BadRequest."""
+    """The tokens of a text; if it exceeds the context, the first context + 1 tokens. Raises BadRequest."""
     most = served.context + 1
     return tokens(served, text[: most * served.tokenizer.longest])[:most]
 
 
 def tokens(served: Served, text: str) -> list[int]:
-    """The tokens of a text. Raises BadRequest for one that is not Unicode."""
+    """The tokens of a text. Raises BadRequest if it is not valid Unicode."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise BadRequest("The prompt is not valid Unicode: it has half a surrogate pair")
     return served.tokenizer.encode(text)
 
 
 def template_kwargs(request: ChatRequest | TokenizeRequest) -> dict[str, Any]:
-    """The client's own ones win over what its reasoning effort says."""
+    """The template's arguments; the client's own take precedence over those of its reasoning effort."""
     given = request.chat_template_kwargs or {}
     effort = getattr(request, "reasoning_effort", None)
     if effort is None:
@@ -55,7 +55,7 @@ def template_kwargs(request: ChatRequest | TokenizeRequest) -> dict[str, Any]:
 
 
 def thinking_enabled(request: ChatRequest) -> bool:
-    """Whether the output is expected to begin with a thought."""
+    """Whether the output is expected to begin with reasoning."""
     return bool(template_kwargs(request).get("enable_thinking", True))
 
 
@@ -64,7 +64,7 @@ def _tools(tools: Sequence[Tool] | None) -> list[dict[str, Any]] | None:
 
 
 def _shown(model: str, index: int, message: Message) -> dict[str, Any]:
-    """A message as templates expect it: text in one string, arguments of tool calls as objects."""
+    """A message as templates expect it: its text as one string, arguments of tool calls as objects."""
     fields = message.model_dump(exclude_unset=True)
     if message.role == "developer":
         fields["role"] = "system"
@@ -106,7 +106,7 @@ def _call(index: int, call: Any) -> dict[str, Any]:
 
 
 def _arguments(arguments: Any) -> dict[str, Any]:
-    """As an object; what is not one becomes an empty one, as in vLLM."""
+    """The arguments as an object; invalid ones become an empty object, as in vLLM."""
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)

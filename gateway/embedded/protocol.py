@@ -1,4 +1,4 @@
-"""The fields of requests, as vLLM knows them. Unknown ones are ignored; wrong types raise errors.Invalid."""
+"""The request fields of vLLM. Unknown fields are ignored; wrong types raise errors.Invalid."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Tool(BaseModel):
     function: Function
 
     def shown(self) -> dict[str, Any]:
-        """As the chat template gets it."""
+        """The tool in the form that chat templates expect."""
         function = self.function.model_dump()
         if self.function.strict is None:
             del function["strict"]
@@ -68,7 +68,7 @@ class NamedTool(BaseModel):
 
 
 class Message(BaseModel):
-    """Roles beyond the known ones are passed to the template, as are further fields."""
+    """Unknown roles and additional fields are passed to the template."""
 
     model_config = ConfigDict(extra="allow")
     role: str
@@ -76,7 +76,7 @@ class Message(BaseModel):
 
 
 class Generation(BaseModel):
-    """What chat completions and completions have in common."""
+    """The fields shared by chat completions and completions."""
 
     model: str | None = None
     n: int | None = 1
@@ -159,7 +159,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
-    """The body of a request. Raises Invalid for what is not a JSON object in UTF-8."""
+    """The body of a request. Raises Invalid if it is not a JSON object in UTF-8."""
     if not content:
         raise Invalid([{"type": "missing", "loc": (), "msg": "Field required", "input": None}])
     try:

@@ -1,6 +1,6 @@
-"""Thought and answer told apart, as vLLM's `qwen3` parser does: everything is thought until </think>.
+"""Separates reasoning from the answer as vLLM's `qwen3` parser does: everything before </think> is reasoning.
 
-<tool_call> ends a thought as well. The marks themselves are in neither part.
+<tool_call> also ends the reasoning. The tags themselves are in neither part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ReasoningParts:
 
 
 class ReasoningParser:
-    """Fed with pieces of text in their order. Without `thinking` all of it is answer, marks included."""
+    """Parses text in consecutive pieces. Without `thinking`, all of it is the answer, tags included."""
 
     def __init__(self, thinking: bool) -> None:
         self._raw = not thinking
@@ -30,7 +30,7 @@ class ReasoningParser:
         self._held = ""
 
     def push(self, text: str) -> ReasoningParts:
-        """What is certain so far: what may become a mark is held back."""
+        """The parts that are certain so far; an end that may begin a tag is held back."""
         if self._raw:
             return ReasoningParts(content=text)
         text, self._held = self._held + text, ""
@@ -40,12 +40,12 @@ class ReasoningParser:
         return ReasoningParts(reasoning, "" if self._thinking else self._answer(text))
 
     def finish(self) -> ReasoningParts:
-        """What was held back and did not become a mark."""
+        """The text that was held back and did not become a tag."""
         held, self._held = self._held, ""
         return ReasoningParts(reasoning=held) if self._thinking else ReasoningParts(content=held)
 
     def _thought(self, text: str) -> tuple[str, str]:
-        """The thought in `text` and what comes after it; changes to the answer when the thought ends."""
+        """Split `text` into reasoning and the rest; switches to the answer when the reasoning ends."""
         thought = []
         while mark := _MARKS.search(text):
             thought.append(text[: mark.start()])
@@ -60,20 +60,20 @@ class ReasoningParser:
         return before.replace(CLOSE, "") + self._hold(last, (CLOSE,))
 
     def _hold(self, text: str, marks: Sequence[str]) -> str:
-        """`text` without an end that may be the beginning of a mark; that is kept for the next piece."""
+        """`text` without an end that may begin a tag, which is held back for the next piece."""
         keep = max(overlap(text, mark) for mark in marks)
         text, self._held = text[: len(text) - keep], text[len(text) - keep :]
         return text
 
 
 def overlap(text: str, mark: str) -> int:
-    """How many characters at the end of `text` are the beginning of `mark`, but not all of it."""
+    """The length of the longest proper prefix of `mark` that ends `text`."""
     longest = min(len(text), len(mark) - 1)
     return next((size for size in range(longest, 0, -1) if mark.startswith(text[-size:])), 0)
 
 
 def is_thinking(prompt: Sequence[int], tokenizer: Tokenizer, enabled: bool) -> bool:
-    """Whether what follows `prompt` is a thought: one is open in its last turn, or one is still expected."""
+    """Whether reasoning follows `prompt`: it is open in the last turn, or still expected."""
     start, end = tokenizer.id_of(OPEN), tokenizer.id_of(CLOSE)
     for token in reversed(prompt):
         if token == end:
@@ -86,7 +86,7 @@ def is_thinking(prompt: Sequence[int], tokenizer: Tokenizer, enabled: bool) -> b
 
 
 class ReasoningCounter:
-    """Counts the tokens of the thought among the tokens of an answer; marks and special tokens do not count."""
+    """Counts the reasoning tokens of an answer, without tags and special tokens."""
 
     def __init__(self, tokenizer: Tokenizer, thinking: bool) -> None:
         self._start = tokenizer.id_of(OPEN)

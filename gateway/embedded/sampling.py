@@ -1,4 +1,4 @@
-"""How the next token of one answer is chosen."""
+"""Samples the next token of one answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MINUS_INFINITY = np.float32(-np.inf)
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """What a request asks of sampling and of stopping; checked when it is made from a request."""
+    """Validated parameters of sampling and of stopping."""
 
     max_tokens: int
     temperature: float = 1.0
@@ -48,7 +48,7 @@ class SamplingParams:
 
     @property
     def plain(self) -> bool:
-        """Whether the most likely token is simply taken: then a whole batch is chosen at once."""
+        """Whether the next token is always the most likely one, which is computed for a whole batch at once."""
         return self.greedy and not self.shapes_logits
 
     @property
@@ -60,17 +60,17 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """Of the sampled token and of the most likely ones, in that order; natural logarithms of the raw distribution."""
+    """Natural log-probabilities, in the raw distribution, of the sampled token and then of the most likely ones."""
 
     ids: tuple[int, ...]
     values: tuple[float, ...]
 
 
 class Sampler:
-    """Chooses the tokens of one answer, one after the other."""
+    """Samples the tokens of one answer."""
 
     def __init__(self, params: SamplingParams, prompt: Sequence[int], vocab_size: int, ends: frozenset[int]) -> None:
-        """`ends` are the tokens that would end the answer: forbidden before `min_tokens`."""
+        """`ends` are the tokens that end the answer, which are forbidden before `min_tokens`."""
         self._params, self._ends = params, ends
         self._random = np.random.default_rng(None if params.seed is None else params.seed % 2**64)
         self._counts = np.zeros(vocab_size, np.float32)
@@ -79,16 +79,16 @@ class Sampler:
         self._made: list[int] = []
 
     def choose(self, logits: Array) -> int:
-        """The next token out of `logits` (vocab,), which are left alone."""
+        """The next token from `logits` (vocab,), which are not modified."""
         params = self._params
         shaped = self._shaped(logits.copy()) if params.shapes_logits else logits
         if params.greedy:
             return int(shaped.argmax())
-        kept = _truncated(shaped.astype(np.float64) / params.temperature, params)
-        return int((kept + self._random.gumbel(size=kept.shape)).argmax())
+        truncated = _truncated(shaped.astype(np.float64) / params.temperature, params)
+        return int((truncated + self._random.gumbel(size=truncated.shape)).argmax())
 
     def saw(self, token: int) -> None:
-        """Tell which token was taken in the end: a forced one may differ from the chosen one."""
+        """Note the token that was appended, which may be forced and differ from the sampled one."""
         self._counts[token] += 1
         self._made.append(token)
 
@@ -119,7 +119,7 @@ class Sampler:
 
 
 def _truncated(logits: Logits, params: SamplingParams) -> Logits:
-    """Logits with everything that min_p, top_k and top_p leave out at minus infinity."""
+    """Logits with the tokens that min_p, top_k and top_p exclude at minus infinity."""
     if params.min_p > 0:
         logits = np.where(logits < logits.max() + np.log(params.min_p), -np.inf, logits)
     if 0 < params.top_k < len(logits):
@@ -135,7 +135,7 @@ def _truncated(logits: Logits, params: SamplingParams) -> Logits:
 
 
 def logprobs_of(logits: Array, token: int, top: int) -> TokenLogprobs:
-    """Of `token` and of the `top` most likely ones, out of raw `logits` (vocab,)."""
+    """The log-probabilities of `token` and of the `top` most likely tokens under raw `logits` (vocab,)."""
     shifted = logits - logits.max()
     values = shifted - np.log(np.exp(shifted).sum())
     best = np.argpartition(-values, top)[:top] if top else np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""The thread that decodes: it advances the batches of all models in turn and hands the outputs over in one go."""
+"""The decoding thread: advances the batches of all models in turn, and delivers the outputs once per round."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Outputs = Sequence[tuple[EngineAnswer, EngineOutput]]
 
 
 class Scheduler:
-    """`deliver` is called in the decoding thread, once per round. `failed` is called when decoding itself breaks."""
+    """`deliver` is called in the decoding thread once per round, `failed` if decoding raises."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Scheduler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Forget everything that runs and end the thread."""
+        """Abandon all running answers and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -52,7 +52,7 @@ class Scheduler:
         return self._batches[model].active
 
     def submit(self, model: str, answers: Sequence[EngineAnswer]) -> None:
-        """All of them or, with QueueFull, none."""
+        """Queue all answers. Raises QueueFull if there is no room for all; then none is queued."""
         with self._changed:
             waiting = self.waiting(model)
             if waiting + len(answers) > self._max_queue:
@@ -69,7 +69,7 @@ class Scheduler:
             raise
 
     def _take_arrived(self) -> bool:
-        """Wait for work; False when the thread shall end."""
+        """Wait for work; returns False if the thread is to end."""
         with self._changed:
             while not (self._stopping or self._arrived or any(batch.busy for batch in self._batches.values())):
                 self._changed.wait()

@@ -1,4 +1,4 @@
-"""The models of one engine: what is loaded, under which name, and how its output is to be read."""
+"""Loads the models that an engine serves."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gateway.embedded.model import ModelConfig, ModelError, check_folder, read_c
 from gateway.embedded.tokenizer import Tokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
-# The folders that are served, each under its own name, and whether its output is searched for thoughts: what
-# `--reasoning-parser qwen3` is to vLLM. An Instruct model is served without.
+# The folders that are served, each under its own name, and whether reasoning is parsed from the output, as with vLLM's
+# `--reasoning-parser qwen3`.
 REASONING = {"tiny": True, "tiny-instruct": False, "tiny-thinking": True}
 THINK = ("<think>", "</think>")
 
 
 @dataclass(frozen=True, slots=True)
 class ThoughtMarks:
-    """Tokens with a meaning. `think` holds the ids of <think> and </think>; None: a model that does not think."""
+    """Special token ids. `think` are those of <think> and </think>; None: the model does not think."""
 
     eos: frozenset[int]
     think: tuple[int, int] | None
@@ -49,12 +49,12 @@ class Served:
 
     @property
     def context(self) -> int:
-        """The most tokens of a prompt and its answer together."""
+        """The maximum number of tokens of a prompt and its answer together."""
         return self.config.max_position_embeddings
 
 
 def load_all(weights: Path, max_batch: int) -> dict[str, Served]:
-    """Every model of REASONING that is in `weights`. Raises ModelError when one is broken, or none is there."""
+    """Every model of REASONING that is in `weights`. Raises ModelError if one is invalid, or there is none."""
     present = [name for name in REASONING if (weights / name).is_dir()]
     if not present:
         raise ModelError(f"no weights in {weights}: expected the folders {', '.join(REASONING)}")
@@ -62,7 +62,7 @@ def load_all(weights: Path, max_batch: int) -> dict[str, Served]:
 
 
 def load(name: str, folder: Path, max_batch: int) -> Served:
-    """Raises ModelError for a folder that cannot be served."""
+    """Raises ModelError if the folder cannot be served."""
     check_folder(folder)
     config, tokenizer = read_config(folder), Tokenizer(folder)
     generation = read_json(folder / "generation_config.json")

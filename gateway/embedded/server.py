@@ -1,6 +1,6 @@
-"""The engine as a process: `thinkgate engine`, or `python -m gateway.embedded`.
+"""The engine as a process: `thinkgate engine`.
 
-Nothing heavy is imported here before the number of threads is set: BLAS reads it only once.
+Numerical libraries are imported only after the number of threads is set, as BLAS reads it once.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from gateway.observability import logs
 log = logging.getLogger("thinkgate.engine")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 BACKLOG = 1024
-# How long the decoding thread may keep the interpreter before the HTTP side gets its turn, in seconds.
+# How long the decoding thread may hold the interpreter lock while the HTTP side waits for it, in seconds.
 SWITCH_INTERVAL_S = 0.001
 READY = "thinkgate engine ready on "
 
 
 class CannotStart(Exception):
-    """Why the engine cannot start, in one line for people."""
+    """The message is one line with the reason."""
 
 
 def run(
@@ -34,11 +34,10 @@ def run(
     max_queue: int = 256,
     budgets: str = "kept",
 ) -> None:
-    """Serve until a signal says stop. Port 0 takes a free one; the line READY + URL on stdout says which.
+    """Serve until a signal stops the process. Port 0 takes a free one; the line READY + URL on stdout announces it.
 
-    `max_batch` answers per model are written at once, `max_queue` more may wait. `budgets` says what becomes of
-    thinking budgets: they are `kept`, `ignored` or `refused`. Exits with 1 and one line on stderr
-    when it cannot start.
+    Up to `max_batch` answers per model are generated at once, and `max_queue` more may wait. `budgets` is how thinking
+    budgets are treated: `kept`, `ignored` or `refused`. Exits with status 1 and one line on stderr if it cannot start.
     """
     logs.begin()
     try:

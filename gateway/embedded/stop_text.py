@@ -1,4 +1,4 @@
-"""The text of an answer as far as it can be shown: up to a stop string, and without what may become one."""
+"""The text of an answer that can be sent: up to the first stop string, without an end that may begin one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EngineStopText:
         self._stops, self._inclusive = params.stop, params.include_stop_str_in_output
         self._held = 0 if self._inclusive else max((len(stop) - 1 for stop in params.stop), default=0)
         self._pending = ""
-        self._behind = ""  # what was taken already, as far as a stop string may reach back
+        self._behind = ""  # the end of the text already taken, in which a stop string may begin
         self.found: str | None = None
 
     def push(self, token: int) -> None:
@@ -23,7 +23,7 @@ class EngineStopText:
             self._search(len(new))
 
     def take(self, final: bool) -> str:
-        """The text that can be shown now, all of it when `final`."""
+        """The text that can be sent now; all of it if `final`."""
         end = len(self._pending) if final else max(0, len(self._pending) - self._held)
         taken, self._pending = self._pending[:end], self._pending[end:]
         longest = max((len(stop) for stop in self._stops), default=0)
@@ -31,7 +31,7 @@ class EngineStopText:
         return taken
 
     def _search(self, new: int) -> None:
-        """Cut at the first stop string that the last `new` characters complete."""
+        """Cut the text at the first stop string that the last `new` characters complete."""
         text, offset = self._behind + self._pending, len(self._behind)
         found = [
             (place, stop)

@@ -1,4 +1,4 @@
-"""`thinking_token_budget` to the token: what comes after <think> counts, and at the budget </think> is forced."""
+"""Enforces `thinking_token_budget`: counts the tokens after <think>, and forces </think> at the budget."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class ThinkingBudget:
-    """Follows one answer, beginning with its prompt: thinking tokens that are already there count."""
+    """The budget of one answer; reasoning that is already in the prompt counts."""
 
     def __init__(self, budget: int, start: int, end: int, prompt: Sequence[int]) -> None:
         """`start` and `end` are the ids of <think> and </think>."""
@@ -17,7 +17,7 @@ class ThinkingBudget:
 
     @property
     def forced(self) -> int | None:
-        """The token that must come next; None while the model is free."""
+        """The token that must come next; None if the model may choose."""
         return self._end if self._thinking and self._spent >= self._budget else None
 
     def saw(self, token: int) -> None:
@@ -30,5 +30,5 @@ class ThinkingBudget:
 
 
 def _last(ids: Sequence[int], token: int) -> int:
-    """The index of the last occurrence; -1 when there is none."""
+    """The index of the last occurrence; -1 if there is none."""
     return next((index for index in range(len(ids) - 1, -1, -1) if ids[index] == token), -1)

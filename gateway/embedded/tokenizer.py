@@ -1,4 +1,4 @@
-"""Text to token ids and back. Decoding is done by bytes, one token at a time, as answers come."""
+"""Converts text to token ids and back. Decoding works on bytes, one token at a time, for streaming."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.embedded.model import ModelError
 
 
 class Tokenizer:
-    """A byte-level BPE tokenizer of a model folder. Raises ModelError when there is none that can be read."""
+    """The byte-level BPE tokenizer of a model folder. Raises ModelError if it cannot be read."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / "tokenizer.json"
@@ -37,7 +37,7 @@ class Tokenizer:
         return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def id_of(self, token: str) -> int | None:
-        """The id of a token by its exact text; None when there is no such token."""
+        """The id of the token with exactly this text; None if there is none."""
         number = self._inner.token_to_id(token)
         return None if number is None else int(number)
 
@@ -46,11 +46,11 @@ class Tokenizer:
         return str(self._inner.id_to_token(number))
 
     def bytes_of(self, number: int) -> bytes:
-        """The bytes of one token; none for an id that the model knows and the tokenizer does not."""
+        """The bytes of one token; empty for ids that only the model has."""
         return self._bytes.get(number, b"")
 
     def text_of(self, number: int) -> str:
-        """One token alone; what is not whole UTF-8 becomes the replacement character."""
+        """The text of a single token; incomplete UTF-8 becomes the replacement character."""
         return self.bytes_of(number).decode("utf-8", "replace")
 
     def decode(self, ids: Sequence[int], skip: Collection[int] = ()) -> str:
@@ -58,7 +58,7 @@ class Tokenizer:
 
 
 class Detokenizer:
-    """Text of a growing list of tokens: each call returns what is new and complete."""
+    """Decodes a growing list of tokens: each call returns the new text that is complete."""
 
     def __init__(self, tokenizer: Tokenizer, skip: Collection[int]) -> None:
         self._tokenizer, self._skip = tokenizer, skip
@@ -72,7 +72,7 @@ class Detokenizer:
 
 @lru_cache(maxsize=1)
 def _byte_of_character() -> dict[str, int]:
-    """The alphabet of byte-level BPE: printable bytes stand for themselves, the others for characters from 256 on."""
+    """The alphabet of byte-level BPE: printable bytes map to themselves, the others to characters from 256 on."""
     printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     hidden = [byte for byte in range(256) if byte not in printable]
     table = {chr(byte): byte for byte in printable}

@@ -1,4 +1,4 @@
-"""Tool calls in the form of Hermes: JSON with name and arguments between <tool_call> and </tool_call>."""
+"""Parses tool calls in Hermes format: JSON with name and arguments between <tool_call> and </tool_call>."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def call_id() -> str:
 
 
 def parse_calls(text: str) -> tuple[str | None, list[ToolCall]]:
-    """Content and calls of a whole answer. One broken call, and all of it is content."""
+    """The content and calls of a whole answer. If one call is invalid, all of it is content."""
     if OPEN not in text:
         return text, []
     content, *blocks = text.split(OPEN)
@@ -47,7 +47,7 @@ def _call(block: dict[str, Any]) -> ToolCall:
 
 @dataclass(slots=True)
 class _Open:
-    """A call that may go on. `sent`: how much of its arguments the client has; None: not even the name."""
+    """A call that may continue. `sent` is the length of the arguments sent; None: the name was not sent yet."""
 
     text: str = ""
     sent: int | None = None
@@ -55,14 +55,14 @@ class _Open:
 
 @dataclass(slots=True)
 class CallStream:
-    """Calls out of pieces of text; content is what stands before the first one."""
+    """Parses calls from pieces of text; the text before the first call is content."""
 
     _held: str = ""
     _calls: list[_Open] = field(default_factory=list)
     _inside: bool = False
 
     def push(self, text: str) -> tuple[str, list[dict[str, Any]]]:
-        """New content, and new pieces of calls as `delta.tool_calls` has them."""
+        """New content, and new parts of calls in the form of `delta.tool_calls`."""
         text, self._held = self._held + text, ""
         content: list[str] = []
         deltas: list[dict[str, Any]] = []
@@ -74,7 +74,7 @@ class CallStream:
                 before, self._held = text[: len(text) - keep], text[len(text) - keep :]
             if self._inside:
                 self._calls[-1].text += before
-                deltas += _news(len(self._calls) - 1, self._calls[-1])
+                deltas += _new_deltas(len(self._calls) - 1, self._calls[-1])
             elif not self._calls:
                 content.append(before)
             if found:
@@ -84,12 +84,12 @@ class CallStream:
         return "".join(content), deltas
 
     def finish(self) -> str:
-        """Content that was held back and did not become a mark."""
+        """Content that was held back and did not become a tag."""
         held, self._held = self._held, ""
         return "" if self._calls else held
 
 
-def _news(index: int, call: _Open) -> list[dict[str, Any]]:
+def _new_deltas(index: int, call: _Open) -> list[dict[str, Any]]:
     deltas: list[dict[str, Any]] = []
     if call.sent is None:
         name = NAME.search(call.text)
@@ -109,7 +109,7 @@ def _news(index: int, call: _Open) -> list[dict[str, Any]]:
 
 
 def _end_of_value(text: str) -> int:
-    """Where the JSON value that begins `text` ends; the length of `text` when it goes on."""
+    """The end of the JSON value that begins `text`; the length of `text` if the value is incomplete."""
     depth, quoted, escaped = 0, False, False
     for index, character in enumerate(text):
         if quoted:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def usage(prompt: int, completion: int, reasoning: int | None) -> dict[str, Any]:
-    """`reasoning` None: the model does not think, or nobody looked for it."""
+    """`reasoning` is None if it was not counted, or the model does not think."""
     return {
         "prompt_tokens": prompt,
         "total_tokens": prompt + completion,
@@ -17,5 +17,5 @@ def usage(prompt: int, completion: int, reasoning: int | None) -> dict[str, Any]
 
 
 def streamed_usage(prompt: int, completion: int, reasoning: int | None) -> dict[str, Any]:
-    """The same without what is null."""
+    """The same without null values."""
     return {name: value for name, value in usage(prompt, completion, reasoning).items() if value is not None}
