@@ -31,7 +31,7 @@ from gateway.api.openapi import documents
 from gateway.api.passthrough import READERS, Passthrough
 from gateway.api.responses import routes as responses_routes
 from gateway.api.responses.dialect import ResponsesDialect
-from gateway.api.responses.store import ResponseStore, StoreLimits
+from gateway.api.responses.store import ResponseStore, response_store
 from gateway.api.safe_headers import SafeHeaders
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.seal import Seal
@@ -52,6 +52,8 @@ from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.decider import Decider
+from gateway.routing.experiments.journal import Journal
+from gateway.routing.experiments.running import Experiments
 from gateway.storage.protocol import RecordStore
 
 log = logging.getLogger("thinkgate")
@@ -66,6 +68,7 @@ class Parts:
     deployments: Mapping[str, Deployment]
     latencies: LatencyModels
     catalogue: Catalogue
+    experiments: Experiments
     transport: Transport
     admission: Mapping[str, AdmissionController]
     dispatch: Dispatch
@@ -98,11 +101,13 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
     old = before.settings
     if (settings.deployments, settings.families) != (old.deployments, old.families):
         return _connected(settings, before.metrics, before)
+    models = assembly.catalogue(settings, before.deployments, before.latencies)
     return replace(
         before,
         settings=settings,
         version=settings.version,
-        catalogue=assembly.catalogue(settings, before.deployments, before.latencies),
+        catalogue=models,
+        experiments=Experiments(models, Journal(settings.experiments_path)),
         authenticator=_authenticator(settings, before.metrics, before),
     )
 
@@ -135,6 +140,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         deployments=deployments,
         latencies=speeds,
         catalogue=models,
+        experiments=Experiments(models, Journal(settings.experiments_path)),
         transport=transport,
         admission=admission,
         dispatch=Dispatch(transport, admission, fallbacks, capabilities, fell_back, seal.salt),
@@ -168,19 +174,6 @@ def announce(parts: Parts, before: Parts | None = None) -> None:
             log.warning("model %s: router %s, after %s", model.name, new[model.name], old[model.name])
         for line in model.unpromised:
             log.error("%s", line)
-
-
-def response_store(settings: Settings) -> ResponseStore:
-    given = settings.responses
-    bounds = StoreLimits(
-        items=given.max_items if given.store else 0,
-        bytes=given.max_bytes,
-        age_s=given.max_age_s,
-        history_bytes=settings.server.max_body_bytes,
-        history_turns=given.max_turns,
-        key_share=given.max_share_per_key,
-    )
-    return ResponseStore(settings.responses_path, bounds)
 
 
 def create(path: str | Path) -> Starlette:
@@ -234,7 +227,7 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
     server, catalogue, seal, authenticator = parts.settings.server, parts.catalogue, parts.seal, parts.authenticator
     capabilities, hang_ups = parts.capabilities, HangUps()
     prober = Prober(parts.dispatch, capabilities)
-    decider = Decider(catalogue, prober, capabilities.enforcement, server.router_deadline_s)
+    decider = Decider(catalogue, parts.experiments, prober, capabilities.enforcement, server.router_deadline_s)
     accounting = Accounting(parts.records, parts.metrics, capabilities, catalogue.observe)
     pipeline = Pipeline(decider, parts.dispatch, prober, accounting, ids)
 
@@ -242,7 +235,15 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
         return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups)
 
     count = CountTokens(
-        catalogue, seal, authenticator, parts.transport, capabilities.enforcement, server, ids, off_loop
+        catalogue,
+        parts.experiments,
+        seal,
+        authenticator,
+        parts.transport,
+        capabilities.enforcement,
+        server,
+        ids,
+        off_loop,
     )
     chat = ChatDialect(catalogue, server.max_messages)
     messages = MessagesDialect(catalogue, server.max_messages, seal)
@@ -290,6 +291,7 @@ def _services(parts: Parts, off_loop: OffLoop) -> list[Service]:
         Service(off_loop, stop=off_loop.close),
         Service(parts.authenticator, stop=parts.authenticator.close),
         Service(parts.responses, parts.responses.open, parts.responses.close),
+        Service(parts.experiments, parts.experiments.open),
         Service(parts.records, parts.records.start, parts.records.stop),
         Service(parts.transport, parts.transport.open, parts.transport.close),
         Service(parts.discovery, parts.discovery.start, parts.discovery.stop),

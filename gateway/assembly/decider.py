@@ -13,6 +13,8 @@ from gateway.core.queue_observer import QueueObserver
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.probe.prober import Prober
 from gateway.routing.decider import Decider
+from gateway.routing.experiments.journal import Journal
+from gateway.routing.experiments.running import Experiments
 
 
 def idle_decider(settings: Settings) -> Decider:
@@ -23,4 +25,10 @@ def idle_decider(settings: Settings) -> Decider:
     admission = {name: AdmissionController(each, speeds[name], QueueObserver()) for name, each in known.items()}
     prober = Prober(Dispatch(Transport(known), admission, {}, capabilities), capabilities)
     models = catalogue(settings, known, speeds)
-    return Decider(models, prober, capabilities.enforcement, settings.server.router_deadline_s)
+    return Decider(
+        models,
+        Experiments(models, Journal(settings.experiments_path)),
+        prober,
+        capabilities.enforcement,
+        settings.server.router_deadline_s,
+    )

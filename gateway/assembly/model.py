@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 
+from gateway.assembly import experiment
 from gateway.assembly.each import each, named
 from gateway.backends.latency import LatencyModels
 from gateway.config import settings
@@ -56,7 +57,11 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
         )
 
-    return Catalogue(each(chosen.models, "models", build))
+    alone, tried = experiment.split(chosen)
+    built = each(alone, "models", lambda name, model: experiment.with_arms(name, model, build))
+    for model in each(tried, "experiments", lambda name, given: experiment.joined(name, given, build)).values():
+        built[model.name] = model
+    return Catalogue({name: built[name] for name in chosen.models})
 
 
 def _budget(value: int | str) -> int | None:

@@ -20,6 +20,7 @@ from gateway.core.plan import Enforcement
 from gateway.families import describe as family_words
 from gateway.families import effort_encoding
 from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.policies.protocol import PolicyDescription
 from gateway.serving import stored_files
 from gateway.serving.admin import admin_key
@@ -187,6 +188,8 @@ def _limits(deployment: Deployment) -> str:
 def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield ""
     yield f"Model {model.name}:"
+    if model.experiment is not None:
+        yield from _experiment(model.experiment)
     for arm in model.arms:
         yield f"  {_backend(arm, len(model.arms) > 1, sum(a.weight for a in model.arms))}"
         for effort in arm.efforts:
@@ -204,6 +207,17 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield f"  A client's token limit covers reasoning and answer; {answer.allowance} of it are reserved for the answer."
     if answer.maximum is not None:
         yield f"  Without a limit, an answer may take {answer.maximum} tokens beside its thinking budget."
+
+
+def _experiment(experiment: Experiment) -> Iterator[str]:
+    given = experiment.settings
+    runs = "shares units out" if given.running else f"is stopped: all units go to {experiment.default}"
+    yield f"  Experiment {experiment.name} {runs}; every arm is compared with {experiment.default}."
+    if given.guardrails:
+        margins = ", ".join(f"{name} by more than {margin:g}" for name, margin in given.guardrails.items())
+        yield f"    An arm gets no more units once it is surely worse in {margins}."
+    if given.paired:
+        yield f"    Every arm answers {given.paired:.1%} of requests, after the client has the answer of its own arm."
 
 
 def _backend(arm: Arm, experiment: bool, total: float) -> str:

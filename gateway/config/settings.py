@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from gateway.config.deployment import DeploymentSettings
+from gateway.config.experiment import ExperimentSettings
 from gateway.config.family_row import FamilyRow
 from gateway.config.model import ModelSettings
 from gateway.config.problems import faults
@@ -38,6 +39,7 @@ class Settings(StrictSettings):
     """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
     deployments: Annotated[dict[str, DeploymentSettings], Field(min_length=1)]
     models: Annotated[dict[str, ModelSettings], Field(min_length=1)]
+    experiments: dict[str, ExperimentSettings] = {}
 
     @property
     def version(self) -> str:
@@ -61,9 +63,21 @@ class Settings(StrictSettings):
                 table = {**table, key: {**given, "path": Path(folder, file)}}
         return table
 
+    def routers_of(self, model: str) -> set[str]:
+        """What it and the arms of its experiment name as their router."""
+        arms = [arm for given in self.experiments.values() if given.model == model for arm in given.arms.values()]
+        return {self.models[model].router, *(arm.router for arm in arms if arm.router is not None)}
+
     @property
     def responses_path(self) -> Path:
         return self.responses.path or Path(f"{self.records.path}.responses")
+
+    @property
+    def experiments_path(self) -> Path:
+        """Where it is written what has happened to experiments."""
+        return (
+            Path(f"{self.records.path}.experiments") if self.data_dir is None else self.data_dir / "experiments.jsonl"
+        )
 
     @property
     def own_secret_path(self) -> Path:

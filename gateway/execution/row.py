@@ -45,6 +45,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Rec
         forecast=_rows(decision.forecast) if decision else None,
         router=recorder.router,
         unit=assignment.unit if assignment else None,
+        experiment=assignment.experiment if assignment else None,
         notes="; ".join(said) if said else None,
         error_type=error.type if error else None,
         error_code=error.code if error else None,

@@ -18,6 +18,7 @@ from gateway.core.record import Record
 from gateway.families.model_limits import ModelLimits
 from gateway.routing.effort_router import forecasting
 from gateway.routing.effort_router.protocol import EffortRouter, PreparedArm
+from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.policies.protocol import Policy, PolicyDescription
 from gateway.routing.prices.protocol import PriceContext, PriceSetter
 
@@ -27,7 +28,7 @@ class PublicModel:
     """A public name. `level_of` names an effort by the model's levels; `promises` are those of a contract, by arm.
 
     `prepared` is the router made ready for each arm, by the arm's name. `setters` add to the prices of
-    the policy.
+    the policy. `experiment` shares units out among several arms; each has the policy and the router of its variant.
     """
 
     name: str
@@ -39,6 +40,12 @@ class PublicModel:
     level_of: Callable[[Effort], str]
     promises: Mapping[str, Guarantee] = field(default_factory=dict)
     setters: tuple[PriceSetter, ...] = ()
+    experiment: Experiment | None = None
+    variants: Mapping[str, PublicModel] = field(default_factory=dict)
+
+    def with_arm(self, arm: Arm) -> PublicModel:
+        """The model as one of its arms has it."""
+        return self.variants.get(arm.name, self)
 
     @property
     def unpromised(self) -> list[str]:
@@ -52,7 +59,13 @@ class PublicModel:
     def with_router(self, router: EffortRouter) -> PublicModel:
         """The same model under another router, which is made ready for its arms."""
         prepared = {arm.name: router.prepare(arm, self.policy.probe_use) for arm in self.arms}
-        return replace(self, router=router, prepared=prepared)
+        variants = {name: variant.with_router(router) for name, variant in self.variants.items()}
+        return replace(self, router=router, prepared=prepared, variants=variants)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of the router of each arm."""
+        return {arm.name: self.with_arm(arm).router.version for arm in self.arms}
 
     @property
     def unknown_arms(self) -> list[Arm]:

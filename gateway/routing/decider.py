@@ -17,7 +17,7 @@ from gateway.core.unit import among_keys, unit_hash
 from gateway.execution.probe.prober import Prober
 from gateway.families.compiler import Enforce, compile_plan
 from gateway.routing.catalogue import Catalogue, PublicModel
-from gateway.routing.experiments.assignment import assign, weights_of
+from gateway.routing.experiments.running import Experiments
 from gateway.routing.prices.protocol import PriceContext
 
 
@@ -39,16 +39,17 @@ class Decider:
     """Changes nothing: the pipeline reserves, sends and records what it says."""
 
     catalogue: Catalogue
+    experiments: Experiments
     prober: Prober
     enforce: Enforce
     router_deadline_s: float
 
     def route(self, call: Call, key: str | None, id: str) -> Routed:
         """`key` is the id of the sender's API key, `id` the gateway's own for the request. UnknownModel."""
-        model = self.catalogue.find(call.model)
         unit = among_keys(call.unit, key)
+        model, arm, experiment = self.experiments.assign(self.catalogue.find(call.model), unit)
         user = unit_hash(among_keys(call.user, key)) if call.user else None
-        assignment = Assignment(assign(unit, model.name, weights_of(model.arms)), unit_hash(unit), user)
+        assignment = Assignment(arm, unit_hash(unit), user, experiment)
         if call.passthrough is not None:
             return Routed(call, model, assignment)
         return Routed(call, model, assignment, model.price(PriceContext(id, call, assignment.arm, assignment.unit)))

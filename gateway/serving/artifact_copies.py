@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.config.experiment import ExperimentArmSettings
 from gateway.config.settings import Settings
 from gateway.routing.effort_router.registry import ROUTERS
 
@@ -29,7 +30,7 @@ def kept_routers(records: Path) -> Iterator[Callable[[Settings], Settings]]:
 
 def _copied(settings: Settings, folder: Path) -> Settings:
     copies: dict[str, str] = {}
-    for number, name in enumerate(sorted({model.router for model in settings.models.values()} - {*ROUTERS})):
+    for number, name in enumerate(_artifacts(settings)):
         source = Path(name)
         if not all((source / file).is_file() for file in FILES):
             continue  # it ships, or will be refused
@@ -42,4 +43,17 @@ def _copied(settings: Settings, folder: Path) -> Settings:
         name: model.model_copy(update={"router": copies.get(model.router, model.router)})
         for name, model in settings.models.items()
     }
-    return settings.model_copy(update={"models": models})
+    experiments = {
+        name: given.model_copy(update={"arms": {arm: _renamed(one, copies) for arm, one in given.arms.items()}})
+        for name, given in settings.experiments.items()
+    }
+    return settings.model_copy(update={"models": models, "experiments": experiments})
+
+
+def _renamed(arm: ExperimentArmSettings, copies: Mapping[str, str]) -> ExperimentArmSettings:
+    return arm if arm.router is None else arm.model_copy(update={"router": copies.get(arm.router, arm.router)})
+
+
+def _artifacts(settings: Settings) -> list[str]:
+    """What models and arms name as their router and is read from a file."""
+    return sorted(set[str]().union(*map(settings.routers_of, settings.models)) - {*ROUTERS})

@@ -54,12 +54,17 @@ class ConfigReload:
         settings, before = self._load(), self._parts
         refuse_restart(before.settings, settings, FIXED)
         parts = changed_parts(settings, before)
-        return None if (parts.version, routers_of(parts)) == (before.version, routers_of(before)) else parts
+        return None if (parts.version, _of_arms(parts)) == (before.version, _of_arms(before)) else parts
 
 
 def routers_of(parts: Parts) -> dict[str, str]:
     """The version of each model's router."""
     return {model.name: model.router.version for model in parts.catalogue}
+
+
+def _of_arms(parts: Parts) -> list[dict[str, str]]:
+    """The version of the router of each arm of each model."""
+    return [model.versions for model in parts.catalogue]
 
 
 def refuse_restart(settings: Settings, changed: Settings, fixed: tuple[str, ...]) -> None:

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 from gateway import assembly
 from gateway.api import data
 from gateway.api.reload import Reload
-from gateway.app import Parts, create_app, make_parts, response_store
+from gateway.api.responses.store import response_store
+from gateway.app import Parts, create_app, make_parts
 from gateway.backends.latency import latency_models_of
 from gateway.config import exposure
 from gateway.config.defaults import embedded_settings

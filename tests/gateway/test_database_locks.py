@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import response_store
+from gateway.api.responses.store import response_store
 from gateway.assembly import authenticator, keys
 from gateway.auth.key import Key
 from gateway.auth.limits import NewKey

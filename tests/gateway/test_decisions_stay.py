@@ -22,7 +22,7 @@ from gateway.core.efforts import words
 from gateway.core.errors import GatewayError
 from gateway.core.probe import Probe
 from gateway.families.compiler import compile_plan
-from gateway.routing.experiments.assignment import assign, weights_of
+from gateway.routing.experiments.assignment import assign
 
 REQUESTS = 2_000
 DIGEST = "3f3f379987742f40c9ca3aa8553e12f47d7d6fe4f50e58b6a7f4ce461a646ba4"
@@ -100,7 +100,7 @@ async def test_decisions_are_those_of_the_last_release() -> None:
         raw = orjson.dumps(body)
         call = read_call(ParsedRequest(body, len(raw), {}, f"r{number}", ANONYMOUS), catalogue, 100)
         model = catalogue.find(call.model)
-        arm = assign(call.unit, model.name, weights_of(model.arms))
+        arm = assign(call.unit, model.name, {one: one.weight for one in model.arms})
         forecast = await model.forecast(call, arm, 9.0)
         probe = Probe([-rng.expovariate(4) for _ in range(rng.randint(1, 40))], rng.random() * 8)
         for _ in range(2):

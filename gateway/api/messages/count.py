@@ -34,7 +34,7 @@ from gateway.core.unit import among_keys
 from gateway.execution.ids import Ids
 from gateway.families.compiler import Enforce, compile_plan
 from gateway.routing.catalogue import Catalogue
-from gateway.routing.experiments import assignment
+from gateway.routing.experiments.running import Experiments
 
 log = logging.getLogger("thinkgate")
 
@@ -54,6 +54,7 @@ class CountTokens:
     def __init__(
         self,
         catalogue: Catalogue,
+        experiments: Experiments,
         seal: Seal,
         authenticator: Authenticator,
         transport: Transport,
@@ -63,6 +64,7 @@ class CountTokens:
         off_loop: OffLoop,
     ) -> None:
         self._catalogue = catalogue
+        self._experiments = experiments
         self._seal = seal
         self._authenticator = authenticator
         self._transport = transport
@@ -119,8 +121,8 @@ class CountTokens:
 
     def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
-        model = self._catalogue.find(call.model)
-        arm = assignment.assign(among_keys(call.unit, key), model.name, assignment.weights_of(model.arms))
+        found = self._catalogue.find(call.model)
+        model, arm, _ = self._experiments.assign(found, among_keys(call.unit, key))
         decision = model.policy.decide(call, None)
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 

@@ -23,6 +23,7 @@ from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
 from gateway.api.responses.shelf import NoShareLeft, Shares, StoredResponse
 from gateway.api.responses.turn import Turn
+from gateway.config.settings import Settings
 from gateway.core import private_file
 from gateway.core.errors import ConfigError, InvalidRequest
 from gateway.storage.subject import Subject
@@ -219,6 +220,19 @@ class ResponseStore:
         except sqlite3.Error as error:
             log.error("cannot store or read responses: %s", error)
             raise StoreUnavailable from error
+
+
+def response_store(settings: Settings) -> ResponseStore:
+    given = settings.responses
+    bounds = StoreLimits(
+        items=given.max_items if given.store else 0,
+        bytes=given.max_bytes,
+        age_s=given.max_age_s,
+        history_bytes=settings.server.max_body_bytes,
+        history_turns=given.max_turns,
+        key_share=given.max_share_per_key,
+    )
+    return ResponseStore(settings.responses_path, bounds)
 
 
 def erase(path: Path, whose: Subject) -> int:

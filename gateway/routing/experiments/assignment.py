@@ -17,11 +17,18 @@ from gateway.core.draw import uniform
 
 # How much of all units each arm gets, in any unit of measure; above 0.
 Weights = Mapping[Arm, float]
+# Units by which it is estimated how many of them move.
+SAMPLE = 2000
 
 
 def position(unit: str, salt: str, arm: str) -> float:
     """The place of a unit in (0,1) as an arm sees it: a 53-bit hash, salted so that experiments are independent."""
     return uniform(f"{salt}\0{arm}\0{unit}")
+
+
+def score(unit: str, salt: str, arm: str, weight: float) -> float:
+    """What an arm of this weight bids for a unit; below 0. The highest one gets it."""
+    return log(position(unit, salt, arm)) / weight
 
 
 def assign(unit: str, salt: str, weights: Weights) -> Arm:
@@ -32,9 +39,14 @@ def assign(unit: str, salt: str, weights: Weights) -> Arm:
     """
     if len(weights) == 1:
         return next(iter(weights))
-    return max(weights, key=lambda arm: log(position(unit, salt, arm.name)) / weights[arm])
+    return max(weights, key=lambda arm: score(unit, salt, arm.name, weights[arm]))
 
 
-def weights_of(arms: tuple[Arm, ...]) -> Weights:
-    """As the configuration has them."""
-    return {arm: arm.weight for arm in arms}
+def moved_share(salt: str, before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """How many of all units change their arm, estimated from a sample, when these weights follow those."""
+
+    def arm_of(unit: str, weights: Mapping[str, float]) -> str:
+        return max(weights, key=lambda arm: score(unit, salt, arm, weights[arm]))
+
+    units = [str(number) for number in range(SAMPLE)]
+    return sum(arm_of(unit, before) != arm_of(unit, after) for unit in units) / SAMPLE

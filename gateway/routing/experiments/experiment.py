@@ -1,0 +1,31 @@
+"""An experiment: several arms that share the units of one public model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config.experiment import ExperimentSettings
+from gateway.core.arm import Arm
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """As it is configured. Whether it runs, and with what weights, is its `State`.
+
+    `default` is the name of the arm that all others are compared with, and that has all units while it is stopped.
+    """
+
+    name: str
+    settings: ExperimentSettings
+    arms: tuple[Arm, ...]
+    default: str
+
+    @property
+    def salt(self) -> str:
+        return self.settings.salt or self.name
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """As they are configured, by the names of the arms."""
+        return {arm.name: arm.weight for arm in self.arms}
