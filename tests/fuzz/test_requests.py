@@ -83,6 +83,6 @@ def test_any_headers_are_taken_or_left(id: str, traceparent: str, tracestate: st
     }
     given_id = asgi.given_id(headers)
     assert given_id is None or given_id == id
-    assert 0 <= asgi.tries_before(headers) < 1000
+    assert 0 <= asgi.client_retries(headers) < 1000
     for value in asgi.forwarded(headers, given_id or "ours").values():
         assert re.fullmatch(r"[\x20-\x7e]+", value), "what goes on to a backend is printable"
