@@ -1,10 +1,10 @@
-"""Renders the chart with real helm and hands back what the cluster would get."""
+"""Renders the chart with real helm, and returns the manifests that the cluster would get."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 
 
 class Refused(Exception):
-    """helm would not take the chart or its values; the message is helm's."""
+    """helm refused the chart or its values; the message is helm's."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,17 @@ class Chart:
 
     helm: Path
     folder: Path
+    rendered: dict[str, str] = field(default_factory=dict)
 
     def lint(self, values: Mapping[str, Any] | None = None) -> str:
         return self._run("lint", "--strict", *self._values(values))
 
     def render(self, values: Mapping[str, Any] | None = None, release: str = "edge") -> dict[str, Manifest]:
-        """Manifests by kind."""
-        text = self._run("template", release, *self._values(values))
-        manifests = [manifest for manifest in yaml.safe_load_all(text) if manifest]
+        """Manifests by kind; helm runs once for the same values."""
+        key = repr((release, values))
+        if key not in self.rendered:
+            self.rendered[key] = self._run("template", release, *self._values(values))
+        manifests = [manifest for manifest in yaml.load_all(self.rendered[key], yaml.CSafeLoader) if manifest]
         by_kind = {manifest["kind"]: manifest for manifest in manifests}
         assert len(by_kind) == len(manifests)
         return by_kind

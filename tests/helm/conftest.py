@@ -15,6 +15,6 @@ def helm() -> Path:
     return tool.ensure()
 
 
-@pytest.fixture
-def chart(helm: Path, tmp_path: Path) -> Chart:
-    return Chart(helm, tmp_path)
+@pytest.fixture(scope="session")
+def chart(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Chart:
+    return Chart(helm, tmp_path_factory.mktemp("chart"))
