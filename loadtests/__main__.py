@@ -32,7 +32,7 @@ SCENARIOS = {
     "agent": ("AgentUser", "Loops of ten turns: a tool called, its result put into words, all in one history."),
     "burst": ("BurstUser", "All users at once, four requests each, every three seconds."),
     "slow-reader": ("SlowReader", "Clients that take an event, wait, and take the next."),
-    "hang-ups": ("HangUpUser", "Most clients hang up before their answer is whole; who stays must be served."),
+    "hang-ups": ("HangUpUser", "Most clients hang up before their answer is complete; the others must be served."),
 }
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -56,8 +56,8 @@ def _scenario(name: str, user: str, about: str) -> click.Command:
     @click.option("--users", default=16, show_default=True, help="How many at once.")
     @click.option("--seconds", default=20, show_default=True, help="How long at most.")
     @click.option("--requests", default=10_000_000, show_default=True, help="How many requests at most.")
-    @click.option("--models", default="tiny,tiny-split", show_default=True, help="Models to ask, with commas.")
-    @click.option("--seed", default=1, show_default=True, help="The same seed asks the same.")
+    @click.option("--models", default="tiny,tiny-split", show_default=True, help="Models to use, separated by commas.")
+    @click.option("--seed", default=1, show_default=True, help="The same seed sends the same requests.")
     @click.option("--steps", help="Users, step by step, with commas, instead of --users: `4,8,16,32` finds the knee.")
     @click.option("--step-seconds", default=10.0, show_default=True, help="How long each step lasts.")
     @click.option("--ttft-limit", type=float, help="Seconds; without it, four times the first step's p95.")
@@ -109,7 +109,7 @@ def _scenario(name: str, user: str, about: str) -> click.Command:
 
 
 def _files(summary: Path | None, plot: Path | None, soak: bool) -> list[str]:
-    """A soak draws its own picture."""
+    """The soak scenario draws its own plot."""
     picture = plot.resolve() if plot and not soak else ""
     return ["--summary", str(summary.resolve() if summary else ""), "--plot", str(picture)]
 

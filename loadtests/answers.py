@@ -66,14 +66,14 @@ def from_events(events: Iterable[tuple[float, bytes]]) -> Answer:
 
 
 def _add(answer: Answer, delta: dict[str, Any], seconds: float) -> None:
-    said = delta.get("content") or delta.get("tool_calls")
-    if said or delta.get("reasoning"):
+    content = delta.get("content") or delta.get("tool_calls")
+    if content or delta.get("reasoning"):
         if answer.first_token_s is None:
             answer.first_token_s = seconds
         else:
             answer.longest_gap_s = max(answer.longest_gap_s or 0.0, seconds - (answer.last_token_s or 0.0))
         answer.last_token_s = seconds
-    if answer.first_answer_s is None and said:
+    if answer.first_answer_s is None and content:
         answer.first_answer_s = seconds
     answer.content += delta.get("content") or ""
     for part in delta.get("tool_calls") or ():

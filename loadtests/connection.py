@@ -31,7 +31,7 @@ class Reply:
 
 
 class Connection(asyncio.Protocol):
-    """Open with `connect`; then one `ask` after the other."""
+    """Open with `connect`; then send one request at a time with `ask`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, port: int) -> Connection:
-        """To a port of loopback. OSError if nobody listens."""
+        """Connect to a port on loopback. OSError if nothing listens there."""
         _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
         return connection
 

@@ -1,4 +1,4 @@
-"""A Thinkgate to load: `thinkgate serve`, in front of the scripted upstream or with its embedded engine."""
+"""The gateway under load: `thinkgate serve`, in front of the scripted upstream or with its embedded engine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from loadtests.processes import Process
 
-# `plain` passes everything through, `named` obeys the client's level, `dial` makes the learned decision, by the text
-# alone; `asking` asks for a probe first, always.
+# `plain` passes everything through, `named` applies the client's level, `dial` takes the learned decision from the text
+# alone; `asking` always sends a probe first.
 CONFIG = """
 [deployments.backend]
 url = "{backend}"
@@ -35,7 +35,7 @@ deployment = "backend"
 policy = {{ kind = "dial", dial = 0.65, budgets = [8, 16, 32, 64, 128, 256], default_effort = 64, probe = "always" }}
 router = "tiny"
 """
-# For a start; it takes seconds, but on a busy machine.
+# Time limit for a start, which may take long on a busy machine.
 PATIENCE_S = 300
 _READY = re.compile(r"thinkgate ready on http://[^ ]*:(\d+)")
 
@@ -47,7 +47,7 @@ def thinkgate(backend: str, folder: Path, workers: int = 1) -> tuple[Process, in
     options = ["--config", config, "--port", "0", "--workers", str(workers)]
     process = Process([sys.executable, "-m", "gateway.cli", "serve", *options], folder, name="thinkgate")
     try:
-        process.wait_until(lambda: _READY.search(process.said()), PATIENCE_S)
+        process.wait_until(lambda: _READY.search(process.output()), PATIENCE_S)
     except BaseException:
         process.__exit__()
         raise
@@ -55,7 +55,7 @@ def thinkgate(backend: str, folder: Path, workers: int = 1) -> tuple[Process, in
 
 
 class Embedded:
-    """A gateway that serves the models in the package by its own engine. `url` and `records` are there on entering."""
+    """A gateway that serves the shipped models with its embedded engine. `url` and `records` are set on entering."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -65,7 +65,7 @@ class Embedded:
         command = [sys.executable, "-m", "gateway.cli", "serve", "--port", "0", "--records", self.records]
         self.process = Process(command, self._folder, name="thinkgate")
         try:
-            self.process.wait_until(lambda: _READY.search(self.process.said()), PATIENCE_S)
+            self.process.wait_until(lambda: _READY.search(self.process.output()), PATIENCE_S)
         except BaseException:
             self.process.__exit__()
             raise
@@ -77,6 +77,6 @@ class Embedded:
 
 
 def _port(process: Process) -> int:
-    found = _READY.search(process.said())
-    assert found is not None, "only a process that has said so is asked"
+    found = _READY.search(process.output())
+    assert found is not None, "the process must be ready"
     return int(found.group(1))

@@ -30,7 +30,7 @@ from loadtests.users import (  # noqa: F401  (locust finds the users by their na
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a base URL names this machine."""
+    """Whether a base URL is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -40,9 +40,9 @@ def is_loopback(url: str) -> bool:
 
 @events.init_command_line_parser.add_listener
 def _options(parser: LocustArgumentParser) -> None:
-    parser.add_argument("--models", default="tiny,tiny-split", help="models to ask, with commas")
+    parser.add_argument("--models", default="tiny,tiny-split", help="models to use, separated by commas")
     parser.add_argument("--requests", type=int, default=10_000, help="stop after so many requests")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed asks the same")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same requests")
     parser.add_argument("--summary", default="", help="file for the summary as JSON")
     parser.add_argument("--plot", default="", help="file for a picture, PNG")
 

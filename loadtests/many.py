@@ -1,4 +1,4 @@
-"""Many at once against one target: requests on connections of their own, and streams held open."""
+"""Many concurrent requests against one target, each on its own connection, and many open streams."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from loadtests.report import quantile
 
 T = TypeVar("T")
 _STAMP = re.compile(rb"t=(\d+\.\d+) ")
-# Streams begin over so many seconds, not all in one instant.
+# The starts of streams are spread over this many seconds.
 RAMP_S = 2.0
-# Who does not answer at all is given up after so long.
+# Time limit for an answer.
 PATIENCE_S = 180.0
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """On the fastest loop there is: what the load costs is taken from what is loaded."""
+    """Run on the fastest event loop, as the load generator competes with its target for the CPU."""
     try:
         import uvloop
     except ImportError:
@@ -73,7 +73,7 @@ async def latencies(target: Target, connections: int, n: int, seed: int = 1) -> 
 
 @dataclass
 class Held:
-    """What became of streams. `late` are the seconds from a chunk's leaving the backend to its arrival here."""
+    """The results of streams. `late` are the seconds from a chunk's departure at the backend to its arrival here."""
 
     streams: int
     whole: int = 0
@@ -129,7 +129,7 @@ async def hold(
 
 
 async def _one_stream(connection: Connection, target: Target, chunks: int, every_s: float, held: Held) -> None:
-    """Raises Broken for everything but a whole stream."""
+    """Read a stream. Raises Broken if it is not complete."""
     before, rest, done, fault = 0, b"", False, b""
 
     def part(data: bytes) -> None:

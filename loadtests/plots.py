@@ -1,4 +1,4 @@
-"""Pictures of a run, by matplotlib, which is asked for only when a picture is."""
+"""Plots of a run, with matplotlib, which is needed for plots only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lines(file: Path, title: str, across: str, series: Mapping[str, Points]) -> 
 
 
 def spread(file: Path, title: str, values: Mapping[str, Sequence[float]]) -> None:
-    """Where values lie: a cumulative line for each name, in one panel per unit-less axis of milliseconds."""
+    """The cumulative distribution of each name's values, in milliseconds."""
     figure, panels = _panels(1)
     for name, found in values.items():
         ordered = sorted(found)

@@ -1,4 +1,4 @@
-"""A process under test: how to start it, and what it and its children have used, read from /proc (Linux only)."""
+"""A process under test: starts it, and reads the resource usage of it and its children from /proc (Linux only)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MIB = 1 << 20
 
 
 class NotStarted(RuntimeError):
-    """It ended, or did not answer in time; the message has the last lines it said."""
+    """It ended, or did not answer in time; the message has the last lines of its output."""
 
 
 class Process:
-    """Started on making, stopped with all its children on leaving."""
+    """Starts on construction; stopped with all its children on leaving the context."""
 
     def __init__(
         self, command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] | None = None, name: str = "it"
     ) -> None:
-        """Runs in `folder`, where `NAME.log` takes what it says."""
+        """Runs in `folder`, and writes its output to `NAME.log` there."""
         self.name = name
         self._children = True
         self._log = folder / f"{name}.log"
@@ -61,12 +61,12 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
-    def said(self) -> str:
-        """All that it has said."""
+    def output(self) -> str:
+        """All of its output so far."""
         return self._log.read_text("utf-8", "replace")
 
     def wait_until(self, ready: Callable[[], object], patience_s: float) -> None:
-        """Until `ready()` is true. NotStarted: it ended, or took longer than `patience_s`."""
+        """Wait until `ready()` is true. NotStarted: it ended, or took longer than `patience_s`."""
         deadline = time.monotonic() + patience_s
         while not ready():
             ended = self._popen.poll()
@@ -76,13 +76,13 @@ class Process:
             time.sleep(0.05)
 
     def alone(self) -> Process:
-        """The same process; only that its children do not count."""
+        """The same process without its children."""
         twin = copy.copy(self)
         twin._children = False
         return twin
 
     def tree(self) -> list[int]:
-        """The process and all its descendants that live; itself only, if it stands alone."""
+        """The process and all its living descendants; only itself after `alone`."""
         found = [self._popen.pid]
         for pid in found if self._children else []:
             with contextlib.suppress(OSError):
@@ -91,7 +91,7 @@ class Process:
         return found
 
     def cpu_s(self) -> float:
-        """Seconds on a core, to the nanosecond, as the scheduler counts them; threads that have ended count too."""
+        """CPU seconds, to the nanosecond, as the scheduler counts them; including threads that have ended."""
         return sum(_cpu_s(pid) for pid in self.tree())
 
     def rss_mib(self) -> float:
@@ -107,7 +107,7 @@ class Process:
 
 
 def need_proc() -> None:
-    """Exit with a sentence where there is no /proc."""
+    """Exit with a message if there is no /proc."""
     if not sys.platform.startswith("linux"):
         sys.exit("what other processes use is read from /proc, which only Linux has")
 
@@ -128,7 +128,7 @@ def post(url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = 
 
 
 def _cpu_s(pid: int) -> float:
-    # How Linux numbers the CPU clock of another process (clock_getcpuclockid of the C library).
+    # The id of another process's CPU clock on Linux (clock_getcpuclockid of the C library).
     try:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
@@ -136,7 +136,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def _status(pid: int, key: str) -> int:
-    """A figure of /proc/PID/status in KiB; 0 for a process that has just ended."""
+    """A value of /proc/PID/status in KiB; 0 if the process has just ended."""
     try:
         return int(Path(f"/proc/{pid}/status").read_text().split(key)[1].split()[0])
     except (OSError, IndexError):

@@ -28,7 +28,7 @@ TOOLS = ("tool_result",)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One turn: the prompt to judge its answer by, its new messages, and how it asks. `name` groups it in reports."""
+    """One turn: the prompt with its verifier, the new messages, and the request's options. `name` groups reports."""
 
     prompt: Prompt
     name: str
@@ -38,7 +38,7 @@ class Ask:
     fields: Mapping[str, Any]
 
     def body(self, history: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-        """The request, after what was said before it in its session."""
+        """The request body, with the earlier messages of the session."""
         body = {"messages": [*history, *self.messages], "temperature": 0, "max_tokens": MAX_TOKENS, **self.fields}
         if self.prompt.tools:
             body["tools"] = self.prompt.tools
@@ -48,7 +48,7 @@ class Ask:
 
     @property
     def expected(self) -> dict[str, Any]:
-        """The message of a model that answers rightly."""
+        """The message of a model that answers correctly."""
         if self.prompt.verifier != "tool":
             return {"role": "assistant", "content": self.prompt.answer}
         call = json.loads(self.prompt.answer.split("\n")[1])
@@ -72,12 +72,12 @@ Traffic = Callable[[Sequence[str], int], Iterator[Session]]
 
 
 def mixed(models: Sequence[str], seed: int) -> Iterator[Session]:
-    """Instruct work and reasoning in turn, at every way of saying how hard to think; every other one is streamed."""
+    """Instructions and reasoning tasks alternate, with every way to request an effort; every other one is streamed."""
     return _single(models, seed, EFFORTS, stream=0.5)
 
 
 def streamed(models: Sequence[str], seed: int) -> Iterator[Session]:
-    """The same, all of it streamed, with the effort left to the gateway."""
+    """The same tasks, all streamed, with the effort left to the gateway."""
     return _single(models, seed, ("auto",), stream=1.0)
 
 
@@ -90,7 +90,7 @@ def chat(models: Sequence[str], seed: int) -> Iterator[Session]:
         turns = []
         for turn in range(rng.randint(*CHAT_TURNS)):
             prompt = next(prompts)
-            # What the system says, it says once, at the beginning.
+            # Only the first turn has a system message.
             messages = [message for message in prompt.messages if turn == 0 or message["role"] != "system"]
             fields = _fields(model, "auto", id)
             turns.append(Ask(prompt, f"turn {turn + 1}", "auto", True, messages, fields))
@@ -98,7 +98,7 @@ def chat(models: Sequence[str], seed: int) -> Iterator[Session]:
 
 
 def batch(models: Sequence[str], seed: int) -> Iterator[Session]:
-    """Extraction and rewriting by the thousand: plain, without thinking, in the tier that waits when load is high."""
+    """Extraction and rewriting in bulk: plain, without thinking, in the batch tier."""
     rng = random.Random(seed)
     for number, prompt in enumerate(_prompts(seed, BATCH)):
         fields = {**_fields(rng.choice(models), "none", f"batch-{seed}-{number}"), "service_tier": "flex"}
@@ -138,7 +138,7 @@ def _single(models: Sequence[str], seed: int, efforts: Sequence[str | None], str
 
 
 def _prompts(seed: int, families: Sequence[str] | None) -> Iterator[Prompt]:
-    """Without end: when all that differ are spent, they come again in another order."""
+    """Endless: when all have been used, they repeat in another order."""
     for again in count():
         yield from generate(seed + 1000 * again, 20_000, split="held-out", families=families)
 

@@ -1,4 +1,4 @@
-"""The users of each scenario. All ask, read the whole answer, and judge it; they differ in pace, and in patience."""
+"""The users of each scenario. All send requests, read the answers and verify them; they differ in pace and patience."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Asker(FastHttpUser):
             self.load.open -= 1
 
     def _play(self, session: Session) -> None:
-        """Turn by turn, until one is not answered, no more may be sent, or the time is up."""
+        """Play the turns until one fails, the request limit is reached, or the time is up."""
         history: list[Mapping[str, Any]] = []
         for index, turn in enumerate(session.turns):
             if index:
@@ -69,7 +69,7 @@ class Asker(FastHttpUser):
         return answer.message
 
     def _stopping(self) -> bool:
-        """Whether the time is up: a session ends with the turn that it is in."""
+        """Whether the time is up; a session then ends after its current turn."""
         runner = self.environment.runner
         return runner is None or runner.state in (STATE_STOPPING, STATE_STOPPED, STATE_CLEANUP)
 
@@ -80,8 +80,8 @@ class Asker(FastHttpUser):
         raise StopUser()
 
     def _send(self, turn: Ask, body: dict[str, Any]) -> Answer | None:
-        """None if there was no whole answer."""
-        # Compressed events would arrive in lumps and spoil the time to the first token.
+        """The answer; None if it was not complete."""
+        # Compression would delay events and distort the time to the first token.
         headers = {"Accept-Encoding": "identity"}
         name = f"{turn.name}, {'streamed' if turn.stream else 'plain'}"
         options: dict[str, Any] = {"headers": headers, "stream": turn.stream, "name": name}
@@ -103,7 +103,7 @@ class Asker(FastHttpUser):
         return answer if error is None else None
 
     def _read(self, response: Any, stream: bool, started: float) -> Answer:
-        """Raises Broken with the status and the server's own words for everything but a whole answer."""
+        """Read the answer. Raises Broken, with the status and the server's message, if it is not complete."""
         if response.status_code != 200:
             raise Broken(f"{response.status_code or 'no answer'}: {_message(response)}")
         return from_events(self._events(response, started)) if stream else from_body(response.content)
@@ -134,7 +134,7 @@ class Asker(FastHttpUser):
 
 
 class MixedUser(Asker):
-    """One request after the other, of every kind."""
+    """Sends requests of every kind without pauses."""
 
     traffic = staticmethod(traffic.mixed)
 
@@ -154,13 +154,13 @@ class ChatUser(Asker):
 
 
 class BatchUser(Asker):
-    """Extraction without thinking, plain, as fast as it goes."""
+    """Extraction without thinking, plain, without pauses."""
 
     traffic = staticmethod(traffic.batch)
 
 
 class AgentUser(Asker):
-    """A loop of tool calls and their results; a loop whose model slips goes on as if it had not."""
+    """A loop of tool calls and their results; after a wrong call, it continues with the right one."""
 
     traffic = staticmethod(traffic.agent)
 
@@ -170,7 +170,7 @@ class AgentUser(Asker):
 
 
 class BurstUser(Asker):
-    """All users at once, a few requests each, on a common beat; silence between."""
+    """All users send a few requests each at the same time, at regular intervals, and pause in between."""
 
     traffic = staticmethod(traffic.streamed)
 
@@ -180,7 +180,7 @@ class BurstUser(Asker):
 
 
 class SlowReader(Asker):
-    """Reads an event, waits, reads the next: its answers take many times longer than the model does."""
+    """Reads one event at a time with pauses, so that answers take many times longer than the model needs."""
 
     traffic = staticmethod(traffic.streamed)
 
@@ -191,7 +191,7 @@ class SlowReader(Asker):
 
 
 class HangUpUser(Asker):
-    """Most of them hang up before their answer is whole, plain and streamed; who stays must get it all the same."""
+    """Most users hang up before their answer is complete, plain or streamed; the others must still get theirs."""
 
     traffic = staticmethod(traffic.mixed)
 
@@ -210,7 +210,7 @@ class HangUpUser(Asker):
 
 
 def _ask_and_leave(host: str, body: Mapping[str, Any], patience_s: float) -> str | None:
-    """Send a request, wait for `patience_s`, hang up without reading; an error if nobody listened."""
+    """Send a request, wait for `patience_s`, and hang up without reading. Raises if nothing listens."""
     where, data = urlsplit(host), json.dumps(body).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {where.netloc}\r\ncontent-type: application/json\r\n"
     try:

@@ -1,4 +1,4 @@
-"""What the product promises of its costs, and whether this run kept it. A bar without its rival is not judged."""
+"""The product's performance targets, and whether this run met them. A target without its rival is not judged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadtests.peers.measure import Measured, ratio
 
 @dataclass(frozen=True)
 class Bar:
-    """`kept` is None where it could not be judged."""
+    """`kept`: whether the target was met; None if it could not be judged."""
 
     what: str
     bar: str

@@ -1,4 +1,4 @@
-"""Who takes part in a run: direct, the floor, ours, and the rivals that are installed; and who does not, and why."""
+"""The participants of a run: direct, the floor, ours, and the installed rivals; and why others are left out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def start(stack: ExitStack, transport: Upstream, folder: Path, peers: Path, name
 
 
 def left_out(cases: Sequence[Case], peers: Path, names: Sequence[str] | None) -> dict[str, str]:
-    """The rivals that take no part, and why."""
+    """The rivals that are left out, with the reasons."""
     there = {case.name for case in cases}
     reasons = {}
     for rival in RIVALS:
@@ -72,9 +72,9 @@ def _floor(stack: ExitStack, transport: Upstream, folder: Path) -> Case:
 
 
 def _listens(process: Process) -> int:
-    """The port that it says it listens on; 0 until it has said so."""
-    told = [line.split()[1] for line in process.said().splitlines() if line.startswith("listening ")]
-    return int(told[0]) if told else 0
+    """The port that it announces; 0 until then."""
+    lines = [line.split()[1] for line in process.output().splitlines() if line.startswith("listening ")]
+    return int(lines[0]) if lines else 0
 
 
 def _rival(rival: Rival, stack: ExitStack, transport: Upstream, folder: Path, peers: Path) -> list[Case]:

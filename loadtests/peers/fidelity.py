@@ -105,13 +105,13 @@ class Probe:
         try:
             connection.request("POST", self._target.path, json.dumps(body), sent)
             answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
+            headers_out = {name.lower(): value for name, value in answer.getheaders()}
             try:
-                return Got(answer.status, told, answer.read())
+                return Got(answer.status, headers_out, answer.read())
             except http.client.IncompleteRead as cut:
-                return Got(answer.status, told, cut.partial, whole=False)
+                return Got(answer.status, headers_out, cut.partial, whole=False)
             except OSError:
-                return Got(answer.status, told, b"", whole=False)
+                return Got(answer.status, headers_out, b"", whole=False)
         except (http.client.HTTPException, OSError):
             return Got(0, {}, b"", whole=False)
         finally:
@@ -298,14 +298,14 @@ def _cut(probe: Probe) -> Row:
     got, _ = probe.ask("#cut=1", stream=True)
     if got.status != 200:
         return Row(got.status >= 500, f"HTTP {got.status}")
-    told = any(chunk.get("error") for chunk in _chunks(got)) or b"event: error" in got.body
+    headers_out = any(chunk.get("error") for chunk in _chunks(got)) or b"event: error" in got.body
     words = [
-        "error event" if told else "",
+        "error event" if headers_out else "",
         "" if got.whole else "broken transfer",
         "[DONE]" if "[DONE]" in got.events else "",
     ]
     # An end mark after an error misleads nobody who reads events in turn, as SDKs do.
-    return Row(told, " + ".join(filter(None, words)) or "silent end")
+    return Row(headers_out, " + ".join(filter(None, words)) or "silent end")
 
 
 ROWS: Mapping[str, Callable[[Probe], Row]] = {

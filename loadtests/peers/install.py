@@ -22,7 +22,7 @@ class NotInstalled(Exception):
 
 
 def install(rival: Rival, folder: Path, say: Callable[[str], None]) -> None:
-    """Install one that is not there yet; a failure is written down and said, not raised."""
+    """Install one that is missing; a failure is written to its folder and reported, not raised."""
     home = folder.resolve() / rival.name
     if rival.program or (home / "installed").exists():
         return

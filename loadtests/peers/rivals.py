@@ -136,10 +136,10 @@ def tensorzero(place: Place) -> Started:
     process = _run(place, "tensorzero", command)
 
     def target() -> Target | None:
-        told = [line.split()[1] for line in process.said().splitlines() if line.startswith("listening ")]
-        if not told:
+        lines = [line.split()[1] for line in process.output().splitlines() if line.startswith("listening ")]
+        if not lines:
             return None
-        port = int(told[0].split("//")[1].split("/")[0].rsplit(":", 1)[1])
+        port = int(lines[0].split("//")[1].split("/")[0].rsplit(":", 1)[1])
         return Target(port, "tensorzero::model_name::m", "/openai/v1/chat/completions")
 
     return process, target

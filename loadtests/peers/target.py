@@ -1,4 +1,4 @@
-"""Where a request goes, and what has to be said to each proxy so that it comes through."""
+"""The target of a request: its endpoint, and the model and headers that each proxy needs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# A prompt that the shipped router can say something about, so that the learned decision does its whole work.
+# A prompt inside the shipped router's training distribution, so that the learned decision runs completely.
 PROMPT = "Ann has 31 apples. Ann gets 5. Ann gives away 9. Ann gets 2. How many apples does Ann have now?"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One chat endpoint on loopback, and the model and headers that it wants."""
+    """One chat endpoint on loopback, with the model and headers that it needs."""
 
     port: int
     model: str = "m"
@@ -25,12 +25,12 @@ class Target:
         return f"http://127.0.0.1:{self.port}{self.path}"
 
     def body(self, orders: str = "", **fields: Any) -> dict[str, Any]:
-        """A request body. `orders` go to the upstream at the prompt's end; `fields` are added or stand instead."""
+        """A request body. `orders` for the upstream are appended to the prompt; `fields` are added or replaced."""
         content = f"{PROMPT} {orders}" if orders else PROMPT
         return {"model": self.model, "messages": [{"role": "user", "content": content}], **fields}
 
     def request(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> bytes:
-        """The whole of an HTTP request."""
+        """A complete HTTP request."""
         return self.raw(json.dumps(body, separators=(",", ":")).encode(), headers)
 
     def raw(self, data: bytes, headers: Mapping[str, str] | None = None) -> bytes:

@@ -93,16 +93,16 @@ def test_the_direct_way_loses_nothing_but_what_only_a_proxy_can_do() -> None:
 
 
 def test_who_does_not_answer_is_left_out_and_named() -> None:
-    said: list[str] = []
+    output: list[str] = []
     with Upstream() as transport, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # where nobody listens, nor anybody else can
         direct = Case("direct", Target(transport.port), None, "")
         gone = Case("gone", Target(nobody.getsockname()[1]), None, "")
         refusing = Case("refusing", Target(transport.port, model="#status=500"), None, "")
-        found, failed = measure([direct, gone, refusing], Size(10, 2, 0), said.append)
+        found, failed = measure([direct, gone, refusing], Size(10, 2, 0), output.append)
     assert list(found) == ["direct"] and len(found["direct"].alone) == 20
     assert set(failed) == {"gone", "refusing"} and "500" in failed["refusing"]
-    assert any("gone is left out" in line for line in said)
+    assert any("gone is left out" in line for line in output)
 
 
 def test_ratios_are_taken_within_rounds() -> None:
@@ -133,9 +133,9 @@ def test_an_installation_that_fails_says_why(tmp_path: Path) -> None:
     rival = Rival("nobody", litellm, wheels=("./there-is-no-such-folder",))
     with pytest.raises(NotInstalled, match="make peers"):
         version(rival, tmp_path)
-    said: list[str] = []
-    install(rival, tmp_path, said.append)
-    assert "cannot be installed" in said[-1]
+    output: list[str] = []
+    install(rival, tmp_path, output.append)
+    assert "cannot be installed" in output[-1]
     with pytest.raises(NotInstalled, match=r"its installation failed: .*there-is-no-such-folder"):
         version(rival, tmp_path)
 
@@ -143,6 +143,6 @@ def test_an_installation_that_fails_says_why(tmp_path: Path) -> None:
 @linux
 def test_cpu_of_threads_that_have_ended_counts(tmp_path: Path) -> None:
     with Process([sys.executable, "-c", BUSY_THREAD], tmp_path) as process:
-        process.wait_until(lambda: "done" in process.said(), PATIENCE_S)
+        process.wait_until(lambda: "done" in process.output(), PATIENCE_S)
         assert process.cpu_s() >= 0.1
         assert process.tree() == [process.pid] and process.files() >= 3 and process.rss_mib() > 1
