@@ -1,4 +1,4 @@
-"""What tests of the Messages dialect share: requests without the SDK, events of a stream, a backend's own answers."""
+"""Helpers for tests of the Messages dialect: requests without the SDK, events of a stream, backend answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ask(gateway: RunningGateway, path: str = MESSAGES, headers: Mapping[str, str
 
 
 def events(answer: httpx.Response) -> list[dict[str, Any]]:
-    """Those of a stream, whose names must be their types."""
+    """The events of a stream. Asserts that their names equal their types."""
     told = []
     for block in answer.text.strip().split("\n\n"):
         name, data = block.split("\n")
@@ -37,7 +37,7 @@ def events(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 def answering(finish_reason: str = "stop", stop_reason: Any = None, **message: Any) -> Script:
-    """A backend that gives this message, plain."""
+    """A backend that answers with this message, not streamed."""
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}
     body = {**ANSWER, "choices": [{**choice, "stop_reason": stop_reason}]}
 
@@ -48,7 +48,7 @@ def answering(finish_reason: str = "stop", stop_reason: Any = None, **message: A
 
 
 def streaming(*deltas: Mapping[str, Any], finish_reason: str = "stop", stop_reason: Any = None) -> Script:
-    """A backend that streams these deltas, and then its usage."""
+    """A backend that streams these deltas and then the usage."""
 
     async def script(connection: Connection) -> None:
         await connection.begin_stream()
@@ -69,7 +69,7 @@ def call(name: str, arguments: str, id: str = "call-1", index: int = 0) -> dict[
 
 
 def sensible(body: dict[str, Any]) -> dict[str, Any]:
-    """What no schema can say: a model that exists, thoughts that are ours, calls with results, room for a thought."""
+    """Fix what a schema cannot express: a known model, valid signatures, calls with results, room for thinking."""
     body = {**whole(body), "model": "merged"}
     body["messages"] = [*map(_turn_alone, body["messages"]), *HI]
     if isinstance(body.get("thinking"), dict) and body["thinking"].get("budget_tokens"):
@@ -85,7 +85,7 @@ def sensible(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _turn_alone(turn: dict[str, Any]) -> dict[str, Any]:
-    """Without thoughts, calls and results: each of them must go with another one."""
+    """Remove reasoning, calls and results, as each of them needs a matching one."""
     content = turn["content"]
     if isinstance(content, list):
         alone = ("text", "image", "document", "search_result")

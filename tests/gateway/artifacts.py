@@ -1,4 +1,4 @@
-"""Router artifacts for tests: the one that ships under other versions, and what cannot be one."""
+"""Router artifacts for tests: the shipped one under other versions, and invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def good(folder: Path, number: int) -> str:
 
 
 def corrupt(folder: Path) -> str:
-    """Returns what is said of it."""
+    """Returns the expected error message."""
     weights = bytearray((folder / "weights.npz").read_bytes())
     weights[len(weights) // 2] ^= 1
     (folder / "weights.npz").write_bytes(weights)

@@ -1,4 +1,4 @@
-"""How property tests run here: the same examples every time, few enough for every change to be tested.
+"""Settings of property tests: the same examples every time, and few enough for every change.
 
 `make fuzz` is there for many.
 """

@@ -1,4 +1,4 @@
-"""The `thinkgate` command in this process: what it says and how it ends, without a new Python each time."""
+"""Runs the `thinkgate` command in this process, and returns its output and exit status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.cli import main
 
 
 def invoke(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """As `run` of `test_check.py`, which starts a process. What the command does not tell in words is raised."""
+    """Like `run` of `test_check.py`, which starts a process. Unexpected exceptions are raised."""
     words = [str(word) for word in arguments]
     with contextlib.chdir(cwd):
         done = CliRunner().invoke(main, words, catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""Gateways for tests: in front of a scripted backend, for what a real model cannot be asked to do."""
+"""Fixtures with gateways in front of a scripted backend, for behaviour that a real model does not show on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Start = Callable[[dict[str, Any]], RunningGateway]
 
 @pytest.fixture(scope="session")
 def limitless() -> Iterator[Callable[[str], str]]:
-    """The URL of an engine that is asked for budgets in vain, as they are `ignored` or `refused`. Each starts once."""
+    """The URL of an engine whose budgets are `ignored` or `refused`. Each starts once."""
     with ExitStack() as stack:
         yield cache(lambda budgets: stack.enter_context(EngineProcess(budgets=budgets)).url())
 
@@ -32,14 +32,14 @@ def backend() -> Iterator[ScriptedBackend]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a gateway from a settings table; stopped after the test."""
+    """Starts a gateway from a settings table, and stops it after the test."""
     with ExitStack() as stack:
         yield lambda table: stack.enter_context(RunningGateway(table, tmp_path))
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Start]:
-    """The same, on a port."""
+    """The same, listening on a port."""
     with ExitStack() as stack:
         yield lambda table: stack.enter_context(ServedGateway(table, tmp_path))
 
@@ -55,7 +55,7 @@ def scripted_gateway(backend: ScriptedBackend, start: Start) -> RunningGateway:
 
 
 def table(url: str) -> dict[str, Any]:
-    """Models over one backend: a merged one per policy, a split pair, and one that passes everything through."""
+    """Models in front of one backend: a merged one for each policy, a split pair, and a pass-through one."""
 
     def deployment(family: str, model: str = MODEL) -> dict[str, Any]:
         return {"url": url, "model": model, "family": family, "verify": False}
@@ -92,7 +92,7 @@ def table(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def config(backend: ScriptedBackend, tmp_path: Path) -> Path:
-    """A configuration in a file: the model `pub` in front of the scripted backend."""
+    """A configuration file with the model `pub` in front of the scripted backend."""
     path = tmp_path / "thinkgate.toml"
     path.write_text(
         f'deployments.dep = {{ url = "{backend.url}", model = "{MODEL}", family = "qwen3", verify = false }}\n'

@@ -61,12 +61,12 @@ def refuses(status: int) -> Script:
 
 
 def sized(head: bytes, body: bytes, length: int, then: str) -> Script:
-    """A body, and what is said of its length."""
+    """A body with this content length."""
     return says(head + b"content-length: %d\r\n\r\n" % length + body, then=then)
 
 
 async def byte_by_byte(connection: Connection) -> None:
-    """A correct stream in chunks of one byte."""
+    """A correct stream, sent byte by byte."""
     await connection.begin_stream()
     for index in range(len(STREAM)):
         await connection.chunk(STREAM[index : index + 1])
@@ -74,7 +74,7 @@ async def byte_by_byte(connection: Connection) -> None:
 
 
 async def drip(connection: Connection) -> None:
-    """Something now and then, for ever: no wait between two pieces is ever long."""
+    """Sends a small piece at short intervals, for ever."""
     await connection.begin_stream()
     while not connection.writer.is_closing():
         await connection.event(delta(content="x"))
@@ -82,7 +82,7 @@ async def drip(connection: Connection) -> None:
 
 
 async def drips_headers(connection: Connection) -> None:
-    """The same before the answer: one more header now and then."""
+    """Sends another header at short intervals, for ever."""
     await connection.send(HEAD)
     while not connection.writer.is_closing():
         await connection.send(b"x: y\r\n")
@@ -90,7 +90,7 @@ async def drips_headers(connection: Connection) -> None:
 
 
 async def drips_refusal(connection: Connection) -> None:
-    """The status is there at once, the words of it never."""
+    """Sends an error status at once, but never its body."""
     await connection.send(b"HTTP/1.1 503 X\r\ntransfer-encoding: chunked\r\n\r\n")
     while not connection.writer.is_closing():
         await connection.chunk(b" ")
@@ -109,7 +109,7 @@ def refuses_in_pieces(status: int) -> Script:
 
 
 async def huge_line(connection: Connection) -> None:
-    """50 MB without an end of line."""
+    """Sends 50 MB without a line feed."""
     await connection.begin_stream()
     for _ in range(50):
         await connection.chunk(b"x" * MIB)

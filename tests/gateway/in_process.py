@@ -23,7 +23,7 @@ App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], A
 
 
 class Exchange:
-    """One request and its answer. `pieces` holds what comes, None at its end."""
+    """One request and its answer. `pieces` receives the body, and None at its end."""
 
     def __init__(self, request: Any) -> None:
         self.request = request
@@ -74,7 +74,7 @@ class Exchange:
             self.end()
 
     def end(self) -> None:
-        """The answer is over, or the client has left."""
+        """Note the end of the answer, or that the client has disconnected."""
         if not self._over.is_set():
             self._over.set()
             self._put(None)
@@ -95,7 +95,7 @@ class Exchange:
 
 
 class Server:
-    """Runs the requests of an application in its loop; called from any other thread."""
+    """Runs requests in the application's loop; its methods are called from other threads."""
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
@@ -104,7 +104,7 @@ class Server:
         self.accepting = True
 
     async def stop(self, drain_s: float) -> None:
-        """Let what runs finish within this time, then cancel it."""
+        """Wait this long for running requests, then cancel them."""
         self.accepting = False
         if self.tasks:
             _, late = await asyncio.wait(self.tasks, timeout=drain_s)
@@ -137,7 +137,7 @@ def _patience(request: Any) -> float | None:
 
 
 class Transport:
-    """For clients that wait. A transport of neither library, as each refuses those of the other."""
+    """A transport for synchronous clients. It inherits from neither library's class, as each refuses the other's."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -149,7 +149,7 @@ class Transport:
         self.close()
 
     def close(self) -> None:
-        """There is nothing to close: each answer is a client's own."""
+        """Nothing to do, as each answer is closed by its client."""
 
     def handle_request(self, request: Any) -> Any:
         request.read()
@@ -184,7 +184,7 @@ class _Pieces(httpx.SyncByteStream, httpx2.SyncByteStream):
 
 
 class AsyncTransport:
-    """For clients in any event loop."""
+    """A transport for asynchronous clients in any event loop."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -196,7 +196,7 @@ class AsyncTransport:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """There is nothing to close: each answer is a client's own."""
+        """Nothing to do, as each answer is closed by its client."""
 
     async def handle_async_request(self, request: Any) -> Any:
         await request.aread()

@@ -1,4 +1,4 @@
-"""A gateway that asks for keys, with a clock that a test can turn."""
+"""A gateway that requires API keys, with a clock that tests control."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.auth.limits import NewKey
 from gateway.config.settings import parse
 from tests.gateway.running import RunningGateway, ServedGateway
 
-# The first second of a minute, an hour and a day, and of no month.
+# The first second of a minute, an hour and a day, but not of a month.
 NOON = 20_000 * 86_400.0
 
 
@@ -34,7 +34,7 @@ class KeyedGateway(RunningGateway):
     keys: Keys
 
     def __init__(self, table: dict[str, Any], folder: Path, clock: Clock, **access: Any) -> None:
-        """`access` stands in the table of that name."""
+        """`access` are keys of the [access] table."""
         settings = parse(
             {
                 "records": {"path": folder / "records.db"},
@@ -68,4 +68,4 @@ class KeyedGateway(RunningGateway):
 
 
 class ServedKeyedGateway(ServedGateway, KeyedGateway):
-    """The same, on a port."""
+    """The same, listening on a port."""

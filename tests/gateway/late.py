@@ -1,4 +1,4 @@
-"""Backends that are late by the gateway's clock, which runs ahead while they are: nobody waits, and nothing races."""
+"""Backends that are late by the gateway's clock, which is advanced meanwhile, so that tests neither wait nor race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway holds: to be the same before and after, whatever happened in between."""
+"""Resources that a gateway holds, which must be the same before and after a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.execution.streaming.chat_stream import ChatStream
 from tests.gateway.running import RunningGateway
 from tests.patience import until
 
-# One of each is made for every request, and none may outlive it.
+# Objects of these types are created for every request, and must not outlive it.
 OF_A_REQUEST = (Recorder, Call, Plan, HttpReply, ChatStream, aiohttp.ClientResponse)
 
 
@@ -54,7 +54,7 @@ def held(gateway: RunningGateway) -> Held:
 
 
 def settled(gateway: RunningGateway, expected: Held) -> Held:
-    """What is expected, once no more than that is held; what is, when waiting for that has been in vain.
+    """Waits until no more than `expected` is held and returns that; returns what is held if that does not happen.
 
     It may be less: a socket of an earlier test may have been there, and have gone since.
     """
@@ -91,7 +91,7 @@ def _held(gateway: RunningGateway, ports: Collection[int | None]) -> Held:
 
 
 def _is_of(gateway: RunningGateway, found: object) -> bool:
-    """Whether it is not another gateway's: a call and what is read of a stream do not say whose they are."""
+    """Whether an object may belong to this gateway; calls and streams do not say."""
     match found:
         case Plan():
             return found.deployment in gateway.parts.deployments.values()

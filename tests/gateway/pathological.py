@@ -1,4 +1,4 @@
-"""Bodies that are as bad for a reader as bodies can be: made for every place of every dialect out of its schema.
+"""Worst-case request bodies, generated for every field of every dialect from its schema.
 
 A place is a path of keys and positions into a body. What the schemas leave open (the parts of a content, items, schemas
 of tools) is taken from one good body of each route, which says a little of everything.
@@ -112,7 +112,7 @@ VALUES: Mapping[str, Callable[[int], Any]] = {
 
 
 class Case(NamedTuple):
-    """A body that is made when it is asked for."""
+    """A body that is built on demand."""
 
     route: str
     place: Path
@@ -184,7 +184,7 @@ def _at(body: Any, place: Path) -> Any:
 
 
 def _put(body: Json, place: Path, value: Any) -> Json:
-    """The same body with this value there; what is missing on the way is made."""
+    """The same body with this value at that place; missing parents are created."""
     changed: Any = copy.deepcopy(body)
     here = changed
     for name, after in pairwise(place):

@@ -1,4 +1,4 @@
-"""What goes out for a call, as property tests look at it."""
+"""The plans of a call, for property tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.routing.catalogue import PublicModel
 
 
 def plans(call: Call, model: PublicModel) -> Iterator[tuple[Plan, dict[str, Any]]]:
-    """For each arm the plan and its body as the backend reads it, but for arms that refuse the effort by its name."""
+    """For each arm, the plan and its body as the backend reads it; without arms that refuse the effort."""
     for arm in model.arms:
         try:
             plan = compile_plan(call, model.policy.decide(call, None).effort, arm, model.terms)

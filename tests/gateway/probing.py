@@ -1,4 +1,4 @@
-"""A router that can be told what to forecast, and a backend whose short answers are as sure as they are to be."""
+"""A router with configurable forecasts, and a backend whose probes have configurable log-probabilities."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AskingRouter(NoRouter):
 
 @dataclass(frozen=True)
 class Pays:
-    """A probe that is always worth asking for, or never."""
+    """A probe that is always worth its price, or never."""
 
     always: bool
     outcomes: Sequence[float] = (0.0,)
@@ -82,7 +82,7 @@ def _one(effort: Any, right: float, tokens: float) -> EffortForecast:
 
 
 def with_router(gateway: RunningGateway, router: AskingRouter, *names: str) -> RunningGateway:
-    """Models of a gateway forecast by this one."""
+    """Models of a gateway that uses this router."""
     catalogue = gateway.parts.catalogue
     catalogue.renew([catalogue.find(name).with_router(router) for name in names or ("merged", "split")])
     return gateway
@@ -94,7 +94,7 @@ def entry(token: str, logprob: float) -> dict[str, Any]:
 
 
 def piece(token: str, logprob: float, finish: str | None = None) -> dict[str, Any]:
-    """A chunk with one token; an empty one is the end of the answer, which has a probability too."""
+    """A chunk with one token; an empty one is the end token, which has a log-probability, too."""
     choice = {
         "index": 0,
         "delta": {"content": token} if token else {},
@@ -110,7 +110,7 @@ def is_probe(connection: Connection) -> bool:
 
 @dataclass
 class Short:
-    """Answers probes with two words and an end, each of this log-probability, and all else as a thinking model does."""
+    """Answers probes with two words and an end token of this log-probability each; else like a thinking model."""
 
     logprob: float
     words: Sequence[str] = ("five", " ok")

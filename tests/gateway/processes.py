@@ -1,4 +1,4 @@
-"""`thinkgate serve` as a process of its own."""
+"""Runs `thinkgate serve` as a separate process."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Process:
         raise AssertionError(f"the gateway ended with {self.popen.wait()}: {self.errors()}")
 
     def output(self) -> str:
-        """What it has printed since it was ready; once it has ended."""
+        """Its output since it was ready; to be read after it has ended."""
         assert self.popen.stdout is not None
         return self.popen.stdout.read()
 
     def errors(self) -> str:
-        """What it has said on its error output."""
+        """Its error output so far."""
         self._errors.flush()
         self._errors.seek(0)
         return self._errors.read()
@@ -84,7 +84,7 @@ def children(pid: int) -> set[int]:
 
 
 def workers(pid: int) -> set[int]:
-    """The processes that serve, without the helper of `multiprocessing` that tracks shared memory."""
+    """The worker processes, without the resource tracker of `multiprocessing`."""
     return {child for child in children(pid) if "spawn_main" in command(child)}
 
 

@@ -1,4 +1,4 @@
-"""A client without an SDK, for what an SDK does not do: not to read, and to hang up in the middle."""
+"""A raw client that does not read its answer, or hangs up in the middle, which SDKs do not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.patience import PATIENCE_S
 
 
 def asked(url: str, body: dict[str, Any], receive_buffer: int = 65_536) -> socket.socket:
-    """A connection on which a chat completion has been asked for, and nothing has been read."""
+    """A connection on which a chat completion was requested and nothing was read."""
     raw = json.dumps(body).encode()
     host, port = url.removeprefix("http://").split(":")
     client = socket.socket()

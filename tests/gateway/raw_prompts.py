@@ -1,4 +1,4 @@
-"""A backend for raw prompts and for embeddings, and what it is asked."""
+"""A backend for raw completions and embeddings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def text_answer(tokens: int = 4) -> dict[str, Any]:
 
 
 async def raw(connection: Connection) -> None:
-    """A correct answer of either kind; a completion is as long as it may be."""
+    """A correct answer of either kind; completions use their whole limit."""
     body = connection.request.body
     if connection.request.path.endswith("/embeddings"):
         told: Any = VECTOR

@@ -1,4 +1,4 @@
-"""Bodies of /v1/responses that a schema allows, and that make sense."""
+"""Meaningful bodies of /v1/responses that the schema allows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
 
 def sensible_response(body: dict[str, Any]) -> dict[str, Any]:
-    """What no schema can say: nothing is referred to that never was, no name is there twice, and there is a tool."""
+    """Fix what a schema cannot express: valid references, unique names, and an existing tool."""
     body = {name: value for name, value in body.items() if name not in ("previous_response_id", "tool_choice")}
     if body.get("thinking_token_budget") is not None:
         body.pop("max_output_tokens", None)
@@ -20,7 +20,7 @@ def sensible_response(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _items(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each call once, and an output only for those."""
+    """Keep each call once, and only outputs of kept calls."""
     kept: list[dict[str, Any]] = []
     called: dict[str, str] = {}
     for item in given:

@@ -1,4 +1,4 @@
-"""The events of a streamed response, read back and checked: each in its place, none missing, and all of one story."""
+"""Reads the events of a streamed response, and checks that they are complete, in order and consistent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 Json = dict[str, Any]
 LAST = ("response.completed", "response.incomplete", "response.failed")
-# Events that come in pieces, what they add up to, and in which field that is told at the end.
+# Delta events, the done event that each group adds up to, and its field with the whole.
 PIECES = {
     "response.reasoning_text": ("content_index", "text"),
     "response.reasoning_summary_text": ("summary_index", "text"),
@@ -61,7 +61,7 @@ class _Items:
     def __init__(self) -> None:
         self.open: dict[int, Json] = {}
         self.done: dict[int, Json] = {}
-        # What has been said so far, by item, kind and place in it; and what was told as its end.
+        # The deltas so far by item, kind and index; and the whole that the done event reported.
         self._said: dict[tuple[int, str, int], str] = {}
         self._ended: dict[tuple[int, str, int], str] = {}
 

@@ -57,7 +57,7 @@ class RunningGateway:
 
     @classmethod
     def of(cls, parts: Parts) -> Self:
-        """From parts that a test has changed."""
+        """Build the gateway from parts that a test has changed."""
         gateway = cls.__new__(cls)
         gateway._set_up(parts)
         return gateway
@@ -94,7 +94,7 @@ class RunningGateway:
         return rows
 
     def inside(self, look: Callable[[], T]) -> T:
-        """Call something in the gateway's own loop, where nothing else runs meanwhile."""
+        """Call a function in the gateway's loop, while nothing else runs there."""
 
         async def run() -> T:
             return look()
@@ -102,11 +102,11 @@ class RunningGateway:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE_S)
 
     def turn(self, seconds: float) -> None:
-        """For the gateway, that much time has passed: what was due by now happens at once."""
+        """Advance the gateway's clock, so that timers that are due fire at once."""
         self._loop.call_soon_threadsafe(self._loop.turn, seconds)
 
     def stop_clock_of_breaks(self) -> None:
-        """A replica in a break stays in it, however long the test takes."""
+        """Freeze the circuit breakers' clock, so that open circuits stay open."""
         for name in self.parts.settings.deployments:
             self.parts.transport.replicas(name).clock = lambda: 100.0
 
@@ -138,7 +138,7 @@ class RunningGateway:
 
     @contextmanager
     def leaving(self, body: dict[str, Any], path: str = "/v1/chat/completions", **options: Any) -> Iterator[None]:
-        """A request under way, whose client reads nothing of its answer and hangs up at the end of the block."""
+        """A running request whose client reads nothing, and hangs up at the end of the block."""
         exchange = Exchange(httpx.Request("POST", self.url + path, json=body, **options))
         self._requests.begin(exchange)
         try:
@@ -162,7 +162,7 @@ class RunningGateway:
         return self.http()
 
     def _sync(self) -> dict[str, Any]:
-        """What a client is made with to reach this gateway."""
+        """The arguments for a client that connects to this gateway."""
         return {"transport": Transport(self._requests)}
 
     def _async(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class RunningGateway:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        """Until `_end`; then what runs is waited for, as the gateway's own server does."""
+        """Run until `_end`, then wait for running requests, as the gateway's server does."""
         self._ending = asyncio.Event()
         self._requests = Server(self._app, self._loop)
         async with self._app.router.lifespan_context(self._app):
@@ -190,10 +190,10 @@ class RunningGateway:
 
 
 class ServedGateway(RunningGateway):
-    """On a free port, by the gateway's own server: for what is about sockets, heads, connections and slow readers."""
+    """Served on a free port by the gateway's own server, for tests of sockets, heads, connections and slow readers."""
 
     def __enter__(self) -> Self:
-        # Told its protocol, as asyncio would else let small answers wait for each other.
+        # With an explicit protocol, as asyncio does not disable Nagle's algorithm otherwise.
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._listener.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"

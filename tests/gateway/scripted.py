@@ -1,4 +1,4 @@
-"""A backend that does as it is told, for faults and timing that a real model cannot be asked for.
+"""A scripted backend, for failures and timing that a real model does not show on demand.
 
 It runs in a thread with an event loop of its own and writes raw bytes, so that a script can break HTTP in any way.
 """
@@ -40,7 +40,7 @@ ANSWER = {
 
 @dataclass
 class Request:
-    """What the backend was sent."""
+    """A request to the backend."""
 
     path: str
     headers: Mapping[str, str]
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass
 class Connection:
-    """What a script acts on."""
+    """The connection that a script controls."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -77,7 +77,7 @@ class Connection:
         await self.send(b"0\r\n\r\n")
 
     async def hung_up(self) -> None:
-        """Returns when the gateway drops the connection, in whatever way."""
+        """Returns when the gateway closes or resets the connection."""
         with contextlib.suppress(ConnectionError):
             while await self.reader.read(4096):
                 pass
@@ -123,7 +123,7 @@ async def obedient(connection: Connection) -> None:
 
 
 async def thorough(connection: Connection) -> None:
-    """A plain answer that has thought for as long as it was allowed to."""
+    """An answer, not streamed, whose reasoning uses its whole budget."""
     body = connection.request.body
     switched_on = (body.get("chat_template_kwargs") or {}).get("enable_thinking", True)
     thought = body.get("thinking_token_budget", 5000) if switched_on else 0

@@ -23,12 +23,12 @@ PLAIN = json.dumps({"object": "list", "data": [], "model": "m", "choices": [SAID
 
 
 def stream(deltas: Iterable[dict[str, Any]]) -> bytes:
-    """A whole one, in events."""
+    """A complete stream of events."""
     return b"".join([*(sse(delta(**one)) for one in deltas), sse(delta("stop")), sse("[DONE]")])
 
 
 class Sink:
-    """It answers from a thread of its own; `streamed` is what it answers to who asks for a stream."""
+    """A backend in its own thread; `streamed` is its answer to requests for a stream."""
 
     def __init__(self) -> None:
         self.streamed = stream([{"content": "four"}])
@@ -78,7 +78,7 @@ class Sink:
 
 
 async def ask(app: Starlette, path: str, raw: bytes) -> tuple[int, int]:
-    """Ask as a server would, piece by piece; the status and how many bytes the answer has."""
+    """Send a request in pieces, as a server does; returns the status and the size of the answer in bytes."""
     status = size = start = 0
 
     async def receive() -> MutableMapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What is in the database of the records, also while a gateway is making it; and stores of records in a SQLite file."""
+"""Reads the records database, also while a gateway is creating it; and opens record stores in a SQLite file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.storage.sqlite import SqliteDatabase
 
 
 def stored(path: Path, columns: str) -> list[tuple[Any, ...]]:
-    """These columns of all rows, in the order in which they came; none while there is no table."""
+    """These columns of all rows in insertion order; empty while there is no table."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(path, timeout=30)) as database:
