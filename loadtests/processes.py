@@ -72,7 +72,7 @@ class Process:
             ended = self._popen.poll()
             if ended is not None or time.monotonic() > deadline:
                 why = f"did not answer within {patience_s:.0f} s" if ended is None else f"ended with {ended}"
-                raise NotStarted(f"{self.name} {why}: {self.said().strip()[-400:]}")
+                raise NotStarted(f"{self.name} {why}: {self.output().strip()[-400:]}")
             time.sleep(0.05)
 
     def alone(self) -> Process:
