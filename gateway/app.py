@@ -101,7 +101,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
     old = before.settings
     if (settings.deployments, settings.families) != (old.deployments, old.families):
         return _connected(settings, before.metrics, before)
-    models = assembly.catalogue(settings, before.deployments, before.latencies)
+    models = assembly.catalogue(settings, before.deployments, before.latencies, before.admission, before.catalogue)
     return replace(
         before,
         settings=settings,
@@ -126,7 +126,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         capabilities.adopt(before.capabilities, same)
     for name in deployments.keys() - admission.keys():
         admission[name] = AdmissionController(deployments[name], speeds[name], metrics.watch(name))
-    models = assembly.catalogue(settings, deployments, speeds)
+    models = assembly.catalogue(settings, deployments, speeds, admission, before.catalogue if before else ())
     transport = Transport(deployments, lambda name: metrics.retries.labels(name).inc())
     seal = assembly.seal(settings) if before is None else before.seal
 

@@ -131,6 +131,8 @@ class Pipeline:
             planned = self._choose(recorder, routed, forecast)  # by what is set aside now
             principal.reserve(planned.call, planned.plan)
         recorder.will_send(planned)
+        if planned.decision is not None and planned.decision.probe_options is None:
+            routed.model.decided(routed.context, planned.decision)
         return planned
 
     def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:

@@ -24,7 +24,7 @@ def idle_decider(settings: Settings) -> Decider:
     capabilities = Capabilities()
     admission = {name: AdmissionController(each, speeds[name], QueueObserver()) for name, each in known.items()}
     prober = Prober(Dispatch(Transport(known), admission, {}, capabilities), capabilities)
-    models = catalogue(settings, known, speeds)
+    models = catalogue(settings, known, speeds, admission)
     return Decider(
         models,
         Experiments(models, Journal(settings.experiments_path)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 
 from gateway.assembly import experiment
 from gateway.assembly.each import each, named
+from gateway.assembly.price_setters import NOBODY, Admission, price_setters
 from gateway.backends.latency import LatencyModels
 from gateway.config import settings
 from gateway.config.model import ArmSettings, ModelSettings
@@ -28,9 +29,19 @@ from gateway.routing.policies.protocol import Policy, Resolve
 EFFORTS = 1024
 
 
-def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces: LatencyModels) -> Catalogue:
-    """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact."""
+def catalogue(
+    chosen: settings.Settings,
+    known: Mapping[str, Deployment],
+    paces: LatencyModels,
+    admission: Admission = NOBODY,
+    before: Iterable[PublicModel] = (),
+) -> Catalogue:
+    """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact.
+
+    `admission` knows how busy deployments are; price setters of the models of `before` keep their state.
+    """
     routers: dict[str, EffortRouter] = {}
+    kept = {model.name: model.setters for model in before}
 
     def build(name: str, model: ModelSettings) -> PublicModel:
         levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
@@ -55,6 +66,7 @@ def catalogue(chosen: settings.Settings, known: Mapping[str, Deployment], paces:
             prepared=prepared,
             terms=ModelLimits(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
+            setters=price_setters(name, model, policy, arms, admission, kept.get(name, ())),
         )
 
     alone, tried = experiment.split(chosen)

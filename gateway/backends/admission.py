@@ -14,6 +14,7 @@ from gateway.backends.fair_queue import FairQueue, Waiter
 from gateway.backends.latency import LatencyModel, Timing
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Overloaded
+from gateway.core.load import Load
 from gateway.core.queue_observer import QueueObserver
 
 # After this many seconds, or half of its maximum wait, a batch request may take any place, like an interactive one that
@@ -54,6 +55,11 @@ class AdmissionController:
     @property
     def queued(self) -> int:
         return len(self._interactive) + len(self._batch)
+
+    @property
+    def load(self) -> Load:
+        limits = self._limits
+        return Load(self.in_flight, self.queued, self._places, limits.max_queue, self._latency.tpot_s)
 
     def try_enter(self, batch: bool) -> bool:
         """Take a free place, if there is one for this kind of request; then none of its kind waits."""

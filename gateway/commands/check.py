@@ -198,6 +198,8 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield f"  An effort that a model does not support is {_STRICT[model.terms.strict]}."
     described = model.policy_description
     yield f"  Policy {given.policy.kind_name}: {described.summary}"
+    for setter, one in zip(model.setters, given.prices, strict=True):
+        yield f"  Price {setter.name} ({one.kind_name}): {setter.describe()}"
     for name, promised in model.promises.items():
         yield f"    {_promised(name, promised)}"
     yield f"  Router: {model.router.describe([name for arm in model.unknown_arms for name in arm.models])}"

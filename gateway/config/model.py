@@ -12,6 +12,8 @@ from gateway.core.strict import StrictSettings, Tokens
 from gateway.routing.policies.client import ClientSettings
 from gateway.routing.policies.protocol import PolicySettings
 from gateway.routing.policies.registry import POLICIES
+from gateway.routing.prices.protocol import PriceSettings
+from gateway.routing.prices.registry import SETTERS
 
 
 class BackendNames(StrictSettings):
@@ -43,6 +45,8 @@ class ModelSettings(StrictSettings):
     policy: Annotated[PolicySettings, OneOf(POLICIES)] = ClientSettings()
     router: RouterName = "none"
     """`none`, `constant`, or a router artifact by name or path."""
+    prices: list[Annotated[PriceSettings, OneOf(SETTERS)]] = []
+    """What sets prices beside the policy: tables of kind `pace`, `slo`, `load` or `sticky`. All of them add up."""
     levels: dict[str, Tokens | Literal["unlimited"]] = {}
     answer_allowance: Annotated[int, Field(ge=0)] = 256
     """Tokens of the client's limit that thinking may not touch."""

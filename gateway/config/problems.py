@@ -107,13 +107,19 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
         elif part in kinds:
             here = kinds[str(part)]
         elif isinstance(part, int):
-            here = get_args(here)[0] if get_origin(here) is list else None
+            here = _item(here) if get_origin(here) is list else None
             path.append(part)
     return here, path
 
 
 def _annotation(field: FieldInfo) -> Any:
     return next((each.union() for each in field.metadata if isinstance(each, OneOf)), field.annotation)
+
+
+def _item(annotation: Any) -> Any:
+    """The type of a list's items."""
+    item = get_args(annotation)[0]
+    return next((each.union() for each in getattr(item, "__metadata__", ()) if isinstance(each, OneOf)), item)
 
 
 def _is_table(annotation: Any) -> bool:

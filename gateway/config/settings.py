@@ -100,9 +100,13 @@ def load(path: Path) -> Settings:
 
 
 def share(settings: Settings, workers: int) -> Settings:
-    """One worker's part of what holds for all of them: the places of each deployment, but one at least."""
+    """One worker's part of what holds for all of them: the places of each deployment, but one at least, and paces."""
+    models = {
+        name: one.model_copy(update={"prices": [given.share(workers) for given in one.prices]})
+        for name, one in settings.models.items()
+    }
     parts = {name: one.model_copy(update=one.share(workers)) for name, one in settings.deployments.items()}
-    return settings.model_copy(update={"deployments": parts})
+    return settings.model_copy(update={"deployments": parts, "models": models})
 
 
 def override(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import exp
 from typing import NamedTuple
 
+PRICES = ("token", "second", "reread")
 # The setter that multiplies the price of a token by chance.
 EXPLORE = "explore"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import orjson
 
 from gateway.core.efforts import words
 from gateway.core.forecast import Forecast
+from gateway.core.prices import PRICES, Prices
 from gateway.core.record import Record
 from gateway.core.usage import Usage
 from gateway.execution.outcome import enforced
@@ -42,6 +44,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Rec
         propensity=decision.propensity if decision else None,
         price_token=decision.prices.token if decision else None,
         price_second=decision.prices.second if decision else None,
+        prices=_prices(decision.prices) if decision else None,
         forecast=_rows(decision.forecast) if decision else None,
         router=recorder.router,
         unit=assignment.unit if assignment else None,
@@ -86,3 +89,15 @@ def _rows(forecast: Forecast | None) -> str | None:
         return None
     rows = [[words(one.effort), *(one[1:] if one.reread_tokens else one[1:-1])] for one in forecast.efforts]
     return orjson.dumps(rows).decode()
+
+
+def _prices(prices: Prices) -> str | None:
+    """JSON: what each setter adds to the price of a token, a second and a token read again, in P(correct); and `z`, the
+    draw of exploration, where there was one.
+    """
+    if not prices.parts:
+        return None
+    parts: dict[str, Any] = {
+        part.setter: {name: getattr(part, name) for name in PRICES if getattr(part, name)} for part in prices.parts
+    }
+    return orjson.dumps(parts | ({"z": prices.z} if prices.z else {})).decode()

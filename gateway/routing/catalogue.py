@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.contract import Guarantee
+from gateway.core.decision import Decision
 from gateway.core.draw import normal
 from gateway.core.efforts import LEVELS, Effort, words
 from gateway.core.errors import UnknownModel
@@ -95,6 +96,11 @@ class PublicModel:
         if self.policy.explore:
             prices = replace(prices, z=normal(f"{self.name}\0{context.unit}\0{context.id}"))
         return prices
+
+    def decided(self, context: PriceContext, decision: Decision) -> None:
+        """The price setters learn what is about to be sent."""
+        for setter in self.setters:
+            setter.decided(context, decision)
 
     @property
     def policy_description(self) -> PolicyDescription:

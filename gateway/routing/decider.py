@@ -27,11 +27,17 @@ class Routed(NamedTuple):
     call: Call
     model: PublicModel
     assignment: Assignment
+    id: str
     prices: Prices = FREE
 
     @property
     def arm(self) -> Arm:
         return self.assignment.arm
+
+    @property
+    def context(self) -> PriceContext:
+        """What price setters see of it."""
+        return PriceContext(self.id, self.call, self.assignment.arm, self.assignment.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,8 @@ class Decider:
         model, arm, experiment = self.experiments.assign(self.catalogue.find(call.model), unit)
         user = unit_hash(among_keys(call.user, key)) if call.user else None
         assignment = Assignment(arm, unit_hash(unit), user, experiment)
-        if call.passthrough is not None:
-            return Routed(call, model, assignment)
-        return Routed(call, model, assignment, model.price(PriceContext(id, call, assignment.arm, assignment.unit)))
+        routed = Routed(call, model, assignment, id)
+        return routed if call.passthrough is not None else routed._replace(prices=model.price(routed.context))
 
     async def forecast(self, routed: Routed, always: bool = False) -> Forecast | None:
         """What each effort would bring; without a probe, where none is possible.

@@ -13,14 +13,13 @@ from gateway.core.decision import Alternative, Decision
 from gateway.core.efforts import words
 from gateway.core.forecast import EffortForecast, Forecast, Intervals
 from gateway.core.plan import Plan
-from gateway.core.prices import PricePart, Prices
+from gateway.core.prices import PRICES, PricePart, Prices
 from gateway.routing.catalogue import PublicModel
 from gateway.routing.decider import Decider, Routed
 from gateway.routing.policies.worth import worth
 
 Json = dict[str, Any]
 
-PRICES = ("token", "second", "reread")
 # Halvings of the dial's range: as exact as anyone sets it.
 HALVINGS = 24
 

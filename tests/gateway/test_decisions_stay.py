@@ -25,7 +25,7 @@ from gateway.families.compiler import compile_plan
 from gateway.routing.experiments.assignment import assign
 
 REQUESTS = 2_000
-DIGEST = "3f3f379987742f40c9ca3aa8553e12f47d7d6fe4f50e58b6a7f4ce461a646ba4"
+DIGEST = "4301f534f0550ef2c3b2134d1223e74c598a520f741dae11bc8aab695177fdcc"
 
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 COMMON = {"levels": LEVELS, "answer_allowance": 64}

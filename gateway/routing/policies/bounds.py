@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort, clamp, size
+from gateway.core.errors import ConfigError
 from gateway.core.forecast import EffortForecast
 from gateway.core.prices import FREE
 from gateway.core.strict import EffortName
@@ -57,10 +58,16 @@ class BoundedSettings(PolicySettings):
     """The thinking budgets to choose from."""
 
     def bounds(self, resolve: Resolve, default: EffortName | None) -> EffortBounds:
-        """`default`: for requests of which nothing is known; the ceiling if it is None."""
+        """`default`: for requests of which nothing is known; the ceiling if it is None.
+
+        ConfigError: a name is that of no effort, or the floor is above the ceiling.
+        """
+        floor, ceiling = resolve(self.floor), resolve(self.ceiling)
+        if size(floor) > size(ceiling):
+            raise ConfigError([f"policy: the floor ({self.floor}) is above the ceiling ({self.ceiling})"])
         return EffortBounds(
-            resolve(self.floor),
-            resolve(self.ceiling),
+            floor,
+            ceiling,
             resolve(self.ceiling if default is None else default),
             frozenset(map(resolve, self.budgets)),
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from gateway.core.arm import Arm
 from gateway.core.call import Call
+from gateway.core.decision import Decision
+from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.kind import kind_of
+from gateway.core.load import Load
 from gateway.core.prices import Prices
 from gateway.core.record import Record
 from gateway.core.strict import StrictSettings
@@ -27,7 +30,7 @@ class PriceContext(NamedTuple):
 class PriceSetter(Protocol):
     """Adds to the prices of a model's requests. Its state is its own, and that of one process; nothing here raises.
 
-    Called on the event loop, for every request whose effort the policy chooses: it returns at once.
+    Called on the event loop, for every request: it returns at once.
     """
 
     @property
@@ -35,12 +38,21 @@ class PriceSetter(Protocol):
         """What records and explanations call it."""
         ...
 
+    @property
+    def settings(self) -> PriceSettings:
+        """What it was made from: a reload that leaves these as they are keeps the setter and its state."""
+        ...
+
     def price(self, context: PriceContext) -> Prices:
-        """What it adds for this request."""
+        """What it adds for this request, whose effort the policy is about to choose."""
+        ...
+
+    def decided(self, context: PriceContext, decision: Decision) -> None:
+        """The request is about to be sent, under this decision; again, if the decision was changed."""
         ...
 
     def observe(self, record: Record) -> None:
-        """A request of the model has ended."""
+        """A request of the model has ended. Its `id` is that of the context."""
         ...
 
     def describe(self) -> str:
@@ -49,19 +61,41 @@ class PriceSetter(Protocol):
 
 
 class Surroundings(NamedTuple):
-    """What setters are made with. `clock` is monotonic, in seconds."""
+    """What the setters of a model are made with.
+
+    `weakest` is the weakest effort that its policy may choose, `gated` whether all of its deployments limit their
+    requests at once, `has_dollars` whether one has a price. `load_of` says how busy a deployment is, by its name;
+    `clock` is the wall clock, in seconds.
+    """
 
     model: str
-    clock: Callable[[], float] = time.monotonic
+    weakest: Effort = NO_THINKING
+    gated: bool = False
+    has_dollars: bool = False
+    load_of: Callable[[str], Load] = lambda name: Load()
+    clock: Callable[[], float] = time.time
 
 
 class PriceSettings(StrictSettings, ABC):
     """A table of `[[models.NAME.prices]]`. Each kind adds its keys, and a `kind` of its own: a literal of one word."""
 
+    has_state: ClassVar[bool] = True
+    """Whether its setter remembers anything between requests, which a reload must keep."""
+    name: str = ""
+    """What records and explanations call it: its kind if left out. Two setters of a model have different names."""
+
     @property
     def kind_name(self) -> str:
         return kind_of(type(self))
 
+    @property
+    def called(self) -> str:
+        return self.name or self.kind_name
+
     @abstractmethod
     def setter(self, surroundings: Surroundings) -> PriceSetter:
         """ConfigError: what it asks for cannot be."""
+
+    def share(self, workers: int) -> PriceSettings:
+        """One worker's part of it, where what it asks for is to hold for all of them together."""
+        return self

@@ -1,0 +1,61 @@
+"""Price setters of a model, with the state that they had before a reload."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from gateway.assembly.each import each
+from gateway.backends.admission import AdmissionController
+from gateway.config.model import ModelSettings
+from gateway.core.arm import Arm
+from gateway.core.efforts import NO_THINKING, size
+from gateway.core.errors import ConfigError
+from gateway.core.load import Load
+from gateway.routing.policies.protocol import Policy
+from gateway.routing.prices.protocol import PriceSetter, PriceSettings, Surroundings
+
+Admission = Mapping[str, AdmissionController]
+# Where nothing runs: every deployment is idle.
+NOBODY: Admission = {}
+
+
+def price_setters(
+    name: str,
+    model: ModelSettings,
+    policy: Policy,
+    arms: Iterable[Arm],
+    admission: Admission,
+    before: Iterable[PriceSetter],
+) -> tuple[PriceSetter, ...]:
+    """ConfigError: two of one name, a policy that buys at no price, or a setter that asks for what cannot be."""
+    if not model.prices:
+        return ()
+    if not model.policy.needs_router:
+        raise ConfigError([f"prices: a {model.policy.kind_name} policy buys at no price: choose a dial or a contract"])
+    wrong = [f"prices: {count} setters are called {called!r}: give each a `name`" for called, count in _twice(model)]
+    if wrong:
+        raise ConfigError(wrong)
+    arms = tuple(arms)
+    allowed = [effort for arm in arms for effort in arm.efforts if policy.allows(effort)]
+    deployments = [one for arm in arms for one in arm.deployments]
+    surroundings = Surroundings(
+        model=name,
+        weakest=min(allowed, key=size, default=NO_THINKING),
+        gated=all(one.admission.max_in_flight is not None for one in deployments),
+        has_dollars=any(one.pricing.output_price > 0 for one in deployments),
+        load_of=lambda deployment: admission[deployment].load if deployment in admission else Load(),
+    )
+    kept = {setter.name: setter for setter in before}
+
+    def build(called: str, given: PriceSettings) -> PriceSetter:
+        made = given.setter(surroundings)
+        old = kept.get(called)
+        return old if old is not None and given.has_state and old.settings == given else made
+
+    return tuple(each({one.called: one for one in model.prices}, "prices", build).values())
+
+
+def _twice(model: ModelSettings) -> Iterator[tuple[str, int]]:
+    names = Counter(one.called for one in model.prices)
+    return ((called, count) for called, count in names.items() if count > 1)
