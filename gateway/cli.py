@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.experiment import experiment
 from gateway.commands.explain import explain
 from gateway.commands.families import families
 from gateway.commands.keys import keys
@@ -164,7 +165,7 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
     say(f"{rows} outcomes in {out.absolute()}")
 
 
-for command in (explain, families, keys, records, train, evaluate, calibrate):
+for command in (experiment, explain, families, keys, records, train, evaluate, calibrate):
     main.add_command(command)
 
 if __name__ == "__main__":

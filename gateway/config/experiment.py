@@ -19,11 +19,11 @@ Metric = Literal[
     "thinking_tokens",
     "total_tokens",
     "dollars",
-    "ttft",
-    "latency",
-    "errors",
-    "budget_violations",
-    "leaks",
+    "ttft_s",
+    "latency_s",
+    "error",
+    "over_budget",
+    "leak",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 

@@ -199,6 +199,11 @@ class ErasureFailed(GatewayError):
         super().__init__("Some stored data could not be erased: the log says why. Try again.")
 
 
+class RecordsUnavailable(GatewayError):
+    status = 503
+    code = "records_unavailable"
+
+
 class InternalError(GatewayError):
     """A bug in the gateway. The client sees no details; the log has the traceback."""
 

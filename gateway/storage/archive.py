@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core import private_file
-from gateway.core.errors import ConfigError, ErasureFailed
+from gateway.core.errors import ConfigError, ErasureFailed, RecordsUnavailable
+from gateway.core.experiment_row import ExperimentRow
 from gateway.storage.database import UNAVAILABLE, Database
 from gateway.storage.erasure import erase_records
+from gateway.storage.experiment_rows import experiment_rows
 from gateway.storage.subject import Subject
 
 log = logging.getLogger("thinkgate")
@@ -53,3 +56,11 @@ class DatabaseArchive:
         except UNAVAILABLE as error:
             log.error("stored data cannot be erased: %s", error)
             raise ErasureFailed from error
+
+    def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
+        if not self.database.exists():
+            return
+        try:
+            yield from experiment_rows(self.database, name, since)
+        except UNAVAILABLE as error:
+            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error

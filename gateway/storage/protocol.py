@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
+from gateway.core.experiment_row import ExperimentRow
 from gateway.core.record import Record
 from gateway.storage.subject import Subject
 
@@ -41,5 +43,12 @@ class RecordArchive(Protocol):
         """How many records were removed; `anonymise`: they stay, as of nobody. ErasureFailed: they are out of reach.
 
         Records of requests that began before now and are written later are left out, too.
+        """
+        ...
+
+    def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
+        """The requests of an experiment from a time on, in seconds since 1970, in the order in which they began.
+
+        RecordsUnavailable: they are out of reach.
         """
         ...

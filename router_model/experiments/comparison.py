@@ -88,11 +88,15 @@ def compared(table: UnitTable, pairs: Pairs, design: Design, metric: Metric, arm
 
 
 def units_of(table: UnitTable, design: Design, metric: Metric, arm: str) -> Units:
-    """The units of an arm and of the one it is compared with, of which the metric is known."""
+    """The units of an arm and of the one it is compared with, of which the metric is known.
+
+    Only of phases in which both got units: of others, who is in which arm is no chance.
+    """
     ours, theirs = design.arms.index(arm), design.arms.index(design.against)
     value = table.values[metric.name]
-    here = ((table.arm == ours) | (table.arm == theirs)) & ~np.isnan(value)
     shares = np.array([design.share(arm, phase) for phase in range(len(design.phases))])
+    drawn = ((shares > 0) & (shares < 1))[table.phase]
+    here = ((table.arm == ours) | (table.arm == theirs)) & drawn & ~np.isnan(value)
     forecast = table.forecasts.get(metric.name, np.full(len(value), np.nan))
     return Units(table.arm[here] == ours, shares[table.phase[here]], value[here], forecast[here])
 

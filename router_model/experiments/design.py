@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 from router_model.experiments.metrics import Metric
 
@@ -19,14 +19,15 @@ class Guardrail:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """`phases`: the weights of all arms, one mapping for each time they were changed; `against`: the arm that others
-    are compared with. `level`: the probability that any difference of the report is ever decided wrongly, and that any
-    arm is ever stopped wrongly. Half of it belongs to the `primary` metric where there are others, and within the
-    halves it is divided equally (Bonferroni), so the intervals hold together. `stop_width`: the experiment has seen
-    enough when the interval of every primary difference is at most so wide; it also has when all are decided.
+    """`phases`: the weights of all arms, one mapping for each time they were changed, 0 for an arm that got no units
+    then; `against`: the arm that others are compared with. `level`: the probability that any difference of the report
+    is ever decided wrongly, and that any arm is ever stopped wrongly. Half of it belongs to the `primary` metric where
+    there are others, and within the halves it is divided equally (Bonferroni), so the intervals hold together.
+    `stop_width`: the experiment has seen enough when the interval of every primary difference is at most so wide; it
+    also has when all are decided.
 
-    ValueError: fewer than two arms, weights that are not positive or of other arms, an unknown arm or metric, a level
-    not within 0 and 1, a negative margin or width.
+    ValueError: fewer than two arms, weights that are negative, all 0 or of other arms, an unknown arm or metric, a
+    level not within 0 and 1, a negative margin or width.
     """
 
     phases: tuple[Mapping[str, float], ...]
@@ -42,8 +43,10 @@ class Design:
             raise ValueError("an experiment has at least two arms with weights")
         if any(phase.keys() != self.phases[0].keys() for phase in self.phases):
             raise ValueError("every phase of an experiment has the same arms")
-        if not all(0 < weight < inf for phase in self.phases for weight in phase.values()):
-            raise ValueError("weights of arms are positive numbers")
+        if not all(0 <= weight < inf for phase in self.phases for weight in phase.values()):
+            raise ValueError("weights of arms are not negative")
+        if not all(any(phase.values()) for phase in self.phases):
+            raise ValueError("in every phase some arm has a weight above 0")
         if self.against not in self.arms:
             raise ValueError(f"there is no arm {self.against!r} to compare with")
         named = {self.primary, *(guardrail.metric for guardrail in self.guardrails)}
@@ -83,6 +86,7 @@ class Design:
         return self.level / max(1, len(self.guardrails)) / len(self.others)
 
     def share(self, arm: str, phase: int) -> float:
-        """The probability of an arm among itself and the one it is compared with."""
+        """The probability of an arm among itself and the one it is compared with; NaN where neither got units."""
         weights = self.phases[phase]
-        return weights[arm] / (weights[arm] + weights[self.against])
+        both = weights[arm] + weights[self.against]
+        return weights[arm] / both if both else nan

@@ -33,7 +33,7 @@ def report(name: str, design: Design, columns: Columns, pairs: Pairs = _NO_PAIRS
         raise ValueError(f"no values of {', '.join(sorted(missing))}")
     table = by_unit(columns, design.arms)
     found = [compared(table, pairs, design, metric, arm, looks) for metric in design.metrics for arm in design.others]
-    phases = [(_units(table, design, phase), list(weights.values())) for phase, weights in enumerate(design.phases)]
+    phases = [_phase(table, design, phase) for phase in range(len(design.phases))]
     always_p = sample_ratio.always_valid_p(phases)
     return {
         "experiment": name,
@@ -49,10 +49,11 @@ def report(name: str, design: Design, columns: Columns, pairs: Pairs = _NO_PAIRS
     }
 
 
-def _units(table: UnitTable, design: Design, phase: int) -> list[int]:
-    """Units [arms] that were assigned in this phase."""
+def _phase(table: UnitTable, design: Design, phase: int) -> tuple[list[int], list[float]]:
+    """Units that were assigned in this phase to each arm that got any then, and the weights of these arms."""
     counts: list[int] = np.bincount(table.arm[table.phase == phase], minlength=len(design.arms)).tolist()
-    return counts
+    drawn = [(count, weight) for count, weight in zip(counts, design.phases[phase].values(), strict=True) if weight]
+    return [count for count, _ in drawn], [weight for _, weight in drawn]
 
 
 def _arm(table: UnitTable, design: Design, arm: str) -> dict[str, Any]:

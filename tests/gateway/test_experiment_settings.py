@@ -71,8 +71,11 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ),
     (tried(metrics=["outcom"]), "experiments.tried: 'outcom' is not a metric. Did you mean 'outcome'?"),
     (tried(metrics=["outcome", "outcome"]), "experiments.tried: metrics: one is named twice"),
-    (tried(guardrails={"latncy": 1}), "experiments.tried: 'latncy' is not a metric. Did you mean 'latency'?"),
-    (tried(guardrails={"latency": -1}), "experiments.tried.guardrails.latency: input should be greater than or equal"),
+    (tried(guardrails={"latncy_s": 1}), "experiments.tried: 'latncy_s' is not a metric. Did you mean 'latency_s'?"),
+    (
+        tried(guardrails={"latency_s": -1}),
+        "experiments.tried.guardrails.latency_s: input should be greater than or equal",
+    ),
     (tried(paired=1.5), "experiments.tried.paired: input should be less than or equal to 1"),
     (tried(paired=-0.1), "experiments.tried.paired: input should be greater than or equal to 0"),
     (tried(level=1.0), "experiments.tried.level: input should be less than 1"),
@@ -97,11 +100,11 @@ def test_all_faults_of_arms_are_told_at_once() -> None:
 
 
 def test_arms_of_a_model_are_an_experiment_without_more() -> None:
-    chosen = settings(named={"model": "tried", "guardrails": {"errors": 0.05}, "paired": 0.02})
+    chosen = settings(named={"model": "tried", "guardrails": {"error": 0.05}, "paired": 0.02})
     chosen["models"]["tried"] = {"arms": ARMS}
     said = "\n".join(explain(parse(chosen)))
     assert "Experiment named shares units out; every arm is compared with merged." in said
-    assert "An arm gets no more units once it is surely worse in errors by more than 0.05." in said
+    assert "An arm gets no more units once it is surely worse in error by more than 0.05." in said
     assert "Every arm answers 2.0% of requests" in said
     assert "Arm merged (25% of units): merged" in said and "Arm split (75% of units): split" in said
     del chosen["experiments"]

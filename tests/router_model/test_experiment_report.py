@@ -163,14 +163,31 @@ def test_pairs_are_compared_as_pairs() -> None:
     assert differences(["a", "b", "a"], np.array([1.0, np.nan, 0.0])).tolist() == [0.5]
 
 
+def test_units_of_a_phase_in_which_an_arm_got_none_say_nothing_about_it() -> None:
+    columns = traffic(5, 400)
+    before = replace(columns, phase=np.zeros(len(columns.unit), np.int64))
+    later = Columns(
+        [*columns.unit, *(f"v{n}" for n in range(300))],
+        [*columns.arm, *["merged"] * 300],
+        {name: np.concatenate([values, np.zeros(300)]) for name, values in columns.values.items()},
+        {},
+        np.concatenate([np.zeros(len(columns.unit), np.int64), np.ones(300, np.int64)]),
+    )
+    two = replace(DESIGN, phases=(DESIGN.phases[0], {"merged": 1.0, "split": 0.0}))
+    first, second = report("m", DESIGN, replace(before, forecasts={})), report("m", two, later)
+    assert first["differences"][0]["ci"] == second["differences"][0]["ci"] and first["srm_p"] == second["srm_p"]
+    assert second["arms"][0]["units"] == first["arms"][0]["units"] + 300
+
+
 def test_what_is_no_experiment_is_refused() -> None:
     weights, metrics = {"a": 1.0, "b": 1.0}, DESIGN.metrics
     for phases, against, fields, says in (
         ((), "a", {}, "two arms"),
         (({"a": 1.0},), "a", {}, "two arms"),
         ((weights, {"a": 1.0, "c": 1.0}), "a", {}, "same arms"),
-        (({"a": 1.0, "b": 0.0},), "a", {}, "positive"),
-        (({"a": 1.0, "b": float("nan")},), "a", {}, "positive"),
+        (({"a": 0.0, "b": 0.0},), "a", {}, "above 0"),
+        (({"a": 1.0, "b": -1.0},), "a", {}, "negative"),
+        (({"a": 1.0, "b": float("nan")},), "a", {}, "negative"),
         ((weights,), "c", {}, "no arm 'c'"),
         ((weights,), "a", {"primary": "luck"}, "luck"),
         ((weights,), "a", {"level": 1.0}, "level"),
