@@ -50,8 +50,8 @@ class Units(NamedTuple):
 class RunningDifference:
     """Sums of the units so far, a few dozen numbers whatever their count. The arm's mean minus the other's.
 
-    `bounds` [low, high] of the values; None: none known, so intervals hold from `asymptotic.LEAST_VALUES` units on and
-    as they become many. `parts`: one for each share in which units were assigned.
+    `bounds` [low, high] of the values; None: none known, so intervals hold from `asymptotic.LEAST_VALUES` units of each
+    arm on and as they become many. `parts`: one for each share in which units were assigned.
     """
 
     bounds: Bounds | None
@@ -93,13 +93,13 @@ class RunningDifference:
     def interval(self, alpha: float) -> Bounds:
         """Bounds that hold the difference at all times with probability 1 - `alpha`. Infinite: too few units."""
         if self.bounds is None:
-            return asymptotic.interval(self.scaled, alpha)
+            return asymptotic.interval(self._enough(), alpha)
         return mixture.interval(self.parts, -self._width, self._width, alpha, 2 * self._width)
 
     def one_sided(self, alpha: float, sign: float) -> float:
         """The lower bound (`sign` -1) or the upper one (1) alone."""
         if self.bounds is None:
-            return asymptotic.one_sided(self.scaled, alpha, sign)
+            return asymptotic.one_sided(self._enough(), alpha, sign)
         bound = mixture.lower if sign < 0 else mixture.upper
         return bound(self.parts, -self._width, self._width, alpha, 2 * self._width)
 
@@ -122,6 +122,10 @@ class RunningDifference:
             tuple(BoundedSums(*part) for part in state["parts"]),
             ScaledSums(*state["scaled"]),
         )
+
+    def _enough(self) -> ScaledSums:
+        """The sums, once each arm has enough units to say how much their values vary; before that, none."""
+        return self.scaled if min(self.arm.n, self.against.n) >= asymptotic.LEAST_VALUES else ScaledSums()
 
     @property
     def _width(self) -> float:

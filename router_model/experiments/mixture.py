@@ -26,7 +26,9 @@ F64 = NDArray[np.float64]
 _BETS = 0.8 * 1.7 ** -np.arange(20.0)
 _WEIGHTS = (np.arange(20.0) + 2) ** -1.4
 _LOG_WEIGHTS = np.log(_WEIGHTS / _WEIGHTS.sum())
-_HALVINGS = 60
+# Each section narrows a bound down by 32, so nine of them to what a double holds.
+_STEPS = np.linspace(0.0, 1.0, 33)
+_SECTIONS = 9
 
 
 class BoundedSums(NamedTuple):
@@ -75,7 +77,7 @@ def evidence(parts: Iterable[BoundedSums], mean: float, sign: float, unit: float
     Its exponential is an e-value at any time: 1/capital is an always-valid p.
     """
     gains, stakes = _lines(parts, sign, unit)
-    return _log_capital(gains - stakes * sign * mean)
+    return float(_log_capital(gains - stakes * sign * mean))
 
 
 def _lines(parts: Iterable[BoundedSums], sign: float, unit: float) -> tuple[F64, F64]:
@@ -90,17 +92,23 @@ def _lines(parts: Iterable[BoundedSums], sign: float, unit: float) -> tuple[F64,
     return gains, stakes
 
 
-def _log_capital(logs: F64) -> float:
+def _log_capital(logs: F64) -> F64:
+    """The logarithm of the mixture [...] over bets [..., bets]."""
     weighted = logs + _LOG_WEIGHTS
-    most = float(weighted.max())
-    return most + log(float(np.exp(weighted - most).sum()))
+    most = weighted.max(axis=-1)
+    capital: F64 = most + np.log(np.exp(weighted - most[..., None]).sum(axis=-1))
+    return capital
 
 
 def _crossing(gains: F64, stakes: F64, low: float, high: float, threshold: float) -> float:
     """The highest mean at which the capital, which falls in the mean, still reaches the threshold; `low` if none."""
-    if _log_capital(gains - stakes * low) < threshold:
-        return low
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _log_capital(gains - stakes * middle) >= threshold else (low, middle)
+    for _ in range(_SECTIONS):
+        means = low + (high - low) * _STEPS
+        # How many of the first means reach it: with none the bound is where it was.
+        reached = int(np.count_nonzero(_log_capital(gains - stakes * means[:, None]) >= threshold))
+        if reached == 0:
+            return low
+        if reached == len(means):
+            return high
+        low, high = float(means[reached - 1]), float(means[reached])
     return low

@@ -28,6 +28,16 @@ def test_evidence_is_the_bayes_factor_of_the_counts() -> None:
     assert always_valid_p([([5000, 4000], [1, 1])]) < 1e-20 and always_valid_p([([0, 0], [1, 1])]) == 1
 
 
+def test_evidence_is_what_another_library_gives() -> None:
+    """`savvi.multinomial.Multinomial` of savvi 0.3.1, at its own concentration of 100."""
+    for counts, shares, odds in (
+        ([60, 40], [0.5, 0.5], 1.9326494200422262),
+        ([300, 620, 180], [0.25, 0.625, 0.125], 1159.5615192236853),
+        ([1000, 1100], [0.5, 0.5], 2.068114724958767),
+    ):
+        assert exp(log_evidence(counts, shares)) == pytest.approx(odds)
+
+
 def test_looking_after_every_unit_rarely_alarms() -> None:
     rng, alarms = np.random.default_rng(3), 0
     for _ in range(150):

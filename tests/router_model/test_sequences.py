@@ -129,6 +129,14 @@ def test_the_mixture_is_its_definition() -> None:
         assert expected <= 1 + 1e-12
 
 
+def test_a_single_bet_is_what_another_library_gives() -> None:
+    """`confseq.predmix.predmix_lower_cs` of confseq 0.0.11 at 0.025, with our centres and a bet of 0.4: 0.285589."""
+    values = np.round(0.5 + 0.5 * np.sin(np.arange(1, 51) * 1.7), 3)
+    _, n, total, squares = RunningMean.empty(SHARE).extended(values).bounded
+    psi = -log1p(-0.4) - 0.4
+    assert (0.4 * total - psi * squares - log(1 / 0.025)) / (0.4 * n) == pytest.approx(0.28558918863842997)
+
+
 def test_the_asymptotic_radius_is_the_published_one() -> None:
     """Waudby-Smith et al. (2024): theorem 2.2; rho makes the interval narrowest at the number asked for."""
     n, alpha, rho2 = 500, 0.05, (-2 * log(0.05) + log(1 - 2 * log(0.05))) / 1000

@@ -1,0 +1,189 @@
+"""Logged decisions: what was forecast, what was chosen at which price, and what it brought."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.offpolicy import price_sets
+from router_model.offpolicy.price_sets import PriceSets
+
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+class Forecasts(NamedTuple):
+    """Forecasts of every effort [rows, efforts]: P(correct), tokens (thinking and answer) and seconds.
+
+    NaN: the effort was not offered, or must not be chosen.
+    """
+
+    p_correct: F64
+    tokens: F64
+    seconds: F64
+
+    def lines(self, second: F64) -> tuple[F64, F64]:
+        """Values and slopes of the worth in the token price, at a price per second [rows]."""
+        return self.p_correct - second[:, None] * self.seconds, self.tokens
+
+
+class Probes(NamedTuple):
+    """What is known of probes. Where one is possible the first effort is only taken as a probe's answer.
+
+    `possible`, `always` (asked for at any price) and `asked` [rows]; `outcomes` [rows, quantiles]: equally likely
+    values of P(correct) after the probe, NaN where none is possible; `p_after` [rows, efforts]: the forecast after it,
+    NaN where none was asked for.
+    """
+
+    possible: Bools
+    always: Bools
+    asked: Bools
+    outcomes: F64
+    p_after: F64
+
+    @classmethod
+    def none(cls, rows: int, efforts: int) -> Probes:
+        no = np.zeros(rows, bool)
+        return cls(no, no, no, np.full((rows, 1), np.nan), np.full((rows, efforts), np.nan))
+
+
+class Prices(NamedTuple):
+    """Prices of a token and a second in P(correct), and the spread of the first (`explore`): all [rows]."""
+
+    token: F64
+    second: F64
+    explore: F64
+
+    @classmethod
+    def of(cls, rows: int, token: float | F64, second: float | F64 = 0.0, explore: float | F64 = 0.0) -> Prices:
+        """The same for every row, or one for each. ValueError: one is negative or not finite."""
+        prices = cls._make(np.broadcast_to(np.asarray(each, np.float64), rows) for each in (token, second, explore))
+        if not all(((price >= 0) & (price < np.inf)).all() for price in prices):
+            raise ValueError("prices and their spread are finite and not negative")
+        return prices
+
+
+class PathMasses(NamedTuple):
+    """How likely a policy is to take each path, by its prices.
+
+    `direct` [rows, efforts]: the effort without a probe; `ask` [rows]: a probe; `committed` [rows, efforts]: a probe
+    and then the effort, given what the probe of the row revealed, 0 where none was asked for.
+    """
+
+    direct: F64
+    ask: F64
+    committed: F64
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Decisions in the order of time, columns [rows].
+
+    `chosen`: the effort, by its place in `forecasts`; `fixed`: no price had a say (the client named the effort, say),
+    so any price would have brought the same; `propensity`: of the whole path, at the time; `outcome` in [0, 1], NaN
+    where unknown; `tokens` and `seconds`: spent, discarded probes included, NaN where unknown; `unit`: rows of one unit
+    are not independent.
+
+    ValueError: columns that differ in length, a choice that was not offered, a propensity or outcome out of range, or a
+    probe that was asked for where none was possible.
+    """
+
+    forecasts: Forecasts
+    probes: Probes
+    prices: Prices
+    chosen: Ints
+    fixed: Bools
+    propensity: F64
+    outcome: F64
+    tokens: F64
+    seconds: F64
+    unit: Sequence[Hashable] | None = None
+
+    def __post_init__(self) -> None:
+        own = (self.chosen, self.fixed, self.propensity, self.outcome, self.tokens, self.seconds)
+        columns = [*self.forecasts, *self.probes, *self.prices, *own, *([] if self.unit is None else [self.unit])]
+        if any(len(column) != len(self) for column in columns):
+            raise ValueError("the columns of logged decisions differ in length")
+        if ((self.chosen < 0) | (self.chosen >= self.efforts)).any():
+            raise ValueError("a decision is for none of the efforts")
+        if np.isnan(self.of_chosen(self.forecasts.p_correct)[~self.fixed]).any():
+            raise ValueError("a decision is for an effort without a forecast")
+        if not ((self.propensity > 0) & (self.propensity <= 1 + 1e-9)).all():
+            raise ValueError("a propensity lies above 0 and is at most 1")
+        if not (np.isnan(self.outcome) | ((self.outcome >= 0) & (self.outcome <= 1))).all():
+            raise ValueError("an outcome lies between 0 and 1")
+        if (self.probes.asked & ~self.probes.possible).any():
+            raise ValueError("a probe was asked for where none was possible")
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def efforts(self) -> int:
+        return int(self.forecasts.p_correct.shape[1])
+
+    def of_chosen(self, table: F64) -> F64:
+        """The column [rows] of the chosen efforts, out of a table [rows, efforts]."""
+        return table[np.arange(len(self)), self.chosen]
+
+    def with_propensity(self, propensity: F64) -> Logged:
+        """The same with other propensities [rows]."""
+        return replace(self, propensity=propensity)
+
+    def direct_lines(self, second: F64) -> tuple[F64, F64]:
+        """The lines of what can be chosen without a probe, at a price per second [rows]."""
+        values, slopes = self.forecasts.lines(second)
+        values = values.copy()
+        values[self.probes.possible, 0] = np.nan
+        return values, slopes
+
+    def lines_after(self, second: F64) -> tuple[F64, F64]:
+        """The lines after a probe: its answer is there already, and costs nothing more."""
+        tokens, seconds = self.forecasts.tokens.copy(), self.forecasts.seconds.copy()
+        tokens[:, 0], seconds[:, 0] = 0.0, 0.0
+        return self.probes.p_after - second[:, None] * seconds, tokens
+
+    def masses(self, prices: Prices) -> PathMasses:
+        """How likely each path is at these prices."""
+        same = all(np.array_equal(mine, theirs) for mine, theirs in zip(self.prices, prices, strict=True))
+        return self.own_masses if same else self._masses(prices)
+
+    @cached_property
+    def own_masses(self) -> PathMasses:
+        """How likely each path was at the prices of the log."""
+        return self._masses(self.prices)
+
+    def of_path(self, masses: PathMasses) -> F64:
+        """The probability [rows] of the path that was taken; 1 where no price had a say."""
+        found = np.where(self.probes.asked, self.of_chosen(masses.committed), self.of_chosen(masses.direct))
+        return np.where(self.fixed, 1.0, found)
+
+    def _masses(self, prices: Prices) -> PathMasses:
+        base, second, s = prices
+        asking = self._own_asking if np.array_equal(second, self.prices.second) else self._asking(second)
+        low, high = price_sets.choices(*self.direct_lines(second))
+        direct = price_sets.mass(low, high, base[:, None], s[:, None])
+        # Without a probe an effort is taken where it is best and asking does not pay.
+        np.subtract.at(direct, (asking.row, asking.effort), asking.masses(base, s))
+        low, high = price_sets.choices(*self.lines_after(second))
+        committed = [asking.clipped(low[:, e], high[:, e]).row_masses(base, s) for e in range(self.efforts)]
+        return PathMasses(np.maximum(direct, 0.0), asking.row_masses(base, s), np.stack(committed, axis=1))
+
+    @cached_property
+    def _own_asking(self) -> PriceSets:
+        return self._asking(self.prices.second)
+
+    def _asking(self, second: F64) -> PriceSets:
+        values, slopes = self.forecasts.lines(second)
+        rows = np.flatnonzero(self.probes.possible)
+        cost = second[rows] * self.forecasts.seconds[rows, 0]
+        # A probe that is asked for at any price pays whatever it costs.
+        value, slope = np.where(self.probes.always[rows], np.inf, -cost), self.forecasts.tokens[rows, 0]
+        found = price_sets.ask_sets(values[rows, 1:], slopes[rows, 1:], self.probes.outcomes[rows], value, slope)
+        return found._replace(row=rows[found.row], effort=found.effort + 1)

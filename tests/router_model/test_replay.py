@@ -1,0 +1,253 @@
+"""Replay: estimates of other policies from logged decisions hold the truth, and say when they cannot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from time import process_time
+
+import numpy as np
+import pytest
+
+from router_model.offpolicy import price_sets, propensity
+from router_model.offpolicy.estimators import ESTIMATORS, Sample, interval
+from router_model.offpolicy.floors import effective_size, refusal
+from router_model.offpolicy.logged import Logged, Prices, Probes
+from router_model.offpolicy.replay import dials, replay
+from router_model.offpolicy.target import DistributionTarget, Modelled, Options, PricedTarget
+from tests.router_model.simulated_log import SECOND, decisions, log, requests, truths
+
+BASE, EXPLORE = 1e-4, 0.5
+PRICES = (5e-5, 7e-5, 1e-4, 1.4e-4, 2e-4)
+
+
+def test_price_sets_are_those_of_single_requests() -> None:
+    rng = np.random.default_rng(1)
+    seen = requests(rng, 200)
+    logged = log(rng, seen, BASE, EXPLORE)
+    second = logged.prices.second
+    values, slopes = logged.forecasts.lines(second)
+    low, high = price_sets.choices(values, slopes)
+    asked = logged.own_masses.ask
+    for row in range(200):
+        mine = sorted((low[row, e], high[row, e], e) for e in range(4) if low[row, e] < high[row, e])
+        theirs = propensity.choice_intervals(values[row].tolist(), slopes[row].tolist())
+        assert mine == [(one.low, one.high, one.effort) for one in theirs]
+        if not seen.possible[row] or seen.always[row]:
+            assert asked[row] == pytest.approx(float(seen.always[row]))
+            continue
+        asking = propensity.ask_intervals(
+            values[row, 1:].tolist(),
+            slopes[row, 1:].tolist(),
+            seen.outcomes[row].tolist(),
+            -SECOND * float(logged.forecasts.seconds[row, 0]),
+            float(slopes[row, 0]),
+        )
+        assert asked[row] == pytest.approx(propensity.probability(asking, BASE, EXPLORE), abs=1e-12)
+    edges = np.array([0.0, 1e-5, 1e-4, 3.0, np.inf, 2e-4])
+    for base, s in ((1e-4, 0.5), (1e-4, 0.0), (0.0, 0.5)):
+        found = price_sets.mass(edges[:-1], edges[1:], np.full(5, base), np.full(5, s))
+        expected = [
+            propensity.mass(a, b, base, s) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        ]
+        assert found == pytest.approx(expected)
+
+
+def test_propensities_are_the_frequencies_of_the_decisions() -> None:
+    rng, n, draws = np.random.default_rng(2), 400, 2000
+    seen = requests(rng, n)
+    logged = log(rng, seen, BASE, EXPLORE)
+    same = np.zeros(n)
+    for _ in range(draws):
+        asked, chosen = decisions(seen, BASE * np.exp(EXPLORE * rng.standard_normal(n)))
+        same += (asked == logged.probes.asked) & (chosen == logged.chosen)
+    assert np.abs(same / draws - logged.propensity).max() < 0.05
+    assert 0.3 < logged.probes.asked.mean() < 0.9 and (logged.propensity < 0.99).mean() > 0.4
+    exact = PricedTarget(Prices.of(n, 5e-5, SECOND)).judge(logged).probability
+    asked, chosen = decisions(seen, np.full(n, 5e-5))
+    assert (exact == ((asked == logged.probes.asked) & (chosen == logged.chosen))).all(), "without chance: 0 or 1"
+
+
+def coverage(
+    logs: int, n: int, probes: bool, methods: tuple[str, ...] = ("dr",), people: int = 100_000
+) -> dict[tuple[str, str, str], float]:
+    """How often the interval of each target, metric and method holds the truth."""
+    population = requests(np.random.default_rng(3), people, probes)
+    rng = np.random.default_rng(4)
+    known = {price: truths(rng, population, price) for price in PRICES}
+    served = truths(rng, population, BASE, EXPLORE, draws=3)
+    held: dict[tuple[str, str, str], list[bool]] = {}
+    for _ in range(logs):
+        logged = log(rng, requests(rng, n, probes), BASE, EXPLORE)
+        targets = {
+            f"{price:g}": target for price, target in zip(PRICES, dials(logged, PRICES, float).values(), strict=True)
+        }
+        targets["served"] = PricedTarget(logged.prices)
+        truth = {f"{price:g}": known[price] for price in PRICES} | {"served": served}
+        for method in methods:
+            for one in replay(logged, targets, method=method)["policies"]:
+                if one["refused"]:
+                    continue
+                low, high = one["ci"]
+                value = truth[one["name"]][("outcome", "total_tokens").index(one["metric"])]
+                held.setdefault((one["name"], one["metric"], method), []).append(low <= value <= high)
+    return {key: float(np.mean(each)) for key, each in held.items()}
+
+
+def test_intervals_hold_the_truth() -> None:
+    for probes, method in ((True, "dr"), (True, "snips"), (False, "switch"), (False, "ips")):
+        found = coverage(12, 800, probes, (method,), 30_000)
+        assert np.mean([*found.values()]) >= 0.9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("probes", [True, False])
+def test_intervals_hold_the_truth_in_94_percent_of_logs(probes: bool) -> None:
+    found = coverage(600, 2000, probes, people=1_000_000)
+    print({key: round(share, 3) for key, share in found.items()}, "mean", np.mean([*found.values()]).round(4))
+    # Each of twelve figures has a standard error of .9 points.
+    assert np.mean([*found.values()]) >= 0.94 and min(found.values()) >= 0.92
+
+
+def test_replay_is_stable_json_and_the_served_policy_is_its_own_mean() -> None:
+    rng = np.random.default_rng(5)
+    logged = log(rng, requests(rng, 3000), BASE, EXPLORE)
+    logged = replace(logged, outcome=np.where(rng.random(3000) < 0.2, np.nan, logged.outcome))
+    targets = {"served": PricedTarget(logged.prices)} | dials(logged, (0.4, 0.6), lambda x: 2e-4 * (1 - x))
+    found = json.loads(json.dumps(replay(logged, targets, metrics=("outcome", "total_tokens", "latency_s"))))
+    assert [one["name"] for one in found["policies"][::3]] == ["served", "dial-0.4", "dial-0.6"]
+    for one in found["policies"]:
+        assert {*one} == {"name", "metric", "estimate", "ci", "ess", "n", "method", "unseen", "refused"}
+        assert one["ci"][0] < one["estimate"] < one["ci"][1] and one["refused"] is None
+    known = ~np.isnan(logged.outcome)
+    served, own = found["policies"][0], found["on_policy"]
+    assert own["mean"] == pytest.approx(float(logged.outcome[known].mean())) and own["n"] == served["n"] == known.sum()
+    assert served["ci"][0] < own["mean"] < served["ci"][1] and served["ess"] == pytest.approx(own["n"])
+    cheap, dear = (one["estimate"] for one in found["policies"][4::3])
+    assert cheap < dear, "a lower price buys more tokens"
+    same = replay(logged, {"served": PricedTarget(logged.prices)}, method="ips")["policies"][0]
+    assert same["estimate"] == pytest.approx(own["mean"]), "without a model it is the mean itself"
+
+
+def test_what_the_log_cannot_show_is_refused_with_the_reason() -> None:
+    rng = np.random.default_rng(6)
+    seen = requests(rng, 1000)
+    never = log(rng, seen, BASE, 0.0)
+    found = replay(never, {"served": PricedTarget(never.prices)} | dials(never, (5e-5,), float))["policies"]
+    assert found[0]["refused"] is None and found[0]["estimate"] is not None
+    assert found[2]["estimate"] is None and "every propensity is 1" in found[2]["refused"]
+    explored = log(rng, seen, BASE, EXPLORE)
+    far, few = dials(explored, (1e-7,), float), log(rng, requests(rng, 60), BASE, EXPLORE)
+    refused = replay(explored, far)["policies"][0]
+    assert "has no example" in refused["refused"] or "worth only" in refused["refused"]
+    assert refused["ci"] is None and refused["ess"] < 500
+    assert "60 decisions" in replay(few, dials(few, (5e-5,), float))["policies"][0]["refused"]
+    ones = np.ones(200)
+    assert "worth only 1 " in str(refusal(np.array([1000.0] + [0.0] * 199), ones / 2, 0.0))
+    assert effective_size(np.zeros(3)) == 0 and refusal(ones, ones, 0.0) is None
+    wrong = explored.with_propensity(np.full(1000, 0.5))
+    assert "do not follow" in replay(wrong, dials(wrong, (5e-5,), float))["policies"][0]["refused"]
+
+
+def test_rows_without_a_price_bring_what_they_brought() -> None:
+    rng = np.random.default_rng(7)
+    logged = log(rng, requests(rng, 2000), BASE, EXPLORE)
+    fixed = np.arange(2000) < 500
+    named = replace(logged, fixed=fixed, propensity=np.where(fixed, 1.0, logged.propensity))
+    judged = dials(named, (5e-5,), float)["dial-5e-05"].judge(named)
+    assert (judged.probability[:500] == 1).all()
+    only = replace(named, fixed=np.ones(2000, bool), propensity=np.ones(2000))
+    found = replay(only, dials(only, (5e-5,), float))
+    assert found["policies"][0]["estimate"] == pytest.approx(found["on_policy"]["mean"])
+
+
+def test_any_distribution_over_efforts_is_a_policy() -> None:
+    rng = np.random.default_rng(8)
+    seen = requests(rng, 4000, probes=False)
+    logged = log(rng, seen, BASE, EXPLORE)
+    _, chosen = decisions(seen, np.full(4000, 1.4e-4))
+    chances = np.zeros((4000, 4))
+    chances[np.arange(4000), chosen] = 1.0
+    by_table = replay(logged, {"t": DistributionTarget(chances)})["policies"]
+    by_price = replay(logged, dials(logged, (1.4e-4,), float))["policies"]
+    assert [one["estimate"] for one in by_table] == pytest.approx([one["estimate"] for one in by_price])
+    for bad, says in ((chances[:5], "one probability"), (chances * 2, "sum to 1"), (chances - 1, "one probability")):
+        with pytest.raises(ValueError, match=says):
+            DistributionTarget(bad).judge(logged)
+    probed = log(rng, requests(rng, 4000), BASE, EXPLORE)
+    with pytest.raises(ValueError, match="probes"):
+        DistributionTarget(chances).judge(probed)
+
+
+def test_rows_of_a_unit_are_not_independent() -> None:
+    rng = np.random.default_rng(9)
+    scores = np.repeat(rng.random(200), 10)
+    apart = interval(scores, np.arange(2000), 0.05, 2000)
+    together = interval(scores, np.repeat(np.arange(200), 10), 0.05, 2000)
+    assert (together.high - together.low) / (apart.high - apart.low) == pytest.approx(10**0.5, rel=0.1)
+    logged = log(rng, requests(rng, 300), BASE, EXPLORE)
+    units = replace(logged, unit=[i // 3 for i in range(300)])
+    assert replay(units, {"own": PricedTarget(units.prices)})["policies"][0]["n"] == 300
+    assert interval(np.ones(3), np.arange(3), 0.05, 3) == (1, 1, 1)
+    assert interval(np.ones(3), np.zeros(3, np.int64), 0.05, 3)[1:] == (-np.inf, np.inf)
+
+
+def test_switching_trades_bias_for_variance_and_says_so() -> None:
+    """One row in ten thousand is a path that the policy takes always and the log once in a thousand times."""
+    rng, n = np.random.default_rng(10), 2000
+    rare = np.zeros(n, bool)
+    rare[:2] = True
+    options = Options(np.ones((n, 1)), np.where(rare, 1e-3, 1.0)[:, None], np.ones((n, 1)))
+    seen = (rng.random(n) < 0.6).astype(float)
+    model = Modelled(np.full(n, 0.6), np.zeros(n), np.full(n, 0.6))
+    sample = Sample(np.where(rare, 1000.0, 1.0), seen, model, np.arange(n), options)
+    dr, switched = (ESTIMATORS[name](sample, 0.05) for name in ("dr", "switch"))
+    assert switched.high - switched.low < (dr.high - dr.low) / 5
+    assert switched.low < 0.6 < switched.high
+    plain = interval(0.6 + np.where(rare, 0.0, 1.0) * (seen - 0.6), np.arange(n), 0.05, sample.ess)
+    assert switched.high - plain.high == pytest.approx(2 / n), "the bias that dropping two paths may bring"
+
+
+def test_bad_logs_are_refused() -> None:
+    rng = np.random.default_rng(11)
+    good = log(rng, requests(rng, 20), BASE, EXPLORE)
+    nan = np.full(20, np.nan)
+    for fields, says in (
+        ({"chosen": good.chosen[:5]}, "length"),
+        ({"unit": ["a"]}, "length"),
+        ({"chosen": np.full(20, 4)}, "none of the efforts"),
+        ({"forecasts": good.forecasts._replace(p_correct=good.forecasts.p_correct * np.nan)}, "without a forecast"),
+        ({"propensity": np.zeros(20)}, "propensity"),
+        ({"propensity": nan}, "propensity"),
+        ({"outcome": np.full(20, 1.5)}, "outcome"),
+        ({"probes": Probes.none(20, 4)._replace(asked=np.ones(20, bool))}, "none was possible"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            replace(good, **fields)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="finite"):
+        Prices.of(20, -1.0)
+    for arguments, says in (
+        ({"method": "luck"}, "luck"),
+        ({"metrics": ("luck",)}, "luck"),
+        ({"level": 0.0}, "level"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            replay(good, {}, **arguments)  # type: ignore[arg-type]
+    empty = Logged(
+        good.forecasts._make(each[:0] for each in good.forecasts),
+        Probes.none(0, 4),
+        Prices.of(0, 1.0),
+        *(each[:0] for each in (good.chosen, good.fixed, nan, nan, nan, nan)),
+    )
+    assert replay(empty, {})["on_policy"] == {"mean": None, "ci": None, "n": 0}
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_rows_take_seconds() -> None:
+    rng = np.random.default_rng(12)
+    logged = log(rng, requests(rng, 100_000), BASE, EXPLORE)
+    fresh, start = replace(logged), process_time()
+    found = replay(fresh, dials(fresh, np.geomspace(2e-5, 5e-4, 11).tolist(), float))
+    seconds = process_time() - start
+    print(f"11 dials by 2 metrics over 100,000 rows: {seconds:.1f} s of CPU")
+    assert len(found["policies"]) == 22 and seconds < 30
