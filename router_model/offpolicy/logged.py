@@ -21,16 +21,24 @@ Ints = NDArray[np.int64]
 class Forecasts(NamedTuple):
     """Forecasts of every effort [rows, efforts]: P(correct), tokens (thinking and answer) and seconds.
 
-    NaN: the effort was not offered, or must not be chosen.
+    `other`: what it costs besides, in P(correct), under every policy: reading a prompt again, say. NaN in `p_correct`:
+    the effort was not offered, or must not be chosen.
     """
 
     p_correct: F64
     tokens: F64
     seconds: F64
+    other: F64
+
+    @classmethod
+    def of(cls, p_correct: F64, tokens: F64, seconds: F64 | None = None, other: F64 | None = None) -> Forecasts:
+        """What is left out costs nothing."""
+        zero = np.zeros_like(p_correct)
+        return cls(p_correct, tokens, zero if seconds is None else seconds, zero if other is None else other)
 
     def lines(self, second: F64) -> tuple[F64, F64]:
         """Values and slopes of the worth in the token price, at a price per second [rows]."""
-        return self.p_correct - second[:, None] * self.seconds, self.tokens
+        return self.p_correct - second[:, None] * self.seconds - self.other, self.tokens
 
 
 class Probes(NamedTuple):
@@ -145,9 +153,10 @@ class Logged:
 
     def lines_after(self, second: F64) -> tuple[F64, F64]:
         """The lines after a probe: its answer is there already, and costs nothing more."""
-        tokens, seconds = self.forecasts.tokens.copy(), self.forecasts.seconds.copy()
-        tokens[:, 0], seconds[:, 0] = 0.0, 0.0
-        return self.probes.p_after - second[:, None] * seconds, tokens
+        rest = self.forecasts._replace(p_correct=self.probes.p_after)
+        there = np.arange(self.efforts) == 0
+        values, slopes = rest.lines(second)
+        return np.where(there, self.probes.p_after, values), np.where(there, 0.0, slopes)
 
     def masses(self, prices: Prices) -> PathMasses:
         """How likely each path is at these prices."""
@@ -182,7 +191,7 @@ class Logged:
     def _asking(self, second: F64) -> PriceSets:
         values, slopes = self.forecasts.lines(second)
         rows = np.flatnonzero(self.probes.possible)
-        cost = second[rows] * self.forecasts.seconds[rows, 0]
+        cost = second[rows] * self.forecasts.seconds[rows, 0] + self.forecasts.other[rows, 0]
         # A probe that is asked for at any price pays whatever it costs.
         value, slope = np.where(self.probes.always[rows], np.inf, -cost), self.forecasts.tokens[rows, 0]
         found = price_sets.ask_sets(values[rows, 1:], slopes[rows, 1:], self.probes.outcomes[rows], value, slope)

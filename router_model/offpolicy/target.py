@@ -86,7 +86,7 @@ class DistributionTarget:
             name: Modelled(
                 np.where(chances > 0, chances * np.nan_to_num(table), 0.0).sum(axis=1), zero, logged.of_chosen(table)
             )
-            for name, table in zip(METRICS, logged.forecasts, strict=True)
+            for name, table in zip(METRICS, logged.forecasts[:3], strict=True)
         }
         own = logged.own_masses.direct
         return Judged(logged.of_chosen(chances), modelled, Options(chances, own, np.ones_like(own)))

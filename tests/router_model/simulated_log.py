@@ -33,7 +33,8 @@ def requests(rng: np.random.Generator, n: int, probes: bool = True) -> Requests:
     tokens = np.array([30.0, 400, 1500, 4000]) * rng.lognormal(0, 0.5, (n, 4))
     truth = 1 / (1 + np.exp(-logit - rng.normal(0, 0.6, (n, 4))))
     p = 1 / (1 + np.exp(-(0.8 * logit + 0.15)))
-    forecasts = Forecasts(p, tokens, tokens / 90)
+    other = np.where(rng.random((n, 4)) < 0.05, 0.02, 0.0)
+    forecasts = Forecasts(p, tokens, tokens / 90, other)
     # What a probe reveals: nearly whether its own answer is right.
     right = rng.random(n) < truth[:, 0]
     revealed = np.clip(np.where(right, rng.beta(8, 2, n), rng.beta(2, 6, n)), 0.01, 0.99)
@@ -48,12 +49,12 @@ def requests(rng: np.random.Generator, n: int, probes: bool = True) -> Requests:
 
 def decisions(seen: Requests, price: F64) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which rows are asked and what each ends with, at a token price [rows]: the served rule, written out again."""
-    worth = seen.forecasts.p_correct - price[:, None] * seen.forecasts.tokens - SECOND * seen.forecasts.seconds
-    cost = price * seen.forecasts.tokens[:, 0] + SECOND * seen.forecasts.seconds[:, 0]
+    costs = price[:, None] * seen.forecasts.tokens + SECOND * seen.forecasts.seconds + seen.forecasts.other
+    worth = seen.forecasts.p_correct - costs
     direct = worth[:, 1:].max(axis=1)
-    pays = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - cost >= direct
+    pays = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - costs[:, 0] >= direct
     asked = seen.possible & (pays | seen.always)
-    after = seen.p_after - price[:, None] * seen.forecasts.tokens - SECOND * seen.forecasts.seconds
+    after = seen.p_after - costs
     after[:, 0] = seen.p_after[:, 0]
     without = np.where(seen.possible, 1 + worth[:, 1:].argmax(axis=1), worth.argmax(axis=1))
     return asked, np.where(asked, after.argmax(axis=1), without)

@@ -40,7 +40,7 @@ def test_price_sets_are_those_of_single_requests() -> None:
             values[row, 1:].tolist(),
             slopes[row, 1:].tolist(),
             seen.outcomes[row].tolist(),
-            -SECOND * float(logged.forecasts.seconds[row, 0]),
+            -SECOND * float(logged.forecasts.seconds[row, 0]) - float(logged.forecasts.other[row, 0]),
             float(slopes[row, 0]),
         )
         assert asked[row] == pytest.approx(propensity.probability(asking, BASE, EXPLORE), abs=1e-12)
