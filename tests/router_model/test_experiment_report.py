@@ -116,7 +116,7 @@ def test_false_stops_are_rare() -> None:
 
 @pytest.mark.long
 def test_false_stops_stay_below_the_level() -> None:
-    share = stopped(400, 1500, 10, 1000)
+    share = stopped(500, 800, 7, 1000)
     print(f"experiments without a difference that were ever stopped or decided: {share:.3f}")
     assert share <= 0.05
 

@@ -12,7 +12,7 @@ import pytest
 from router_model.offpolicy import price_sets, propensity
 from router_model.offpolicy.estimators import ESTIMATORS, Sample, interval
 from router_model.offpolicy.floors import effective_size, refusal
-from router_model.offpolicy.logged import Logged, Prices, Probes
+from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
 from router_model.offpolicy.replay import dials, replay
 from router_model.offpolicy.target import DistributionTarget, Modelled, Options, PricedTarget
 from tests.router_model.simulated_log import SECOND, decisions, log, requests, truths
@@ -103,10 +103,10 @@ def test_intervals_hold_the_truth() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("probes", [True, False])
 def test_intervals_hold_the_truth_in_94_percent_of_logs(probes: bool) -> None:
-    found = coverage(600, 2000, probes, people=1_000_000)
+    found = coverage(500, 1000, probes, people=400_000)
     print({key: round(share, 3) for key, share in found.items()}, "mean", np.mean([*found.values()]).round(4))
-    # Each of twelve figures has a standard error of .9 points.
-    assert np.mean([*found.values()]) >= 0.94 and min(found.values()) >= 0.92
+    # Each of twelve figures has a standard error of a point.
+    assert np.mean([*found.values()]) >= 0.94 and min(found.values()) >= 0.91
 
 
 def test_replay_is_stable_json_and_the_served_policy_is_its_own_mean() -> None:
@@ -234,7 +234,7 @@ def test_bad_logs_are_refused() -> None:
         with pytest.raises(ValueError, match=says):
             replay(good, {}, **arguments)  # type: ignore[arg-type]
     empty = Logged(
-        good.forecasts._make(each[:0] for each in good.forecasts),
+        Forecasts._make(each[:0] for each in good.forecasts),
         Probes.none(0, 4),
         Prices.of(0, 1.0),
         *(each[:0] for each in (good.chosen, good.fixed, nan, nan, nan, nan)),
