@@ -1,1 +1,1 @@
-"""The edge: one file per dialect, translated onto the one pipeline."""
+"""The HTTP API: each dialect parses requests into the pipeline's calls and encodes answers and errors."""

@@ -1,4 +1,4 @@
-"""ASGI in and out: what every dialect needs of a request, and how answers leave."""
+"""Reading requests and sending responses over ASGI, for every dialect."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
-_SANE_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+_VALID_TRACE = re.compile(r"[\x20-\x7e]{1,1024}")
 _JOINED = {b"tracestate": ",", b"authorization": "\n", b"x-api-key": "\n"}
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
 
 class HungUp(Exception):
-    """The client left before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    """The headers, names in lower case; the last value of a repeated one. Repeated trace states are joined; repeated
-    credentials are all kept, one a line, so that authentication can refuse them.
+    """The headers by lower-case name; the last value of a repeated header wins. Repeated `tracestate` headers are
+    joined; repeated credentials are joined by line feeds, so that authentication can refuse them.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     if len(headers) < len(scope["headers"]):
-        for kind, between in _JOINED.items():
-            several = [value.decode("latin-1") for name, value in scope["headers"] if name == kind]
-            if several:
-                headers[kind.decode()] = between.join(several)
+        for joined, separator in _JOINED.items():
+            values = [value.decode("latin-1") for name, value in scope["headers"] if name == joined]
+            if values:
+                headers[joined.decode()] = separator.join(values)
     return headers
 
 
-def given_id(headers: Headers) -> str | None:
-    """The client's own request id, if it sent a sane one."""
+def client_request_id(headers: Headers) -> str | None:
+    """The client's own request id, if it sent a valid one."""
     given = headers.get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else None
+    return given if _VALID_ID.fullmatch(given) else None
 
 
 def client_retries(headers: Headers) -> int:
-    """How often the client's SDK says that it has tried this request before."""
+    """How often the client's SDK has retried this request, as its header says; 0 without the header."""
     count = headers.get("x-stainless-retry-count", "")
     return int(count) if count.isascii() and count.isdecimal() and len(count) < 4 else 0
 
 
 def forwarded(headers: Headers, request_id: str) -> dict[str, str]:
-    """The headers that go on to the backend. The client's credentials are for the gateway and do not."""
-    kept = {"x-request-id": request_id}
+    """The headers to forward to the backend. The client's credentials are for the gateway and are not forwarded."""
+    forwarded = {"x-request-id": request_id}
     for name in _TRACE_HEADERS:
         value = headers.get(name)
-        if value is not None and _SANE_VALUE.fullmatch(value):
-            kept[name] = value
-    return kept
+        if value is not None and _VALID_TRACE.fullmatch(value):
+            forwarded[name] = value
+    return forwarded
 
 
 def announced_size(headers: Headers) -> int:
-    """How large the body is going to be, in bytes; 0 if nobody says."""
+    """The size of the body in bytes according to `content-length`; 0 if unknown."""
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 16 else 0
 
@@ -74,9 +74,9 @@ def announced_size(headers: Headers) -> int:
 async def read_body(
     scope: Scope, receive: Receive, limit: int, arrived: Callable[[int], None] = lambda size: None
 ) -> bytes:
-    """The whole body. BodyTooLarge beyond the limit, in bytes; TooSlow if it is late; HungUp if the client leaves.
+    """The whole body. BodyTooLarge: over `limit` bytes; TooSlow: not in time; HungUp: the client disconnected.
 
-    `arrived` is called with the size so far at each piece, and may raise.
+    `arrived` is called with the size so far after each chunk, and may raise.
     """
     parts: LargeBytes | None = None
     size = 0
@@ -102,12 +102,12 @@ async def read_body(
 
 
 async def send_answer(send: Send, headers: Headers, answer: Answer) -> None:
-    """A whole answer, or a stream whose first events are there already."""
+    """Send a complete answer, or a stream whose first events are available already."""
     if answer.rest is None:
         await send_json(send, 200, answer.first, headers)
         return
     headers = {"content-type": "text/event-stream; charset=utf-8", **headers}
-    async with aclosing(answer.rest):  # the backend is let go at once, wherever this stops
+    async with aclosing(answer.rest):  # release the backend at once, however this ends
         await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
         await send({"type": "http.response.body", "body": answer.first, "more_body": True})
         async for events in answer.rest:
@@ -122,7 +122,6 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    every = "".join(headers.values())
-    if not is_safe(every):
+    if not is_safe("".join(headers.values())):
         headers = {name: safe(value) for name, value in headers.items()}
     return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,4 +1,4 @@
-"""Authentication for the small routes: requests are counted, and answers carry the headers about limits."""
+"""Authentication for the FastAPI routes: requests count towards limits, and answers carry rate-limit headers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.principal import Principal
 from gateway.core.aliases import Headers
 
-_VISITOR = "thinkgate.visitor"
+_PRINCIPAL = "thinkgate.principal"
 
 
 @contextmanager
 def authenticated(authenticator: Authenticator, request: Request) -> Iterator[Principal]:
-    """InvalidKey: nobody who may come in. QuotaExceeded: they have as many requests as they may."""
+    """The request's principal. InvalidKey: not authenticated. QuotaExceeded: the request limit is reached."""
     principal = authenticator.authenticate(asgi.read_headers(request.scope))
-    request.scope[_VISITOR] = principal
+    request.scope[_PRINCIPAL] = principal
     principal.admit()
     try:
         yield principal
@@ -28,6 +28,6 @@ def authenticated(authenticator: Authenticator, request: Request) -> Iterator[Pr
 
 
 def limits_of(request: Request) -> Headers:
-    """What its answer says about the limits of who sent it."""
-    principal: Principal | None = request.scope.get(_VISITOR)
+    """The rate-limit headers for the answer to a request; empty if it was not authenticated."""
+    principal: Principal | None = request.scope.get(_PRINCIPAL)
     return {} if principal is None else principal.headers()

@@ -1,17 +1,16 @@
-"""What a visitor may ask of a model's effort, in the words of three vendors.
+"""The efforts of a model that a client may request, in the formats of OpenRouter and Anthropic.
 
-Nothing is claimed but what is kept: an effort counts as supported where the policy chooses it for who names it, every
-arm can be told it as it is, and the visitor's key allows it. What is passed through unseen is not known to be kept.
+Only what is honoured exactly is reported: an effort is supported if the policy uses it when a client names it, every
+arm can express it unchanged, and the client's key allows it. Families that pass fields through support nothing: the
+gateway cannot know what the backend does with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core import efforts
-from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import UNLIMITED, Effort
@@ -22,14 +21,14 @@ from gateway.families.compiler import Enforce
 from gateway.routing.catalogue import PublicModel
 
 Json = dict[str, Any]
-# Those that Anthropic's clients know; weakest first.
-_ANTHROPICS = ("low", "medium", "high", "xhigh", "max")
+# The levels that Anthropic's clients know, weakest first.
+_ANTHROPIC_LEVELS = ("low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """`levels` are those that are kept, weakest first; `budgets`: whether a number of tokens is; `default` is the level
-    without one, None where that differs from request to request; `thinks` whether it may think then.
+    """`levels` are the supported levels, weakest first; `budgets`: token budgets are supported; `default` is the level
+    used if the client names none (None: it varies by request); `thinks`: that default may think.
     """
 
     levels: tuple[str, ...]
@@ -44,32 +43,34 @@ class ModelCapabilities:
 
     @property
     def thinking(self) -> bool:
-        """Whether it can be had at all."""
+        """Whether the client can get thinking at all."""
         return self.thinks or self.budgets or any(level != "none" for level in self.levels)
 
 
 def of(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> ModelCapabilities:
-    """`ceiling` is the most that the visitor may name, if there is a most."""
+    """`ceiling` is the highest effort that the client's key may request; None: any."""
 
-    def keeps(word: str, effort: Effort) -> bool:
-        return (ceiling is None or efforts.size(effort) <= efforts.size(ceiling)) and _kept(
-            model, word, effort, enforce
-        )
+    def allowed(effort: Effort) -> bool:
+        return ceiling is None or efforts.size(effort) <= efforts.size(ceiling)
 
     ranked = sorted(model.levels, key=lambda level: efforts.size(model.levels[level]))
     decision = model.policy.decide(Call("", "chat", model.name, {}, ceiling=ceiling), None)
     default = model.level_of(decision.effort) if decision.reason == "policy" else None
     offered = [decision.effort] if default else [effort for arm in model.arms for effort in arm.efforts]
     return ModelCapabilities(
-        levels=tuple(level for level in ranked if keeps(level, model.levels[level])),
-        budgets=_takes_budgets(model, ceiling, enforce),
+        levels=tuple(
+            level
+            for level in ranked
+            if allowed(model.levels[level]) and _supports(model, level, model.levels[level], enforce)
+        ),
+        budgets=_supports_budgets(model, ceiling, enforce),
         default=default,
         thinks=any(effort.think for effort in offered),
     )
 
 
-def openrouters(found: ModelCapabilities) -> Json:
-    """In OpenRouter's form."""
+def openrouter_format(found: ModelCapabilities) -> Json:
+    """The `reasoning` object in OpenRouter's format."""
     return {
         "mandatory": found.thinking and not found.optional,
         "default_effort": found.default,
@@ -79,13 +80,13 @@ def openrouters(found: ModelCapabilities) -> Json:
     }
 
 
-def anthropics(found: ModelCapabilities) -> Json:
-    """In Anthropic's form, with every capability that its clients know of.
+def anthropic_format(found: ModelCapabilities) -> Json:
+    """The `capabilities` object in Anthropic's format, with every capability that its clients know.
 
-    Between tools a model is as quiet as with thinking disabled. Pictures are for the backend to judge: they are passed
-    on, which is no promise.
+    `between_tools` is served like disabled thinking. Images are forwarded, but support depends on the backend, so none
+    is claimed.
     """
-    levels = {level: _support(level in found.levels) for level in _ANTHROPICS}
+    levels = {level: _support(level in found.levels) for level in _ANTHROPIC_LEVELS}
     types = {
         "adaptive": found.thinking,
         "between_tools": found.optional,
@@ -98,7 +99,7 @@ def anthropics(found: ModelCapabilities) -> Json:
         "citations": no,
         "code_execution": no,
         "context_management": no,
-        "effort": {"supported": any(level in found.levels for level in _ANTHROPICS), **levels},
+        "effort": {"supported": any(level in found.levels for level in _ANTHROPIC_LEVELS), **levels},
         "image_input": no,
         "pdf_input": no,
         "server_tools": {"supported": False, "code_execution": no, "web_search": no},
@@ -114,37 +115,35 @@ def _support(supported: bool) -> Json:
     return {"supported": supported}
 
 
-def _kept(model: PublicModel, word: str, effort: Effort, enforce: Enforce) -> bool:
-    call = Call("", "chat", model.name, {}, requested=effort, effort_word=word)
+def _supports(model: PublicModel, level: str, effort: Effort, enforce: Enforce) -> bool:
+    """Whether a client that names this level gets exactly its effort."""
+    call = Call("", "chat", model.name, {}, requested=effort, effort_word=level)
     decision = model.policy.decide(call, None)
-    if decision.reason != "client" or any(one.family.passes_through for one in _deployments(model.arms)):
+    passes_through = any(one.family.passes_through for arm in model.arms for one in arm.deployments)
+    if decision.reason != "client" or passes_through:
         return False
     terms = replace(model.terms, strict=True)
     try:
         for arm in model.arms:
             deployment = arm.find(effort)
-            by = "none" if deployment is None else enforce(deployment, call)
-            validation.check(call, effort, arm, terms, by)
+            enforcement = "none" if deployment is None else enforce(deployment, call)
+            validation.check(call, effort, arm, terms, enforcement)
     except InvalidRequest:
         return False
     return True
 
 
-def _takes_budgets(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> bool:
-    """Whether a number of tokens that is within all bounds is enforced, rounded to what is legal at most."""
+def _supports_budgets(model: PublicModel, ceiling: Effort | None, enforce: Enforce) -> bool:
+    """Whether a token budget within all bounds is enforced, at most rounded to a value that the family accepts."""
     call = Call("", "chat", model.name, {}, requested=UNLIMITED, ceiling=ceiling)
     most = model.policy.decide(call, None).effort
     if not most.think or model.policy.decide(replace(call, requested=most), None).reason != "client":
         return False
     return all(arm.thinking for arm in model.arms) and all(
-        _keeps_budgets(one, enforce(one, call)) for arm in model.arms for one in arm.thinking
+        _enforces_budgets(one, enforce(one, call)) for arm in model.arms for one in arm.thinking
     )
 
 
-def _keeps_budgets(deployment: Deployment, by: Enforcement) -> bool:
+def _enforces_budgets(deployment: Deployment, enforcement: Enforcement) -> bool:
     family = deployment.family
-    return not family.passes_through and (family.budget_field is not None or by in ("two-phase", "cut"))
-
-
-def _deployments(arms: Iterable[Arm]) -> list[Deployment]:
-    return [one for arm in arms for one in arm.deployments]
+    return not family.passes_through and (family.budget_field is not None or enforcement in ("two-phase", "cut"))

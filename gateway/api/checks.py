@@ -1,4 +1,4 @@
-"""What is wrong with a value and what would be right, and the checks of messages and of prompts."""
+"""Checks of values, messages and prompts, with errors that say what is wrong and what is valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from gateway.core.errors import InvalidRequest
 from gateway.core.reasoning import REASONING, REASONING_CONTENT, REASONING_FIELDS
 
-# No real thought or answer is longer; a number beyond this is a slip.
+# No real budget or limit is higher: a larger number is a mistake.
 MOST_THINKING = 1_000_000
 MOST_TOKENS = 2**31 - 1
 MOST_CHOICES = 128
@@ -22,7 +22,7 @@ def wrong_value(param: str, message: str) -> InvalidRequest:
 
 
 def whole(value: Any, param: str, lowest: int, highest: int, also: str = "") -> int | None:
-    """A whole number in the range, or None if there is none."""
+    """The value if it is an integer in the range; None if it is absent. InvalidRequest: anything else."""
     if value is None:
         return None
     if type(value) is not int:
@@ -33,7 +33,7 @@ def whole(value: Any, param: str, lowest: int, highest: int, also: str = "") -> 
 
 
 def messages(body: dict[str, Any], most: int) -> None:
-    """A conversation that is not empty nor longer than `most`, of objects with a role and readable content."""
+    """Check that there are 1 to `most` messages, each an object with a role and valid content."""
     value = body.get("messages")
     if value is None:
         raise InvalidRequest("messages is required.", param="messages", code="missing_required_parameter")
@@ -51,7 +51,7 @@ def messages(body: dict[str, Any], most: int) -> None:
 
 
 def prompts(body: dict[str, Any], name: str) -> int:
-    """How many prompts a field holds: a text, the ids of its tokens, or a list of either."""
+    """The number of prompts in a field: a string, a list of token ids, or a list of either."""
     value = body.get(name)
     if value is None:
         raise InvalidRequest(f"{name} is required.", param=name, code="missing_required_parameter")
@@ -81,7 +81,7 @@ def _token_ids(value: list[Any], param: str) -> None:
 
 
 def _message(message: Any, param: str, calls: set[str]) -> None:
-    """`calls` are the ids of the tool calls so far."""
+    """`calls` collects the ids of the tool calls so far."""
     if not isinstance(message, dict):
         raise wrong_type(param, "an object", message)
     role = message.get("role")
@@ -97,14 +97,14 @@ def _message(message: Any, param: str, calls: set[str]) -> None:
             if not isinstance(part, dict):
                 raise wrong_type(f"{param}.content[{index}]", "an object", part)
     if role == "assistant":
-        _thought(message, param)
+        _reasoning(message, param)
         if message.get("tool_calls") is not None:
             _calls(message["tool_calls"], f"{param}.tool_calls", calls)
     elif role == "tool":
         _result(message, f"{param}.tool_call_id", calls)
 
 
-def _thought(message: dict[str, Any], param: str) -> None:
+def _reasoning(message: dict[str, Any], param: str) -> None:
     reasoning, content = message.get(REASONING), message.get(REASONING_CONTENT)
     if reasoning is None and content is None:
         return
@@ -112,7 +112,7 @@ def _thought(message: dict[str, Any], param: str) -> None:
         if value is not None and not isinstance(value, str):
             raise wrong_type(f"{param}.{name}", "a string", value)
     if reasoning is not None and content is not None and reasoning != content:
-        raise wrong_value(f"{param}.{REASONING_CONTENT}", f"is another thought than {REASONING}: send one of them.")
+        raise wrong_value(f"{param}.{REASONING_CONTENT}", f"differs from {REASONING}: send only one of them.")
 
 
 def _calls(value: Any, param: str, calls: set[str]) -> None:

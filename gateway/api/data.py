@@ -1,4 +1,4 @@
-"""`DELETE /keys/{id}/data`, for operators: what is kept of a key, or of one of its users, goes from all databases."""
+"""`DELETE /keys/{id}/data`, for operators: erases all stored data of a key, or of one of its users."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from gateway.api import checks
 from gateway.api.keys import operator
@@ -27,18 +26,18 @@ Erase = Callable[[Subject, bool], "Erased"]
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many of each were there and are not any more."""
+    """The numbers of erased records and responses."""
 
     records: int
     responses: int
 
 
-def erase(records: RecordArchive, responses: Path, whose: Subject, anonymise: bool) -> Erased:
-    """Where responses are not there, there is nothing in it. ErasureFailed: one of them is out of reach."""
+def erase(records: RecordArchive, responses: Path, subject: Subject, anonymise: bool) -> Erased:
+    """Erase a subject's data; a missing responses database holds none. ErasureFailed: a database is unavailable."""
     try:
         return Erased(
-            records.erase(whose, anonymise),
-            store.erase(responses, whose) if responses.exists() else 0,
+            records.erase(subject, anonymise),
+            store.erase(responses, subject) if responses.exists() else 0,
         )
     except (OSError, sqlite3.Error) as error:
         log.error("stored data cannot be erased: %s", error)
@@ -53,12 +52,13 @@ def router(keys: Keys, erase: Erase) -> APIRouter:
         keys.get(id)
         user = request.query_params.get("user") or None
         anonymise = _flag(request.query_params.get("anonymise"))
-        gone = await asyncio.to_thread(erase, Subject(id, user), anonymise)
+        erased = await asyncio.to_thread(erase, Subject(id, user), anonymise)
         operator(keys, request).note("data.erase", id)
-        whose = f"a user of key {id}" if user else f"key {id}"
-        log.warning("an operator erased %d records and %d responses of %s", gone.records, gone.responses, whose)
-        told: dict[str, Any] = {"id": id, "records": gone.records, "responses": gone.responses, "anonymised": anonymise}
-        return Response(orjson.dumps(told), media_type="application/json")
+        subject = f"a user of key {id}" if user else f"key {id}"
+        log.warning("an operator erased %d records and %d responses of %s", erased.records, erased.responses, subject)
+        return JSONResponse(
+            {"id": id, "records": erased.records, "responses": erased.responses, "anonymised": anonymise}
+        )
 
     return routes
 

@@ -49,7 +49,7 @@ class Decide:
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         headers = asgi.read_headers(scope)
-        id = asgi.given_id(headers) or self._ids.for_client()
+        id = asgi.client_request_id(headers) or self._ids.for_client()
         answered = {"x-request-id": id}
         dialect = self._dialect({}, headers)
         try:

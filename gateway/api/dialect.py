@@ -17,9 +17,10 @@ from gateway.execution.streaming.encoder import ResponseEncoder
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request as it came: its body, how many bytes that was, its headers in small letters, its id, its sender.
+    """A received request: its body, the size of that in bytes, its headers by lower-case name, its id, its sender.
 
-    `off_loop` is where a large one is read, `backend_id` its id at backends, which no client can choose.
+    `off_loop` runs the parsing of large requests; `backend_id` is the request id sent to backends, which clients cannot
+    choose.
     """
 
     body: dict[str, Any]

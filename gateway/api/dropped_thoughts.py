@@ -1,4 +1,4 @@
-"""The thoughts of a conversation that were made here and are not taken up: how many and why, for the client to know."""
+"""Reasoning blocks of the gateway's own that a request sends back and that are dropped; the client is told why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OF = {ForeignSeal.MODEL: "of another model", ForeignSeal.RELEASE: "of an earlie
 
 
 class DroppedThoughts:
-    """Of one request."""
+    """Counts the dropped blocks of one request by reason."""
 
     def __init__(self) -> None:
         self._counts: Counter[ForeignSeal] = Counter()
@@ -19,7 +19,7 @@ class DroppedThoughts:
         self._counts[why] += 1
 
     def note(self) -> str:
-        """In words; empty if there are none."""
+        """The note for the client; empty if nothing was dropped."""
         return "; ".join(
             f"{count} thought{'s' if count > 1 else ''} {_OF[why]} left out" for why, count in self._counts.items()
         )

@@ -1,4 +1,4 @@
-"""One route of the traffic: a request of one dialect in, its answer out, and a client's leaving noticed at any time."""
+"""The endpoint of a dialect: reads a request, sends its answer, and notices disconnects at any time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gateway.config.server import ServerSettings
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError, QuotaExceeded
 from gateway.execution.recorder import Recorder
-from gateway.execution.report import headers as told
+from gateway.execution.report import headers as report_headers
 from gateway.pipeline import Pipeline
 
 
 class Endpoint:
-    """An ASGI endpoint, so that a client that hangs up cancels the backend at once, plain and streamed."""
+    """Plain ASGI, so that a disconnect cancels the backend's work at once, for whole answers and streams."""
 
     def __init__(
         self,
@@ -43,20 +43,21 @@ class Endpoint:
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         headers = asgi.read_headers(scope)
         try:
-            # Before the body is read, and without a record: strangers cost nothing and fill no disk.
+            # Before the body is read, and without a record: unauthenticated requests must cost nothing and fill no
+            # disk.
             principal = self._authenticator.authenticate(headers)
         except GatewayError as error:
-            id = asgi.given_id(headers) or self._pipeline.ids.for_client()
+            id = asgi.client_request_id(headers) or self._pipeline.ids.for_client()
             await self._send_error(scope, send, error, id, {"x-request-id": id})
             return
-        recorder = self._pipeline.begin(self._dialect.name, asgi.given_id(headers), principal)
+        recorder = self._pipeline.begin(self._dialect.name, asgi.client_request_id(headers), principal)
         with principal:
-            await self._account_for(scope, headers, recorder, receive, send)
+            await self._answer_and_record(scope, headers, recorder, receive, send)
 
-    async def _account_for(
+    async def _answer_and_record(
         self, scope: asgi.Scope, headers: Headers, recorder: Recorder, receive: asgi.Receive, send: asgi.Send
     ) -> None:
-        """Answer, and see to it that the request ends in one record, however it ends."""
+        """Answer, and write exactly one record, however the request ends."""
         accounting = self._pipeline.accounting
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run each request in a task"
@@ -69,13 +70,13 @@ class Endpoint:
             accounting.hang_up(recorder)
         except asyncio.CancelledError as error:
             foreign = not recorder.client_gone and not watch.own_server
-            if recorder.client_gone or foreign:  # other servers, and callers in this process, say no more than that
+            if recorder.client_gone or foreign:  # other servers and in-process callers only cancel the task
                 recorder.client_left()
                 accounting.hang_up(recorder)
-            elif not recorder.closed:  # the server stops, and has waited long enough
+            elif not recorder.closed:  # the server shuts down and its grace period is over
                 stopping = accounting.fail(recorder, error)
                 if not recorder.answering:
-                    await self._send_error(scope, send, stopping, recorder.facts.request_id, told(recorder))
+                    await self._send_error(scope, send, stopping, recorder.facts.request_id, report_headers(recorder))
             if foreign:
                 raise
             task.uncancel()
@@ -102,19 +103,19 @@ class Endpoint:
             stops.check(body, self._limits)
             parsed = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
             call = await self._dialect.read(parsed)
-            del parsed, body  # what was read is in the call
+            del parsed, body  # the call has everything; free the memory
             answer = await self._pipeline.answer(recorder, call, partial(self._dialect.encoder, facts, call))
-            await asgi.send_answer(send, self._dialect.headers(told(recorder)), answer)
+            await asgi.send_answer(send, self._dialect.headers(report_headers(recorder)), answer)
         except (asgi.HungUp, asyncio.CancelledError):
             raise
         except Exception as error:
-            seen = self._pipeline.accounting.fail(recorder, error)
-            await self._send_error(scope, send, seen, recorder.facts.request_id, told(recorder))
+            failure = self._pipeline.accounting.fail(recorder, error)
+            await self._send_error(scope, send, failure, recorder.facts.request_id, report_headers(recorder))
 
     async def _body(
         self, scope: asgi.Scope, receive: asgi.Receive, recorder: Recorder, watch: Watch
     ) -> tuple[dict[str, Any], int]:
-        """The body, and how many bytes it had: these are let go of."""
+        """The parsed body, and its size in bytes; the raw bytes are freed."""
         limits = self._limits
         raw = await asgi.read_body(scope, receive, limits.max_body_bytes, recorder.facts.principal.arrived)
         watch.begin()
@@ -126,7 +127,7 @@ class Endpoint:
     ) -> None:
         body = self._dialect.error(error, request_id)
         headers = self._dialect.headers({**headers, **error.headers})
-        # Who is to come back in an hour needs no place until then.
+        # A client that must wait longer than connections are kept alive needs none until then.
         wait_s = error.wait_s if isinstance(error, QuotaExceeded) else 0.0
         if wait_s > self._limits.keepalive_s and scope["http_version"] < "2":
             headers = {**headers, "connection": "close"}

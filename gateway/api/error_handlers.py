@@ -1,4 +1,4 @@
-"""What the routes of FastAPI say of errors: the same as the others, in the shape that the client's own SDK reads."""
+"""Error responses of the FastAPI routes, in the format of the client's own SDK, as on all other routes."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from gateway.execution.ids import Ids
 
 
 def add_error_handlers(app: FastAPI, ids: Ids, mounted: bool = False) -> None:
-    """Every error of the application's routes is told with a request id: in Anthropic's shape to its clients and of
-    its routes, else in OpenAI's. `mounted`: the headers of every response are added around `app`, not inside of it.
+    """Encode every error with a request id: in Anthropic's format for its clients and routes, else in OpenAI's.
+
+    `mounted`: the security headers of every response are added around `app`, not inside it.
     """
 
-    async def tell(request: Request, error: Exception) -> Response:
+    async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)
-        id = asgi.given_id(request.headers) or ids.for_client()
+        id = asgi.client_request_id(request.headers) or ids.for_client()
         headers: Headers = {"x-request-id": id, **limits_of(request), **error.headers}
         body = error.body()
         if _is_anthropics(request):
             headers, body = errors.headers(headers), errors.body(error, id)
-        told = {name: safe(value) for name, value in headers.items()}
-        return Response(body, error.status, told, media_type="application/json")
+        headers = {name: safe(value) for name, value in headers.items()}
+        return Response(body, error.status, headers, media_type="application/json")
 
-    async def tell_route(request: Request, error: Exception) -> Response:
+    async def handle_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         known = NotFound(error.status_code, f"{request.method} {request.url.path[:200]}: {error.detail}.")
         known.headers = dict(error.headers or {})
-        return await tell(request, known)
+        return await handle(request, known)
 
-    async def tell_bug(request: Request, error: Exception) -> Response:
-        response = await tell(request, InternalError())
+    async def handle_bug(request: Request, error: Exception) -> Response:
+        response = await handle(request, InternalError())
         if not mounted:
-            response.headers.update(SAFE_HEADERS)  # the application's own middleware is inside of what calls this
+            response.headers.update(SAFE_HEADERS)  # the application's middleware does not wrap this handler
         return response
 
-    app.add_exception_handler(GatewayError, tell)
-    app.add_exception_handler(HTTPException, tell_route)
-    app.add_exception_handler(Exception, tell_bug)
+    app.add_exception_handler(GatewayError, handle)
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(Exception, handle_bug)
 
 
 def _is_anthropics(request: Request) -> bool:

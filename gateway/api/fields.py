@@ -1,4 +1,4 @@
-"""One object of a request, read field by field; what is wrong is reported with the field's whole name."""
+"""Reads one JSON object of a request field by field; errors name the field by its full path."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gateway.core.errors import InvalidRequest, suggestion
 
 
 class Fields:
-    """Absent and null are the same, and are None. Every method raises InvalidRequest for what is not as it says.
+    """Absent and null fields both read as None. Every method raises InvalidRequest for a value of another kind.
 
-    `dotted`: errors name places as Anthropic does, `messages.0.content`, and suggest only what is near; else they name
-    `messages[0].content`, as OpenAI does, and say what is known where nothing is near.
+    `dotted`: errors use Anthropic's paths, `messages.0.content`, and suggest only similar values; else they use
+    OpenAI's paths, `messages[0].content`, and list the valid values if none is similar.
     """
 
     __slots__ = ("_dotted", "given", "where")
@@ -25,39 +25,39 @@ class Fields:
         self._dotted = dotted
 
     def param(self, name: str) -> str:
-        """The field's whole name."""
+        """The field's full path."""
         return f"{self.where}.{name}" if self.where else name
 
     def inner(self, given: dict[str, Any], name: str) -> Fields:
-        """An object that stands, or is as if it stood, in a field."""
+        """Fields of an object at `name`."""
         return Fields(given, self.param(name), self._dotted)
 
     def any(self, name: str) -> Any:
         return self.given.get(name)
 
     def text(self, name: str, most: int | None = None) -> str | None:
-        """Of at most so many characters."""
+        """A string of at most `most` characters."""
         value: str | None = self._of(name, str, "a string")
         if value is not None and most is not None and len(value) > most:
             raise self.wrong(name, f"may have at most {most} characters, not {len(value)}.", "string_above_max_length")
         return value
 
     def required(self, name: str) -> str:
-        """A text that must be there, and may be empty."""
+        """A required string, possibly empty."""
         value = self.text(name)
         if value is None:
             raise self.missing(name)
         return value
 
     def needed(self, name: str) -> str:
-        """A text that must be there and not be empty."""
+        """A required string that is not empty."""
         value = self.text(name)
         if not value:
             raise self.missing(name)
         return value
 
     def word(self, name: str, known: Collection[str]) -> str | None:
-        """One of the known words."""
+        """A string out of `known`."""
         value = self.text(name)
         if value is not None and value not in known:
             near = suggestion(value, known) if len(value) < 40 else ""
@@ -109,7 +109,7 @@ class Fields:
         return [] if value is None else value
 
     def each(self, name: str) -> Iterator[Fields]:
-        """The objects of a list, one after the other; none if it is absent."""
+        """Iterates over a list of objects; nothing if it is absent."""
         for index, row in enumerate(self.array(name)):
             place = f"{name}.{index}" if self._dotted else f"{name}[{index}]"
             if not isinstance(row, dict):
@@ -117,11 +117,11 @@ class Fields:
             yield self.inner(row, place)
 
     def rows(self, name: str) -> list[Fields]:
-        """The same, of which all are objects before the first is read."""
+        """The objects of a list, all checked to be objects first."""
         return [*self.each(name)]
 
     def rest(self, *known: str) -> dict[str, Any]:
-        """The fields that are not among the known ones and not null."""
+        """The fields that are neither known nor null."""
         return {name: value for name, value in self.given.items() if value is not None and name not in known}
 
     def wrong_type(self, name: str, expected: str) -> InvalidRequest:
@@ -131,7 +131,7 @@ class Fields:
         return InvalidRequest(f"{self.param(name)} {message}", param=self.param(name), code=code)
 
     def unsupported(self, name: str, message: str) -> InvalidRequest:
-        """It is right in the API of this dialect, and cannot be had here."""
+        """The error for a value that is valid in this dialect but not supported by the gateway."""
         return self.wrong(name, message, "unsupported_value")
 
     def missing(self, name: str) -> InvalidRequest:

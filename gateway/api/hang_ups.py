@@ -1,4 +1,4 @@
-"""Clients that leave before their answer is complete: the task that makes it is cancelled, under any ASGI server."""
+"""Cancels the task that answers a request when its client disconnects early, under any ASGI server."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ log = logging.getLogger("thinkgate")
 
 
 class HangUps:
-    """Makes a watch for each request. Its first one without the extension of the gateway's own server is logged."""
+    """Creates a watch for each request. Logs once if the gateway's own server, and so its extension, is missing."""
 
     def __init__(self) -> None:
         self._logged = False
 
     def watch(self, scope: Scope, receive: Receive, task: asyncio.Task[Any], recorder: Recorder) -> Watch:
-        """For the request of `scope`, whose answer `task` makes."""
+        """A watch for the request of `scope`, which `task` answers."""
         extension = extensions(scope).get(ON_HANG_UP)
         if extension is None and not self._logged:
             self._logged = True
             log.warning(
-                "not the gateway's own server: hang-ups are noticed by watching receive(), and heads, slow bodies, slow"
-                " readers and connections are limited by the server's own means"
+                "running under another ASGI server: disconnects are noticed by watching receive(); limits on request"
+                " heads, slow bodies, slow readers and connections are up to that server"
             )
         return Watch(extension, receive, task, recorder)
 
 
 class Watch:
-    """`begin` once the body is read, as watching reads on; `end` when the answer is over."""
+    """Call `begin` only after the body is read, since watching calls `receive()`; call `end` after the answer."""
 
     __slots__ = ("_extension", "_receive", "_recorder", "_task", "_watching")
 
@@ -47,7 +47,7 @@ class Watch:
 
     @property
     def own_server(self) -> bool:
-        """Whether the gateway's own server runs the task. Others cancel it for reasons of their own."""
+        """Whether the gateway's own server runs the task. Other servers may cancel it for other reasons."""
         return self._extension is not None
 
     def begin(self) -> None:

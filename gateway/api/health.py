@@ -1,4 +1,4 @@
-"""For operators: `/health` (the process lives), `/ready` (the backends answer), `/metrics` (Prometheus)."""
+"""For operators: `/health` (the process runs), `/ready` (the backends answer), `/metrics` (Prometheus)."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from gateway.core.deployment import Deployment
 from gateway.core.stopping import Stopping
 from gateway.observability.metrics import Metrics
 
-# How long an answer counts, in seconds: however often `/ready` is asked, backends are asked no more often.
-REMEMBERED_S = 1.0
+# How long the result of a check is reused, in seconds: frequent calls of `/ready` must not load the backends.
+REUSED_S = 1.0
 
 
 class _Readiness:
-    """Asks all deployments whether they answer: once at a time, however many want to know, and not again at once."""
+    """Checks whether all deployments answer. Concurrent calls share one check, whose result is reused for a moment."""
 
     def __init__(self, deployments: Mapping[str, Deployment], transport: Transport) -> None:
         self._deployments = deployments
         self._transport = transport
-        self._asking: asyncio.Task[list[str | None]] | None = None
-        self._answered = 0.0
+        self._check: asyncio.Task[list[str | None]] | None = None
+        self._checked = 0.0
 
-    async def faults(self) -> dict[str, str | None]:
-        """What is wrong with each, in words; None: nothing."""
-        asking = self._asking
-        if asking is None or (asking.done() and time.monotonic() - self._answered >= REMEMBERED_S):
-            asking = self._asking = asyncio.create_task(self._ask())
-        return dict(zip(self._deployments, await asyncio.shield(asking), strict=True))
+    async def failures(self) -> dict[str, str | None]:
+        """The failure of each deployment, as text; None: it answers."""
+        check = self._check
+        if check is None or (check.done() and time.monotonic() - self._checked >= REUSED_S):
+            check = self._check = asyncio.create_task(self._check_all())
+        return dict(zip(self._deployments, await asyncio.shield(check), strict=True))
 
-    async def _ask(self) -> list[str | None]:
-        answers = await asyncio.gather(*map(self._transport.answers, self._deployments.values()))
-        self._answered = time.monotonic()
-        return answers
+    async def _check_all(self) -> list[str | None]:
+        failures = await asyncio.gather(*map(self._transport.answers, self._deployments.values()))
+        self._checked = time.monotonic()
+        return failures
 
 
 def authenticated_only(authenticator: Authenticator) -> Callable[[Request], Awaitable[None]]:
@@ -60,18 +60,18 @@ def router(
 ) -> APIRouter:
     """`/ready` is public; it lists deployments only to authenticated clients."""
     routes = APIRouter()
-    asking = _Readiness(deployments, transport)
+    readiness = _Readiness(deployments, transport)
 
     @routes.get("/ready")
     async def ready(request: Request) -> Response:
         if stopping.begun:
             return JSONResponse({"status": "stopping"}, 503)
-        faults = await asking.faults()
-        up = not any(faults.values())
-        told: dict[str, Any] = {"status": "ready" if up else "not ready"}
+        failures = await readiness.failures()
+        ready = not any(failures.values())
+        body: dict[str, Any] = {"status": "ready" if ready else "not ready"}
         if authenticator.is_known(asgi.read_headers(request.scope)):
-            told["deployments"] = {name: fault or "ok" for name, fault in faults.items()}
-        return JSONResponse(told, 200 if up else 503)
+            body["deployments"] = {name: failure or "ok" for name, failure in failures.items()}
+        return JSONResponse(body, 200 if ready else 503)
 
     return routes
 

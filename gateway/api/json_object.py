@@ -1,8 +1,8 @@
-"""A request body as JSON: what two readers could understand differently is refused, not guessed.
+"""Parses a request body as a JSON object, and refuses bodies that two parsers could read differently.
 
-Of duplicate keys each parser takes another one, so a check that reads the first and a backend that reads the last could
-be told different things. The fast parser does not see them; but a body that comes out again byte for byte has none, and
-only others go through the parser that does. A large body goes through that one alone: there is one copy of it, not two.
+Parsers disagree on which of two duplicate keys wins, so a check could see one value and the backend another. The fast
+parser does not detect duplicates, but a body that serialises back byte for byte has none; all others are parsed again
+by a strict parser. A large body is only parsed by the strict one, to avoid a second copy.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import orjson
 from gateway.core.errors import InvalidRequest
 
 MOST_VALUES = 500_000
-# Bytes; from here on a second copy of a body matters more than the time that it saves.
+# Bytes; from this size on a second copy of a body costs more than the fast parser saves.
 LARGE = 65_536
-# What a value takes in memory besides its text, in bytes: one that follows another, a list, an object, a key.
+# Memory of parsed values besides their text, in bytes: per further value, list, object, and key.
 _MARKS = {b",": 40, b"[": 64, b"{": 200, b":": 60}
-# So much may they take together: in proportion to the body, and any body so much.
+# Their limit: a multiple of the body's size, plus a fixed allowance.
 _STRUCTURE, _ANY_STRUCTURE = 3, 16 * 1024 * 1024
 _PIECE = 65_536
 _PLACE = re.compile(r"line \d+ column \d+$")
@@ -32,9 +32,8 @@ _INFINITE = (float("inf"), float("-inf"))
 
 
 def read(raw: bytes | bytearray, max_depth: int, max_values: int = MOST_VALUES) -> dict[str, Any]:
-    """The body as an object. InvalidRequest: it is no UTF-8, no JSON, no object, ambiguous, too deep or too much of it.
-
-    No error repeats what was sent.
+    """The body as an object. InvalidRequest: it is not UTF-8, JSON or an object, or it is ambiguous, nested too deeply
+    or has too many values. No error quotes the body.
     """
     _check_values(raw, max_values)
     large = len(raw) >= LARGE
@@ -57,37 +56,39 @@ def _parsed(raw: bytes | bytearray, max_depth: int) -> Any:
 
 
 def _parsed_once(raw: bytes, max_depth: int) -> Any:
-    """By the parser that sees duplicate keys. It takes whole numbers of any size, and too large ones for infinite."""
+    """Parse with the strict parser, which detects duplicate keys. It accepts integers of any size, and reads floats
+    that are too large as infinite.
+    """
     try:
         return jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         if "recursion limit" in str(error):
             raise _too_deep(max_depth) from None
-        raise _misread(error) from None
+        raise _parse_error(error) from None
 
 
 def _check_values(raw: bytes | bytearray, most: int) -> None:
-    """Three bytes of JSON may become sixty of memory: `[],[],[],`. Counted before anything is made of them."""
+    """Bound the memory of the parsed body before parsing it: three bytes of JSON can become sixty (`[],[],[],`)."""
     if len(raw) <= min(most, _ANY_STRUCTURE // max(_MARKS.values())):
         return
     if not _too_much(raw, most, [raw.count(mark) for mark in _MARKS]):
         return
-    # Of these some may be in strings.
+    # Some of these characters may be inside strings.
     if _too_much(raw, most, outside_strings(raw)):
         raise InvalidRequest(
-            f"The request body holds more than {most} values, or too many for its size.", code="too_many_values"
+            f"The request body has more than {most} values, or too many for its size.", code="too_many_values"
         )
 
 
 def _too_much(raw: bytes | bytearray, most: int, counts: Sequence[int]) -> bool:
-    """Each value but the first has one of these before it: a comma, the beginning of a list or of an object."""
+    """Every value but the first follows a comma or the start of a list or an object."""
     commas, lists, objects, _ = counts
     structure = sum(map(mul, _MARKS.values(), counts))
     return commas + lists + objects > most or structure > _STRUCTURE * len(raw) + _ANY_STRUCTURE
 
 
 def outside_strings(raw: bytes | bytearray) -> list[int]:
-    """How often each mark is there, but for those in strings: piece by piece and in constant memory."""
+    """The number of each structural character outside strings, counted piece by piece in constant memory."""
     counts = [0] * len(_MARKS)
     inside = 0
     rest = b""
@@ -95,7 +96,7 @@ def outside_strings(raw: bytes | bytearray) -> list[int]:
         piece = rest + raw[start : start + _PIECE]
         escapes = len(piece) - len(piece.rstrip(b"\\"))
         rest = piece[len(piece) - escapes % 2 :]
-        # Without what is escaped, each quote begins or ends a string.
+        # Without escaped characters, each quote begins or ends a string.
         piece = piece[: len(piece) - len(rest)].replace(b"\\\\", b"").replace(b'\\"', b"")
         if not piece:
             continue
@@ -108,7 +109,7 @@ def outside_strings(raw: bytes | bytearray) -> list[int]:
 
 
 def _check_depth(body: dict[str, Any], most: int, numbers: bool) -> None:
-    """With `numbers` also that each of them is one that 64 bits hold."""
+    """Check the nesting and, with `numbers`, that every number fits into 64 bits."""
     level: list[Any] = [body]
     for _ in range(most):
         if numbers:
@@ -136,12 +137,12 @@ def _check_duplicates(raw: bytes, body: dict[str, Any]) -> None:
     try:
         exact = jiter.from_json(raw, catch_duplicate_keys=True)
     except ValueError as error:
-        raise _misread(error) from None
+        raise _parse_error(error) from None
     if exact != body:
         raise _too_large_number()
 
 
-def _misread(error: ValueError) -> InvalidRequest:
+def _parse_error(error: ValueError) -> InvalidRequest:
     place = _PLACE.search(str(error)[-60:])
     where = f" at {place[0]}" if place else ""
     if "duplicate" in str(error)[:30]:
@@ -150,7 +151,7 @@ def _misread(error: ValueError) -> InvalidRequest:
 
 
 def _too_large_number() -> InvalidRequest:
-    return InvalidRequest("The request body has a number that 64 bits cannot hold.", code="invalid_json")
+    return InvalidRequest("The request body has a number that does not fit into 64 bits.", code="invalid_json")
 
 
 def _too_deep(most: int) -> InvalidRequest:

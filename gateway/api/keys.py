@@ -1,4 +1,4 @@
-"""`/keys`, for operators: create, list, show, rotate and revoke API keys, with what each has used."""
+"""`/keys`, for operators: create, list, show, rotate and revoke API keys, with the usage of each."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ T = TypeVar("T", bound=LimitsTable)
 
 
 def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that lets nobody in without this key. Hashes are compared, so that not even its length shows.
+    """A dependency that requires this key. It compares hashes, so that not even the key's length leaks.
 
-    QuotaExceeded: an address, or all of them, have shown so many wrong ones that no more are looked at for a time.
+    QuotaExceeded: too many wrong keys were tried, from one address or in total.
     """
     expected, throttle = digest(key), Throttle()
 
@@ -36,8 +36,8 @@ def operators_only(key: str) -> Callable[[Request], Awaitable[None]]:
         if secret:
             wait_s = throttle.wait_s(address)
             if wait_s:
-                said = "Too many attempts with a wrong operator key: wait before trying again."
-                raise QuotaExceeded("requests", RATE, said, wait_s)
+                message = "Too many attempts with a wrong operator key: wait before trying again."
+                raise QuotaExceeded("requests", RATE, message, wait_s)
             if compare_digest(digest(secret), expected):
                 throttle.succeeded(address)
                 return
@@ -53,7 +53,7 @@ def address_of(request: Request) -> str:
 
 
 def operator(keys: Keys, request: Request) -> Keys:
-    """The key management of this operator; operators share one secret and are identified by address."""
+    """Key management on behalf of this operator. Operators share one secret and are identified by address."""
     return keys.of(f"operator at {address_of(request)}")
 
 
@@ -96,7 +96,7 @@ def audit_router(keys: Keys) -> APIRouter:
 
 
 async def _read(kind: type[T], request: Request) -> T:
-    """The body as a checked table; no body is an empty one. InvalidRequest names every fault."""
+    """The validated body; an empty body counts as `{}`. InvalidRequest names every invalid field."""
     raw = await asgi.read_body(request.scope, request.receive, MAX_BODY_BYTES)
     try:
         return kind.read(json_object.read(raw, MAX_DEPTH) if raw else {})

@@ -1,6 +1,6 @@
-"""Fields that go on to the backend unread, as far as their kind of value goes: what more they may be, it judges.
+"""Type checks of fields that are forwarded to the backend, which validates their values.
 
-Engines answer some wrong kinds with a 500, and read others as something else.
+Engines answer some wrong types with a 500, and misread others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SAMPLING: Kinds = {
     "response_format": _TABLE,
     **dict.fromkeys(("user", "safety_identifier", "prompt_cache_key", "service_tier"), _TEXT),
 }
-OF_CHATS: Kinds = {
+CHAT_FIELDS: Kinds = {
     **_SAMPLING,
     "logprobs": _FLAG,
     "top_logprobs": _WHOLE,
@@ -37,14 +37,14 @@ OF_CHATS: Kinds = {
     "verbosity": _TEXT,
     "modalities": _LIST,
 }
-OF_COMPLETIONS: Kinds = {**_SAMPLING, "logprobs": _WHOLE, "echo": _FLAG, "suffix": _TEXT}
-OF_EMBEDDINGS: Kinds = {"encoding_format": _TEXT, "dimensions": _WHOLE, "user": _TEXT}
+COMPLETION_FIELDS: Kinds = {**_SAMPLING, "logprobs": _WHOLE, "echo": _FLAG, "suffix": _TEXT}
+EMBEDDING_FIELDS: Kinds = {"encoding_format": _TEXT, "dimensions": _WHOLE, "user": _TEXT}
 
 
 def check(body: Mapping[str, Any], kinds: Kinds) -> None:
-    """InvalidRequest: a field has a value of the wrong kind. Null is as good as absent."""
+    """InvalidRequest: a field has a value of the wrong type. Null counts as absent."""
     for name, value in body.items():
         known = kinds.get(name)
-        # By its very type, as a boolean is a whole number to Python.
+        # The exact type: in Python a boolean is an instance of int.
         if known is not None and value is not None and type(value) not in known[0]:
             raise checks.wrong_type(name, known[1], value)

@@ -1,6 +1,4 @@
-"""The application's life under any server: started by the lifespan protocol or, where nobody speaks it, by the first
-request.
-"""
+"""Starts and stops the application under any server: by the lifespan protocol or, without it, on the first request."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ async def _done(step: Step) -> None:
 
 
 class Lifetime:
-    """Enters `running` once, however many ask for it. Records are safe, and connections close, even if nobody stops."""
+    """Enters the context manager `running` exactly once. Records are safe and connections close even without `stop`."""
 
     def __init__(self, running: AbstractAsyncContextManager[None]) -> None:
         self._running = running
@@ -59,7 +57,7 @@ class Lifetime:
         self.started = False
 
     async def start(self) -> None:
-        """Every caller gets the exception of a start that fails."""
+        """Start, or wait for the start in progress. If it fails, every caller gets its exception."""
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._running.__aenter__())
         await asyncio.shield(self._starting)
@@ -70,7 +68,7 @@ class Lifetime:
 
 
 class StartOnFirstRequest:
-    """ASGI middleware: no request is served before the start."""
+    """ASGI middleware that starts the application before the first request, if the server did not."""
 
     def __init__(self, app: App, lifetime: Lifetime) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `/v1/models/{name}`: the public names, as OpenAI's clients read them and as Anthropic's do."""
+"""`GET /v1/models` and `/v1/models/{name}`: the public models, with the fields of OpenAI and of Anthropic."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ _CURSORS = ("after_id", "before_id")
 
 
 def router(authenticator: Authenticator, catalogue: Catalogue, created: int, enforce: Enforce) -> APIRouter:
-    """What each visitor may use. `created` is said of every model: the time the gateway started, in Unix seconds.
+    """Lists the models that the client's key may use. `created` is the start of the gateway, in Unix seconds.
 
-    `enforce` says how budgets are kept, as discovery found it.
+    `enforce` tells how each deployment enforces budgets, as discovery found it.
     """
     routes = APIRouter()
 
     def card(model: PublicModel, principal: Principal) -> Json:
-        found = capabilities.of(model, principal.ceiling(model.levels), enforce)
-        return _card(model, created, found)
+        return _card(model, created, capabilities.of(model, principal.ceiling(model.levels), enforce))
 
     @routes.get("/v1/models")
     async def list_models(request: Request) -> Response:
         with authenticated(authenticator, request) as principal:
-            mine = [model for model in catalogue if principal.may_use(model.name)]
-            page = _page(mine, request.query_params, lambda model: card(model, principal))
+            visible = [model for model in catalogue if principal.may_use(model.name)]
+            page = _page(visible, request.query_params, lambda model: card(model, principal))
         return JSONResponse(page, headers=principal.headers())
 
     @routes.get("/v1/models/{name:path}")
@@ -52,7 +51,7 @@ def router(authenticator: Authenticator, catalogue: Catalogue, created: int, enf
 
 
 def _card(model: PublicModel, created: int, found: capabilities.ModelCapabilities) -> Json:
-    """One object with the fields of both vendors: what is not known is null."""
+    """One object with the fields of both vendors; unknown values are null."""
     contexts = [one.max_context for arm in model.arms for one in arm.deployments]
     known = [context for context in contexts if context is not None]
     longest = min(known) if len(known) == len(contexts) else None
@@ -67,14 +66,14 @@ def _card(model: PublicModel, created: int, found: capabilities.ModelCapabilitie
         "lifecycle": "active",
         "max_input_tokens": longest,
         "max_tokens": longest,
-        "capabilities": capabilities.anthropics(found),
-        "reasoning": capabilities.openrouters(found),
+        "capabilities": capabilities.anthropic_format(found),
+        "reasoning": capabilities.openrouter_format(found),
         **_policy(model),
     }
 
 
 def _policy(model: PublicModel) -> Json:
-    """What the policy says of itself, with what is promised under a contract."""
+    """The policy's description of itself, with the guarantees under its contract, if it has one."""
     card = model.policy_description.card
     if model.policy.contract is None:
         return card
@@ -94,7 +93,7 @@ def _policy(model: PublicModel) -> Json:
 
 
 def _page(models: Sequence[PublicModel], query: QueryParams, card: Callable[[PublicModel], Json]) -> Json:
-    """All models, or those after or before one of them, as many as fit. InvalidRequest: no such page."""
+    """One page of the models, optionally after or before a cursor. InvalidRequest: a query parameter is invalid."""
     limit = _limit(query)
     names = [model.name for model in models]
     cursors = [name for name in _CURSORS if query.get(name)]
@@ -116,7 +115,7 @@ def _page(models: Sequence[PublicModel], query: QueryParams, card: Callable[[Pub
 
 
 def _limit(query: QueryParams) -> int:
-    """Without one all models are on one page, as OpenAI's clients expect it."""
+    """The page size; by default all models are on one page, as OpenAI's clients expect."""
     given = query.get("limit")
     if given is None:
         return MOST_ON_A_PAGE

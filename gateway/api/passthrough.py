@@ -1,12 +1,13 @@
-"""Completions of raw prompts, and embeddings: they go on as they came, for there is no effort to decide about.
+"""Completions of raw prompts, and embeddings: forwarded unchanged, since there is no effort to decide.
 
-A raw prompt has no place to say how hard to think, and a vector takes no thought. Which of a model's deployments they
-go to is the one that need not think.
+A raw prompt cannot control thinking, and an embedding involves none. They go to the model's deployment without
+thinking, if it has one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gateway.api import asgi, checks, known_fields
 from gateway.api.chat.encoder import ChatEncoder
@@ -24,63 +25,57 @@ from gateway.routing.catalogue import Catalogue
 
 COMPLETION = PassthroughRoute("/completions", "prompt", "choices")
 EMBEDDING = PassthroughRoute("/embeddings", "input", "data")
-# Without a limit, engines make a raw completion so long.
-USUAL_LIMIT = 16
-# Fields of a chat: most backends would ignore them, and the client would not know; some would not.
-OF_A_CHAT = ("reasoning_effort", "reasoning", "thinking", "thinkgate", "max_completion_tokens")
+# The engines' default limit for raw completions, in tokens.
+DEFAULT_LIMIT = 16
+# Fields of chats are refused here: some backends would ignore them silently, others would not.
+CHAT_ONLY = ("reasoning_effort", "reasoning", "thinking", "thinkgate", "max_completion_tokens")
 
 
 def read_completion(parsed: ParsedRequest) -> Call:
-    """InvalidRequest: a field that the gateway reads is wrong. The rest is the backend's to judge."""
+    """InvalidRequest: a field that the gateway reads is invalid. The backend validates the others."""
     body = parsed.body
-    _check_fields(body, known_fields.OF_COMPLETIONS)
+    _check_fields(body, known_fields.COMPLETION_FIELDS)
     prompts = 1 if body.get("prompt_embeds") is not None and "prompt" not in body else checks.prompts(body, "prompt")
     fields = Fields(body)
     options = fields.table("stream_options")
     limit = fields.integer("max_tokens", 0, checks.MOST_TOKENS)
     answers = [fields.integer(name, 1, checks.MOST_CHOICES) or 1 for name in ("n", "best_of")]
-    return Call(
-        request_id=parsed.request_id,
+    return _call(
+        parsed,
         dialect="completions",
-        model=fields.needed("model"),
-        body=body,
+        passthrough=COMPLETION,
         stream=bool(fields.boolean("stream")),
         wants_usage=bool(options.boolean("include_usage")),
         choices=prompts * max(answers),
-        limit=limit if "max_tokens" in body else USUAL_LIMIT,
-        size=parsed.size,
-        unit=unit_of(body, parsed.headers) or parsed.request_id,
-        user=user_of(body),
-        client_retries=asgi.client_retries(parsed.headers),
-        batch=is_batch(body.get("service_tier"), parsed.headers),
-        passthrough=COMPLETION,
-        key=parsed.principal.key,
-        forwarded=asgi.forwarded(parsed.headers, parsed.backend_id),
+        limit=limit if "max_tokens" in body else DEFAULT_LIMIT,
     )
 
 
 def read_embedding(parsed: ParsedRequest) -> Call:
-    """The same; engines also take `messages` instead of an input."""
+    """Like `read_completion`. Engines accept `messages` instead of `input`, too."""
     body = parsed.body
-    _check_fields(body, known_fields.OF_EMBEDDINGS)
+    _check_fields(body, known_fields.EMBEDDING_FIELDS)
     if body.get("messages") is not None and "input" not in body:
         Fields(body).rows("messages")
     else:
         checks.prompts(body, "input")
+    return _call(parsed, dialect="embeddings", passthrough=EMBEDDING, limit=0)
+
+
+def _call(parsed: ParsedRequest, **fields: Any) -> Call:
+    body = parsed.body
     return Call(
         request_id=parsed.request_id,
-        dialect="embeddings",
         model=Fields(body).needed("model"),
         body=body,
-        limit=0,
         size=parsed.size,
         unit=unit_of(body, parsed.headers) or parsed.request_id,
         user=user_of(body),
         client_retries=asgi.client_retries(parsed.headers),
         batch=is_batch(body.get("service_tier"), parsed.headers),
-        passthrough=EMBEDDING,
         key=parsed.principal.key,
         forwarded=asgi.forwarded(parsed.headers, parsed.backend_id),
+        **fields,
     )
 
 
@@ -110,7 +105,7 @@ class Passthrough:
 
 def _check_fields(body: Mapping[str, object], kinds: known_fields.Kinds) -> None:
     known_fields.check(body, kinds)
-    for name in OF_A_CHAT:
+    for name in CHAT_ONLY:
         if body.get(name) is not None:
-            said = f"{name} only applies to chats: this route sends the prompt to the backend unchanged."
-            raise InvalidRequest(said, param=name, code="unknown_parameter")
+            message = f"{name} only applies to chats: this route sends the prompt to the backend unchanged."
+            raise InvalidRequest(message, param=name, code="unknown_parameter")

@@ -1,4 +1,4 @@
-"""`POST /routers/reload`, for operators: artifacts are read again."""
+"""`POST /routers/reload`, for operators: loads the router artifacts again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from gateway.core.errors import ConfigError, ReloadRefused
 
-# The version of the router that each model is served with from now on. ConfigError: a bad one, and the old one stays.
+# Returns the router version of each model. ConfigError: an artifact is invalid, and the previous one stays in use.
 Reload = Callable[[], Mapping[str, str]]
 
 

@@ -15,9 +15,9 @@ class SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def safely(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_ENCODED]
             await send(message)
 
-        await self._app(scope, receive, safely)
+        await self._app(scope, receive, send_with_headers)

@@ -81,7 +81,7 @@ def test_any_headers_are_taken_or_left(id: str, traceparent: str, tracestate: st
         "tracestate": tracestate,
         "x-stainless-retry-count": count,
     }
-    given_id = asgi.given_id(headers)
+    given_id = asgi.client_request_id(headers)
     assert given_id is None or given_id == id
     assert 0 <= asgi.client_retries(headers) < 1000
     for value in asgi.forwarded(headers, given_id or "ours").values():

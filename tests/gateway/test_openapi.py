@@ -131,7 +131,7 @@ def test_limits_and_words_are_those_of_the_code() -> None:
     assert chat["thinking_token_budget"]["maximum"] == checks.MOST_THINKING
     assert chat["reasoning_effort"]["enum"] == ["auto", *LEVELS, None]
     assert message["output_config"]["properties"]["effort"]["enum"] == ["auto", *LEVELS, None]
-    assert known_fields.OF_CHATS.keys() <= chat.keys()
+    assert known_fields.CHAT_FIELDS.keys() <= chat.keys()
     # Nothing is left that stands for a value.
     assert not [
         text for document in (DOCUMENT, documents.operators("0")) for text in _texts(document) if text[:1] == "$"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.fields import Fields
 from gateway.api.responses.call import ResponseSpec
-from gateway.api.responses.conversation import messages_of, without_old_thoughts
+from gateway.api.responses.conversation import messages_of, without_old_reasoning
 from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items
@@ -140,9 +140,9 @@ def test_instructions_are_one_message_with_what_the_system_says_first(messages: 
 
 @FEW
 @given(conversations())
-def test_without_old_thoughts_only_those_since_the_last_question_are_left(messages: list[Json]) -> None:
+def test_without_old_reasoning_only_those_since_the_last_question_are_left(messages: list[Json]) -> None:
     last = max(index for index, message in enumerate(messages) if message["role"] == "user")
-    kept = without_old_thoughts([*messages[: last + 1], {"role": "assistant", "content": "", "reasoning": "now"}])
+    kept = without_old_reasoning([*messages[: last + 1], {"role": "assistant", "content": "", "reasoning": "now"}])
     assert [message.get("reasoning") for message in kept] == [None] * (last + 1) + ["now"]
     assert [message["content"] for message in kept[:-1]] == [message["content"] for message in messages[: last + 1]]
 

@@ -1,7 +1,7 @@
-"""What a chat client says about effort, in any of the ways that it may have been written for.
+"""Reads the effort that a chat request asks for, in any of the formats that clients use.
 
 A level (`reasoning_effort`), a budget in tokens (`thinking_token_budget`), a switch (`chat_template_kwargs`), a dial
-position; and the same in the words of other APIs, see `families/fields.py`.
+position; and their equivalents in other APIs, see `families/fields.py`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from gateway.families.fields import (
 )
 
 EXTENSION_FIELDS = ("dial",)
-# How a client asks for the gateway's own account in the answer's body if its SDK has no `include`.
-ACCOUNT_HEADER = "x-thinkgate-include"
-# Objects that hold effort fields; anything else in their place is an error.
+# How a client whose SDK has no `include` requests the effort report in the answer's body.
+REPORT_HEADER = "x-thinkgate-include"
+# Fields that must be objects, since they hold effort fields.
 _TABLES = ("reasoning", "thinking", "chat_template_kwargs", "custom_params")
 _WAYS = tuple(dict.fromkeys(name.partition(".")[0] for name in EFFORT_FIELDS))
 _LEVELS, _BUDGETS, _SWITCHES = (
@@ -40,7 +40,7 @@ _SWITCH_WORDS = {"enabled": True, "disabled": False, "adaptive": None, "auto": N
 
 
 class RequestedEffort(NamedTuple):
-    """`requested` is None for "decide for me", then at most `ceiling`; `word` is the client's own, said in `param`."""
+    """`requested` None: the gateway decides, up to `ceiling`. `word` is the client's value, found in field `param`."""
 
     requested: Effort | None
     word: str
@@ -48,33 +48,32 @@ class RequestedEffort(NamedTuple):
     param: str = "reasoning_effort"
 
 
-NOTHING_ASKED = RequestedEffort(None, "auto")
+NO_EFFORT_REQUESTED = RequestedEffort(None, "auto")
 
 
 class _Field(NamedTuple):
-    """One thing that the client said, and in which field."""
+    """The value of an effort field, and the field's name."""
 
     value: Any
     param: str
 
 
 def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> RequestedEffort:
-    """The one effort that the fields together name. InvalidRequest: unknown, absurd or contradictory.
-
-    A budget that leaves nothing of the client's token limit is an error; one that leaves little is cut later.
+    """The effort that all fields together request. InvalidRequest: a value is unknown or invalid, or they contradict
+    each other. A budget that leaves no tokens for the answer is an error; one that leaves few is reduced later.
     """
     if not any(name in body for name in _WAYS):
-        return NOTHING_ASKED
+        return NO_EFFORT_REQUESTED
     for name in _TABLES:
         if name in body:
             Fields(body).object(name)
     if "reasoning" in body:
         Fields(body).table("reasoning").boolean("exclude")
-    level = _one([_level(said, levels) for said in _said(body, _LEVELS)])
-    budget = _one([_budget(said) for said in _said(body, _BUDGETS)])
-    switch = _one([one for one in map(_switch, _said(body, _SWITCHES)) if one.value is not None])
+    level = _single([_level(field, levels) for field in _given(body, _LEVELS)])
+    budget = _single([_budget(field) for field in _given(body, _BUDGETS)])
+    switch = _single([one for one in map(_switch, _given(body, _SWITCHES)) if one.value is not None])
     if level is None and budget is None and switch is None:
-        return NOTHING_ASKED
+        return NO_EFFORT_REQUESTED
     _refuse_contradiction(level, switch, levels)
     if switch is not None and switch.value is False:
         return RequestedEffort(NO_THINKING, "none", param=switch.param)
@@ -89,13 +88,13 @@ def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> Requested
         if most is None or efforts.size(named) <= efforts.size(most):
             return RequestedEffort(named, level.value, param=level.param)
     requested = UNLIMITED if most is None else most
-    said = budget or switch
-    assert said is not None, "a level alone was read above"
-    return RequestedEffort(requested, efforts.words(requested), param=said.param)
+    field = budget or switch
+    assert field is not None, "a level alone returned above"
+    return RequestedEffort(requested, efforts.words(requested), param=field.param)
 
 
 def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
-    """The position in the `thinkgate` extension of the body, in [0,1]; None if the client left it to the operator."""
+    """The dial position in the body's `thinkgate` object, in [0,1]; None: the operator's setting applies."""
     extension = Fields(body).table("thinkgate").given
     for name in extension:
         if name not in EXTENSION_FIELDS:
@@ -117,57 +116,57 @@ def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
 
 
 def wants_effort_report(body: dict[str, Any], headers: Headers) -> bool:
-    """Whether the answer's body is to have a `thinkgate` object."""
-    return ACCOUNT in Fields(body).array("include") or headers.get(ACCOUNT_HEADER) == ACCOUNT
+    """Whether the answer's body should have a `thinkgate` object."""
+    return ACCOUNT in Fields(body).array("include") or headers.get(REPORT_HEADER) == ACCOUNT
 
 
-def _said(body: dict[str, Any], names: Iterable[tuple[str, str]]) -> list[_Field]:
-    """Those of the fields that the client filled in. `names` come with the outermost object they are in."""
-    said = [_Field(fields.get(body, name), name) for name, outer in names if outer in body]
-    return [one for one in said if one.value is not None]
+def _given(body: dict[str, Any], names: Iterable[tuple[str, str]]) -> list[_Field]:
+    """The fields that are not null. `names` are pairs of a field's path and its outermost object."""
+    given = [_Field(fields.get(body, name), name) for name, outer in names if outer in body]
+    return [one for one in given if one.value is not None]
 
 
-def _one(said: list[_Field]) -> _Field | None:
-    """What was said, once or several times alike. InvalidRequest: two fields say two things."""
-    for one in said[1:]:
-        if one.value != said[0].value:
-            first = f"{said[0].param} {_shown(said[0].value)}"
+def _single(given: list[_Field]) -> _Field | None:
+    """The first field; None if there is none. InvalidRequest: another field has a different value."""
+    for one in given[1:]:
+        if one.value != given[0].value:
+            first = f"{given[0].param} {_shown(given[0].value)}"
             raise InvalidRequest(f"{one.param} {_shown(one.value)} contradicts {first}.", param=one.param)
-    return said[0] if said else None
+    return given[0] if given else None
 
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _level(said: _Field, levels: Mapping[str, Effort]) -> _Field:
-    level, name = said
+def _level(field: _Field, levels: Mapping[str, Effort]) -> _Field:
+    level, name = field
     if isinstance(level, str) and (level in levels or level == "auto"):
-        return said
-    legal = f"one of auto, {', '.join(levels)}"
+        return field
+    valid = f"one of auto, {', '.join(levels)}"
     if not isinstance(level, str):
-        raise checks.wrong_type(name, legal, level)
+        raise checks.wrong_type(name, valid, level)
     near = suggestion(level, levels) if len(level) < 20 else ""
-    raise checks.wrong_value(name, f"must be {legal}, not {level[:40]!r}.{near}")
+    raise checks.wrong_value(name, f"must be {valid}, not {level[:40]!r}.{near}")
 
 
-def _budget(said: _Field) -> _Field:
-    checks.whole(said.value, said.param, -1, checks.MOST_THINKING, " (-1: unlimited)")
-    return said
+def _budget(field: _Field) -> _Field:
+    checks.whole(field.value, field.param, -1, checks.MOST_THINKING, " (-1: unlimited)")
+    return field
 
 
-def _switch(said: _Field) -> _Field:
-    """Its value is None where the word for it leaves it open."""
-    if said.param not in SWITCH_WORD_FIELDS:
-        if not isinstance(said.value, bool):
-            raise checks.wrong_type(said.param, "true or false", said.value)
-        return said
-    if not isinstance(said.value, str):
-        raise checks.wrong_type(said.param, "a string", said.value)
-    if said.value not in _SWITCH_WORDS:
-        legal = ", ".join(_SWITCH_WORDS)
-        raise checks.wrong_value(said.param, f"must be one of {legal}, not {said.value[:40]!r}.")
-    return said._replace(value=_SWITCH_WORDS[said.value])
+def _switch(field: _Field) -> _Field:
+    """The field with its value as a boolean; None where its word (`auto`, `adaptive`) leaves it open."""
+    if field.param not in SWITCH_WORD_FIELDS:
+        if not isinstance(field.value, bool):
+            raise checks.wrong_type(field.param, "true or false", field.value)
+        return field
+    if not isinstance(field.value, str):
+        raise checks.wrong_type(field.param, "a string", field.value)
+    if field.value not in _SWITCH_WORDS:
+        valid = ", ".join(_SWITCH_WORDS)
+        raise checks.wrong_value(field.param, f"must be one of {valid}, not {field.value[:40]!r}.")
+    return field._replace(value=_SWITCH_WORDS[field.value])
 
 
 def _refuse_contradiction(level: _Field | None, switch: _Field | None, levels: Mapping[str, Effort]) -> None:

@@ -1,4 +1,6 @@
-"""Encodes a chat completion for a chat client: unchanged bytes, except the model's name and fields not requested."""
+"""Encodes a chat completion for a chat client: the bytes stay as they are, except the model's name and unrequested
+usage.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,14 @@ from gateway.core.aliases import JsonObject
 from gateway.core.errors import GatewayError
 from gateway.execution.streaming.chat_stream import DONE
 
-_OF_A_CHUNK = ("id", "object", "created")
+_CHUNK_FIELDS = ("id", "object", "created")
 
 
 class ChatEncoder:
     def __init__(
         self, public_model: str, hide_usage: bool = False, extension: Callable[[], JsonObject] | None = None
     ) -> None:
-        """`extension` gives the gateway's own account of the request, for clients that asked for it."""
+        """`extension` returns the effort report, for clients that requested it."""
         self._renamed = Renamed(public_model)
         self._hide_usage = hide_usage
         self._extension = extension
@@ -41,8 +43,8 @@ class ChatEncoder:
     async def end(self) -> bytes:
         if self._extension is None:
             return DONE
-        # A chunk of its own, as usage has one: what was used is known only now.
-        last: dict[str, Any] = {name: value for name, value in self._last.items() if name in _OF_A_CHUNK}
+        # A separate chunk, like usage: the report is complete only now.
+        last: dict[str, Any] = {name: value for name, value in self._last.items() if name in _CHUNK_FIELDS}
         last |= {"model": self._renamed.public, "choices": [], "thinkgate": self._extension()}
         return b"data: " + dumped(last) + b"\n\n" + DONE
 

@@ -1,4 +1,4 @@
-"""The model's public name, in answers that else stay as the backend said them."""
+"""Replaces the model's name in answers by its public name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.backends.chat_answer import dumped
 
 
 class Renamed:
-    """Puts the public name into answers, byte by byte: whatever else a backend says stays as it said it."""
+    """Replaces the name in the serialised bytes, so that everything else stays exactly as the backend sent it."""
 
     def __init__(self, public_model: str) -> None:
         self.public = public_model
@@ -26,7 +26,7 @@ class Renamed:
         if isinstance(name, str):
             if name != self._known:
                 self._known, self._old = name, b'"model":' + orjson.dumps(name)
-            # Quotes inside JSON strings are escaped, so this cannot match inside a model's own text.
+            # Quotes inside JSON strings are escaped, so this cannot match inside generated text.
             if self._old in raw:
                 return raw.replace(self._old, self._new)
             spaced = re.compile(rb'"model"\s*:\s*' + re.escape(orjson.dumps(name)))
@@ -35,7 +35,7 @@ class Renamed:
         return dumped({**body, "model": self.public})
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
-        """The same for one event of a stream, where a name may be left out."""
+        """The same for one event of a stream, which may lack a name."""
         name = chunk.get("model")
         if name is None or name == self.public:
             return event

@@ -1,4 +1,4 @@
-"""Chat Completions, the dialect that the backends speak too, so most of it passes untouched."""
+"""The Chat Completions dialect. Backends use it, too, so most fields are forwarded unchanged."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class ChatDialect:
 
 
 def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) -> Call:
-    """A checked call. Of the fields that it does not read, the gateway checks no more than the kind of value."""
+    """The validated call. Of fields that the gateway does not use, it checks only the type."""
     body, headers = parsed.body, parsed.headers
     fields = Fields(body)
     model = catalogue.find(fields.needed("model"))
     checks.messages(body, max_messages)
     fields.rows("tools")
-    known_fields.check(body, known_fields.OF_CHATS)
+    known_fields.check(body, known_fields.CHAT_FIELDS)
     stream = bool(fields.boolean("stream"))
     options = fields.table("stream_options")
     effort = read_effort(body, model.levels)
@@ -77,7 +77,7 @@ def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) ->
 
 
 def is_batch(service_tier: Any, headers: Headers) -> bool:
-    """Whether the client can wait: by our own header, else by OpenAI's word for cheap and slow."""
+    """Whether the client can wait: by the gateway's own header, else by OpenAI's `flex` tier."""
     priority = headers.get("x-thinkgate-priority")
     if priority is None:
         return bool(service_tier == "flex")

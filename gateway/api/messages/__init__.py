@@ -1,1 +1,1 @@
-"""Anthropic's Messages API: parses requests into the pipeline's calls, and encodes answers."""
+"""Anthropic's Messages API."""

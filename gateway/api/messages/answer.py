@@ -1,4 +1,4 @@
-"""A chat completion as a message: blocks of content, why it stopped, and what was used."""
+"""Converts a chat completion to a message: content blocks, stop reason and usage."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gateway.core.reasoning import REASONING_FIELDS
 
 
 def content(message: Json, finish: Any, thoughts: Thoughts, id: str) -> list[Json]:
-    """Thought, text and calls. BackendFailed: a call has no name, or its arguments are no object."""
+    """The blocks for thinking, text and tool calls. BackendFailed: a call has no name or invalid arguments."""
     thought, text = thought_in(message), text_in(message)
     calls = [_tool_use(call, finish, f"toolu_{id}_{index}") for index, call in enumerate(calls_in(message))]
     blocks: list[Json] = [thoughts.block(thought)] if thought else []
-    # What stands between a thought and a call is often no more than a line's end.
+    # Templates often put only line feeds between reasoning and a call.
     if text.strip() or (text and not calls):
         blocks.append({"type": "text", "text": text})
     return [*blocks, *calls] or [{"type": "text", "text": ""}]
 
 
 def thought_in(message: Json) -> str:
-    """Of a message or of a delta; engines differ in what they call it."""
+    """The reasoning in a message or a delta; engines differ in the field's name."""
     return next((found for name in REASONING_FIELDS if isinstance(found := message.get(name), str) and found), "")
 
 
@@ -40,7 +40,7 @@ def calls_in(message: Json) -> list[Json]:
 
 
 def function_in(call: Json) -> tuple[str, str]:
-    """Name and arguments, each empty if it is not there."""
+    """A call's name and arguments, each empty if missing."""
     function = call.get("function")
     found = function if isinstance(function, dict) else {}
     name, arguments = found.get("name"), found.get("arguments")
@@ -61,7 +61,7 @@ def _tool_use(call: Json, finish: Any, own_id: str) -> Json:
 
 
 def input_of(arguments: str, cut: bool) -> Json:
-    """The arguments as an object; of an answer that was cut off, as far as they came. BackendFailed: they are none."""
+    """The arguments as an object; if the answer was truncated, as much as arrived. BackendFailed: not an object."""
     raw = arguments.encode() if arguments.strip() else b"{}"
     try:
         given = jiter.from_json(raw, partial_mode=True) if cut else orjson.loads(raw)
@@ -72,10 +72,10 @@ def input_of(arguments: str, cut: bool) -> Json:
     return given
 
 
-def stopped(finish: Any, choice: Json, called: bool) -> Json:
-    """Why it stopped: `stop_reason`, `stop_sequence` and `stop_details`."""
+def stop_fields(finish: Any, choice: Json, called: bool) -> Json:
+    """The fields `stop_reason`, `stop_sequence` and `stop_details`."""
     reason, sequence, details = "end_turn", None, None
-    # vLLM says which stop sequence it met, and SGLang under another name; a number is a token's.
+    # The stop sequence that vLLM (`stop_reason`) or SGLang (`matched_stop`) found; a number is a token id.
     met = choice.get("stop_reason") or choice.get("matched_stop")
     if finish == "length":
         reason = "max_tokens"
@@ -88,21 +88,21 @@ def stopped(finish: Any, choice: Json, called: bool) -> Json:
     return {"stop_reason": reason, "stop_sequence": sequence, "stop_details": details}
 
 
-def used(usage: Any) -> Json:
-    """Tokens. What was read from a cache is not in `input_tokens`, as Anthropic counts."""
+def usage_fields(usage: Any) -> Json:
+    """Anthropic's usage fields. As there, `input_tokens` excludes tokens read from a cache."""
     given: Json = usage if isinstance(usage, dict) else {}
     cached = _count(given.get("prompt_tokens_details"), "cached_tokens")
     thinking = _count(given.get("completion_tokens_details"), "reasoning_tokens")
     prompt = _count(given, "prompt_tokens") or 0
-    told: Json = {
+    fields: Json = {
         "input_tokens": max(prompt - (cached or 0), 0),
         "output_tokens": _count(given, "completion_tokens") or 0,
     }
     if cached is not None:
-        told["cache_read_input_tokens"] = cached
+        fields["cache_read_input_tokens"] = cached
     if thinking is not None:
-        told["output_tokens_details"] = {"thinking_tokens": thinking}
-    return told
+        fields["output_tokens_details"] = {"thinking_tokens": thinking}
+    return fields
 
 
 def _count(table: Any, name: str) -> int | None:

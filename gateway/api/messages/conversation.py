@@ -1,7 +1,7 @@
-"""A conversation in turns of blocks, as the messages of a chat completion.
+"""Converts a conversation of content blocks to the messages of a chat completion.
 
-Turns of one role that follow each other are one turn, as Anthropic has it. What of a turn has no order in a chat
-completion is put together as the model's own output was taken apart: its thoughts, then its text, then its calls.
+As in Anthropic's API, consecutive messages of one role are one turn. A chat completion does not keep the order of the
+blocks of an assistant turn, so they become reasoning, text and calls, the reverse of how an answer is converted.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from gateway.api.messages.thoughts import ThoughtReader
 from gateway.core.reasoning import REASONING
 
 ROLES = ("user", "assistant", "system")
-# A client's own line for accounting: it is another one each time, and every prefix cache would miss because of it.
+# Claude Code's billing line: it changes with each request, so every prefix cache would miss because of it.
 _BILLING = "x-anthropic-billing-header"
-_SYSTEM_JOINT = "\n"
+_SYSTEM_SEPARATOR = "\n"
 Json = dict[str, Any]
 
 
 def read_conversation(body: Fields, most: int, thoughts: ThoughtReader) -> list[Json]:
-    """InvalidRequest: no conversation, a thought that is not ours, a result without its call or a call without its."""
+    """The messages. InvalidRequest: the conversation is empty, a thinking block's signature is invalid, or tool calls
+    and results do not match.
+    """
     messages = _system(_blocks(body, "system")) if body.any("system") is not None else []
     open_calls: dict[str, Fields] = {}
     role = ""
@@ -33,10 +35,10 @@ def read_conversation(body: Fields, most: int, thoughts: ThoughtReader) -> list[
         elif role == "user":
             messages += _user(blocks, open_calls)
         else:
-            _all_answered(open_calls)
+            _require_results(open_calls)
             message, open_calls = _assistant(blocks, thoughts)
             messages.append(message)
-    _all_answered(open_calls)
+    _require_results(open_calls)
     if role == "assistant":
         raise body.unsupported(
             "messages", "must not end with an assistant message: prefilled answers are not supported."
@@ -45,7 +47,7 @@ def read_conversation(body: Fields, most: int, thoughts: ThoughtReader) -> list[
 
 
 def _turns(body: Fields, most: int) -> Iterator[tuple[str, list[Fields]]]:
-    """Each turn's role and its blocks, with where they are."""
+    """Each turn's role and blocks."""
     if body.any("messages") is None:
         raise body.missing("messages")
     count = len(body.array("messages"))
@@ -68,7 +70,7 @@ def _turns(body: Fields, most: int) -> Iterator[tuple[str, list[Fields]]]:
 
 
 def _blocks(outer: Fields, name: str) -> list[Fields]:
-    """Those of a field that holds a string or blocks."""
+    """The blocks of a field that holds a string or blocks."""
     content = outer.any(name)
     if content is None:
         raise outer.missing(name)
@@ -80,17 +82,17 @@ def _blocks(outer: Fields, name: str) -> list[Fields]:
 
 
 def _system(blocks: list[Fields]) -> list[Json]:
-    """One message, of blocks of text; none, if they say nothing."""
+    """One system message of text blocks; none if they are empty."""
     texts = []
     for block in blocks:
         block.required_word("type", ("text",))
         texts.append(block.required("text"))
-    text = _SYSTEM_JOINT.join(text for text in texts if text and not text.startswith(_BILLING))
+    text = _SYSTEM_SEPARATOR.join(text for text in texts if text and not text.startswith(_BILLING))
     return [{"role": "system", "content": text}] if text else []
 
 
 def _user(blocks: list[Fields], open_calls: dict[str, Fields]) -> list[Json]:
-    """The results of the calls before it, each in a message of its own, then what the user says."""
+    """One message per tool result, then the user's own message, if any."""
     results: list[Json] = []
     rest: list[Json] = []
     for block in blocks:
@@ -100,21 +102,21 @@ def _user(blocks: list[Fields], open_calls: dict[str, Fields]) -> list[Json]:
             rest += images
         else:
             rest += parts(block)
-    _all_answered(open_calls)
+    _require_results(open_calls)
     if results and not rest:
         return results
     return [*results, {"role": "user", "content": _content(rest)}]
 
 
-def _content(said_parts: list[Json]) -> str | list[Json]:
-    """A single text as a string: every template can show that."""
-    if not said_parts:
+def _content(user_parts: list[Json]) -> str | list[Json]:
+    """A single text as a string, which every template supports."""
+    if not user_parts:
         return ""
-    return said_parts[0]["text"] if len(said_parts) == 1 and "text" in said_parts[0] else said_parts
+    return user_parts[0]["text"] if len(user_parts) == 1 and "text" in user_parts[0] else user_parts
 
 
 def _result(block: Fields, open_calls: dict[str, Fields]) -> tuple[Json, list[Json]]:
-    """A message of the tool's, and the images that it cannot hold."""
+    """The tool message, and the images, which it cannot hold."""
     id = block.required("tool_use_id")
     if open_calls.pop(id, None) is None:
         message = f"{id[:100]!r} does not match a tool_use of the preceding assistant turn, or already has a result."
@@ -128,27 +130,26 @@ def _result(block: Fields, open_calls: dict[str, Fields]) -> tuple[Json, list[Js
             images.append(part)
     text = "\n".join(texts)
     if failed:
-        # A chat completion has no other place to say so.
+        # Chat completions have no field for failed calls.
         text = f"Error: {text}" if text else "Error"
     return {"role": "tool", "tool_call_id": id, "content": text}, images
 
 
-def _all_answered(open_calls: dict[str, Fields]) -> None:
+def _require_results(open_calls: dict[str, Fields]) -> None:
     for id, block in open_calls.items():
-        message = f"{id[:100]!r} has no tool_result in the following user turn."
-        raise block.wrong("id", message)
+        raise block.wrong("id", f"{id[:100]!r} has no tool_result in the following user turn.")
 
 
 def _assistant(blocks: list[Fields], reader: ThoughtReader) -> tuple[Json, dict[str, Fields]]:
-    """The message, and where each call of it is that now wants a result."""
-    thoughts: list[str] = []
+    """The message, and its calls by id, which now need results."""
+    reasoning: list[str] = []
     texts: list[str] = []
     calls: list[Json] = []
     open_calls: dict[str, Fields] = {}
     for block in blocks:
         kind = block.required("type")
         if kind in ("thinking", "redacted_thinking"):
-            thoughts.append(reader.read(block))
+            reasoning.append(reader.read(block))
         elif kind == "text":
             texts.append(block.required("text"))
         elif kind == "tool_use":
@@ -161,18 +162,15 @@ def _assistant(blocks: list[Fields], reader: ThoughtReader) -> tuple[Json, dict[
             known = "thinking, redacted_thinking, text and tool_use are"
             raise block.unsupported("type", f"{kind[:60]!r} is not supported in an assistant turn: {known}.")
     message: Json = {"role": "assistant", "content": "".join(texts) or (None if calls else "")}
-    if any(thoughts):
-        message[REASONING] = "".join(thoughts)
+    if any(reasoning):
+        message[REASONING] = "".join(reasoning)
     if calls:
         message["tool_calls"] = calls
     return message, open_calls
 
 
 def _call(block: Fields) -> Json:
-    id, name = block.required("id"), block.required("name")
-    if not id or not name:
-        raise block.missing("name" if id else "id")
-    given = block.required_object("input").given
-    # With the spaces that models are used to, as most templates and the models themselves write it.
-    arguments = json.dumps(given, ensure_ascii=False)
+    id, name = block.needed("id"), block.needed("name")
+    # With spaces after separators, as most templates and models write JSON.
+    arguments = json.dumps(block.required_object("input").given, ensure_ascii=False)
     return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}

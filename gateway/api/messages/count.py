@@ -1,7 +1,7 @@
-"""`POST /v1/messages/count_tokens`: how many tokens a prompt has, by the backend's own tokenizer where it tells.
+"""`POST /v1/messages/count_tokens`: the number of tokens of a prompt, by the backend's tokenizer if it has a route.
 
-The prompt is the one that a request would send: with the family's words for the effort, and the thoughts of earlier
-turns as the family wants them. Nothing is generated, and nothing is recorded.
+The prompt is the one that a request would send: with the family's effort fields, and with the reasoning of earlier
+turns as the family needs it. Nothing is generated or recorded.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from gateway.routing.experiments.running import Experiments
 
 log = logging.getLogger("thinkgate")
 
-# What an image counts as that nobody has counted, in tokens: one of about a megapixel.
+# The estimate for an image, in tokens: about that of one megapixel.
 IMAGE_TOKENS = 1500
 TIMEOUT_S = 10.0
 HOW = "x-thinkgate-count"
 EXACT, ESTIMATE = "exact", "estimate"
-# Statuses by which a server says that it has no such route.
+# Statuses of servers without this route.
 _NO_ROUTE = frozenset({404, 405, 501})
 _KWARGS = "chat_template_kwargs"
 
@@ -75,27 +75,28 @@ class CountTokens:
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         headers = asgi.read_headers(scope)
-        id = asgi.given_id(headers) or self._ids.for_client()
-        told: dict[str, str] = {"x-request-id": id}
+        id = asgi.client_request_id(headers) or self._ids.for_client()
+        reply_headers: dict[str, str] = {"x-request-id": id}
         principal: Principal = ANONYMOUS
         try:
             principal = self._authenticator.authenticate(headers)
             principal.admit(asgi.announced_size(headers))
             count, how = await self._count(scope, receive, headers, id, principal)
-            told |= principal.headers()
+            reply_headers |= principal.headers()
         except asgi.HungUp:
             return
         except Exception as error:
-            told |= principal.headers()
-            seen = error if isinstance(error, GatewayError) else InternalError()
-            if seen is not error:
+            reply_headers |= principal.headers()
+            shown = error if isinstance(error, GatewayError) else InternalError()
+            if shown is not error:
                 log.error("request %s failed inside the gateway", id, exc_info=error)
-            body = errors.body(seen, id)
-            await asgi.send_json(send, seen.status, body, errors.headers({**told, **seen.headers}))
+            body = errors.body(shown, id)
+            await asgi.send_json(send, shown.status, body, errors.headers({**reply_headers, **shown.headers}))
             return
         finally:
             principal.leave()
-        await asgi.send_json(send, 200, orjson.dumps({"input_tokens": count}), errors.headers({**told, HOW: how}))
+        body = orjson.dumps({"input_tokens": count})
+        await asgi.send_json(send, 200, body, errors.headers({**reply_headers, HOW: how}))
 
     async def _count(
         self, scope: asgi.Scope, receive: asgi.Receive, headers: Headers, id: str, principal: Principal
@@ -104,9 +105,9 @@ class CountTokens:
         principal.check_model(Fields(body).needed("model"))
         stops.check(body, self._limits)
         parsed = ParsedRequest(body, size, headers, id, principal)
-        ask = partial(read_request, parsed, self._catalogue, self._limits.max_messages, self._seal, counting=True)
-        call = await self._off_loop.run(size, ask)
-        del parsed, ask, body  # what was read is in the call
+        read = partial(read_request, parsed, self._catalogue, self._limits.max_messages, self._seal, counting=True)
+        call = await self._off_loop.run(size, read)
+        del parsed, read, body  # the call has everything; free the memory
         plan = self._plan(call, principal.key)
         exact = await self._exact(plan)
         if exact is not None:
@@ -114,20 +115,20 @@ class CountTokens:
         return await self._off_loop.run(size, partial(_estimate, plan.body)), ESTIMATE
 
     async def _body(self, scope: asgi.Scope, receive: asgi.Receive, principal: Principal) -> tuple[dict[str, Any], int]:
-        """The body, and how many bytes it had: these are let go of."""
+        """The parsed body, and its size in bytes; the raw bytes are freed."""
         raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, principal.arrived)
         read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
         return await self._off_loop.run(len(raw), read), len(raw)
 
     def _plan(self, call: Call, key: str | None) -> Plan:
-        """What would be sent, if no router had a say: it may move the count by the few tokens of a switch."""
+        """What would be sent without a router. Its effort may differ, by the few tokens of a switch in the template."""
         found = self._catalogue.find(call.model)
         model, arm, _ = self._experiments.assign(found, among_keys(call.unit, key))
         decision = model.policy.decide(call, None)
         return compile_plan(call, decision.effort, arm, model.terms, None, self._enforce)
 
     async def _exact(self, plan: Plan) -> int | None:
-        """The number of tokens; None: the backend cannot count. BackendRefused: it does not accept this prompt."""
+        """The number of tokens; None: the backend cannot count. BackendRefused: it rejects this prompt."""
         if not plan.deployment.family.host.counts_prompts:
             return None
         question = _question(plan)
@@ -137,7 +138,7 @@ class CountTokens:
             except BackendFailed:
                 continue
             if status == 200:
-                return _told(raw)
+                return _count_in(raw)
             if status in SIGN_IN:
                 self._transport.sign_in.refused(plan.deployment.name, url)
             elif 400 <= status < 500 and status not in _NO_ROUTE:
@@ -148,7 +149,7 @@ class CountTokens:
 
 
 def _question(plan: Plan) -> dict[str, Any]:
-    """What `/tokenize` takes of a request: an effort, or what the engine makes of one for the template."""
+    """The body for `/tokenize`: with the effort, or with what the engine derives from it for the template."""
     body = plan.body
     question = {name: body[name] for name in ("model", "messages", "tools", _KWARGS) if name in body}
     effort = body.get("reasoning_effort")
@@ -156,12 +157,12 @@ def _question(plan: Plan) -> dict[str, Any]:
         if plan.deployment.family.host.counts_with_effort:
             question["reasoning_effort"] = effort
         else:
-            told = {"reasoning_effort": effort, "enable_thinking": effort != "none"}
-            question[_KWARGS] = {**told, **question.get(_KWARGS, {})}
+            derived = {"reasoning_effort": effort, "enable_thinking": effort != "none"}
+            question[_KWARGS] = {**derived, **question.get(_KWARGS, {})}
     return question
 
 
-def _told(raw: bytes) -> int | None:
+def _count_in(raw: bytes) -> int | None:
     try:
         answer = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -171,7 +172,7 @@ def _told(raw: bytes) -> int | None:
 
 
 def _estimate(body: dict[str, Any]) -> int:
-    """By bytes, which is what a request is judged by elsewhere too; an image by what is usual."""
+    """An estimate from the size in bytes, as elsewhere in the gateway, plus a typical number per image."""
     size = images = 0
     for part in _parts(body["messages"]):
         if part.get("type") == "image_url":

@@ -1,4 +1,4 @@
-"""`POST /v1/messages`."""
+"""The dialect of `POST /v1/messages`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MessagesDialect:
         )
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
-        assert isinstance(call, MessagesCall), "it was read by this dialect"
+        assert isinstance(call, MessagesCall), "read by this dialect"
         return MessagesEncoder(
             call.model,
             facts.id,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.api.messages import errors
-from gateway.api.messages.answer import content, stopped, used
+from gateway.api.messages.answer import content, stop_fields, usage_fields
 from gateway.api.messages.events import PING, MessageEvents, event
 from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
@@ -25,7 +25,7 @@ class MessagesEncoder:
         thoughts: Thoughts,
         extension: Callable[[], JsonObject] | None = None,
     ) -> None:
-        """`id` is the message's own; `extension` gives the gateway's account, for clients that asked for it."""
+        """`id` is the message's; `extension` returns the effort report, for clients that requested it."""
         self._model = model
         self._id = id
         self._request_id = request_id
@@ -43,37 +43,37 @@ class MessagesEncoder:
         finish = choice.get("finish_reason")
         blocks = content(message, finish, self._thoughts, self._id)
         called = any(block["type"] == "tool_use" for block in blocks)
-        told = self._message(blocks, stopped(finish, choice, called), used(body.get("usage")))
+        answer = self._message(blocks, stop_fields(finish, choice, called), usage_fields(body.get("usage")))
         if self._extension is not None:
-            told["thinkgate"] = self._extension()
-        return dumped(told)
+            answer["thinkgate"] = self._extension()
+        return dumped(answer)
 
     def event(self, chunk: dict[str, Any], event: bytes) -> bytes:
-        told = [] if self._begun else [self._begin()]
+        data = [] if self._begun else [self._begin()]
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
-            # One answer was asked for; a backend that gives more has its others left out.
+            # A message has one answer: further choices of a backend are dropped.
             if isinstance(choice, dict) and choice.get("index", 0) == 0:
-                told.append(self._events.feed(choice))
-        return b"".join(told)
+                data.append(self._events.feed(choice))
+        return b"".join(data)
 
     async def end(self) -> bytes:
-        told = b"" if self._begun else self._begin()
+        data = b"" if self._begun else self._begin()
         extension = {} if self._extension is None else {"thinkgate": self._extension()}
-        told += self._events.end()
-        told += event("message_delta", delta=self._events.stopped(), usage=used(self._usage), **extension)
-        return told + event("message_stop")
+        data += self._events.end()
+        data += event("message_delta", delta=self._events.stop_fields(), usage=usage_fields(self._usage), **extension)
+        return data + event("message_stop")
 
     def broken(self, error: GatewayError) -> bytes:
         return b"event: error\ndata: " + errors.body(error, self._request_id) + b"\n\n"
 
     def _begin(self) -> bytes:
         self._begun = True
-        # How many tokens the prompt has, the backend says at the end.
+        # The backend reports the number of prompt tokens only at the end.
         nothing = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
-        return event("message_start", message=self._message([], nothing, used(None))) + PING
+        return event("message_start", message=self._message([], nothing, usage_fields(None))) + PING
 
     def _message(self, blocks: list[Json], stop: Json, usage: Json) -> Json:
         head = {"id": f"msg_{self._id}", "type": "message", "role": "assistant", "model": self._model}

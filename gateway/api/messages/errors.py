@@ -1,4 +1,4 @@
-"""Errors and headers in Anthropic's shape."""
+"""Errors and headers in Anthropic's format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-# What the pipeline and the backends call a field that this dialect has under another name.
+# Fields of chat completions, as the pipeline and backends name them in errors, and their names in this dialect.
 _PARAMS = {
     "reasoning_effort": "output_config.effort",
     "thinking_token_budget": "thinking.budget_tokens",
@@ -32,25 +32,27 @@ _PARAMS = {
     "stop": "stop_sequences",
     "response_format": "output_config.format",
 }
-_LIMITED = ("requests", "tokens")
+_RATE_LIMITS = ("requests", "tokens")
 
 
 def body(error: GatewayError, request_id: str) -> bytes:
-    """With `param` and `code` besides, as every dialect has them here, and the code where Anthropic's SDK looks."""
+    """Anthropic's error object, plus `param` and `code` as in the gateway's other dialects, and the code in `details`,
+    where Anthropic's SDK reads it.
+    """
     fields = error.fields()
     param, code = fields.get("param"), fields.get("code")
-    told = {
+    inner = {
         "type": kind(error.status),
         "message": fields["message"],
-        "param": _known_as(param) if isinstance(param, str) else param,
+        "param": _param_name(param) if isinstance(param, str) else param,
         "code": code,
         "details": {"error_code": code} if isinstance(code, str) else None,
     }
-    return orjson.dumps({"type": "error", "error": told, "request_id": request_id})
+    return orjson.dumps({"type": "error", "error": inner, "request_id": request_id})
 
 
-def _known_as(param: str) -> str:
-    """A place in the messages of the chat completion is none in the client's own: turns are put together anew."""
+def _param_name(param: str) -> str:
+    """The client's name of a parameter. Indexes into `messages` are dropped: converted messages are numbered otherwise."""
     return "messages" if param.startswith("messages[") else _PARAMS.get(param, param)
 
 
@@ -59,20 +61,20 @@ def kind(status: int) -> str:
 
 
 def headers(given: Headers) -> Headers:
-    """The request's id as Anthropic calls it, and what is left of a key's limits."""
-    told = dict(given)
+    """Adds Anthropic's names for the request id and for the rate-limit headers."""
+    result = dict(given)
     if "x-request-id" in given:
-        told["request-id"] = given["x-request-id"]
-    for name in _LIMITED:
+        result["request-id"] = given["x-request-id"]
+    for name in _RATE_LIMITS:
         limit = given.get(f"x-ratelimit-limit-{name}")
         if limit is not None:
-            told[f"anthropic-ratelimit-{name}-limit"] = limit
-            told[f"anthropic-ratelimit-{name}-remaining"] = given[f"x-ratelimit-remaining-{name}"]
-            told[f"anthropic-ratelimit-{name}-reset"] = _moment(given[f"x-ratelimit-reset-{name}"])
-    return told
+            result[f"anthropic-ratelimit-{name}-limit"] = limit
+            result[f"anthropic-ratelimit-{name}-remaining"] = given[f"x-ratelimit-remaining-{name}"]
+            result[f"anthropic-ratelimit-{name}-reset"] = _time_in(given[f"x-ratelimit-reset-{name}"])
+    return result
 
 
-def _moment(left: str) -> str:
-    """When so many seconds (`37s`) have passed."""
+def _time_in(left: str) -> str:
+    """The time in `left` seconds (`37s`), as RFC 3339."""
     moment = datetime.now(UTC) + timedelta(seconds=int(left.removesuffix("s")))
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The events of a stream: one content block at a time, each with a start, deltas and a stop."""
+"""The events of a stream: content blocks one after the other, each with a start, deltas and a stop."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from gateway.api.messages.answer import calls_in, function_in, input_of, stopped, text_in, thought_in
+from gateway.api.messages.answer import calls_in, function_in, input_of, stop_fields, text_in, thought_in
 from gateway.api.messages.parts import Json
 from gateway.api.messages.thoughts import Thoughts
 from gateway.core.backend_errors import BackendFailed
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
-# How often a client that sees nothing of a thought hears that it goes on.
+# Interval of pings while hidden reasoning is generated, in seconds.
 PING_EVERY_S = 10.0
 
 
@@ -23,10 +23,10 @@ def event(kind: str, **fields: Any) -> bytes:
 
 
 class MessageEvents:
-    """Fed with the deltas of a chat completion. What it gives back may be sent at once."""
+    """Converts the deltas of a chat completion to events."""
 
     def __init__(self, thoughts: Thoughts, id: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`id` begins the ids of calls to which the backend gives none; `clock` is in seconds."""
+        """`id` is part of the ids of calls for which the backend sends none; `clock` is in seconds."""
         self._thoughts = thoughts
         self._clock = clock
         self._pinged = 0.0
@@ -43,53 +43,55 @@ class MessageEvents:
         self._choice: Json = {}
 
     def feed(self, choice: Json) -> bytes:
-        """BackendFailed: a call without a name, pieces of one after another one has begun, arguments that are none."""
+        """The events for one choice. BackendFailed: a call lacks a name, calls are interleaved, or arguments are
+        invalid.
+        """
         delta = choice.get("delta")
         if choice.get("finish_reason"):
             self._finish, self._choice = choice["finish_reason"], choice
         if not isinstance(delta, dict):
             return b""
         thought, text, calls = thought_in(delta), text_in(delta), calls_in(delta)
-        told = [self._think(thought)] if thought else []
+        data = [self._think(thought)] if thought else []
         if text:
-            told.append(self._say(text))
-        told += map(self._use, calls)
-        return b"".join(told)
+            data.append(self._say(text))
+        data += map(self._use, calls)
+        return b"".join(data)
 
     def end(self) -> bytes:
-        """The end of the last block. A message without any gets an empty one: clients look into the first."""
-        told = self._stop()
+        """The end of the last block. A message without blocks gets an empty one, since clients read the first."""
+        data = self._stop()
         if self._blank and not self._called:
-            told += self._begin_text() + self._stop()
+            data += self._begin_text() + self._stop()
         if self._index < 0:
-            told += self._start("text", {"type": "text", "text": ""}) + self._stop()
-        return told
+            data += self._start("text", {"type": "text", "text": ""}) + self._stop()
+        return data
 
-    def stopped(self) -> Json:
-        return stopped(self._finish, self._choice, self._called)
+    def stop_fields(self) -> Json:
+        return stop_fields(self._finish, self._choice, self._called)
 
     def _think(self, thought: str) -> bytes:
-        told = b""
+        data = b""
         if self._kind != "thinking":
-            told = self._stop() + self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            data = self._stop() + self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
             self._pinged = self._clock()
         self._thought.append(thought)
         if not self._thoughts.omitted:
-            return told + self._delta(type="thinking_delta", thinking=thought)
+            return data + self._delta(type="thinking_delta", thinking=thought)
         now = self._clock()
         if now - self._pinged < PING_EVERY_S:
-            return told
+            return data
         self._pinged = now
-        return told + PING
+        return data + PING
 
     def _say(self, text: str) -> bytes:
         if self._kind == "tool_use":
-            # More of the call may come: what is said beside it waits.
+            # More of the call may follow, so the text has to wait.
             self._after_call.append(text)
             return b""
         if self._kind == "text":
             return self._delta(type="text_delta", text=text)
-        # A line's end between a thought and a call is no text; before a text it is part of it.
+        # White space between reasoning and a call is dropped; before a text it is part of the text.
         self._blank.append(text)
         return b"" if text.isspace() else self._stop() + self._begin_text()
 
@@ -103,23 +105,23 @@ class MessageEvents:
         place = index if type(index) is int else self._call + bool(name)
         given = call.get("id")
         id = given if isinstance(given, str) else ""
-        told = b""
-        # Some backends give all of their calls the same index.
+        data = b""
+        # Some backends send all calls with the same index.
         if place != self._call or (name and id and id != self._call_id):
             if not name and not arguments:
                 return b""
             if not name or place < self._call:
-                raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
-            told = self._stop()
+                raise BackendFailed("The backend's tool calls are interleaved.", code="invalid_tool_call")
+            data = self._stop()
             self._blank, self._call, self._called = [], place, True
             self._call_id = id or f"toolu_{self._id}_{place}"
-            told += self._start("tool_use", {"type": "tool_use", "id": self._call_id, "name": name, "input": {}})
+            data += self._start("tool_use", {"type": "tool_use", "id": self._call_id, "name": name, "input": {}})
         if arguments:
             if self._kind != "tool_use":
-                raise BackendFailed("The backend's tool calls come in no order.", code="invalid_tool_call")
+                raise BackendFailed("The backend's tool calls are interleaved.", code="invalid_tool_call")
             self._arguments.append(arguments)
-            told += self._delta(type="input_json_delta", partial_json=arguments)
-        return told
+            data += self._delta(type="input_json_delta", partial_json=arguments)
+        return data
 
     def _start(self, kind: str, block: Json) -> bytes:
         self._index += 1
@@ -130,20 +132,20 @@ class MessageEvents:
         return event("content_block_delta", index=self._index, delta=delta)
 
     def _stop(self) -> bytes:
-        """The end of the block that is open, if one is, and what had to wait for it."""
+        """The end of the open block, if any, and the text that had to wait for it."""
         if not self._kind:
             return b""
-        told = b""
+        data = b""
         if self._kind == "thinking":
-            told = self._delta(type="signature_delta", signature=self._thoughts.signature("".join(self._thought)))
+            data = self._delta(type="signature_delta", signature=self._thoughts.signature("".join(self._thought)))
             self._thought.clear()
         elif self._kind == "tool_use":
             input_of("".join(self._arguments), self._finish == "length")
             self._arguments.clear()
         self._kind = ""
-        told += event("content_block_stop", index=self._index)
+        data += event("content_block_stop", index=self._index)
         waiting, self._after_call = "".join(self._after_call), []
         if waiting.strip():
             self._blank = [waiting]
-            told += self._begin_text() + self._stop()
-        return told
+            data += self._begin_text() + self._stop()
+        return data

@@ -1,4 +1,4 @@
-"""Blocks that say something to the model, as the parts that chat completions know: text and images."""
+"""Converts input blocks to the content parts of chat completions: text and images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEDIA_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
 def parts(block: Fields) -> list[Json]:
-    """The parts of one block. InvalidRequest: it is of a type that no chat completion can say, or broken."""
+    """The parts of one block. InvalidRequest: its type has no equivalent, or it is invalid."""
     kind = block.required("type")
     make = _PARTS.get(kind)
     if make is None:
@@ -22,8 +22,8 @@ def parts(block: Fields) -> list[Json]:
     return make(block)
 
 
-def said(text: str) -> list[Json]:
-    """Nothing, for an empty text."""
+def text_part(text: str) -> list[Json]:
+    """A text part; none for an empty text."""
     return [{"type": "text", "text": text}] if text else []
 
 
@@ -31,7 +31,7 @@ def of_content(outer: Fields, name: str) -> Iterator[Json]:
     """The parts of a field that holds a string or blocks."""
     value = outer.any(name)
     if isinstance(value, str):
-        yield from said(value)
+        yield from text_part(value)
         return
     if value is not None and not isinstance(value, list):
         raise outer.wrong_type(name, "a string or a list of blocks")
@@ -40,7 +40,7 @@ def of_content(outer: Fields, name: str) -> Iterator[Json]:
 
 
 def _text(block: Fields) -> list[Json]:
-    return said(block.required("text"))
+    return text_part(block.required("text"))
 
 
 def _image(block: Fields) -> list[Json]:
@@ -59,14 +59,14 @@ def _image(block: Fields) -> list[Json]:
 
 
 def _document(block: Fields) -> list[Json]:
-    """A document of text, with a mark where it begins and ends."""
+    """A text document, between tags."""
     source = block.required_object("source")
     if block.table("citations").any("enabled"):
         raise block.unsupported("citations", "are not supported.")
     kind = source.required("type")
     if kind == "text":
         source.word("media_type", ("text/plain",))
-        inner = said(source.required("data"))
+        inner = text_part(source.required("data"))
     elif kind == "content":
         inner = list(of_content(source, "content"))
     else:
@@ -76,18 +76,18 @@ def _document(block: Fields) -> list[Json]:
     opening = f"<document title={quoteattr(title)}>" if title else "<document>"
     if context:
         opening += f"\n<context>{escape(context)}</context>"
-    return [*said(opening), *inner, *said("</document>")]
+    return [*text_part(opening), *inner, *text_part("</document>")]
 
 
 def _search_result(block: Fields) -> list[Json]:
     title, source = block.required("title"), block.required("source")
     opening = f"<search_result title={quoteattr(title)} source={quoteattr(source)}>"
-    return [*said(opening), *of_content(block, "content"), *said("</search_result>")]
+    return [*text_part(opening), *of_content(block, "content"), *text_part("</search_result>")]
 
 
 def _tool_reference(block: Fields) -> list[Json]:
-    """A tool that was found: all tools are before the model already, so its name is enough."""
-    return said(block.required("tool_name"))
+    """A tool that a search found. The model knows all tools already, so the name is enough."""
+    return text_part(block.required("tool_name"))
 
 
 _PARTS: dict[str, Callable[[Fields], list[Json]]] = {

@@ -1,4 +1,4 @@
-"""A request read into the call that the pipeline knows. Each field is checked, translated, ignored aloud or refused."""
+"""Reads a request into a call. Each field is checked and translated, ignored with a note to the client, or refused."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gateway.auth.seal import Seal
 from gateway.core.aliases import Headers
 from gateway.core.call import Call
 from gateway.core.errors import InvalidRequest
-from gateway.routing.catalogue import Catalogue, PublicModel
+from gateway.routing.catalogue import Catalogue
 
-# What says nothing that would have to be told: prefixes are cached anyway, and no request is compared with another.
+# Ignored without a note: prefixes are cached anyway, and the gateway has no diagnostics.
 _HARMLESS = frozenset({"cache_control", "diagnostics", "betas"})
 _READ = frozenset(
     {
@@ -35,12 +35,12 @@ _READ_INSIDE = {
     "thinking": frozenset({"type", "budget_tokens", "display"}),
     "output_config": frozenset({"effort", "format"}),
 }
-_SANE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_SAFE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesCall(Call):
-    """`omitted`: the client wants thoughts sealed."""
+    """`omitted`: the client wants thinking encrypted instead of shown."""
 
     omitted: bool = False
 
@@ -48,7 +48,9 @@ class MessagesCall(Call):
 def read_request(
     parsed: ParsedRequest, catalogue: Catalogue, max_messages: int, seal: Seal, counting: bool = False
 ) -> MessagesCall:
-    """`counting`: nothing is to be generated, so no limit is needed. InvalidRequest says which field, and why."""
+    """The validated call. `counting`: only tokens are counted, so `max_tokens` may be missing. InvalidRequest: a field
+    is invalid or not supported.
+    """
     body, headers = Fields(parsed.body, dotted=True), parsed.headers
     model = catalogue.find(body.needed("model"))
     thoughts = ThoughtReader(seal.bound(parsed.principal.key, model.name))
@@ -80,9 +82,9 @@ def read_request(
         effort_word=thinking.effort.word,
         effort_param=thinking.effort.param,
         ceiling=thinking.effort.ceiling,
-        note="; ".join(filter(None, (_told_of(unread), thoughts.left_out.note()))),
+        note="; ".join(filter(None, (_ignored_note(unread), thoughts.dropped.note()))),
         unread=unread,
-        dial=_dial(body, model),
+        dial=read_dial(body.given, model.name, model.policy.has_dial),
         limit=limit,
         size=parsed.size,
         unit=_unit(body, headers) or beginning_of(chat["messages"]) or parsed.request_id,
@@ -122,7 +124,7 @@ def _float(value: float | None) -> float | None:
 
 
 def _refuse(body: Fields) -> None:
-    """What would change the answer and cannot be had."""
+    """Refuse unsupported fields that would change the answer."""
     body.word("service_tier", ("auto", "standard_only"))
     if body.word("speed", ("standard", "fast")) == "fast":
         raise body.unsupported("speed", "'fast' is not supported.")
@@ -130,27 +132,23 @@ def _refuse(body: Fields) -> None:
         if body.any(name):
             raise body.unsupported(name, "is not supported.")
     if body.any("thread") is not None:
-        # By this code the SDK knows that it must send whole conversations; its tool runner then does, by itself.
-        said = "thread is not supported: the gateway stores no conversations. Send it whole, without thread."
-        raise InvalidRequest(said, param="thread", code="thread_unsupported_request")
+        # Anthropic's SDK recognises this code: its tool runner then sends whole conversations instead.
+        message = "thread is not supported: the gateway stores no conversations. Send it whole, without thread."
+        raise InvalidRequest(message, param="thread", code="thread_unsupported_request")
 
 
 def _unread(body: Fields) -> list[str]:
-    """Fields of other releases, of betas or of other APIs."""
+    """Unknown fields: of other releases, betas or other APIs."""
     names = [name for name in body.given if name not in _READ and name not in _HARMLESS]
     for outer, known in _READ_INSIDE.items():
         names += [f"{outer}.{name}" for name in body.table(outer).given if name not in known]
     return names
 
 
-def _told_of(names: list[str]) -> str:
-    """A note that tells the client which fields are ignored."""
-    sane = [name for name in names if _SANE_NAME.fullmatch(name)][:10]
-    return f"ignored: {', '.join(sane) or 'unknown fields'}" if names else ""
-
-
-def _dial(body: Fields, model: PublicModel) -> float | None:
-    return read_dial(body.given, model.name, model.policy.has_dial)
+def _ignored_note(names: list[str]) -> str:
+    """The note about ignored fields; names that cannot go into a header are left out."""
+    shown = [name for name in names if _SAFE_NAME.fullmatch(name)][:10]
+    return f"ignored: {', '.join(shown) or 'unknown fields'}" if names else ""
 
 
 def _unit(body: Fields, headers: Headers) -> str | None:
@@ -159,5 +157,5 @@ def _unit(body: Fields, headers: Headers) -> str | None:
 
 
 def _user(body: Fields) -> str:
-    """The end user as the client names him; empty if it does not."""
+    """The client's identifier of the end user; empty if it sent none."""
     return body.table("metadata").text("user_id") or ""

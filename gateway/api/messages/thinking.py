@@ -1,16 +1,16 @@
-"""What a client says about effort: `thinking`, `output_config.effort`, and both together.
+"""Reads the requested effort from `thinking` and `output_config.effort`.
 
-    thinking        effort      what it says
-    absent          absent      decide for me
+    thinking        effort      meaning
+    absent          absent      the gateway decides
     absent          a level     that level
-    adaptive        absent      decide for me
-    adaptive        a level     decide for me, up to that level; the level itself where nobody is there to decide
-    enabled, N      absent      N tokens at most
+    adaptive        absent      the gateway decides
+    adaptive        a level     the gateway decides, up to that level; if its policy cannot, that level
+    enabled, N      absent      at most N tokens
     enabled, N      a level     the smaller of both
-    disabled        any         no thinking: effort then is about the answer's length, which no backend is told
+    disabled        any         no thinking; effort then means the answer's length, which is ignored
     between_tools   any         the same
 
-Anthropic asks for a budget of 1024 at least; here any will do.
+Anthropic's minimum budget is 1024 tokens; the gateway accepts any.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api.chat.effort_fields import NOTHING_ASKED, RequestedEffort
+from gateway.api.chat.effort_fields import NO_EFFORT_REQUESTED, RequestedEffort
 from gateway.api.checks import MOST_THINKING, wrong_value
 from gateway.api.fields import Fields
 from gateway.core import efforts
@@ -32,7 +32,7 @@ DISPLAYS = ("summarized", "omitted")
 
 @dataclass(frozen=True, slots=True)
 class RequestedThinking:
-    """`omitted`: thoughts come back sealed. `chat` are the same wishes in the fields of a chat completion."""
+    """`omitted`: thinking is returned encrypted. `chat` has the equivalent fields of a chat completion."""
 
     effort: RequestedEffort
     omitted: bool
@@ -40,12 +40,12 @@ class RequestedThinking:
 
 
 def read_thinking(body: Fields, levels: Mapping[str, Effort], decides: bool, limit: int | None) -> RequestedThinking:
-    """`decides`: the model's policy chooses by itself. InvalidRequest: unknown, absurd or contradictory."""
+    """`decides`: the model's policy can choose an effort. InvalidRequest: a value is invalid, or they contradict."""
     level = _level(body, levels)
     thinking = body.object("thinking")
     if thinking is None:
-        asked = NOTHING_ASKED if level is None or level == "auto" else _named(level, levels)
-        return RequestedThinking(asked, False, {} if level is None else {"reasoning_effort": level})
+        effort = NO_EFFORT_REQUESTED if level is None or level == "auto" else _named(level, levels)
+        return RequestedThinking(effort, False, {} if level is None else {"reasoning_effort": level})
     kind = thinking.required_word("type", TYPES)
     omitted = thinking.word("display", DISPLAYS) == "omitted"
     if kind in ("disabled", "between_tools"):
@@ -75,7 +75,7 @@ def _budget(thinking: Fields, limit: int | None) -> int:
 
 def _adaptive(level: str | None, levels: Mapping[str, Effort], decides: bool) -> RequestedEffort:
     if level is None or level == "auto":
-        return NOTHING_ASKED
+        return NO_EFFORT_REQUESTED
     return RequestedEffort(None, "auto", levels[level]) if decides else _named(level, levels)
 
 

@@ -1,6 +1,6 @@
-"""Thoughts as blocks: how they leave, and what must be true of those that come back.
+"""Creates signed thinking blocks, and verifies those that clients send back.
 
-A block of another model is left out, as Anthropic's API does it; one that was made for another key, or by nobody, is
+A block of another model is dropped, as in Anthropic's API; a block for another key or with an invalid signature is
 refused.
 """
 
@@ -17,7 +17,7 @@ from gateway.core.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Thoughts:
-    """`omitted`: the client sees nothing of a thought, and its signature carries it."""
+    """`omitted`: the text is hidden from the client and encrypted in the signature."""
 
     seal: BoundSeal
     omitted: bool = False
@@ -31,16 +31,16 @@ class Thoughts:
 
 
 class ThoughtReader:
-    """Reads those of one request. `left_out` are the ones that were made here, but for another model."""
+    """Reads the thinking blocks of one request. `dropped` counts valid ones of other models or releases."""
 
     def __init__(self, seal: BoundSeal) -> None:
         self._seal = seal
-        self.left_out = DroppedThoughts()
+        self.dropped = DroppedThoughts()
 
     def read(self, block: Fields) -> str:
-        """The thought of a `thinking` or `redacted_thinking` block, byte for byte as the model had it; empty: left out.
+        """The text of a `thinking` or `redacted_thinking` block, exactly as generated; empty if it is dropped.
 
-        InvalidRequest: we have not made it for this key, or it was changed since.
+        InvalidRequest: it was not issued for this key, or was modified.
         """
         if block.any("type") == "redacted_thinking":
             return self._opened(block.required("data"), block.param("data"))
@@ -50,19 +50,19 @@ class ThoughtReader:
         found = self._seal.verify(shown, signature)
         if not found:
             raise _forged(block.param("signature"))
-        return shown if found is True else self._leave_out(found)
+        return shown if found is True else self._drop(found)
 
     def _opened(self, sealed: str, param: str) -> str:
         thought = self._seal.open(sealed)
         if thought is None:
             raise _forged(param)
-        return thought if isinstance(thought, str) else self._leave_out(thought)
+        return thought if isinstance(thought, str) else self._drop(thought)
 
-    def _leave_out(self, why: ForeignSeal) -> str:
-        self.left_out.add(why)
+    def _drop(self, why: ForeignSeal) -> str:
+        self.dropped.add(why)
         return ""
 
 
 def _forged(param: str) -> InvalidRequest:
-    message = "is not valid: thinking blocks must come back as they were sent, with the same API key, or be left out."
+    message = "is not valid: thinking blocks must be sent back unchanged with the same API key, or be left out."
     return InvalidRequest(f"{param} {message}", param=param, code="invalid_signature")

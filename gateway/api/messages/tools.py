@@ -1,4 +1,4 @@
-"""Tools and the choice among them, in the form of chat completions."""
+"""Converts tools and the tool choice to chat completions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHOICES = ("auto", "any", "tool", "none")
 
 
 def read_tools(body: Fields) -> dict[str, Any]:
-    """`tools`, `tool_choice` and `parallel_tool_calls`, as far as there are any."""
+    """The fields `tools`, `tool_choice` and `parallel_tool_calls`, where given."""
     tools: dict[str, Json] = {}
     for tool in body.each("tools"):
         name, function = _tool(tool)
@@ -51,25 +51,25 @@ def _choice(body: Fields, tools: Json) -> dict[str, Any]:
     if choice is None:
         return {}
     kind = choice.required_word("type", _CHOICES)
-    alone = choice.boolean("disable_parallel_tool_use")
-    told: dict[str, Any] = {"parallel_tool_calls": False} if alone else {}
+    sequential = choice.boolean("disable_parallel_tool_use")
+    fields: dict[str, Any] = {"parallel_tool_calls": False} if sequential else {}
     if kind == "tool":
         name = choice.required("name")
         if name not in tools:
             raise choice.wrong("name", f"{name[:100]!r} is not among the tools.")
-        return {**told, "tool_choice": {"type": "function", "function": {"name": name}}}
+        return {**fields, "tool_choice": {"type": "function", "function": {"name": name}}}
     if not tools:
         if kind == "any":
             raise body.wrong("tool_choice", "may only require a tool when tools are given.")
         return {}
-    return {**told, "tool_choice": "required" if kind == "any" else kind}
+    return {**fields, "tool_choice": "required" if kind == "any" else kind}
 
 
 def read_format(body: Fields) -> dict[str, Any]:
-    """`response_format`, if a form of the answer is asked for."""
-    wanted = body.table("output_config").object("format")
-    if wanted is None:
+    """The field `response_format`, if `output_config.format` is given."""
+    output_format = body.table("output_config").object("format")
+    if output_format is None:
         return {}
-    wanted.required_word("type", ("json_schema",))
-    schema = wanted.required_object("schema").given
+    output_format.required_word("type", ("json_schema",))
+    schema = output_format.required_object("schema").given
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "output", "schema": schema}}}

@@ -1,4 +1,4 @@
-"""The OpenAPI documents of the clients' and of the operators' port, with the code's own limits and words filled in."""
+"""The OpenAPI documents of the client port and the operator port, with limits and names taken from the code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", list:
 
 
 def clients(version: str, keyed: bool, metrics: bool | Literal["open"]) -> Json:
-    """`keyed`: clients need a key; `metrics`: they are served here, `open`: to anybody."""
+    """`keyed`: clients need a key; `metrics`: `/metrics` is served on this port, `open`: without a key."""
     document = template.read(
         ("clients", "error", "chat", "decide", "messages", "responses", "passthrough"),
         {"version": version, **_values()},
@@ -40,7 +40,7 @@ def operators(version: str) -> Json:
 
 
 def _values() -> Mapping[str, Any]:
-    """What the code enforces, by the names that the files use."""
+    """Values that the code enforces, by the names used in the JSON files."""
     return {
         **{name: getattr(checks, name) for name in ("MOST_CHOICES", "MOST_THINKING", "MOST_TOKENS")},
         "MOST_ON_A_PAGE": models.MOST_ON_A_PAGE,
@@ -52,13 +52,13 @@ def _values() -> Mapping[str, Any]:
         "DETAILS": [*input_items.DETAILS],
         "INPUT_ROLES": [role for role in input_items.ROLES if role != "assistant"],
         **{name: value for name, value in vars(options).items() if name.isupper()},
-        "CHAT_FIELDS": _of_known_types(known_fields.OF_CHATS),
-        "COMPLETION_FIELDS": _of_known_types(known_fields.OF_COMPLETIONS),
-        "EMBEDDING_FIELDS": _of_known_types(known_fields.OF_EMBEDDINGS),
-        "NO_EFFORT": {name: {"type": "null"} for name in passthrough.OF_A_CHAT},
+        "CHAT_FIELDS": _of_known_types(known_fields.CHAT_FIELDS),
+        "COMPLETION_FIELDS": _of_known_types(known_fields.COMPLETION_FIELDS),
+        "EMBEDDING_FIELDS": _of_known_types(known_fields.EMBEDDING_FIELDS),
+        "NO_EFFORT": {name: {"type": "null"} for name in passthrough.CHAT_ONLY},
     }
 
 
 def _of_known_types(fields: known_fields.Kinds) -> Json:
-    """Fields of which only the type is known."""
+    """Schemas of fields of which only the type is checked."""
     return {name: {"type": [*(_TYPES[kind] for kind in kinds), "null"]} for name, (kinds, _) in fields.items()}

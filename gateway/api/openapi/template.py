@@ -1,8 +1,8 @@
-"""OpenAPI documents as JSON files, one an area, with fragments that stand in several places and values of the code.
+"""OpenAPI documents as JSON files, one per area, with placeholders for shared fragments and for values of the code.
 
-A file is an object of `fragments`, `paths` and `schemas`; the first one also has `document`, which holds the others.
-A string `"$NAME"` stands for a value or fragment, and in a list for its items where it has some. The key `"$"` names
-one or several whose fields belong to its object.
+A file is an object of `fragments`, `paths` and `schemas`; the first one also has `document`, the frame of the result. A
+string `"$NAME"` is replaced by a value or fragment; in a list, a list is spliced in. The key `"$"` names one or several
+fragments whose fields are merged into its object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 def read(areas: tuple[str, ...], values: Mapping[str, Any]) -> Json:
-    """The document of some files. KeyError: a name that is neither a fragment nor a value."""
+    """The document composed of some areas. KeyError: a placeholder is neither a fragment nor a value."""
     parts: dict[str, Json] = {"fragments": {}, "paths": {}, "schemas": {}, "document": {}}
     for area in areas:
         text = (files("gateway.api.openapi") / f"{area}.json").read_bytes()
@@ -27,33 +27,33 @@ def read(areas: tuple[str, ...], values: Mapping[str, Any]) -> Json:
     return _object(parts["document"], known)
 
 
-def _object(given: Json, known: Mapping[str, Any]) -> Json:
-    made: Json = {}
-    for key, value in given.items():
+def _object(node: Json, known: Mapping[str, Any]) -> Json:
+    result: Json = {}
+    for key, value in node.items():
         if key == "$":
             for name in [value] if isinstance(value, str) else value:
-                made |= _filled(f"${name}", known)
+                result |= _filled(f"${name}", known)
         else:
-            made[key] = _filled(value, known)
-    return made
+            result[key] = _filled(value, known)
+    return result
 
 
-def _filled(given: Any, known: Mapping[str, Any]) -> Any:
-    if isinstance(given, str) and given.startswith("$"):
-        return _filled(known[given[1:]], known)
-    if isinstance(given, dict):
-        return _object(given, known)
-    if isinstance(given, list | tuple):
-        return _list(given, known)
-    return given
+def _filled(node: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(node, str) and node.startswith("$"):
+        return _filled(known[node[1:]], known)
+    if isinstance(node, dict):
+        return _object(node, known)
+    if isinstance(node, list | tuple):
+        return _list(node, known)
+    return node
 
 
-def _list(given: list[Any] | tuple[Any, ...], known: Mapping[str, Any]) -> list[Any]:
-    made: list[Any] = []
-    for item in given:
+def _list(node: list[Any] | tuple[Any, ...], known: Mapping[str, Any]) -> list[Any]:
+    result: list[Any] = []
+    for item in node:
         value = _filled(item, known)
         if isinstance(item, str) and isinstance(value, list):
-            made += value
+            result += value
         else:
-            made.append(value)
-    return made
+            result.append(value)
+    return result

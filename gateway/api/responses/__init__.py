@@ -1,1 +1,1 @@
-"""The Responses dialect: items in, items out, and a bounded memory of what was answered."""
+"""OpenAI's Responses API, with a bounded store of responses."""

@@ -1,4 +1,4 @@
-"""A call in this dialect: what the pipeline needs, and what the answer will have to say."""
+"""A call of this dialect, with what its response needs besides."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gateway.core.call import Call
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """What the client requested of the answer, besides what is sent to the model.
+    """What the response must contain, besides what the model generates.
 
-    `id` is the response's; `items` are the request's own, `previous` and `root` the responses that they go on from;
-    `unit` is what an experiment assigns, the same for all that go on from it;
-    `echo` holds the fields of the request as every response repeats them. `store`: keep it for later; `sealed`: with
-    thoughts that the client can carry but not read; `summary`: with the thought where its summary would be; `logprobs`:
-    with those of the text. `custom` are the names of custom tools. `effort` and `context` are what the client asked.
+    `id` is the response's; `items` are the input items of this request, `previous` and `root` the ids of the previous
+    and of the first response of the conversation; `unit` is what an experiment assigns, the same for the whole
+    conversation; `echo` holds the request fields that the response repeats. `store`: store the response; `sealed`:
+    include encrypted reasoning; `summary`: include the reasoning as its own summary; `logprobs`: include
+    log-probabilities. `custom` are the names of custom tools. `effort` and `context` are the client's values.
     """
 
     id: str
@@ -38,4 +38,4 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True)
 class ResponsesCall(Call):
-    wanted: ResponseSpec = field(kw_only=True)
+    spec: ResponseSpec = field(kw_only=True)

@@ -1,7 +1,7 @@
-"""Items to the messages of a chat completion: what a model said in one go becomes one message.
+"""Converts items to the messages of a chat completion.
 
-A thought, a text and calls that follow each other are one assistant's message, with the thought in its `reasoning`; a
-family that wants it elsewhere, or not at all, gets it so from the compiler.
+Consecutive reasoning, text and calls become one assistant message, with the reasoning in its `reasoning` field; the
+compiler moves or drops it as the family requires.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from gateway.api.responses.turn import Item
 from gateway.core.reasoning import REASONING
 
 Message = dict[str, Any]
-# Between the parts of a thought, should there be several.
-_BETWEEN = "\n\n"
+# Between the parts of one reasoning text.
+_SEPARATOR = "\n\n"
 
 
 def messages_of(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
-    """Instructions come first. Texts of the system that open the conversation are one message: templates take no more.
+    """The messages. Instructions and leading system messages are merged into one, since templates accept only one.
 
     Developer messages become system messages, which every template supports.
     """
     messages: list[Message] = []
     opening = [instructions] if instructions else []
-    said: _Message | None = None
-    all_said: list[_Message] = []
+    turn: _AssistantTurn | None = None
+    turns: list[_AssistantTurn] = []
     for item in items:
         kind = item["type"]
         if kind == "reasoning" or kind in _CALLS or (kind == "message" and item["role"] == "assistant"):
-            if said is None or not said.goes_on(kind):
-                said = _Message()
-                all_said.append(said)
-                messages.append(said.message)
-            said.add(item)
+            if turn is None or not turn.continues_with(kind):
+                turn = _AssistantTurn()
+                turns.append(turn)
+                messages.append(turn.message)
+            turn.add(item)
             continue
         if kind == "configuration_update":
             continue
-        said = None
+        turn = None
         if kind == "message":
             role = "user" if item["role"] == "user" else "system"
             content = _content(item["content"])
@@ -48,58 +48,57 @@ def messages_of(items: Iterable[Item], instructions: str | None = None) -> list[
                 messages.append({"role": role, "content": content})
         else:
             messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
-    for said in all_said:
-        said.end()
-    return [{"role": "system", "content": _BETWEEN.join(opening)}, *messages] if opening else messages
+    for turn in turns:
+        turn.end()
+    return [{"role": "system", "content": _SEPARATOR.join(opening)}, *messages] if opening else messages
 
 
-def without_old_thoughts(messages: list[Message]) -> list[Message]:
-    """Only the thoughts since the user's last message."""
-    turn = max((index for index, message in enumerate(messages) if message["role"] == "user"), default=0)
+def without_old_reasoning(messages: list[Message]) -> list[Message]:
+    """The messages without reasoning from before the user's last message."""
+    last_user = max((index for index, message in enumerate(messages) if message["role"] == "user"), default=0)
     return [
-        {name: value for name, value in message.items() if name != REASONING} if index < turn else message
+        {name: value for name, value in message.items() if name != REASONING} if index < last_user else message
         for index, message in enumerate(messages)
     ]
 
 
-def thought_of(item: Item) -> str:
-    """The thought itself; where only its summary is left, that."""
+def reasoning_text(item: Item) -> str:
+    """The text of a reasoning item, or else its summary."""
     parts = item.get("content") or item["summary"]
-    return _BETWEEN.join(part["text"] for part in parts)
+    return _SEPARATOR.join(part["text"] for part in parts)
 
 
-class _Message:
-    """An assistant's message in the making; its pieces are joined at the `end`, however many there are."""
+class _AssistantTurn:
+    """Collects the items of one assistant message; `end` joins the pieces, in linear time."""
 
     def __init__(self) -> None:
         self.message: Message = {"role": "assistant", "content": None}
-        self._thoughts: list[str] = []
+        self._reasoning: list[str] = []
         self._texts: list[str] = []
         self._calls: list[Message] = []
 
-    def goes_on(self, kind: str) -> bool:
-        """Whether an item is still part of what the model is saying.
+    def continues_with(self, kind: str) -> bool:
+        """Whether an item of this kind belongs to the same message.
 
-        Calls are answered next, so whatever comes with them before that is; else each thought begins, and each text
-        is, a message of its own.
+        Everything up to the results of calls does. Without calls, reasoning or text after a text starts a new message.
         """
         return bool(self._calls) or kind in _CALLS or not self._texts
 
     def add(self, item: Item) -> None:
         kind = item["type"]
         if kind == "reasoning":
-            thought = thought_of(item)
-            if thought:
-                self._thoughts.append(thought)
+            text = reasoning_text(item)
+            if text:
+                self._reasoning.append(text)
         elif kind == "message":
             self._texts += (part.get("text", "") or part.get("refusal", "") for part in item["content"])
-            self._texts.append("")  # a message without any text is one, too
+            self._texts.append("")  # so that an empty message gets a content
         else:
             self._calls.append(_call(item))
 
     def end(self) -> None:
-        if self._thoughts:
-            self.message[REASONING] = _BETWEEN.join(self._thoughts)
+        if self._reasoning:
+            self.message[REASONING] = _SEPARATOR.join(self._reasoning)
         if self._texts or not self._calls:
             self.message["content"] = "".join(self._texts)
         if self._calls:
@@ -122,7 +121,7 @@ def _call(item: Item) -> Message:
 
 
 def _content(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """A single text as it is, for the templates that take nothing else."""
+    """A single text as a string, since some templates accept nothing else."""
     if isinstance(parts, str):
         return parts
     if len(parts) == 1 and parts[0]["type"] == "input_text":

@@ -1,4 +1,4 @@
-"""Responses, OpenAI's dialect of items."""
+"""The dialect of `POST /v1/responses`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ResponsesDialect:
         return await read_call(parsed, self._catalogue, self._store, self._seal, self._max_items)
 
     def encoder(self, facts: RequestFacts, call: Call, view: AnswerView) -> ResponseEncoder:
-        assert isinstance(call, ResponsesCall), "it was read by this dialect"
+        assert isinstance(call, ResponsesCall), "read by this dialect"
         return ResponsesEncoder(view, call, self._seal.bound(facts.principal.key, call.model), self._store)
 
     def error(self, error: GatewayError, request_id: str) -> bytes:

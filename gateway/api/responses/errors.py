@@ -1,4 +1,4 @@
-"""Errors of this dialect: its own kinds, and the names that its clients know the fields of a chat completion by."""
+"""The errors of this dialect, and its names for the fields of chat completions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from gateway.core.errors import GatewayError, InvalidRequest
 
-# Fields of the chat completion that a request becomes, and where the client said it.
-_SAID_IN = {
+# Fields of the chat completion that a request becomes, and where they are in the request.
+_FIELD_NAMES = {
     "reasoning_effort": "reasoning.effort",
     "max_completion_tokens": "max_output_tokens",
     "max_tokens": "max_output_tokens",
@@ -18,7 +18,7 @@ _SAID_IN = {
 
 
 class UnknownPrevious(InvalidRequest):
-    """It never was, is too old, was deleted, or is somebody else's: nobody learns which."""
+    """Missing, expired, deleted, or of another key: clients cannot tell which."""
 
     code = "previous_response_not_found"
 
@@ -31,8 +31,8 @@ class UnknownItem(InvalidRequest):
     code = "item_not_found"
 
     def __init__(self, id: str, param: str) -> None:
-        said = "Items are stored as long as their response, and only if `store` was not false."
-        super().__init__(f"Item with id {id[:100]!r} not found. {said}", param=param)
+        hint = "Items are stored as long as their response, and only if `store` was not false."
+        super().__init__(f"Item with id {id[:100]!r} not found. {hint}", param=param)
 
 
 class UnknownResponse(InvalidRequest):
@@ -52,7 +52,7 @@ class StoreUnavailable(GatewayError):
 
 
 class Unsupported(InvalidRequest):
-    """What the dialect has and this gateway has not."""
+    """A feature of OpenAI's API that the gateway does not have."""
 
     code = "unsupported_parameter"
 
@@ -61,7 +61,7 @@ class Unsupported(InvalidRequest):
 
 
 class ResponsesFieldNames(InvalidRequest):
-    """A field of chat completions that has another name here."""
+    """A field of chat completions that has another name in this dialect."""
 
     code = "unknown_parameter"
 
@@ -70,16 +70,16 @@ class ResponsesFieldNames(InvalidRequest):
 
 
 def fields(error: GatewayError) -> dict[str, Any]:
-    """An error as the client of this dialect understands it. A backend's words stay as they were."""
-    told = error.fields()
+    """The error with this dialect's field names. Messages of backends stay unchanged."""
+    shown = error.fields()
     if isinstance(error, ResponsesFieldNames):
-        return told
-    param = told.get("param")
+        return shown
+    param = shown.get("param")
     if isinstance(param, str):
         head = param.partition("[")[0].partition(".")[0]
-        if head in _SAID_IN:
-            told["param"] = _SAID_IN[head] if head == "messages" else _SAID_IN[head] + param[len(head) :]
+        if head in _FIELD_NAMES:
+            shown["param"] = _FIELD_NAMES[head] if head == "messages" else _FIELD_NAMES[head] + param[len(head) :]
     if isinstance(error, InvalidRequest):
         for name in ("reasoning_effort", "max_completion_tokens"):
-            told["message"] = told["message"].replace(name, _SAID_IN[name])
-    return told
+            shown["message"] = shown["message"].replace(name, _FIELD_NAMES[name])
+    return shown

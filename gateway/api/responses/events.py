@@ -1,4 +1,4 @@
-"""The events of a stream: numbered in the order in which they leave."""
+"""The events of a stream, numbered in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gateway.backends.chat_answer import dumped
 
 
 class ResponseEvents:
-    """Called with a type and fields it gives the bytes of one event; while it is `silent`, none."""
+    """Call with a type and fields to get the bytes of one event; no bytes while `silent`."""
 
     def __init__(self, silent: bool = False) -> None:
         self.silent = silent

@@ -1,4 +1,4 @@
-"""Ids of responses and items: unguessable, and an item's id names its response."""
+"""Unguessable ids of responses and items. An item's id contains that of its response."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def new_response_id() -> str:
 
 
 def is_response_id(id: str) -> bool:
-    """Whether it can be one of ours."""
+    """Whether it has the format of the gateway's own ids."""
     return _RESPONSE.fullmatch(id) is not None
 
 
 def input_item_id(response: str, kind: str, index: int) -> str:
-    """For an item of the request that has none; `kind` is the usual prefix, like `msg`."""
+    """The id for an input item without one; `kind` is the usual prefix, such as `msg`."""
     return f"{kind}_{response[5:]}_i{index}"
 
 
@@ -28,6 +28,6 @@ def output_item_id(response: str, kind: str, index: int) -> str:
 
 
 def response_of(item: str) -> str | None:
-    """The response that an item is of; None if the id is none of ours."""
+    """The id of an item's response; None if the item's id is not the gateway's."""
     found = _ITEM.fullmatch(item)
     return f"resp_{found[1]}" if found else None

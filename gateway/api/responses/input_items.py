@@ -1,4 +1,4 @@
-"""The items of a request, checked and brought into one form: each with a type and an id, contents as lists of parts."""
+"""Validates and normalises the items of a request: each has a type and an id, and contents are lists of parts."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ DETAILS = ("low", "high", "auto", "original")
 
 
 def references(given: Any) -> set[str]:
-    """The responses that must be looked up to read these items: some items are sent as no more than an id."""
-    wanted = set()
+    """The ids of the stored responses that these items refer to: some items are sent as just an id."""
+    responses = set()
     for item in given if isinstance(given, list) else ():
         if isinstance(item, dict) and isinstance(id := item.get("id"), str) and _is_reference(item):
             response = response_of(id)
             if response is not None:
-                wanted.add(response)
-    return wanted
+                responses.add(response)
+    return responses
 
 
 def referred_bytes(given: Any, known: Mapping[str, Item]) -> int:
-    """How long the items are that others stand for, each as often as it is named."""
+    """The total size in bytes of the items that are referred to, counting repetitions."""
     names = [item["id"] for item in given if isinstance(item, dict) and _is_reference(item) and _names(item, known)]
     return sum(large_json.size(known[id]) * count for id, count in Counter(names).items())
 
@@ -46,13 +46,12 @@ def read_items(
     known: Mapping[str, Item],
     most: int,
     levels: Collection[str],
-    left_out: DroppedThoughts,
+    dropped: DroppedThoughts,
 ) -> list[Item]:
-    """The items of `input`, for a response with this id to be, after what was said `earlier` in the responses before.
+    """The items of `input` for the new response with the id `response`, after the `earlier` items of the conversation.
 
-    `known` are the items that may be referred to, by their ids; `levels` the efforts that the model has names for;
-    `left_out` gets the sealed thoughts that are not taken up.
-    InvalidRequest says which item is wrong, and how.
+    `known` are the items that may be referred to, by id; `levels` are the model's effort levels; `dropped` collects the
+    encrypted reasoning that is not used. InvalidRequest: an item is invalid.
     """
     given = body.any("input")
     if given is None:
@@ -70,7 +69,7 @@ def read_items(
         raise body.wrong(
             "input", f"may hold at most {most} items, including those of the previous responses.", "array_too_long"
         )
-    reader = _Reader(response, seal, known, ("auto", *levels), left_out)
+    reader = _Reader(response, seal, known, ("auto", *levels), dropped)
     for item in earlier:
         reader.note(item, None)
     return [reader.read(item, index) for index, item in enumerate(body.rows("input"))]
@@ -83,14 +82,14 @@ class _Reader:
         seal: BoundSeal,
         known: Mapping[str, Item],
         efforts: Sequence[str],
-        left_out: DroppedThoughts,
+        dropped: DroppedThoughts,
     ) -> None:
         self._response = response
         self._seal = seal
         self._known = known
         self._efforts = efforts
-        self._left_out = left_out
-        # The calls so far, and those that have their output.
+        self._dropped = dropped
+        # The kind of each call so far by its id, and the ids of calls that have an output.
         self._called: dict[str, str] = {}
         self._answered: set[str] = set()
 
@@ -115,7 +114,7 @@ class _Reader:
         return made
 
     def note(self, item: Item, where: Fields | None) -> None:
-        """Keep account of calls and their outputs; `where` is None for what was checked when it came."""
+        """Match outputs to calls; `where` is None for stored items, which were checked before."""
         kind, id = item["type"], item.get("call_id")
         if kind in CALLS.values():
             if where is not None and id in self._called:
@@ -129,10 +128,7 @@ class _Reader:
             self._answered.add(str(id))
 
     def message(self, item: Fields, id: str) -> Item:
-        if item.any("role") is None:
-            raise item.missing("role")
-        role = item.word("role", ROLES)
-        assert role is not None, "there is one"
+        role = item.required_word("role", ROLES)
         content = item.any("content")
         if content is None:
             raise item.missing("content")
@@ -140,39 +136,37 @@ class _Reader:
             return _message(id, role, [_text(role, content)])
         if not isinstance(content, list):
             raise checks.wrong_type(item.param("content"), "a string or a list of parts", content)
-        parts = [_said_part(part) if role == "assistant" else _part(part) for part in item.rows("content")]
+        parts = [_output_part(part) if role == "assistant" else _part(part) for part in item.rows("content")]
         return _message(id, role, parts)
 
     def reasoning(self, item: Fields, id: str) -> Item:
-        """Sealed thoughts are opened: what is inside counts, whatever else the item says, unless it is left out."""
+        """Encrypted reasoning replaces the item's own content, unless it is dropped."""
         made: Item = {"type": "reasoning", "id": id, "summary": [], "status": "completed"}
         for name, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
             parts = item.rows(name)
             for part in parts:
                 part.word("type", (kind,))
-                if part.text("text") is None:
-                    raise part.missing("text")
             if parts or name == "summary":
-                made[name] = [{"type": kind, "text": part.text("text")} for part in parts]
+                made[name] = [{"type": kind, "text": part.required("text")} for part in parts]
         sealed = item.text("encrypted_content")
         if sealed is not None:
             thought = self._seal.open(sealed)
             if thought is None:
-                said = "was not issued by this gateway for this API key, or was modified."
-                raise item.wrong("encrypted_content", said, "invalid_encrypted_content")
+                message = "was not issued by this gateway for this API key, or was modified."
+                raise item.wrong("encrypted_content", message, "invalid_encrypted_content")
             if isinstance(thought, ForeignSeal):
-                self._left_out.add(thought)
+                self._dropped.add(thought)
             else:
                 made["content"] = [{"type": "reasoning_text", "text": thought}]
         return made
 
     def call(self, item: Fields, id: str) -> Item:
         made = {"type": "function_call", "id": id, "call_id": item.needed("call_id"), "name": _name(item)}
-        return {**made, "arguments": _given(item, "arguments"), "status": "completed"}
+        return {**made, "arguments": item.required("arguments"), "status": "completed"}
 
     def custom_call(self, item: Fields, id: str) -> Item:
         made = {"type": "custom_tool_call", "id": id, "call_id": item.needed("call_id"), "name": _name(item)}
-        return {**made, "input": _given(item, "input"), "status": "completed"}
+        return {**made, "input": item.required("input"), "status": "completed"}
 
     def output(self, item: Fields, id: str) -> Item:
         output = item.any("output")
@@ -212,7 +206,7 @@ _READERS = {
 
 
 def _is_reference(item: Mapping[str, Any]) -> bool:
-    """Whether an item is an id and no more: said to be one, or a thought of which nothing else was kept."""
+    """Whether an item only refers to a stored one: by its type, or as a reasoning item without any text."""
     kind = item.get("type")
     if kind == "reasoning":
         return not (item.get("content") or item.get("summary") or item.get("encrypted_content"))
@@ -234,46 +228,34 @@ def _text(role: str, text: str) -> dict[str, Any]:
     return {"type": "input_text", "text": text}
 
 
-def _said_part(part: Fields) -> dict[str, Any]:
-    """A part of what the model said."""
-    kind = part.text("type")
+def _output_part(part: Fields) -> dict[str, Any]:
+    """A content part of an assistant message."""
+    kind = part.required("type")
     if kind == "refusal":
-        return {"type": "refusal", "refusal": _given(part, "refusal")}
+        return {"type": "refusal", "refusal": part.required("refusal")}
     if kind not in ("output_text", "input_text"):
-        raise (
-            part.missing("type")
-            if kind is None
-            else part.wrong("type", f"{kind[:100]!r} is not a content type of an answer.")
-        )
-    return _text("assistant", _given(part, "text"))
+        raise part.wrong("type", f"{kind[:100]!r} is not a content type of an answer.")
+    return _text("assistant", part.required("text"))
 
 
 def _part(part: Fields) -> dict[str, Any]:
-    """A content part for the model."""
-    kind = part.text("type")
-    if kind is None:
-        raise part.missing("type")
+    """An input part."""
+    kind = part.required("type")
     if kind in ("input_text", "output_text"):
-        return {"type": "input_text", "text": _given(part, "text")}
+        return {"type": "input_text", "text": part.required("text")}
     if kind == "input_image":
-        return {"type": "input_image", "image_url": _url(part), "detail": part.word("detail", DETAILS) or "auto"}
+        _refuse_stored(part, "file_id")
+        url = part.needed("image_url")
+        return {"type": "input_image", "image_url": url, "detail": part.word("detail", DETAILS) or "auto"}
     if kind == "input_file":
         _refuse_stored(part, "file_id", "file_url")
-        return {
-            "type": "input_file",
-            "file_data": part.needed("file_data"),
-            "filename": part.text("filename") or "file",
-        }
+        name = part.text("filename") or "file"
+        return {"type": "input_file", "file_data": part.needed("file_data"), "filename": name}
     if kind == "input_audio":
-        sound = part.table("input_audio")
-        given = {"data": sound.needed("data"), "format": sound.needed("format")}
+        audio = part.table("input_audio")
+        given = {"data": audio.needed("data"), "format": audio.needed("format")}
         return {"type": "input_audio", "input_audio": given}
     raise Unsupported(part.param("type"), f"{kind[:100]!r} is not a supported content type.")
-
-
-def _url(part: Fields) -> str:
-    _refuse_stored(part, "file_id")
-    return part.needed("image_url")
 
 
 def _refuse_stored(part: Fields, *names: str) -> None:
@@ -284,13 +266,5 @@ def _refuse_stored(part: Fields, *names: str) -> None:
 
 def _name(item: Fields) -> str:
     if item.any("namespace") is not None:
-        raise Unsupported(item.param("namespace"), "is of tools that are not supported.")
+        raise Unsupported(item.param("namespace"), "is not supported: it belongs to hosted tools.")
     return item.needed("name")
-
-
-def _given(fields: Fields, name: str) -> str:
-    """A text that must be there, but may be empty."""
-    value = fields.text(name)
-    if value is None:
-        raise fields.missing(name)
-    return value

@@ -1,4 +1,4 @@
-"""Log-probabilities of tokens, in the form of this dialect, and only those of the text: a thought's are nobody's."""
+"""Log-probabilities of the text's tokens in the format of this dialect; those of reasoning are left out."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def logprobs_of(text: str, told: Any) -> list[dict[str, Any]]:
-    """Those of the tokens that make up the text, which is the last thing said by a choice with these `logprobs`.
+def logprobs_of(text: str, logprobs: Any) -> list[dict[str, Any]]:
+    """The log-probabilities (nats) of the tokens of `text`, the end of the output that the choice's `logprobs` cover.
 
     Empty if there are none, or if they do not match the text.
     """
-    entries = told.get("content") if isinstance(told, Mapping) else None
+    entries = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     if not isinstance(entries, list) or not text:
         return []
     tokens = [entry for entry in map(_entry, entries) if entry is not None]
-    said = [bytes(token["bytes"]) for token in tokens]
+    pieces = [bytes(token["bytes"]) for token in tokens]
     whole = text.encode("utf-8", "surrogatepass")
-    # The last place where it is, looked for backwards: `rfind` takes a time that grows with both lengths.
-    spelled = b"".join(said)
+    # The last occurrence, searched in the reversed text: `rfind` can take quadratic time.
+    spelled = b"".join(pieces)
     behind = spelled[::-1].find(whole[::-1])
     if behind < 0:
         return []
     begin = len(spelled) - behind - len(whole)
     end, place, found = begin + len(whole), 0, []
-    for token, piece in zip(tokens, said, strict=True):
+    for token, piece in zip(tokens, pieces, strict=True):
         if place < end and place + len(piece) > begin:
             found.append(token)
         place += len(piece)
     return found
 
 
-def _entry(told: Any) -> dict[str, Any] | None:
-    """One token; None if it is none."""
-    one = _token(told)
+def _entry(entry: Any) -> dict[str, Any] | None:
+    """One token with its alternatives; None if it is invalid."""
+    one = _token(entry)
     if one is None:
         return None
-    top = told.get("top_logprobs")
+    top = entry.get("top_logprobs")
     others = [_token(other) for other in top] if isinstance(top, list) else []
     return {**one, "top_logprobs": [other for other in others if other is not None]}
 
 
-def _token(told: Any) -> dict[str, Any] | None:
-    if not isinstance(told, Mapping):
+def _token(entry: Any) -> dict[str, Any] | None:
+    if not isinstance(entry, Mapping):
         return None
-    token, logprob, spelled = told.get("token"), told.get("logprob"), told.get("bytes")
+    token, logprob, spelled = entry.get("token"), entry.get("logprob"), entry.get("bytes")
     if not isinstance(token, str) or type(logprob) not in (int, float):
         return None
     if not isinstance(spelled, list) or not all(type(one) is int and 0 <= one < 256 for one in spelled):

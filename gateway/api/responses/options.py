@@ -1,7 +1,7 @@
-"""The fields of a request besides its items and tools, checked: what goes on to the backend, and what is told back.
+"""Validates the fields of a request besides its items and tools.
 
-What OpenAI has and this gateway has not is refused, unless it makes no difference: then it is ignored. Truncation is
-of that kind: a conversation that is too long is refused by the backend either way, and the response says `disabled`.
+Unsupported features of OpenAI's API are refused, unless ignoring them makes no difference. `truncation` is ignored: the
+backend refuses a conversation that is too long either way, and the response says `disabled`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SUMMARIES = ("auto", "concise", "detailed")
 TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 MOST_LOGPROBS, MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE, LONGEST_ID = 20, 16, 64, 512, 128
 
-# Fields that are read here or beside; any other goes on to the backend, which may know it.
+# Fields of this dialect; all others are forwarded to the backend, which may know them.
 KNOWN = frozenset(
     (
         "background", "background_options", "access_programs", "context_management", "conversation", "image", "include",
@@ -41,7 +41,7 @@ KNOWN = frozenset(
         "truncation", "user",
     )
 )  # fmt: skip
-_NOT_HERE = {
+_UNSUPPORTED = {
     "background": "is not supported: the gateway answers while the client waits.",
     "background_options": "is not supported: the gateway answers while the client waits.",
     "conversation": "is not supported: use previous_response_id.",
@@ -50,8 +50,8 @@ _NOT_HERE = {
     "moderation": "is not supported.",
     "access_programs": "is not supported.",
 }
-# Chat completions' names for what has another name here: taken for typing errors, not passed on.
-_ELSEWHERE = {
+# Fields of chat completions that have another name in this dialect: refused as mistakes, not forwarded.
+_RENAMED = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
@@ -65,7 +65,7 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`chat_fields` goes into the body of the chat completion, `echo` into the response."""
+    """`chat_fields` are for the body of the chat completion, `echo` for the response."""
 
     chat_fields: dict[str, Any]
     echo: dict[str, Any]
@@ -78,20 +78,20 @@ class Options:
 
 
 def read_options(body: Fields) -> Options:
-    """InvalidRequest: a field is of the wrong type, out of its range, unknown or not served."""
+    """InvalidRequest: a field has the wrong type, is out of range, unknown or not supported."""
     _refuse(body)
     stream = bool(body.boolean("stream"))
     _check_stream_options(body, stream)
     body.word("truncation", ("auto", "disabled"))
     reasoning, include = body.table("reasoning"), read_include(body.array("include"))
-    verbosity, form, told_form = _read_text(body.table("text"))
+    verbosity, echoed_format, chat_format = _read_text(body.table("text"))
     top_logprobs = body.integer("top_logprobs", 0, MOST_LOGPROBS) or 0
     logprobs = top_logprobs > 0 or LOGPROBS in include
     limit = body.integer("max_output_tokens", 1, checks.MOST_TOKENS)
-    same = _said_alike(body)
-    told: dict[str, Any] = {name: value for name, value in body.given.items() if name not in KNOWN}
-    told |= {name: value for name, value in same.items() if value is not None}
-    told |= {
+    shared = _shared_fields(body)
+    chat: dict[str, Any] = {name: value for name, value in body.given.items() if name not in KNOWN}
+    chat |= {name: value for name, value in shared.items() if value is not None}
+    chat |= {
         name: value
         for name, value in (
             ("stream", stream or None),
@@ -104,31 +104,31 @@ def read_options(body: Fields) -> Options:
         if value is not None
     }
     if (effort := reasoning.text("effort")) is not None:
-        _set_effort(told, effort)
+        _set_effort(chat, effort)
     echo = {
-        **same,
+        **shared,
         "instructions": body.text("instructions"),
         "max_output_tokens": limit,
         "max_tool_calls": body.integer("max_tool_calls", 1, checks.MOST_TOKENS),
         "metadata": _metadata(body),
-        "text": {"format": form, **({} if verbosity is None else {"verbosity": verbosity})},
+        "text": {"format": echoed_format, **({} if verbosity is None else {"verbosity": verbosity})},
         "top_logprobs": top_logprobs,
         "parallel_tool_calls": body.boolean("parallel_tool_calls") is not False,
     }
     return Options(
-        chat_fields=told,
+        chat_fields=chat,
         echo=echo,
         store=body.boolean("store") is not False,
         include=include,
         summary=reasoning.word("summary", SUMMARIES) or reasoning.word("generate_summary", SUMMARIES),
         context=reasoning.word("context", CONTEXTS) or "auto",
-        format=told_form,
+        format=chat_format,
         logprobs=logprobs,
     )
 
 
-def _said_alike(body: Fields) -> dict[str, Any]:
-    """The fields that chat completions have under the same name, and responses repeat."""
+def _shared_fields(body: Fields) -> dict[str, Any]:
+    """The fields that have the same name in chat completions, and that responses repeat."""
     return {
         "temperature": body.number("temperature", 0, 2),
         "top_p": body.number("top_p", 0, 1),
@@ -140,10 +140,8 @@ def _said_alike(body: Fields) -> dict[str, Any]:
 
 
 def read_format(form: Fields) -> dict[str, Any] | None:
-    """A `text.format` in the form of chat completions; None for plain text."""
-    kind = form.word("type", ("text", "json_object", "json_schema"))
-    if kind is None:
-        raise form.missing("type")
+    """Converts `text.format` to the `response_format` of chat completions; None for plain text."""
+    kind = form.required_word("type", ("text", "json_object", "json_schema"))
     if kind != "json_schema":
         return None if kind == "text" else {"type": kind}
     if form.any("schema") is None:
@@ -156,24 +154,24 @@ def read_format(form: Fields) -> dict[str, Any] | None:
     return {"type": kind, "json_schema": schema}
 
 
-def _set_effort(told: dict[str, Any], effort: str) -> None:
-    if told.setdefault("reasoning_effort", effort) != effort:
+def _set_effort(chat: dict[str, Any], effort: str) -> None:
+    if chat.setdefault("reasoning_effort", effort) != effort:
         raise InvalidRequest(
             f"reasoning.effort {effort[:40]!r} contradicts reasoning_effort.", param="reasoning.effort"
         )
 
 
 def _refuse(body: Fields) -> None:
-    for name, why in _NOT_HERE.items():
+    for name, why in _UNSUPPORTED.items():
         if body.any(name) not in (None, False, []):
             raise Unsupported(name, why)
-    for name, instead in _ELSEWHERE.items():
+    for name, instead in _RENAMED.items():
         if body.any(name) is not None:
             raise ResponsesFieldNames(name, instead)
     if body.any("n") not in (None, 1):
-        raise Unsupported("n", "must be 1: a response is one answer.")
+        raise Unsupported("n", "must be 1: a response has one answer.")
     if body.table("image").word("context_compression", ("auto", "enabled", "disabled")) == "enabled":
-        raise Unsupported("image.context_compression", "cannot be enabled here.")
+        raise Unsupported("image.context_compression", "cannot be enabled.")
     if body.table("reasoning").word("mode", ("standard", "pro")) == "pro":
         raise Unsupported("reasoning.mode", "pro is not supported.")
 
@@ -185,7 +183,7 @@ def _check_stream_options(body: Fields, stream: bool) -> None:
 
 
 def read_include(included: list[Any]) -> frozenset[str]:
-    """What is of hosted tools is known, and never comes."""
+    """The values of `include`. Those for hosted tools are accepted, but have no effect."""
     known = (*INCLUDABLE, ACCOUNT)
     for index, name in enumerate(included):
         param = f"include[{index}]"
@@ -210,7 +208,7 @@ def _metadata(body: Fields) -> dict[str, str]:
 
 
 def _read_text(text: Fields) -> tuple[str | None, dict[str, Any], dict[str, Any] | None]:
-    """How wordy it is to be, and its form: as the response repeats it, and as chat completions have it."""
+    """The verbosity, and the output format as the response repeats it and as chat completions have it."""
     for name in text.rest("format", "verbosity"):
         raise text.wrong(name[:100], "is unknown.", "unknown_parameter")
     verbosity = text.word("verbosity", ("low", "medium", "high"))

@@ -1,4 +1,4 @@
-"""Turns a model's output, piece by piece, into items (reasoning, text, calls) and their events."""
+"""Converts the model's output, chunk by chunk, into items (reasoning, text, calls) and their events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.api.responses.call import ResponseSpec
 from gateway.api.responses.events import ResponseEvents
 from gateway.api.responses.ids import output_item_id
 from gateway.api.responses.logprobs import logprobs_of
-from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenThought
+from gateway.api.responses.open_items import Logprobs, OpenCall, OpenCustomCall, OpenItem, OpenMessage, OpenReasoning
 from gateway.api.responses.turn import Item
 from gateway.auth.seal import BoundSeal
 from gateway.core.backend_errors import BackendFailed
@@ -17,139 +17,141 @@ from gateway.core.reasoning import REASONING_FIELDS
 
 
 class OutputItems:
-    """A thought or a text ends where something else begins. Calls may come interleaved, and all end at the end.
+    """Reasoning and text items end where another item begins. Calls may be interleaved, so they all end at the end.
 
-    Space before a call is no text: templates put some there, and engines leave it in their streams.
+    White space before a call is dropped: it comes from templates, and engines leave it in their streams.
     """
 
-    def __init__(self, wanted: ResponseSpec, seal: BoundSeal, events: ResponseEvents) -> None:
-        self._wanted = wanted
-        self._seal = seal if wanted.sealed else None
+    def __init__(self, spec: ResponseSpec, seal: BoundSeal, events: ResponseEvents) -> None:
+        self._spec = spec
+        self._seal = seal if spec.sealed else None
         self._events = events
         self._items: dict[int, Item] = {}
         self._count = 0
-        # The thought or text that is being said, and the calls by the backend's number for them.
+        # The open reasoning or text item, and the open calls by the backend's index.
         self._index = 0
-        self._said: OpenThought | OpenMessage | None = None
+        self._open: OpenReasoning | OpenMessage | None = None
         self._space: list[tuple[str, Logprobs]] = []
         self._calls: dict[int, tuple[int, OpenCall]] = {}
-        self._called: set[str] = set()
+        self._call_ids: set[str] = set()
 
-    def add(self, said: Any, logprobs: Any) -> bytes:
-        """A whole message, or a piece of one. BackendFailed: it is in no form that chat completions have."""
-        if not isinstance(said, dict):
+    def add(self, message: Any, logprobs: Any) -> bytes:
+        """The events for a whole message, or for a delta of one. BackendFailed: it is not in chat completions format."""
+        if not isinstance(message, dict):
             raise BackendFailed("The backend's answer has a choice without a message.")
-        told = b""
-        thought = next((text for name in REASONING_FIELDS if (text := _text(said, name))), "")
-        if thought:
-            told += self._think(thought)
-        text = _text(said, "content")
+        data = b""
+        reasoning = next((text for name in REASONING_FIELDS if (text := _text(message, name))), "")
+        if reasoning:
+            data += self._add_reasoning(reasoning)
+        text = _text(message, "content")
         if text:
-            told += self._text(text, logprobs_of(text, logprobs) if self._wanted.logprobs else [])
-        refusal = _text(said, "refusal")
+            data += self._add_text(text, logprobs_of(text, logprobs) if self._spec.logprobs else [])
+        refusal = _text(message, "refusal")
         if refusal:
-            told += self._say("refusal", refusal, [])
-        calls = said.get("tool_calls")
+            data += self._add_part("refusal", refusal, [])
+        calls = message.get("tool_calls")
         if calls is not None:
             if not isinstance(calls, list):
-                raise _no_call()
-            told += b"".join(self._call(call, position) for position, call in enumerate(calls))
-        return told
+                raise _invalid_call()
+            data += b"".join(self._call(call, position) for position, call in enumerate(calls))
+        return data
 
     def finish(self, complete: bool) -> tuple[list[Item], bytes]:
-        """All items, and the events that end those which are open. Of an answer that was cut, the last one was."""
-        told = [self._tell_space()]
+        """All items, and the events that end the open ones. If the answer is not `complete`, the last item is
+        truncated.
+        """
+        data = [self._flush_space()]
         if complete and not self._count:
-            told.append(self._say("output_text", "", []))  # an answer of nothing is one, too
-        still: dict[int, OpenItem] = dict(self._calls.values())
-        if self._said is not None:
-            still[self._index] = self._said
-        for index in sorted(still):
+            data.append(self._add_part("output_text", "", []))  # an empty answer has an item, too
+        still_open: dict[int, OpenItem] = dict(self._calls.values())
+        if self._open is not None:
+            still_open[self._index] = self._open
+        for index in sorted(still_open):
             last = index == self._count - 1
-            self._items[index], closed = still[index].close("completed" if complete or not last else "incomplete")
-            told.append(closed)
-        self._said, self._calls = None, {}
-        return [self._items[index] for index in sorted(self._items)], b"".join(told)
+            self._items[index], closed = still_open[index].close("completed" if complete or not last else "incomplete")
+            data.append(closed)
+        self._open, self._calls = None, {}
+        return [self._items[index] for index in sorted(self._items)], b"".join(data)
 
-    def _think(self, text: str) -> bytes:
-        told = b""
-        if not isinstance(self._said, OpenThought):
-            told += self._end_said()
+    def _add_reasoning(self, text: str) -> bytes:
+        data = b""
+        if not isinstance(self._open, OpenReasoning):
+            data += self._end_open()
             index, id = self._next("rs")
             self._index = index
-            summary = self._wanted.summary is not None
-            self._said = OpenThought(self._events, index, id, summary=summary, seal=self._seal)
-            told += self._said.open()
-        return told + self._said.add(text)
+            summary = self._spec.summary is not None
+            self._open = OpenReasoning(self._events, index, id, summary=summary, seal=self._seal)
+            data += self._open.open()
+        return data + self._open.add(text)
 
-    def _text(self, text: str, logprobs: Logprobs) -> bytes:
-        if text.isspace() and not isinstance(self._said, OpenMessage):
+    def _add_text(self, text: str, logprobs: Logprobs) -> bytes:
+        if text.isspace() and not isinstance(self._open, OpenMessage):
             self._space.append((text, logprobs))
             return b""
-        return self._tell_space() + self._say("output_text", text, logprobs)
+        return self._flush_space() + self._add_part("output_text", text, logprobs)
 
-    def _tell_space(self) -> bytes:
-        """The space that the text began with after all."""
+    def _flush_space(self) -> bytes:
+        """The events for white space that turned out to be part of the text."""
         space, self._space = self._space, []
-        return b"".join(self._say("output_text", text, logprobs) for text, logprobs in space)
+        return b"".join(self._add_part("output_text", text, logprobs) for text, logprobs in space)
 
-    def _say(self, kind: str, text: str, logprobs: Logprobs) -> bytes:
-        told = b""
-        if not isinstance(self._said, OpenMessage):
-            told += self._end_said()
+    def _add_part(self, kind: str, text: str, logprobs: Logprobs) -> bytes:
+        data = b""
+        if not isinstance(self._open, OpenMessage):
+            data += self._end_open()
             self._index, id = self._next("msg")
-            self._said = OpenMessage(self._events, self._index, id)
-            told += self._said.open()
-        return told + self._said.add(kind, text, logprobs)
+            self._open = OpenMessage(self._events, self._index, id)
+            data += self._open.open()
+        return data + self._open.add(kind, text, logprobs)
 
     def _call(self, call: Any, position: int) -> bytes:
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict):
-            raise _no_call()
+            raise _invalid_call()
         number = call.get("index", position)
-        told = b""
+        data = b""
         if type(number) is not int:
-            raise _no_call()
+            raise _invalid_call()
         if number not in self._calls:
             name = _text(function, "name")
             if not name:
-                raise _no_call()
+                raise _invalid_call()
             self._space = []
-            told += self._end_said() + self._begin_call(number, _text(call, "id"), name)
+            data += self._end_open() + self._begin_call(number, _text(call, "id"), name)
         arguments = _text(function, "arguments")
-        return told + (self._calls[number][1].add(arguments) if arguments else b"")
+        return data + (self._calls[number][1].add(arguments) if arguments else b"")
 
     def _begin_call(self, number: int, call: str, name: str) -> bytes:
-        if not call or call in self._called:
+        if not call or call in self._call_ids:
             call = f"call_{secrets.token_hex(12)}"
-        self._called.add(call)
-        custom = name in self._wanted.custom
+        self._call_ids.add(call)
+        custom = name in self._spec.custom
         index, id = self._next("ctc" if custom else "fc")
         opened = (OpenCustomCall if custom else OpenCall)(self._events, index, id, call, name)
         self._calls[number] = index, opened
         return opened.open()
 
-    def _end_said(self) -> bytes:
-        if self._said is None:
+    def _end_open(self) -> bytes:
+        if self._open is None:
             return b""
-        self._items[self._index], told = self._said.close("completed")
-        self._said = None
-        return told
+        self._items[self._index], data = self._open.close("completed")
+        self._open = None
+        return data
 
     def _next(self, kind: str) -> tuple[int, str]:
         index = self._count
         self._count += 1
-        return index, output_item_id(self._wanted.id, kind, index)
+        return index, output_item_id(self._spec.id, kind, index)
 
 
-def _text(said: dict[str, Any], name: str) -> str:
-    value = said.get(name)
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BackendFailed(f"The backend's answer has a {name} that is not text.")
+        raise BackendFailed(f"The backend's answer has a {name} that is not a string.")
     return value
 
 
-def _no_call() -> BackendFailed:
+def _invalid_call() -> BackendFailed:
     return BackendFailed("The backend's answer has an invalid tool call.")

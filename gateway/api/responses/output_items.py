@@ -1,4 +1,4 @@
-"""The items of an answer: a thought, a message, calls. Each has the id that it had in the stream."""
+"""The items of an answer: reasoning, a message, calls. Each has the same id as in the stream."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from gateway.api.responses.tools import custom_input
 from gateway.api.responses.turn import Item
 
 
-def reasoning_item(id: str, thought: str, status: str, *, summary: bool, sealed: str | None = None) -> Item:
-    """Nobody summarises here: a client that asks for a summary gets the thought itself in its place, too."""
-    item: Item = {"type": "reasoning", "id": id, "summary": [], "content": [reasoning_part(thought)]}
+def reasoning_item(id: str, text: str, status: str, *, summary: bool, sealed: str | None = None) -> Item:
+    """The gateway does not summarise: a client that asks for a summary gets the reasoning itself as the summary."""
+    item: Item = {"type": "reasoning", "id": id, "summary": [], "content": [reasoning_part(text)]}
     if summary:
-        item["summary"] = [summary_part(thought)]
+        item["summary"] = [summary_part(text)]
     if sealed is not None:
         item["encrypted_content"] = sealed
     return {**item, "status": status}
@@ -23,25 +23,13 @@ def message_item(id: str, content: list[dict[str, Any]], status: str) -> Item:
 
 
 def call_item(id: str, call: str, name: str, arguments: str, status: str) -> Item:
-    return {
-        "type": "function_call",
-        "id": id,
-        "call_id": call,
-        "name": name,
-        "arguments": arguments,
-        "status": status,
-    }
+    item = {"type": "function_call", "id": id, "call_id": call, "name": name}
+    return {**item, "arguments": arguments, "status": status}
 
 
 def custom_call_item(id: str, call: str, name: str, arguments: str, status: str) -> Item:
-    return {
-        "type": "custom_tool_call",
-        "id": id,
-        "call_id": call,
-        "name": name,
-        "input": custom_input(arguments),
-        "status": status,
-    }
+    item = {"type": "custom_tool_call", "id": id, "call_id": call, "name": name}
+    return {**item, "input": custom_input(arguments), "status": status}
 
 
 def reasoning_part(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A request read into a call: the body of a chat completion, and what the response will need to know."""
+"""Reads a request into a call: the body of a chat completion, and what the response needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.fields import Fields
 from gateway.api.json_object import LARGE
 from gateway.api.responses.call import ResponsesCall, ResponseSpec
-from gateway.api.responses.conversation import messages_of, without_old_thoughts
+from gateway.api.responses.conversation import messages_of, without_old_reasoning
 from gateway.api.responses.errors import UnknownPrevious
 from gateway.api.responses.ids import new_response_id
 from gateway.api.responses.input_items import read_items, references, referred_bytes
@@ -28,14 +28,14 @@ from gateway.auth.seal import Seal
 from gateway.core import large_json
 from gateway.routing.catalogue import Catalogue, PublicModel
 
-# Of what was said before: from here on it takes long to read, however small the request.
+# From this number of stored items on, reading takes long even for a small request.
 MANY_ITEMS = 100
 
 
 async def read_call(
     parsed: ParsedRequest, catalogue: Catalogue, store: ResponseStore, seal: Seal, max_items: int
 ) -> ResponsesCall:
-    """A checked call. InvalidRequest: the client must mend it."""
+    """The validated call. InvalidRequest: the client must correct it."""
     body = Fields(parsed.body)
     model = catalogue.find(body.needed("model"))
     options, tools = await parsed.off_loop.run(parsed.size, lambda: (read_options(body), read_tools(body)))
@@ -51,23 +51,24 @@ async def read_call(
         if known and isinstance(given, list):
             more += referred_bytes(given, known)
             store.check_length(more, "input")
-        left_out = DroppedThoughts()
+        dropped = DroppedThoughts()
         bound = seal.bound(key, model.name)
-        items = read_items(body, id, bound, earlier, known, max_items, model.levels, left_out)
-        told = _chat_body(body, model, options, tools, earlier + items)
-        wanted = _wanted(body, options, tools, told, items, before, id, _unit(parsed, told, before) or id)
-        return _call(parsed, model, told, wanted, parsed.size + more, left_out.note())
+        items = read_items(body, id, bound, earlier, known, max_items, model.levels, dropped)
+        chat = _chat_body(body, model, options, tools, earlier + items)
+        unit = _unit(parsed, chat, before) or id
+        spec = _response_spec(body, options, tools, chat, items, before, id, unit)
+        return _call(parsed, model, chat, spec, parsed.size + more, dropped.note())
 
     return await parsed.off_loop.run(parsed.size if len(known) < MANY_ITEMS else LARGE, read)
 
 
 def _size(items: list[Item], about: int) -> int:
-    """How many bytes they are as JSON; `about` as many, or fewer."""
+    """The size of the items as JSON, in bytes; `about` is an upper estimate of it."""
     return len(orjson.dumps(items)) if about < LARGE else large_json.size(items)
 
 
 async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[Turn]:
-    """The turns that the request goes on from."""
+    """The turns of the conversation that the request continues."""
     previous = body.text("previous_response_id")
     if previous is None:
         return []
@@ -77,14 +78,14 @@ async def _before(body: Fields, store: ResponseStore, key: str | None) -> list[T
     return turns
 
 
-def _unit(parsed: ParsedRequest, told: dict[str, Any], before: list[Turn]) -> str | None:
+def _unit(parsed: ParsedRequest, chat: dict[str, Any], before: list[Turn]) -> str | None:
     """What an experiment assigns: what the client names, else the unit of the responses that the request goes on from.
 
     A response that an earlier release has stored has no unit: the first one of the conversation was it.
     """
     if before:
         return conversation_of(parsed.body) or before[-1].unit or before[0].root
-    return unit_of(parsed.body, parsed.headers) or beginning_of(told["messages"])
+    return unit_of(parsed.body, parsed.headers) or beginning_of(chat["messages"])
 
 
 def _chat_body(
@@ -92,31 +93,31 @@ def _chat_body(
 ) -> dict[str, Any]:
     messages = messages_of(items, options.echo["instructions"])
     if options.context == "current_turn":
-        messages = without_old_thoughts(messages)
-    told = {**options.chat_fields, "model": model.name, "messages": messages}
+        messages = without_old_reasoning(messages)
+    chat = {**options.chat_fields, "model": model.name, "messages": messages}
     form = options.format
     for item in items:
         if item["type"] == "configuration_update":
             if "reasoning" in item:
-                told["reasoning_effort"] = item["reasoning"]["effort"]
+                chat["reasoning_effort"] = item["reasoning"]["effort"]
             if "text" in item:
                 form = read_format(Fields(item["text"]["format"]))
     if form is not None:
-        told["response_format"] = form
+        chat["response_format"] = form
     if tools.chat_tools:
-        told["tools"] = tools.chat_tools
+        chat["tools"] = tools.chat_tools
         if tools.choice is not None:
-            told["tool_choice"] = tools.choice
+            chat["tool_choice"] = tools.choice
         if body.any("parallel_tool_calls") is not None:
-            told["parallel_tool_calls"] = options.echo["parallel_tool_calls"]
-    return told
+            chat["parallel_tool_calls"] = options.echo["parallel_tool_calls"]
+    return chat
 
 
-def _wanted(
+def _response_spec(
     body: Fields,
     options: Options,
     tools: ResponseTools,
-    told: dict[str, Any],
+    chat: dict[str, Any],
     items: list[Item],
     before: list[Turn],
     id: str,
@@ -142,36 +143,36 @@ def _wanted(
         summary=options.summary,
         logprobs=options.logprobs,
         custom=tools.custom,
-        effort=told.get("reasoning_effort"),
+        effort=chat.get("reasoning_effort"),
         context=options.context,
     )
 
 
 def _call(
-    parsed: ParsedRequest, model: PublicModel, told: dict[str, Any], wanted: ResponseSpec, size: int, note: str
+    parsed: ParsedRequest, model: PublicModel, chat: dict[str, Any], spec: ResponseSpec, size: int, note: str
 ) -> ResponsesCall:
-    effort = read_effort(told, model.levels)
+    effort = read_effort(chat, model.levels)
     return ResponsesCall(
         request_id=parsed.request_id,
         dialect="responses",
         model=model.name,
-        body=told,
-        stream="stream" in told,
+        body=chat,
+        stream="stream" in chat,
         wants_usage=True,
         requested=effort.requested,
         effort_word=effort.word,
         effort_param=effort.param,
         ceiling=effort.ceiling,
         note=note,
-        dial=read_dial(told, model.name, model.policy.has_dial),
-        limit=told.get("max_completion_tokens"),
+        dial=read_dial(chat, model.name, model.policy.has_dial),
+        limit=chat.get("max_completion_tokens"),
         size=size,
-        unit=wanted.unit,
+        unit=spec.unit,
         user=user_of(parsed.body),
         client_retries=asgi.client_retries(parsed.headers),
-        batch=is_batch(told.get("service_tier"), parsed.headers),
+        batch=is_batch(chat.get("service_tier"), parsed.headers),
         wants_effort_report=wants_effort_report(parsed.body, parsed.headers),
         key=parsed.principal.key,
         forwarded=asgi.forwarded(parsed.headers, parsed.backend_id),
-        wanted=wanted,
+        spec=spec,
     )

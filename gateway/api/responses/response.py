@@ -1,4 +1,4 @@
-"""The response as an object: what the client asked, what was made of it, and what came of it."""
+"""Builds the response object: the client's fields, what was applied, and the output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.usage import Usage
 from gateway.execution.report import AnswerFacts
 
-# Why an answer ended before it was complete, by the backend's word for it.
+# Reasons for incomplete answers, by the backend's finish reason.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -23,7 +23,7 @@ def status_of(finish_reason: str | None) -> str:
 
 
 def begun(call: ResponsesCall, facts: AnswerFacts) -> dict[str, Any]:
-    """A response of which nothing is there yet."""
+    """A response without output yet."""
     return _object(call, facts, "in_progress", [])
 
 
@@ -41,61 +41,61 @@ def finished(call: ResponsesCall, facts: AnswerFacts, output: list[Item], usage:
 
 
 def failed(call: ResponsesCall, facts: AnswerFacts, output: list[Item], error: GatewayError) -> dict[str, Any]:
-    """A response that broke off. Its error has one of the few codes that the dialect knows."""
+    """A response that failed midway. Its error has one of the few codes that the dialect defines."""
     code = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt" if error.status < 500 else "server_error"
     return _object(call, facts, "failed", output) | {"error": {"code": code, "message": error.message}}
 
 
 def _object(call: ResponsesCall, facts: AnswerFacts, status: str, output: list[Item]) -> dict[str, Any]:
-    wanted = call.wanted
+    spec = call.spec
     return {
-        "id": wanted.id,
+        "id": spec.id,
         "object": "response",
-        "created_at": wanted.created,
+        "created_at": spec.created,
         "completed_at": None,
         "status": status,
         "background": False,
         "error": None,
         "incomplete_details": None,
-        **wanted.echo,
+        **spec.echo,
         "model": call.model,
         "output": output,
-        "reasoning": _reasoning(wanted, facts),
-        "service_tier": wanted.echo["service_tier"] or "default",
-        "store": wanted.store,
+        "reasoning": _reasoning(spec, facts),
+        "service_tier": spec.echo["service_tier"] or "default",
+        "store": spec.store,
         "truncation": "disabled",
         "usage": None,
     }
 
 
-def _reasoning(wanted: ResponseSpec, facts: AnswerFacts) -> dict[str, Any]:
-    """What was applied, not what was asked: the level of the budget, and which thoughts of earlier turns went along."""
+def _reasoning(spec: ResponseSpec, facts: AnswerFacts) -> dict[str, Any]:
+    """What was applied, not what was requested: the effort level, and which earlier reasoning was sent to the model."""
     plan = facts.plan
-    asked = None if wanted.effort == "auto" else wanted.effort
+    requested = None if spec.effort == "auto" else spec.effort
     level = plan.level if plan.level in LEVELS else None
     family = plan.deployment.family
-    keeps = (family.history == "keep" or family.passes_through) and wanted.context != "current_turn"
+    all_turns = (family.history == "keep" or family.passes_through) and spec.context != "current_turn"
     return {
-        "effort": level or facts.level or asked,
-        "summary": wanted.summary,
-        "context": "all_turns" if keeps else "current_turn",
+        "effort": level or facts.level or requested,
+        "summary": spec.summary,
+        "context": "all_turns" if all_turns else "current_turn",
     }
 
 
-def _usage(told: Any, used: Usage, wasted: int) -> dict[str, Any] | None:
-    """With the tokens of a probe that was thrown away. None if the backend did not say."""
-    if used.prompt_tokens is None or used.completion_tokens is None:
+def _usage(reported: Any, usage: Usage, discarded: int) -> dict[str, Any] | None:
+    """The usage including the tokens of a discarded probe; None if the backend reported none."""
+    if usage.prompt_tokens is None or usage.completion_tokens is None:
         return None
-    details = told.get("prompt_tokens_details") if isinstance(told, Mapping) else None
+    details = reported.get("prompt_tokens_details") if isinstance(reported, Mapping) else None
     return {
-        "input_tokens": used.prompt_tokens,
+        "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {
             "cached_tokens": _count(details, "cached_tokens"),
             "cache_write_tokens": _count(details, "cache_write_tokens"),
         },
-        "output_tokens": used.completion_tokens + wasted,
-        "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens or 0},
-        "total_tokens": used.prompt_tokens + used.completion_tokens + wasted,
+        "output_tokens": usage.completion_tokens + discarded,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens + discarded,
     }
 
 

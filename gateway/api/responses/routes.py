@@ -1,4 +1,4 @@
-"""What was answered, asked for again: a response, the items that went into it; and its removal."""
+"""Routes for stored responses: show, list input items, delete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.api import checks
 from gateway.api.authentication import authenticated
-from gateway.api.responses.conversation import thought_of
+from gateway.api.responses.conversation import reasoning_text
 from gateway.api.responses.errors import UnknownResponse, Unsupported
 from gateway.api.responses.options import SEALED, read_include
 from gateway.api.responses.store import ResponseStore
@@ -19,11 +19,11 @@ from gateway.auth.principal import Principal
 from gateway.auth.seal import Seal
 from gateway.core.errors import InvalidRequest
 
-MOST_LISTED, USUALLY_LISTED = 100, 20
+MOST_LISTED, DEFAULT_LISTED = 100, 20
 
 
 def router(authenticator: Authenticator, store: ResponseStore, seal: Seal) -> APIRouter:
-    """To everybody their own: responses made with another key are not found."""
+    """Clients only find responses that were created with their own key."""
     routes = APIRouter(prefix="/v1/responses")
 
     async def find(id: str, principal: Principal) -> Turn:
@@ -70,17 +70,17 @@ def router(authenticator: Authenticator, store: ResponseStore, seal: Seal) -> AP
 
 
 def _sealed(response: dict[str, Any], seal: Seal, key: str | None) -> dict[str, Any]:
-    """The response with its thoughts also as a client can carry them and not read them."""
+    """The response with its reasoning also in encrypted form."""
     bound = seal.bound(key, response["model"])
     output = [
-        {**item, "encrypted_content": bound.close(thought_of(item))} if item["type"] == "reasoning" else item
+        {**item, "encrypted_content": bound.close(reasoning_text(item))} if item["type"] == "reasoning" else item
         for item in response["output"]
     ]
     return {**response, "output": output}
 
 
 def _page(items: list[Item], query: Any) -> dict[str, Any]:
-    """Some of the items, latest first unless the query says otherwise."""
+    """One page of the items, latest first by default."""
     order = query("order") or "desc"
     if order not in ("asc", "desc"):
         raise checks.wrong_value("order", f"must be asc or desc, not {order[:40]!r}.")
@@ -105,10 +105,10 @@ def _page(items: list[Item], query: Any) -> dict[str, Any]:
 
 def _limit(given: str | None) -> int:
     if given is None:
-        return USUALLY_LISTED
+        return DEFAULT_LISTED
     if not given.isascii() or not given.isdecimal() or len(given) > 9:
         raise checks.wrong_type("limit", "a whole number", given)
-    return checks.whole(int(given), "limit", 1, MOST_LISTED) or USUALLY_LISTED
+    return checks.whole(int(given), "limit", 1, MOST_LISTED) or DEFAULT_LISTED
 
 
 def _json(value: dict[str, Any], principal: Principal) -> Response:

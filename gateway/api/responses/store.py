@@ -1,8 +1,8 @@
-"""Finished responses, for as long as there is room: in SQLite, shared by all the workers of a host.
+"""A bounded store of finished responses in SQLite, shared by all workers of a host.
 
-It is bounded in number, in bytes, in age since the last use and in the share of one key; what was not used for the
-longest time goes first, of the key that has most. A response that is asked for is used, and those before it in its
-conversation stay with it.
+The number of responses, their bytes, their age since the last use and the share of each key are limited. The least
+recently used response of the key that has most is evicted first. Reading a response counts as a use, and previous
+responses of its conversation are kept with it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.api.responses import shelf
+from gateway.api.responses import tables
 from gateway.api.responses.errors import StoreUnavailable
 from gateway.api.responses.ids import is_response_id
-from gateway.api.responses.shelf import NoShareLeft, Shares, StoredResponse
+from gateway.api.responses.tables import NoRoom, Room, StoredResponse
 from gateway.api.responses.turn import Turn
 from gateway.config.settings import Settings
 from gateway.core import private_file
@@ -36,9 +36,9 @@ BUSY_S, RETRY_S = 10, 0.02
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """With room for no `items`, nothing is kept. `key_share` of that room is the most that one API key may have.
+    """Limits of the whole store; 0 `items` disables it. Each API key may use at most the fraction `key_share` of them.
 
-    `history_bytes` and `history_turns` are the longest conversation that is taken up again.
+    Only conversations of at most `history_bytes` and `history_turns` can be continued.
     """
 
     items: int
@@ -48,17 +48,17 @@ class StoreLimits:
     history_turns: int = 1000
     key_share: float = 1.0
 
-    def room(self, key: str) -> tuple[Shares, Shares]:
-        """Of all together, and of this key; where no keys are asked for, nobody has a share."""
+    def room(self, key: str) -> tuple[Room, Room]:
+        """The room of all keys together, and of this one. Without API keys (`""`) the share does not apply."""
         share = self.key_share if key else 1.0
-        return Shares(self.items, self.bytes), Shares(max(int(self.items * share), 1), int(self.bytes * share))
+        return Room(self.items, self.bytes), Room(max(int(self.items * share), 1), int(self.bytes * share))
 
 
 class ResponseStore:
-    """Every method but `open` and `close` works in a thread: another worker may be writing, and is waited for.
+    """All methods but `open` and `close` run in a thread, since they wait while another worker writes.
 
-    `key` is the id of the API key that a response was made with; None where none is asked for. With another key there
-    is no such response. StoreUnavailable: the disk refuses, or another worker takes too long.
+    `key` is the id of the API key that a response was created with (None: the gateway has no keys); other keys do not
+    find it. StoreUnavailable: the database fails or stays locked for too long.
     """
 
     def __init__(self, path: Path, bounds: StoreLimits, clock: Callable[[], float] = time.time) -> None:
@@ -72,17 +72,17 @@ class ResponseStore:
         """ConfigError: the database cannot be used."""
         if not self._bounds.items:
             return
-        give_up = time.monotonic() + BUSY_S
+        deadline = time.monotonic() + BUSY_S
         try:
-            # What was said is in it: for nobody else on this machine to read.
+            # It holds conversations, so other users of this machine must not read it.
             private_file.make(self._path)
             while True:
                 try:
                     self._database = self._connect()
                     return
                 except sqlite3.OperationalError as error:
-                    # Workers that start together are in each other's way, and SQLite itself does not wait for that.
-                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    # Workers that start together block each other, and SQLite does not wait when switching to WAL.
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                         raise
                     time.sleep(RETRY_S)
         except (OSError, sqlite3.Error) as error:
@@ -93,9 +93,9 @@ class ResponseStore:
         try:
             database.execute("PRAGMA journal_mode=WAL").fetchall()
             database.execute("PRAGMA synchronous=NORMAL")
-            database.execute("PRAGMA secure_delete=ON").fetchall()  # deleted is gone, not just forgotten
-            shelf.prepare(database)
-            shelf.expire(database, self._oldest())
+            database.execute("PRAGMA secure_delete=ON").fetchall()  # overwrite deleted content
+            tables.prepare(database)
+            tables.expire(database, self._oldest())
         except sqlite3.Error:
             database.close()
             raise
@@ -108,30 +108,30 @@ class ResponseStore:
                 self._database = None
 
     async def put(self, turn: Turn, key: str | None, user: str | None = None) -> bool:
-        """Whether it is kept: not if it is larger than all there is room for, nor if the store is unavailable.
+        """Whether it was stored: not if it is too large or if the store is unavailable.
 
-        `user` is what a record keeps of the user it is for, to find it by.
+        `user` is the pseudonym of the end user in records, by which the user's data can be erased.
         """
 
         def put(database: sqlite3.Connection) -> bool:
             owner = key or ""
             all, own = self._bounds.room(owner)
-            if shelf.add(database, turn, owner, user, self._clock()) > own.bytes:
-                raise NoShareLeft
-            shelf.make_room(database, turn.id, owner, all, own)
+            if tables.add(database, turn, owner, user, self._clock()) > own.bytes:
+                raise NoRoom
+            tables.make_room(database, turn.id, owner, all, own)
             return True
 
         if self._database is None:
             return False
         try:
-            return await self._changing(put)
-        except (StoreUnavailable, NoShareLeft):
+            return await self._transaction(put)
+        except (StoreUnavailable, NoRoom):
             return False
 
     async def history(self, id: str, key: str | None) -> list[Turn] | None:
-        """The turns of the conversation up to this response, the first one first; None unless all of them are there.
+        """The turns of the conversation up to this response, oldest first; None if any is missing.
 
-        InvalidRequest: together they are too long to be read back.
+        InvalidRequest: the conversation is too long to be continued.
         """
 
         def read(database: sqlite3.Connection) -> list[Turn] | None:
@@ -140,22 +140,22 @@ class ResponseStore:
                 return None
             most = self._bounds.history_turns
             if found.depth > most:
-                said = f"The conversation has {found.depth} responses, and at most {most} can be continued"
-                raise _too_long(f"{said}: begin a new one.", "previous_response_id")
+                limit = f"The conversation has {found.depth} responses, and at most {most} can be continued"
+                raise _too_long(f"{limit}: begin a new one.", "previous_response_id")
             self.check_length(found.chain_bytes, "previous_response_id")
-            ids = shelf.chain(database, id, key or "", most)
-            return None if ids is None else [shelf.read(database, each) for each in ids]
+            ids = tables.chain(database, id, key or "", most)
+            return None if ids is None else [tables.read(database, each) for each in ids]
 
-        return await self._changing(read) if self._may_have(id) else None
+        return await self._transaction(read) if self._may_exist(id) else None
 
     async def get(self, id: str, key: str | None) -> Turn | None:
         def read(database: sqlite3.Connection) -> Turn | None:
-            return None if self._use(database, id, key) is None else shelf.read(database, id)
+            return None if self._use(database, id, key) is None else tables.read(database, id)
 
-        return await self._changing(read) if self._may_have(id) else None
+        return await self._transaction(read) if self._may_exist(id) else None
 
     async def several(self, ids: Collection[str], key: str | None) -> list[Turn]:
-        """Those of them that are there. InvalidRequest: together they are too long to be read back."""
+        """Those of the responses that exist. InvalidRequest: together they are too large to be read."""
 
         def read(database: sqlite3.Connection) -> list[Turn]:
             turns, size = [], 0
@@ -164,50 +164,50 @@ class ResponseStore:
                 if found is not None:
                     size += found.bytes
                     self.check_length(size, "input")
-                    turns.append(shelf.read(database, id))
+                    turns.append(tables.read(database, id))
             return turns
 
-        return await self._changing(read) if ids and self._database is not None else []
+        return await self._transaction(read) if ids and self._database is not None else []
 
     async def delete(self, id: str, key: str | None) -> bool:
-        """Whether it was there. What later responses go on from is kept for them alone, until they go, too."""
+        """Whether it existed. It stays readable for later responses that continue it, until those are deleted."""
 
         def delete(database: sqlite3.Connection) -> bool:
-            there = shelf.find(database, id, key or "", deleted=False) is not None
-            if there:
-                shelf.delete(database, id)
-            return there
+            exists = tables.find(database, id, key or "", deleted=False) is not None
+            if exists:
+                tables.delete(database, id)
+            return exists
 
-        return await self._changing(delete) if self._may_have(id) else False
+        return await self._transaction(delete) if self._may_exist(id) else False
 
-    def _may_have(self, id: str) -> bool:
+    def _may_exist(self, id: str) -> bool:
         return self._database is not None and is_response_id(id)
 
     def _use(self, database: sqlite3.Connection, id: str, key: str | None) -> StoredResponse | None:
-        found = shelf.find(database, id, key or "", deleted=False)
+        found = tables.find(database, id, key or "", deleted=False)
         if found is not None:
-            shelf.use(database, id, self._clock())
+            tables.use(database, id, self._clock())
         return found
 
     def check_length(self, size: int, param: str) -> None:
-        """InvalidRequest: it is more than may be read back for one request."""
+        """InvalidRequest: it is more than may be read for one request."""
         if size > self._bounds.history_bytes:
             raise _too_long("The previous conversation is too long to be continued.", param)
 
     def _oldest(self) -> float:
-        """When a response must have been used to be still there."""
+        """The time of the last use before which responses expire."""
         return self._clock() - self._bounds.age_s
 
-    async def _changing(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something in a transaction, in a thread."""
+    async def _transaction(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `change` in a transaction, in a thread."""
 
         def run() -> T:
             with self._lock:
                 database = self._database
-                assert database is not None, "it was opened before there were requests"
+                assert database is not None, "opened before the first request"
                 database.execute("BEGIN IMMEDIATE")
                 try:
-                    shelf.expire(database, self._oldest())
+                    tables.expire(database, self._oldest())
                     result = change(database)
                 except BaseException:
                     database.execute("ROLLBACK")
@@ -235,17 +235,19 @@ def response_store(settings: Settings) -> ResponseStore:
     return ResponseStore(settings.responses_path, bounds)
 
 
-def erase(path: Path, whose: Subject) -> int:
-    """How many responses went, from a store that others may have open. sqlite3.Error: it is out of reach."""
+def erase(path: Path, subject: Subject) -> int:
+    """Erase a subject's responses and return their number. Other processes may have the store open. sqlite3.Error: it
+    cannot be used.
+    """
     with closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)) as database:
         database.execute("PRAGMA secure_delete=ON").fetchall()
-        shelf.prepare(database)
+        tables.prepare(database)
         database.execute("BEGIN IMMEDIATE")
         keys = {key or None for (key,) in database.execute("SELECT key FROM tenants")}
-        gone = shelf.erase(database, whose.key, whose.hashes(keys) if whose.user is not None else None)
+        erased = tables.erase(database, subject.key, subject.hashes(keys) if subject.user is not None else None)
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return gone
+        return erased
 
 
 def _too_long(message: str, param: str) -> InvalidRequest:

@@ -1,7 +1,7 @@
 """Converts a request's tools and tool choice to chat completions form.
 
-Functions are the same in both. A custom tool, which takes any text, is told as a function with one string: the model
-calls that, and the client gets its custom tool's call. Tools that OpenAI runs itself are nobody's here.
+Functions are the same in both. A custom tool, which takes any text, becomes a function with one string argument, whose
+calls are converted back. Tools hosted by OpenAI are not supported.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from gateway.api import checks
 from gateway.api.fields import Fields
 from gateway.api.responses.errors import Unsupported
 
-# The one argument of the function that stands for a custom tool.
+# The argument of the function that represents a custom tool.
 INPUT = "input"
 _CHOICES = ("none", "auto", "required")
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseTools:
-    """`chat_tools` and `choice` are in the form of chat completions, empty and None where nothing is to be said.
+    """`chat_tools` (possibly empty) and `choice` (None: absent) are in the format of chat completions.
 
     `custom` are the names of the custom tools.
     """
@@ -34,32 +34,30 @@ class ResponseTools:
 
 
 def read_tools(body: Fields) -> ResponseTools:
-    """InvalidRequest: a tool is hosted, nameless or named twice, or the choice is one of none that there is."""
-    told: dict[str, dict[str, Any]] = {}
+    """InvalidRequest: a tool is hosted, has no name or a duplicate one, or the choice names an unknown tool."""
+    converted: dict[str, dict[str, Any]] = {}
     custom = set()
     for tool in body.rows("tools"):
-        kind = tool.text("type")
-        if kind is None:
-            raise tool.missing("type")
+        kind = tool.required("type")
         if kind not in ("function", "custom"):
             raise Unsupported(tool.param("type"), f"{kind[:100]!r} is not supported: only function and custom tools.")
         name = tool.needed("name")
-        if name in told:
-            raise tool.wrong("name", f"{name[:100]!r} is there twice.")
+        if name in converted:
+            raise tool.wrong("name", f"{name[:100]!r} is defined twice: names must be unique.")
         if kind == "custom":
             custom.add(name)
-        told[name] = {"type": "function", "function": _function(tool) if kind == "function" else _custom(tool)}
-    choice, allowed = _choice(body, told)
-    return ResponseTools([told[name] for name in allowed], choice, frozenset(custom))
+        converted[name] = {"type": "function", "function": _function(tool) if kind == "function" else _custom(tool)}
+    choice, allowed = _choice(body, converted)
+    return ResponseTools([converted[name] for name in allowed], choice, frozenset(custom))
 
 
 def custom_arguments(text: str) -> str:
-    """The arguments of the function that stands for a custom tool."""
+    """The arguments of the function that represents a custom tool."""
     return orjson.dumps({INPUT: text}).decode()
 
 
 def custom_input(arguments: str) -> str:
-    """What a custom tool is called with; a model that did not keep to the form is taken at its word."""
+    """The input of a custom tool's call; arguments that are not in the expected form are the input as they are."""
     try:
         given = orjson.loads(arguments)
     except orjson.JSONDecodeError:
@@ -92,7 +90,7 @@ def _custom(tool: Fields) -> dict[str, Any]:
 
 
 def _choice(body: Fields, known: Iterable[str]) -> tuple[str | dict[str, Any] | None, list[str]]:
-    """The choice as chat completions have it, and the tools that are left to the model."""
+    """The choice in the format of chat completions, and the names of the allowed tools."""
     names = list(known)
     choice = body.any("tool_choice")
     if choice is None:
@@ -105,9 +103,7 @@ def _choice(body: Fields, known: Iterable[str]) -> tuple[str | dict[str, Any] | 
     if not isinstance(choice, dict):
         raise checks.wrong_type("tool_choice", "a string or an object", choice)
     table = body.table("tool_choice")
-    kind = table.text("type")
-    if kind is None:
-        raise table.missing("type")
+    kind = table.required("type")
     if kind in ("function", "custom"):
         return {"type": "function", "function": {"name": _named(table, names)}}, names
     if kind == "allowed_tools":

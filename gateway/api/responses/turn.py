@@ -1,4 +1,4 @@
-"""One turn of a conversation: what was asked, what was answered, and which turn was before it."""
+"""One turn of a conversation: its input, its response, and a link to the previous turn."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`input` are the items of the request, each with an id; `response` is the answer's whole body.
+    """`input` are the items of the request, each with an id; `response` is the body of the answer.
 
-    `previous` is the id of the response before, `root` of the first one of the conversation. `unit` is what
-    experiments assign, None for a turn that was stored before there was one. `bytes` is how long the two are where they
-    are kept; 0: they are not yet.
+    `previous` is the id of the previous response, `root` that of the first one of the conversation. `unit` is what
+    experiments assign (None for a turn of an earlier release without units). `bytes` is the stored size of both; 0: not
+    stored yet.
     """
 
     id: str
@@ -27,6 +27,6 @@ class Turn:
 
     @property
     def items(self) -> list[Item]:
-        """All of them, in the order of the conversation."""
+        """All items, in the order of the conversation."""
         output: list[Item] = self.response["output"]
         return self.input + output

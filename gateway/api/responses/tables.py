@@ -1,8 +1,8 @@
-"""The tables in which responses are kept, and what is done to them within one transaction.
+"""The tables of the response store, and operations on them within a transaction.
 
-What was said is written once and never again: `responses` has a row for each turn, with a link to the one before it.
-When a turn was used, and how many go on from it, stands in `uses`, whose rows are small. Only a turn that no other goes
-on from can go, so that a conversation is there up to some turn, or not at all.
+`responses` has one row per turn, written once, with a link to the previous turn. `uses` has small rows that change:
+when a turn was last used, and how many turns continue it. Only turns that no other continues are removed, so a stored
+conversation never has gaps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON uses BEGIN
     DELETE FROM tenants WHERE key = old.key AND items = 0;
 END;
 """
-# The conversation that ends in a response, the latest turn first.
+# The turns of the conversation that ends in a response, latest first.
 _CHAIN = """
 WITH RECURSIVE chain (id, previous, depth) AS (
     SELECT id, previous, 0 FROM uses WHERE id = :id AND key = :key AND NOT deleted
@@ -54,28 +54,28 @@ _LAST_OF_KEY = "SELECT id FROM uses WHERE children = 0 AND key = ? AND id <> ? O
 _MOST = "SELECT key FROM tenants ORDER BY max(items * 1.0 / ?, bytes * 1.0 / ?) DESC LIMIT 1"
 
 
-class Shares(NamedTuple):
+class Room(NamedTuple):
     items: int
     bytes: int
 
-    def holds(self, taken: tuple[int, int]) -> bool:
-        return taken[0] <= self.items and taken[1] <= self.bytes
+    def holds(self, used: tuple[int, int]) -> bool:
+        return used[0] <= self.items and used[1] <= self.bytes
 
 
 class StoredResponse(NamedTuple):
-    """A turn without what was said in it: its bytes, and the turns and bytes of the conversation up to it."""
+    """A stored turn without its contents: its bytes, and the turns and bytes of the conversation up to it."""
 
     bytes: int
     depth: int
     chain_bytes: int
 
 
-class NoShareLeft(Exception):
-    """What should be kept is more than may be, however much else goes."""
+class NoRoom(Exception):
+    """A turn does not fit, even if everything else is evicted."""
 
 
 def prepare(database: sqlite3.Connection) -> None:
-    """The tables, made if need be. What an earlier release kept in another form is dropped."""
+    """Create missing tables. Those of earlier releases in another format are dropped."""
     database.execute("BEGIN IMMEDIATE")
     if database.execute("SELECT 1 FROM pragma_table_info('responses') WHERE name = 'used'").fetchone():
         database.execute("DROP TABLE responses")
@@ -89,20 +89,20 @@ def prepare(database: sqlite3.Connection) -> None:
 
 
 def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, now: float) -> int:
-    """Keep a turn; how many bytes that took."""
-    told, answered = large_json.dumps(turn.input), large_json.dumps(turn.response)
-    size = len(told) + len(answered)
+    """Store a turn and return its size in bytes."""
+    input, response = large_json.dumps(turn.input), large_json.dumps(turn.response)
+    size = len(input) + len(response)
     before = find(database, turn.previous, key) if turn.previous is not None else None
     depth, chain = (1, size) if before is None else (before.depth + 1, before.chain_bytes + size)
     if size < LARGE_BLOCK:
         sql = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
-        database.execute(sql, (turn.id, turn.root, turn.previous, told, answered, turn.unit))
+        database.execute(sql, (turn.id, turn.root, turn.previous, input, response, turn.unit))
     else:
-        # What is bound is copied, more than once; what is written into its place is not.
+        # SQLite copies bound values several times; incremental writes avoid that.
         sql = "INSERT INTO responses VALUES (?, ?, ?, zeroblob(?), zeroblob(?), ?)"
-        given = (turn.id, turn.root, turn.previous, len(told), len(answered), turn.unit)
-        row = database.execute(sql, given).lastrowid
-        for column, value in (("input", told), ("response", answered)):
+        values = (turn.id, turn.root, turn.previous, len(input), len(response), turn.unit)
+        row = database.execute(sql, values).lastrowid
+        for column, value in (("input", input), ("response", response)):
             _write(database, column, row, value)
     database.execute(
         "INSERT INTO uses (id, key, user, previous, used, bytes, depth, chain_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -114,7 +114,7 @@ def add(database: sqlite3.Connection, turn: Turn, key: str, user: str | None, no
 
 
 def find(database: sqlite3.Connection, id: str, key: str, deleted: bool = True) -> StoredResponse | None:
-    """`deleted`: also one that was deleted and that others go on from."""
+    """`deleted`: include deleted turns that are only kept since others continue them."""
     also = "" if deleted else " AND NOT deleted"
     sql = f"SELECT bytes, depth, chain_bytes FROM uses WHERE id = ? AND key = ?{also}"
     row = database.execute(sql, (id, key)).fetchone()
@@ -132,39 +132,41 @@ def read(database: sqlite3.Connection, id: str) -> Turn:
         " FROM responses WHERE id = :id"
     )
     with closing(database.execute(sql, {"id": id, "most": LARGE_BLOCK})) as found:
-        row, root, previous, unit, size, told, answered = found.fetchone()
-    input = orjson.loads(_read(database, "input", row) if told is None else told)
-    response = orjson.loads(_read(database, "response", row) if answered is None else answered)
+        row, root, previous, unit, size, *values = found.fetchone()
+    input, response = (
+        orjson.loads(_read(database, column, row) if value is None else value)
+        for column, value in zip(("input", "response"), values, strict=True)
+    )
     return Turn(id, root, previous, input, response, unit, size)
 
 
 def _read(database: sqlite3.Connection, column: str, row: int) -> bytes:
-    """A large value, without a second copy of it."""
+    """Read a large value without a second copy."""
     with database.blobopen("responses", column, row, readonly=True) as blob:
         return blob.read()
 
 
 def _write(database: sqlite3.Connection, column: str, row: int | None, value: bytes) -> None:
-    assert row is not None, "it was just put there"
+    assert row is not None, "the row was just inserted"
     with database.blobopen("responses", column, row) as blob:
         blob.write(value)
 
 
 def chain(database: sqlite3.Connection, id: str, key: str, most: int) -> list[str] | None:
-    """The ids of a conversation, the first one first; None unless all of them are there."""
+    """The ids of a conversation's turns, oldest first; None if any is missing."""
     rows = database.execute(_CHAIN, {"id": id, "key": key, "most": most}).fetchall()
     return [row[0] for row in reversed(rows)] if rows and rows[-1][1] is None else None
 
 
 def delete(database: sqlite3.Connection, id: str) -> None:
-    """As the client asks it: what others go on from stays for their sake, and for nothing else, until they go."""
+    """Delete a turn for the client. If others continue it, it is only marked, and removed with the last of them."""
     (children,) = database.execute("UPDATE uses SET deleted = 1 WHERE id = ? RETURNING children", (id,)).fetchall()[0]
     if not children:
         remove(database, id)
 
 
 def remove(database: sqlite3.Connection, id: str | None) -> None:
-    """A turn that no other goes on from, and those before it that only stayed for its sake."""
+    """Remove a turn that no other continues, and previous deleted turns that were only kept for it."""
     while id is not None:
         database.execute("DELETE FROM responses WHERE id = ?", (id,))
         gone = database.execute("DELETE FROM uses WHERE id = ? RETURNING previous", (id,)).fetchall()
@@ -176,7 +178,7 @@ def remove(database: sqlite3.Connection, id: str | None) -> None:
 
 
 def expire(database: sqlite3.Connection, oldest: float) -> None:
-    """What was last used before `oldest`."""
+    """Remove turns that were last used before `oldest`."""
     while True:
         ids = database.execute("SELECT id FROM uses WHERE children = 0 AND used < ?", (oldest,)).fetchall()
         if not ids:
@@ -185,11 +187,11 @@ def expire(database: sqlite3.Connection, oldest: float) -> None:
             remove(database, id)
 
 
-def make_room(database: sqlite3.Connection, new: str, key: str, all: Shares, own: Shares) -> None:
-    """For the turn `new` of `key`, which is there already. NoRoom: there is none to be had.
+def make_room(database: sqlite3.Connection, new: str, key: str, all: Room, own: Room) -> None:
+    """Evict turns until the limits hold, with the turn `new` of `key` already inserted. NoRoom: that is impossible.
 
-    A key with more than its own room loses what it has not used for longest. If all keys together have too much, the
-    one that has most of it does: nobody loses anything by what another one keeps, up to an equal share.
+    A key over its own room loses its least recently used turns. If the whole store is full, the key that uses most of
+    it does, so that no key loses turns to another while it uses less than an equal share.
     """
     while not own.holds(database.execute("SELECT items, bytes FROM tenants WHERE key = ?", (key,)).fetchone()):
         _evict(database, key, new)
@@ -200,14 +202,14 @@ def make_room(database: sqlite3.Connection, new: str, key: str, all: Shares, own
 def _evict(database: sqlite3.Connection, key: str, new: str) -> None:
     last = database.execute(_LAST_OF_KEY, (key, new)).fetchone()
     if last is None:
-        raise NoShareLeft
+        raise NoRoom
     remove(database, last[0])
 
 
 def erase(database: sqlite3.Connection, key: str | None, users: list[str] | None) -> int:
-    """All of a key, or of users (None: of any), or of users of a key. How many turns went.
+    """Erase all turns of a key, of users, or of some users of a key, and return their number. None means any.
 
-    Of a user whole conversations go: what he said is in all that went on from it.
+    Whole conversations of a user are erased, since every later turn contains the earlier ones.
     """
     ids = "SELECT id FROM uses WHERE key = ?" if key is not None else "SELECT id FROM uses WHERE ? IS NULL"
     given: list[str | None] = [key]
