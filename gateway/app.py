@@ -1,4 +1,4 @@
-"""The one builder: parts out of settings, the application out of parts. Importing this does nothing."""
+"""Builds the application: its parts from settings, and its routes from the parts. Importing this does nothing."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Parts:
 
 
 def make_parts(settings: Settings, version: str | None = None) -> Parts:
-    """Build and connect. ConfigError: the settings ask for something that cannot be.
+    """Build and connect the parts. ConfigError: the settings cannot be satisfied.
 
-    `version` names the configuration, its own hash if left out.
+    `version` names the configuration; by default it is the settings' hash.
     """
     parts = _connected(settings, Metrics(), None)
     parts = replace(parts, version=version or settings.version)
@@ -94,9 +94,9 @@ def make_parts(settings: Settings, version: str | None = None) -> Parts:
 
 
 def changed_parts(settings: Settings, before: Parts) -> Parts:
-    """The parts of a running gateway under another configuration: what the two have in common is kept with its state.
+    """The parts of a running gateway under another configuration; what both have in common keeps its state.
 
-    ConfigError: as for `make_parts`. Nothing of `before` has changed then, nor has it until these parts are served.
+    ConfigError: as for `make_parts`, and `before` is unchanged. It stays unchanged until the new parts are served.
     """
     old = before.settings
     if (settings.deployments, settings.families) != (old.deployments, old.families):
@@ -113,7 +113,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
 
 
 def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Parts:
-    """Parts with connections of their own to all deployments."""
+    """Parts with their own connections to all deployments."""
     deployments = assembly.deployments(settings)
     fallbacks = assembly.fallbacks(settings, deployments)
     speeds = latency_models_of(deployments.values())
@@ -177,21 +177,21 @@ def announce(parts: Parts, before: Parts | None = None) -> None:
 
 
 def create(path: str | Path) -> Starlette:
-    """The ASGI application of a configuration in TOML, for any ASGI server and for tests.
+    """The ASGI application for a configuration file in TOML, for any ASGI server and for tests.
 
-    It starts with the lifespan protocol, or with the first request where nobody speaks it.
-    ConfigError: the file cannot be read, or asks for something that cannot be.
+    It starts with the lifespan protocol or, if the server does not support that, with the first request.
+    ConfigError: the file cannot be read, or its settings cannot be satisfied.
     """
     return create_app(make_parts(load(Path(path))))
 
 
 def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
-    """All routes in one list: the traffic's are ASGI endpoints of their own, and FastAPI has those that answer by hand.
+    """The routes: model requests are plain ASGI endpoints, and FastAPI serves everything else.
 
-    FastAPI's layers around each request cost 60 us or more of the 600 us that a short one takes in this process: too
-    much for routes that use nothing of them. `docs/asgi.md` has the measurement.
+    FastAPI's layers add at least 60 us to a short request, which takes 600 us in this process: too much for routes that
+    use none of its features. `docs/asgi.md` has the measurement.
 
-    `shared`: other applications of the same process that may use some of the same parts.
+    `shared`: services of other applications in this process that may use some of the same parts.
     """
     ids, off_loop = Ids(), OffLoop()
     lifetime = Lifetime(_running(parts, off_loop, shared or SharedServices()))
@@ -204,26 +204,26 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
         finally:
             await lifetime.stop()
 
-    # In this order they are looked through. The mount has the first ones, too: it answers their wrong methods.
+    # Matched in this order. FastAPI gets the traffic's routes, too, to answer requests with the wrong method.
     traffic = [Route(path, answer, methods=["POST"]) for path, answer in _traffic(parts, ids, off_loop)]
-    small = FastAPI(title="Thinkgate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    small.router.redirect_slashes = False
-    small.router.routes += traffic
-    for router, guard in _small_routes(parts):
-        small.include_router(router, dependencies=guard)
-    add_error_handlers(small, ids, mounted=True)
+    api = FastAPI(title="Thinkgate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    api.router.redirect_slashes = False
+    api.router.routes += traffic
+    for router, guard in _api_routers(parts):
+        api.include_router(router, dependencies=guard)
+    add_error_handlers(api, ids, mounted=True)
     app = Starlette(
-        routes=[*traffic, Mount("", small)],
+        routes=[*traffic, Mount("", api)],
         middleware=[Middleware(StartOnFirstRequest, lifetime), Middleware(SafeHeaders)],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.router.default = small  # of what is no path at all, such as `*`
+    app.router.default = api  # for request targets that are not paths, such as `*`
     return app
 
 
 def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.App]]:
-    """Each path and the ASGI endpoint that answers its POST."""
+    """The paths of model requests with their ASGI endpoints."""
     server, catalogue, seal, authenticator = parts.settings.server, parts.catalogue, parts.seal, parts.authenticator
     capabilities, hang_ups = parts.capabilities, HangUps()
     prober = Prober(parts.dispatch, capabilities)
@@ -231,7 +231,7 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
     accounting = Accounting(parts.records, parts.metrics, capabilities, catalogue.observe)
     pipeline = Pipeline(decider, parts.dispatch, prober, accounting, ids)
 
-    def answering(dialect: Dialect) -> asgi.App:
+    def endpoint(dialect: Dialect) -> asgi.App:
         return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups)
 
     count = CountTokens(
@@ -250,17 +250,17 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
     responses = ResponsesDialect(catalogue, parts.responses, seal, server.max_messages)
     dialects: dict[str, Dialect] = {one.name: one for one in (chat, messages, responses)}
     return [
-        ("/v1/chat/completions", answering(chat)),
-        ("/v1/messages", answering(messages)),
-        ("/v1/responses", answering(responses)),
+        ("/v1/chat/completions", endpoint(chat)),
+        ("/v1/messages", endpoint(messages)),
+        ("/v1/responses", endpoint(responses)),
         ("/v1/decide", Decide(decider, dialects, authenticator, server, ids, off_loop)),
-        *((f"/v1/{name}", answering(Passthrough(name, catalogue))) for name in READERS),
+        *((f"/v1/{name}", endpoint(Passthrough(name, catalogue))) for name in READERS),
         ("/v1/messages/count_tokens", count),
     ]
 
 
-def _small_routes(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
-    """Each with what it depends on, which may refuse a request."""
+def _api_routers(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
+    """The FastAPI routers, each with its dependencies, which authenticate requests."""
     settings, authenticator, catalogue = parts.settings, parts.authenticator, parts.catalogue
     yield models.router(authenticator, catalogue, int(time.time()), parts.capabilities.enforcement), []
     yield responses_routes.router(authenticator, parts.responses, parts.seal), []

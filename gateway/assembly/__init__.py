@@ -1,4 +1,4 @@
-"""From settings to parts: deployments, arms, policies and routers, with every fault found in one go."""
+"""Builds deployments, arms, policies and routers from the settings, and reports all errors at once."""
 
 from gateway.assembly.access import authenticator, keys, seal, usual_limits
 from gateway.assembly.deployment import deployments, fallbacks

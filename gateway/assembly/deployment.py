@@ -1,4 +1,4 @@
-"""Deployments, and who stands in for each."""
+"""Builds deployments and their fallbacks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from gateway.core.family import Family
 from gateway.core.serving_limits import AdmissionLimits, Pricing, ResponseLimits, Timeouts, UsualLatency
 from gateway.families import table
 
-# What a base URL does not end in: the routes below it.
+# Routes that must not be part of a base URL.
 _ROUTES = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
 
 
 def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
-    """ConfigError: an unknown family or one that is at odds with itself, a URL that is none, a key that is not in the
-    environment.
-    """
+    """ConfigError: a family is unknown or inconsistent, a URL is invalid, or an API key is missing."""
     families = table.shipped().with_rows(chosen.families)
     each(chosen.families, "families", lambda name, given: families.family(name))
     build = partial(_deployment, families=families, keyed=chosen.access.required)
@@ -31,9 +29,9 @@ def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
 
 
 def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dict[str, tuple[Deployment, ...]]:
-    """Who stands in for each deployment, in order: those it names, and theirs.
+    """The fallbacks of each deployment, in order: those it names, and their own fallbacks.
 
-    ConfigError: an unknown deployment, one that would stand in for itself, or one that cannot be told what it must be.
+    ConfigError: a fallback is unknown, part of a cycle, or unable to switch thinking as the deployment can.
     """
 
     def build(name: str, given: DeploymentSettings) -> tuple[Deployment, ...]:
@@ -51,20 +49,22 @@ def _follow(
     known: Mapping[str, Deployment],
     found: dict[str, Deployment],
 ) -> None:
-    """Go on from `name`, which the path has led to. Each fault is told where it is, and a circle once."""
+    """Collect the fallbacks of `name`, the end of `path`, in `found`. Errors are reported at their own deployment, and
+    cycles once.
+    """
     direct = len(path) == 1
     for other in chosen.deployments[name].fallback:
         if other not in known and not direct:
             continue
         deployment = named(other, known)
-        assert deployment is not None, "only no name has no deployment"
+        assert deployment is not None, "None only for no name"
         if other in path:
             if other == path[0] == min(path):
                 raise ConfigError([f"fallback: {' → '.join((*path, other))} is a cycle"])
             continue
         if direct and known[name].family.hybrid and not deployment.family.hybrid:
             name = deployment.family.name
-            raise ConfigError([f"fallback: {other} cannot stand in: its family {name} has no thinking switch"])
+            raise ConfigError([f"fallback: {other} cannot be a fallback: its family {name} has no thinking switch"])
         found.setdefault(other, deployment)
         _follow(other, (*path, other), chosen, known, found)
 
@@ -94,23 +94,23 @@ def _deployment(name: str, given: DeploymentSettings, *, families: table.FamilyT
 
 
 def _verify(given: DeploymentSettings, family: Family) -> bool:
-    """Hosted APIs cost money and change nothing; where nothing is known there is nothing to compare."""
+    """By default hosted APIs, where requests cost money, and unknown families, without known behaviour, are skipped."""
     known = family.host.is_open and not family.passes_through
     return known if given.verify is None else given.verify
 
 
 def _url(url: str) -> str:
-    """A base URL that ends in an API version, as the official SDKs expect it; `/v1` is added where it has no path."""
+    """A base URL that ends in an API version, as the official SDKs expect; `/v1` is added if it has no path."""
     base = url.rstrip("/")
     if "@" in url.partition("://")[2].partition("/")[0]:
-        # Not told what it is: faults are printed, and URLs are in logs.
+        # The message omits the URL, since errors are printed and logged.
         raise ConfigError(["url: it contains credentials: use api_key_file or api_key_env"])
     try:
         parts = urlsplit(base)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        right = False
-    if not right or url.split() != [url]:
+        valid = False
+    if not valid or url.split() != [url]:
         raise ConfigError([f"url: {url!r} is not an http or https URL"])
     if parts.query or parts.fragment:
         raise ConfigError([f"url: {url!r} is not a base URL: leave out what follows the path"])

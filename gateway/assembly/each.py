@@ -1,4 +1,4 @@
-"""What all of them have in common: names are looked up, and all faults of a table are found in one go."""
+"""Helpers that build all entries of a table, reporting all errors at once, and look up deployments by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ P = TypeVar("P")
 
 
 def each(table: Mapping[str, S], where: str, build: Callable[[str, S], P]) -> dict[str, P]:
-    """Build every entry of a table; all their faults in one ConfigError."""
+    """Build every entry of a table. ConfigError lists the errors of all entries."""
     built: dict[str, P] = {}
     faults: list[str] = []
     for name, entry in table.items():

@@ -1,4 +1,4 @@
-"""Public models: arms, policies and routers."""
+"""Builds the public models: arms, policies and routers."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from gateway.routing.effort_router.protocol import EffortRouter
 from gateway.routing.effort_router.registry import make_router
 from gateway.routing.policies.protocol import Policy, Resolve
 
-# Efforts whose level is remembered: a policy chooses among few, clients may name any.
+# Size of the cache of level names: policies choose few efforts, clients may request any budget.
 EFFORTS = 1024
 
 
 def catalogue(
     chosen: settings.Settings,
     known: Mapping[str, Deployment],
-    paces: LatencyModels,
+    latencies: LatencyModels,
     admission: Admission = NOBODY,
     before: Iterable[PublicModel] = (),
 ) -> Catalogue:
-    """ConfigError: an unknown deployment or effort, a family that cannot do what its model asks, a broken artifact.
+    """ConfigError: a deployment or effort is unknown or not supported, or an artifact is invalid.
 
-    `admission` knows how busy deployments are; price setters of the models of `before` keep their state.
+    `admission` tells how busy deployments are; price setters of the models of `before` keep their state.
     """
     routers: dict[str, EffortRouter] = {}
     kept = {model.name: model.setters for model in before}
@@ -47,16 +47,16 @@ def catalogue(
         levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
         resolve = _resolver(levels)
         if model.router not in routers:
-            routers[model.router] = make_router(model.router, paces)
+            routers[model.router] = make_router(model.router, latencies)
         policy = model.policy.policy(resolve)
         arms = _arms(model, known, policy, levels)
         router = routers[model.router]
         if policy.contract is not None:
-            arms = tuple(_promisable(arm, router, policy) for arm in arms)
+            arms = tuple(_with_observed_efforts(arm, router, policy) for arm in arms)
         prepared = {arm.name: router.prepare(arm, policy.probe_use) for arm in arms}
         promises = {}
         if policy.contract is not None:
-            promises = {arm.name: prepared[arm.name].guarantee(policy.contract, _between(arm, policy)) for arm in arms}
+            promises = {arm.name: prepared[arm.name].guarantee(policy.contract, _allowed(arm, policy)) for arm in arms}
         return PublicModel(
             name=name,
             arms=arms,
@@ -112,42 +112,44 @@ def _arm(
     policy: Policy,
     levels: Mapping[str, Effort],
 ) -> Arm:
-    """An arm with the efforts it can serve. ConfigError: it names no deployment, or one that cannot do its part."""
+    """An arm with the efforts that it can serve. ConfigError: a deployment is missing or unsuitable."""
     none = named(backends.deployment or backends.none, known)
     think = named(backends.deployment or backends.think, known)
     if backends.deployment and none is not None and not none.family.hybrid:
         family = none.family.name
         raise ConfigError([f"deployment: family {family} has no thinking switch: set `none` and `think` instead"])
-    efforts = _legal(policy.offers, none, think, levels)
+    efforts = _supported(policy.offers, none, think, levels)
     if not efforts:
         raise ConfigError([f"arm {name}: it has no deployment for any of the efforts that its policy may choose"])
     return Arm.of(name, none, think, efforts, weight)
 
 
-def _legal(
+def _supported(
     offered: Collection[Effort], none: Deployment | None, think: Deployment | None, levels: Mapping[str, Effort]
 ) -> tuple[Effort, ...]:
-    """What can be told of it, each but once: of two budgets that a family takes for the same level, the smaller."""
+    """The offered efforts that the deployments support, without duplicates: of budgets that a family maps to the same
+    level, the smallest.
+    """
     efforts: dict[object, Effort] = {}
     for effort in sorted(offered, key=size):
         deployment = think if effort.think else none
         if deployment is None or (not effort.think and deployment.family.off is None):
             continue
-        by = row_enforcement(deployment)
-        told = nearest(effort, "", deployment.family, levels, by, [])
-        if told.effort is None:
+        encoded = nearest(effort, "", deployment.family, levels, row_enforcement(deployment), [])
+        if encoded.effort is None:
             efforts[effort] = effort
         else:
-            efforts.setdefault((told.effort, told.level), effort if told.effort.budget is None else told.effort)
+            sent = effort if encoded.effort.budget is None else encoded.effort
+            efforts.setdefault((encoded.effort, encoded.level), sent)
     return tuple(sorted(efforts.values(), key=size))
 
 
-def _promisable(arm: Arm, router: EffortRouter, policy: Policy) -> Arm:
-    """The arm with those efforts that something can be promised of, unless the strongest allowed is not among them."""
-    observed, between = router.observed_efforts(arm), _between(arm, policy)
-    return replace(arm, efforts=observed) if between and between[-1] in observed else arm
+def _with_observed_efforts(arm: Arm, router: EffortRouter, policy: Policy) -> Arm:
+    """The arm restricted to efforts with observed outcomes, unless the strongest allowed effort has none."""
+    observed, allowed = router.observed_efforts(arm), _allowed(arm, policy)
+    return replace(arm, efforts=observed) if allowed and allowed[-1] in observed else arm
 
 
-def _between(arm: Arm, policy: Policy) -> list[Effort]:
+def _allowed(arm: Arm, policy: Policy) -> list[Effort]:
     """The arm's efforts within the bounds of its policy, weakest first."""
     return [effort for effort in arm.efforts if policy.allows(effort)]

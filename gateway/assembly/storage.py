@@ -1,4 +1,4 @@
-"""Where records are kept: SQLite or PostgreSQL, behind the protocols of `gateway.storage.protocol`."""
+"""Builds the stores of records, in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def records(chosen: Settings, besides: Callable[[], None]) -> RecordStore:
-    """For a process that serves; `besides` is done in the background each time that the store looks for records."""
+    """The store of a serving process; it calls `besides` in the background each time that it collects records."""
     from gateway.storage.records import Records
     from gateway.storage.retention import RetentionLimits
 
@@ -27,7 +27,7 @@ def records(chosen: Settings, besides: Callable[[], None]) -> RecordStore:
 
 
 def archive(chosen: Settings) -> RecordArchive:
-    """For whoever looks after what is kept, while gateways go on writing to it. ConfigError: as for `records`."""
+    """The stored records, for commands and operators; usable while gateways write. ConfigError: as for `records`."""
     from gateway.storage.archive import DatabaseArchive
 
     given = chosen.records

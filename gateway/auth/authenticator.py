@@ -20,14 +20,14 @@ from gateway.core.aliases import Headers
 from gateway.core.errors import AccessUnavailable, GatewayError, InvalidKey
 
 log = logging.getLogger("thinkgate")
-REMEMBERED_S = 1.0
+CACHED_S = 1.0
 LONGEST_ANSWER = 4096
 NO_LIMITS = Limits()
 
 
 class Authenticator(Protocol):
     def authenticate(self, headers: Headers) -> Principal:
-        """The sender of these headers (names in lower case). InvalidKey: there is no valid key."""
+        """The principal of a request with these headers (names in lower case). InvalidKey: there is no valid key."""
         ...
 
     def is_known(self, headers: Headers) -> bool:
@@ -49,7 +49,7 @@ class OpenAuthenticator:
 
 
 class KeyAuthenticator:
-    """Caches keys until any key changes, and for at most REMEMBERED_S seconds, in case a writer did not announce it."""
+    """Caches keys until any key changes, and for at most CACHED_S seconds, in case a writer did not announce it."""
 
     def __init__(
         self,
@@ -79,17 +79,17 @@ class KeyAuthenticator:
             self._refused("several")
             raise
         if not secret:
-            raise self._no("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
+            raise self._refusal("missing", "An API key is required: send it as `Authorization: Bearer tg-...`.")
         id = key_id(secret)
         if id is None:
-            raise self._no("malformed", "The API key is malformed: keys of this gateway begin with `tg-`.")
+            raise self._refusal("malformed", "The API key is malformed: keys of this gateway begin with `tg-`.")
         key = self._find(id)
         now = self._clock()
         if key is None or not key.opened_by(digest(secret), now):
-            raise self._no("unknown", "The API key is not valid.")
+            raise self._refusal("unknown", "The API key is not valid.")
         state = key.state(now)
         if state != "live":
-            raise self._no(state, f"The API key is {state}.")
+            raise self._refusal(state, f"The API key is {state}.")
         return KeyPrincipal(key, self._counters, self._clock, self._longest_thought, self._longest_answer)
 
     def is_known(self, headers: Headers) -> bool:
@@ -107,7 +107,7 @@ class KeyAuthenticator:
         now = time.monotonic()
         if version != self._version or now >= self._until:
             self._known.clear()
-            self._version, self._until = version, now + REMEMBERED_S
+            self._version, self._until = version, now + CACHED_S
             self._counters.release_dead()
         key = self._known.get(id)
         if key is None:
@@ -120,6 +120,6 @@ class KeyAuthenticator:
                 key = self._known[id] = replace(key, limits=key.limits.or_else(self._usual))
         return key
 
-    def _no(self, why: str, message: str) -> InvalidKey:
+    def _refusal(self, why: str, message: str) -> InvalidKey:
         self._refused(why)
         return InvalidKey(message)

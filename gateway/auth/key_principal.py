@@ -34,14 +34,14 @@ class KeyPrincipal:
         "_clock",
         "_counters",
         "_counts",
-        "_held",
         "_key",
         "_limits",
         "_longest",
         "_longest_answer",
-        "_promised",
         "_prompt",
-        "_seen",
+        "_quota_left",
+        "_reserved",
+        "_secured",
         "_sent",
         "key",
     )
@@ -55,12 +55,12 @@ class KeyPrincipal:
         self._clock = clock
         self._longest, self._longest_answer = longest_thought, longest_answer
         self._counts: UsageRow | None = None
-        self._seen = -1
-        # What is set aside for a call that is to be bounded again: no other worker can take it.
-        self._promised: int | None = None
-        self._held = NONE
+        self._quota_left = -1
+        # Thinking tokens reserved for a call that has to be bounded again: no other worker can take them.
+        self._secured: int | None = None
+        self._reserved = NONE
         self._prompt = 0
-        # Set where nothing is reserved: the reservation is computed only if settling needs it.
+        # The call and plan if nothing was reserved: the reservation is computed only if settling needs it.
         self._sent: tuple[Call, Plan] | None = None
 
     def admit(self, size: int = 0) -> None:
@@ -70,27 +70,27 @@ class KeyPrincipal:
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
             quota.check_requests(self._limits, counts, now, size)
-            self._enter(counts, Holding(1, size))
+            self._count_in(counts, Holding(1, size))
 
     def arrived(self, size: int) -> None:
         limit = self._limits.max_bytes_in_flight
-        if limit is None or size <= self._held.bytes:
+        if limit is None or size <= self._reserved.bytes:
             return
         with self._counters.change(self._key.slot, self._clock()) as counts:
-            others = counts.bytes - self._held.bytes
+            others = counts.bytes - self._reserved.bytes
             quota.check_bytes(limit, others, size)
             wanted = min(-(-size // STEP_BYTES) * STEP_BYTES, limit - others)
-            counts.bytes += wanted - self._held.bytes
-            self._held = self._held._replace(bytes=wanted)
+            counts.bytes += wanted - self._reserved.bytes
+            self._reserved = self._reserved._replace(bytes=wanted)
 
-    def _enter(self, counts: UsageRow, held: Holding) -> None:
+    def _count_in(self, counts: UsageRow, reservation: Holding) -> None:
         counts.requests += 1
-        counts.running += held.running
-        counts.bytes += held.bytes
-        self._held = held
+        counts.running += reservation.running
+        counts.bytes += reservation.bytes
+        self._reserved = reservation
 
     def leave(self) -> None:
-        if self._held.running:
+        if self._reserved.running:
             with self._counters.change(self._key.slot, self._clock()) as counts:
                 self._release(counts)
                 self._counts = counts
@@ -107,8 +107,8 @@ class KeyPrincipal:
     def check_model(self, model: str) -> None:
         if not self.may_use(model):
             names = ", ".join(self._limits.models or ())
-            said = f"This key may not use the model {model[:100]!r}. It may use: {names}."
-            raise NotAllowed(said, param="model", code="model_not_allowed")
+            message = f"This key may not use the model {model[:100]!r}. It may use: {names}."
+            raise NotAllowed(message, param="model", code="model_not_allowed")
 
     def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
         ceiling = self._limits.ceiling
@@ -119,7 +119,7 @@ class KeyPrincipal:
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         most = self.ceiling(levels)
         if call.passthrough is not None:
-            return self._bound_passed(call, most, arm)
+            return self._bound_passthrough(call, most, arm)
         if most is not None and call.requested is not None and efforts.size(call.requested) > efforts.size(most):
             names = ", ".join(name for name, level in levels.items() if efforts.size(level) <= efforts.size(most))
             raise NotAllowed(
@@ -149,32 +149,32 @@ class KeyPrincipal:
         if not self._limits.of_spending:
             self._sent = call, plan
             return True
-        need, flexible = self._thought(call, plan)
+        need, flexible = self._thinking_need(call, plan)
         now = self._clock()
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
-            if not self._held.running:
+            if not self._reserved.running:
                 quota.check_requests(self._limits, counts, now, 0)
-                self._enter(counts, Holding(1))
-            _add(counts, self._held, -1)  # the reservation for an earlier plan of the same request
-            if not self._held.tokens:
+                self._count_in(counts, Holding(1))
+            _add(counts, self._reserved, -1)  # the reservation for an earlier plan of the same request
+            if not self._reserved.tokens:
                 quota.check_tokens(self._limits, counts, now)
             window = quota.thinking(self._limits, counts, now)
             if window is not None and need > window.left:
                 left = int(window.left)
                 if flexible and left:
                     need = left
-                elif need <= self._seen and self._promised is None:
-                    self._promised = left
-                    self._held = Holding(*self._held[:2], thinking=left)
-                    _add(counts, self._held, 1)
+                elif need <= self._quota_left and self._secured is None:
+                    self._secured = left
+                    self._reserved = Holding(*self._reserved[:2], thinking=left)
+                    _add(counts, self._reserved, 1)
                     return False
                 else:
                     raise quota.no_thinking_left(window, need, _LESS if call.passthrough is None else _LESS_TEXT)
-            wanted = self._set_aside(call, plan, need)
+            wanted = self._reservation(call, plan, need)
             quota.check_dollars(self._limits, counts, now, wanted.dollars)
             _add(counts, wanted, 1)
-            self._held, self._promised = wanted, None
+            self._reserved, self._secured = wanted, None
         return True
 
     def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
@@ -184,7 +184,7 @@ class KeyPrincipal:
         tokens, thoughts = completion + spent.tokens, thought + spent.tokens
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
-            if self._held.running:
+            if self._reserved.running:
                 self._release(counts)
             else:  # nothing limits the key
                 counts.requests += 1
@@ -201,39 +201,39 @@ class KeyPrincipal:
             counts.all_dollars += dollars
         return Usage(prompt, completion, usage.reasoning_tokens)
 
-    def _set_aside(self, call: Call, plan: Plan, thought: int) -> Holding:
+    def _reservation(self, call: Call, plan: Plan, thought: int) -> Holding:
         """The reservation for a plan that may think `thought` tokens, on top of its place."""
         prompt, completion = reserve(call, plan, thought, self._longest_answer)
         self._prompt = prompt
         return Holding(
-            self._held.running,
-            self._held.bytes,
+            self._reserved.running,
+            self._reserved.bytes,
             prompt + completion,
             thought,
             plan.deployment.pricing.cost(prompt, completion),
         )
 
     def _release(self, counts: UsageRow) -> None:
-        counts.give_back(self._held)
-        self._held = NONE
+        counts.give_back(self._reserved)
+        self._reserved = NONE
 
     def headers(self) -> Headers:
         return {} if self._counts is None else quota.headers(self._limits, self._counts, self._clock())
 
-    def _bound_passed(self, call: Call, most: Effort | None, arm: Arm) -> Call:
+    def _bound_passthrough(self, call: Call, most: Effort | None, arm: Arm) -> Call:
         """A raw completion may be all reasoning where the model can think, so its token limit bounds its thinking."""
         guarded = self._has_thinking_quota or most not in (None, UNLIMITED)
         if not arm.passthrough_may_think:
             return replace(call, most=NO_THINKING, guarded=guarded)
         longest = efforts.from_budget(call.limit)
         if most is not None and efforts.size(longest) > efforts.size(most):
-            said = f"This key allows {efforts.words(most)} thinking tokens, and a raw completion may be all reasoning"
+            reason = f"This key allows {efforts.words(most)} thinking tokens, and a raw completion may be all reasoning"
             raise NotAllowed(
-                f"{said}: lower max_tokens, or use a chat endpoint.", param="max_tokens", code="effort_not_allowed"
+                f"{reason}: lower max_tokens, or use a chat endpoint.", param="max_tokens", code="effort_not_allowed"
             )
         if call.limit is None and self._has_thinking_quota:
-            said = "A raw completion may be all reasoning, for which this key has a quota: max_tokens must be set."
-            raise NotAllowed(said, param="max_tokens", code="effort_not_allowed")
+            message = "A raw completion may be all reasoning, for which this key has a quota: max_tokens must be set."
+            raise NotAllowed(message, param="max_tokens", code="effort_not_allowed")
         return replace(call, most=longest, guarded=guarded)
 
     @property
@@ -249,20 +249,20 @@ class KeyPrincipal:
         window = quota.thinking(self._limits, counts, now)
         if window is None:
             return None, ""
-        self._seen = int(window.left) if self._promised is None else self._promised
+        self._quota_left = int(window.left) if self._secured is None else self._secured
         # Each choice thinks separately.
-        left = self._seen // call.choices
+        left = self._quota_left // call.choices
         if call.requested is not None and not left:
             raise quota.no_thinking_left(window, call.choices, _LESS)
         wanted = arm.efforts[-1] if call.requested is None else call.requested
         note = ""
         if left < min(efforts.size(wanted), self._longest):
-            note = f"the key has {self._seen} thinking tokens left for this {window.name}"
+            note = f"the key has {self._quota_left} thinking tokens left for this {window.name}"
         elif call.requested is not None:
             note = f"for this key, unlimited is {self._longest} thinking tokens"
         return efforts.from_budget(min(left, self._longest)), note
 
-    def _thought(self, call: Call, plan: Plan) -> tuple[int, bool]:
+    def _thinking_need(self, call: Call, plan: Plan) -> tuple[int, bool]:
         """How many tokens thinking may take, and whether that is an estimate: then any smaller amount will do."""
         applied = plan.applied if call.passthrough is None else call.most
         budget = applied.budget if applied is not None else None
@@ -273,18 +273,18 @@ class KeyPrincipal:
         """Prompt, completion and thinking tokens to be charged."""
         if self._sent is not None and None in (usage.prompt_tokens, usage.completion_tokens, usage.reasoning_tokens):
             call, plan = self._sent
-            self._held = self._set_aside(call, plan, self._thought(call, plan)[0])
-        held = self._held
+            self._reserved = self._reservation(call, plan, self._thinking_need(call, plan)[0])
+        reservation = self._reserved
         prompt = usage.prompt_tokens if usage.prompt_tokens is not None else self._prompt
         if usage.completion_tokens is None:
-            return prompt, held.tokens - self._prompt, held.thinking
-        completion = usage.completion_tokens + (held.thinking if unseen else 0)
+            return prompt, reservation.tokens - self._prompt, reservation.thinking
+        completion = usage.completion_tokens + (reservation.thinking if unseen else 0)
         thought = usage.reasoning_tokens
-        return prompt, completion, min(completion, held.thinking) if thought is None else thought
+        return prompt, completion, min(completion, reservation.thinking) if thought is None else thought
 
 
-def _add(counts: UsageRow, held: Holding, sign: int) -> None:
+def _add(counts: UsageRow, reservation: Holding, sign: int) -> None:
     """Reserve tokens and dollars (`sign` 1), or release them (-1)."""
-    counts.held_tokens = max(counts.held_tokens + sign * held.tokens, 0)
-    counts.held_thinking = max(counts.held_thinking + sign * held.thinking, 0)
-    counts.held_dollars = max(counts.held_dollars + sign * held.dollars, 0.0)
+    counts.held_tokens = max(counts.held_tokens + sign * reservation.tokens, 0)
+    counts.held_thinking = max(counts.held_thinking + sign * reservation.thinking, 0)
+    counts.held_dollars = max(counts.held_dollars + sign * reservation.dollars, 0.0)

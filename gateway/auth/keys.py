@@ -56,12 +56,12 @@ class Keys:
         with contextlib.closing(self.open()) as database:
             return audit.latest(database)
 
-    def create(self, wanted: NewKey) -> tuple[Key, str]:
+    def create(self, new: NewKey) -> tuple[Key, str]:
         """A new key and its secret, which cannot be retrieved later."""
         id, now = new_id(), self.clock()
         secret = new_secret(id)
-        expires = None if wanted.expires_in_s is None else now + wanted.expires_in_s
-        row = (id, wanted.name, now, expires, orjson.dumps(wanted.limits.given()).decode())
+        expires = None if new.expires_in_s is None else now + new.expires_in_s
+        row = (id, new.name, now, expires, orjson.dumps(new.limits.given()).decode())
         with self._changing("keys.create", id) as database:
             database.execute("INSERT INTO keys (id, name, created, expires, limits) VALUES (?, ?, ?, ?, ?)", row)
             database.execute("INSERT INTO secrets VALUES (?, ?, ?, NULL)", (id, digest(secret), now))

@@ -58,8 +58,8 @@ class HoldingsFile:
                 self._map.close()
                 self._map = _mapped(self._fd, at + _SLOT)
         _, running, size, tokens, thinking, dollars = _ROW.unpack_from(self._map, at)
-        held = (running + more.running, size + more.bytes, tokens + more.tokens, thinking + more.thinking)
-        _ROW.pack_into(self._map, at, slot, *held, dollars + more.dollars)
+        counts = (running + more.running, size + more.bytes, tokens + more.tokens, thinking + more.thinking)
+        _ROW.pack_into(self._map, at, slot, *counts, dollars + more.dollars)
 
     @property
     def name(self) -> str:
@@ -83,10 +83,10 @@ class OrphanedHoldings:
         size = os.fstat(self._fd).st_size
         for at in range(0, size, _SLOT):
             raw = os.pread(self._fd, _ROW.size, at)
-            slot, *held = _ROW.unpack(raw) if len(raw) == _ROW.size else (0,)
+            slot, *values = _ROW.unpack(raw) if len(raw) == _ROW.size else (0,)
             if not slot:
                 break
-            yield slot, Holding(*held)
+            yield slot, Holding(*values)
             os.pwrite(self._fd, bytes(_ROW.size - 8), at + 8)
 
     def remove(self) -> None:

@@ -35,12 +35,12 @@ def reserve(call: Call, plan: Plan, thought: int, longest_answer: int) -> Reserv
 
 
 def _prompt(call: Call, plan: Plan) -> int:
-    tokens = call.prompt_tokens if call.size <= LARGE_PROMPT else _looked_into(call)
+    tokens = call.prompt_tokens if call.size <= LARGE_PROMPT else _without_media(call)
     context = plan.deployment.max_context
     return tokens if context is None or call.passthrough is not None else min(tokens, context)
 
 
-def _looked_into(call: Call) -> int:
+def _without_media(call: Call) -> int:
     """Prompt tokens by the bytes of text alone, and a fixed count for each media part of a chat."""
     messages = call.body.get("messages")
     if call.passthrough is not None or not isinstance(messages, list):
@@ -60,6 +60,6 @@ def _parts(message: Any) -> list[JsonObject]:
 
 def _media(part: JsonObject) -> int:
     """The number of characters of data in a part that is not text."""
-    held = next((value for name, value in part.items() if name not in ("type", "text") and value), None)
-    texts = [held] if isinstance(held, str) else list(held.values()) if isinstance(held, dict) else []
+    data = next((value for name, value in part.items() if name not in ("type", "text") and value), None)
+    texts = [data] if isinstance(data, str) else list(data.values()) if isinstance(data, dict) else []
     return 0 if part.get("type") == "text" else sum(len(text) for text in texts if isinstance(text, str))

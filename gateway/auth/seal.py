@@ -25,7 +25,7 @@ _SALT, _NONCE, _TAG, _MODEL = 16, 12, 16, 16
 
 
 class ForeignSeal(Enum):
-    """Why genuine reasoning is not reused: it is left out, and a note tells the client."""
+    """Why genuine reasoning is not reused: it is dropped, and a note tells the client."""
 
     MODEL = "another model's"
     RELEASE = "an earlier release's"

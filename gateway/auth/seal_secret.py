@@ -15,7 +15,7 @@ _BYTES = 32
 _SHAPE = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
 
 
-def kept_secret(path: Path) -> str:
+def stored_secret(path: Path) -> str:
     """The secret in this file, created if missing; all workers get the same one. ConfigError: it cannot be read."""
     try:
         private_file.make_folder(path.parent)
@@ -23,14 +23,14 @@ def kept_secret(path: Path) -> str:
         with os.fdopen(fd, "r+", encoding="ascii", errors="replace") as file:
             # A second process waits here, then reads what the first one wrote.
             fcntl.flock(file, fcntl.LOCK_EX)
-            held = file.read()
-            if not held:
-                held = secrets.token_hex(_BYTES) + "\n"
-                file.write(held)
+            secret = file.read()
+            if not secret:
+                secret = secrets.token_hex(_BYTES) + "\n"
+                file.write(secret)
                 file.flush()
                 os.fsync(file.fileno())
     except OSError as error:
         raise ConfigError([f"signing: the secret in {path} cannot be used: {error.strerror or error}"]) from error
-    if not _SHAPE.fullmatch(held.strip()):
+    if not _SHAPE.fullmatch(secret.strip()):
         raise ConfigError([f"signing: {path} is not a Thinkgate signing secret"])
-    return held.strip()
+    return secret.strip()

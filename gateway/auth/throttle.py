@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 WINDOW_S = 60.0
 # Per WINDOW_S seconds: enough for typos and a script's retries, too few for a search.
-OF_ONE, OF_ALL = 20, 200
+PER_ADDRESS, IN_TOTAL = 20, 200
 # An address that has used a valid key is exempt from the overall limit for this long.
 TRUSTED_S = 3600.0
 MOST_ADDRESSES = 10_000
@@ -36,7 +36,7 @@ class _Bucket:
 class Throttle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._all = _Bucket(OF_ALL, OF_ALL, clock())
+        self._all = _Bucket(IN_TOTAL, IN_TOTAL, clock())
         self._each: OrderedDict[str, _Bucket] = OrderedDict()
         self._trusted: OrderedDict[str, float] = OrderedDict()
 
@@ -44,22 +44,22 @@ class Throttle:
         """Seconds until an address may try a key again; 0: now."""
         now, place = self._clock(), _place(address)
         self._all.refill(now)
-        mine = self._each.get(place)
-        if mine is not None:
-            mine.refill(now)
-        own_s = 0.0 if mine is None else mine.wait_s()
+        bucket_of_address = self._each.get(place)
+        if bucket_of_address is not None:
+            bucket_of_address.refill(now)
+        own_s = 0.0 if bucket_of_address is None else bucket_of_address.wait_s()
         trusted = now - self._trusted.get(place, -TRUSTED_S) < TRUSTED_S
         return own_s if trusted else max(own_s, self._all.wait_s())
 
     def failed(self, address: str) -> None:
         now, place = self._clock(), _place(address)
-        mine = self._each.setdefault(place, _Bucket(OF_ONE, OF_ONE, now))
-        for bucket in (mine, self._all):
+        bucket_of_address = self._each.setdefault(place, _Bucket(PER_ADDRESS, PER_ADDRESS, now))
+        for bucket in (bucket_of_address, self._all):
             bucket.refill(now)
         self._each.move_to_end(place)
         if len(self._each) > MOST_ADDRESSES:
             self._each.popitem(last=False)
-        mine.left -= 1
+        bucket_of_address.left -= 1
         self._all.left = max(self._all.left - 1, 0.0)
 
     def succeeded(self, address: str) -> None:

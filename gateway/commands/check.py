@@ -40,7 +40,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     deployments = assembly.deployments(chosen)
     fallbacks = assembly.fallbacks(chosen, deployments)
     catalogue = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values()))
-    stored_files.look(chosen)
+    stored_files.check(chosen)
     warnings = list(_warnings(chosen, catalogue))
     served = f"{_counted(deployments, 'deployment')} and {_counted(chosen.models, 'model')}"
     yield f"OK: {served} can be served{_but(warnings)}."

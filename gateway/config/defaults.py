@@ -1,4 +1,4 @@
-"""What `thinkgate serve` serves without a configuration: the embedded models, merged and split, under the dial."""
+"""The settings of `thinkgate serve` without a configuration: the embedded models, merged and split, with a dial."""
 
 from __future__ import annotations
 

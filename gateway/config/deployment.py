@@ -21,26 +21,26 @@ class DeploymentSettings(Timeouts, ResponseLimits, AdmissionLimits, UsualLatency
 
     url: Annotated[list[str], BeforeValidator(_one_or_more), Field(min_length=1)]
     model: str | None = None
-    """The name that the backend knows it by; the deployment's own name if left out."""
+    """The model's name at the backend; by default the deployment's name."""
     family: str
     engine: Engine | None = None
-    """What serves it: the family's usual engine if left out."""
+    """The engine that serves it; by default the family's usual one."""
     max_context: Annotated[int, Field(ge=1)] | None = None
     retries: Annotated[int, Field(ge=0, le=8)] = 1
-    """How many other replicas are asked when one cannot answer; none where the client itself is trying again."""
+    """How many other replicas are tried when one cannot answer; none if the request is itself a client's retry."""
     fallback: Annotated[list[str], BeforeValidator(_one_or_more)] = []
-    """The deployments that stand in, in this order, when none of its replicas can answer; and theirs after them."""
+    """The deployments that are tried, in this order, when none of its replicas can answer; then their own fallbacks."""
     api_key_env: str | None = None
     api_key_file: ConfigPath | None = None
-    """Where the backend's key is, if it wants one: an environment variable or a file."""
+    """The backend's API key, if it needs one: in an environment variable or a file."""
     verify: bool | None = None
-    """Whether it is asked, now and then, if it does what its family says; if left out, engines are and hosted APIs not.
-    """
+    """Whether to verify with occasional requests that it behaves as its family says; by default engines are verified,
+    and hosted APIs are not."""
     fields: FieldSettings = FieldSettings()
     media: MediaSettings = MediaSettings()
-    """What of a request may reach it: fields by name, and URLs that it would fetch."""
+    """What requests may contain: fields by name, and URLs that the backend would fetch."""
     cache_salt: bool | None = None
-    """Whether each key has its own prefix cache, where the engine supports that: if left out, where keys are
-    required. Else a client can find out, by how fast answers begin, what others have asked."""
+    """Whether each key has its own prefix cache, if the engine supports that; by default if keys are required.
+    Otherwise a client can learn from response times what others have sent."""
     router_name: str | None = None
-    """The model's name in the router's outcome data; `model` if left out."""
+    """The model's name in the router's outcome data; by default `model`."""

@@ -20,7 +20,7 @@ def warnings(chosen: Settings) -> Iterator[str]:
         )
     if admin is not None and not is_loopback(admin.host):
         yield (
-            f"the operators' port listens on {admin.host} without TLS: their key and new secrets can be read in "
+            f"the operator port listens on {admin.host} without TLS: the operator key and new secrets can be read in "
             "transit unless a proxy in front of it encrypts"
         )
     for path in written(chosen):

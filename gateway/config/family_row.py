@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from gateway.core.reasoning import REASONING
 
-# The words of the configuration; what sets engines apart stands in the table.
+# The names of engines in the configuration; their properties are in the table.
 OpenEngine = Literal["vllm", "sglang"]
 Engine = Literal[OpenEngine, "hosted"]
 OPEN_ENGINES: tuple[OpenEngine, ...] = get_args(OpenEngine)
@@ -53,8 +53,8 @@ def _as_tuple(value: Any) -> Any:
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
-Told = Annotated[dict[str, Any] | None, BeforeValidator(_false_is_none)]
-ToldIn = Annotated[FieldName | None, BeforeValidator(_false_is_none)]
+BodyFields = Annotated[dict[str, Any] | None, BeforeValidator(_false_is_none)]
+OptionalFieldName = Annotated[FieldName | None, BeforeValidator(_false_is_none)]
 Tokens = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
@@ -103,15 +103,15 @@ class Cells(StrictCells):
     """Whether one deployment serves every effort; if not, the family is two models, chosen by deployment."""
     default: Literal["on", "off", "adaptive"] = "on"
     """What the model does by default."""
-    off: Told = None
-    on: Told = {}
+    off: BodyFields = None
+    on: BodyFields = {}
     """The body fields that switch thinking; {}: none needed, false: not supported."""
-    level_field: ToldIn = None
+    level_field: OptionalFieldName = None
     levels: dict[Level, str | bool | int | float] = {}
     """Its levels, and the value sent for each."""
     nearest: dict[Level, Level | Literal["none"]] = {}
     """Replacements of other levels documented by its maker; for the rest, the nearest level by rule."""
-    budget_field: ToldIn = None
+    budget_field: OptionalFieldName = None
     budget_least: Annotated[Tokens, Field(ge=1)] = 1
     budget_most: Annotated[Tokens, Field(ge=1)] | None = None
     budget_step: Annotated[Tokens, Field(ge=1)] = 1
@@ -142,10 +142,10 @@ class Cells(StrictCells):
     """
     control_tokens: Texts = ()
     """Markers that its template writes between messages: refused in messages of such keys."""
-    salt_field: ToldIn = None
+    salt_field: OptionalFieldName = None
     """The field for the salt of the prefix cache; omitted: there is none."""
     known_issues: list[KnownIssueRow] = []
-    """What is known to go wrong, beside those of the row that this one comes from."""
+    """Its known issues, in addition to those that it inherits."""
     source: Text = ""
     """The source of this row, except for parts with their own source."""
     sources: Sources = Sources()
@@ -157,13 +157,13 @@ class EngineRow(Cells):
     counts_prompts: bool = False
     """Whether `/tokenize` counts the tokens of a conversation."""
     counts_with_effort: bool = False
-    """Whether `/tokenize` takes an effort as requests do, or what the engine makes of one for the template."""
+    """Whether `/tokenize` accepts an effort as requests do, instead of the template variables derived from it."""
     hide_field: FieldName | None = None
-    """The field that keeps a thought out of the answer when false."""
+    """The field that hides reasoning from the answer when false."""
     stops_in_thoughts: bool = False
-    """Whether it looks for stop sequences in thoughts, too."""
+    """Whether stop sequences also end reasoning."""
     budget_known_issues: list[KnownIssueRow] = []
-    """Those of its own way to keep a budget; they are no matter to a family that takes budgets in another way."""
+    """Known issues of its own budget enforcement, which do not affect families with another budget field."""
 
 
 class FamilyRow(Cells):

@@ -40,15 +40,15 @@ class FieldSettings(StrictFields):
 
 
 class MediaSettings(StrictFields):
-    """Which URLs a request may name for its backend to fetch. Names are not resolved: trust `hosts` alone for that."""
+    """Which URLs a request may make its backend fetch. Names are not resolved: only `hosts` is a reliable limit."""
 
     check: bool | None = None
-    """Whether URLs are checked: if left out, where API keys are required."""
+    """Whether URLs are checked; by default if API keys are required."""
     schemes: Annotated[list[Scheme], Field(min_length=1)] = ["https", "http", "data"]
     hosts: list[Host] = []
-    """The only hosts, if there are any: a name or an address, or `*.example.org` for all below it."""
+    """If not empty, the only allowed hosts: a name or an address, or `*.example.org` for all its subdomains."""
     private: bool = False
-    """Whether hosts that are not on the public internet may be named."""
+    """Whether hosts that are not on the public internet are allowed."""
 
 
 class Denied(StrictFields):
@@ -103,7 +103,7 @@ def shipped() -> DeniedFile:
 
 
 def guard(fields: FieldSettings, media: MediaSettings, keyed: bool) -> Guard:
-    """`keyed`: clients need API keys here. ConfigError: a field is allowed that nothing denies."""
+    """`keyed`: clients need API keys. ConfigError: `allow` names a field that is not denied."""
     return Guard(_fields(fields, keyed), _media(media, keyed))
 
 

@@ -17,7 +17,7 @@ from gateway.routing.prices.registry import SETTERS
 
 
 class BackendNames(StrictSettings):
-    """Where each effort goes: `deployment` for all of them (merged), or `none` and `think` apart (split)."""
+    """The deployment of each effort: `deployment` for all (merged), or `none` and `think` (split)."""
 
     deployment: str | None = None
     none: str | None = None
@@ -35,13 +35,13 @@ class ArmSettings(BackendNames):
 
 
 class ModelSettings(StrictSettings):
-    """A public name: backends and a policy. Several models may share deployments under different policies."""
+    """A public model: its backends and its policy. Several models may share deployments under different policies."""
 
     deployment: str | None = None
     none: str | None = None
     think: str | None = None
     arms: dict[str, ArmSettings] = {}
-    """An experiment: several backends, shared out by weight. Stands instead of the three above."""
+    """An experiment: several backends, chosen by weight. Replaces the three settings above."""
     policy: Annotated[PolicySettings, OneOf(POLICIES)] = ClientSettings()
     router: RouterName = "none"
     """`none`, `constant`, or a router artifact by name or path."""
@@ -49,12 +49,12 @@ class ModelSettings(StrictSettings):
     """What sets prices beside the policy: tables of kind `pace`, `slo`, `load` or `sticky`. All of them add up."""
     levels: dict[str, Tokens | Literal["unlimited"]] = {}
     answer_allowance: Annotated[int, Field(ge=0)] = 256
-    """Tokens of the client's limit that thinking may not touch."""
+    """Tokens of the client's limit that are reserved for the answer."""
     strict: bool | Literal["off"] = "off"
-    """Which efforts that a client names are refused where a family cannot be told them: all (true), only none (`off`),
-    or not one (false). What is not refused is rounded to the nearest that is legal, and the answer says so."""
+    """Which requested efforts are refused if a family does not support them: all (true), only none (`off`), or none of
+    them (false). Others are rounded to the nearest supported effort, with a note in the answer."""
     max_answer_tokens: Annotated[int, Field(ge=1)] | None = None
-    """The longest answer when the client sets no limit; left to the backend if left out."""
+    """The longest answer if the client sets no limit; by default the backend's own."""
 
     @model_validator(mode="after")
     def _backends(self) -> ModelSettings:

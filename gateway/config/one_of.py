@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class OneOf:
-    """An annotation: the value is one of these tables, at the time that it is read."""
+    """An annotation: the value is one of the tables in `kinds`, looked up when it is validated."""
 
     def __init__(self, kinds: Mapping[str, type[BaseModel]]) -> None:
         self._kinds = kinds
@@ -27,7 +27,7 @@ class OneOf:
 
 
 def _union(tables: tuple[type[BaseModel], ...]) -> Any:
-    return Annotated[Union[tables], Field(discriminator="kind")]  # noqa: UP007 - made while the program runs
+    return Annotated[Union[tables], Field(discriminator="kind")]  # noqa: UP007 - created at run time
 
 
 @lru_cache(8)

@@ -31,7 +31,7 @@ def faults(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One line per error; a misspelt required key is reported once."""
     details = error.errors()
     misspelt = {_nearest(detail["loc"], root) for detail in details if detail["type"] == "extra_forbidden"}
-    # A value that may be of several kinds, and is of none, is one fault too.
+    # A value that matches no member of a union is reported once.
     found: dict[str, list[dict[str, Any]]] = {}
     for detail in details:
         if detail["loc"] not in misspelt:
@@ -46,7 +46,7 @@ def _line(where: str, errors: list[dict[str, Any]], root: type[BaseModel]) -> st
         return f"{where}: unknown key.{suggestion(str(location[-1]), _known(location, root))}"
     if error["type"] == "missing":
         return f"{where}: is required"
-    if error["type"] == "model_type":  # its own text has a class's name in it
+    if error["type"] == "model_type":  # pydantic's message contains a class name
         return f"{where}: must be a table{_but(error)}"
     kinds = list(_kinds(_walk(location, root)[0]))
     if error["type"] == "union_tag_invalid":
@@ -69,13 +69,13 @@ def _but(error: dict[str, Any]) -> str:
 
 
 def _dotted(location: Location, root: type[BaseModel]) -> str:
-    """`models.tiny.policy.dial`: the path in the file, without the tags that tell the options of a union apart."""
+    """`models.tiny.policy.dial`: the path in the file, without pydantic's tags of union members."""
     parts = [f"[{part}]" if isinstance(part, int) else _key(part) for part in _walk(location, root)[1]]
     return ".".join(parts).replace(".[", "[") or "the file"
 
 
 def _key(name: str) -> str:
-    """As TOML writes it: in quotes where it is more than letters, digits, dashes and underscores."""
+    """A key as TOML writes it: quoted unless it has only letters, digits, dashes and underscores."""
     return name if _BARE_KEY(name) else json.dumps(name)
 
 
@@ -127,14 +127,14 @@ def _is_table(annotation: Any) -> bool:
 
 
 def _table_if_given(annotation: Any) -> Any:
-    """The table of a key that may be left out, which is a union of it and None; all else as it is."""
+    """The table in an optional annotation (`Table | None`); other annotations unchanged."""
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
     tables = [option for option in options if _is_table(option)]
     return tables[0] if len(tables) == 1 else annotation
 
 
 def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The options of a union of tables that their `kind` tells apart."""
+    """The members of a union of tables, by their `kind`."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) not in (Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""Settings that have a new name: the old one is read for one more release, with a warning."""
+"""Renamed settings: the old name is accepted for one more release, with a warning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger("thinkgate")
 
 
 class RenamedSetting(NamedTuple):
-    """A key of the tables at `path`, in which `*` stands for any name."""
+    """A key of the tables at `path`, where `*` matches any name."""
 
     path: tuple[str, ...]
     old: str
@@ -27,18 +27,17 @@ RENAMED = (
 
 
 def with_new_names(table: dict[str, Any]) -> dict[str, Any]:
-    """The same settings under their new names; each old one that is met is warned of once.
-
-    ConfigError: some are there under both names.
-    """
+    """The settings under their new names, with one warning per old name in use. ConfigError: both names are given."""
     both: list[str] = []
-    met: dict[tuple[str, str], list[str]] = {}
+    in_use: dict[tuple[str, str], list[str]] = {}
     for renamed in RENAMED:
-        table = _renamed(table, renamed.path, "", renamed, both, met)
+        table = _renamed(table, renamed.path, "", renamed, both, in_use)
     if both:
         raise ConfigError(both)
-    for (old, new), where in met.items():
-        log.warning("%s: `%s` is called `%s` now; the next release reads only that", ", ".join(where), old, new)
+    for (old, new), where in in_use.items():
+        log.warning(
+            "%s: `%s` is now called `%s`; the next release accepts only the new name", ", ".join(where), old, new
+        )
     return table
 
 
@@ -48,20 +47,20 @@ def _renamed(
     where: str,
     renamed: RenamedSetting,
     both: list[str],
-    met: dict[tuple[str, str], list[str]],
+    in_use: dict[tuple[str, str], list[str]],
 ) -> Any:
-    """What is there is left as it is: a part that changes is a new table."""
+    """A renamed copy; the given table is not modified."""
     if not isinstance(table, dict):
         return table
     if path:
         name, rest = path[0], path[1:]
         inner = table if name == "*" else {name} & table.keys()
-        return {**table, **{key: _renamed(table[key], rest, f"{where}{key}.", renamed, both, met) for key in inner}}
+        return {**table, **{key: _renamed(table[key], rest, f"{where}{key}.", renamed, both, in_use) for key in inner}}
     _, old, new = renamed
     if old not in table:
         return table
     if new in table:
         both.append(f"{where}{new}: {old!r} is its old name, and both are given: leave {old!r} out")
         return table
-    met.setdefault((old, new), []).append(f"{where}{old}")
+    in_use.setdefault((old, new), []).append(f"{where}{old}")
     return {new if key == old else key: value for key, value in table.items()}

@@ -12,33 +12,33 @@ SHORTEST_SECRET = 32
 
 
 def secret(env: str | None, file: Path | None, where: str) -> str | None:
-    """What an environment variable or a file holds, without the space around it; None if neither is named.
+    """The contents of an environment variable or a file, without surrounding white space; None if neither is set.
 
-    ConfigError: both are named, or the one that is cannot be read or is empty. `where` begins the names of the keys.
+    ConfigError: both are set, or the source cannot be read or is empty. `where` is the prefix of the settings' names.
     """
-    name, found = _held(env, file, where)
+    name, found = _contents(env, file, where)
     if found is not None and (not found.isascii() or not found.isprintable()):
         raise ConfigError([f"{name} contains characters that a header cannot carry"])
     return found
 
 
 def signing_secrets(signing: SigningSettings) -> list[str]:
-    """One for each line of what is named; empty if nothing is. ConfigError: as for `secret`, or one is too short."""
-    name, found = _held(signing.key_env, signing.key_file, "signing.key")
+    """The secrets, one per line of the source; empty if unset. ConfigError: as for `secret`, or one is too short."""
+    name, found = _contents(signing.key_env, signing.key_file, "signing.key")
     lines = [line.strip() for line in (found or "").splitlines() if line.strip()]
     if any(len(line) < SHORTEST_SECRET for line in lines):
-        raise ConfigError([f"{name} holds a secret of fewer than {SHORTEST_SECRET} characters, which could be guessed"])
+        raise ConfigError([f"{name} has a secret of fewer than {SHORTEST_SECRET} characters, which could be guessed"])
     return lines
 
 
 def records_url(records: RecordSettings) -> str | None:
-    """The URL of the records' database; None if they are kept in a file. ConfigError: as for `secret`."""
+    """The URL of the records' database; None if they are in a file. ConfigError: as for `secret`."""
     if records.url is not None and (records.url_env is not None or records.url_file is not None):
         raise ConfigError(["records.url, records.url_env, records.url_file: set one of them"])
     return records.url or secret(records.url_env, records.url_file, "records.url")
 
 
-def _held(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
+def _contents(env: str | None, file: Path | None, where: str) -> tuple[str, str | None]:
     """The source's name in error messages, and its contents; None if none is set."""
     if env is not None and file is not None:
         raise ConfigError([f"{where}_env, {where}_file: set one of them"])

@@ -1,4 +1,4 @@
-"""The settings of the two ports."""
+"""The settings of the client port and of the operator port."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ class ServerSettings(StrictSettings):
     max_messages: Annotated[int, Field(ge=1)] = 10_000
     max_depth: Annotated[int, Field(ge=8, le=200)] = 64
     max_values: Annotated[int, Field(ge=1000)] = 500_000
-    """How deep the JSON of a request may nest, and about how many values it may hold."""
+    """How deeply the JSON of a request may be nested, and about how many values it may have."""
     max_stops: Annotated[int, Field(ge=1, le=2500)] = 64
     max_stop_length: Annotated[int, Field(ge=1, le=65_536)] = 512
-    """How many stop sequences a request may have, and how many characters each: an answer is searched for all."""
+    """The maximum number and length of stop sequences: the answer is searched for each."""
     max_connections: Annotated[int, Field(ge=1)] = 8192
-    """How many clients may be connected to one process at a time; fewer, where it may not have so many files open. For
-    one more, the one closes that has not sent a whole head for the longest time, or else has idled for it."""
+    """How many clients may be connected to one process; fewer if its limit on open files is lower. When it is reached,
+    the connection that has waited longest to complete its headers is closed, or else the longest idle one."""
     max_connections_per_address: Annotated[int, Field(ge=1)] | None = None
-    """How many of them from one address (of IPv6, one /64); any number if left out."""
+    """How many of them from one address (for IPv6, one /64 network); by default any number."""
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
-    """Addresses or networks of proxies, whose connections are those of many clients: no limit for one address."""
+    """Addresses or networks of proxies, which are exempt from that limit as they connect for many clients."""
     header_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     body_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """How long the headers of a request may take to arrive, and then its body."""
     keepalive_s: Annotated[float, Field(gt=0)] = 75.0
-    """How long a connection may idle: longer than a load balancer's usual 60 s, for closing first is its part."""
+    """How long a connection may idle: longer than the usual 60 s of load balancers, which should close first."""
     drain_s: Annotated[float, Field(ge=0)] = 110.0
     """How long running answers may continue after a stop signal."""
     reuse_port: bool = False
-    """Whether another gateway may listen on the same port: the next release, before this one is stopped."""
+    """Whether another gateway may listen on the same port, such as the next release before this one stops."""
     metrics: bool | Literal["open"] | None = None
-    """Whether /metrics is on this port too: if so, where keys are required, for whoever shows one. They are totals over
-    all keys. `open`: for anybody. If left out: unless keys are required and there is an [admin] port, which has it."""
+    """Whether /metrics, with totals over all keys, is also on this port; `open`: without a key even if keys are
+    required. By default it is, unless keys are required and an [admin] port serves it."""
     openapi: bool | Literal["open"] = True
-    """Whether /openapi.json is on this port: where keys are required, for whoever shows one. `open`: for anybody."""
+    """Whether /openapi.json is on this port; `open`: without a key even if keys are required."""
 
 
 class AdminSettings(StrictSettings):
@@ -60,4 +60,4 @@ class AdminSettings(StrictSettings):
     port: Annotated[int, Field(ge=0, le=65535)]
     key_env: str | None = None
     key_file: ConfigPath | None = None
-    """Where the operators' own key is: an environment variable or a file."""
+    """The operator key: in an environment variable or a file."""

@@ -1,4 +1,4 @@
-"""The settings: one TOML file. An unknown key stops the start-up, with the nearest valid name."""
+"""The settings: one TOML file. An unknown key is an error that suggests the nearest valid name."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gateway.config.types import ConfigPath, folder_of
 from gateway.core.errors import ConfigError
 from gateway.core.strict import StrictSettings
 
-# What lies in the folder of `data_dir` unless it has a path of its own: the table that names it, and the file.
+# The files in `data_dir`, unless their tables set another path.
 IN_DATA_DIR = (("records", "records.db"), ("access", "keys.db"), ("responses", "responses.db"))
 
 
 class Settings(StrictSettings):
     data_dir: ConfigPath | None = None
-    """The folder of all that is kept: records, API keys and their usage, responses, the gateway's own secret. A file
-    with a path of its own lies there instead. If left out, each is where its own setting says by default."""
+    """The folder of all stored data: records, API keys and their usage, responses, the generated signing secret. Files
+    with their own `path` setting are there instead. By default each has its own default path."""
     server: ServerSettings = ServerSettings()
     records: RecordSettings = RecordSettings()
     access: AccessSettings = AccessSettings()
@@ -36,7 +36,7 @@ class Settings(StrictSettings):
     responses: ResponseSettings = ResponseSettings()
     signing: SigningSettings = SigningSettings()
     families: dict[str, FamilyRow] = {}
-    """Rows beside those of the shipped table; a row of a name that is there overrides it cell by cell."""
+    """Family rows in addition to the shipped table; a row with the same name overrides single cells."""
     deployments: Annotated[dict[str, DeploymentSettings], Field(min_length=1)]
     models: Annotated[dict[str, ModelSettings], Field(min_length=1)]
     experiments: dict[str, ExperimentSettings] = {}
@@ -81,14 +81,14 @@ class Settings(StrictSettings):
 
     @property
     def own_secret_path(self) -> Path:
-        """Where the secret is that the gateway makes itself, if it is given none."""
+        """The file of the signing secret that the gateway generates if none is configured."""
         return Path(f"{self.records.path}.key") if self.data_dir is None else self.data_dir / "signing.key"
 
 
 def load(path: Path) -> Settings:
-    """Read a TOML file. ConfigError: it is missing, no TOML, or says something the gateway does not know."""
+    """Read a TOML file. ConfigError: it is missing, invalid TOML, or has invalid settings."""
     try:
-        # Some editors begin a file with a byte order mark, which TOML does not know.
+        # Some editors write a byte order mark, which TOML does not allow.
         table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or error}"]) from error
@@ -100,7 +100,7 @@ def load(path: Path) -> Settings:
 
 
 def share(settings: Settings, workers: int) -> Settings:
-    """One worker's part of what holds for all of them: the places of each deployment, but one at least, and paces."""
+    """One worker's share of the limits of each deployment (at least one concurrent request) and of paces."""
     models = {
         name: one.model_copy(update={"prices": [given.share(workers) for given in one.prices]})
         for name, one in settings.models.items()
@@ -125,12 +125,12 @@ def override(
 
 
 def parse(table: dict[str, Any], folder: Path | None = None) -> Settings:
-    """Check a table, whose relative paths begin at `folder`; at the working directory if there is none.
+    """Validate a table. Relative paths start at `folder`, or at the working directory.
 
-    ConfigError names every fault: where it is, what is wrong, and the nearest valid name.
+    ConfigError lists every error: where it is, what is wrong, and the nearest valid name.
     """
     try:
-        # Their defaults are paths, too.
+        # These tables are validated even if absent, since their default paths depend on the folder.
         return Settings.model_validate({"records": {}, "access": {}, **with_new_names(table)}, context=folder)
     except ValidationError as error:
         raise ConfigError(faults(error, Settings)) from error

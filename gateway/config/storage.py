@@ -23,11 +23,10 @@ class RecordSettings(StrictSettings, validate_default=True):
     max_age_s: Annotated[float, Field(ge=0)] = 90 * 24 * 3600.0
     max_rows: Annotated[int, Field(ge=0)] = 0
     max_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024
-    """How long records are kept, how many, and how much of the disk they may take; 0: without end. The oldest go first,
-    and before them those of requests that were refused."""
+    """The maximum age, number and disk space of records; 0: unlimited. Records of refused requests are deleted first,
+    then the oldest."""
     max_spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
-    """How much may wait to reach the database while it cannot be written; what comes beyond that is lost, and counted.
-    """
+    """The maximum size of the spool while the database cannot be written; further records are lost, and counted."""
 
     @property
     def has_url(self) -> bool:
@@ -44,16 +43,16 @@ class AccessSettings(StrictSettings, validate_default=True):
 
     required: bool = False
     path: ConfigPath = Path("thinkgate-keys.db")
-    """The SQLite database of the keys; what they have used is counted beside it, in `<path>.usage`."""
+    """The SQLite database of the keys; their usage counters are beside it, in `<path>.usage`."""
     longest_thought: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
-    """What an unlimited thought may take, in tokens, when its key has a quota of them."""
+    """The tokens that unlimited thinking may use if its key has a thinking quota."""
     longest_answer: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
-    """What an answer counts as, in tokens, until it is there, when its key has a limit of tokens or dollars and neither
-    the request nor the model has one on the answer."""
+    """The tokens reserved for an answer without a limit of the request or the model, if its key has a limit on tokens
+    or dollars."""
     max_parallel_requests: Annotated[int, Field(ge=0)] = 1000
     max_bytes_in_flight: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
-    """How many requests a key may have under way at once, and how large their bodies may be together, over all workers
-    of a host; a key's own limits stand instead."""
+    """The default limits of keys on concurrent requests and on the total size of their bodies, over all workers of a
+    host."""
 
     @property
     def usage_path(self) -> Path:
@@ -61,30 +60,30 @@ class AccessSettings(StrictSettings, validate_default=True):
 
 
 class ResponseSettings(StrictSettings):
-    """What is kept of /v1/responses, so that a later request can go on from it: as much as there is room for.
+    """The store of /v1/responses, by which later requests continue conversations. It contains them in full.
 
-    What was not used for the longest time goes first, of the key that has most. Conversations are in it, word for word.
+    If it is full, the least recently used response of the key that uses most is deleted first.
     """
 
     store: bool = True
     """Whether responses are stored; if not, every request counts as `store: false`."""
     path: ConfigPath | None = None
-    """The SQLite database; beside the records, in `<records.path>.responses`, if left out."""
+    """The SQLite database; by default beside the records, in `<records.path>.responses`."""
     max_items: Annotated[int, Field(ge=1)] = 10_000
     max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     max_age_s: Annotated[float, Field(gt=0)] = 30 * 24 * 3600.0
     """How long a response is stored after its last use, in seconds."""
     max_share_per_key: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """How much of that room one API key may have; where none is asked for, nobody has a share."""
+    """The fraction of the store that one API key may use; without effect if keys are not required."""
     max_turns: Annotated[int, Field(ge=1)] = 1000
-    """The longest conversation, in responses, that is taken up again by `previous_response_id`."""
+    """The longest conversation, in responses, that `previous_response_id` can continue."""
 
 
 class SigningSettings(StrictSettings):
-    """The secrets that thoughts are signed and sealed with: of several, one a line, the first one signs, all verify.
+    """The secrets that sign and encrypt reasoning. With several, one per line, the first signs and all verify.
 
-    Without one the gateway makes its own and keeps it in `<data_dir>/signing.key`, or where that is not set in
-    `<records.path>.key`. Gateways on several hosts need a common one: a conversation may come back to any of them.
+    Without one the gateway generates its own in `<data_dir>/signing.key` or, without `data_dir`, in
+    `<records.path>.key`. Gateways on several hosts need the same secret, since a conversation may continue on any.
     """
 
     key_env: str | None = None

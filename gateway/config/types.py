@@ -1,8 +1,7 @@
-"""The kinds of values in the settings.
+"""Types of values in the settings.
 
-Relative paths begin at the folder of the file that they are written in, so that it does not matter where a command is
-started. A table that comes from no file has no folder: its paths begin at the working directory, as those of the
-command line do.
+Relative paths start at the folder of the configuration file, so that they do not depend on the working directory. For
+settings that are not from a file they start at the working directory, like those of the command line.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from pydantic import AfterValidator, PlainValidator, ValidationInfo
 
 from router_model.model.shipped import ships
 
-# The routers that are no artifacts; more may be registered.
+# The routers that are not artifacts; more may be registered.
 ROUTER_NAMES = {"none", "constant"}
 
 
-def _placed(value: Any, info: ValidationInfo) -> Path:
+def _resolve(value: Any, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
         raise ValueError("is not a path")
     return _folder(info) / value
 
 
 def _artifact(name: str, info: ValidationInfo) -> str:
-    """A folder beside the configuration comes before an artifact of that name that ships."""
+    """A folder beside the configuration takes precedence over a shipped artifact of the same name."""
     if info.context is None or name in ROUTER_NAMES:
         return name
     path = _folder(info) / name
@@ -38,12 +37,12 @@ def _folder(info: ValidationInfo) -> Path:
     return folder if isinstance(folder, Path) else Path()
 
 
-ConfigPath = Annotated[Path, PlainValidator(_placed)]
-"""A path; with a folder as the context of validation, relative ones begin there."""
+ConfigPath = Annotated[Path, PlainValidator(_resolve)]
+"""A path; relative ones start at the folder in the validation context, if there is one."""
 RouterName = Annotated[str, AfterValidator(_artifact)]
-"""`none`, `constant`, or an artifact: the name of one that ships, or a path as above."""
+"""`none`, `constant`, or an artifact: the name of a shipped one, or a path."""
 
 
 def folder_of(config: Path) -> Path:
-    """Where relative paths in this file begin. What is no plain file, such as a pipe, lies nowhere."""
+    """The folder at which relative paths in a configuration start; the working directory if that is no regular file."""
     return config.parent if config.is_file() else Path()

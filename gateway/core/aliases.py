@@ -6,6 +6,4 @@ from collections.abc import Mapping
 from typing import Any
 
 JsonObject = Mapping[str, Any]
-
-
 Headers = Mapping[str, str]

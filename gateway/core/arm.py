@@ -83,7 +83,7 @@ class Arm:
 
     @property
     def passthrough_may_think(self) -> bool:
-        """Whether a raw prompt may make it think."""
+        """Whether the model may think in response to a raw prompt."""
         least, deployment = self.routes[0]
         family = deployment.family
         return least.think or (family.on is not None and (family.hybrid or family.off is None))

@@ -1,4 +1,4 @@
-"""What goes wrong with a backend: its own refusals, and its failures."""
+"""Errors of backends: their own refusals, and their failures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import orjson
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError
 
-# Characters of a backend's own words for an error that go into the record; the client gets all of them.
+# Characters of a backend's error fields that go into the record; the client gets all of them.
 MOST_RECORDED = 100
-# Statuses, types and codes by which backends refuse a key; it is the gateway's, as no client's goes to them.
+# Statuses, types and codes by which backends reject a key: always the gateway's own, as no client's is forwarded.
 SIGN_IN = frozenset({401, 403, 407})
 _SIGN_IN_WORDS: frozenset[object] = frozenset({"authentication_error", "permission_error", "invalid_api_key"})
 
 
 class BackendRefused(GatewayError):
-    """The backend answered with an error: its status, headers that matter and fields, as they were."""
+    """The backend answered with an error, which is passed on with its status, relevant headers and fields."""
 
     def __init__(self, status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None) -> None:
-        """`wait_s` is how long the backend asks to be left alone, in seconds; None: it does not say."""
+        """`wait_s` is the backend's `retry-after` in seconds; None: it sent none."""
         param = fields.get("param")
         super().__init__(str(fields.get("message")), param=None if param is None else str(param)[:MOST_RECORDED])
         self.status = status
@@ -33,7 +33,7 @@ class BackendRefused(GatewayError):
         self.code = None if code is None else str(code)[:MOST_RECORDED]
 
     def for_log(self) -> str:
-        """Not in the backend's words: they may quote the prompt."""
+        """Without the backend's message, which may quote the prompt."""
         return f"The backend refused with {self.status}."
 
     def fields(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class BackendUnreachable(BackendFailed):
 
 
 class SignInRefused(BackendFailed):
-    """What the backend says of it is about the operator's key, and no client's business."""
+    """The backend rejected the gateway's own key. The client sees no details."""
 
     code = "upstream_authentication_failed"
 
@@ -78,7 +78,7 @@ class StreamCut(BackendFailed):
 def error_from_backend(
     status: int, headers: Headers, fields: dict[str, Any], wait_s: float | None = None
 ) -> BackendRefused | SignInRefused:
-    """A backend's refusal as it goes to the client: as it is, unless it is about the gateway's own key."""
+    """The error for the client: the backend's refusal unchanged, unless it is about the gateway's own key."""
     words = (fields.get("type"), fields.get("code"))
     if status in SIGN_IN or any(isinstance(word, str) and word in _SIGN_IN_WORDS for word in words):
         return SignInRefused()
@@ -86,7 +86,7 @@ def error_from_backend(
 
 
 def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:
-    """The fields of an OpenAI-shaped error, also in the older form without the outer `error`; None if it is neither."""
+    """The fields of an error in OpenAI's format, with or without the outer `error`; None: it is in another format."""
     try:
         return fields_of(orjson.loads(raw))
     except orjson.JSONDecodeError:
@@ -94,7 +94,7 @@ def error_fields(raw: bytes | bytearray) -> dict[str, Any] | None:
 
 
 def fields_of(body: Any) -> dict[str, Any] | None:
-    """The same for a body that has been read."""
+    """The same for a parsed body."""
     fields = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(fields, str):
         fields = {"message": fields}
@@ -104,6 +104,6 @@ def fields_of(body: Any) -> dict[str, Any] | None:
     try:
         orjson.dumps({"error": fields})
     except orjson.JSONEncodeError:
-        # Nested more deeply than can be written again.
+        # Nested too deeply to be serialised.
         return {key: value for key, value in fields.items() if isinstance(value, str | int | float | None)}
     return fields

@@ -33,8 +33,8 @@ class Decision:
     """The chosen effort, its probability under the policy, the reason, and the prices.
 
     `probe_options`: the options of a probe to send first, after which the decision is made again; None: no probe.
-    `factors`: where a policy explores, the factors on its token price that lead to this decision, after all that led to
-    its forecast; `propensity` is their probability.
+    `factors`: where a policy explores, the factors on its token price that lead to this decision, given those that led
+    to its forecast; `propensity` is their probability.
     """
 
     effort: Effort

@@ -21,11 +21,7 @@ class Effort:
 
 
 NO_THINKING = Effort(think=False, budget=0)
-
-
 UNLIMITED = Effort(think=True, budget=None)
-
-
 LEVELS: Mapping[str, Effort] = {
     "none": NO_THINKING,
     "minimal": Effort(True, 128),

@@ -53,12 +53,14 @@ class GatewayError(Exception):
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
+    # The message of errors that always have the same one.
+    message = ""
     # Whether a backend may have worked on the answer.
     may_have_run = False
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str = "", *, param: str | None = None, code: str | None = None) -> None:
+        self.message = message or self.message
+        super().__init__(self.message)
         self.param = param
         self.code = code or self.code
         self.headers: Headers = {}
@@ -146,7 +148,7 @@ class QuotaExceeded(GatewayError):
         super().__init__(message, code=code)
         self.type = kind
         self.wait_s = wait_s
-        self.headers = _come_back(wait_s)
+        self.headers = _retry_headers(wait_s)
 
 
 class NotFound(GatewayError):
@@ -167,23 +169,19 @@ class Overloaded(GatewayError):
 
     def __init__(self, deployment: str, wait_s: float) -> None:
         super().__init__(f"The deployment {deployment} is at capacity and its queue is full.")
-        self.headers = _come_back(wait_s)
+        self.headers = _retry_headers(wait_s)
 
 
 class ShuttingDown(GatewayError):
     status = 503
     code = "shutting_down"
-
-    def __init__(self) -> None:
-        super().__init__("The gateway shut down before this answer was complete.")
+    message = "The gateway shut down before this answer was complete."
 
 
 class TooManyConnections(GatewayError):
     status = 503
     code = "too_many_connections"
-
-    def __init__(self) -> None:
-        super().__init__("The gateway has reached its connection limit: try again later.")
+    message = "The gateway has reached its connection limit: try again later."
 
 
 class AccessUnavailable(GatewayError):
@@ -194,9 +192,7 @@ class AccessUnavailable(GatewayError):
 class ErasureFailed(GatewayError):
     status = 503
     code = "erasure_failed"
-
-    def __init__(self) -> None:
-        super().__init__("Some stored data could not be erased: the log says why. Try again.")
+    message = "Some stored data could not be erased: the log says why. Try again."
 
 
 class RecordsUnavailable(GatewayError):
@@ -207,8 +203,7 @@ class RecordsUnavailable(GatewayError):
 class InternalError(GatewayError):
     """A bug in the gateway. The client sees no details; the log has the traceback."""
 
-    def __init__(self) -> None:
-        super().__init__("The gateway failed to handle this request.")
+    message = "The gateway failed to handle this request."
 
 
 class ConfigError(Exception):
@@ -219,10 +214,10 @@ class ConfigError(Exception):
         self.faults = faults
 
 
-def _come_back(wait_s: float) -> Headers:
+def _retry_headers(wait_s: float) -> Headers:
     """Retry headers; for waits longer than SDKs obey, they forbid automatic retries."""
-    waiting = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
-    return {"retry-after": str(max(math.ceil(wait_s), 1)), **waiting}
+    no_retry = {} if wait_s <= WORTH_WAITING_S else {"x-should-retry": "false"}
+    return {"retry-after": str(max(math.ceil(wait_s), 1)), **no_retry}
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -21,11 +21,11 @@ class KnownIssue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EngineTraits:
-    """What sets an engine apart for every family that it serves.
+    """The properties of an engine that hold for every family that it serves.
 
-    `is_open`: it serves any model whose weights one has; else it is the API of a family's maker, where requests cost
-    money. `counts_prompts`: `/tokenize` counts a conversation; `counts_with_effort`: it takes an effort as requests do.
-    `hide_field` keeps a thought out of the answer when false. `stops_in_thoughts`: stop sequences end thoughts, too.
+    `is_open`: it serves any model with public weights; else it is the API of a family's maker, where requests cost
+    money. `counts_prompts`: `/tokenize` counts a conversation; `counts_with_effort`: it accepts an effort as requests
+    do. `hide_field` hides reasoning from the answer when false. `stops_in_thoughts`: stop sequences end reasoning, too.
     """
 
     is_open: bool = True

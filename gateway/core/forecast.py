@@ -52,13 +52,12 @@ DIRECT = ProbePath()
 class Forecast:
     """The forecasts of one request, one per offered effort, weakest first, by the router of version `router`.
 
-    `price_at` turns a dial position in [0,1] into the price of a token, for a policy that uses probes in this way: the
-    router knows how steep its forecasts are.
-    `is_ood`: out of distribution, unlike what the router was trained on; its text alone is not to be trusted.
-    `probe_value` says whether a probe is worth asking for; None: there can be no probe. `probed`: this is the forecast
-    after one, in which the effort without thinking costs nothing more. `reading` is for the router alone: its encoding
-    of the request. `promised` is what the policy's contract promises with this router; None: it has no contract.
-    `path` is what led to the probe, where there was one.
+    `price_at` converts a dial position in [0,1] to the price of a token, given the policy's use of probes: it depends
+    on the router's typical forecasts. `is_ood`: the request is out of distribution, so the forecast from its text is
+    unreliable. `probe_value` tells whether a probe is worth its cost; None: no probe is possible. `probed`: this is the
+    forecast after a probe, whose answer is kept at no further cost. `reading` is the router's own encoding of the
+    request. `promised` is the guarantee under the policy's contract; None: it has no contract. `path` is what led to
+    the probe, if there was one.
     """
 
     router: str
@@ -72,9 +71,9 @@ class Forecast:
     path: ProbePath = field(default=DIRECT, compare=False, repr=False)
 
     def without_probe(self) -> Forecast:
-        """The same where there can be no probe."""
+        """The same forecast where no probe is possible."""
         return replace(self, probe_value=None)
 
     def thinking(self) -> Forecast:
-        """The same where a probe was wanted and failed: only thinking is left."""
+        """The same forecast after a failed probe: only efforts that think are left."""
         return replace(self, probe_value=None, efforts=tuple(one for one in self.efforts if one.effort.think))

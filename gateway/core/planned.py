@@ -10,7 +10,7 @@ from gateway.core.plan import Plan
 
 
 class Planned(NamedTuple):
-    """`call` is the client's, within what its key allows; `decision` is None where nothing was to be decided."""
+    """`call` is the client's, bounded by its key's limits; `decision` is None for passed-through requests."""
 
     call: Call
     plan: Plan

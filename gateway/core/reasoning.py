@@ -1,4 +1,4 @@
-"""The names under which a message or a delta of a chat completion holds what was thought: engines and APIs differ."""
+"""The fields of messages and deltas that hold reasoning: engines and APIs use different names."""
 
 from __future__ import annotations
 

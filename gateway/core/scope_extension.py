@@ -1,5 +1,5 @@
-"""What the gateway's own server adds to `scope["extensions"]` of a request. Other ASGI servers do not have it: there,
-hang-ups are noticed by watching `receive()`, and how late a body may be is up to the server.
+"""The extensions that the gateway's own server adds to a request's `scope["extensions"]`. Under other ASGI servers
+disconnects are noticed by watching `receive()`, and timeouts of bodies are up to the server.
 """
 
 from __future__ import annotations
@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# For every request: `{"register": f}`, where f takes a function of no arguments, which is called at once when the
-# client leaves before its answer is complete. No task has to wait for `http.disconnect`.
+# `{"register": f}`: call `f` with a function without arguments, which is called as soon as the client disconnects
+# before its answer is complete. So no task has to wait for `http.disconnect`.
 ON_HANG_UP = "thinkgate.on_hang_up"
-# There as soon as the body is later than allowed; `receive()` then returns an empty piece. Its value says nothing.
+# Present once the body has timed out; `receive()` then returns an empty chunk. Its value has no meaning.
 BODY_TOO_SLOW = "thinkgate.body_too_slow"
 
 
 def extensions(scope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Empty where the server has none."""
+    """The extensions of a request; empty if the server has none."""
     return scope.get("extensions") or {}

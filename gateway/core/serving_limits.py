@@ -1,6 +1,4 @@
-"""What an operator says of a deployment beside where it is: times, places, sizes and prices. The settings have these
-fields in the deployment's own table, and hand them on as they are.
-"""
+"""Settings of a deployment that are used as they are: timeouts, size limits, admission, latency and prices."""
 
 from __future__ import annotations
 
@@ -16,33 +14,33 @@ PER_MILLION = 1e-6
 class Timeouts(StrictSettings):
     connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     first_token_timeout_s: Annotated[float, Field(gt=0)] | None = None
-    """How long the first piece of a stream may take; as long as any other if left out."""
+    """The time limit for the first chunk of a stream; by default `read_timeout_s`."""
     read_timeout_s: Annotated[float, Field(gt=0)] = 600.0
-    """How long a plain answer, or the next piece of a stream, may take."""
+    """The time limit for a complete answer, or for the next chunk of a stream."""
     total_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
-    """How long a whole answer may take, waiting for its turn included, and however steadily it comes."""
+    """The total time limit for an answer, including its time in the queue."""
 
 
 class ResponseLimits(StrictSettings):
     max_answer_bytes: Annotated[int, Field(ge=1024)] = 128 * 1024 * 1024
-    """The largest plain answer that is taken from the backend."""
+    """The largest complete answer that is accepted from the backend."""
     max_event_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
     """The largest single event of a stream."""
 
 
 class AdmissionLimits(StrictSettings):
     max_in_flight: Annotated[int, Field(ge=1)] | None = None
-    """How many requests it works on at once, over all workers; any number if left out. More of them wait."""
+    """The maximum number of concurrent requests, over all workers; by default unlimited. Further ones are queued."""
     max_queue: Annotated[int, Field(ge=0)] = 256
-    """How many may wait for it, and as many batch requests besides; more are refused."""
+    """The length of its queue, and of a separate one for batch requests; further requests are refused."""
     max_wait_s: Annotated[float, Field(gt=0)] = 30.0
     batch_wait_s: Annotated[float, Field(gt=0)] = 300.0
-    """How long one may wait, and a batch request; one that would probably wait longer is refused at once."""
+    """The longest wait in the queue, and that of batch requests; refused at once if the expected wait is longer."""
     batch_share: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """The share of the places that batch requests may have."""
+    """The share of `max_in_flight` that batch requests may use."""
 
     def share(self, workers: int) -> dict[str, int | None]:
-        """What of it is one worker's: a place at least."""
+        """One worker's share of the limits; at least one concurrent request."""
         places = None if self.max_in_flight is None else max(1, self.max_in_flight // workers)
         return {"max_in_flight": places, "max_queue": -(-self.max_queue // workers)}
 

@@ -7,6 +7,6 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Stopping:
-    """`begun` from the signal on: `/ready` fails at once, while running answers continue."""
+    """`begun` is set by the signal: `/ready` fails from then on, while running answers continue."""
 
     begun: bool = False

@@ -19,5 +19,5 @@ class StrictSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def part(self, of: type[T]) -> T:
-        """The fields that it has of a base of its own, as a value apart from the others."""
+        """The fields of the base class `of`, as an instance of it."""
         return of.model_construct(**{name: getattr(self, name) for name in of.model_fields})

@@ -1,1 +1,1 @@
-"""Processes: the server, workers, graceful shutdown, and the operators' port."""
+"""Processes: the server, workers, graceful shutdown, and the operator port."""

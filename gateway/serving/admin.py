@@ -1,4 +1,4 @@
-"""The operators' port: keys, usage, routers and metrics, none of which is on the clients' port."""
+"""The operator port: keys, usage, routers and metrics, separate from the client port."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gateway.observability import logs
 from gateway.observability.metrics import Metrics
 from gateway.serving.server import GatewayServer
 
-# Operators' requests are short, and their key is not.
+# Operator requests are short.
 DRAIN_S = 5.0
 SHORTEST_KEY = 16
 
@@ -47,7 +47,7 @@ def admin_key(admin: AdminSettings) -> str:
 
 
 def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_reload.Reload, erase: Erase) -> FastAPI:
-    """`/health` is for anybody; all else asks for `key`."""
+    """`/health` is public; all other routes require `key`."""
     app = FastAPI(title="Thinkgate admin", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SafeHeaders)
     app.router.redirect_slashes = False
@@ -57,8 +57,10 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_relo
     app.include_router(key_routes.router(keys), dependencies=guard)
     app.include_router(data.router(keys, erase), dependencies=guard)
     app.include_router(key_routes.audit_router(keys), dependencies=guard)
-    noted = router_reload.router(reload, lambda request: key_routes.operator(keys, request).note("routers.reload"))
-    app.include_router(noted, dependencies=guard)
+    audited_reload = router_reload.router(
+        reload, lambda request: key_routes.operator(keys, request).note("routers.reload")
+    )
+    app.include_router(audited_reload, dependencies=guard)
     app.include_router(health.document_router(documents.operators(__version__)), dependencies=guard)
     add_error_handlers(app, Ids())
     return app
@@ -66,7 +68,7 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_relo
 
 @contextmanager
 def running(app: FastAPI, limits: ServerSettings, listener: socket.socket) -> Iterator[None]:
-    """Served in a thread of this process, the first one, so that it answers however busy the workers are."""
+    """Serve `app` in a thread of the main process, so that it answers even if all workers are busy."""
     logs.begin_audit()
     listening = threading.Event()
     server = GatewayServer(app, limits.model_copy(update={"drain_s": DRAIN_S}), Stopping(), listening.set)

@@ -1,5 +1,5 @@
-"""One connection of a client, within limits: how large and how late the head of a request may be, how late its body,
-and how long the client may take nothing of an answer. uvicorn has no end to any of these.
+"""A client connection with limits that uvicorn lacks: on the size and time of a request's head, on the time of its
+body, and on the time that a client may stop reading an answer.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from gateway.core.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConn
 from gateway.core.scope_extension import BODY_TOO_SLOW, ON_HANG_UP
 from gateway.serving.connections import Connections
 
-# How long what a refused client still sends is read and thrown away: closing at once would reset the connection, and
-# the client would never read why.
+# How long to read and discard input after a refusal: closing at once would reset the connection, and the client could
+# not read the error.
 LINGER_S = 2.0
-# A body in chunks of one byte has six bytes for each of them on the wire. What comes beyond that, and the size of a
-# head, is no body: trailers without end.
+# Wire bytes allowed per body byte: a body in one-byte chunks needs six. More than that, plus the size of a head, are
+# endless trailers.
 CHUNK_OVERHEAD = 8
 
 
 class Connection(HttpToolsProtocol):
-    """`leave` asks it to end politely."""
+    """One connection. `leave` closes it gracefully."""
 
     def __init__(self, limits: ServerSettings, all_connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
         self._disarm()
         if len(self.headers) > self._limits.max_headers or self._head_bytes() > self._limits.max_header_bytes:
             self._refused = self._too_large()
-            raise self._refused  # the parser stops, and `send_400_response` is called
+            raise self._refused  # stops the parser, which calls `send_400_response`
         self._in_body = True
         self._all.works(self)
         self.scope["extensions"] = {ON_HANG_UP: {"register": self._on_hang_up}}
@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
         self._disarm()
         super().on_message_complete()
         if self.cycle.response_complete:
-            # Answered before its end was here, which stopped the server's own clock of an idle connection.
+            # The answer was sent before the request ended, which cancelled uvicorn's keep-alive timer.
             self._arm(self.timeout_keep_alive, self.transport.close)
 
     def on_response_complete(self) -> None:
@@ -134,11 +134,11 @@ class Connection(HttpToolsProtocol):
         self._refuse(self._refused or BadHttp("The request is not valid HTTP."))
 
     def give_way(self) -> None:
-        """Close at once: others need the place."""
+        """Close at once, to make room for another connection."""
         self.transport.abort()
 
     def leave(self, grace_s: float) -> None:
-        """End once the answer under way is complete; if there is none, in `grace_s`, should no request come."""
+        """Close after the current answer; if there is none, after `grace_s` seconds without a request."""
         if self._leaving:
             return
         self._leaving = True
@@ -149,23 +149,21 @@ class Connection(HttpToolsProtocol):
         elif (self.cycle is None or self.cycle.response_complete) and not self._in_head and not self._in_body:
             self._arm(grace_s, self._too_slow)
         elif self.cycle is not None and not self.cycle.response_started:
-            # Where headers are out already, the client thinks that it may send again: it idles first, as above.
+            # If the headers are sent already, the client may reuse the connection, so it gets the grace period first.
             self.cycle.keep_alive = False
 
     def _on_hang_up(self, then: Callable[[], object]) -> None:
         self._hung_up = then
 
     def _head_bytes(self) -> int:
-        """At most how long the head is; counted only where it might be too long."""
+        """An upper bound of the head's size, computed exactly only if it may exceed the limit."""
         if self._received + self._piece <= self._limits.max_header_bytes:
             return self._received
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _too_large(self) -> GatewayError:
-        most = self._limits
-        return HeadTooLarge(
-            f"The headers are more than {most.max_headers} or larger than {most.max_header_bytes} bytes."
-        )
+        count, size = self._limits.max_headers, self._limits.max_header_bytes
+        return HeadTooLarge(f"The request has more than {count} headers, or they are larger than {size} bytes.")
 
     def _too_slow(self) -> None:
         self._timer = None
@@ -175,18 +173,18 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _body_too_slow(self) -> None:
-        """Notify the reader of the body, and close the connection if that brings no answer."""
+        """Notify the reader of the body, and close the connection if it does not answer."""
         self.cycle.scope["extensions"][BODY_TOO_SLOW] = {}
         self.cycle.message_event.set()
         self._arm(LINGER_S, self.transport.close)
 
     def _refuse(self, error: GatewayError) -> None:
-        """Answer outside of any request, read no more, and close."""
+        """Send an error outside any request, stop reading, and close."""
         self._refused = error
         self.flow.resume_reading()
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started or not self._in_body:
-                self.transport.close()  # an answer is under way, which must not be mixed with this one
+                self.transport.close()  # an answer has begun, and this one must not be mixed into it
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -217,5 +215,5 @@ class Connection(HttpToolsProtocol):
 
 
 def limited(limits: ServerSettings, all_connections: Connections) -> type[asyncio.Protocol]:
-    """What makes a connection."""
+    """The factory of connections."""
     return partial(Connection, limits, all_connections)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""All connections of clients to one process: how many there may be, and which one gives way to another."""
+"""Limits the client connections of one process, and chooses which one to close for a new one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Protocol
 log = logging.getLogger("thinkgate")
 # A flood is logged at a limited rate, with the number of connections.
 LOG_EVERY_S = 10.0
-# Of an IPv6 address, the part that belongs to one customer of a network.
-_CUSTOMER = 64
+_CUSTOMER_BITS = 64
 Network = IPv4Network | IPv6Network
 
 
@@ -63,7 +62,7 @@ class Connections:
         ip = ip_address(address.partition("%")[0])
         if any(ip in network for network in self._trusted):
             return None
-        return str(IPv6Network((ip, _CUSTOMER), strict=False)) if ip.version == 6 else address
+        return str(IPv6Network((ip, _CUSTOMER_BITS), strict=False)) if ip.version == 6 else address
 
     def open(self, client: ClientConnection) -> bool:
         """A new one, which has sent nothing yet. False: there is no room for it, and it is not taken in."""

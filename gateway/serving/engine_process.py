@@ -1,4 +1,4 @@
-"""The embedded engine as a child process that never outlives us."""
+"""The embedded engine as a child process that never outlives its parent."""
 
 from __future__ import annotations
 
@@ -21,36 +21,24 @@ class EngineFailed(Exception):
 
 
 class EngineProcess:
-    """Starts on entering, ready when `url` returns, stopped on leaving.
+    """A context manager that starts the engine and stops it on exit; it is ready when `url` returns.
 
-    The engine watches its standard input, a pipe whose other end only we hold: when we die, however suddenly, the pipe
-    closes and the engine stops.
+    The engine watches its standard input, a pipe from this process: when this process dies, the pipe closes and the
+    engine stops.
     """
 
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, weights: Path | None = None, budgets: str = "kept"
     ) -> None:
-        """`weights` is a folder of model folders; the ones that ship if None. `budgets` is as of `thinkgate engine`."""
-        command = [
-            sys.executable,
-            "-m",
-            "gateway.cli",
-            "engine",
-            "--host",
-            host,
-            "--port",
-            str(port),
-            "--budgets",
-            budgets,
-        ]
+        """`weights` is a folder of model folders, None for the included ones; `budgets` as in `thinkgate engine`."""
+        options = ["--host", host, "--port", str(port), "--budgets", budgets, "--stop-with-parent"]
         if weights is not None:
-            command += ["--weights", str(weights)]
-        self._process = subprocess.Popen(
-            [*command, "--stop-with-parent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            options += ["--weights", str(weights)]
+        command = [sys.executable, "-m", "gateway.cli", "engine", *options]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def url(self) -> str:
-        """The engine's base URL, once it serves. EngineFailed: it has ended."""
+        """Wait for the engine and return its base URL. EngineFailed: it exited."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith(READY):
@@ -77,7 +65,7 @@ class EngineProcess:
 
 
 def stop_with_parent() -> None:
-    """In the engine: end this process when standard input closes."""
+    """In the engine: exit when standard input closes."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -88,7 +76,7 @@ def stop_with_parent() -> None:
 
 
 def _drain(lines: Iterator[str] | IO[str]) -> None:
-    """Pass on what the engine says, so that its output never blocks it."""
+    """Forward the engine's output, so that a full pipe never blocks it."""
     with contextlib.suppress(ValueError):
         for line in lines:
             sys.stderr.write(line)

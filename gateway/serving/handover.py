@@ -1,4 +1,4 @@
-"""Closing a listener whose port another process listens on, too, without resetting a connection."""
+"""Closes a listener without resetting connections, while another process listens on the same port."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NO_NEW_CONNECTIONS = b"".join(
 
 
 def refuse_new_connections(listener: socket.socket) -> None:
-    """Have the kernel drop what would begin a connection, which the client sends again within about a second.
+    """Make the kernel drop SYN packets, which clients send again after about a second.
 
-    By then `listener` is closed, and the other process gets it. Without this, Linux resets each connection that comes
-    between the last one accepted and the closing. Elsewhere nothing is done.
+    By then `listener` is closed, and the other process gets them. Otherwise Linux resets connections that arrive
+    between the last `accept` and the closing. Does nothing on other systems.
     """
     if sys.platform != "linux":
         return

@@ -6,18 +6,18 @@ import logging
 import sys
 
 log = logging.getLogger("thinkgate")
-# For all that is no connection: databases, logs, routers, the port itself.
+# Files that are not connections: databases, logs, routers, listeners.
 RESERVED = 128
-_EACH = 2
+_FILES_PER_CLIENT = 2
 
 
 def raise_limit(connections: int) -> None:
-    """As far as this process may without asking anybody, for so many clients; a line in the log if that is too few."""
+    """Raise the soft limit for this number of clients, up to the hard limit; log a warning if that is too low."""
     if sys.platform == "win32":
         return
     import resource
 
-    wanted = _EACH * connections + RESERVED
+    wanted = _FILES_PER_CLIENT * connections + RESERVED
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
@@ -31,15 +31,15 @@ def raise_limit(connections: int) -> None:
             wanted,
             room,
             connections,
-            _EACH * connections + RESERVED,
+            _FILES_PER_CLIENT * connections + RESERVED,
         )
 
 
 def connections_within(most: int) -> int:
-    """So many connections of clients, or as many as this process has files for."""
+    """The number of client connections that the limit on open files allows, at most `most`."""
     if sys.platform == "win32":
         return most
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most if soft == resource.RLIM_INFINITY else max(min(most, (soft - RESERVED) // _EACH), 1)
+    return most if soft == resource.RLIM_INFINITY else max(min(most, (soft - RESERVED) // _FILES_PER_CLIENT), 1)

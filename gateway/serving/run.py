@@ -1,4 +1,4 @@
-"""Running the application: sockets, workers, and the embedded engine when there is no configuration."""
+"""Runs the application: sockets, workers, and the embedded engine if there is no configuration."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ log = logging.getLogger("thinkgate")
 
 
 def serve(load: Load, workers: int = 1) -> None:
-    """Serve until told to stop. On SIGHUP `load` is called again, and all it gives is served, or nothing of it.
+    """Serve until SIGTERM or SIGINT. SIGHUP calls `load` again and applies the whole new configuration, or nothing.
 
-    ConfigError: the port cannot be had, or the settings cannot be built.
+    ConfigError: the port is not available, or the settings are invalid.
     """
     _exit_on_signals()
     settings = load()
@@ -73,7 +73,7 @@ def _serve_alone(load: Load, settings: Settings, listener: socket.socket, ready:
     reload = ConfigReload(load, parts, live).reload
     _reload_on_signal(reload)
     with _operators(settings, parts.metrics, reload):
-        _run(live, parts, listener, ready, hands_over=settings.server.reuse_port)
+        _run(live, parts, listener, ready, hand_over=settings.server.reuse_port)
 
 
 def _serve_with_workers(
@@ -94,40 +94,40 @@ def _serve_with_workers(
             raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
         return changed, found
 
-    def ask() -> dict[str, str]:
-        """Check whether a reload would succeed, for the operator to read; then the signal starts it."""
+    def request_reload() -> dict[str, str]:
+        """Validate the new settings, so that errors reach the caller, then reload by signal."""
         found = changed_settings()[1]
         os.kill(os.getpid(), signal.SIGHUP)
         return found
 
-    with kept_routers(settings.records.path) as keep, _operators(settings, Metrics(), ask):
+    with kept_routers(settings.records.path) as copy, _operators(settings, Metrics(), request_reload):
 
         def again() -> str:
             nonlocal served
             try:
                 changed, found = changed_settings()
-                kept = keep(changed)
-                _validate(kept)
+                copied = copy(changed)
+                _validate(copied)
             except ConfigError:
                 reloaded_by_supervisor("refused")
                 raise
             reloaded_by_supervisor("unchanged" if (changed.version, found) == served else "loaded")
             served = (changed.version, found)
-            return _for_worker(changed, kept, workers)
+            return _for_worker(changed, copied, workers)
 
-        first = _for_worker(settings, keep(settings), workers)
+        first = _for_worker(settings, copy(settings), workers)
         Workers(_worker, first, listener, workers, again, ready).run()
 
 
 def stored(settings: Settings) -> Iterator[str]:
-    """Where this gateway keeps things, a line each, by paths that hold wherever they are read."""
+    """Lines that say where this gateway stores its data, with absolute paths."""
     if settings.data_dir is not None:
-        yield f"thinkgate keeps its files in {settings.data_dir.absolute()}"
-    yield f"thinkgate keeps records in {_records(settings)}"
+        yield f"thinkgate stores its files in {settings.data_dir.absolute()}"
+    yield f"thinkgate stores records in {_records(settings)}"
     if settings.access.required or settings.admin is not None:
-        yield f"thinkgate keeps API keys in {settings.access.path.absolute()}"
+        yield f"thinkgate stores API keys in {settings.access.path.absolute()}"
     if settings.responses.store:
-        yield f"thinkgate keeps responses in {settings.responses_path.absolute()}"
+        yield f"thinkgate stores responses in {settings.responses_path.absolute()}"
 
 
 def _records(settings: Settings) -> str:
@@ -135,7 +135,7 @@ def _records(settings: Settings) -> str:
 
 
 def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> None:
-    """Start the embedded engine on a free port and serve its models. The engine stops with us."""
+    """Start the embedded engine on a free port and serve its models. The engine stops with this process."""
     _exit_on_signals()
     # Before starting the engine, so that a port in use is reported at once.
     _listen(host, port, reuse=False).close()
@@ -148,19 +148,19 @@ def serve_embedded(records: Path, host: str, port: int, workers: int = 1) -> Non
 
 
 def _exit_on_signals() -> None:
-    """SIGTERM and SIGINT end this process in good order, also before and after the server handles them itself."""
+    """SIGTERM and SIGINT exit cleanly, also before and after the server handles them itself."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _reload_on_signal(ask: Callable[[], object]) -> None:
-    """On SIGHUP, unless its terminal has gone: then it ends in good order, as there is nobody to end it later."""
+    """Reload on SIGHUP; but if its terminal was closed, exit cleanly instead of staying behind."""
     if RENEW is None:
         return
     from_terminal = _has_terminal()
 
     def reload() -> None:
-        # What was refused is logged already.
+        # Errors are logged already.
         with suppress(ConfigError):
             ask()
 
@@ -168,7 +168,7 @@ def _reload_on_signal(ask: Callable[[], object]) -> None:
         if from_terminal and not _has_terminal():
             signal.raise_signal(signal.SIGTERM)
         else:
-            # Requests are not to wait for it.
+            # In a thread, so that requests do not wait.
             threading.Thread(target=reload, name="reload", daemon=True).start()
 
     signal.signal(RENEW, renew)
@@ -183,11 +183,11 @@ def _has_terminal() -> bool:
 
 
 def _validate(settings: Settings) -> dict[str, str]:
-    """The version of the router of each model. ConfigError: the settings cannot be built."""
+    """The router version of each model. ConfigError: the settings are invalid."""
     deployments = assembly.deployments(settings)
     assembly.fallbacks(settings, deployments)
     catalogue = assembly.catalogue(settings, deployments, latency_models_of(deployments.values()))
-    stored_files.look(settings)
+    stored_files.check(settings)
     assembly.archive(settings).prepare()
     assembly.authenticator(settings.access, lambda why: None).close()
     assembly.seal(settings)
@@ -211,7 +211,7 @@ def _worker(given: str, listener: socket.socket, ready: Callable[[], None]) -> N
 
 
 def _run(
-    app: ASGIApp, parts: Parts, listener: socket.socket, ready: Callable[[], None], hands_over: bool = False
+    app: ASGIApp, parts: Parts, listener: socket.socket, ready: Callable[[], None], hand_over: bool = False
 ) -> None:
     give_back_large_blocks()
     GatewayServer(
@@ -220,13 +220,13 @@ def _run(
         parts.stopping,
         ready,
         lambda why: parts.metrics.lost_connections.labels(why).inc(),
-        hands_over,
+        hand_over,
     ).run(sockets=[listener])
 
 
 @contextmanager
 def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator[None]:
-    """The operators' port, if there is to be one. ConfigError: it or its key cannot be had."""
+    """Serves the operator port, if configured. ConfigError: the port is not available, or the key is invalid."""
     if settings.admin is None:
         yield
         return
@@ -245,7 +245,7 @@ def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator
 
 def _listen(host: str, port: int, reuse: bool, option: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named, as asyncio would else let small answers wait for each other.
+    # asyncio sets TCP_NODELAY only if the protocol is given explicitly.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse:

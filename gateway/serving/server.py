@@ -1,7 +1,7 @@
-"""The server of one process: accepts until it is told to stop, then lets what runs finish and parts politely.
+"""The server of one process, with graceful shutdown: it stops accepting, and lets running requests finish.
 
-A connection that idles is not cut the moment the stop comes, for its client may just be sending: it gets a grace in
-which one more request is answered, with `connection: close`.
+Idle connections are not closed at once, since their clients may just be sending: in a grace period one more request is
+answered, with `connection: close`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from gateway.serving.open_files import connections_within
 BACKLOG = 2048
 IDLE_GRACE_S = 1.0
 TICK_S = 0.05
-LAST_WORDS_S = 1.0
+FINAL_EVENTS_S = 1.0
 CLOSE = (b"connection", b"close")
 
 
 class GatewayServer(uvicorn.Server):
-    """`ready` is called when it accepts; `stopping` says so from the moment that it is told to stop."""
+    """Calls `ready` when it accepts connections; sets `stopping` when shutdown begins."""
 
     def __init__(
         self,
@@ -39,11 +39,11 @@ class GatewayServer(uvicorn.Server):
         stopping: Stopping,
         ready: Callable[[], None],
         lost: Callable[[str], None] = lambda why: None,
-        hands_over: bool = False,
+        hand_over: bool = False,
     ) -> None:
         """`lost` is called with the reason, one word, for each connection closed or refused at the limit.
 
-        `hands_over`: no other process has the listeners, but one may listen on the same port with its own.
+        `hand_over`: another process may listen on the same port with its own sockets, and takes over new connections.
         """
         all_connections = Connections(
             connections_within(settings.max_connections),
@@ -54,14 +54,14 @@ class GatewayServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                log_config=None,  # the process has set up its own
-                access_log=False,  # the records say more
-                log_level="error",  # a stranger's broken HTTP is not worth a line
+                log_config=None,  # the process configures its own
+                access_log=False,  # records have more detail
+                log_level="error",  # malformed requests of arbitrary clients are not logged
                 http=limited(settings, all_connections),
                 ws="none",
                 lifespan="on",
                 server_header=False,
-                proxy_headers=False,  # nothing here depends on the client's address
+                proxy_headers=False,  # the client's address is not used
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.keepalive_s,  # type: ignore[arg-type]
             )
@@ -69,7 +69,7 @@ class GatewayServer(uvicorn.Server):
         self._drain_s = settings.drain_s
         self._stopping = stopping
         self._ready = ready
-        self._hands_over = hands_over
+        self._hand_over = hand_over
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -81,7 +81,7 @@ class GatewayServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, finish what runs within `drain_s`, cut what is left."""
+        """Stop accepting, let requests finish within `drain_s` seconds, then cancel the rest."""
         self._stopping.begun = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._drain_s
@@ -101,23 +101,23 @@ class GatewayServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
     async def _until_no_task(self) -> None:
-        """Time for last words; a client that does not listen is not waited for."""
+        """Let cancelled requests send their final events, for a limited time."""
         if self.server_state.tasks:
-            await asyncio.wait(list(self.server_state.tasks), timeout=LAST_WORDS_S)
+            await asyncio.wait(list(self.server_state.tasks), timeout=FINAL_EVENTS_S)
 
     async def _stop_accepting(self, listeners: list[socket.socket]) -> None:
-        """Close the listeners. Whoever has connected but was not accepted yet is taken along and not reset."""
-        held = [listener.dup() for listener in listeners]
-        if self._hands_over:
-            for listener in held:
+        """Close the listeners. Connections that are waiting to be accepted are still served, not reset."""
+        duplicates = [listener.dup() for listener in listeners]
+        if self._hand_over:
+            for listener in duplicates:
                 refuse_new_connections(listener)
         for server in self.servers:
             server.close()
-        # The loop lets go of a listener in its next round, and handshakes that have begun end.
+        # The event loop releases the listeners in its next iteration, and pending handshakes complete.
         await asyncio.sleep(TICK_S)
         for listener in listeners:
             listener.close()
-        accepted = [connection for listener in held for connection in _accept_all(listener)]
+        accepted = [connection for listener in duplicates for connection in _accept_all(listener)]
         for connection in accepted:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
@@ -128,7 +128,7 @@ class GatewayServer(uvicorn.Server):
 
 
 def _accept_all(listener: socket.socket) -> list[socket.socket]:
-    """Everyone who waits to be accepted; then the listener is closed at once."""
+    """Accept all waiting connections, then close the listener."""
     listener.setblocking(False)
     accepted: list[socket.socket] = []
     with listener, contextlib.suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""Checks before the first request that the gateway's files are of the expected kind."""
+"""Checks at start-up that the gateway's files are of the expected kind."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.auth.seal_secret import kept_secret
+from gateway.auth.seal_secret import stored_secret
 from gateway.auth.usage_store import is_other
 from gateway.config.settings import Settings
 from gateway.core.errors import ConfigError
 
 
 class _Database(NamedTuple):
-    """`key` is what names it in the configuration, `table` one that it has, once it has any."""
+    """`key` is its name in the configuration, `table` a table that it has unless it is empty."""
 
     key: str
     path: Path
     table: str
 
 
-def look(chosen: Settings) -> None:
-    """Makes and changes nothing: what is not there yet is no fault. ConfigError names every file that is another's."""
+def check(chosen: Settings) -> None:
+    """Check the existing files without creating or changing any. ConfigError names every unexpected one."""
     databases = list(_databases(chosen))
     faults = [*_shared(databases), *filter(None, map(_fault, databases))]
     usage, spool = chosen.access.usage_path, chosen.records.spool
@@ -35,7 +35,7 @@ def look(chosen: Settings) -> None:
     own = chosen.own_secret_path
     if chosen.signing.key_env is None and chosen.signing.key_file is None and own.exists():
         try:
-            kept_secret(own)
+            stored_secret(own)
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -60,11 +60,11 @@ def _shared(databases: list[_Database]) -> Iterator[str]:
     for database in databases:
         other = named.setdefault(os.path.realpath(database.path), database.key)
         if other != database.key:
-            yield f"{database.key}: {database.path} is what {other} uses, too: give each its own file"
+            yield f"{database.key}: {database.path} is also used by {other}: give each its own file"
 
 
 def _fault(database: _Database) -> str | None:
-    """By SQLite's own means: to open and close the file besides would take the locks of this process from it."""
+    """Checks through SQLite only: opening and closing the file directly would drop this process's locks on it."""
     key, path, table = database
     if not path.exists():
         return None

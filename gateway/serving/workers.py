@@ -23,24 +23,24 @@ from gateway.observability.metrics import SHARED_FOLDER
 
 log = logging.getLogger("thinkgate")
 
-# A worker: it serves on the socket with the settings, and calls the third when it does.
+# The function that a worker runs: serve on the socket with the settings, and call the third argument once ready.
 Target = Callable[[str, socket.socket, Callable[[], None]], None]
-# Asks for new workers; Windows has no such signal.
+# Requests a reload; Windows has no such signal.
 RENEW: int | None = getattr(signal, "SIGHUP", None)
-# How long to wait before a worker is replaced that died before it served: doubled each time, up to the longest.
+# The pause before replacing a worker that died before serving, in seconds; doubled each time up to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-# One that does not serve after so long never will.
+# A worker that does not serve within this time is killed.
 START_S = 60.0
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """`generation` counts configurations; `says` brings one message when it serves, which it must before `due`."""
+    """`generation` counts configurations; `pipe` delivers one message when it serves, which must be before `due`."""
 
     generation: int
     settings: str
     process: BaseProcess
-    says: Connection
+    pipe: Connection
     due: float
     serves: bool = False
 
@@ -48,12 +48,12 @@ class Worker:
 class Workers:
     """`count` processes that run `target(settings, listener, ready)` until SIGTERM or SIGINT.
 
-    One that dies is replaced. On SIGHUP `reload` gives new settings, and each worker is replaced by one that has them:
-    the old one is told to stop only when the new one serves. Settings that are wrong, or that no worker can start with,
-    change nothing. `ready` is called once, when all serve.
+    A worker that dies is replaced. On SIGHUP `reload` returns new settings, and the workers are replaced one by one:
+    each old one stops only when its successor serves. Settings that are invalid, or that no worker can start with,
+    change nothing. `ready` is called once, when all workers serve.
 
-    The workers watch a pipe that only this process writes to: when it dies, however suddenly, they stop. They count
-    into files of one folder, so that each of them can tell the metrics of all.
+    The workers watch a pipe from this process, and stop when it closes because this process died. Their metrics are in
+    files of one folder, so that each of them can report the metrics of all.
     """
 
     def __init__(
@@ -79,31 +79,31 @@ class Workers:
         self._not_before = 0.0
 
     def run(self) -> None:
-        """ConfigError: the workers cannot even start with the first settings."""
+        """ConfigError: no worker can start with the first settings."""
         context = multiprocessing.get_context("spawn")
         woken, wake = socket.socketpair()
-        watched, held = context.Pipe(duplex=False)
+        watched, kept_open = context.Pipe(duplex=False)
         wake.setblocking(False)
-        # Written at once, by whatever thread: a handler in Python would wait for the next thing to happen if its signal
-        # came just before this process begins to wait for that.
+        # A wake-up file descriptor instead of Python handlers: a handler whose signal arrives just before `wait` would
+        # only run after it.
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, RENEW):
             if number is not None:
                 signal.signal(number, lambda *_: None)
 
         def start() -> Worker:
-            says, tell = context.Pipe(duplex=False)
-            arguments = (self._target, self._settings, self._listener, watched, tell)
+            receiver, sender = context.Pipe(duplex=False)
+            arguments = (self._target, self._settings, self._listener, watched, sender)
             process = context.Process(target=_work, args=arguments)
             process.start()
-            tell.close()
-            return Worker(self._generation, self._settings, process, says, time.monotonic() + START_S)
+            sender.close()
+            return Worker(self._generation, self._settings, process, receiver, time.monotonic() + START_S)
 
-        with TemporaryDirectory(prefix="thinkgate-metrics-") as folder, woken, wake, watched, held:
+        with TemporaryDirectory(prefix="thinkgate-metrics-") as folder, woken, wake, watched, kept_open:
             os.environ[SHARED_FOLDER] = folder
             try:
                 self._fill(start)
-                while self._take(woken, folder):
+                while self._wait(woken, folder):
                     self._fill(start)
                     self._renew(start)
             finally:
@@ -113,26 +113,26 @@ class Workers:
                     worker.process.terminate()
                 for worker in everyone:
                     worker.process.join()
-                    worker.says.close()
+                    worker.pipe.close()
 
-    def _take(self, woken: socket.socket, folder: str) -> bool:
-        """Wait for something to happen and take note of it; False: it is time to stop."""
+    def _wait(self, woken: socket.socket, folder: str) -> bool:
+        """Wait for an event and handle it; False: stop."""
         everyone = [*self._workers, *self._leaving]
         starting = [worker for worker in self._workers if not worker.serves]
         next_steps = [worker.due for worker in starting]
         if len(self._workers) < self._count:
             next_steps.append(self._not_before)
         timeout_s = max(min(next_steps) - time.monotonic(), 0.0) if next_steps else None
-        news: list[socket.socket | Connection] = [woken, *(worker.says for worker in starting)]
+        news: list[socket.socket | Connection] = [woken, *(worker.pipe for worker in starting)]
         happened = wait([*news, *(worker.process.sentinel for worker in everyone)], timeout_s)
         for worker in self._workers:
-            if worker.says in happened and _spoke(worker):
-                self._now_serves(worker)
+            if worker.pipe in happened and _reports_serving(worker):
+                self._mark_serving(worker)
         for worker in everyone:
             if not worker.serves and time.monotonic() > worker.due:
                 worker.process.kill()
             if not worker.process.is_alive():
-                self._gone(worker, folder)
+                self._handle_exit(worker, folder)
         if woken not in happened:
             return True
         signals = {*woken.recv(4096)}
@@ -147,7 +147,7 @@ class Workers:
             self._workers.append(start())
 
     def _renew(self, start: Callable[[], Worker]) -> None:
-        """Once all serve, the next worker with old settings gets a successor; it goes when that one serves."""
+        """Once all workers serve, start a successor for the next one with old settings; stop that when it serves."""
         if not all(worker.serves for worker in self._workers):
             return
         if len(self._workers) > self._count:
@@ -158,7 +158,7 @@ class Workers:
         if any(worker.generation < self._generation for worker in self._workers):
             self._workers.append(start())
 
-    def _now_serves(self, worker: Worker) -> None:
+    def _mark_serving(self, worker: Worker) -> None:
         worker.serves = True
         self._pause_s = self._not_before = 0.0
         if self._proven is None or worker.generation > self._proven[0]:
@@ -167,9 +167,9 @@ class Workers:
             self._ready()
             self._ready = None
 
-    def _gone(self, worker: Worker, folder: str) -> None:
+    def _handle_exit(self, worker: Worker, folder: str) -> None:
         mark_process_dead(worker.process.pid, folder)  # type: ignore[no-untyped-call]
-        worker.says.close()
+        worker.pipe.close()
         worker.process.join()
         if worker in self._leaving:
             self._leaving.remove(worker)
@@ -180,7 +180,7 @@ class Workers:
         if self._proven is None:
             raise ConfigError([f"a worker ended with status {worker.process.exitcode} before it served"])
         if worker.generation > self._proven[0]:
-            log.error("no worker can start with the new configuration: the old one stays")
+            log.error("no worker can start with the new configuration: the old one stays in use")
             self._generation, self._settings = self._proven
             return
         self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
@@ -192,28 +192,28 @@ class Workers:
         except ConfigError as error:
             for fault in error.faults:
                 log.error("%s", fault)
-            log.error("the old configuration stays")
+            log.error("the old configuration stays in use")
             return
         self._generation += 1
 
 
-def _spoke(worker: Worker) -> bool:
-    """Whether it says that it serves; one that died says nothing more."""
+def _reports_serving(worker: Worker) -> bool:
+    """Whether the worker reports that it serves; False: it died."""
     try:
-        worker.says.recv_bytes()
+        worker.pipe.recv_bytes()
     except EOFError:
         return False
     return True
 
 
-def _work(target: Target, settings: str, listener: socket.socket, watched: Connection, tell: Connection) -> None:
+def _work(target: Target, settings: str, listener: socket.socket, watched: Connection, pipe: Connection) -> None:
     def stop_with_parent() -> None:
         wait([watched])
         os.kill(os.getpid(), signal.SIGTERM)
 
     logs.begin()
-    # It goes to the whole terminal; only the first process acts on it.
+    # A terminal sends it to all processes; only the main one handles it.
     if RENEW is not None:
         signal.signal(RENEW, signal.SIG_IGN)
     threading.Thread(target=stop_with_parent, name="stop-with-parent", daemon=True).start()
-    target(settings, listener, lambda: tell.send_bytes(b"serves"))
+    target(settings, listener, lambda: pipe.send_bytes(b"serves"))

@@ -167,7 +167,7 @@ FAULTS: list[tuple[str, str, str]] = [
     (
         'family = "qwen3"',
         'family = "qwen3"\nfallback = "instruct"',
-        "deployments.hybrid.fallback: instruct cannot stand in: its family qwen3-2507 has no thinking switch",
+        "deployments.hybrid.fallback: instruct cannot be a fallback: its family qwen3-2507 has no thinking switch",
     ),
     ("[models.merged]", "[models.merged", "not valid TOML"),
 ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway import assembly
 from gateway.auth.seal import BoundSeal, ForeignSeal, Seal
-from gateway.auth.seal_secret import kept_secret
+from gateway.auth.seal_secret import stored_secret
 from gateway.commands.check import explain
 from gateway.config import settings
 from gateway.core.errors import ConfigError
@@ -133,23 +133,23 @@ def test_the_secrets_come_from_where_they_are_named(tmp_path: Path, monkeypatch:
 def test_a_gateway_without_a_secret_makes_one_that_all_workers_share(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "records.db.key"
     with ProcessPoolExecutor(4) as workers:
-        made = set(workers.map(kept_secret, [path] * 16))
+        made = set(workers.map(stored_secret, [path] * 16))
     assert len(made) == 1 and re.fullmatch("[0-9a-f]{64}", made.pop())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for damaged in (b"half", b"\xff" * 64):
         path.write_bytes(damaged)
         with pytest.raises(ConfigError, match="is not a Thinkgate signing secret"):
-            kept_secret(path)
+            stored_secret(path)
 
 
 def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("", "ascii")
     with pytest.raises(ConfigError, match="cannot be used"):
-        kept_secret(blocked / "records.db.key")
+        stored_secret(blocked / "records.db.key")
     (tmp_path / "r.key").mkdir()
     with pytest.raises(ConfigError, match="cannot be used"):
-        kept_secret(tmp_path / "r.key")
+        stored_secret(tmp_path / "r.key")
 
 
 def test_check_says_who_signs_and_makes_nothing(tmp_path: Path) -> None:

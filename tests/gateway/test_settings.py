@@ -107,7 +107,7 @@ def test_data_dir_is_the_folder_of_all_that_has_no_path_of_its_own(tmp_path: Pat
     assert paths == tuple(folder / name for name in ("records.db", "keys.db", "responses.db", "signing.key"))
     assert chosen.access.usage_path == folder / "keys.db.usage"
     assert Settings.model_validate_json(chosen.model_dump_json()) == chosen, "as workers get it"
-    assert next(stored(chosen)) == f"thinkgate keeps its files in {folder}"
+    assert next(stored(chosen)) == f"thinkgate stores its files in {folder}"
     assert f"Files without a path of their own are in {folder}." in list(explain(chosen))
     assembly.seal(chosen)
     assert (folder / "signing.key").is_file() and folder.stat().st_mode & 0o777 == 0o700

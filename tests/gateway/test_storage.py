@@ -32,7 +32,7 @@ def _settings(folder: Path, **more: Any) -> Settings:
 
 def _fault(settings: Settings) -> str:
     with pytest.raises(ConfigError) as caught:
-        stored_files.look(settings)
+        stored_files.check(settings)
     assert len(caught.value.faults) == 1, caught.value.faults
     return caught.value.faults[0]
 
@@ -77,19 +77,19 @@ def test_one_file_is_not_for_two_things(tmp_path: Path) -> None:
 
 def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
     chosen = _settings(tmp_path)
-    stored_files.look(chosen)
+    stored_files.check(chosen)
     assert not list(tmp_path.iterdir())
     archive_of(chosen.records.path).prepare()
-    stored_files.look(chosen)
+    stored_files.check(chosen)
     with pytest.raises(ConfigError, match=r"records\.path: /proc/thinkgate/records\.db cannot be used"):
         archive_of(Path("/proc/thinkgate/records.db")).prepare()
 
 
 def test_where_things_are_kept_is_said(tmp_path: Path) -> None:
     assert list(stored(_settings(tmp_path))) == [
-        f"thinkgate keeps records in {tmp_path / 'thinkgate.db'}",
-        f"thinkgate keeps API keys in {tmp_path / 'thinkgate-keys.db'}",
-        f"thinkgate keeps responses in {tmp_path / 'thinkgate.db.responses'}",
+        f"thinkgate stores records in {tmp_path / 'thinkgate.db'}",
+        f"thinkgate stores API keys in {tmp_path / 'thinkgate-keys.db'}",
+        f"thinkgate stores responses in {tmp_path / 'thinkgate.db.responses'}",
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.auth.throttle import OF_ALL, OF_ONE, TRUSTED_S, Throttle
+from gateway.auth.throttle import IN_TOTAL, PER_ADDRESS, TRUSTED_S, Throttle
 from tests import plain_http
 from tests.gateway.command_line import invoke
 from tests.gateway.keyed import Clock
@@ -23,17 +23,17 @@ from tests.gateway.test_operators import CONFIG, OPERATOR
 def test_an_address_has_so_many_tries_and_then_one_in_a_while() -> None:
     clock = Clock(0.0)
     throttle = Throttle(clock)
-    for _ in range(OF_ONE):
+    for _ in range(PER_ADDRESS):
         assert throttle.wait_s("10.0.0.1") == 0
         throttle.failed("10.0.0.1")
-    assert throttle.wait_s("10.0.0.1") == pytest.approx(60 / OF_ONE)
+    assert throttle.wait_s("10.0.0.1") == pytest.approx(60 / PER_ADDRESS)
     assert throttle.wait_s("10.0.0.2") == 0
-    clock.now += 60 / OF_ONE
+    clock.now += 60 / PER_ADDRESS
     assert throttle.wait_s("10.0.0.1") == 0
     throttle.failed("10.0.0.1")
     assert throttle.wait_s("10.0.0.1") > 0
     # Whoever has one address of an IPv6 network has all of them.
-    for host in range(OF_ONE):
+    for host in range(PER_ADDRESS):
         throttle.failed(f"2001:db8::{host:x}")
     assert throttle.wait_s("2001:db8::ffff") > 0 and throttle.wait_s("2001:db8:0:1::1") == 0
 
@@ -42,14 +42,14 @@ def test_all_addresses_together_do_not_lock_out_who_has_the_key() -> None:
     clock = Clock(0.0)
     throttle = Throttle(clock)
     throttle.succeeded("10.9.9.9")
-    for each in range(OF_ALL):
+    for each in range(IN_TOTAL):
         throttle.failed(f"10.0.{each // 250}.{each % 250}")
-    assert throttle.wait_s("10.8.8.8") == pytest.approx(60 / OF_ALL)
+    assert throttle.wait_s("10.8.8.8") == pytest.approx(60 / IN_TOTAL)
     assert throttle.wait_s("10.9.9.9") == 0
     clock.now += 60
     assert throttle.wait_s("10.8.8.8") == 0
     clock.now += TRUSTED_S
-    for each in range(2 * OF_ALL):
+    for each in range(2 * IN_TOTAL):
         throttle.failed(f"10.1.{each // 250}.{each % 250}")
     assert throttle.wait_s("10.9.9.9") > 0
 
@@ -97,11 +97,11 @@ def test_wrong_operators_keys_are_throttled(process: Process) -> None:
         shown = {} if key is None else {"authorization": f"Bearer {key}"}
         return plain_http.get(f"{process.operators}/keys", headers=shown)
 
-    for _ in range(2 * OF_ONE):
+    for _ in range(2 * PER_ADDRESS):
         assert ask(None).status_code == 401, "no key is no guess"
-    answers = [ask("wrong") for _ in range(3 * OF_ONE)]
+    answers = [ask("wrong") for _ in range(3 * PER_ADDRESS)]
     statuses = [each.status_code for each in answers]
-    assert statuses[:OF_ONE] == [401] * OF_ONE and 429 in statuses
+    assert statuses[:PER_ADDRESS] == [401] * PER_ADDRESS and 429 in statuses
     refused = next(each for each in answers if each.status_code == 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert plain_http.get(f"{process.operators}/health").status_code == 200

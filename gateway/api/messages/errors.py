@@ -52,7 +52,7 @@ def body(error: GatewayError, request_id: str) -> bytes:
 
 
 def _param_name(param: str) -> str:
-    """The client's name of a parameter. Indexes into `messages` are dropped: converted messages are numbered otherwise."""
+    """The client's name of a parameter. Indexes into `messages` are dropped, as converted messages differ."""
     return "messages" if param.startswith("messages[") else _PARAMS.get(param, param)
 
 

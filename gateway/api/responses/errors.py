@@ -46,9 +46,7 @@ class UnknownResponse(InvalidRequest):
 class StoreUnavailable(GatewayError):
     status = 503
     code = "store_unavailable"
-
-    def __init__(self) -> None:
-        super().__init__("The gateway cannot access stored responses right now.")
+    message = "The gateway cannot access stored responses right now."
 
 
 class Unsupported(InvalidRequest):

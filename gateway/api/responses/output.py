@@ -36,7 +36,7 @@ class OutputItems:
         self._call_ids: set[str] = set()
 
     def add(self, message: Any, logprobs: Any) -> bytes:
-        """The events for a whole message, or for a delta of one. BackendFailed: it is not in chat completions format."""
+        """The events for a whole message, or for a delta of one. BackendFailed: its format is invalid."""
         if not isinstance(message, dict):
             raise BackendFailed("The backend's answer has a choice without a message.")
         data = b""
