@@ -30,7 +30,7 @@ def test_an_old_name_alone_works_and_is_warned_of_once(caplog: pytest.LogCapture
     chosen = parse(given)
     assert [one.verify for one in chosen.deployments.values()] == [False, False]
     assert caplog.messages == [
-        "deployments.one.probe, deployments.two.probe: `probe` is called `verify` now; the next release reads only that"
+        "deployments.one.probe, deployments.two.probe: `probe` is now called `verify`; the next release accepts only the new name"
     ]
     assert given == table(probe=False), "what was given stays as it was"
     caplog.clear()
@@ -43,8 +43,8 @@ def test_rows_of_families_may_still_have_faults(caplog: pytest.LogCaptureFixture
     row = parse({**table(), "families": rows}).families["mine"]
     assert row.vllm is not None and len(row.known_issues) == len(row.vllm.known_issues) == 1
     assert caplog.messages == [
-        "families.mine.faults, families.mine.vllm.faults: `faults` is called `known_issues` now; "
-        "the next release reads only that"
+        "families.mine.faults, families.mine.vllm.faults: `faults` is now called `known_issues`; "
+        "the next release accepts only the new name"
     ]
 
 
