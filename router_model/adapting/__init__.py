@@ -1,1 +1,1 @@
-"""Routers for deployments with few outcomes or none: the prior, and what adapts it."""
+"""Routers for deployments with few outcomes or none: the prior, and its adaptation."""

@@ -22,10 +22,11 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """How firmly a mixture keeps to its beginning: precisions of normal priors on logit scale.
+    """How strongly a mixture is shrunk to its starting point: precisions of normal priors on the logit scale.
 
-    `slope`: of the nearest effort's, around 1; `lean`: of the weights of all others, around those of their kind;
-    `offset`: around the nearest effort's; `probe`: of what one standard deviation of a probe's numbers adds.
+    `slope`: of the nearest effort's slope, around 1; `lean`: of the other efforts' weights, around those shared by
+    their kind; `offset`: of the offset, around the nearest effort's; `probe`: of the effect of one standard deviation
+    of a probe's features.
     """
 
     slope: float = 3.0
@@ -56,8 +57,8 @@ def mixture(
 ) -> Mixture:
     """Fit new outputs to `targets` [rows, new], probabilities if `logistic`; NaN: unknown.
 
-    `outputs` [rows, old]; `nearest` [old, new] is the mixture to begin with; `kinds` [new] tells which lean alike;
-    `weight` [rows] what each row counts.
+    `outputs` [rows, old]; `nearest` [old, new] is the starting mixture; outputs of one of the `kinds` [new] share
+    weights; `weight` [rows] are sample weights.
     """  # fmt: skip
     centre = outputs.mean(axis=0)
     centred = outputs - centre
@@ -84,7 +85,7 @@ def _shared(
     logistic: bool,
     weight: Matrix,
 ) -> Matrix:
-    """Slope and leanings that fit all these outputs together, each with an offset of its own."""  # fmt: skip
+    """The slope and weights that fit all these outputs jointly, with separate offsets."""  # fmt: skip
     n, k = len(centred), len(columns)
     own = np.eye(k)
     x = np.concatenate(
@@ -93,16 +94,15 @@ def _shared(
     precision = np.array([*np.full(k, how.offset), how.slope, *np.full(centred.shape[1], how.lean)])
     start = np.zeros(len(precision))
     start[k] = 1.0
-    # Outcomes of several efforts on one prompt say little more than one: together they count as one effort's.
+    # Outcomes of several efforts on one prompt are strongly correlated, so together they count as one.
     fitted = likeliest(x, targets[:, columns].T.ravel(), start, precision, logistic, np.tile(weight, k) / k)
     return fitted[k:]
 
 
 def staircases(columns: Sequence[int], x: Matrix, leaves: int, outputs: int) -> tuple[Trees, Matrix]:
-    """One tree per column of `x` that tells in which of its quantiles a row lies, with `outputs` values still all 0.
+    """One tree per column of `x` whose leaves are the column's quantiles, with all `outputs` values 0.
 
-    Also what each leaf stands for [columns, leaves]: the mean of the column there. `columns`: their indices among the
-    features.
+    Also the mean of the column in each leaf [columns, leaves]. `columns` are their indices among the features.
     """
     splits = leaves - 1
     thresholds = np.quantile(x, np.arange(1, leaves) / leaves, axis=0).astype(np.float32)
@@ -123,8 +123,8 @@ def staircases(columns: Sequence[int], x: Matrix, leaves: int, outputs: int) -> 
     return trees, means
 
 
-def climbed(x: Matrix, thresholds: F32, means: Matrix) -> Matrix:
-    """What the leaf of each row stands for, by column [rows, columns]."""
+def leaf_means(x: Matrix, thresholds: F32, means: Matrix) -> Matrix:
+    """The mean of each row's leaf, by column [rows, columns]."""
     return np.stack(
         [means[j][np.searchsorted(thresholds[:, j], x[:, j].astype(np.float32))] for j in range(x.shape[1])], axis=1
     )

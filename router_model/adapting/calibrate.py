@@ -35,7 +35,7 @@ from router_model.training.settings import Settings as TrainSettings
 Matrix = NDArray[np.float64]
 # Fewer prompts than this cannot even be cross-validated.
 LEAST_PROMPTS = 20
-# The most novel share of the operator's own traffic that counts as out of distribution.
+# The share of the operator's own traffic, the most novel, that counts as out of distribution.
 OOD_SHARE = 0.1
 _SETTINGS = TrainSettings(
     boosting=Boosting(rounds=60),
@@ -49,7 +49,7 @@ _SETTINGS = TrainSettings(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to adapt: what `train` does with it, and how firmly mixtures keep to their beginning."""
+    """How to adapt: the training settings, and the shrinkage of mixtures."""
 
     train: TrainSettings = _SETTINGS
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
@@ -70,10 +70,10 @@ def run(
     table = usable(outcome_reader.read(data), models, say)
     overlap = int(np.isin(fingerprints(table), base.seen).sum())
     if overlap:
-        say(f"{overlap} of {len(table)} prompts were in the training data of {base.version}: figures flatter there")
+        say(f"{overlap} of {len(table)} prompts were in the training data of {base.version}: these figures flatter")
     artifact = calibrate(base, table, out.name, settings, say)
     notes = (
-        f"\nAdapted from `{base.version}`: its forecasts, mixed, and trees beside them for what no mixture can say.\n"
+        f"\nAdapted from `{base.version}`: mixtures of its forecasts, with additional trees for what they cannot fit.\n"
     )
     artifact_writer.save(artifact, out, card.text(artifact, [Path(p).name for p in data], notes))
     say(card.summary(artifact))
@@ -82,7 +82,7 @@ def run(
 
 
 def usable(table: Outcomes, models: Sequence[str], say: Callable[[str], None]) -> Outcomes:
-    """The rows and arms to adapt to, of these models or all. Raises OutcomeError."""
+    """The rows and arms to adapt to, of these models or of all. Raises OutcomeError."""
     if models:
         unknown = [model for model in models if model not in {arm.model for arm in table.arms}]
         if unknown:
@@ -95,12 +95,12 @@ def usable(table: Outcomes, models: Sequence[str], say: Callable[[str], None]) -
 
 
 def fingerprints(table: Outcomes) -> NDArray[np.uint64]:
-    """The hashes by which artifacts remember prompts."""
+    """The hashes by which artifacts recognise training prompts."""
     return np.array([fingerprint(prompt.stem) for prompt in table.prompts], np.uint64)
 
 
-def _tries() -> list[Settings]:
-    """What to choose from: nearly the base as it is, mixtures with few trees of their own, or with many."""
+def _candidates() -> list[Settings]:
+    """The candidates: nearly the unchanged base, mixtures with few trees, and mixtures with many."""
 
     def trees(rounds: int) -> TrainSettings:
         return replace(_SETTINGS, boosting=replace(_SETTINGS.boosting, rounds=rounds))
@@ -112,13 +112,13 @@ def _tries() -> list[Settings]:
 def calibrate(
     base: Artifact, table: Outcomes, name: str, settings: Settings | None = None, say: Callable[[str], None] = print
 ) -> Artifact:
-    """The router of these outcomes that starts from `base`. Raises OutcomeError.
+    """Adapt `base` to these outcomes. Raises OutcomeError.
 
-    Without `settings` how far to go from the base is chosen by cross-validation.
+    Without `settings`, the amount of adaptation is chosen by cross-validation.
     """
-    tries = [settings] if settings else _tries()
-    made = [train.train(table, name, how.train, say, fitter(base, how)) for how in tries]
-    artifact = min(made, key=_unlike)
+    candidates = [settings] if settings else _candidates()
+    adapted = [train.train(table, name, how.train, say, fitter(base, how)) for how in candidates]
+    artifact = min(adapted, key=_error)
     return replace(
         artifact,
         seen=np.union1d(artifact.seen, base.seen),
@@ -126,14 +126,14 @@ def calibrate(
     )
 
 
-def _unlike(artifact: Artifact) -> float:
-    """How far its forecasts of prompts it had not seen were from their outcomes: the mean Brier score of its heads."""
+def _error(artifact: Artifact) -> float:
+    """The error of its out-of-fold forecasts: the mean Brier score of its heads."""
     scores = [row["brier"] for row in artifact.about["cross_validated"] if row["brier"] is not None]
     return float(np.mean(scores)) if scores else 0.0
 
 
 def fitter(base: Artifact, how: Settings) -> Fitter:
-    """What `train.train` calls to learn from some rows: mixtures of the base, and trees beside them."""
+    """The fitter for `train.train`: mixtures of the base's forecasts, with additional trees."""
 
     def fit(data: TrainingSet, rows: NDArray[np.intp], settings: TrainSettings) -> Fit:
         table, views = data.table, data.views(rows)
@@ -151,7 +151,7 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
             has = np.flatnonzero(~np.isnan(probe[:, 0]))
             at = table.arms.index(arm)
             probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], targets.rows(has), how)
-        # What novelty takes away, the base knows from more kinds of work than these prompts are of.
+        # The effect of novelty is taken from the base, which was trained on more kinds of work than these prompts.
         return Fit(known, projection, text_stage, probed, lines, probed_lines)
 
     return fit
@@ -159,7 +159,7 @@ def fitter(base: Artifact, how: Settings) -> Fitter:
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """What there is to learn from: outcomes [rows, arms], token targets [rows, 2 x arms], what each row counts."""
+    """Training targets: outcomes [rows, arms], token targets [rows, 2 x arms], and sample weights [rows]."""
 
     arms: Sequence[Arm]
     correct: Matrix
@@ -171,7 +171,7 @@ class _Targets:
 
 
 def _extended(base: Artifact, chosen: Sequence[Features], settings: TrainSettings) -> tuple[dict[bytes, int], F32]:
-    """The base's terms and those of these prompts; the base's directions, and more of their own."""
+    """The vocabulary and text projection of the base, extended by terms and directions of these prompts."""
     own, found, _ = text_projection.fit(
         chosen, np.zeros((len(chosen), 0)), settings.directions, 0, settings.least_uses, settings.seed
     )
@@ -186,9 +186,9 @@ def _extended(base: Artifact, chosen: Sequence[Features], settings: TrainSetting
 
 
 def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Settings) -> tuple[Trees, F32]:
-    """A stage's trees with the outputs of these arms, and their calibration lines as far as the base can tell."""
+    """A stage's trees mixed into outputs for these arms, and calibration lines derived from the base's."""
     old, new, thinks = len(base.heads), len(targets.arms), [arm.think for arm in targets.arms]
-    said = stage.trees.score_all(x).astype(np.float64)
+    scores = stage.trees.score_all(x).astype(np.float64)
     slope, level, more_slope, more_level = stage.calibration.astype(np.float64).T
     groups, _ = matching.match_heads(base.heads, targets.arms)
     nearest = np.zeros((old, new))
@@ -197,9 +197,9 @@ def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Setting
     weights, offset = np.zeros((3 * old, 3 * new)), np.zeros(3 * new)
     for part, target in enumerate((targets.correct, targets.tokens[:, :new], targets.tokens[:, new:])):
         one, two = slice(part * old, (part + 1) * old), slice(part * new, (part + 1) * new)
-        # Mixed are calibrated logits; what calibrates them then becomes part of the mixture.
+        # Calibrated logits are mixed, so the base's calibration becomes part of the mixture.
         by, plus = (slope, level) if part == 0 else (np.ones(old), np.zeros(old))
-        outputs = said[:, one] * by + plus
+        outputs = scores[:, one] * by + plus
         found = adapt.mixture(outputs, target, nearest, thinks, how.shrinkage, part == 0, targets.weight)
         weights[one, two], offset[two] = by[:, None] * found.weights, found.offset + plus @ found.weights
     novel = np.stack([more_slope / slope, more_level - more_slope * level / slope])
@@ -210,13 +210,15 @@ def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Setting
 def _after_probe(
     base: Artifact, arm: Arm, x: F32, probe: Matrix, targets: _Targets, how: Settings
 ) -> tuple[Trees, F32]:
-    """Trees that read the probe of `arm`, and their lines; without such probes in the base, from its text stage."""
+    """Trees that use the probe of `arm`, and their calibration lines; based on the base's text stage if it has no such
+    probe.
+    """
     old = inputs_of(base.projection)
     groups, _ = matching.match_heads(base.heads, [arm])
     learned = [i for i in groups[0] if i in base.probed]
     both = np.hstack([x, probe.astype(np.float32)])
     if learned:
-        # The probe's numbers come last, after directions that the base has not.
+        # The probe's features come last, after the additional directions.
         stage = base.probed[learned[0]].stage
         further = np.where(stage.trees.feature >= old, x.shape[1] - old, 0)
         moved = replace(stage, trees=replace(stage.trees, feature=stage.trees.feature + further))
@@ -224,18 +226,18 @@ def _after_probe(
     else:
         mixed, lines = _mixed(base, base.text_stage, x[:, :old], targets, how)
     start = mixed.score_all(both).astype(np.float64)
-    mixed = mixed.beside(_stairs(x.shape[1], probe, start, targets, how))
+    mixed = mixed.beside(_probe_effects(x.shape[1], probe, start, targets, how))
     start = mixed.score_all(both).astype(np.float64)
     return mixed.beside(grow(both, targets.correct, targets.tokens, how.train.boosting, start)), lines
 
 
-def _stairs(first: int, probe: Matrix, start: Matrix, targets: _Targets, how: Settings) -> Trees:
-    """What the numbers of a probe add to `start`, one staircase for each; features from `first` on."""
+def _probe_effects(first: int, probe: Matrix, start: Matrix, targets: _Targets, how: Settings) -> Trees:
+    """Trees with the effect of a probe's features on `start`, one staircase per feature; features start at `first`."""
     columns = np.hstack([targets.correct, targets.tokens])
     features = range(first, first + len(PROBE_NAMES))
     trees, steps = adapt.staircases(features, probe, how.train.boosting.leaves, columns.shape[1])
     centre, spread = probe.mean(axis=0), probe.std(axis=0) + 1e-6
-    x = np.column_stack([np.ones(len(probe)), (adapt.climbed(probe, trees.threshold, steps) - centre) / spread])
+    x = np.column_stack([np.ones(len(probe)), (adapt.leaf_means(probe, trees.threshold, steps) - centre) / spread])
     precision = np.array([how.shrinkage.offset, *np.full(probe.shape[1], how.shrinkage.probe)])
     values = np.zeros((probe.shape[1], steps.shape[1], columns.shape[1]))
     base = np.zeros(columns.shape[1])

@@ -1,9 +1,9 @@
 """Chooses the prompts to collect outcomes for next: those that an adapted router would learn most from.
 
-Each next prompt is the one whose outcome is least known given all chosen before (D-optimal design): the leverage of its
-features times how undecided the router is about it. Similar prompts are therefore not chosen twice, and collected ones
-count as chosen. Every second prompt is drawn at random instead, because the router must fit the traffic as it is, not
-only its extremes.
+Each next prompt is the one whose outcome is least known given all chosen before (greedy D-optimal design): the leverage
+of its features times the router's uncertainty. So similar prompts are not chosen twice, and collected ones count as
+chosen. Every second prompt is drawn at random instead, since the router must fit the traffic as it is, not only its
+extremes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from router_model.model import predict
 from router_model.model.predict import Predictor
 
 Matrix = NDArray[np.float64]
-# What is known of a direction beforehand, in prompts.
+# The prior precision of each direction, in prompts.
 _RIDGE = 1.0
 _DIRECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A line of a tasks file: the request in it, and the line itself, which is passed on as it is."""
+    """A line of a tasks file: its request, and the unchanged line."""
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None
@@ -39,7 +39,7 @@ class Task:
 
     @property
     def stem(self) -> str:
-        """The same for the same question, however it is spaced."""
+        """Equal for tasks with the same question, whatever its spacing."""
         return outcomes.stem_of(self.messages)
 
 
@@ -78,7 +78,7 @@ def run(
 
 
 def read(path: Path) -> list[Task]:
-    """The tasks of a file with one JSON object a line. Raises OutcomeError that names the line at fault."""
+    """The tasks of a file with one JSON object per line. OutcomeError names the invalid line."""
     tasks = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
@@ -107,27 +107,29 @@ def choose(
     taken: Sequence[tuple[Sequence[Mapping[str, Any]], Any]] = (),
 ) -> list[int]:
     """The indices in `pool` of the `n` prompts to collect next, best first; `taken` are those collected already."""
-    features, doubt = _seen_by(predictor, [*pool, *taken])
+    features, doubt = _encoded(predictor, [*pool, *taken])
     new, old = features[: len(pool)], features[len(pool) :]
     spread = np.linalg.inv(_RIDGE * np.eye(features.shape[1]) + (old * doubt[len(pool) :, None]).T @ old)
     weight, picked = doubt[: len(pool)].copy(), []
-    reach = np.einsum("ij,jk,ik->i", new, spread, new)
+    leverage = np.einsum("ij,jk,ik->i", new, spread, new)
     for _ in range(n):
-        best = int(np.argmax(weight * reach))
+        best = int(np.argmax(weight * leverage))
         picked.append(best)
-        # What is known after one more prompt (Sherman-Morrison), and of all others in its light.
+        # Update the inverse for one more prompt, and the leverage of all others: "Adjustment of an Inverse Matrix
+        # Corresponding to a Change in One Element of a Given Matrix" (Sherman, Morrison, 1950, Annals of Mathematical
+        # Statistics 21(1):124-127, doi:10.1214/aoms/1177729893), in its rank-one form.
         along = spread @ new[best]
         scale = weight[best] / (1 + weight[best] * float(new[best] @ along))
-        reach = reach - scale * np.square(new @ along)
+        leverage = leverage - scale * np.square(new @ along)
         spread = spread - scale * np.outer(along, along)
         weight[best] = 0.0
-        reach = np.maximum(reach, 1e-12)
-        reach[picked] = 0.0
+        leverage = np.maximum(leverage, 1e-12)
+        leverage[picked] = 0.0
     return picked
 
 
-def _seen_by(predictor: Predictor, prompts: Sequence[tuple[Sequence[Mapping[str, Any]], Any]]) -> tuple[Matrix, Matrix]:
-    """What the router sees of prompts, in few uncorrelated numbers [prompts, k], and how undecided it is [prompts]."""
+def _encoded(predictor: Predictor, prompts: Sequence[tuple[Sequence[Mapping[str, Any]], Any]]) -> tuple[Matrix, Matrix]:
+    """The router's features of prompts, reduced to a few uncorrelated ones [prompts, k], and its doubt [prompts]."""
     readings = [predictor.read(messages, tools) for messages, tools in prompts]
     x = np.stack([reading.row for reading in readings]).astype(np.float64)
     p = np.array([predictor.scores(reading).p_correct for reading in readings])

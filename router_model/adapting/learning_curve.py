@@ -25,7 +25,7 @@ HELD_OUT = 1 / 3
 LEAST_HELD_OUT = 30
 DRAWS = 3
 _FIGURES = (
-    ("token_apgr_probe", "asks"),
+    ("token_apgr_probe", "probes"),
     ("token_apgr", "token APGR"),
     ("apgr", "APGR"),
     ("auc", "AUC"),
@@ -50,7 +50,7 @@ def run(
     base = artifact_reader.load(router)
     table = calibrate.usable(outcome_reader.read(data), models, say)
     pair = table.pair(no_think, think)
-    learn, held = _parted(table)
+    learn, held = _split(table)
     rows = curve(base, learn, held, pair, sizes, draws, settings)
     result = {
         "router": base.version,
@@ -66,16 +66,16 @@ def run(
     return result
 
 
-def _parted(table: Outcomes) -> tuple[Outcomes, Outcomes]:
-    """What to learn from, and what to judge on: prompts of one phrasing or question are never on both sides."""
+def _split(table: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """The training part and the held-out part; prompts of one phrasing or question are never in both."""
     groups = np.unique([prompt.group for prompt in table.prompts], return_inverse=True)[1]
     order = np.random.default_rng(0).permutation(int(groups.max()) + 1)
     sizes = np.bincount(groups)[order]
     held = np.isin(groups, order[np.cumsum(sizes) - sizes < HELD_OUT * len(table) - 1e-9])
     if held.sum() < LEAST_HELD_OUT or (~held).sum() < calibrate.LEAST_PROMPTS:
         raise OutcomeError(
-            f"{len(table)} prompts are too few for a curve: {LEAST_HELD_OUT} are held out to judge on, "
-            f"{calibrate.LEAST_PROMPTS} are the least to learn from"
+            f"{len(table)} prompts are too few for a curve: {LEAST_HELD_OUT} are held out for evaluation, "
+            f"and at least {calibrate.LEAST_PROMPTS} are needed for training"
         )
     return table.rows(~held), table.rows(held)
 
@@ -89,20 +89,20 @@ def curve(
     draws: int = DRAWS,
     settings: calibrate.Settings | None = None,
 ) -> list[dict[str, Any]]:
-    """A row for no prompts and for each size up to all there are: means over draws, and their spread."""
-    rows = [_row(0, [judged(base, held, pair)])]
+    """One row without adaptation and one per training size: means over draws, and their spread."""
+    rows = [_row(0, [evaluated(base, held, pair)])]
     for size in [*(s for s in sizes if s < len(learn)), len(learn)]:
         found = []
         for draw in range(draws if size < len(learn) else 1):
             drawn = learn.rows(np.random.default_rng(draw).permutation(len(learn))[:size])
             adapted = calibrate.calibrate(base, drawn, "curve", settings, lambda line: None)
-            found.append(judged(adapted, held, pair))
+            found.append(evaluated(adapted, held, pair))
         rows.append(_row(size, found))
     return rows
 
 
 def _row(size: int, found: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Means over draws, and standard deviations as `*_spread`; None where the data cannot tell."""
+    """Means over draws, and standard deviations as `*_spread`; None where undefined."""
     row: dict[str, Any] = {"prompts": size}
     for name in found[0]:
         values = np.array([one[name] for one in found])
@@ -114,41 +114,43 @@ def _plain(value: float) -> float | None:
     return None if np.isnan(value) else round(value, 4)
 
 
-def judged(artifact: Artifact, held: Outcomes, pair: tuple[Arm, Arm]) -> dict[str, float]:
-    """Figures of a router on these prompts: over calls, over tokens, asking first (probes charged), calibration.
+def evaluated(artifact: Artifact, held: Outcomes, pair: tuple[Arm, Arm]) -> dict[str, float]:
+    """A router's figures on these prompts: APGR over calls, over tokens, and with probes (charged); calibration.
 
-    NaN where the data cannot tell.
+    NaN where undefined.
     """
     w, s = (held.arms.index(arm) for arm in pair)
     held = held.rows(np.asarray(~np.isnan(held.correct[:, [w, s]]).any(axis=1)))
     efforts = _efforts(held, pair)
     predictor = Predictor(artifact)
     heads, _ = matching.match_heads(predictor.heads, efforts)
-    said = forecasting.forecast_all([(Fold(predictor, np.arange(len(held))), heads)], held)
+    forecasts = forecasting.forecast_all([(Fold(predictor, np.arange(len(held))), heads)], held)
     chosen = held.columns(efforts)
     low, high = chosen.correct[:, 0], chosen.correct[:, -1]
-    gain = said.p[:, -1] - said.p[:, 0]
+    gain = forecasts.p[:, -1] - forecasts.p[:, 0]
     priced = ~np.isnan(chosen.completion).any()
-    asking = probing.views(predictor, chosen, [group[0] for group in heads]) if priced else None
+    views = probing.views(predictor, chosen, [group[0] for group in heads]) if priced else None
     known = ~np.isnan(chosen.correct)
     return {
         "apgr": metrics.apgr(gain, low, high),
-        "token_apgr": _over_tokens(said, chosen) if priced else float("nan"),
-        "token_apgr_probe": _asking_first(asking, chosen) if asking else float("nan"),
-        "auc": metrics.auc(said.p[:, 0], low >= 0.5),
-        "ece": metrics.ece(said.p[known], chosen.correct[known]),
-        "brier": metrics.brier(said.p[known], chosen.correct[known]),
+        "token_apgr": _over_tokens(forecasts, chosen) if priced else float("nan"),
+        "token_apgr_probe": _with_probes(views, chosen) if views else float("nan"),
+        "auc": metrics.auc(forecasts.p[:, 0], low >= 0.5),
+        "ece": metrics.ece(forecasts.p[known], chosen.correct[known]),
+        "brier": metrics.brier(forecasts.p[known], chosen.correct[known]),
     }
 
 
-def _over_tokens(said: frontier.Forecasts, chosen: Outcomes) -> float:
-    """Token APGR over all efforts, decided from the request alone."""
+def _over_tokens(forecasts: frontier.Forecasts, chosen: Outcomes) -> float:
+    """Token APGR over all efforts, without probes."""
     everyone = np.zeros(len(chosen), bool)
-    return _area([probing.bought(chosen, everyone, frontier.choose(said.p, said.tokens, p)) for p in PRICES], chosen)
+    return _area(
+        [probing.bought(chosen, everyone, frontier.choose(forecasts.p, forecasts.tokens, p)) for p in PRICES], chosen
+    )
 
 
-def _asking_first(seen: ProbeViews, chosen: Outcomes) -> float:
-    """Token APGR where a probe is asked for if that is worth it; its tokens are charged."""
+def _with_probes(seen: ProbeViews, chosen: Outcomes) -> float:
+    """Token APGR with probes where they are worth it; their tokens are charged."""
     return _area([probing.bought(chosen, *probing.decide(seen, price)) for price in PRICES], chosen)
 
 
@@ -159,7 +161,7 @@ def _area(got: Sequence[Matrix], chosen: Outcomes) -> float:
 
 
 def _efforts(held: Outcomes, pair: tuple[Arm, Arm]) -> list[Arm]:
-    """The pair, and between its arms the budgets of the dear one that were run on every prompt."""
+    """The pair and, between its arms, the budgets of the second one that were run on every prompt."""
     weak, strong = pair
     budgets = [
         arm for arm in held.arms if arm.mode == "budget" and arm.model == strong.model and strong.mode == "think"
@@ -168,17 +170,17 @@ def _efforts(held: Outcomes, pair: tuple[Arm, Arm]) -> list[Arm]:
 
 
 def text(result: dict[str, Any]) -> str:
-    """The curve as lines for a terminal, and what its end says."""
+    """The curve as lines for a terminal, with a conclusion."""
     shown = [(key, title) for key, title in _FIGURES if any(row.get(key) is not None for row in result["rows"])]
     lines = [
-        f"{result['router']} adapted to {result['no_think']} -> {result['think']}, judged on {result['held_out']} "
-        "prompts held out (spread over draws)",
+        f"{result['router']} adapted to {result['no_think']} -> {result['think']}, evaluated on {result['held_out']} "
+        "held-out prompts (± standard deviation over draws)",
         f"{'prompts':>8s}" + "".join(f"{title:>14s}" for _, title in shown),
     ]
     for row in result["rows"]:
         lines.append(f"{row['prompts']:>8d}" + "".join(f"{_cell(row, key):>14s}" for key, _ in shown))
     if any(key == "token_apgr_probe" for key, _ in shown):
-        lines.append("asks: token APGR where a short answer may be asked for first, its tokens charged")
+        lines.append("probes: token APGR with probes, short first answers whose tokens are charged")
     return "\n".join([*lines, _advice(result["rows"], shown[0])])
 
 
@@ -189,12 +191,13 @@ def _cell(row: dict[str, Any], key: str) -> str:
 
 
 def _advice(rows: Sequence[dict[str, Any]], by: tuple[str, str]) -> str:
-    """What the last doubling or so of prompts brought."""
+    """What the last increase in prompts gained."""
     key, title = by
     known = [row for row in rows if row[key] is not None]
     if len(known) < 2:
-        return "Too little data to say whether more prompts would pay."
+        return "Too little data to tell whether more prompts would help."
     last, before = known[-1], known[-2]
     gain = last[key] - before[key]
-    pays = "more would pay" if gain > max(0.01, before[f"{key}_spread"]) else "more of the same kind would bring little"
-    return f"From {before['prompts']} to {last['prompts']} prompts {title} went {gain:+.3f}: {pays}."
+    helps = gain > max(0.01, before[f"{key}_spread"])
+    advice = "more would help" if helps else "more of the same kind would help little"
+    return f"From {before['prompts']} to {last['prompts']} prompts {title} changed by {gain:+.3f}: {advice}."

@@ -28,7 +28,7 @@ from router_model.training.boosting import sigmoid
 from router_model.training.settings import LEAST_PROMPTS, Settings
 
 Matrix = NDArray[np.float64]
-# A trained artifact may be shipped under Apache-2.0 whatever these say of the outcomes it was trained on.
+# Licences that allow shipping a trained artifact under Apache-2.0.
 LICENCES = ("Apache-2.0", "MIT")
 # One spelling for models that several sources measured; others keep their own.
 NAMES = {
@@ -53,23 +53,23 @@ NAMES = {
     "o1-mini-2024-09-12": "o1-mini",
     "o1-preview-2024-09-12": "o1-preview",
 }
-# So many prompts of one source at most: the largest would otherwise be two fifths of all.
+# The maximum number of prompts per source: the largest would otherwise be 40 % of all.
 MOST_OF_A_SOURCE = 4000
-# Models right less often than this were mostly not understood by the source's own marking.
+# A lower accuracy mostly means that the source's own grading misread the model's answers.
 LEAST_ACCURACY = 0.03
-# An effort needs so many of the sampled prompts for a head of its own.
+# The number of sampled prompts that an effort needs for its own head.
 LEAST_FOR_A_HEAD = 900
 MOST_HEADS = 22
-# Terms of fewer prompts stay out of the artifact: none of them may tell what a single prompt said.
+# Terms of fewer prompts are not stored in the artifact, so that none reveals the text of a single prompt.
 LEAST_USES = 25
-# The most novel share of public prompts that counts as out of distribution. Leaving tasks out cannot calibrate it,
-# because English questions share most of their words.
+# The share of public prompts, the most novel, that counts as out of distribution. It cannot be calibrated by leaving
+# out tasks, since English questions share most of their words.
 OOD_SHARE = 0.1
 SETTINGS = Settings(least_uses=LEAST_USES, folds=3, ood_share=OOD_SHARE)
 
 
 def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
-    """A sample of the public outcomes, and what it was drawn from. Raises OutcomeError."""
+    """A sample of the public outcomes, and its provenance. Raises OutcomeError."""
     whole = pq.read_table(path)
     missing = [name for name in ("source_repo", "source_commit", "licence") if name not in whole.column_names]
     if missing:
@@ -94,7 +94,7 @@ def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
 
 
 def _sampled(whole: Any, seed: int) -> NDArray[np.bool_]:
-    """Which rows are of a prompt that was drawn: all their rows, of at most so many prompts of a source."""
+    """A mask of the rows of sampled prompts, at most MOST_OF_A_SOURCE per source."""
     rng = np.random.default_rng(seed)
     sources = np.array(whole["source_repo"].to_pylist())
     prompts = np.array(
@@ -115,22 +115,22 @@ def _misread(rows: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
-    """The best covered arms, and what a model of middling ability would get with and without thinking: model `*`.
+    """The arms with the most outcomes (at least `least`), and a generic model `*` of median ability.
 
-    Which models ran a prompt differs by source. A plain mean over them would say that medicine is easy because strong
-    models were asked about it, so a Rasch model first separates ability from difficulty. An arm needs `least` prompts.
+    Sources ran different models. A plain mean over models would make medicine look easy if only strong models were run
+    on it, so a Rasch model separates ability from difficulty.
     """
     arms = _well_covered(table, least)
     blocks = {name: [getattr(table.columns(arms), name)] for name in ("correct", "completion", "thinking")}
     for mode in ("nothink", "think"):
         columns = [j for j, arm in enumerate(table.arms) if arm.mode == mode]
         arms.append(Arm(GENERIC, mode))
-        blocks["correct"].append(middling(table.correct[:, columns])[:, None])
+        blocks["correct"].append(median_ability(table.correct[:, columns])[:, None])
         for name in ("completion", "thinking"):
             blocks[name].append(row_means(getattr(table, name)[:, columns])[:, None])
     whole = {name: np.hstack(block) for name, block in blocks.items()}
     for j in _uncounted(arms, whole["completion"]):
-        # A head that has seen no counts would call its thoughts free.
+        # A head trained without counts would forecast that thinking is free.
         like = arms.index(Arm(GENERIC, arms[j].mode))
         whole["completion"][:, j], whole["thinking"][:, j] = whole["completion"][:, like], whole["thinking"][:, like]
     if {"nothink", "think"} <= {arm.mode for arm in arms if arm.model == GENERIC}:
@@ -141,9 +141,10 @@ def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
 
 
 def _anchor(whole: Mapping[str, Matrix], arms: Sequence[Arm]) -> dict[str, Matrix]:
-    """Where the budgets of the generic model begin: a thought cut before its first token is worth no thought.
+    """The generic model at budget 0: reasoning that is cut before its first token is as good as none.
 
-    Public outcomes know no budgets. Between this and a whole thought they are read off how long thoughts are.
+    Public outcomes have no budgets. Budgets between this and unlimited thinking are interpolated by the length of
+    reasoning.
     """
     none, whole_thought = (arms.index(Arm(GENERIC, mode)) for mode in ("nothink", "think"))
     correct, completion = whole["correct"], whole["completion"][:, none]
@@ -155,12 +156,12 @@ def _anchor(whole: Mapping[str, Matrix], arms: Sequence[Arm]) -> dict[str, Matri
 
 
 def _uncounted(arms: Sequence[Arm], completion: Matrix) -> list[int]:
-    """The arms whose tokens are not known of enough prompts to forecast them."""
+    """The indices of arms with too few token counts to forecast them."""
     return [j for j in range(len(arms)) if (~np.isnan(completion[:, j])).sum() < LEAST_PROMPTS]
 
 
 def _well_covered(table: Outcomes, least: int) -> list[Arm]:
-    """The arms that most data sets know, in the table's order."""
+    """The arms with outcomes in the most data sets, in the table's order."""
     known = ~np.isnan(table.correct)
     sets = np.unique([prompt.dataset for prompt in table.prompts], return_inverse=True)[1]
     enough = [j for j in range(len(table.arms)) if known[:, j].sum() >= least]
@@ -168,11 +169,12 @@ def _well_covered(table: Outcomes, least: int) -> list[Arm]:
     return [table.arms[j] for j in sorted(enough[:MOST_HEADS])]
 
 
-def middling(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Matrix:
-    """P(correct) [prompts] of a model of median ability, from outcomes [prompts, models] with holes.
+def median_ability(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Matrix:
+    """P(correct) [prompts] of a model of median ability, from incomplete outcomes [prompts, models].
 
-    A Rasch model: the logit is a model's ability minus a prompt's difficulty, difficulties drawn from a normal
-    distribution of this spread. NaN for prompts that no model ran.
+    A Rasch model ("Probabilistic Models for Some Intelligence and Attainment Tests", Rasch, 1960): the logit is a
+    model's ability minus a prompt's difficulty, with a normal prior of standard deviation `spread` on difficulties. NaN
+    for prompts that no model ran.
     """
     known = ~np.isnan(correct)
     right = np.where(known, correct, 0.0)
@@ -186,7 +188,7 @@ def middling(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Matrix:
 
 
 def build(path: Path, name: str, say: Callable[[str], None] = print) -> tuple[Artifact, str]:
-    """The prior of a table of public outcomes, and its card. Raises OutcomeError."""
+    """Train the prior on a table of public outcomes; also its card. Raises OutcomeError."""
     table, drawn = table_of(path)
     whole = with_generic(table)
     artifact = train.train(whole, name, SETTINGS, say)

@@ -2,8 +2,8 @@
 
 A table is Parquet, one row per prompt x model x effort, with the columns `table_file.NEEDED`. These further columns are
 read where present: `tools` (JSON list: the tools that the request offered), `task` (default: the data set), `probe_*`
-(what a short answer without thinking shows, see `router_model.model.probe`), `phrasing` (prompts of one phrasing are
-never on both sides of a cross-validation split), `router_split` (`test`: never trained on), `tokens_source` (who
+(features of a short answer without thinking, see `router_model.model.probe`), `phrasing` (prompts with the same one
+are never on both sides of a cross-validation split), `router_split` (`test`: never trained on), `tokens_source` (what
 counted the tokens: counts of different sources are never averaged within an arm of a data set).
 """
 
@@ -26,12 +26,12 @@ from router_model.model.probe import PROBE_NAMES, Probe
 
 _COUNTS = ("completion_tokens", "thinking_tokens", "probe_tokens")
 _MODE = re.compile(r"nothink|think|budget|effort-\w+")
-# Sums of many float32 log-probabilities end a little above what they are.
+# Tolerance for rounding errors in sums of many float32 log-probabilities.
 _NO_MORE_THAN_CERTAIN = 1e-3
 
 
 def read(paths: Iterable[Path]) -> Outcomes:
-    """Read and check tables that belong together. Raises OutcomeError with one line."""
+    """Read and check tables that belong together. Raises OutcomeError."""
     rows: list[dict[str, Any]] = []
     for path in paths:
         rows.extend(table_file.rows(Path(path)))
@@ -51,7 +51,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
         if key not in prompts:
             prompts[key], texts[key] = _prompt(key, row), row["prompt"]
         elif texts[key] != row["prompt"]:
-            raise OutcomeError(f"prompt {row['prompt_id']} of {row['dataset']} stands for two different texts")
+            raise OutcomeError(f"prompt {row['prompt_id']} of {row['dataset']} has two different texts")
         if (key, arm) in cells:
             raise OutcomeError(
                 f"two rows for prompt {row['prompt_id']} of {row['dataset']} and {arm.name}; merge them first"
@@ -61,12 +61,12 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
 
 
 def _check_numbers(row: Mapping[str, Any], arm: Arm) -> None:
-    """OutcomeError: a number that cannot be."""
+    """OutcomeError: a number is out of range."""
     if not 0 <= row["correct"] <= 1:
         raise OutcomeError(f"correct must lie in [0, 1]; {row['prompt_id']} has {row['correct']} for {arm.name}")
     for name in _COUNTS:
         value = row.get(name)
-        # Not a number is how some writers say that it is unknown.
+        # Some writers use NaN for unknown counts.
         if value is not None and not (0 <= value < math.inf or math.isnan(value)):
             raise OutcomeError(f"{name} must be a count; {row['prompt_id']} has {value} for {arm.name}")
     for name in ("probe_mean", "probe_min"):
@@ -76,16 +76,16 @@ def _check_numbers(row: Mapping[str, Any], arm: Arm) -> None:
 
 
 def _counted(cells: Mapping[tuple[str, Arm], Mapping[str, Any]]) -> dict[tuple[str, Arm], str]:
-    """Who counted the tokens, by data set and arm. OutcomeError: several did for one of them."""
+    """What counted the tokens, by data set and arm. OutcomeError: one of them has counts of several sources."""
     found: dict[tuple[str, Arm], Counter[str]] = {}
     for (_, arm), row in cells.items():
         if not _unknown(row["completion_tokens"]):
             found.setdefault((row["dataset"], arm), Counter())[row.get("tokens_source") or ""] += 1
     for (dataset, arm), sources in found.items():
         if len(sources) > 1:
-            told = " and ".join(f"{source or 'unknown'} ({n} rows)" for source, n in sorted(sources.items()))
+            names = " and ".join(f"{source or 'unknown'} ({n} rows)" for source, n in sorted(sources.items()))
             raise OutcomeError(
-                f"tokens of {arm.name} in {dataset} were counted by {told}, which cannot be averaged; keep the counts "
+                f"tokens of {arm.name} in {dataset} were counted by {names}, which cannot be averaged; keep the counts "
                 "of one tokens_source and make the others null"
             )
     return {key: source for key, (source,) in found.items() if source}
@@ -96,7 +96,7 @@ def _unknown(value: float | None) -> bool:
 
 
 def _named_tasks(prompts: dict[str, PromptRow], rows: Sequence[Mapping[str, Any]]) -> dict[str, PromptRow]:
-    """Where `family` is a property of the prompt (not of the model, of which there are several), it names the task."""
+    """The prompts with `family` as part of the task's name, if it is a property of the prompt and not of the model."""
     families: dict[str, set[str]] = {}
     models: set[str] = set()
     for row in rows:
@@ -118,7 +118,7 @@ def _matrices(prompts: Mapping[str, PromptRow], cells: Mapping[tuple[str, Arm], 
         correct[at] = row["correct"]
         completion[at] = np.nan if row["completion_tokens"] is None else row["completion_tokens"]
         known = row["thinking_tokens"]
-        # A thought longer than all that was said is a miscount, by whatever means: the split is unknown.
+        # More thinking tokens than completion tokens is a miscount, so the split is unknown.
         unknown = known is None or known > completion[at]
         thinking[at] = 0.0 if not arm.think else np.nan if unknown else known
     return Outcomes(tuple(prompts.values()), tuple(arms), correct, completion, thinking, _probes(row_of, cells))
@@ -171,7 +171,7 @@ def _tools(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def messages_of(prompt: str) -> list[dict[str, Any]]:
-    """A prompt column's text as messages: a JSON list of messages, or else the words of a user."""
+    """The messages of a prompt column: a JSON list of messages, or else the text of one user message."""
     if prompt.lstrip().startswith("["):
         try:
             parsed = json.loads(prompt)

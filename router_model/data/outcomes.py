@@ -23,7 +23,7 @@ class OutcomeError(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Arm:
-    """One effort of one model, as it was measured. `budget` in thinking tokens; None is unlimited, or no thinking."""
+    """One measured effort of one model. `budget` is in thinking tokens; None: unlimited, or no thinking."""
 
     model: str
     mode: str
@@ -42,7 +42,7 @@ class Arm:
 class PromptRow:
     """One prompt: the request as a client would send it, and the names it is grouped by.
 
-    `task` names the kind of work, for the baseline that sees nothing else; `group` the phrasing or the question's stem.
+    `task` is the kind of work, the only feature of one baseline; `group` the phrasing or the question's stem.
     """
 
     key: str
@@ -64,8 +64,8 @@ class Outcomes:
     """Outcomes as matrices [prompts, arms]; NaN where an arm was not run on a prompt or a count is unknown.
 
     `correct` in [0,1]; `completion` counts all tokens after the prompt, `thinking` those before the answer. `probes`
-    [prompts, len(PROBE_NAMES)] by no-think arm, where any prompt has one. `counted`: who counted the tokens, by data
-    set and arm, where that is known.
+    [prompts, len(PROBE_NAMES)] by no-think arm, where any prompt has one. `counted`: what counted the tokens, by data
+    set and arm, where known.
     """
 
     prompts: tuple[PromptRow, ...]
@@ -80,7 +80,7 @@ class Outcomes:
         return len(self.prompts)
 
     def rows(self, chosen: NDArray[Any]) -> Outcomes:
-        """The prompts of a boolean mask or an index array."""
+        """The prompts selected by a boolean mask or an index array."""
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         return replace(
             self,
@@ -104,7 +104,9 @@ class Outcomes:
         )
 
     def of_models(self, models: Sequence[str]) -> Outcomes:
-        """Only these models' arms, and the prompts that they were run on. OutcomeError: one has none."""
+        """Only the arms of these models, and the prompts that they were run on. OutcomeError: a model is not in the
+        data.
+        """
         for name in models:
             if name not in {arm.model for arm in self.arms}:
                 known = ", ".join(sorted({arm.model for arm in self.arms})[:12])
@@ -113,7 +115,7 @@ class Outcomes:
         return chosen.rows(np.asarray((~np.isnan(chosen.correct)).any(axis=1)))
 
     def unlike(self, arms: Sequence[Arm]) -> list[str]:
-        """A line for everything among these arms whose token counts are put together though they were counted apart."""
+        """One line per group of these arms whose token counts are combined although different sources counted them."""
         here = {prompt.dataset for prompt in self.prompts}
         found = []
         for arm in arms:
@@ -123,21 +125,21 @@ class Outcomes:
         for dataset in sorted(here):
             by = {self.counted[dataset, arm]: arm.name for arm in arms if (dataset, arm) in self.counted}
             if len(by) > 1:
-                told = ", ".join(f"of {name} by {source}" for source, name in sorted(by.items()))
-                found.append(f"tokens in {dataset} were counted apart ({told}): what thinking costs there is a guess")
+                pairs = ", ".join(f"of {name} by {source}" for source, name in sorted(by.items()))
+                found.append(f"tokens in {dataset} were counted differently ({pairs}): the cost of thinking is a guess")
         return found
 
     def of_datasets(self, patterns: Sequence[str]) -> Outcomes:
         """The prompts of data sets whose names match any of these (`medagents/*`). Raises OutcomeError: none does."""
-        wanted = np.array([any(fnmatchcase(prompt.dataset, p) for p in patterns) for prompt in self.prompts])
-        if not wanted.any():
+        selected = np.array([any(fnmatchcase(prompt.dataset, p) for p in patterns) for prompt in self.prompts])
+        if not selected.any():
             raise OutcomeError(f"no data set matches {', '.join(patterns)}")
-        found = self.rows(wanted)
+        found = self.rows(selected)
         ran = np.flatnonzero((~np.isnan(found.correct)).any(axis=0))
         return found.columns([self.arms[j] for j in ran])
 
     def merged(self, names: Sequence[str]) -> Outcomes:
-        """The table with several arms as one, called as the first: what the first of them says that ran a prompt."""
+        """The table with several arms merged into the first: each prompt has the outcome of the first that ran it."""
         first, *others = (self.arm(name) for name in names)
         to, counted = self.arms.index(first), dict(self.counted)
         correct, completion, thinking = self.correct.copy(), self.completion.copy(), self.thinking.copy()
@@ -153,7 +155,7 @@ class Outcomes:
         return found.columns([arm for arm in self.arms if arm not in others])
 
     def arm(self, name: str) -> Arm:
-        """The arm called MODEL/MODE (`tiny/nothink`, `tiny/budget-64`). Raises OutcomeError naming those there are."""
+        """The arm named MODEL/MODE (`tiny/nothink`, `tiny/budget-64`). OutcomeError lists the existing ones."""
         for arm in self.arms:
             if arm.name == name:
                 return arm
@@ -164,7 +166,7 @@ class Outcomes:
         )
 
     def pair(self, no_think: str | None, think: str | None) -> tuple[Arm, Arm]:
-        """The two arms to route between. Without names: the only model that was run both ways."""
+        """The two arms to route between; by default those of the only model run with and without thinking."""
         if no_think and think:
             return self.arm(no_think), self.arm(think)
         if no_think or think:
@@ -183,7 +185,7 @@ class Outcomes:
 
 
 def row_means(block: Matrix) -> Matrix:
-    """The mean of each row [rows] over its known cells; NaN where there are none."""
+    """The mean of each row [rows] over its known cells; NaN if it has none."""
     count = (~np.isnan(block)).sum(axis=1)
     return np.where(count > 0, np.nansum(block, axis=1) / np.maximum(count, 1), np.nan)
 

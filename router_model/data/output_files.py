@@ -1,4 +1,4 @@
-"""Writes output files atomically: what stood there before stays until the new file is complete.
+"""Writes output files atomically: an existing file stays until the new one is complete.
 
 Every failure is an OSError that names the requested file.
 """
@@ -14,13 +14,13 @@ from pathlib import Path
 
 
 def put(path: Path, data: bytes | str) -> None:
-    """Text is written in UTF-8."""
+    """Write a file; text in UTF-8."""
     raw = data.encode() if isinstance(data, str) else data
     put_by(path, lambda new: _written(new, raw))
 
 
 def put_together(files: Mapping[Path, bytes]) -> None:
-    """All of them are complete before the first one takes its place; they do so in this order."""
+    """Write several files, which replace existing ones only after all are complete, in this order."""
     with ExitStack() as stack:
         new = {}
         for path, raw in files.items():
@@ -29,15 +29,15 @@ def put_together(files: Mapping[Path, bytes]) -> None:
             try:
                 _written(new[path], raw)
             except OSError as error:
-                raise OSError(error.errno, _words(error), str(path)) from error
+                raise OSError(error.errno, _message(error), str(path)) from error
         for path in files:
             new[path].replace(path)
 
 
 def put_by(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` is given a path beside this one; what it leaves there takes its place.
+    """Call `write` with a temporary path beside this one, then move the result to `path`.
 
-    What is no plain file, such as a pipe or a device, is written to as it is.
+    A pipe or device is written to directly.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -51,11 +51,11 @@ def put_by(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             new.unlink(missing_ok=True)
     except OSError as error:
-        raise OSError(error.errno, _words(error), str(path)) from error
+        raise OSError(error.errno, _message(error), str(path)) from error
 
 
 def can_put(path: Path, folders: bool = False) -> None:
-    """Find out before the work is done whether a file can be made here; with `folders`, those above it will be."""
+    """Check that a file can be created here; `folders`: missing parent folders will be created."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         if target.is_dir():
@@ -68,7 +68,7 @@ def can_put(path: Path, folders: bool = False) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OSError(error.errno, _words(error), str(path)) from error
+        raise OSError(error.errno, _message(error), str(path)) from error
 
 
 def _written(path: Path, raw: bytes) -> None:
@@ -79,5 +79,5 @@ def _written(path: Path, raw: bytes) -> None:
             os.fsync(file.fileno())
 
 
-def _words(error: OSError) -> str:
+def _message(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)

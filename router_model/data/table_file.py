@@ -13,7 +13,7 @@ from router_model.data.outcomes import OutcomeError
 from router_model.model.probe import PROBE_COLUMNS
 
 TEXT, NUMBER, FLAG = "text", "a number", "true or false"
-# The columns of every table and, behind them, what else means something: `router_model.data.outcome_reader` says what.
+# The required columns; `FURTHER` has the optional ones, described in `router_model.data.outcome_reader`.
 NEEDED: Mapping[str, str] = {
     "dataset": TEXT,
     "prompt_id": TEXT,
@@ -40,22 +40,22 @@ FURTHER: Mapping[str, str] = {
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table, with the columns that mean something. OutcomeError: it is none, or one of another shape."""
+    """The rows of a table with its known columns. OutcomeError: it is not a valid outcome table."""
     try:
         with pq.ParquetFile(path) as file:
             _check(path, file.schema_arrow)
-            kept = [name for name in (*NEEDED, *FURTHER) if name in file.schema_arrow.names]
-            table = file.read(columns=kept).select(kept)
+            known_columns = [name for name in (*NEEDED, *FURTHER) if name in file.schema_arrow.names]
+            table = file.read(columns=known_columns).select(known_columns)
         for name in NEVER_NULL:
             if table[name].null_count:
                 raise OutcomeError(f"{path}: column {name} has {table[name].null_count} nulls; every row needs one")
         found: list[dict[str, Any]] = table.to_pylist()
     except FileNotFoundError:
         raise OutcomeError(f"{path}: no such file") from None
-    # pyarrow has several ways to say that bytes are not what they should be, none of which are for our readers.
+    # pyarrow raises any of these for invalid files.
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
-        said = str(error).strip() or type(error).__name__
-        raise OutcomeError(f"{path}: not a readable Parquet file ({said.splitlines()[0]})") from None
+        reason = str(error).strip() or type(error).__name__
+        raise OutcomeError(f"{path}: not a readable Parquet file ({reason.splitlines()[0]})") from None
     return found
 
 
@@ -77,13 +77,13 @@ def _check(path: Path, schema: pa.Schema) -> None:
 
 
 def _is(found: pa.DataType, kind: str) -> Iterator[bool]:
-    """Whether a column's type is of a kind; one that is null throughout may be anything."""
+    """Whether a column's type is of a kind; a column of nulls is of any kind."""
     if pa.types.is_dictionary(found):
         found = found.value_type
     yield pa.types.is_null(found)
     if kind == TEXT:
         yield pa.types.is_string(found) or pa.types.is_large_string(found)
     else:
-        # A single sample is right or not: true and false are as good as 1 and 0.
+        # Single samples may be written as true and false instead of 1 and 0.
         yield pa.types.is_boolean(found)
         yield kind == NUMBER and (pa.types.is_integer(found) or pa.types.is_floating(found))

@@ -1,4 +1,4 @@
-"""Maps a dial position to a token price, by what each price would have bought on held-out prompts. NumPy only."""
+"""Maps a dial position to a token price, by the tokens spent at each price on held-out prompts. NumPy only."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from router_model.decision.holdout import HoldoutTrial
 
 F64 = NDArray[np.float64]
 
-# No gain in P(correct) pays for a hundredth of a token at this price.
+# At this price no gain in P(correct) is worth even a hundredth of a token.
 PROHIBITIVE = 1e3
 _PRICES = np.geomspace(1.0, 1e-7, 141)
 
 
 @dataclass(frozen=True, slots=True)
 class DialTable:
-    """What a token costs at each share of the tokens between never and always thinking.
+    """The token price (P(correct) per token) at each share of the tokens between the cheapest and the dearest effort.
 
-    `shares` rise, `prices` fall.
+    `shares` ascend, `prices` descend.
     """
 
     shares: F64
     prices: F64
 
     def price(self, x: float) -> float:
-        """The price of a token at dial position `x` in [0,1]: 0 at 1, and wherever even free tokens buy no more."""
+        """The price of a token at dial position `x` in [0,1]; 0 at 1, and above the share that is spent at price 0."""
         if x <= 0:
             return PROHIBITIVE
         if x >= 1 or x > self.shares[-1]:
@@ -38,9 +38,9 @@ class DialTable:
 
 
 def table(trial: HoldoutTrial) -> DialTable:
-    """The dial of the efforts of a trial; cheapest and dearest are found by mean real tokens.
+    """The dial for the efforts of a trial. The cheapest and the dearest are determined by mean measured tokens.
 
-    Where efforts do not differ in tokens, any position but the top buys only the cheapest.
+    If efforts do not differ in tokens, every position below 1 selects the cheapest.
     """
     nothing = DialTable(np.array([1.0]), np.array([PROHIBITIVE]))
     if not len(trial):
@@ -51,6 +51,6 @@ def table(trial: HoldoutTrial) -> DialTable:
         return nothing
     spent = np.array([trial.bought(price)[1].mean() for price in _PRICES])
     shares = np.maximum.accumulate((spent - means.min()) / span)
-    # Where the share stands still the highest price holds; strictly rising shares make the inverse well defined.
+    # Of equal shares the highest price is kept; strictly increasing shares make the inverse well defined.
     rising = np.append(True, np.diff(shares) > 1e-9) & (shares > 1e-6)
     return DialTable(shares[rising], _PRICES[rising]) if rising.any() else nothing

@@ -1,4 +1,4 @@
-"""Exact tails of the two distributions behind guarantees, without SciPy, because the gateway computes guarantees."""
+"""Exact tail probabilities for guarantees, without SciPy, since the gateway computes guarantees at start-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HALVINGS = 60
 
 
 def binomial(k: int, n: int, p: float) -> float:
-    """P(X <= k) of n independent trials that each succeed with probability `p`."""
+    """P(X <= k) for X ~ Binomial(n, p)."""
     if k < 0:
         return 0.0
     if k >= n or p <= 0:
@@ -24,7 +24,7 @@ def binomial(k: int, n: int, p: float) -> float:
 
 
 def hypergeometric(k: int, total: int, marked: int, drawn: int) -> float:
-    """P(X <= k) of marked ones among so many drawn of the total without putting any back."""
+    """P(X <= k) for X ~ Hypergeometric: the marked ones among `drawn` of `total`, without replacement."""
     least = max(0, drawn - (total - marked))
     if k < least:
         return 0.0
@@ -37,7 +37,11 @@ def hypergeometric(k: int, total: int, marked: int, drawn: int) -> float:
 
 
 def upper_bound(failures: int, n: int, delta: float) -> float:
-    """The least rate that so few failures in n trials, or fewer, speak against at level `delta` (Clopper-Pearson)."""
+    """The exact upper confidence bound on a failure rate, at confidence 1 - `delta`, given `failures` in `n` trials.
+
+    "The use of confidence or fiducial limits illustrated in the case of the binomial" (Clopper, Pearson, 1934,
+    Biometrika 26(4):404-413, doi:10.1093/biomet/26.4.404).
+    """
     if failures >= n:
         return 1.0
     low, high = failures / n, 1.0
@@ -48,12 +52,12 @@ def upper_bound(failures: int, n: int, delta: float) -> float:
 
 
 def _choices(n: int, k: int) -> float:
-    """The logarithm of n over k."""
+    """log of the binomial coefficient C(n, k)."""
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def _sum(first: float, ratios: F64) -> float:
-    """The sum of terms of which the logarithm of the first and those of the ratios of neighbours are given."""
+    """The sum of terms, given the log of the first term and the logs of the ratios of consecutive terms."""
     logs = first + np.concatenate([[0.0], np.cumsum(ratios)])
     most = float(logs.max())
     return float(min(1.0, np.exp(most) * np.exp(logs - most).sum()))

@@ -1,4 +1,4 @@
-"""What a router can guarantee: the highest token price that keeps a contract on held-out prompts. NumPy only."""
+"""Computes a router's guarantee: the highest token price that meets a contract on held-out prompts. NumPy only."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from router_model.decision.risk import Contract
 from router_model.model.probe import OOD_UNTRUSTED
 
 F64 = NDArray[np.float64]
-# From the safest upwards. The first already lets the router choose: what it takes for no worse.
+# In P(correct) per token, from the safest upwards. At price 0 the router still chooses among efforts it deems equal.
 PRICES: F64 = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 301)])
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A contract's price, on how many prompts it rests, and what it did on them.
+    """A contract's price, the number of prompts it is based on, and its results on them.
 
-    `price` None: none keeps the contract, so the dearest effort is taken for everybody. `harmed` of the prompts lost
-    what that effort got right; `bound` is the upper bound on their share at the contract's confidence; `loss` is the
-    loss of accuracy, gains counted; `saved` the share of the dearest effort's tokens.
+    `price` None: no price meets the contract, so the strongest effort is always used. `harmed` prompts became wrong
+    that it would have answered correctly; `bound` is the upper bound on their share at the contract's confidence;
+    `loss` is the net loss of accuracy; `saved` the saved share of the strongest effort's tokens.
     """
 
     price: float | None
@@ -35,14 +35,14 @@ class Promise:
 
 
 def of(trial: HoldoutTrial, contract: Contract, net: bool = False) -> Promise:
-    """The promise for the efforts of a trial, the last of which is what its losses are measured by.
+    """The promise for the efforts of a trial; the last effort is the reference.
 
-    Requests of a kind never met get that effort whatever the price: nothing is known about what they would lose.
+    Requests out of distribution always get the reference effort, since their losses cannot be estimated.
     """
     n = len(trial)
     if not n or len(trial.efforts) < 2:
         return Promise(None, n)
-    # Bets on regret count on an order that means nothing.
+    # The betting test needs the prompts in random order.
     order = np.random.default_rng(0).permutation(n)
     ood = trial.seen.ood_probability[order] > OOD_UNTRUSTED
     reference, dearest = trial.correct[order, -1], trial.tokens[order, -1]

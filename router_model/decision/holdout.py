@@ -1,6 +1,6 @@
-"""Held-out prompts: out-of-fold forecasts and real outcomes, from which prices and guarantees are read.
+"""Held-out prompts: out-of-fold forecasts and measured outcomes, the basis of prices and guarantees.
 
-NumPy only, because the running gateway sets its dial from them.
+NumPy only, since the gateway computes its dial from them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from router_model.decision.probe_policy import Ask, ProbeViews, decide
 
 F64 = NDArray[np.float64]
 Floats = NDArray[np.floating]
-# The largest count that half precision holds; larger ones would become infinite and spoil every mean.
+# The largest number in half precision; larger counts would become infinite.
 MOST_STORED = 65_504.0
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutForecasts:
-    """Forecasts [prompts, heads]: P(correct), and thinking and answer tokens together."""
+    """Forecasts [prompts, heads]: P(correct), and thinking plus answer tokens."""
 
     p_correct: Floats
     tokens: Floats
@@ -35,8 +35,8 @@ class HeldOutForecasts:
 class HeldOut:
     """Training prompts with the forecasts of routers that were not trained on them, and their real outcomes.
 
-    `before` any probe; `after` by probed head, NaN where a prompt has no probe of it. `ood_probability` [prompts].
-    `correct` and `tokens` [prompts, heads] are real, NaN where that was not measured.
+    `before` are forecasts without a probe, `after` with one, by probed head (NaN: the prompt has no probe of it).
+    `ood_probability` [prompts]. `correct` and `tokens` [prompts, heads] are measured; NaN: not measured.
     """
 
     before: HeldOutForecasts
@@ -50,7 +50,7 @@ class HeldOut:
 
     @classmethod
     def none(cls, heads: int) -> HeldOut:
-        """No prompts at all."""
+        """Without any prompts."""
         empty = np.zeros((0, heads), np.float32)
         return cls(HeldOutForecasts(empty, empty), {}, np.zeros(0, np.float32), empty, empty)
 
@@ -82,7 +82,7 @@ class HeldOut:
         return {name: np.minimum(array, MOST_STORED).astype(np.float16) for name, array in named.items()}
 
     def rounded(self) -> HeldOut:
-        """The values as they will be read back, rounded to half precision."""
+        """The values as they are read back from an artifact, rounded to half precision."""
         return HeldOut.of_arrays(self.arrays(), [*self.after])
 
     def restricted(self, heads: Sequence[int]) -> HeldOut:
@@ -98,10 +98,10 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class HoldoutTrial:
-    """Held-out prompts as the served policy meets them, for some efforts: what any token price would have bought.
+    """Held-out prompts under the served policy: the results of each token price, for some efforts.
 
-    `efforts` are heads of the predictor; the first may be asked before others. `correct` and `tokens` [prompts,
-    efforts]: what each really got and took. All prompts were run at all efforts.
+    `efforts` are heads of the predictor; the first one may be probed. `correct` and `tokens` [prompts, efforts] are
+    measured; all prompts were run at all efforts.
     """
 
     efforts: tuple[int, ...]
@@ -114,22 +114,22 @@ class HoldoutTrial:
         return len(self.correct)
 
     def choices(self, price: float) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which prompts are probed at this price of a token, and the effort (by place in `efforts`) of each."""
+        """The prompts that are probed at this token price, and the chosen effort of each (index into `efforts`)."""
         return decide(self.seen, price, self.ask)
 
     def bought(self, price: float) -> tuple[F64, F64]:
-        """Correctness and tokens [prompts] at this price; tokens of probes that were thrown away count too."""
+        """Correctness and tokens [prompts] at this price, including the tokens of discarded probes."""
         probed, choice = self.choices(price)
         rows = np.arange(len(self))
-        wasted = np.where(probed & (choice > 0), self.tokens[:, 0], 0.0)
-        return self.correct[rows, choice], self.tokens[rows, choice] + wasted
+        discarded = np.where(probed & (choice > 0), self.tokens[:, 0], 0.0)
+        return self.correct[rows, choice], self.tokens[rows, choice] + discarded
 
 
 def of(held_out: HeldOut, efforts: Sequence[int], outcomes: F64, ask: Ask) -> HoldoutTrial:
     """The trial of these efforts, over the prompts that were run at all of them.
 
-    `outcomes` [all prompts, quantiles]: what a probe of the first effort may reveal of each. Where no probe of it is
-    known nobody is asked, whatever `ask` says. Tokens that were not measured are taken as forecast.
+    `outcomes` [all prompts, quantiles]: the possible values of P(correct) after a probe of the first effort. Without
+    probes of it in the data, `ask` is `never`. Tokens that were not measured are taken from the forecast.
     """
     columns = list(efforts)
     after = held_out.after.get(columns[0])

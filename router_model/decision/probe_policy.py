@@ -1,4 +1,4 @@
-"""The served policy on many prompts at once: which are probed, and which effort each ends with. NumPy only."""
+"""The served policy, vectorised over prompts: which are probed, and which effort each gets. NumPy only."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from router_model.model.probe import OOD_ALWAYS_PROBE
 
 F64 = NDArray[np.float64]
-# Whether a short answer is asked first: where it is worth its price, of everybody, or of nobody.
+# When to probe: if it is worth its price, always, or never.
 Ask = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeViews:
-    """Forecasts for some efforts, the one that may be asked first at the front, before and after a probe of that one.
+    """Forecasts of some efforts before and after a probe of the first one.
 
-    `p_*`, `tokens_*` [prompts, efforts]; `outcomes` [prompts, quantiles]: what P(correct) may be after the probe;
-    `ood_probability` [prompts].
+    `p_*`, `tokens_*` [prompts, efforts]; `outcomes` [prompts, quantiles]: possible values of P(correct) after the
+    probe; `ood_probability` [prompts].
     """
 
     p_before: F64
@@ -32,10 +32,10 @@ class ProbeViews:
 
 
 def decide(seen: ProbeViews, price: float, ask: Ask = "auto") -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which prompts are probed, and the effort that each ends with, at a price per token in P(correct).
+    """The prompts that are probed, and the effort index of each, at a price in P(correct) per token.
 
-    `ask`: `auto` where it is worth it (`Predictor.wants_probe`), `always`, or `never`. At an infinite price the
-    first effort is taken: the answer without thinking.
+    `ask`: `auto` probes where it is worth it (`Predictor.wants_probe`). At an infinite price every prompt gets the
+    first effort, the answer without thinking.
     """
     n = len(seen.p_before)
     if np.isinf(price):
@@ -47,6 +47,6 @@ def decide(seen: ProbeViews, price: float, ask: Ask = "auto") -> tuple[NDArray[n
     worth = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - price * seen.tokens_before[:, 0]
     probed = np.ones(n, bool) if ask == "always" else (worth >= direct) | (seen.ood_probability > OOD_ALWAYS_PROBE)
     after = seen.p_after - price * seen.tokens_after
-    # The answer is there already, and costs nothing more.
+    # The probe's answer is available already, at no further cost.
     after[:, 0] = seen.p_after[:, 0]
     return probed, np.where(probed, after.argmax(axis=1), 1 + before[:, 1:].argmax(axis=1))

@@ -1,4 +1,4 @@
-"""A risk contract: the dearest price of a token at which a router still loses no more than was promised.
+"""Risk contracts: finds the highest token price at which a router's loss stays within the contract.
 
 Distribution-free, by fixed-sequence testing: "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk
 Control" (Angelopoulos, Bates, Candès, Jordan, Lei, 2021, arXiv:2110.01052). Prices are tested from the safest upwards
@@ -24,7 +24,8 @@ F64 = NDArray[np.float64]
 class Contract:
     """At most `max_regret` less accuracy than the reference effort, with probability `confidence`.
 
-    `horizon` None: on traffic in the long run. Else on the next so many requests themselves, luck included.
+    `horizon` None: for the expected regret in the long run; else for the realised regret on the next `horizon`
+    requests.
     """
 
     max_regret: float
@@ -39,19 +40,19 @@ class Contract:
 
 
 def harm(correct: F64, reference: F64) -> NDArray[np.bool_]:
-    """Where a choice lost what the reference effort would have got right.
+    """Where a choice is wrong and the reference effort is right.
 
-    Its rate is never less than the loss of accuracy. Giving up where thinking fails too harms nobody.
+    Its rate is an upper bound of the loss of accuracy, since prompts on which both fail do not count.
     """
     return correct < reference
 
 
 def harm_p(harmed: NDArray[np.bool_], contract: Contract) -> float:
-    """The p-value of "more than the promised share of prompts is harmed"; exact, for prompts that are exchangeable."""
+    """The p-value of "the share of harmed prompts exceeds `max_regret`"; exact for exchangeable prompts."""
     n, k = len(harmed), int(harmed.sum())
     if contract.horizon is None:
         return exact_tests.binomial(k, n, contract.max_regret)
-    # The least harm in all prompts together, calibration and horizon, that breaks the promise on the horizon.
+    # The least total number of harmed prompts, in calibration and horizon, that violates the contract on the horizon.
     together = k + int(np.floor(contract.max_regret * contract.horizon + 1e-9)) + 1
     if together > n + contract.horizon:
         return 0.0
@@ -59,12 +60,11 @@ def harm_p(harmed: NDArray[np.bool_], contract: Contract) -> float:
 
 
 def regret_p(regret: F64, contract: Contract) -> float:
-    """The p-value of "mean regret is above the promised", for regrets in [-1, 1] in random order, in the long run.
+    """The p-value of "mean regret exceeds `max_regret`" in the long run, for regrets in [-1, 1] in random order.
 
     By betting against it: "Estimating means of bounded random variables by betting" (Waudby-Smith, Ramdas, 2024, JRSS B
-    86(1):1-27, arXiv:2010.09686). The stakes follow the regrets seen so far, and the greatest wealth
-    is evidence. Gains count against losses, so that it asks for less than `harm_p` where a router often beats the
-    reference.
+    86(1):1-27, arXiv:2010.09686). The stakes depend on the regrets so far, and the highest wealth is the evidence.
+    Gains offset losses, so it is less strict than `harm_p` where a router often beats the reference.
     """
     if contract.horizon is not None:
         raise ValueError("the bound on net regret holds in the long run; for a horizon use harm_p")
@@ -79,7 +79,7 @@ def regret_p(regret: F64, contract: Contract) -> float:
 
 
 def dearest(p_values: Callable[[int], float], prices: int, contract: Contract) -> int | None:
-    """The index of the dearest price that keeps the contract, prices rising; None: not even the first does."""
+    """The index of the highest price that meets the contract, with ascending prices; None: not even the first does."""
     best = None
     for index in range(prices):
         if p_values(index) > 1 - contract.confidence:
@@ -89,10 +89,10 @@ def dearest(p_values: Callable[[int], float], prices: int, contract: Contract) -
 
 
 def price_for(correct: F64, reference: F64, prices: F64, contract: Contract, net: bool = False) -> float | None:
-    """The dearest price of a token that keeps the contract; None: none does, think as the reference does.
+    """The highest token price that meets the contract; None: none does, so the reference effort must be used.
 
-    `correct` [prompts, prices]: what the router's choice at each price got, on prompts it did not learn from;
-    `reference` [prompts]; `prices` rise. `net` counts gains against losses.
+    `correct` [prompts, prices]: correctness of the router's choice at each price, on prompts it was not trained on;
+    `reference` [prompts]; `prices` ascend. `net`: gains offset losses.
     """
     if correct.shape != (len(reference), len(prices)) or np.any(np.diff(prices) < 0):
         raise ValueError("one column of outcomes per price, and rising prices")
@@ -108,10 +108,10 @@ def price_for(correct: F64, reference: F64, prices: F64, contract: Contract, net
 
 @dataclass(frozen=True, slots=True)
 class RiskTrial:
-    """How a contract held over random splits: the share of splits where it was broken, and what it cost.
+    """How well a contract held over random splits: the shares of splits that violated it, and its cost.
 
-    `broken` on the other half as it came; `broken_in_the_long_run` judged by all prompts. `bought` is the share of
-    splits in which any price kept it, `tokens` mean tokens on the other half, where the reference is taken if none did.
+    `broken`: on the second half; `broken_in_the_long_run`: on all prompts. `bought` is the share of splits in which
+    some price met it, `tokens` the mean tokens on the second half, with the reference effort if none did.
     """
 
     splits: int
@@ -132,9 +132,9 @@ def trial(
     net: bool = False,
     seed: int = 0,
 ) -> RiskTrial:
-    """Set the contract's price on one random half, spend by it on the other, many times over.
+    """Set the contract's price on one random half of the prompts and apply it to the other, `splits` times.
 
-    Regret is judged as the contract counts it: harm, or with `net` the loss of accuracy.
+    Regret is harm or, with `net`, the net loss of accuracy.
     """
     rng = np.random.default_rng(seed)
     n = len(reference)

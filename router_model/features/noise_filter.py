@@ -10,18 +10,18 @@ from collections.abc import Mapping
 
 from router_model.features.request import terms_of
 
-# Below this novelty of a request there is no line that would be worth looking for.
+# Requests below this novelty are not searched for novel lines.
 SUSPECT = 0.1
-# Shares of unknown terms: a line with more is left out, where all others together have no more than the second.
+# Shares of unknown terms: a line above the first is removed if all remaining lines together are below the second.
 NOVEL_LINE, FAMILIAR = 0.6, 0.2
-# Bytes; a decision must not take longer than it does for the longest text.
+# Bytes; longer questions are not filtered, to bound the time of a decision.
 LONGEST = 8192
 
 
 def filtered(question: bytes, vocabulary: Mapping[bytes, int], distinct: int) -> bytes | None:
-    """The question without its novel lines; None where there are none, or where without them nothing familiar is left.
+    """The question without its novel lines; None if there are none, or if the rest is not familiar.
 
-    `distinct`: how many terms the whole request has.
+    `distinct` is the number of distinct terms of the whole request.
     """
     lines = question.split(b"\n")
     if len(lines) < 2 or len(question) > LONGEST:
@@ -35,7 +35,7 @@ def filtered(question: bytes, vocabulary: Mapping[bytes, int], distinct: int) ->
             terms |= found
             unknown += len(new)
             if unknown > 2 * FAMILIAR * distinct:
-                return None  # it will not be familiar, and the time is better saved
+                return None  # the rest cannot be familiar any more
     if len(kept) == len(lines) or not terms or len(terms.difference(vocabulary)) > FAMILIAR * len(terms):
         return None
     return b"\n".join(kept)

@@ -21,17 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEATURES_VERSION = 2
-# Longer texts keep their two ends: the time of a decision must not grow without bound.
+# Of longer texts only the beginning and the end are read, to bound the time of a decision.
 LONGEST = 16_384
-# Characters that are read of each end of a longer text to find those, as what is not seen is left out. Only a text of
-# more than twice as many, most of it not seen, is read as another than it would be whole.
+# Characters taken from each end before invisible characters are removed, so that enough visible ones are left. Only for
+# texts that are mostly invisible does this change the result.
 _END = 2 * LONGEST
 
 F32 = NDArray[np.float32]
 
 
 def _table(*ranges: tuple[int, int, bytes], rest: bytes = b"") -> bytes:
-    """A translation of bytes: each range (first, last, what becomes of it), all others to `rest`, or as they are."""
+    """A translation table for bytes: each range (first, last, replacement), all others to `rest` or unchanged."""
     table = bytearray(rest * 256 or range(256))
     for first, last, becomes in ranges:
         size = last + 1 - first
@@ -49,7 +49,7 @@ _TOKEN = re.compile(rb"0+|[a-z_\x80-\xff]+|[^ 0a-z_\x80-\xff]")
 _LISTED = re.compile(rb"^[-*0-9]", re.MULTILINE)
 _BRACKET = re.compile(rb"[()\[\]{}]")
 _NESTING = {bracket: 1 if bracket in b"([{" else -1 for bracket in (b"(", b")", b"[", b"]", b"{", b"}")}
-# What is not seen says nothing, and a letter in another width is the same letter.
+# Invisible characters are removed, and full-width characters become ordinary ones.
 _PLAIN: dict[int, int | None] = {
     **dict.fromkeys(
         (0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070))
@@ -80,7 +80,7 @@ DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`dense`: log(1 + count) of each of DENSE_NAMES; `terms`: the distinct terms, those of other views marked."""
+    """`dense`: log(1 + count) of each of DENSE_NAMES; `terms`: the distinct terms, prefixed by their view."""
 
     dense: list[float]
     terms: set[bytes]
@@ -91,9 +91,9 @@ def featurize(
     tools: Sequence[Mapping[str, Any]] | None = None,
     question: bytes | None = None,
 ) -> Features:
-    """Features of a whole request; `question` stands in for its last user message, if given.
+    """Features of a whole request; `question`, if given, replaces its last user message.
 
-    Never raises on odd content: what is not text is counted or left out.
+    Never raises on unusual content: parts that are not text are counted or ignored.
     """
     last, rest, system, request = _views(messages, tools or ())
     dense, terms = _read(last if question is None else question)
@@ -115,7 +115,7 @@ def question_of(messages: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def terms_of(text: bytes) -> set[bytes]:
-    """Tokens, and two of them in a row."""
+    """The distinct tokens and pairs of adjacent tokens."""
     tokens = _tokens(text)
     return {*tokens, *map(b" ".join, pairwise(tokens))}
 
@@ -134,7 +134,7 @@ def _views(
         len(messages),
         roles.count("user"),
         roles.count("system") + roles.count("developer"),
-        sum(map(len, system)) + max(len(system) - 1, 0),  # as lines
+        sum(map(len, system)) + max(len(system) - 1, 0),  # joined by line feeds
         len(tools),
         roles.count("tool"),
         sum(len(m.get("tool_calls") or ()) for m in messages),
@@ -145,10 +145,10 @@ def _views(
 
 
 def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The conversation without what tools returned before its last question, and the calls for that.
+    """The conversation without tool calls and results from before its last question.
 
-    It is material: whoever writes into a page that is searched must not set the effort of a question about something
-    else. What tools returned since the question is a part of answering it, and stays.
+    The author of a retrieved page must not be able to influence the effort of a later question. Results since the
+    question are part of answering it, and are kept.
     """
     if not any(message.get("role") == "tool" for message in messages):
         return messages
@@ -158,7 +158,7 @@ def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """The texts as lines, or as much of both ends of that as `_cut` reads."""
+    """The texts joined by line feeds, or as much of both ends as `_cut` reads."""
     if sum(map(len, texts)) <= 2 * _END:
         return "\n".join(texts)
     head, tail = _filled(texts), _filled(texts[::-1], last=True)
@@ -166,7 +166,7 @@ def _joined(texts: Sequence[str]) -> str:
 
 
 def _filled(texts: Iterable[str], last: bool = False) -> str:
-    """The first, or the last, characters of texts that come in the order in which they are taken."""
+    """The first (or last) characters of the joined texts, which are given in the order in which they are taken."""
     taken: list[str] = []
     left = _END
     for text in texts:
@@ -181,7 +181,7 @@ def _cut(text: str) -> bytes:
     if len(text) > 2 * _END:
         text = text[:_END] + "\n" + text[-_END:]
     if not text.isascii():
-        # Few texts hold an odd character, and to look among those beyond ASCII is many times faster than to translate.
+        # Searching the non-ASCII characters first is much faster than translating, and few texts have such characters.
         beyond = text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8", "replace")
         if not _ODD.isdisjoint(beyond):
             text = text.translate(_PLAIN)
@@ -191,7 +191,7 @@ def _cut(text: str) -> bytes:
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """The text of a message: its content (a string, or the text parts of a list) and the calls of tools it makes."""
+    """The text of a message: its content (a string, or the text parts of a list) and its tool calls."""
     content = message.get("content")
     if isinstance(content, str) and not message.get("tool_calls"):
         return content
@@ -207,12 +207,12 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def _tool_text(tools: Sequence[Mapping[str, Any]]) -> bytes:
     functions = [tool.get("function", tool) for tool in tools if isinstance(tool, Mapping)]
-    said = [[_ends(f.get("name")), _ends(f.get("description"))] for f in functions if isinstance(f, Mapping)]
-    return _cut(_joined([json.dumps(one) for one in said]))
+    names = [[_ends(f.get("name")), _ends(f.get("description"))] for f in functions if isinstance(f, Mapping)]
+    return _cut(_joined([json.dumps(one) for one in names]))
 
 
 def _ends(value: Any) -> Any:
-    """A text that is not longer than what is read of it."""
+    """Both ends of a long text; other values unchanged."""
     return value[:_END] + value[-_END:] if isinstance(value, str) and len(value) > 2 * _END else value
 
 
@@ -222,7 +222,7 @@ def _tokens(text: bytes) -> list[bytes]:
 
 
 def _read(text: bytes) -> tuple[list[float], set[bytes]]:
-    """log(1 + count) of a text, in the order of `_TEXT_NAMES`, and its terms: tokens, and two of them in a row."""
+    """log(1 + count) of a text's properties, in the order of `_TEXT_NAMES`, and its terms."""
     tokens = _tokens(text)
     if not tokens:
         return _NOTHING, set()
@@ -249,7 +249,7 @@ def _numbers(text: bytes) -> tuple[float, ...]:
     numbers = text.translate(_DIGITS).split()
     if not numbers:
         return 0, 0, 0, 0, 0, 0, 0
-    # Numbers are compared by their digits, in which all tokens are alike.
+    # The most frequent number, by its actual digits; in terms all digits are alike.
     most = max(Counter(numbers).values())
     lengths = sorted(map(len, numbers))
     second = lengths[-2] if len(lengths) > 1 else 0
@@ -262,7 +262,7 @@ def _words(text: bytes) -> tuple[float, ...]:
     if not words:
         return 0, 0, 0, 0, 0, 0, 0, 0
     lengths = list(map(len, words))
-    # Two spaces between words, so that single letters next to each other are both found.
+    # Two spaces between words, so that adjacent single letters are both counted.
     cases = b" " + text.translate(_CASES).replace(b" ", b"  ") + b" "
     first, second, third, *_ = *sorted(Counter(words).values(), reverse=True), 0, 0
     capitals = cases.count(b" A"), cases.count(b" A ")
@@ -274,6 +274,6 @@ def _depth(text: bytes) -> float:
 
 
 def vocabulary(all_terms: Iterable[set[bytes]], least_uses: int) -> list[bytes]:
-    """The terms that at least so many requests use, in order."""
+    """The terms that at least `least_uses` requests contain, sorted."""
     uses = Counter(term for terms in all_terms for term in terms)
     return sorted(term for term, n in uses.items() if n >= least_uses)

@@ -1,6 +1,6 @@
-"""The router artifact: what it holds in memory.
+"""The router artifact in memory.
 
-On disk it is `artifact.json` (the header), `weights.npz` (the numbers) and `CARD.md` (for people):
+On disk it is `artifact.json` (the header), `weights.npz` (the arrays) and `CARD.md` (a description); see
 `artifact_reader` and `artifact_writer`.
 """
 
@@ -69,7 +69,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """For one probed head: the stage that reads the probe, and the model of what the probe may reveal."""
+    """For one probed head: the stage that uses the probe, and the model of the probe's value."""
 
     stage: Stage
     reveals: ProbeValueModel
@@ -79,7 +79,7 @@ class Probed:
 class Artifact:
     """Everything a predictor needs.
 
-    `vocabulary` names the row of `projection` [terms, k] of each term. `text_stage` forecasts from the request alone;
+    `vocabulary` maps each term to its row of `projection` [terms, k]. `text_stage` forecasts from the request alone;
     `probed` by the index of the head that was probed, for heads with enough probes in the data. `ood_calibration` is
     slope and offset of logit P(out of distribution | novelty), at even prior odds. `seen` are the sorted hashes of the
     prompts it was trained on. `held_out` are some of those prompts, with out-of-fold forecasts.
@@ -119,10 +119,10 @@ def fingerprint(text: str) -> np.uint64:
 
 
 def feature_layout() -> dict[str, int]:
-    """The version and sizes of the features that trees of this release read, as the header states them."""
+    """The version and sizes of this release's features, as in the header."""
     return {"version": FEATURES_VERSION, "dense": len(DENSE_NAMES), "probe": len(PROBE_NAMES)}
 
 
 def inputs_of(projection: NDArray[Any]) -> int:
-    """The number of features that the trees of the text stage read."""
+    """The number of features of the text stage."""
     return len(DENSE_NAMES) + int(projection.shape[1])

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# What weights may take, unpacked: those that claim more are no router's, and must not fill the memory of a gateway.
+# The limit on unpacked weights, so that an invalid file cannot exhaust the gateway's memory.
 MOST_BYTES = 512 * 1024 * 1024
 MOST_HEADER_BYTES = 4 * 1024 * 1024
 
 
 def read(path: Path, most: int) -> bytes:
-    """What a plain file holds: a pipe would be waited for, a device has no end. OSError: it is none, or too large."""
+    """Read a regular file. OSError: it is missing, too large, or not regular: a pipe may block, a device never end."""
     if not path.is_file():
-        raise OSError("it is no plain file" if path.exists() else "No such file")
+        raise OSError("it is not a regular file" if path.exists() else "No such file")
     if path.stat().st_size > most:
         raise OSError(f"it is larger than {most} bytes")
     return path.read_bytes()
@@ -40,30 +40,30 @@ def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays that were packed. ValueError, in one line: they are none, or hold what is no number."""
+    """The packed arrays. ValueError, in one line: the data is invalid, or an array is not numeric."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             if sum(member.file_size for member in packed.infolist()) > MOST_BYTES:
                 raise ValueError(f"it would take more than {MOST_BYTES} bytes unpacked")
-        # Nothing is unpacked to a file, so that names of members lead nowhere; objects are not read.
+        # Nothing is written to disk, so member names cannot escape a folder; pickled objects are not loaded.
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             found = {name: archive[name] for name in archive.files}
-    # What zipfile and NumPy make of bytes that are not what they claim to be.
+    # The exceptions of zipfile and NumPy for invalid data.
     except (
         *(ValueError, TypeError, AttributeError, OSError, EOFError, MemoryError, RuntimeError, SyntaxError),
         *(zipfile.BadZipFile, zlib.error),
     ) as error:
-        said = str(error).strip() or type(error).__name__
-        raise ValueError(f"weights.npz cannot be unpacked ({said.splitlines()[0]})") from None
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(f"weights.npz cannot be unpacked ({reason.splitlines()[0]})") from None
     for name, array in found.items():
         _check(name, array)
     return found
 
 
 def _check(name: str, array: NDArray[Any]) -> None:
-    """ValueError: it does not hold the numbers that it should."""
+    """ValueError: it is not an array of finite numbers."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} holds no numbers")
-    # What was not measured may be unknown; everything that is computed with may not.
+        raise ValueError(f"{name} is not an array of numbers")
+    # NaN marks unknown values in held-out tables; it is invalid everywhere else.
     if array.dtype.kind == "f" and (np.isinf(array).any() or (not name.startswith("trial") and np.isnan(array).any())):
-        raise ValueError(f"{name} holds numbers that are none")
+        raise ValueError(f"{name} has values that are NaN or infinite")

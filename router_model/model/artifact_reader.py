@@ -30,12 +30,12 @@ from router_model.model.probe import PROBE_NAMES, ProbeValueModel
 from router_model.model.scores import LEVELS
 from router_model.model.trees import MOST_LEAVES, Trees
 
-# A version is told in a header and is a label of metrics.
+# Versions appear in response headers and as metric labels.
 _VERSION = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 
 
 def folder_of(path_or_name: str | Path) -> Path:
-    """The folder of an artifact: a path, or the name of one that ships. Raises ArtifactError."""
+    """The folder of an artifact: a path, or the name of a shipped one. Raises ArtifactError."""
     path = Path(path_or_name)
     if (path / "artifact.json").is_file():
         return path
@@ -100,7 +100,7 @@ def _weights(folder: Path, header: Mapping[str, Any]) -> dict[str, NDArray[Any]]
 def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> Artifact:
     heads = tuple(map(_head, header["heads"]))
     if not heads or len(set(heads)) < len(heads):
-        raise ValueError("it needs at least one head and no head twice")
+        raise ValueError("it needs at least one head, and no duplicates")
     if not _VERSION.fullmatch(str(header["version"])):
         raise ValueError(f"{header['version']!r:.60} is not a valid version")
     if not isinstance(header["about"], dict):
@@ -117,13 +117,13 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
         text_stage=_stage("", weights, len(heads), inputs),
         probed={
             head: Probed(
-                _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)), _reveals(head, weights)
+                _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)), _probe_value(head, weights)
             )
             for head in _probed(header, len(heads))
         },
         vocabulary={term: row for row, term in enumerate(terms)},
         projection=weights["projection"].astype(np.float32),
-        ood_calibration=_two(header["strangeness"]),
+        ood_calibration=_ood_calibration(header["strangeness"]),
         held_out=_held_out(header, weights, len(heads)),
         seen=weights["seen"],
         about=header["about"],
@@ -142,12 +142,12 @@ def _held_out(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], he
     return held_out
 
 
-def _head(said: Mapping[str, Any]) -> Head:
-    model, think, budget = said["model"], said["think"], said["budget"]
+def _head(row: Mapping[str, Any]) -> Head:
+    model, think, budget = row["model"], row["think"], row["budget"]
     if not isinstance(model, str) or not isinstance(think, bool):
-        raise ValueError("a head lacks its model, or whether it thinks")
+        raise ValueError("a head has no valid `model` or `think`")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):
-        raise ValueError(f"a head has {budget!r:.40} for a budget")
+        raise ValueError(f"a head has the invalid budget {budget!r:.40}")
     return Head(model, think, budget)
 
 
@@ -158,7 +158,7 @@ def _probed(header: Mapping[str, Any], heads: int) -> list[int]:
     return found
 
 
-def _reveals(head: int, weights: Mapping[str, NDArray[Any]]) -> ProbeValueModel:
+def _probe_value(head: int, weights: Mapping[str, NDArray[Any]]) -> ProbeValueModel:
     before, after = weights[f"probed{head}_before"], weights[f"probed{head}_after"]
     if (
         before.ndim != 1
@@ -167,11 +167,11 @@ def _reveals(head: int, weights: Mapping[str, NDArray[Any]]) -> ProbeValueModel:
         or len(after) != len(before)
         or np.any(np.diff(before) <= 0)
     ):
-        raise ValueError(f"what probes of head {head} reveal has the wrong shape")
+        raise ValueError(f"the probe value model of head {head} has the wrong shape")
     return ProbeValueModel(before, after)
 
 
-def _two(numbers: Sequence[float]) -> tuple[float, float]:
+def _ood_calibration(numbers: Sequence[float]) -> tuple[float, float]:
     slope, offset = map(float, numbers)
     if not np.isfinite([slope, offset]).all():
         raise ValueError("strangeness needs two finite numbers")
@@ -180,7 +180,7 @@ def _two(numbers: Sequence[float]) -> tuple[float, float]:
 
 def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs: int) -> Stage:
     parts = {name: weights[f"{prefix}tree_{name}"] for name in TREE_ARRAYS}
-    # NumPy indexes with native integers: convert once, not at every call.
+    # Converted once, since NumPy would convert other integer types at every indexing.
     parts["feature"] = parts["feature"].astype(np.intp)
     parts["values"] = parts["values"].astype(np.float32)
     outputs = 3 * heads
@@ -192,7 +192,7 @@ def _stage(prefix: str, weights: Mapping[str, NDArray[Any]], heads: int, inputs:
     if len(splits) != 2 or splits[1] != trees or not shaped or not 0 < leaves <= MOST_LEAVES:
         raise ValueError("the trees have the wrong shape")
     if parts["feature"].size and not 0 <= parts["feature"].min() <= parts["feature"].max() < inputs:
-        raise ValueError("the trees read features that do not exist")
+        raise ValueError("the trees use features that do not exist")
     parts["rules_out"] = _rules(parts["rules_out"], leaves)
     calibration, token_scale = weights[f"{prefix}calibration"], weights[f"{prefix}token_scale"]
     if calibration.shape != (heads, 4) or token_scale.shape != (heads, 2):

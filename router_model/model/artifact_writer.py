@@ -1,4 +1,4 @@
-"""Writes a router artifact: equal artifacts give equal bytes, and the version follows from the numbers."""
+"""Writes a router artifact: equal artifacts give equal bytes, and the version is a hash of the arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from router_model.model.artifact import FORMAT, TREE_ARRAYS, Artifact, Head, Sta
 
 
 def save(artifact: Artifact, folder: Path, card: str) -> None:
-    """Write the artifact; the same artifact always gives the same bytes."""
+    """Write the artifact, with reproducible bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = _arrays(artifact)
     weights = artifact_file.pack(arrays)
@@ -31,7 +31,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
     }
-    # Each takes its place whole, and what names the others comes last: a gateway may be reading.
+    # Files are replaced atomically, and the header with the checksum last, since a gateway may be reading.
     output_files.put_together(
         {
             folder / "CARD.md": card.encode(),
@@ -43,7 +43,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
 
 def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
-        # Terms hold no line break: all space in them has become one blank.
+        # Terms contain no line feeds: white space in them was replaced by a space.
         "vocabulary": np.frombuffer(b"\n".join(artifact.vocabulary), np.uint8),
         "projection": artifact.projection.astype(np.float16),
         "seen": artifact.seen,
@@ -57,7 +57,7 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
 
 
 def numbers(artifact: Artifact) -> dict[str, NDArray[Any]]:
-    """The arrays that a version is named after: all that its forecasts follow from."""
+    """The arrays that determine the version: all that forecasts depend on."""
     arrays = _arrays(artifact)
     return {name: arrays[name] for name in arrays if name not in ("vocabulary", "seen")}
 
@@ -71,7 +71,7 @@ def _stage_arrays(prefix: str, stage: Stage) -> dict[str, NDArray[Any]]:
 
 
 def version_of(name: str, parts: Mapping[str, NDArray[Any]], heads: tuple[Head, ...]) -> str:
-    """`<name>-<8 hex digits>`: the digits follow from the numbers themselves."""
+    """`<name>-<8 hex digits>`: the digits are a hash of the arrays."""
     digest = hashlib.sha256(repr(heads).encode())
     for key in sorted(parts):
         digest.update(key.encode())

@@ -1,9 +1,9 @@
-"""The response surface: forecasts at any thinking budget, interpolated between the heads on both sides of it.
+"""Forecasts at any thinking budget, interpolated between the heads with the next lower and higher budgets.
 
-A budget either covers a thought or truncates it, so the effect of a budget between two heads follows from the
-probability that a thought ends between theirs. Thought lengths are log-normal around the forecast of the unlimited
-head, with the width of its calibrated quantiles. Accuracy does not fall along budgets; harm from thinking at all shows
-in the head without thinking, which is not part of the interpolation. The module needs no NumPy.
+A budget either covers the reasoning or truncates it, so the effect of a budget between two heads follows from the
+probability that the reasoning ends between theirs. Its length is log-normal around the forecast of the unlimited head,
+with the width of its calibrated quantiles. Accuracy does not decrease with the budget; harm from thinking at all shows
+in the head without thinking, which is not interpolated. The module does not need NumPy.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from typing import NamedTuple
 from router_model.model.artifact import Head
 from router_model.model.scores import Scores
 
-# Between P10 and P90 of a normal distribution lie so many standard deviations.
+# The distance of P10 and P90 of a normal distribution, in standard deviations.
 _SPAN = 2.5631
 _NARROWEST = 0.05
-# Where less than this share of thoughts ends between two budgets, the way between them says nothing.
+# Below this probability mass between two budgets, the interpolation is numerically meaningless.
 _LEAST_MASS = 1e-4
 
 
-class Thoughts(NamedTuple):
-    """How long a thought may be: log(1 + tokens) is normal around `middle`, with this `width`."""
+class ReasoningLength(NamedTuple):
+    """The distribution of reasoning length: log(1 + tokens) is normal with mean `middle` and deviation `width`."""
 
     middle: float
     width: float
 
     @classmethod
-    def of(cls, tokens: float, spread: Sequence[float]) -> Thoughts:
-        """Around a forecast, from P10, P50 and P90 of what log(1 + real) is more than log(1 + forecast)."""
+    def of(cls, tokens: float, spread: Sequence[float]) -> ReasoningLength:
+        """From a forecast and P10, P50 and P90 of log(1 + real) - log(1 + forecast)."""
         low, half, high = spread
         return cls(log1p(tokens) + half, max((high - low) / _SPAN, _NARROWEST))
 
     def within(self, budget: float) -> float:
-        """The probability that a thought ends within a budget."""
+        """The probability that reasoning ends within a budget."""
         if budget == float("inf"):
             return 1.0
         return _normal((log1p(budget) - self.middle) / self.width)
 
     def mean(self, budget: float) -> float:
-        """Mean tokens of thoughts that a budget cuts."""
+        """The mean reasoning tokens under a budget that truncates."""
         whole = exp(min(self.middle + self.width * self.width / 2, 40.0))
         if budget == float("inf"):
             return whole - 1
@@ -50,9 +50,9 @@ class Thoughts(NamedTuple):
 
 
 class _Between(NamedTuple):
-    """An effort on the surface: the heads on both sides of its budget, that of whole thoughts, and the budgets.
+    """An effort between heads: those with the next lower and higher budgets, the unlimited one, and the budgets.
 
-    `low` and `high` are the same where a head is just this effort, or none is on the other side.
+    `low` and `high` are equal if a head has exactly this budget, or all are on one side.
     """
 
     low: int
@@ -64,31 +64,31 @@ class _Between(NamedTuple):
 
 
 class Surface:
-    """Forecasts for some efforts, whether or not there are heads for just these."""
+    """Forecasts for some efforts, whether or not there are heads with exactly their budgets."""
 
     def __init__(self, heads: Sequence[Head], efforts: Sequence[Head]) -> None:
-        """`efforts` in the order they will come in. KeyError: no head is of this model and thinks alike."""
+        """`efforts` in the order of the results. KeyError: no head has an effort's model and `think`."""
         self.heads, self.efforts = tuple(heads), tuple(efforts)
-        self._places = [_place(self.heads, effort) for effort in self.efforts]
-        self.exact = all(place.low == place.high for place in self._places)
+        self._positions = [_between(self.heads, effort) for effort in self.efforts]
+        self.exact = all(position.low == position.high for position in self._positions)
 
     @property
     def nearest(self) -> list[int]:
-        """For each effort the head on the upper side of it."""
-        return [place.high for place in self._places]
+        """For each effort the head with the same or the next higher budget."""
+        return [position.high for position in self._positions]
 
     def __call__(self, scores: Scores, spread: Sequence[Sequence[float]]) -> Scores:
         """The forecasts of the efforts, from those of the heads.
 
-        `spread` [heads, 3]: quantiles of whole thoughts around their forecast, as `Thoughts.of` wants them.
+        `spread` [heads, 3]: quantiles of the error of thinking tokens, as in `ReasoningLength.of`.
         """
         p, thinking, answer = scores
         found: tuple[list[float], list[float], list[float]] = [], [], []
-        for low, high, whole, budget, below, above in self._places:
+        for low, high, whole, budget, below, above in self._positions:
             if low == high:
                 values = p[low], min(thinking[low], budget), answer[low]
             else:
-                thoughts = Thoughts.of(thinking[whole], spread[whole])
+                thoughts = ReasoningLength.of(thinking[whole], spread[whole])
                 covered = _share(thoughts.within(below), thoughts.within(budget), thoughts.within(above))
                 spent = _share(thoughts.mean(below), thoughts.mean(budget), thoughts.mean(above))
                 values = (
@@ -101,7 +101,7 @@ class Surface:
         return Scores(*found)
 
 
-def _place(heads: Sequence[Head], effort: Head) -> _Between:
+def _between(heads: Sequence[Head], effort: Head) -> _Between:
     alike = [i for i, head in enumerate(heads) if head.model == effort.model and head.think == effort.think]
     if not alike:
         raise KeyError(effort.name)
@@ -114,12 +114,12 @@ def _place(heads: Sequence[Head], effort: Head) -> _Between:
 
 
 def budget_of(head: Head) -> float:
-    """The budget as a number: infinite where there is none."""
+    """The budget as a number; infinity if unlimited."""
     return float("inf") if head.budget is None else float(head.budget)
 
 
 def _share(low: float, middle: float, high: float) -> float:
-    """How far between two values a third lies, within [0,1]; half-way where the two are one."""
+    """The relative position of `middle` between two values, within [0,1]; 0.5 if they are equal."""
     return min(max((middle - low) / (high - low), 0.0), 1.0) if high - low > _LEAST_MASS else 0.5
 
 

@@ -1,4 +1,4 @@
-"""Turns the raw outputs of trees into forecasts: calibrated, scaled, and monotone along thinking budgets."""
+"""Converts raw outputs of trees to forecasts: calibrated, scaled, and monotone in the thinking budget."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from router_model.model.artifact import Head, Stage
 from router_model.model.scores import Scores
 
-# No forecast of tokens beyond this, whatever the trees extrapolate to.
+# The upper limit of token forecasts, in case the trees extrapolate.
 MOST_TOKENS = 1e6
 
 
 class CalibratedOutput:
-    """From the raw outputs [3 x heads] of a stage's trees to forecasts: calibrated, scaled, monotone.
+    """Converts the raw outputs [3 x heads] of a stage's trees to forecasts.
 
-    Number by number: there are too few for arrays to be worth their beginning.
+    In plain Python, which is faster than NumPy for so few numbers.
     """
 
     def __init__(self, heads: Sequence[Head], stage: Stage, ladders: Sequence[Sequence[int]]) -> None:
@@ -55,7 +55,7 @@ def most_thinking(head: Head) -> float:
 
 
 def ladders_of(heads: Sequence[Head]) -> list[list[int]]:
-    """The thinking heads of each model, least budget first: accuracy and thoughts do not shrink along them."""
+    """The thinking heads of each model, smallest budget first: accuracy and tokens must not decrease along them."""
     ladders = []
     for model in dict.fromkeys(head.model for head in heads):
         members = [i for i, head in enumerate(heads) if head.model == model and head.think]
@@ -67,6 +67,6 @@ def ladders_of(heads: Sequence[Head]) -> list[list[int]]:
 
 
 def _monotone(values: list[float]) -> list[float]:
-    """The mean of the least non-decreasing row above and the greatest below: non-decreasing, near the values, fast."""
+    """A non-decreasing sequence near the values: the mean of the least one above and the greatest one below them."""
     below = [*accumulate(reversed(values), min)]
     return [(high + low) / 2 for high, low in zip(accumulate(values, max), reversed(below), strict=True)]

@@ -1,7 +1,4 @@
-"""Forecasts for one request from a router artifact.
-
-Needs NumPy and nothing else: this is what the running gateway imports.
-"""
+"""Forecasts for single requests from a router artifact. The gateway imports this: NumPy is the only dependency."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ __all__ = [
 
 
 def load(path_or_name: str | Path) -> Predictor:
-    """The predictor of an artifact folder, or of one that ships (`tiny`). Raises ArtifactError."""
+    """The predictor of an artifact folder, or of a shipped artifact (`tiny`). Raises ArtifactError."""
     return Predictor(artifact_reader.load(path_or_name))
 
 
@@ -66,7 +63,7 @@ class Predictor:
         self._dials: dict[Ask, dial.DialTable] = {}
 
     def restricted(self, models: Collection[str]) -> Predictor:
-        """The same forecasts for the efforts of these models alone, and their own dial. ValueError: it knows none."""
+        """The predictor for the efforts of these models only, with their own dial. ValueError: it has none of them."""
         return Predictor(self.artifact.restricted([i for i, head in enumerate(self.heads) if head.model in models]))
 
     def forecast(
@@ -76,16 +73,16 @@ class Predictor:
         probe: Probe | None = None,
         probed: int | None = None,
     ) -> Scores:
-        """What each head would bring this request; with the answer of head `probed`, what is known after it.
+        """The forecast of each head for a request, optionally after a probe of head `probed`.
 
-        A probe of a head that is not in `probes_known` changes nothing.
+        A probe of a head that is not in `probes_known` is ignored.
         """
         return self.scores(self.read(messages, tools), probe, probed)
 
     def read(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
     ) -> EncodedRequest:
-        """The request as `scores` wants it, so that it is read once for forecasts before and after a probe."""
+        """Encode a request for `scores`, once for the forecasts before and after a probe."""
         known, projection = self.artifact.vocabulary, self.artifact.projection
         features = featurize(messages, tools)
         row, novelty = inputs(features, known, projection)
@@ -101,10 +98,9 @@ class Predictor:
         return 1.0 / (1.0 + exp(-(slope * novelty + offset)))
 
     def scores(self, reading: EncodedRequest, probe: Probe | None = None, probed: int | None = None) -> Scores:
-        """The forecast of a request that has been read.
+        """The forecast for an encoded request.
 
-        A probe changes what is likely right, and not the token counts: on kinds of work never met, its few numbers mean
-        other lengths than on those that were.
+        A probe updates P(correct), not the token counts: out of distribution its features do not predict lengths.
         """
         before = self._text_stage(self.artifact.text_stage.trees.score(reading.row).tolist(), reading.novelty)
         known = None if probe is None or probed is None else self._probed.get(probed)
@@ -115,14 +111,15 @@ class Predictor:
         return before._replace(p_correct=after.p_correct)
 
     def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
-        """Forecasts for efforts, whether or not it has heads for just their budgets. KeyError: it knows nothing of one.
+        """Forecasts for efforts, whether or not there are heads with exactly their budgets. KeyError: an effort is
+        unknown.
 
         Each effort is a model, whether it thinks, and its budget (None: unlimited).
         """
         return Surface(self.heads, [Head(*effort) for effort in efforts])
 
     def at(self, surface: Surface, scores: Scores, reading: EncodedRequest) -> Scores:
-        """The forecasts of the efforts of a surface, from those of the heads, before a probe or after one."""
+        """The forecasts of a surface's efforts, from those of the heads, before or after a probe."""
         if surface.exact:
             return surface(scores, ())
         return surface(scores, self._spread(reading)[:, 0].tolist())
@@ -141,20 +138,20 @@ class Predictor:
         return Quantiles(*counts)
 
     def _spread(self, reading: EncodedRequest) -> NDArray[np.floating]:
-        """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS], for this request."""
+        """The quantiles [heads, 2, LEVELS] of log(1 + real tokens) - log(1 + forecast) for this request."""
         spread = self.artifact.text_stage.spread
-        # Squared: what is probably familiar is not to be made vague by what it might be instead.
+        # Squared, so that probably familiar requests do not get the wide quantiles of unfamiliar ones.
         share = reading.ood_probability**2
         mixed: NDArray[np.floating] = spread[:, :, 0] * (1 - share) + spread[:, :, 1] * share
         return mixed
 
     def finish(self, outputs: Sequence[float], novelty: float) -> Scores:
-        """The forecast before any probe, from raw outputs of its trees."""
+        """The forecast without a probe, from raw outputs of the trees."""
         return self._text_stage(outputs, novelty)
 
     @property
     def probes_known(self) -> Collection[int]:
-        """The heads whose probes it has learned from: no-think heads, by index."""
+        """The indices of the heads whose probes it was trained on; all without thinking."""
         return self._probed.keys()
 
     def is_ood(self, reading: EncodedRequest) -> bool:
@@ -162,16 +159,16 @@ class Predictor:
         return reading.ood_probability > OOD_UNTRUSTED
 
     def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Probe:
-        """What `scores` takes, of an answer's tokens. ValueError: there are none."""
+        """The probe for `scores`, from an answer's tokens. ValueError: there are none."""
         return Probe.of(logprobs, first_margin, truncated)
 
     def wants_probe(self, reading: EncodedRequest, scores: Scores, head: int, best_direct: float, cost: float) -> bool:
-        """Whether to ask `head` first, before a probe, rather than take the best thinking effort at once.
+        """Whether to probe `head` first, instead of using the best thinking effort at once.
 
-        `scores` are the forecast before a probe, `best_direct` is that effort's value and `cost` what the tokens and
-        seconds of a probe cost, both in P(correct). A probe that convinces is the answer; one that does not was paid
-        for in vain. The answer without thinking is only ever taken after a probe; above `OOD_ALWAYS_PROBE` it always
-        probes, because the text says nothing about the value of thinking either.
+        `scores` is the forecast before a probe, `best_direct` the value of that effort, and `cost` that of a probe's
+        tokens and seconds, both in P(correct). A convincing probe is the answer, any other is wasted. The answer
+        without thinking is only used after a probe. Above `OOD_ALWAYS_PROBE` it always probes, since the text does not
+        predict the value of thinking.
         """
         known = self._probed.get(head)
         if known is None:
@@ -191,10 +188,10 @@ class Predictor:
         return outcomes
 
     def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> HoldoutTrial:
-        """What the served policy would have bought at any price, on training traffic it had not seen.
+        """The results of the served policy at any price, on held-out training prompts.
 
-        `efforts` are heads to choose from, the one that may be asked first at the front; all heads where it is left
-        out, no-think heads and those with known probes first. Without probes of the first nobody is asked.
+        `efforts` are the heads to choose from, of which the first may be probed; by default all heads, those without
+        thinking and with known probes first. There are no probes if the first head has none.
         """
         columns = list(efforts) if efforts is not None else self._in_order()
         held_out = self.artifact.held_out
@@ -207,7 +204,7 @@ class Predictor:
         return holdout.of(held_out, columns, outcomes, ask)
 
     def _in_order(self) -> list[int]:
-        """All heads as a policy orders them: asked first, not thinking, then by budget."""
+        """All heads in a policy's order: without thinking first, then those with probes, then by budget."""
 
         def place(i: int) -> tuple[bool, bool, float]:
             head = self.heads[i]
@@ -218,17 +215,17 @@ class Predictor:
     def promised(
         self, max_regret: float, confidence: float, horizon: int | None, net: bool, ask: Ask, efforts: Sequence[int]
     ) -> Promise:
-        """The price of a token at which a policy that asks first, or does not, keeps a contract over these heads.
+        """The token price at which a policy meets a contract over these heads, with or without probes.
 
-        They are as `trial` takes them; the last is what losses are measured by.
+        `efforts` as in `trial`; the last one is the reference for losses.
         """
         return guarantee.of(self.trial(ask, efforts), Contract(max_regret, confidence, horizon), net)
 
     def price_for_dial(self, x: float, ask: Ask = "auto") -> float:
-        """The price of a token, in P(correct), at dial position `x`, for a policy that asks first or does not.
+        """The price of a token, in P(correct), at dial position `x`, for a policy with or without probes.
 
-        1 buys the best whatever it costs (price 0), 0 only the cheapest; in between, mean completion tokens on training
-        traffic, with those of probes that were thrown away, lie that far between never and always thinking.
+        1 selects the best effort at any cost (price 0), 0 the cheapest. In between, `x` is the position of the mean
+        completion tokens on training traffic, including those of discarded probes, between never and always thinking.
         """
         known = self._dials.get(ask)
         if known is None:

@@ -18,21 +18,20 @@ F64 = NDArray[np.float64]
 
 PROBE_NAMES = ("probe tokens", "probe mean", "probe least", "probe sum", "probe first margin", "probe truncated")
 PROBE_COLUMNS = ("probe_tokens", "probe_mean", "probe_min", "probe_first_margin", "probe_truncated")
-# A margin that the backend could not tell (it gave one candidate only) counts as clear.
+# The value of an unknown margin, when the backend reports only one candidate: a clear one.
 _CLEAR = 10.0
-# Above this probability that a request is of a kind never met, what its text says of its difficulty is not to be
-# trusted alone.
+# Above this probability of being out of distribution, a request's forecast from its text alone is not used.
 OOD_UNTRUSTED = 0.4
-# Above this one it is to be trusted so little that a probe is asked for whatever it says.
+# Above this probability a probe is always sent.
 OOD_ALWAYS_PROBE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A finished (or cut) answer without thinking: its length, and how sure the model was of it, in nats.
+    """A finished (or truncated) answer without thinking: its number of tokens, and the model's confidence, in nats.
 
-    `mean` and `least` are log-probabilities of the answer's tokens, `first_margin` lies between the two likeliest first
-    tokens; None: unknown. `truncated`: it was cut before it ended.
+    `mean` and `least` are over the log-probabilities of its tokens; `first_margin` is the difference between the two
+    most likely first tokens (None: unknown). `truncated`: it was cut before its end.
     """
 
     tokens: int
@@ -43,14 +42,14 @@ class Probe:
 
     @classmethod
     def of(cls, logprobs: Sequence[float], first_margin: float | None = None, truncated: bool = False) -> Probe:
-        """The probe of an answer's log-probabilities, token by token. ValueError: there are none."""
+        """From the log-probabilities of an answer's tokens. ValueError: there are none."""
         if not logprobs:
             raise ValueError("a probe has at least one token")
         return cls(len(logprobs), fsum(logprobs) / len(logprobs), min(logprobs), first_margin, truncated)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Probe | None:
-        """The probe in a row of an outcome table; None where the row has none."""
+        """From a row of an outcome table; None if it has no probe."""
         if any(row.get(name) is None for name in PROBE_COLUMNS[:3]):
             return None
         margin = row.get("probe_first_margin")
@@ -64,28 +63,28 @@ class Probe:
 
     @classmethod
     def of_inputs(cls, numbers: Sequence[float]) -> Probe:
-        """The probe whose `inputs` these are."""
+        """The inverse of `inputs`."""
         tokens, mean, least, _, margin, truncated = numbers
         return cls(round(expm1(tokens)), mean, least, margin, bool(truncated))
 
     def inputs(self) -> list[float]:
-        """The numbers that trees read, in the order of PROBE_NAMES."""
+        """The features, in the order of PROBE_NAMES."""
         margin = _CLEAR if self.first_margin is None else min(self.first_margin, _CLEAR)
         return [log1p(self.tokens), self.mean, self.least, self.mean * self.tokens, margin, float(self.truncated)]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeValueModel:
-    """What a probe may reveal, by what was thought before it: quantiles of P(correct) after the probe.
+    """The distribution of P(correct) after a probe, given the forecast before it, as quantiles.
 
-    `before` [knots] rises; `after` [knots, quantiles] are equally likely outcomes at that knot.
+    `before` [knots] ascends; `after` [knots, quantiles] are equally likely values at that knot.
     """
 
     before: F64
     after: F64
 
     def outcomes(self, p_correct: float) -> F64:
-        """Equally likely values [quantiles] of P(correct) after the probe, where `p_correct` was forecast before."""
+        """Equally likely values [quantiles] of P(correct) after the probe, given the forecast `p_correct` before it."""
         before = self.before
         right = int(np.searchsorted(before, p_correct))
         if right == 0 or right == len(before):
@@ -101,10 +100,7 @@ class ProbeValueModel:
 
 
 def probe_value_model(before: F64, after: F64, knots: int = 12, quantiles: int = 9) -> ProbeValueModel:
-    """From forecasts [prompts] before and after a probe, both by models that saw neither prompt, what probes reveal.
-
-    Fewer knots where there are few prompts.
-    """
+    """Fit the model to out-of-fold forecasts [prompts] before and after a probe, with fewer knots for few prompts."""
     knots = max(1, min(knots, len(before) // (3 * quantiles)))
     order = np.argsort(before, kind="stable")
     parts = [part for part in np.array_split(order, knots) if len(part)]

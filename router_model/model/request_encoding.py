@@ -1,4 +1,4 @@
-"""Encodes a request as the row of numbers that the trees read, and measures how novel it is."""
+"""Encodes a request as a row of features for the trees, and measures its novelty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from router_model.model.trees import F32
 
 
 class EncodedRequest(NamedTuple):
-    """A request as the trees read it.
+    """A request as a feature row.
 
     `novelty` in [0,1]: the share of its terms that are not in the vocabulary; `ood_probability`: the probability that
     it is out of distribution (a kind of task not in the training data), at even prior odds.
@@ -25,7 +25,7 @@ class EncodedRequest(NamedTuple):
 
 
 def term_rows(features: Features, vocabulary: Mapping[bytes, int]) -> list[int]:
-    """The vocabulary rows of the terms that the router knows, sorted, so that float sums are equal in every process."""
+    """The vocabulary rows of the known terms, sorted so that float sums are equal in every process."""
     rows = [row for term in features.terms if (row := vocabulary.get(term)) is not None]
     rows.sort()
     return rows
@@ -37,7 +37,7 @@ def term_weight(features: Features) -> float:
 
 
 def inputs(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, float]:
-    """The row that the trees read (structural counts, then the terms projected on a few directions) and the novelty."""
+    """The feature row (structural counts, then the projected terms) and the novelty."""
     known = term_rows(features, vocabulary)
     directions = projection.take(known, axis=0).sum(axis=0) * term_weight(features)
     novelty = 1 - len(known) / len(features.terms) if features.terms else 0.0

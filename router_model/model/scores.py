@@ -1,4 +1,4 @@
-"""What a router forecasts for one request: a value for each effort, and quantiles of its token counts."""
+"""The forecasts of a router for one request: values for each effort, and quantiles of token counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEVELS = (0.1, 0.5, 0.9)
 
 
 class Scores(NamedTuple):
-    """What each effort of a predictor would bring, in the order of its heads.
+    """The forecast of each head of a predictor, in order.
 
     P(correct) in [0,1], expected thinking and answer tokens.
     """
@@ -20,7 +20,7 @@ class Scores(NamedTuple):
 
 
 class Quantiles(NamedTuple):
-    """Token counts [heads] that are not exceeded with each probability of LEVELS: P10, P50 and P90."""
+    """Quantiles of token counts [heads], one list per level of LEVELS: P10, P50 and P90."""
 
     thinking: tuple[list[float], list[float], list[float]]
     answer: tuple[list[float], list[float], list[float]]

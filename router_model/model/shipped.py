@@ -1,4 +1,4 @@
-"""The artifacts that ship with the package. Listing their names does not load them."""
+"""The artifacts included in the package. Listing their names does not load them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From outcome tables to a router artifact."""
+"""Trains router artifacts on outcome tables."""

@@ -1,8 +1,9 @@
-"""Grows `Trees` on outcome matrices with holes: gradient boosting with one tree per round for all outputs.
+"""Grows `Trees` on incomplete outcome matrices: gradient boosting with one tree per round for all outputs.
 
 Each round projects the gradients of all outputs on a few random directions, grows a small tree on those, and then gives
-each leaf its own Newton step for every output (the "sketched" boosting of many-output problems): the cost of a round
-hardly depends on how many efforts there are, and efforts with few rows borrow the splits of the others.
+each leaf its own Newton step for every output, as in "SketchBoost: Fast Gradient Boosted Decision Tree for Multioutput
+Problems" (Iosipoi, Vakhrushev, NeurIPS 2022, arXiv:2211.12858). The cost of a round hardly depends on the number of
+efforts, and efforts with few rows share the splits of the others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Boosting:
-    """How the trees are grown. `token_weight`: what token outputs count in the choice of splits beside correctness."""
+    """How the trees are grown. `token_weight`: the weight of token outputs in the choice of splits."""
 
     rounds: int = 150
     rate: float = 0.13
@@ -40,10 +41,10 @@ def sigmoid(x: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting, start: Matrix | None = None) -> Trees:
-    """Trees with outputs [logits of `correct` | `tokens`]. ValueError: more leaves than `Trees` can tell apart.
+    """Trees with outputs [logits of `correct` | `tokens`]. ValueError: more leaves than `Trees` supports.
 
-    `x` [rows, features]; NaN in a target: unknown, teaches nothing. `start` [rows, outputs]: what others say already;
-    the trees then give what is to be added to that.
+    `x` [rows, features]; NaN in a target: unknown, ignored. `start` [rows, outputs]: scores of other trees, to which
+    the outputs of these are added.
     """
     if not 2 <= how.leaves <= MOST_LEAVES:
         raise ValueError(f"trees have 2 to {MOST_LEAVES} leaves, not {how.leaves}")
@@ -62,18 +63,18 @@ def grow(x: F32, correct: Matrix, tokens: Matrix, how: Boosting, start: Matrix |
             max_features=how.features_share,
             random_state=int(rng.integers(1 << 31)),
         )
-        # Nobody but `grow` gives it these, hundreds of times: its own checks would take half of the time.
+        # The parameters are valid, and checking them in every round would take half of the time.
         with config_context(skip_parameter_validation=True):
             tree.fit(x[rows], sketch[rows], check_input=False)
         at = tree.tree_.apply(x)
         values = _leaf_values(at[rows], slope[rows], curve[rows], tree.tree_.node_count, targets.ridge, how)
         scores += values[at]
         grown.append((tree, values))
-    return _side_by_side(grown, base, how.leaves)
+    return _to_arrays(grown, base, how.leaves)
 
 
 class _Targets:
-    """Targets of both kinds side by side, with their masks, scales and starting points."""
+    """Targets of both kinds in one matrix, with masks, scales and starting values."""
 
     def __init__(self, correct: Matrix, tokens: Matrix, how: Boosting) -> None:
         self.n_correct = correct.shape[1]
@@ -85,7 +86,7 @@ class _Targets:
         rate = np.clip(mean[: self.n_correct], 0.01, 0.99)
         self.base = np.concatenate([np.log(rate / (1 - rate)), mean[self.n_correct :]])
         self.weight = np.concatenate([np.ones(self.n_correct), how.token_weight / spread[self.n_correct :]])
-        # A leaf's step is shrunk as if it held this much more curvature without any slope.
+        # Added to the curvature of each leaf, which shrinks its step.
         self.ridge = how.shrink * np.concatenate([np.full(self.n_correct, 0.25), np.ones(tokens.shape[1])])
 
     def gradients(self, scores: Matrix) -> tuple[Matrix, Matrix]:
@@ -108,15 +109,15 @@ def _leaf_values(
     return values
 
 
-def _side_by_side(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix, leaves: int) -> Trees:
-    """The grown trees in the arrays that `Trees` scores by."""
+def _to_arrays(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matrix, leaves: int) -> Trees:
+    """Convert the grown trees to the arrays of `Trees`."""
     shape = max(leaves - 1, 1), len(grown)
     feature, threshold = np.zeros(shape, np.intp), np.full(shape, NEVER, np.float32)
     rules_out = np.zeros(shape, np.uint32)
     values = np.zeros((len(grown), leaves, len(base)), np.float32)
     for t, (fitted, of_nodes) in enumerate(grown):
         tree = fitted.tree_
-        order, reached = _from_the_left(tree.children_left, tree.children_right)
+        order, reached = _leaf_order(tree.children_left, tree.children_right)
         values[t, : len(order)] = of_nodes[order].astype(np.float16)
         splits = np.flatnonzero(tree.children_left >= 0)
         for s, node in enumerate(splits):
@@ -126,8 +127,8 @@ def _side_by_side(grown: list[tuple[DecisionTreeRegressor, Matrix]], base: Matri
     return Trees(feature, threshold, rules_out, values, base.astype(np.float32))
 
 
-def _from_the_left(left: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[list[int], dict[int, tuple[int, int]]]:
-    """The leaves of a tree in order, and for each node the range of them that it reaches."""
+def _leaf_order(left: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[list[int], dict[int, tuple[int, int]]]:
+    """The leaves of a tree from left to right, and the range of leaves below each node."""
     order: list[int] = []
     reached: dict[int, tuple[int, int]] = {}
 

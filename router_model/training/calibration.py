@@ -51,9 +51,9 @@ def probabilities(
 def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], prior_precision: float = 1.0) -> Matrix:
     """The weight that each head's pooled logit [column] gives every head's logit [row], fitted on out-of-fold logits.
 
-    Its own model's heads count and those of all models together (`GENERIC`): outcomes of one model are few and noisy,
-    and what many models find hard transfers better to work that none of them was seen doing. The prior is the
-    identity: all weight on a head's own logit.
+    Weights are on heads of the same model and of all models together (`GENERIC`): outcomes of one model are few and
+    noisy, and difficulty for many models transfers better to new tasks. The prior is the identity: all weight on a
+    head's own logit.
     """
     found = np.eye(len(heads))
     ones = np.ones(len(outputs))
@@ -113,10 +113,11 @@ def token_scales(outputs: Matrix, tokens: Matrix) -> F32:
 
 
 def spreads(outputs: Matrix, tokens: Matrix, scale: F32) -> F32:
-    """What log(1 + real tokens) is more than log(1 + forecast): quantiles [heads, 2, LEVELS] of rows not seen.
+    """The quantiles [heads, 2, LEVELS] of log(1 + real tokens) - log(1 + forecast) over out-of-fold rows.
 
-    `outputs` and `tokens` [rows, 2 x heads] in logs. Conformal: of so many rows, another one lies below the upper
-    quantile with at least its probability, and below the lower with at most its own. Never upside down.
+    `outputs` and `tokens` [rows, 2 x heads] in logs. Levels are widened for the finite number of rows as in conformal
+    prediction: a new row lies below the upper quantile with at least its nominal probability, and below the lower one
+    with at most its own.
     """
     n = tokens.shape[1] // 2
     found = np.zeros((n, 2, len(LEVELS)), np.float32)
@@ -145,7 +146,7 @@ def _line(
         before[:free] = likeliest(x[:, :free], correct, before[:free], precision, True, np.ones(len(logit)), plus)
     slope, offset, more_slope, more_offset = before.tolist()
     slope = min(max(slope, 0.2), 3.0)
-    # At any novelty, a higher logit of the trees still means a higher probability.
+    # At any novelty, the probability increases with the trees' logit.
     return slope, offset, max(more_slope, 0.05 - slope), more_offset
 
 
@@ -154,8 +155,7 @@ def likeliest(
 ) -> Matrix:
     """The MAP coefficients [columns] of a linear or logistic regression with a normal prior around `start`.
 
-    Rows with NaN in `y` are left out, the others count by `weight`. `plus` [rows] is added to what the coefficients
-    give.
+    Rows with NaN in `y` are ignored; `weight` [rows] are sample weights; `plus` [rows] is added to the prediction.
     """
     known = ~np.isnan(y)
     x, y, weight = x[known], y[known], weight[known]
@@ -168,8 +168,8 @@ def likeliest(
 
     def objective(at: Matrix) -> float:
         """The negative log posterior of these coefficients, up to a constant."""
-        said = x @ at + given
-        return float(weight @ (np.logaddexp(0.0, said) - y * said) + precision @ np.square(at - start) / 2)
+        logit = x @ at + given
+        return float(weight @ (np.logaddexp(0.0, logit) - y * logit) + precision @ np.square(at - start) / 2)
 
     at, now = start.astype(np.float64), objective(start)
     for _ in range(50):

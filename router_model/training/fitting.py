@@ -24,9 +24,9 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """An outcome table with what trees learn from it.
+    """An outcome table with features and targets.
 
-    `features` of every prompt; `augmented`: the same of each copy with meaningless words around the question; `tokens`
+    `features` of every prompt; `augmented`: features of each copy with meaningless words around the question; `tokens`
     [prompts, 2 x heads]: log(1 + tokens), thinking before answer, NaN where unknown.
     """
 
@@ -53,7 +53,7 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Trees for the request alone, and by head for the request and a probe of that head.
+    """Trees for the request alone and, by probed head, for the request with a probe.
 
     `lines`, `probed_lines`: the prior mean of the calibration lines, where one is known.
     """
@@ -71,7 +71,7 @@ Fitter = Callable[[TrainingSet, NDArray[np.intp], Settings], Fit]
 
 
 def fit_trees(data: TrainingSet, rows: NDArray[np.intp], settings: Settings) -> Fit:
-    """Trees on these prompts and their augmented copies, which share their targets; terms come from the prompts."""
+    """Fit trees on these prompts and their augmented copies, which share targets; the vocabulary is the prompts'."""
     table, views = data.table, data.views(rows)
     free, fitted = settings.directions, settings.fitted
     found = text_projection.fit(views[0], table.correct[rows], free, fitted, settings.least_uses, settings.seed)
@@ -87,12 +87,12 @@ def fit_trees(data: TrainingSet, rows: NDArray[np.intp], settings: Settings) -> 
 
 
 def probed_arms(table: Outcomes, settings: Settings) -> list[Arm]:
-    """The arms with enough probes to learn from."""
+    """The arms with enough probes for training."""
     return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= settings.least_prompts]
 
 
 def rows_of(features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, Matrix]:
-    """The rows that trees read [prompts, inputs], and the novelty of each prompt [prompts]."""
+    """The feature rows [prompts, inputs], and the novelty of each prompt [prompts]."""
     rows, novelty = zip(*(inputs(f, vocabulary, projection) for f in features), strict=True)
     return np.stack(rows), np.array(novelty)
 
@@ -116,7 +116,7 @@ def _token_targets(table: Outcomes) -> Matrix:
 
 
 def _cv_groups(table: Outcomes, rows: NDArray[np.intp], settings: Settings) -> list[str]:
-    """The groups to leave out whole while forecasting text features for these prompts: tasks, or phrasings."""
+    """The cross-validation groups for fitted text features of these prompts: tasks or phrasings."""
     prompts = [table.prompts[i] for i in rows.tolist()]
     tasks = [prompt.task for prompt in prompts]
     if settings.expects == "tasks" and len(set(tasks)) >= LEAST_TASKS:

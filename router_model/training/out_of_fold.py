@@ -1,4 +1,4 @@
-"""Out-of-fold outputs of trees, and the forecasts they give under a calibration."""
+"""Out-of-fold outputs of trees, and their forecasts under a calibration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from router_model.training.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """Raw outputs [prompts, 3 x heads] of trees that saw no prompt of the same group, and the novelty [prompts].
+    """Raw outputs [prompts, 3 x heads] of trees trained without a prompt's group, and the novelty [prompts].
 
     `probed` by head, NaN where a prompt has no probe of it.
     """
@@ -30,7 +30,7 @@ class OutOfFold:
 def cross_validate(
     data: TrainingSet, fold_of: NDArray[np.int64], settings: Settings, say: Callable[[str], None], fitter: Fitter
 ) -> OutOfFold:
-    """The outputs for every prompt of trees that were fitted without its fold."""
+    """The outputs for every prompt of trees trained without its fold."""
     table = data.table
     shape = len(table), 3 * len(table.arms)
     probed = {table.arms.index(arm): np.full(shape, np.nan) for arm in probed_arms(table, settings)}

@@ -1,6 +1,6 @@
-"""Training recipes, and the choice of the one whose forecasts of left-out prompts are best for a table.
+"""Training recipes, and the choice of the one with the best held-out forecasts for a table.
 
-With one sample per outcome, outcomes are mostly noise, and trees that suit clean outcomes overfit it.
+Outcomes with one sample each are mostly noise, which trees for clean outcomes would overfit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Recipe = Literal["sharp", "steady", "auto"]
 Expects = Literal["phrasings", "tasks"]
 NAMES: tuple[str, ...] = get_args(Recipe)
 
-# For outcomes that would come out alike again, and for those that might not.
+# For reproducible outcomes (`sharp`), and for noisy ones (`steady`).
 RECIPES: Mapping[str, Settings] = {
     "sharp": Settings(),
     "steady": Settings(
@@ -28,10 +28,11 @@ RECIPES: Mapping[str, Settings] = {
 
 
 def chosen(recipe: Recipe, expects: Expects, changes: Mapping[str, Any] | None = None) -> Choose:
-    """How to find the settings for a table; `auto` takes the recipe with the least error on a fold of it left out.
+    """A function that chooses the settings for a table; `auto` takes the recipe with the least error on a held-out
+    fold.
 
-    `changes` to the settings of any recipe. Where new tasks are expected there are no directions of most variance:
-    they tell known kinds of work apart, and of unknown ones nothing.
+    `changes` apply to the settings of any recipe. If new tasks are expected, no directions of maximal variance are
+    used: they distinguish known kinds of work, and do not help on unknown ones.
     """
     more = {"expects": expects, **({"directions": 0} if expects == "tasks" else {}), **(changes or {})}
     known = {name: replace(found, **more) for name, found in RECIPES.items()}
@@ -42,7 +43,7 @@ def chosen(recipe: Recipe, expects: Expects, changes: Mapping[str, Any] | None =
         rated = {name: train.loss(table, found) for name, found in known.items()}
         best = min(rated, key=lambda name: rated[name])
         losses = ", ".join(f"{name} {loss:.4f}" for name, loss in rated.items())
-        say(f"Recipe {best}: squared error on a fold left out: {losses}")
+        say(f"Recipe {best}: squared error on a held-out fold: {losses}")
         return known[best]
 
     return choose

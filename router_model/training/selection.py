@@ -11,9 +11,9 @@ from router_model.training.settings import LEAST_PROMPTS
 
 
 def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PROMPTS) -> Outcomes:
-    """The rows and arms to train on; reports what it leaves out and why. Raises OutcomeError if nothing useful remains.
+    """The rows and arms to train on; reports what is left out and why. `least`: the prompts that an effort needs.
 
-    `least`: the number of prompts that an effort needs.
+    OutcomeError: there are fewer than two usable efforts.
     """
     table = _without_test_prompts(table, say)
     counts = dict(zip(table.arms, (~np.isnan(table.correct)).sum(axis=0).tolist(), strict=True))
@@ -36,7 +36,7 @@ def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PR
 
 
 def _without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
-    """The table without prompts marked as test, nor any prompt that asks the same question as one of those."""
+    """The table without prompts marked as test, and without any prompt that asks the same question as one of those."""
     test = np.array([prompt.test for prompt in table.prompts])
     if not test.any():
         return table
@@ -44,12 +44,12 @@ def _without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcom
     test_stems = {prompt.stem for prompt in table.prompts if prompt.test}
     duplicates = np.array([not prompt.test and prompt.stem in test_stems for prompt in table.prompts])
     if duplicates.any():
-        say(f"Left out {int(duplicates.sum())} prompts that ask what one marked router_split=test asks")
+        say(f"Left out {int(duplicates.sum())} prompts with the same question as one marked router_split=test")
     return table.rows(~test & ~duplicates)
 
 
 def with_generic(table: Outcomes) -> Outcomes:
-    """The table with two more arms: model `*` without and with thinking, the mean over the models that ran a prompt."""
+    """The table with two additional arms: model `*` without and with thinking, the mean over all models per prompt."""
     blocks = {"correct": [table.correct], "completion": [table.completion], "thinking": [table.thinking]}
     arms = list(table.arms)
     for mode in ("nothink", "think"):

@@ -22,8 +22,8 @@ class Settings:
     question (`adversarial.attacked`). `least_prompts`: efforts, and probes of an effort, with fewer are left out.
     `prior_precision`: the precision of the prior around an identity calibration. `expects`: whether requests will be
     new phrasings of known tasks, or new tasks. `pooled`: before any probe, a head's logit is a weighted sum of its own,
-    those of the same model's other efforts, and those of model `*`. `ood_share`: the most novel share of familiar
-    requests that counts as out of distribution (OOD); None: learn what is OOD from tasks left out.
+    those of the same model's other efforts, and those of model `*`. `ood_share`: the share of familiar requests, the
+    most novel, that counts as out of distribution (OOD); None: learned from left-out tasks.
     """
 
     boosting: Boosting = field(default_factory=Boosting)

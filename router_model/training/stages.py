@@ -18,12 +18,12 @@ from router_model.training.settings import Settings
 
 # The share of familiar requests that counts as out of distribution where no probe can follow.
 _OOD_SHARE_WITHOUT_PROBES = 0.05
-# With fewer prompts than this, one number describes what probes reveal, at whatever forecast before them.
+# With fewer prompts than this, the probe value model has a single parameter.
 _LEAST_FOR_PROBE_VALUE = 300
 
 
 def text_stage(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: Settings) -> Stage:
-    """The stage that reads the request alone. `views`: out-of-fold outputs, the expected kind of traffic first."""
+    """The stage for the request alone. `views`: out-of-fold outputs, the expected kind of traffic first."""
     outputs = [(view.text_stage, view.novelty) for view in views]
     return _stage(final.text_stage, outputs, data, settings.prior_precision, final.lines)
 
@@ -60,11 +60,11 @@ def pooled(final: Fit, views: Sequence[OutOfFold], data: TrainingSet) -> tuple[F
 def ood_calibration(final: Fit, views: Sequence[OutOfFold], settings: Settings) -> tuple[float, float]:
     """Slope and offset of logit P(out of distribution | novelty)."""
     if settings.expects == "tasks":
-        # Every request is new: it remains to find out whether text says anything about new tasks.
+        # Every request is out of distribution, unless the transfer check shows that forecasts transfer to new tasks.
         return calibration.ALL_OOD
     share = settings.ood_share
     if share is None and not final.probed and len(views) > 1:
-        # Without probes such requests fall back to the default effort: they must be rare in familiar traffic.
+        # Without probes such requests get the default effort, so they must be rare in familiar traffic.
         share = _OOD_SHARE_WITHOUT_PROBES
     if share is None:
         return calibration.ood_calibration(*(view.novelty for view in views))
@@ -92,7 +92,7 @@ def _stage(
 
 
 def _probe_value(before: HeldOutForecasts, after: HeldOutForecasts, head: int) -> ProbeValueModel:
-    """What probes of a head reveal about it."""
+    """The value model of a head's probes."""
     has = ~np.isnan(after.p_correct[:, head])
     p_before, p_after = (np.asarray(part.p_correct[has, head], np.float64) for part in (before, after))
     fit = probe_value_model if len(p_before) >= _LEAST_FOR_PROBE_VALUE else calibration.probe_value_of_few

@@ -1,4 +1,4 @@
-"""What an artifact keeps of its cross-validation: held-out prompts to set prices by, and figures per head."""
+"""The results of cross-validation that an artifact stores: held-out prompts, and figures per head."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def about(table: Outcomes, forecast: HeldOutForecasts, folds: int, settings: Set
     p, tokens = np.asarray(forecast.p_correct, np.float64), np.asarray(forecast.tokens, np.float64)
     for j, arm in enumerate(table.arms):
         known = ~np.isnan(table.correct[:, j])
-        real, said = table.correct[known, j], p[known, j]
+        real, forecasts = table.correct[known, j], p[known, j]
         spent = table.completion[known & ~np.isnan(table.completion[:, j]), j]
         rows.append(
             {
                 "head": arm.name,
                 "prompts": int(known.sum()),
                 "accuracy": round(float(real.mean()), 4),
-                "auc": _rounded(metrics.auc(said, real >= 0.5)),
-                "ece": _rounded(metrics.ece(said, real)),
-                "brier": _rounded(metrics.brier(said, real)),
+                "auc": _rounded(metrics.auc(forecasts, real >= 0.5)),
+                "ece": _rounded(metrics.ece(forecasts, real)),
+                "brier": _rounded(metrics.brier(forecasts, real)),
                 "tokens": _rounded(float(np.mean(spent)) if len(spent) else float("nan"), 1),
                 "tokens_forecast": _rounded(float(tokens[known, j].mean()), 1),
             }

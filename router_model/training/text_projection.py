@@ -1,9 +1,9 @@
 """Projects the terms of a request on a few features that trees can split on.
 
-Two kinds of directions share one projection. Directions of most variance separate kinds of tasks. Directions fitted to
-outcomes summarise what all terms together predict of success: ridge regressions on the few components in which the
-outcomes of a table vary most, mostly how hard a prompt is and where thinking helps. Trees must learn how reliable such
-a feature is, so in training it comes from regressions that saw neither the prompt nor its group.
+Two kinds of directions share one projection. Directions of maximal variance separate kinds of tasks. Directions fitted
+to outcomes are ridge regressions of the outcomes' principal components on all terms, mostly difficulty and the gain
+from thinking. Trees must learn how reliable such a feature is, so in training it comes from regressions without the
+prompt's group.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDS = 4
 
 
 class Directions(NamedTuple):
-    """The row of `projection` [terms, directions] of each known term, and how many directions, the last, are fitted."""
+    """The row of `projection` [terms, directions] of each known term; the last `fitted` directions are fitted."""
 
     vocabulary: Mapping[bytes, int]
     projection: F32
@@ -38,14 +38,14 @@ class Directions(NamedTuple):
 def fit(
     features: Sequence[Features], correct: Matrix, free: int, fitted: int, least_uses: int, seed: int
 ) -> Directions:
-    """The directions of requests with these outcomes [requests, arms], NaN where unknown."""
+    """Fit the directions to requests and their outcomes [requests, arms], NaN where unknown."""
     terms = vocabulary((f.terms for f in features), least_uses)
     known = {term: row for row, term in enumerate(terms)}
     counts = matrix(features, known)
     parts = [_of_most_variance(counts, free, seed)]
-    aims = _aims(correct, fitted)
-    if aims.shape[1] and len(terms):
-        parts.append(_fitted(counts, aims))
+    targets = _targets(correct, fitted)
+    if targets.shape[1] and len(terms):
+        parts.append(_fitted(counts, targets))
     projection = np.hstack(parts)
     return Directions(known, projection.astype(np.float16).astype(np.float32), projection.shape[1] - parts[0].shape[1])
 
@@ -53,7 +53,7 @@ def fit(
 def rows(
     found: Directions, views: Sequence[Sequence[Features]], correct: Matrix, groups: Sequence[str], seed: int
 ) -> tuple[F32, Matrix]:
-    """What trees learn from, and novelty: a row for every request and every copy of it in the further views.
+    """The feature rows for training and the novelty, for every request in every view.
 
     The fitted directions come from regressions on requests of other groups.
     """
@@ -64,9 +64,9 @@ def rows(
     if not found.fitted or folds < 2:
         return x, novelty
     counts = [matrix(view, found.vocabulary) for view in views]
-    aims = _aims(correct, found.fitted)
+    targets = _targets(correct, found.fitted)
     for others, own in GroupKFold(folds, shuffle=True, random_state=seed).split(kinds, groups=kinds):
-        directions = _fitted(counts[0][others], aims[others])
+        directions = _fitted(counts[0][others], targets[others])
         for k, view in enumerate(counts):
             x[k * len(kinds) + own, -found.fitted :] = view[own] @ directions
     return x, novelty
@@ -88,8 +88,8 @@ def _of_most_variance(counts: sp.csr_matrix, directions: int, seed: int) -> Matr
     return found
 
 
-def _aims(correct: Matrix, most: int) -> Matrix:
-    """What is regressed: the few sums of all outcomes that vary most, with unit variance [requests, most]."""
+def _targets(correct: Matrix, most: int) -> Matrix:
+    """The regression targets: the first principal components of the outcomes, with unit variance [requests, most]."""
     known = ~np.isnan(correct)
     mean = np.where(known, correct, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     residue = np.where(known, correct - mean, 0.0)
@@ -102,6 +102,8 @@ def _aims(correct: Matrix, most: int) -> Matrix:
     return scaled
 
 
-def _fitted(counts: sp.csr_matrix, aims: Matrix) -> Matrix:
-    found: Matrix = Ridge(RIDGE, solver="sparse_cg", tol=1e-3).fit(counts, aims).coef_.reshape(aims.shape[1], -1).T
+def _fitted(counts: sp.csr_matrix, targets: Matrix) -> Matrix:
+    found: Matrix = (
+        Ridge(RIDGE, solver="sparse_cg", tol=1e-3).fit(counts, targets).coef_.reshape(targets.shape[1], -1).T
+    )
     return found

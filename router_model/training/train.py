@@ -1,7 +1,7 @@
 """Trains a router artifact on outcome tables: features, boosted trees, calibration and dial, by cross-validation.
 
 Folds keep the prompts of a phrasing (or, without that column, of a question stem) together, so that calibration and
-dial hold for prompts in wordings that the router has not met. Seeds are fixed: equal tables give equal artifacts.
+dial are valid for new wordings. Seeds are fixed: equal tables give equal artifacts.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def run(
 def train(
     table: Outcomes, name: str, settings: Settings, say: Callable[[str], None], fitter: Fitter = fit_trees
 ) -> Artifact:
-    """The artifact of a table; everything in it but the final trees comes from cross-validation.
+    """Train on a table; everything but the final trees comes from cross-validation.
 
-    It cross-validates twice: with phrasings kept together, which stands for new wordings, and with tasks kept together,
-    which stands for new tasks. The first gives the expected forecasts; both together give the effect of novelty.
+    There are two cross-validations: grouped by phrasing, for new wordings, and grouped by task, for new tasks. The
+    first gives the forecasts; both together give the effect of novelty.
     """
     data = TrainingSet.of(table, settings)
     say(f"Training on {len(table)} prompts, {len(table.arms)} efforts")
@@ -90,7 +90,7 @@ def train(
 
 
 def _draft(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: Settings) -> Artifact:
-    """The artifact as far as it goes without probes and held-out prompts."""
+    """The artifact without probes and held-out prompts."""
     heads = tuple(Head(arm.model, arm.think, arm.budget) for arm in data.table.arms)
     return Artifact(
         version="",
@@ -107,14 +107,14 @@ def _draft(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: 
 
 
 def _transfers(forecast: HeldOutForecasts, table: Outcomes) -> bool:
-    """Whether forecasts for tasks that were left out rank their prompts better than chance."""
+    """Whether forecasts for left-out tasks rank their prompts better than chance."""
     own = [j for j, arm in enumerate(table.arms) if arm.model != GENERIC]
     tasks = np.unique([prompt.task for prompt in table.prompts], return_inverse=True)[1]
     return transfer_check.holds(np.asarray(forecast.p_correct, np.float64)[:, own], table.correct[:, own], tasks)
 
 
 def loss(table: Outcomes, settings: Settings) -> float:
-    """The mean squared error of raw forecasts on one fold of prompts left out, or of tasks where those are expected."""
+    """The mean squared error of raw forecasts on a held-out fold of prompts, or of tasks if new tasks are expected."""
     tasks = folds.by_task(table, settings) if settings.expects == "tasks" else None
     fold_of = folds.by_phrasing(table, settings) if tasks is None else tasks
     data = TrainingSet.of(table, settings)

@@ -1,7 +1,7 @@
-"""Whether forecasts from text transfer to new kinds of tasks, by their performance on kinds left out.
+"""Checks whether forecasts from text transfer to new kinds of tasks, by their performance on left-out kinds.
 
-New traffic comes in whole kinds, so a good ranking that one lucky kind explains proves nothing. The check therefore
-resamples whole kinds (a cluster bootstrap), and the ranking must beat chance in most resamples.
+A good ranking may be due to a single kind, so the check resamples whole kinds (a cluster bootstrap), and the ranking
+must beat chance in most resamples.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from router_model.evaluation import metrics
 
 F64 = NDArray[np.float64]
 DRAWS = 400
-# To trust wrongly costs about as much as to fall back wrongly; what is asked for is that the odds are clear.
+# Not 95 %, since trusting wrongly costs about as much as falling back wrongly.
 CONFIDENCE = 0.8
-# Of fewer kinds than this, draws of them say too little of the next one.
+# With fewer kinds the bootstrap is not meaningful.
 LEAST_KINDS = 10
 
 
 def holds(p_correct: F64, correct: F64, kinds: NDArray[np.int64]) -> bool:
-    """Whether forecasts [prompts, efforts] of kinds left out rank prompts for the most accurate effort over the least.
-
-    Better than chance, that is, in CONFIDENCE of all draws of kinds. `correct` [prompts, efforts], NaN where unknown.
+    """Whether out-of-fold forecasts [prompts, efforts] rank prompts by the gain of the most over the least accurate
+    effort better than chance, in a share CONFIDENCE of all draws. `correct` [prompts, efforts], NaN where unknown.
     """
     return share(p_correct, correct, kinds) >= CONFIDENCE
 
 
 def share(p_correct: F64, correct: F64, kinds: NDArray[np.int64]) -> float:
-    """The share of draws of kinds in which they do; 0 where there are too few kinds."""
+    """The share of draws of kinds in which they do; 0 with too few kinds."""
     known = ~np.isnan(correct)
     accuracy = np.where(known, correct, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     low, high = int(accuracy.argmin()), int(accuracy.argmax())

@@ -30,7 +30,8 @@ def test_an_old_name_alone_works_and_is_warned_of_once(caplog: pytest.LogCapture
     chosen = parse(given)
     assert [one.verify for one in chosen.deployments.values()] == [False, False]
     assert caplog.messages == [
-        "deployments.one.probe, deployments.two.probe: `probe` is now called `verify`; the next release accepts only the new name"
+        "deployments.one.probe, deployments.two.probe: `probe` is now called `verify`; "
+        "the next release accepts only the new name"
     ]
     assert given == table(probe=False), "what was given stays as it was"
     caplog.clear()

@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "tools that are none": (first(tools="[1"), "tools must be a JSON list of tools"),
     "tools of another shape": (first(tools='{"name": "f"}'), "tools must be a JSON list of tools"),
     "same row twice": (lambda rows: [*rows, rows[0]], "two rows for prompt 0-0 of sums and m/nothink; merge them"),
-    "two texts": (first(prompt="another text"), "stands for two different texts"),
+    "two texts": (first(prompt="another text"), "has two different texts"),
     "no-think only": (of_mode("nothink"), "one arm only"),
     "think only": (of_mode("think"), "one arm only"),
     "mixed counts": (sources, "tokens of m/nothink in sums were counted by api ("),
@@ -178,7 +178,7 @@ def test_what_was_counted_apart_is_said(artifact_path: Path, tmp_path: Path) -> 
     weak, strong = table.pair(None, None)
     said = [
         "tokens of m/nothink were counted by api and estimated, in different data sets",
-        "tokens in more were counted apart (of m/think by api, of m/nothink by estimated): what thinking costs there "
+        "tokens in more were counted differently (of m/think by api, of m/nothink by estimated): the cost of thinking "
         "is a guess",
     ]
     assert table.unlike([weak, strong]) == said

@@ -76,7 +76,7 @@ def test_a_mixture_begins_with_the_nearest_and_follows_outcomes() -> None:
 def test_staircases_stand_for_their_column() -> None:
     x = np.random.default_rng(2).normal(size=(500, 2))
     trees, steps = adapt.staircases((0, 1), x, 16, 2)
-    climbed = adapt.climbed(x, trees.threshold, steps)
+    climbed = adapt.leaf_means(x, trees.threshold, steps)
     assert np.abs(climbed - x).mean() < 0.1
     values = np.zeros((2, 16, 2), np.float32)
     values[0, :, 0], values[1, :, 1] = steps[0], steps[1]

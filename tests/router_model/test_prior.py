@@ -56,10 +56,10 @@ def test_ability_is_told_from_difficulty() -> None:
     correct = (rng.random((600, 12)) < 1 / (1 + np.exp(-(ease[:, None] + ability)))).astype(float)
     correct[:300, 8:] = correct[300:, :4] = np.nan
     wanted = 1 / (1 + np.exp(-ease))
-    plain, told = np.nanmean(correct, axis=1), public_pretrain.middling(correct)
+    plain, told = np.nanmean(correct, axis=1), public_pretrain.median_ability(correct)
     assert np.corrcoef(told, wanted)[0, 1] > np.corrcoef(plain, wanted)[0, 1] + 0.1
     assert abs(told[:300].mean() - told[300:].mean()) < 0.05 < abs(plain[:300].mean() - plain[300:].mean())
-    assert np.isnan(public_pretrain.middling(np.full((2, 2), np.nan))).all()
+    assert np.isnan(public_pretrain.median_ability(np.full((2, 2), np.nan))).all()
 
 
 def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> None:

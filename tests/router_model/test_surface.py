@@ -13,7 +13,7 @@ from router_model.data import outcome_reader
 from router_model.data.outcomes import Arm
 from router_model.evaluation import evaluate, report
 from router_model.model import predict
-from router_model.model.budget_interpolation import Thoughts
+from router_model.model.budget_interpolation import ReasoningLength
 from router_model.model.predict import Head, Predictor, Scores, Surface
 from router_model.training import calibration
 from tests.router_model import tables
@@ -40,7 +40,7 @@ def test_heads_are_on_their_surface() -> None:
 
 
 def test_a_budget_between_two_brings_as_much_as_it_covers() -> None:
-    """Thoughts of 27 to 33 tokens: 24 tokens cover next to none of them, 40 nearly all."""
+    """ReasoningLength of 27 to 33 tokens: 24 tokens cover next to none of them, 40 nearly all."""
     found = at(24, 40)
     assert found.p_correct[0] == pytest.approx(0.3, abs=0.01) and found.p_correct[1] == pytest.approx(0.8, abs=0.01)
     assert found.thinking_tokens[0] == pytest.approx(15 + 13 * (24 - 16) / (30 - 16), abs=0.6)
@@ -67,7 +67,7 @@ def test_an_effort_of_a_model_without_heads_is_refused() -> None:
 
 def test_mean_lengths_of_thoughts_that_are_cut() -> None:
     rng = np.random.default_rng(0)
-    thoughts = Thoughts(3.0, 0.4)
+    thoughts = ReasoningLength(3.0, 0.4)
     lengths = np.expm1(rng.normal(3.0, 0.4, 200_000))
     for budget in (10, 20, 40, math.inf):
         assert thoughts.mean(budget) == pytest.approx(np.minimum(lengths, budget).mean(), rel=0.01)
