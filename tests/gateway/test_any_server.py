@@ -66,7 +66,7 @@ def test_other_servers(name: str, configured: Path, backend: ScriptedBackend) ->
     with serving(name, configured) as path:
         asyncio.run(asked(httpx.AsyncHTTPTransport(uds=str(path)), backend, closes=True))
     output = (configured.parent / "output.txt").read_text("utf-8")
-    assert output.count("hang-ups are noticed by watching receive()") == 1, output
+    assert output.count("disconnects are noticed by watching receive()") == 1, output
     recorded(configured)
 
 
