@@ -73,8 +73,8 @@ def test_a_truncated_artifact_is_refused(artifact_path: Path, tmp_path: Path) ->
         ({"heads": [{"model": "m"}]}, "corrupt: 'think' is missing"),
         ({"format": "4"}, "has format 4"),
         ({"format": 4.5}, "a newer Thinkgate wrote it"),
-        ({"heads": [{"model": 7, "think": True, "budget": None}]}, "a head lacks its model"),
-        ({"heads": [{"model": "m", "think": True, "budget": "8"}]}, "a head has '8' for a budget"),
+        ({"heads": [{"model": 7, "think": True, "budget": None}]}, "a head has no valid `model`"),
+        ({"heads": [{"model": "m", "think": True, "budget": "8"}]}, "a head has the invalid budget '8'"),
         ({"heads": None}, "corrupt"),
         ({"version": "a\r\nset-cookie: b"}, "is not a valid version"),
         ({"version": "../../etc"}, "is not a valid version"),
@@ -185,11 +185,11 @@ def test_files_that_are_none_are_refused_and_not_waited_for(artifact_path: Path,
     copy = broken(artifact_path, tmp_path)
     (copy / "weights.npz").unlink()
     os.mkfifo(copy / "weights.npz")
-    with pytest.raises(ArtifactError, match="no plain file"):
+    with pytest.raises(ArtifactError, match="not a regular file"):
         predict.load(copy)
     (copy / "weights.npz").unlink()
     (copy / "weights.npz").symlink_to("/dev/zero")
-    with pytest.raises(ArtifactError, match="no plain file"):
+    with pytest.raises(ArtifactError, match="not a regular file"):
         predict.load(copy)
     (copy / "artifact.json").write_text("[" * 100_000)
     with pytest.raises(ArtifactError, match=r"artifact\.json cannot be read"):
