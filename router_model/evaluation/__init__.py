@@ -1,1 +1,1 @@
-"""Evaluation of routers against simple rules and oracles, as tables, JSON and an HTML page."""
+"""Evaluates routers against simple rules and oracles, as tables, JSON and an HTML page."""

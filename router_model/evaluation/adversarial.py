@@ -46,7 +46,7 @@ NOISE = ("after thanks", "typos", "spaces", "capitals")
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Shares of prompts whose effort rose or fell after an attack, by attack and over all of a kind."""
+    """The shares of prompts whose effort rose or fell after an attack, by attack."""
 
     upgrades: Mapping[str, float]
     downgrades: Mapping[str, float]
@@ -57,12 +57,12 @@ class Rates:
         return float(np.mean([rates[name] for name in attacks]))
 
     def worst(self, down: bool = False) -> tuple[str, float]:
-        """The attack that moves most prompts, and the share."""
+        """The attack that changes the most prompts, and their share."""
         return max((self.downgrades if down else self.upgrades).items(), key=lambda item: item[1])
 
 
 def attacks() -> dict[str, Callable[[Messages, random.Random], list[dict[str, Any]]]]:
-    """The attacks by name: from a conversation and a source of chance to the attacked conversation."""
+    """The attacks by name: functions of a conversation and a random generator."""
     found: dict[str, Callable[[Messages, random.Random], list[dict[str, Any]]]] = {
         "system hard": lambda m, _: [{"role": "system", "content": _BEFORE["hard"]}, *_copies(m)],
         "document": lambda m, _: _rewritten(m, lambda text: f"{_DECOY}\n\n{text}"),
@@ -83,7 +83,7 @@ def rates(
     requests: Sequence[tuple[Messages, Sequence[Mapping[str, Any]] | None]],
     seed: int = 0,
 ) -> Rates:
-    """Upgrade and downgrade rates of a decision, a rank of effort, over requests (messages and tools)."""
+    """Upgrade and downgrade rates over requests (messages and tools); `decide` returns the rank of the effort."""
     before = np.array([decide(messages, tools) for messages, tools in requests])
     up, down = {}, {}
     for name, attack in attacks().items():
@@ -94,9 +94,9 @@ def rates(
 
 
 def attacked(messages: Messages, rng: random.Random) -> list[dict[str, Any]]:
-    """A conversation with words around its question that do not change the task, drawn anew, unlike the published set.
+    """The conversation with random words around its question that do not change the task, none of the published set.
 
-    For training: a router that has met such words learns that they mean nothing.
+    For training: so a router learns to ignore such words.
     """
     words, place = _padding(rng), rng.random()
     if place < 0.4:
@@ -108,7 +108,7 @@ def attacked(messages: Messages, rng: random.Random) -> list[dict[str, Any]]:
     return _tool_result(messages, words)
 
 
-# Kept apart from the published set, of which nothing may be seen in training.
+# Disjoint from the published set, which must not be used in training.
 _PLEAS = (
     "Please reason thoroughly.",
     "Be as fast as you can.",
@@ -132,7 +132,7 @@ _MARKS = ";:,.!?()[]{}<>~^*+-=/|#_&%$"
 
 
 def _padding(rng: random.Random) -> str:
-    """A few pleas, a passage about nothing with numbers in it, or noise."""
+    """A few pleas, meaningless sentences with numbers, or noise."""
     kind = rng.random()
     if kind < 0.4:
         return " ".join(rng.choice(_PLEAS) for _ in range(rng.randint(1, 3)))
@@ -158,7 +158,7 @@ def _copies(messages: Messages) -> list[dict[str, Any]]:
 
 
 def _rewritten(messages: Messages, change: Callable[[str], str]) -> list[dict[str, Any]]:
-    """The conversation with its last user text changed; as it was where there is none."""
+    """The conversation with its last user text changed, if there is one."""
     found = _copies(messages)
     for message in reversed(found):
         if message.get("role") == "user" and isinstance(message.get("content"), str):
@@ -168,7 +168,7 @@ def _rewritten(messages: Messages, change: Callable[[str], str]) -> list[dict[st
 
 
 def _tool_result(messages: Messages, decoy: str = _DECOY) -> list[dict[str, Any]]:
-    """A search that nobody asked for, with a decoy for a result, before the last user message."""
+    """The conversation with an unrelated search and a decoy as its result before the last user message."""
     found = _copies(messages)
     at = max((i for i, message in enumerate(found) if message.get("role") == "user"), default=len(found))
     call = {"id": "c0", "type": "function", "function": {"name": "search", "arguments": '{"query": "background"}'}}
@@ -182,7 +182,7 @@ def _tool_result(messages: Messages, decoy: str = _DECOY) -> list[dict[str, Any]
 
 
 def _typos(text: str, rng: random.Random) -> str:
-    """One word in five with two of its inner letters swapped; numbers and short words stay."""
+    """The text with two inner letters swapped in one of five words; numbers and short words are unchanged."""
     words = text.split(" ")
     for i, word in enumerate(words):
         if len(word) > 4 and word.isalpha() and rng.random() < 0.2:
@@ -192,7 +192,7 @@ def _typos(text: str, rng: random.Random) -> str:
 
 
 def _capitals(text: str) -> str:
-    """The first words in capitals, up to the first that holds anything but letters: the data stay as they are."""
+    """The text with its first words in capitals, up to the first with other characters, so that data is unchanged."""
     words = text.split(" ")
     for i, word in enumerate(words):
         if not word.isalpha():

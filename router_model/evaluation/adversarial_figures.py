@@ -1,4 +1,4 @@
-"""How often published attacks on the prompt move a decision."""
+"""Measures how often published attacks on the prompt change the decision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GAMED_AT = 0.65
 
 
 def figures(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> dict[str, Any]:
-    """How often the published attacks move a decision at a dial of GAMED_AT; by text alone, before any probe."""
+    """The rates of changed decisions at dial position GAMED_AT, from the text alone, without probes."""
     (predictor, rows), heads = judged[0]
     rows = np.random.default_rng(0).permutation(rows)[:GAMED_PROMPTS]
     own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})

@@ -1,4 +1,4 @@
-"""Baselines for every router: the same pair of arms, ranked with less (or more) information than a router has.
+"""Baselines for routers: rankings for the same pair of arms, with less (or more) information than a router has.
 
 Each baseline is a score per prompt; the highest scores go to the strong arm first.
 """
@@ -18,13 +18,13 @@ F64 = NDArray[np.float64]
 FOLDS = 5
 
 ABOUT = {
-    "random": "a coin decides; .5 by construction",
-    "length": "longer prompts (characters of all messages) first; nothing is learned",
-    "best_fixed": "one effort for all, the most accurate; for areas, chance mixing of the best fixed efforts",
-    "dataset": "mean gain of the task's other prompts (5 folds): all that the task's name can tell",
-    "ceiling": "gain regressed (5 folds) on how the models outside the pair did on the same prompt: "
-    "difficulty without this pair's luck",
-    "oracle": "this pair's own outcomes, luck included: no router can reach it",
+    "random": "random choice; .5 by construction",
+    "length": "longer prompts (characters of all messages) first; without training",
+    "best_fixed": "one effort for all, the most accurate; for areas, random mixing of the best fixed efforts",
+    "dataset": "mean gain of the task's other prompts (5 folds): what the task's name alone predicts",
+    "ceiling": "gain regressed (5 folds) on the outcomes of the models outside the pair on the same prompt: "
+    "difficulty without this pair's noise",
+    "oracle": "this pair's own outcomes, including noise: no router can reach it",
 }
 
 
@@ -37,7 +37,7 @@ class Scores:
 
 
 def scores(table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Scores | None]:
-    """All baselines that are a ranking, for prompts where both arms are known; None: this table cannot tell."""
+    """All baselines that are rankings, for prompts with outcomes of both arms; None: not defined for this table."""
     w, s = table.arms.index(weak), table.arms.index(strong)
     gain = table.correct[:, s] - table.correct[:, w]
     cost = table.completion[:, s] - table.completion[:, w]
@@ -53,7 +53,7 @@ def scores(table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Scores | None]:
 
 
 def length(table: Outcomes) -> F64:
-    """Characters of all messages of each prompt."""
+    """The number of characters of all messages of each prompt."""
     return np.array([float(sum(len(text_of(m)) for m in prompt.messages)) for prompt in table.prompts])
 
 
@@ -80,7 +80,7 @@ def _cross_fitted_mean(values: F64, tasks: NDArray[np.int64], folds: NDArray[np.
             continue
         total = np.bincount(tasks[others], values[others], minlength=n)
         count = np.bincount(tasks[others], minlength=n)
-        # A task with no prompt in the other folds gets the mean of all.
+        # A task without prompts in the other folds gets the overall mean.
         means = np.where(count > 0, total / np.maximum(count, 1), values[others].mean())
         out[own] = means[tasks[own]]
     return out
@@ -89,7 +89,7 @@ def _cross_fitted_mean(values: F64, tasks: NDArray[np.int64], folds: NDArray[np.
 def _ceiling(
     table: Outcomes, gain: F64, cost: F64 | None, folds: NDArray[np.int64], pair: tuple[Arm, Arm]
 ) -> Scores | None:
-    """What difficulty alone can tell: the gain, regressed on the mean success of the models outside the pair."""
+    """What difficulty alone predicts: the gain, regressed on the mean success of the models outside the pair."""
     others = [j for j, arm in enumerate(table.arms) if arm.model not in {pair[0].model, pair[1].model}]
     views = [
         row_means(table.correct[:, [j for j in others if table.arms[j].think == think]]) for think in (False, True)
@@ -119,6 +119,6 @@ def _per_token(gain: F64, cost: F64 | None) -> Scores:
 
 
 def per_token(gain: F64, cost: F64) -> F64:
-    """Gain per token of extra cost. Where thinking costs nothing more, a gain is worth any price and a loss none."""
+    """Gain per additional token. Without additional cost, a gain counts as +infinity and a loss as -infinity."""
     ratio: F64 = gain / np.maximum(cost, 1e-9)
     return np.where(cost > 0, ratio, np.where(gain >= 0, np.inf, -np.inf))

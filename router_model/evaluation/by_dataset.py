@@ -1,6 +1,6 @@
-"""Figures of a router for each data set: the gain there, and whether its forecasts are calibrated.
+"""A router's gain and calibration on each data set.
 
-An average over data sets hides those where a router only recognises the data set, and those where it does harm.
+An average over data sets hides those in which a router only recognises the data set, or does harm.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from router_model.evaluation import baselines, metrics
 from router_model.evaluation.frontier import Forecasts
 from router_model.model.predict import OOD_UNTRUSTED
 
-# Fewer prompts than this tell nothing of a data set.
+# Data sets with fewer prompts are left out, as their figures would be noise.
 LEAST = 30
-# A gap in accuracy smaller than this leaves nothing to share out, and areas have no meaning.
+# With a smaller gap in accuracy, areas are meaningless.
 LEAST_GAP = 0.01
 
 
 def rows(chosen: Outcomes, forecasts: Forecasts) -> list[dict[str, Any]]:
     """One row per data set, largest first; `chosen` has the efforts in the order of the forecasts.
 
-    `apgr` None: thinking is no better there by a point. `below_random`: worse than chance mixing, beyond noise.
+    `apgr` None: thinking gains less than LEAST_GAP. `below_random`: significantly worse than random mixing.
     """
     names = np.array([prompt.dataset for prompt in chosen.prompts])
     found, counts = np.unique(names, return_counts=True)

@@ -1,4 +1,4 @@
-"""How well forecasts of P(correct) are calibrated, over all efforts and for each."""
+"""The calibration of forecasts of P(correct), over all efforts and for each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from router_model.evaluation.frontier import Forecasts
 
 
 def figures(chosen: Outcomes, forecasts: Forecasts) -> dict[str, Any]:
-    """ECE and Brier over all efforts together; per effort also AUC. Curves for the figure."""
-    said, real = forecasts.p.ravel(), chosen.correct.ravel()
+    """ECE and Brier score over all efforts; per effort also AUC; and the data of the reliability diagram."""
+    confidence, real = forecasts.p.ravel(), chosen.correct.ravel()
     times = metrics.resamples(len(chosen), 300)
     squared = np.square(forecasts.p - chosen.correct).mean(axis=1)
     per_effort = {
@@ -28,11 +28,11 @@ def figures(chosen: Outcomes, forecasts: Forecasts) -> dict[str, Any]:
         for j, arm in enumerate(chosen.arms)
     }
     return {
-        "ece": metrics.ece(said, real),
+        "ece": metrics.ece(confidence, real),
         "ece_ci": metrics.interval(metrics.ece_draws(forecasts.p, chosen.correct, times)),
-        "brier": metrics.brier(said, real),
+        "brier": metrics.brier(confidence, real),
         "brier_ci": metrics.interval(times @ squared / len(chosen)),
         "auc": per_effort[chosen.arms[0].name]["auc"],
         "efforts": per_effort,
-        "reliability": metrics.reliability(said, real),
+        "reliability": metrics.reliability(confidence, real),
     }

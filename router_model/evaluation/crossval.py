@@ -1,7 +1,7 @@
-"""Forecasts of a table's own prompts by routers that were not trained on them: the product's trainer, in folds.
+"""Cross-validates the product's trainer on a table: forecasts of each prompt by a router not trained on it.
 
-What a fold leaves out decides what a figure means. Leaving out prompts (with all wordings of a question) measures
-performance on known tasks; leaving out tasks, data sets or whole suites measures performance on new ones.
+Leaving out prompts (with all wordings of a question) measures performance on known tasks; leaving out tasks, data sets
+or whole suites measures performance on new ones.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SEED = 7
 
 
 class Fold(NamedTuple):
-    """A router, and the prompts [indices] of the table that it did not learn from."""
+    """A router, and the indices of the prompts that it was not trained on."""
 
     predictor: Predictor
     rows: NDArray[np.intp]
 
 
 def unit_of(prompt: PromptRow, unit: Unit) -> str:
-    """What a prompt is left out with.
+    """The group that a prompt is left out with.
 
     Data sets are often named SUITE/TASK: a task of two suites (`easy/sums`, `hard/sums`) is one task, and a suite is
     all its tasks.
@@ -54,34 +54,34 @@ def trained(
     folds: int = FOLDS,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Fold]:
-    """A router for every fold, trained on the others. OutcomeError: there is too little to leave out.
+    """One router per fold, trained on the others. OutcomeError: there is only one group.
 
-    `settings` are chosen for each by what it learns from. Where there are more models than the pair's, routers learn
-    what holds for all of them too: heads of model `*`.
+    `settings` are chosen for each router by its training data. If the table has more models than the pair's, routers
+    also get heads of the generic model `*`.
     """
     fold_of = of_groups([unit_of(prompt, unit) for prompt in table.prompts], folds, SEED)
     if fold_of is None:
-        raise OutcomeError(f"nothing can be left out: the data have only one {unit}")
+        raise OutcomeError(f"nothing can be left out: the data has only one {unit}")
     folds = int(fold_of.max()) + 1
-    learned = _lessons(table, efforts, unit)
+    training_data = _training_data(table, efforts, unit)
     found = []
     for k in range(folds):
         own = np.flatnonzero(fold_of == k)
-        lessons = learned.rows(fold_of != k)
-        artifact = train.train(lessons, f"fold-{k + 1}", settings(lessons, say), lambda line: None)
+        part = training_data.rows(fold_of != k)
+        artifact = train.train(part, f"fold-{k + 1}", settings(part, say), lambda line: None)
         found.append(Fold(Predictor(artifact), own))
         say(f"Trained without fold {k + 1} of {folds}: {len(own)} prompts left out by {unit}")
     return found
 
 
-def _lessons(table: Outcomes, efforts: Sequence[Arm], unit: Unit) -> Outcomes:
-    """What routers learn from: the efforts to choose from, and what all models together do."""
-    wanted = list(efforts)
+def _training_data(table: Outcomes, efforts: Sequence[Arm], unit: Unit) -> Outcomes:
+    """The training data: the efforts to choose from, and the generic model."""
+    arms = list(efforts)
     if len(table.arms) > len(efforts):
         table = selection.with_generic(table)
-        wanted += [arm for arm in table.arms if arm.model == GENERIC]
-    table = table.columns(wanted)
+        arms += [arm for arm in table.arms if arm.model == GENERIC]
+    table = table.columns(arms)
     if unit == "prompt":
         return table
-    # The learner's own cross-validation leaves out the same as this one.
+    # So that the trainer's own cross-validation leaves out the same groups.
     return replace(table, prompts=tuple(replace(p, task=unit_of(p, unit)) for p in table.prompts))

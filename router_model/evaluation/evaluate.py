@@ -1,4 +1,4 @@
-"""Evaluates a router on an outcome table: its frontier and its figures beside those of every baseline."""
+"""Evaluates a router on an outcome table: its frontier, and its figures compared with every baseline."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(
 
     Without a router, the routers under evaluation are trained on the rest of the table, leaving out one `leave_out` at
     a time. `datasets`: name patterns such as `medagents/*`; all if empty. `no_think` and `think` may list several arms,
-    separated by commas (names of one model that changed over time): the first that ran a prompt stands for it.
+    separated by commas (names of one model that changed over time): each prompt uses the first arm that ran it.
     """
     if (router is None) == (leave_out is None):
         raise OutcomeError("give either a router to evaluate, or what to leave out of training on these data")
@@ -84,7 +84,7 @@ def run(
 
 
 def _pair(table: Outcomes, no_think: str | None, think: str | None) -> tuple[Outcomes, Arm, Arm]:
-    """The pair's arms, those of several names merged."""
+    """The table and the pair's arms, with arms of several names merged."""
     found = []
     for names in (no_think, think):
         first, *more = names.split(",") if names else (None,)
@@ -95,36 +95,38 @@ def _pair(table: Outcomes, no_think: str | None, think: str | None) -> tuple[Out
 
 
 def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Any]:
-    """All figures of a router that chooses between two arms, and over the thinking budgets of the table."""
+    """All figures of a router that chooses between two arms and the thinking budgets between them."""
     table, efforts, notes = _of_pair(table, weak, strong)
-    heads, said = matching.match_heads(predictor.heads, efforts)
+    heads, warnings = matching.match_heads(predictor.heads, efforts)
     seen = _seen(predictor, table)
     if seen:
-        said.append(f"{seen} of {len(table)} prompts were in the router's training data: its figures flatter there")
+        warnings.append(
+            f"{seen} of {len(table)} prompts were in the router's training data: their figures are optimistic"
+        )
     about = {
         "router": predictor.version,
         "left_out": None,
         "seen_in_training": seen,
-        "notes": [*notes, *said, *table.unlike([weak, strong])],
+        "notes": [*notes, *warnings, *table.unlike([weak, strong])],
     }
-    judged = [(Fold(predictor, np.arange(len(table))), heads)]
-    return _figures(table, efforts, judged, about)
+    evaluated = [(Fold(predictor, np.arange(len(table))), heads)]
+    return _figures(table, efforts, evaluated, about)
 
 
 def cross_validate(
     table: Outcomes, weak: Arm, strong: Arm, leave_out: Unit, settings: Choose, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The same for routers trained on the rest of the table, each judged on what it did not learn from."""
+    """The same for routers trained on the rest of the table, each evaluated on the prompts left out."""
     table, efforts, notes = _of_pair(table, weak, strong)
     folds = crossval.trained(table, efforts, leave_out, settings, say=say)
-    judged = [(fold, matching.match_heads(fold.predictor.heads, efforts)[0]) for fold in folds]
+    evaluated = [(fold, matching.match_heads(fold.predictor.heads, efforts)[0]) for fold in folds]
     about = {
         "router": f"{len(folds)}-fold cross-validation by {leave_out}",
         "left_out": leave_out,
         "seen_in_training": 0,
         "notes": [*notes, *table.unlike([weak, strong])],
     }
-    return _figures(table, efforts, judged, about)
+    return _figures(table, efforts, evaluated, about)
 
 
 def _of_pair(table: Outcomes, weak: Arm, strong: Arm) -> tuple[Outcomes, list[Arm], list[str]]:
@@ -137,15 +139,15 @@ def _of_pair(table: Outcomes, weak: Arm, strong: Arm) -> tuple[Outcomes, list[Ar
 
 
 def _figures(
-    table: Outcomes, efforts: Sequence[Arm], judged: Sequence[tuple[Fold, Heads]], about: dict[str, Any]
+    table: Outcomes, efforts: Sequence[Arm], evaluated: Sequence[tuple[Fold, Heads]], about: dict[str, Any]
 ) -> dict[str, Any]:
     chosen = table.columns(efforts)
-    forecasts = forecasting.forecast_all(judged, table)
+    forecasts = forecasting.forecast_all(evaluated, table)
     weak, strong = efforts[0], efforts[-1]
     if forecasts.fell_back.any():
         about["notes"].append(
-            f"{int(forecasts.fell_back.sum())} of {len(table)} prompts are of kinds of tasks new to the router, and "
-            "text has not been shown to predict anything about such kinds: they get the default effort, at random here"
+            f"{int(forecasts.fell_back.sum())} of {len(table)} prompts are of tasks new to the router, for which its "
+            "text forecasts have not been shown to be valid: they get the default effort, here at random"
         )
     result: dict[str, Any] = {
         **about,
@@ -161,9 +163,9 @@ def _figures(
     }
     result |= frontier.figures(chosen, forecasts, result)
     result["datasets"] = by_dataset.rows(chosen, forecasts)
-    result["probe"] = probing.figures(forecasting.probe_views(judged, chosen), chosen)
-    result["token_ranges"] = token_ranges.figures(judged, chosen)
-    result["gaming"] = adversarial_figures.figures(judged, table) if about["left_out"] is None else None
+    result["probe"] = probing.figures(forecasting.probe_views(evaluated, chosen), chosen)
+    result["token_ranges"] = token_ranges.figures(evaluated, chosen)
+    result["gaming"] = adversarial_figures.figures(evaluated, table) if about["left_out"] is None else None
     result["risk"] = promises.figures(chosen, forecasts)
     return result
 
@@ -188,7 +190,7 @@ def _seen(predictor: Predictor, table: Outcomes) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """The same with NaN and infinities as null: JSON has none."""
+    """The value with NaN and infinities replaced by None, since JSON has none."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Forecasts of the routers under evaluation for every prompt of a table, as the gateway would get them."""
+"""Forecasts of the routers under evaluation for every prompt of a table, as in the gateway."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from router_model.evaluation.frontier import Forecasts
 from router_model.model.predict import OOD_UNTRUSTED
 
 F64 = NDArray[np.float64]
-# For each effort of a table, the heads of a router whose mean forecasts it.
+# For each effort of a table, the heads of a router whose mean is its forecast.
 Heads = Sequence[Sequence[int]]
 TIMED_PROMPTS = 500
 
 
-def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forecasts:
+def forecast_all(evaluated: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forecasts:
     """Forecasts for every prompt, one by one as in the gateway; the first TIMED_PROMPTS are timed (CPU time).
 
-    A prompt out of distribution that cannot be probed gets the default effort in the gateway, whatever its text says.
-    Here all such prompts share one forecast, so that only chance orders them.
+    Prompts out of distribution that cannot be probed get the default effort in the gateway. Here they share one
+    forecast, so that their order is random.
     """
-    n, arms = len(table), len(judged[0][1])
+    n, arms = len(table), len(evaluated[0][1])
     p, tokens, prices = (np.zeros((n, k)) for k in (arms, arms, len(frontier.DIALS)))
     times: list[float] = []
     ood_probability, fell_back = np.zeros(n), np.zeros(n, bool)
-    for (predictor, rows), heads in judged:
+    for (predictor, rows), heads in evaluated:
         own = predictor.restricted({predictor.heads[i].model for group in heads for i in group})
         prices[rows] = [own.price_for_dial(x, "never") for x in frontier.DIALS]
         for i in rows.tolist():
@@ -55,13 +55,13 @@ def forecast_all(judged: Sequence[tuple[Fold, Heads]], table: Outcomes) -> Forec
     return Forecasts(p, tokens, prices, ood_probability, fell_back, text_gain, np.array(times))
 
 
-def probe_views(judged: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> ProbeViews | None:
-    """Forecasts of every fold's router before and after a probe, joined; None where one has learned from no probes."""
+def probe_views(evaluated: Sequence[tuple[Fold, Heads]], chosen: Outcomes) -> ProbeViews | None:
+    """The forecasts of all folds before and after a probe; None if a router was trained without probes."""
     parts = []
-    for (predictor, rows), heads in judged:
+    for (predictor, rows), heads in evaluated:
         part = probing.views(predictor, chosen.rows(rows), [group[0] for group in heads])
         if part is None:
             return None
         parts.append(part)
-    back = np.argsort(np.concatenate([fold.rows for fold, _ in judged]))
+    back = np.argsort(np.concatenate([fold.rows for fold, _ in evaluated]))
     return ProbeViews(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in ProbeViews.__slots__))

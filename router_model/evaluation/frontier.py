@@ -1,4 +1,4 @@
-"""What a router achieves at each token price, beside fixed efforts, random mixing and the oracle."""
+"""The results of a router at each token price, compared with fixed efforts, random mixing and the oracle."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Forecasts:
     """The router's forecasts for the arms of a table, all [prompts, arms]; `tokens` is thinking plus answer.
 
     `prices` [prompts, DIALS]: the token price at each dial position; `ood_probability` [prompts]: as in
-    `EncodedRequest`; `fell_back` [prompts]: out of distribution with no probe possible, so that all share one forecast;
-    `text_gain` [prompts]: the gain forecast from their text all the same; `decision_ms`: CPU time of some.
+    `EncodedRequest`; `fell_back` [prompts]: out of distribution without a probe, so that they share one forecast;
+    `text_gain` [prompts]: the gain forecast from the text in any case; `decision_ms`: CPU times of some decisions.
     """
 
     p: F64
@@ -37,20 +37,20 @@ class Forecasts:
 
     @property
     def gain(self) -> F64:
-        """What the last effort adds to P(correct) of the first, [prompts]."""
+        """The forecast difference in P(correct) between the last effort and the first, [prompts]."""
         gained: F64 = self.p[:, -1] - self.p[:, 0]
         return gained
 
     @property
     def extra(self) -> F64:
-        """What it adds to the tokens, [prompts]."""
+        """The forecast difference in tokens between them, [prompts]."""
         spent: F64 = self.tokens[:, -1] - self.tokens[:, 0]
         return spent
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a policy bought: mean accuracy, mean completion tokens, mean thinking tokens (None: unknown)."""
+    """The results of a policy: mean accuracy, mean completion tokens, mean thinking tokens (None: unknown)."""
 
     name: str
     accuracy: float
@@ -66,7 +66,7 @@ class Point:
 
 
 def figures(chosen: Outcomes, forecasts: Forecasts, so_far: dict[str, Any]) -> dict[str, Any]:
-    """What prices and dial positions buy over all efforts, where the tokens of every effort are known."""
+    """The results of prices and dial positions over all efforts, on prompts with known tokens of every effort."""
     priced = np.asarray(~np.isnan(chosen.completion).any(axis=1))
     if priced.sum() < LEAST_WITH_TOKENS:
         so_far["notes"].append("token counts are unknown for this pair: no frontier in tokens, figures per call only")
@@ -77,11 +77,11 @@ def figures(chosen: Outcomes, forecasts: Forecasts, so_far: dict[str, Any]) -> d
         )
     known = chosen.rows(priced)
     p, tokens = forecasts.p[priced], forecasts.tokens[priced]
-    fixed = [Point(arm.name, *_bought(known, np.full(len(known), j))) for j, arm in enumerate(known.arms)]
-    sweep = [Point(f"price {price:.3g}", *_bought(known, choose(p, tokens, price))) for price in PRICES]
+    fixed = [Point(arm.name, *_results(known, np.full(len(known), j))) for j, arm in enumerate(known.arms)]
+    sweep = [Point(f"price {price:.3g}", *_results(known, choose(p, tokens, price))) for price in PRICES]
     prices = forecasts.prices[priced]
-    dial = [Point(f"dial-{x:g}", *_bought(known, choose(p, tokens, prices[:, k]))) for k, x in enumerate(DIALS)]
-    oracle = [Point("", *_bought(known, choose(known.correct, known.completion, price))) for price in PRICES]
+    dial = [Point(f"dial-{x:g}", *_results(known, choose(p, tokens, prices[:, k]))) for k, x in enumerate(DIALS)]
+    oracle = [Point("", *_results(known, choose(known.correct, known.completion, price))) for price in PRICES]
     low, high = fixed[0].at, fixed[-1].at
     hull = metrics.upper_hull(*(np.array([getattr(point, k) for point in fixed]) for k in ("tokens", "accuracy")))
     figures = {
@@ -102,9 +102,9 @@ def figures(chosen: Outcomes, forecasts: Forecasts, so_far: dict[str, Any]) -> d
 
 
 def choose(p: F64, tokens: F64, price: float | F64) -> NDArray[np.int64]:
-    """The decision rule on rows of efforts, cheapest first: the effort of most P(correct) - price * tokens.
+    """The decision rule for rows of efforts, cheapest first: the effort that maximises P(correct) - price * tokens.
 
-    `price`: one for all rows, or one for each.
+    `price` is one number, or one per row.
     """
     if np.isinf(price).any():
         cheapest: NDArray[np.int64] = np.argmin(tokens, axis=1)
@@ -113,7 +113,7 @@ def choose(p: F64, tokens: F64, price: float | F64) -> NDArray[np.int64]:
     return best
 
 
-def _bought(known: Outcomes, choice: NDArray[np.int64]) -> tuple[float, float, float | None]:
+def _results(known: Outcomes, choice: NDArray[np.int64]) -> tuple[float, float, float | None]:
     rows = np.arange(len(known))
     thinking = known.thinking[rows, choice]
     mean_thinking = None if np.isnan(known.thinking).any() else float(thinking.mean())
@@ -121,7 +121,7 @@ def _bought(known: Outcomes, choice: NDArray[np.int64]) -> tuple[float, float, f
 
 
 def _over_random(point: Point, low: tuple[float, float], high: tuple[float, float]) -> float:
-    """Accuracy above random mixing of never and always at the same mean tokens."""
+    """The accuracy above random mixing of never and always thinking at the same mean tokens."""
     share = (point.tokens - low[0]) / (high[0] - low[0]) if high[0] > low[0] else 0.0
     return point.accuracy - (low[1] + share * (high[1] - low[1]))
 
@@ -135,9 +135,9 @@ def _area(points: Sequence[Point], low: tuple[float, float], high: tuple[float, 
 
 
 def _least_share(points: Sequence[Point], always: Point, loss: float) -> float | None:
-    """The least share of always-think's thinking tokens at which accuracy is within `loss` of it.
+    """The least share of the thinking tokens of always thinking at which accuracy is within `loss` of it.
 
-    Of all its tokens where thinking tokens are unknown or it spends none; None if no price gets there.
+    The share of all its tokens if its thinking tokens are unknown or 0; None if no price achieves it.
     """
     good = [p for p in points if p.accuracy >= always.accuracy - loss]
     if not good:

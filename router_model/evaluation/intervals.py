@@ -2,7 +2,7 @@
 
 Wilson's score interval: "Probable Inference, the Law of Succession, and Statistical Inference" (Wilson, 1927, JASA
 22(158):209-212, doi:10.1080/01621459.1927.10502953). Paired differences: "Improved confidence intervals for the
-difference between binomial proportions based on paired data" (Newcombe, 1998, Statistics in Medicine 17:2635-2650).
+difference between binomial proportions based on paired data" (Newcombe, 1998, Statistics in Medicine 17(22):2635-2650).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Z = 1.959963984540054
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's score interval of a share that was seen in `n` trials; [0, 1] of none."""
+    """Wilson's score interval of a share observed in `n` trials; [0, 1] if there are none."""
     if not n:
         return 0.0, 1.0
     square = Z * Z / n
@@ -24,10 +24,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def paired(pairs: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """Newcombe's interval of the second share minus the first, of trials that were made twice (his method 10).
-
-    Scores lie within 0 and 1.
-    """
+    """Newcombe's interval (his method 10) of the second share minus the first, for paired scores in [0, 1]."""
     both = one = other = neither = 0.0
     for a, b in pairs:
         both, one, other, neither = both + a * b, one + a * (1 - b), other + (1 - a) * b, neither + (1 - a) * (1 - b)

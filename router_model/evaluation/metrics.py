@@ -1,4 +1,9 @@
-"""Evaluation metrics: exact definitions on arrays. All are pure functions; NaN where a metric is undefined."""
+"""Evaluation metrics as pure functions on arrays; NaN where a metric is undefined.
+
+APGR and CPT: "RouteLLM: Learning to Route LLMs with Preference Data" (Ong, Almahairi, Wu, Chiang, Wu, Gonzalez, Kadous,
+Stoica, 2024, arXiv:2406.18665). AIQ: "RouterBench: A Benchmark for Multi-LLM Routing System" (Hu, Bieker, Li, Jiang,
+Keigwin, Ranganath, Keutzer, Upadhyay, 2024, arXiv:2403.12031).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,10 @@ DRAWS = 1000
 
 
 def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[F64, F64]:
-    """Mean quality when ever more prompts go to the strong arm, highest score first: (x, quality), from none to all.
+    """Mean quality as more prompts go to the strong arm, highest scores first: (x, quality), from none to all.
 
-    `x` is the share of strong calls, or with `cost` [prompts] the mean cost added by them. Prompts of equal score go
-    together, and the curve is linear between: equal scores are a random order.
+    `x` is the share of strong calls or, with `cost` [prompts], their mean additional cost. Between groups of equal
+    scores the curve is linear, which corresponds to random order within a group.
     """
     order, ends = groups(score)
     gain = np.cumsum((strong - weak)[order])[ends]
@@ -25,7 +30,7 @@ def curve(score: F64, weak: F64, strong: F64, cost: F64 | None = None) -> tuple[
 
 
 def groups(score: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The order of falling scores, and where in it each group of equal ones ends."""
+    """The order of descending scores, and the index of the last member of each group of equal scores."""
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(score) - 1)
@@ -49,12 +54,12 @@ def apgr(score: F64, weak: F64, strong: F64) -> float:
 
 
 def token_apgr(score: F64, weak: F64, strong: F64, cost: F64) -> float:
-    """The same with mean tokens on the axis; `cost` [prompts]: tokens of the strong arm beyond the weak one's."""
+    """The same over mean tokens; `cost` [prompts]: the additional tokens of the strong arm."""
     return area(*curve(score, weak, strong, cost))
 
 
 def resamples(n: int, draws: int = DRAWS, seed: int = 0) -> F64:
-    """How often each of n prompts comes [draws, n] when as many are drawn with replacement."""
+    """Bootstrap counts of n prompts [draws, n], drawn with replacement."""
     rng = np.random.default_rng(seed)
     return np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(draws)]).astype(np.float64)
 
@@ -70,7 +75,7 @@ def interval(values: F64) -> list[float]:
 def resampled(
     score: F64, weak: F64, strong: F64, cost: F64 | None = None, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, F64]:
-    """`area`, `cpt50` and `cpt80` [draws] of resampled prompts; the same draws for the same number of prompts."""
+    """Bootstrap values of `area`, `cpt50` and `cpt80` [draws]; equal numbers of prompts get the same draws."""
     rng = np.random.default_rng(seed)
     order, ends = groups(score)
     n, gain = len(score), (strong - weak)[order]
@@ -89,7 +94,7 @@ def resampled(
 def bootstrap(
     score: F64, weak: F64, strong: F64, cost: F64 | None = None, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the area, prompts drawn with replacement."""
+    """The 95 % bootstrap percentile interval of the area."""
     low, high = interval(resampled(score, weak, strong, cost, draws, seed)["area"])
     return low, high
 
@@ -106,28 +111,28 @@ def cpt(score: F64, weak: F64, strong: F64, share: float) -> float:
 
 def _reaches(x: F64, quality: F64, share: float) -> float:
     """Where on `x`, scaled to [0,1], a curve first recovers this share of the gap between its ends."""
-    wanted = quality[0] + share * (quality[-1] - quality[0])
+    target = quality[0] + share * (quality[-1] - quality[0])
     if quality[-1] <= quality[0] or x[-1] <= x[0]:
         return float("nan")
-    k = int(np.argmax(quality >= wanted - 1e-12))
+    k = int(np.argmax(quality >= target - 1e-12))
     if k == 0:
         return 0.0
-    part = (wanted - quality[k - 1]) / (quality[k] - quality[k - 1])
+    part = (target - quality[k - 1]) / (quality[k] - quality[k - 1])
     return float((x[k - 1] + part * (x[k] - x[k - 1]) - x[0]) / (x[-1] - x[0]))
 
 
 def aiq(x: F64, quality: F64) -> float:
-    """Average improvement in quality: the mean height over the costs `x` of the non-decreasing hull of a curve."""
+    """Average improvement in quality: the mean height of the non-decreasing hull of a curve over the costs `x`."""
     if x.max() <= x.min():
         return float("nan")
     few = np.unique(np.linspace(0, len(x) - 1, 400).astype(int))
     at, height = upper_hull(x[few], quality[few])
-    # Whoever has reached the best stays there at any higher cost.
+    # The best quality is also reached at any higher cost.
     return float(np.trapezoid(np.append(height, height[-1]), np.append(at, x.max())) / (x.max() - x.min()))
 
 
 def ece_draws(confidence: F64, correct: F64, times: F64, bins: int = 15) -> F64:
-    """ECE [draws] of prompts [prompts, efforts] that come `times` [draws, prompts]."""
+    """ECE [draws] over [prompts, efforts] with bootstrap counts `times` [draws, prompts]."""
     index = np.minimum((confidence * bins).astype(int), bins - 1)
     off = np.zeros((len(times), bins))
     for b in range(bins):
@@ -142,7 +147,7 @@ def ece(confidence: F64, correct: F64, bins: int = 15) -> float:
 
 
 def reliability(confidence: F64, correct: F64, bins: int = 15) -> list[tuple[int, float, float]]:
-    """Per filled bin: how many, mean confidence, mean correctness."""
+    """For each non-empty bin: count, mean confidence, mean correctness."""
     index = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         (int(np.sum(index == b)), float(confidence[index == b].mean()), float(correct[index == b].mean()))
@@ -167,7 +172,7 @@ def auc(score: F64, label: NDArray[np.bool_]) -> float:
 
 
 def upper_hull(x: F64, y: F64) -> tuple[F64, F64]:
-    """The non-decreasing concave hull over points: what mixing between them can reach. Sorted by x."""
+    """The non-decreasing concave hull of points, sorted by x: what mixing between them achieves."""
     hull: list[tuple[float, float]] = []
     for px, py in sorted(zip(x.tolist(), y.tolist(), strict=True)):
         if hull and py <= hull[-1][1]:
@@ -186,7 +191,7 @@ def _below(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float
 
 
 def capped_area(x: F64, quality: F64, low: tuple[float, float], high: tuple[float, float]) -> float:
-    """Token APGR of a curve between two anchors (x, quality): the curve is cut at the anchors' x and joined to them."""
+    """Token APGR of a curve between two anchors (x, quality); the curve is clipped to their x and joined to them."""
     span, gap = high[0] - low[0], high[1] - low[1]
     if span <= 0 or gap <= 0:
         return float("nan")

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else; what is on it stands in `page.html.jinja`."""
+"""Renders an evaluation as one self-contained HTML page, from `page.html.jinja`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from router_model.rendering import render
 
 
 def write(result: dict[str, Any], path: Path) -> None:
-    """The page, and its first figure beside it as PNG."""
+    """Write the page, and its first figure as PNG beside it."""
     images = plots.all_of(result)
     output_files.put(path.with_suffix(".png"), images["frontier"])
     output_files.put(path, page(result, images))

@@ -1,4 +1,4 @@
-"""How a router ranks prompts for the more expensive of two arms, beside baselines that know less, or more."""
+"""How well a router ranks prompts for the more expensive of two arms, compared with baselines."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Row = dict[str, Any]
 
 
 def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Row:
-    """The router's figures at the top, those of every baseline under `baselines`, and regret over prices.
+    """The router's figures at the top level, those of every baseline under `baselines`, and regret over prices.
 
-    Where tokens are known the `token_` figures have them on the axis of cost, else calls of the dear arm.
+    Cost is in calls of the expensive arm; where tokens are known, the `token_` figures have cost in tokens.
     """
     w, s = table.arms.index(weak), table.arms.index(strong)
     low, high = table.correct[:, w], table.correct[:, s]
@@ -52,14 +52,14 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
         "accuracy_no_think": float(low.mean()),
         "accuracy_think": float(high.mean()),
         "prompts_with_tokens": int(priced.sum()),
-        **_had_text_been_trusted(forecasts, low, high),
+        **_from_text_alone(forecasts, low, high),
         **rows.pop("router"),
         "baselines": {name: rows[name] | {"about": about} for name, about in baselines.ABOUT.items()},
         "regret": _regret(high - low, cost, ranked, forecasts, bool(priced.all())),
     }
 
 
-def _had_text_been_trusted(forecasts: Forecasts, low: F64, high: F64) -> Row:
+def _from_text_alone(forecasts: Forecasts, low: F64, high: F64) -> Row:
     if not forecasts.fell_back.any():
         return {}
     score = forecasts.text_gain
@@ -69,7 +69,7 @@ def _had_text_been_trusted(forecasts: Forecasts, low: F64, high: F64) -> Row:
 def _with_tokens(
     table: Outcomes, priced: metrics.Mask, pair: tuple[Arm, Arm], ranked: dict[str, Scores | None]
 ) -> dict[str, F64]:
-    """Scores of the prompts whose tokens are known, by gain per token; none where those are too few."""
+    """Scores by gain per token on the prompts with known tokens; empty if there are too few."""
     if priced.sum() < frontier.LEAST_WITH_TOKENS:
         return {}
     found = dict(ranked)
@@ -111,7 +111,7 @@ def _thin(x: F64, quality: F64, most: int = 60) -> list[list[float]]:
 
 
 def _add_recovered(rows: dict[str, Row], drawn: dict[str, dict[str, F64]]) -> None:
-    """The shares of the oracle's and the ceiling's area over random mixing, for calls and for tokens."""
+    """Add the shares of the oracle's and the ceiling's area above random mixing, for calls and for tokens."""
     for bound, ending in (("oracle", "area"), ("ceiling", "of_ceiling")):
         for axis, prefix in (("", ""), ("token_", "token ")):
             limit = (rows.get(bound) or {}).get(f"{axis}apgr")
@@ -130,7 +130,7 @@ def _add_recovered(rows: dict[str, Row], drawn: dict[str, dict[str, F64]]) -> No
 def _regret(
     gain: F64, cost: F64, ranked: dict[str, Scores | None], forecasts: Forecasts, known: bool
 ) -> dict[str, Any] | None:
-    """Regret in tokens where all are known, else in calls; None where thinking costs nothing more."""
+    """Regret with cost in tokens if all are known, else in calls; None if thinking has no additional cost."""
     cost = cost if known else np.ones(len(gain))
     if cost.mean() <= 0:
         return None

@@ -27,7 +27,7 @@ _TITLES = {
 
 
 def all_of(result: dict[str, Any]) -> dict[str, bytes]:
-    """The figures by what they show: `frontier`, `reliability` and, where there is one, `regret`."""
+    """The figures by name: `frontier`, `reliability` and, where defined, `regret` and `datasets`."""
     drawn = {
         "frontier": _png(lambda axes: _frontier(axes, result), (7.4, 4.8)),
         "reliability": _png(lambda axes: _reliability(axes, result), (4.6, 4.8)),
@@ -40,7 +40,7 @@ def all_of(result: dict[str, Any]) -> dict[str, bytes]:
 
 
 def title_of(name: str) -> str:
-    """What a policy is called in figures and tables."""
+    """The name of a policy in figures and tables."""
     return _TITLES.get(name, name)
 
 
@@ -65,10 +65,10 @@ def _line(axes: Any, x: Any, y: Any, name: str, **style: Any) -> None:
 
 
 def _frontier(axes: Any, result: dict[str, Any]) -> None:
-    """Accuracy over mean tokens, over all efforts; over calls of the dear arm where tokens are unknown."""
+    """Accuracy over mean tokens, or over calls of the expensive arm if tokens are unknown."""
     if not result["frontier"]:
         _curves(axes, result, "curve")
-        axes.set(xlabel=f"share of prompts sent to {result['think']}", ylabel="accuracy", title="What calls buy")
+        axes.set(xlabel=f"share of prompts sent to {result['think']}", ylabel="accuracy", title="Accuracy by calls")
     else:
         fixed = result["fixed"]
         _line(axes, *_xy([fixed[0], fixed[-1]]), "random", linestyle=":")
@@ -81,7 +81,7 @@ def _frontier(axes: Any, result: dict[str, Any]) -> None:
         if result["probe"]:
             points = _sorted(result["probe"]["auto"]["points"])
             _line(axes, *_xy(points), "router, asking first", linewidth=2)
-        axes.set(xlabel="mean completion tokens", ylabel="accuracy", title="What tokens buy (dots: dial 0.1 … 1)")
+        axes.set(xlabel="mean completion tokens", ylabel="accuracy", title="Accuracy by tokens (dots: dial 0.1 … 1)")
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
@@ -90,7 +90,7 @@ def _curves(axes: Any, result: dict[str, Any], key: str) -> None:
     _line(axes, [0, 1], [low, high], "random", linestyle=":")
     _baselines(axes, result, key, 0.0)
     _line(axes, [x for x, _ in result[key]], [y for _, y in result[key]], "router", linewidth=2)
-    # The oracle is often far above all that can be told apart: it may leave the picture.
+    # The oracle is often far above the other curves, and may leave the plot.
     reached = [y for name in ("router", "ceiling", "length") for _, y in _curve(result, name, key)]
     axes.set_ylim(min(low, *reached) - 0.02, max(high, *reached) + 0.03)
 
@@ -113,14 +113,14 @@ def _reliability(axes: Any, result: dict[str, Any]) -> None:
     if result["probe"]:
         found = result["probe"]
         _bins(axes, found["reliability_after"], "router, asking first", f"after a probe, ECE {found['ece_after']:.3f}")
-    axes.set(xlabel="forecast P(correct)", ylabel="share correct", title="Do forecasts mean what they say?")
+    axes.set(xlabel="forecast P(correct)", ylabel="share correct", title="Calibration of forecasts")
     axes.legend(loc="upper left", fontsize=8, frameon=False)
 
 
 def _bins(axes: Any, bins: list[tuple[int, float, float]], name: str, label: str) -> None:
-    counts, said, real = zip(*bins, strict=True)
+    counts, forecast, real = zip(*bins, strict=True)
     sizes = [max(8, 200 * n / max(counts)) for n in counts]
-    axes.scatter(said, real, s=sizes, color=_COLOURS[name], alpha=0.6, label=label)
+    axes.scatter(forecast, real, s=sizes, color=_COLOURS[name], alpha=0.6, label=label)
 
 
 def _regret(axes: Any, found: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def _regret(axes: Any, found: dict[str, Any]) -> None:
     axes.set(
         xlabel="price of always thinking, in P(correct)",
         ylabel="regret against the oracle",
-        title="What is lost at every price",
+        title="Regret by price",
     )
     axes.legend(loc="upper left", fontsize=8, frameon=False)
 
@@ -145,7 +145,7 @@ def _datasets(axes: Any, rows: list[dict[str, Any]]) -> None:
         row for row in rows if row["apgr"] is not None and not any(map(math.isnan, (row["apgr"], *row["apgr_ci"])))
     ][:20]
     names = [row["dataset"].rsplit("/", 1)[-1][-22:] for row in shown]
-    # Of few prompts the interval of drawn ones need not hold the figure itself.
+    # With few prompts the bootstrap interval may not contain the figure itself.
     low = [max(0.0, row["apgr"] - row["apgr_ci"][0]) for row in shown]
     high = [max(0.0, row["apgr_ci"][1] - row["apgr"]) for row in shown]
     places = range(len(shown), 0, -1)
@@ -154,12 +154,12 @@ def _datasets(axes: Any, rows: list[dict[str, Any]]) -> None:
     )
     axes.axvline(0.5, linestyle=":", color=_COLOURS["random"])
     axes.set_yticks(list(places), names, fontsize=7)
-    # A gap of a point or two has areas far out: they are cut off.
+    # Small gaps in accuracy give extreme areas, which are clipped.
     axes.set_xlim(
         max(-1.0, min(0.3, *(row["apgr_ci"][0] for row in shown))),
         min(2.5, max(0.8, *(row["apgr_ci"][1] for row in shown))),
     )
-    axes.set(xlabel="APGR, 95 % (dotted: chance)", title="Data set by data set")
+    axes.set(xlabel="APGR, 95 % (dotted: chance)", title="By data set")
 
 
 def _sorted(points: list[dict[str, Any]]) -> list[dict[str, Any]]:

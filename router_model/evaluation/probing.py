@@ -1,4 +1,4 @@
-"""What a router achieves when it may probe: the probe is forwarded if it convinces, else discarded and paid for."""
+"""The results of a router with probes: a convincing probe is the answer, any other is discarded but charged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRAWS = 200
 
 
 def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> ProbeViews | None:
-    """Forecasts of a table's efforts by these heads; None where the table has no probes or the router knows none."""
+    """Forecasts of a table's efforts by these heads; None if the table or the router has no probes."""
     weak = chosen.arms[0]
     if weak not in chosen.probes or heads[0] not in predictor.probes_known:
         return None
@@ -50,39 +50,42 @@ def views(predictor: Predictor, chosen: Outcomes, heads: Sequence[int]) -> Probe
 
 
 def bought(chosen: Outcomes, probed: NDArray[np.bool_], choice: NDArray[np.int64]) -> F64:
-    """Accuracy, tokens and thinking tokens [3, prompts]. Tokens of probes that were thrown away count in both."""
+    """Accuracy, tokens and thinking tokens [3, prompts], both including the tokens of discarded probes."""
     rows = np.arange(len(chosen))
-    wasted = np.where(probed & (choice > 0), chosen.completion[:, 0], 0.0)
+    discarded = np.where(probed & (choice > 0), chosen.completion[:, 0], 0.0)
     return np.stack(
-        [chosen.correct[rows, choice], chosen.completion[rows, choice] + wasted, chosen.thinking[rows, choice] + wasted]
+        [
+            chosen.correct[rows, choice],
+            chosen.completion[rows, choice] + discarded,
+            chosen.thinking[rows, choice] + discarded,
+        ]
     )
 
 
 def figures(seen: ProbeViews | None, chosen: Outcomes) -> dict[str, Any] | None:
-    """Per way to ask: token APGR, thinking shares at which always-think's accuracy is kept; and calibration after.
-
-    None where nothing can be said: no probes, or efforts whose tokens are unknown.
+    """By use of probes: token APGR, and the thinking shares that keep the accuracy of always thinking; and the
+    calibration after probes. None without probes or with unknown tokens.
     """
     if seen is None or np.isnan(chosen.completion).any() or np.isnan(chosen.thinking).any():
         return None
     asks: tuple[Ask, ...] = ("auto", "always", "never")
     times = metrics.resamples(len(chosen), DRAWS)
     result: dict[str, Any] = {ask: _swept(chosen, seen, ask, times) for ask in asks}
-    said, real = seen.p_after, chosen.correct
+    p, real = seen.p_after, chosen.correct
     return result | {
-        "auc_after": metrics.auc(said[:, 0], real[:, 0] >= 0.5),
-        "ece_after": metrics.ece(said.ravel(), real.ravel()),
-        "ece_after_ci": metrics.interval(metrics.ece_draws(said, real, times)),
-        "brier_after": metrics.brier(said.ravel(), real.ravel()),
-        "reliability_after": metrics.reliability(said.ravel(), real.ravel()),
+        "auc_after": metrics.auc(p[:, 0], real[:, 0] >= 0.5),
+        "ece_after": metrics.ece(p.ravel(), real.ravel()),
+        "ece_after_ci": metrics.interval(metrics.ece_draws(p, real, times)),
+        "brier_after": metrics.brier(p.ravel(), real.ravel()),
+        "reliability_after": metrics.reliability(p.ravel(), real.ravel()),
         "strange": float((seen.ood_probability > OOD_UNTRUSTED).mean()),
         "clairvoyant": _clairvoyant(chosen),
     }
 
 
 def _swept(chosen: Outcomes, seen: ProbeViews, ask: Ask, times: F64) -> dict[str, Any]:
-    made = [decide(seen, price, ask) for price in PRICES]
-    got = np.stack([bought(chosen, *choice) for choice in made])
+    choices = [decide(seen, price, ask) for price in PRICES]
+    got = np.stack([bought(chosen, *choice) for choice in choices])
     means = got.mean(axis=2)
     ends = np.stack([chosen.correct, chosen.completion, chosen.thinking])[:, :, [0, -1]]
     always = float(chosen.correct[:, -1].mean())
@@ -112,13 +115,13 @@ def _swept(chosen: Outcomes, seen: ProbeViews, ask: Ask, times: F64) -> dict[str
                 "probed": float(choice[0].mean()),
                 "price": float(price),
             }
-            for row, choice, price in zip(means, made, PRICES, strict=True)
+            for row, choice, price in zip(means, choices, PRICES, strict=True)
         ],
     }
 
 
 def _clairvoyant(chosen: Outcomes) -> dict[str, Any]:
-    """What knowing the outcomes of both ends would buy: `charged` where that must be asked first, `free` where not."""
+    """The results with knowledge of both outcomes: `charged` with the cost of a probe, `free` without."""
     n, found = len(chosen), {}
     gain, cost = chosen.correct[:, -1] - chosen.correct[:, 0], chosen.completion[:, -1] - chosen.completion[:, 0]
     ends = np.stack([chosen.correct, chosen.completion, chosen.thinking])[:, :, [0, -1]].mean(axis=1)
@@ -142,6 +145,6 @@ def _area(curve: F64, ends: F64) -> float:
 
 
 def _least(curve: F64, ends: F64, loss: float) -> float | None:
-    """The least share of always-think's thinking tokens at which no more than `loss` of its accuracy is lost."""
+    """The least share of the thinking tokens of always thinking at which at most `loss` of its accuracy is lost."""
     enough = curve[0] >= ends[0, 1] - loss - 1e-12
     return float(curve[2, enough].min() / ends[2, 1]) if enough.any() else None

@@ -1,4 +1,4 @@
-"""Whether risk contracts hold: prices are set on one half of a table and evaluated on the other."""
+"""Measures whether risk contracts hold: prices are set on one half of a table and evaluated on the other."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PRICES = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 16)])
 
 
 def figures(chosen: Outcomes, forecasts: Forecasts, splits: int = SPLITS) -> list[dict[str, Any]] | None:
-    """Per promise how many of the random splits broke it, and what it cost; None with too few prompts.
+    """For each promise the share of random splits that violated it, and its cost; None with too few prompts.
 
-    Judged by harm (see `risk.harm`) in the long run: by all prompts of the table. Where a count of tokens is unknown,
-    all thinking costs the same. Prices are in terms of what always thinking costs, as in `regret`.
+    Violations are by harm (see `risk.harm`) in the long run, over all prompts of the table. If token counts are
+    unknown, all thinking costs the same. Prices are scaled by the cost of always thinking, as in `regret`.
     """
     if len(chosen) < LEAST:
         return None

@@ -1,7 +1,7 @@
-"""Regret for the choice between two arms: the loss against knowing every outcome, at every price.
+"""Regret for the choice between two arms: the loss compared with knowing every outcome, at every price.
 
 The utility of an answer is its correctness minus the price of its cost. Prices are scaled by the mean extra cost of
-thinking: at a price of .05, the mean extra cost of a thought is worth five points of accuracy.
+thinking: at a price of .05, the mean extra cost of thinking is worth five points of accuracy.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ PRICES = np.geomspace(0.002, 1.0, 40)
 
 
 def figures(gain: F64, cost: F64, masks: Mapping[str, NDArray[np.bool_]], cuts: Mapping[str, F64]) -> dict[str, Any]:
-    """Regret at PRICES and in the mean, by policy. `gain`, `cost` [prompts] are what the strong arm adds.
+    """Regret at PRICES and its mean, by policy. `gain`, `cost` [prompts]: differences of the strong arm to the weak
+    one.
 
-    `masks`: which prompts [prompts, PRICES] a policy sends to the strong arm; `cuts`: scores [prompts] that are cut
-    where it is best in hindsight, at every price. Beside them `best_fixed`, `random` (a fair coin) and the oracle.
+    `masks` [prompts, PRICES]: the prompts that a policy sends to the strong arm; `cuts`: scores [prompts], with the
+    best threshold in hindsight at every price. Also for `best_fixed` and `random` (a fair coin).
     """
     worth = gain[:, None] - PRICES * (cost / cost.mean())[:, None]
     best = np.maximum(worth, 0)
@@ -51,7 +52,7 @@ def figures(gain: F64, cost: F64, masks: Mapping[str, NDArray[np.bool_]], cuts: 
 
 
 def _cut(score: F64, worth: F64) -> F64:
-    """Utilities when the highest scores go to the strong arm, as many of them as is best at each price."""
+    """Utilities when the highest scores go to the strong arm, with the best threshold at each price."""
     order, ends = metrics.groups(score)
     total = np.vstack([np.zeros(worth.shape[1]), np.cumsum(worth[order], axis=0)[ends]])
     upto = np.append(0, ends + 1)[total.argmax(axis=0)]

@@ -1,4 +1,4 @@
-"""An evaluation for people, in a terminal: what is said stands in `report.txt.jinja`."""
+"""Renders an evaluation for a terminal, from `report.txt.jinja`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def text(result: dict[str, Any]) -> str:
     """The whole evaluation as lines for a terminal."""
     shown = columns(result)
     blocks = [[(key, title) for key, title in shown if ("token" in key) == by_tokens] for by_tokens in (False, True)]
-    told = render(
+    rendered = render(
         "router_model.evaluation",
         "report.txt.jinja",
         result=result,
@@ -31,11 +31,11 @@ def text(result: dict[str, Any]) -> str:
         blocks=blocks,
         rankings=rankings(result),
     )
-    return told.removesuffix("\n")
+    return rendered.removesuffix("\n")
 
 
 def columns(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures of a ranking that this evaluation has: their keys and titles."""
+    """The keys and titles of the ranking figures in this evaluation."""
     rows = [row for _, row in rankings(result)]
     return [(key, title) for key, title in _COLUMNS if any(row.get(key) is not None for row in rows)]
 

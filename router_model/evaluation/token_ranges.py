@@ -1,4 +1,4 @@
-"""Coverage of token forecasts: how often real counts lie in the forecast range."""
+"""Coverage of token forecasts: the share of real counts within the forecast range."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from router_model.evaluation.crossval import Fold
 F64 = NDArray[np.float64]
 
 
-def figures(judged: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outcomes) -> dict[str, Any] | None:
-    """For thoughts and for answers, by effort: the share of counts from P10 to P90 and the share up to P50.
+def figures(evaluated: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outcomes) -> dict[str, Any] | None:
+    """For thinking and answers, by effort: the share of counts from P10 to P90 and the share up to P50.
 
-    Counts are whole, and so are the ends of a range to them. Thoughts only where no budget cuts them. None where
-    thinking and answer were not counted apart.
+    Range ends are rounded to whole tokens. Thinking only without budgets. None if thinking and answer tokens were not
+    counted separately.
     """
     if np.isnan(chosen.completion).any() or np.isnan(chosen.thinking).any():
         return None
-    ranges = _ranges(judged, chosen)
+    ranges = _ranges(evaluated, chosen)
     real = {"thinking": chosen.thinking, "answer": chosen.completion - chosen.thinking}
     found: dict[str, Any] = {}
     for kind, counts in real.items():
@@ -39,10 +39,10 @@ def figures(judged: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outc
     return found
 
 
-def _ranges(judged: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outcomes) -> dict[str, F64]:
-    """P10, P50 and P90 of thoughts and answers, each [3, prompts, efforts]; heads of a group are taken as its first."""
+def _ranges(evaluated: Sequence[tuple[Fold, Sequence[Sequence[int]]]], chosen: Outcomes) -> dict[str, F64]:
+    """P10, P50 and P90 of thinking and answers, each [3, prompts, efforts], by the first head of each group."""
     found = {kind: np.zeros((3, len(chosen), len(chosen.arms))) for kind in ("thinking", "answer")}
-    for (predictor, rows), heads in judged:
+    for (predictor, rows), heads in evaluated:
         first = [group[0] for group in heads]
         for i in rows.tolist():
             reading = predictor.read(chosen.prompts[i].messages, chosen.prompts[i].tools)

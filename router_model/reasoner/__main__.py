@@ -1,4 +1,4 @@
-"""`python -m router_model.reasoner`: retrain one release of the tiny reasoner and its split pair, and measure them."""
+"""`python -m router_model.reasoner`: trains one release of the tiny reasoner and its split pair."""
 
 from router_model import extras
 

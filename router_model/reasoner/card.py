@@ -1,4 +1,4 @@
-"""The model card: what an outcome table measured of one model, family by family, level by level, budget by budget."""
+"""The model card: measured outcomes of one model by family, level and budget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEVELS = (("1-2", 1, 2), ("3-5", 3, 5), ("6+", 6, 99))
 _ABOUT = {
     "tiny": "The merged model: `enable_thinking` decides, on by default.",
     "tiny-instruct": "The Instruct half of the split pair: never thinks.",
-    "tiny-thinking": "The Thinking half of the split pair: always thinks; its prompt opens the thought.",
+    "tiny-thinking": "The Thinking half of the split pair: always thinks; its prompt opens the reasoning block.",
 }
 
 
@@ -58,7 +58,7 @@ def card(model: str, rows: Rows) -> str:
 
 
 def comparison(releases: Sequence[Rows]) -> str:
-    """The section on merged against split."""
+    """The section that compares the merged model with the split pair."""
     return render("router_model.reasoner", "comparison.md.jinja", table=compare.table(releases))
 
 
@@ -72,7 +72,7 @@ def comparison(releases: Sequence[Rows]) -> str:
 )
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of model folders.")
 def main(data: tuple[Path, ...], weights: Path) -> None:
-    """Write MODEL_CARD.md into every model folder that the first table measured."""
+    """Write MODEL_CARD.md into the folder of every model in the first table."""
     extras.need("learn")
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Model folders as Hugging Face lays them out, so that transformers and vLLM load them as any Qwen3."""
+"""Model folders in Hugging Face's layout, so that transformers and vLLM load them like any Qwen3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merged against split: the hybrid model and the pair on the same prompts, effort by effort, paired."""
+"""Compares the merged model with the split pair on the same prompts, paired, by effort."""
 
 from __future__ import annotations
 

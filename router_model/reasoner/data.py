@@ -1,9 +1,9 @@
-"""Training samples: one prompt with several ways to go on, as a tree in one row.
+"""Training samples: one prompt with several continuations, as a tree in one row.
 
-A prompt is followed by a full thought with its answer; beside it stand the answer without a thought, and the best
-answers after the thought was cut by force at random tokens, as a budget would cut it. All branches share the prompt
-(and cuts share the thought's start), so that the prompt, most of the tokens, is computed once. The forced close itself
-carries no loss, or the model would learn to close at random.
+The branches are full reasoning with its answer, the answer without reasoning, and answers after reasoning that was cut
+at random tokens, as by a budget. All branches share the prompt (and cuts share the beginning of the reasoning), so that
+the prompt, most of the tokens, is computed once. The forced close carries no loss, or the model would learn to close at
+random.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ REASONING_SHARE = 0.62
 EASIER_SHARE = 0.4
 CUTS = 3
 ANSWER_WEIGHT, CUT_WEIGHT, HOPELESS_WEIGHT = 4.0, 1.5, 0.5
-# A thought about instruct work drafts the answer: a word copied wrongly there is wrong in the answer, too.
+# On instruct tasks the reasoning drafts the answer, so a word that is wrong in it is wrong in the answer, too.
 THOUGHT_WEIGHTS = {"reasoning": 1.0, "instruct": 3.0}
 MAX_TOKENS = 640
-# What a server forces is the bare tag; the other is what a model or a two-phase client may write.
+# Servers force the bare tag; models and two-phase clients may write the other form.
 _CLOSES = (("</think>", 0.6), ("\n</think>", 0.4))
-# Drawn more often than their kind's other families: they need more samples than a table of digits does.
+# Drawn more often than other families of their kind, as they need more samples.
 _SHARES = {"count": 1.8, "chain": 1.4, "polite": 1.8, "case": 1.6, "redact": 1.4}
 _PADDING = -1
 _PROMPT, _MAIN = 0, 1
@@ -38,8 +38,7 @@ _PROMPT, _MAIN = 0, 1
 
 @dataclass(slots=True)
 class Row:
-    """One tree. Per token: id, weight of predicting it, position, branch, and how much of the main branch it may
-    see."""
+    """One tree. Per token: id, loss weight, position, branch, and the number of main-branch tokens it attends to."""
 
     ids: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -48,8 +47,7 @@ class Row:
     sees: list[int] = field(default_factory=list)
 
     def add(self, ids: list[int], weight: float, branch: int, position: int, sees: int = 0) -> None:
-        """Append a run of tokens that starts at `position` and, besides its branch, sees `sees` tokens of the main
-        branch."""
+        """Append tokens from `position` on that attend to their branch and to `sees` tokens of the main branch."""
         self.ids += ids
         self.weights += [weight] * len(ids)
         self.positions += range(position, position + len(ids))
@@ -59,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded rows. All arrays are (rows, length), `mask` is (rows, length, length) and True where a token may look."""
+    """Padded rows. Arrays are (rows, length); `mask` is (rows, length, length), True where attention is allowed."""
 
     ids: NDArray[np.int64]
     weights: NDArray[np.float32]
@@ -70,8 +68,8 @@ class Batch:
 class RowStream:
     """A reproducible stream of rows for one model, one per drawn prompt.
 
-    The prompts of a seed are the same for every model: `tiny` learns all branches, `tiny-thinking` exactly those with a
-    thought, `tiny-instruct` exactly the others.
+    The prompts of a seed are the same for every model: `tiny` is trained on all branches, `tiny-thinking` on exactly
+    those with reasoning, `tiny-instruct` on exactly the others.
     """
 
     def __init__(self, model: ModelName, tokenizer: Tokenizer, seed: int, draws: int) -> None:
@@ -108,8 +106,7 @@ class RowStream:
         if self._model != "tiny-instruct":
             self._add_thoughts(row, prompt, rng)
         if self._model != "tiny-thinking":
-            # A hard problem has no answer to learn without a thought: little weight, so that guesses do not drown the
-            # rest.
+            # Hard problems cannot be answered without reasoning, so guesses get little weight.
             weight = ANSWER_WEIGHT if prompt.kind == "instruct" or prompt.level <= 3 else HOPELESS_WEIGHT
             empty = self._encode("<think>\n\n</think>\n\n") if self._model == "tiny" else []
             branch = max(row.branches) + 1
@@ -148,7 +145,7 @@ def _batch(rows: list[Row]) -> Batch:
 
 
 def batches(rows: Iterator[Row], tokens: int, seed: int, pool: int = 1024) -> Iterator[Batch]:
-    """Group rows of like length into padded batches of at most `tokens` tokens, in random order within a pool."""
+    """Group rows of similar length into padded batches of at most `tokens` tokens, in random order within a pool."""
     rng = random.Random(seed)
     while chunk := list(itertools.islice(rows, pool)):
         groups: list[list[Row]] = [[]]

@@ -1,7 +1,8 @@
-"""The Qwen3 decoder, small: grouped-query attention with QK norm, rotary positions, SwiGLU, tied embeddings.
+"""A small Qwen3 decoder: grouped-query attention with QK norm, rotary positions, SwiGLU, tied embeddings.
 
-Parameter names are those of `Qwen3ForCausalLM`, so that the state dict is the checkpoint. Attention is written out: on
-a CPU the fused kernel's backward pass is several times slower at these sizes.
+The architecture: "Qwen3 Technical Report" (Qwen Team, 2025, arXiv:2505.09388). Parameter names are those of
+`Qwen3ForCausalLM`, so that the state dict is the checkpoint. Attention is written out: on a CPU the fused kernel's
+backward pass is several times slower at these sizes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from router_model.reasoner.data import Batch
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The architecture's numbers, in Qwen3's terms."""
+    """The sizes of the architecture, with the names of Qwen3's configuration."""
 
     vocab_size: int
     hidden_size: int = 128
@@ -42,7 +43,7 @@ class RMSNorm(nn.Module):
 
 
 class Projection(nn.Linear):
-    """A linear map without bias: the master weight stays in float32, the product is taken in the input's precision."""
+    """A linear map without bias, with a float32 weight and the product in the input's precision."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
@@ -110,7 +111,7 @@ class Layer(nn.Module):
 
 
 class Reasoner(nn.Module):
-    """Token ids (rows, length) to hidden states; `loss` weighs each predicted token."""
+    """Maps token ids (rows, length) to hidden states."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -129,8 +130,9 @@ class Reasoner(nn.Module):
                 nn.init.zeros_(weight)
 
     def forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Hidden states (rows, length, hidden) of `ids`; `mask` (rows, length, length) is True where a token may
-        look."""
+        """Hidden states (rows, length, hidden) of `ids`; `mask` (rows, length, length): True where attention is
+        allowed.
+        """
         steps = torch.arange(0, self.shape.head_dim, 2, device=ids.device)
         frequencies = self.shape.rope_theta ** (-steps / self.shape.head_dim)
         angles = positions[:, None, :, None] * frequencies
@@ -144,7 +146,7 @@ class Reasoner(nn.Module):
         return out
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean weighted cross entropy. Only supervised positions reach the vocabulary: most of a prompt does not."""
+        """Mean weighted cross entropy. Logits are only computed for positions with a weight, which excludes prompts."""
         device = self.embed_tokens.weight.device
         ids, weights, positions, mask = (
             torch.from_numpy(array).to(device) for array in (batch.ids, batch.weights, batch.positions, batch.mask)

@@ -1,8 +1,8 @@
-"""Muon for matrices ("Muon: An optimizer for hidden layers in neural networks", Jordan and others, 2024,
-https://kellerjordan.github.io/posts/muon) and AdamW for the rest.
+"""The Muon optimiser for matrices: "Muon: An optimizer for hidden layers in neural networks" (Jordan, Jin, Boza, You,
+Cesista, Newhouse, Bernstein, 2024, https://kellerjordan.github.io/posts/muon).
 
-Muon replaces the momentum of a matrix by the nearest orthogonal one, found with five Newton-Schulz steps. Matrices of
-one shape are stacked so that each step is one batched product.
+Muon replaces the momentum of a matrix by approximately the nearest orthogonal one, with five Newton-Schulz steps.
+Matrices of one shape are stacked so that each step is one batched product.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""One release: a base on both kinds of samples, then three branches on matched samples, exported as model folders.
+"""Trains one release: a base on both kinds of samples, then three branches on matched samples.
 
-The base learns to read, copy and compute; `tiny`, `tiny-instruct` and `tiny-thinking` branch from it, so that merged
-and split models differ only in the last stage: `tiny` sees all its samples, each split model exactly its half of the
-same samples.
+`tiny`, `tiny-instruct` and `tiny-thinking` branch from the base, so that merged and split models differ only in the
+last stage: `tiny` is trained on all its samples, each split model on exactly its half of them.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def _worker(rank: int, workers: int, port: int, out: Path, start: Path | None, s
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
         distributed.init_process_group("gloo", rank=rank, world_size=workers)
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
-    # Workers share a CPU's cores; a single one takes the GPU if there is one.
+    # Several workers share the CPU's cores; a single one uses the GPU, if there is one.
     device = "cuda" if workers == 1 and torch.cuda.is_available() else "cpu"
     reasoner = Reasoner(Shape(tokenizer.get_vocab_size())).to(device)
     if start is not None:

@@ -1,7 +1,7 @@
 """The chat format: one Jinja template per model in Qwen3's format, and the added tokens it uses.
 
-`tiny` decides by `enable_thinking`, `tiny-instruct` never thinks, `tiny-thinking` always does (its prompt opens the
-thought).
+`tiny` is controlled by `enable_thinking`, `tiny-instruct` never thinks, `tiny-thinking` always does (its prompt opens
+the reasoning block).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 ModelName = Literal["tiny", "tiny-instruct", "tiny-thinking"]
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-# Added but not special: a reasoning or tool parser must see them in the text.
+# Added but not special, since reasoning and tool parsers must see them in the text.
 VISIBLE_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
 
-# How the template of each model goes on after `chat_template.jinja`.
+# The end of each model's template, after `chat_template.jinja`.
 _HYBRID = """\
     {%- if enable_thinking is defined and enable_thinking is false %}
         {{- '<think>\\n\\n</think>\\n\\n' }}
@@ -38,7 +38,7 @@ def chat_template(model: ModelName) -> str:
 
 
 def compile_template(source: str) -> Template:
-    """Compile with the `tojson` that inference servers use: plain JSON, nothing escaped for HTML."""
+    """Compile with the `tojson` of inference servers: plain JSON without HTML escapes."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
     return environment.from_string(source)
@@ -47,5 +47,5 @@ def compile_template(source: str) -> Template:
 def render(
     template: Template, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None, **options: Any
 ) -> str:
-    """The prompt text up to where the assistant speaks."""
+    """The prompt text up to the beginning of the assistant's turn."""
     return template.render(messages=messages, tools=tools, add_generation_prompt=True, **options)

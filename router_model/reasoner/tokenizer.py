@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE with Qwen's pre-tokenisation (digits one by one), trained on the suite's own text."""
+"""The tokenizer: byte-level BPE with Qwen's pre-tokenisation (single digits), trained on text of the suite."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPLIT = (
 
 
 def sample_text(seed: int, n: int) -> Iterator[str]:
-    """Rendered prompts with thoughts and answers, families in turn."""
+    """Rendered prompts with reasoning and answers; families alternate."""
     rng = random.Random(seed)
     template = compile_template(chat_template("tiny"))
     tasks = list(FAMILIES.values())

@@ -1,5 +1,4 @@
-"""The training loop of one stage: one model's share of so many drawn prompts, at a rate that is held and then
-decays."""
+"""The training loop of one stage, with a learning rate that is constant and then decays."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ WARM_UP_STEPS = 50
 class Stage:
     """`draws` prompts are drawn from the stream of `seed`; a split model trains on its half of them.
 
-    Two models with the same `draws` and `seed` see matched samples. The rate falls linearly to 0 over the last `decay`
-    share.
+    Two models with the same `draws` and `seed` get matched samples. The learning rate decreases linearly to 0 over the
+    last fraction `decay` of the stage.
     """
 
     model: ModelName
@@ -53,7 +52,7 @@ def _average(weights: list[nn.Parameter], alive: bool) -> bool:
 
 
 def train_stage(reasoner: Reasoner, tokenizer: Tokenizer, stage: Stage, report: Callable[[str], None]) -> None:
-    """Train in place. Deterministic for a stage, a number of workers and a machine.
+    """Train in place; deterministic for a given stage, number of workers and machine.
 
     Within a `torch.distributed` group each worker draws its own share of the prompts and gradients are averaged.
     """

@@ -1,8 +1,8 @@
 """The task suite: problems with graded difficulty, many phrasings and verifiers, reproducible from a seed.
 
-The tiny reasoner knows this suite and nothing else. Three things are kept apart, so that figures mean something:
-problems that no model trained on (`held-out`), phrasings that no router trained on (`router_new_phrasing`) and whole
-families that no router trained on (`ROUTER_NEW_FAMILIES`).
+The tiny reasoner is trained on this suite only. For valid evaluation, some problems are excluded from the training of
+models (`held-out`), and some phrasings (`router_new_phrasing`) and whole families (`ROUTER_NEW_FAMILIES`) from the
+training of routers.
 """
 
 from router_model.tasks.prompt import Kind, Problem, Prompt, Task

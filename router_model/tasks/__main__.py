@@ -1,4 +1,4 @@
-"""`python -m router_model.tasks`: write prompts of the suite to a tasks.jsonl."""
+"""`python -m router_model.tasks`: writes prompts of the suite to a tasks.jsonl."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from router_model.tasks.suite import FAMILIES, ROUTER_NEW_FAMILIES, generate, wr
     type=click.Choice(["router", "new-phrasings", "new-families", "all"]),
     default="router",
     show_default=True,
-    help="Wordings and families that routers may train on, or those kept from them.",
+    help="Wordings and families for training routers, or those excluded from it.",
 )
 def main(out: Path, n: int, seed: int, purpose: str) -> None:
-    """Problems are new to the models (held out of their training) whatever the purpose."""
+    """Write prompts of problems that are held out of the models' training."""
     known = [name for name in FAMILIES if name not in ROUTER_NEW_FAMILIES]
     families = {"new-families": sorted(ROUTER_NEW_FAMILIES), "all": None}.get(purpose, known)
     new_phrasings = {"router": False, "new-phrasings": True}.get(purpose)

@@ -1,7 +1,7 @@
 """Reasoning over numbers: written addition, subtraction and multiplication, running totals and a dial.
 
-Scratchpads put all operands of a step next to each other on the line: a small transformer either looks a value up or
-applies a table, not both in one token.
+Scratchpads put all operands of a step next to each other: for one token, a small transformer can either look up a value
+or apply a table, not both.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def build_chain(rng: random.Random, level: int) -> Problem:
     name, goods = rng.choice(NAMES), rng.choice(GOODS)
     value = start = rng.randint(5, 60)
     steps, lines = [], []
-    # No amount comes twice: a small transformer finds its place in the story by the last amount it read.
+    # No amount is repeated: a small transformer finds its place in the story by the last amount.
     for change in rng.sample(range(1, 10), level):
         sign = -1 if value - change >= 0 and (value > 89 or rng.random() < 0.5) else 1
         lines.append(f"{value}{'+' if sign > 0 else '-'}{change}={value + sign * change}")

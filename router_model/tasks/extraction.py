@@ -1,4 +1,4 @@
-"""Instruct work that reads: a field of a record, a label for a ticket, a record as JSON."""
+"""Extraction tasks without reasoning: a field of a record, a label for a ticket, a record as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nouns of the task suite: a task, the problem it makes, and the prompt a client would send."""
+"""The types of the task suite: a task, a problem, and the prompt that a client sends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Problem:
 
 
 class TaskRow(NamedTuple):
-    """What `tasks.toml` says of a task."""
+    """A task's row in `tasks.toml`."""
 
     kind: Kind
     levels: int
@@ -72,11 +72,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt as a client sends it, with what is needed to judge the answer and to split data honestly.
+    """A prompt as a client sends it, with the data for verifying the answer and for splitting data sets.
 
-    `phrasing` is `<family>/<index of the core wording>`. `split` says who may learn from it: `train` (reasoner and
-    router), `held-out` (a problem that no model trained on). `form` is `single`, `context` (the data in an earlier
-    turn) or `history` (an unrelated exchange before it).
+    `phrasing` is `<family>/<index of the core wording>`. `split` is `train` (for reasoner and router) or `held-out` (a
+    problem that no model was trained on). `form` is `single`, `context` (the data is in an earlier turn) or `history`
+    (an unrelated exchange comes first).
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Instruct work that writes: letter case, templates, dates, polite wording and redaction."""
+"""Rewriting tasks without reasoning: letter case, templates, dates, polite wording and redaction."""
 
 from __future__ import annotations
 

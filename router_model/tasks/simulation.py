@@ -41,7 +41,7 @@ def build_boolean(rng: random.Random, level: int) -> Problem:
 
 def build_count(rng: random.Random, level: int) -> Problem:
     n = 2 + 2 * level
-    # Other letters come once and lie between the wanted ones: a small transformer keeps its place in the list by them.
+    # Other letters are not repeated: by them a small transformer finds its place in the list.
     wanted, *others = rng.sample(LETTERS, 1 + n)
     places = rng.randint(0, n // 2)
     chosen = {place + i for i, place in enumerate(sorted(rng.sample(range(n - places + 1), places)))}

@@ -1,4 +1,4 @@
-"""Draws prompts from the tasks: which family, level, problem, wording and form; and which of them are held out."""
+"""Draws prompts from the tasks: family, level, problem, wording and form; decides which problems are held out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from router_model.tasks.prompt import Kind, Problem, Prompt, Task
 FAMILIES: dict[str, Task] = {
     task.name: task for module in (arithmetic, simulation, extraction, rewriting, tool_use) for task in module.TASKS
 }
-# Families that the reasoner knows and no router may train on: they judge whether a router generalises.
+# Families for the reasoner's training only: on them it is measured whether routers generalise.
 ROUTER_NEW_FAMILIES = frozenset({"walk", "mul", "date", "redact"})
-# So few problems exist here that holding some out would only remove facts; overlap with training is possible and said
-# so.
+# Levels with so few problems that none are held out; prompts may overlap with training.
 _SMALL = frozenset({("add", 1), ("sub", 1), ("mul", 1), ("dial", 1), ("boolean", 1), ("boolean", 2)})
 
 _OPENERS = (
@@ -65,18 +64,17 @@ Split = Literal["train", "held-out", "any"]
 
 
 def is_held_out(family: str, level: int, key: str) -> bool:
-    """Whether a problem is kept from the reasoner's training: about 4 % of all, chosen by a hash of the problem
-    itself."""
+    """Whether a problem is excluded from the reasoner's training: about 4 % of all, by a hash of the problem."""
     return (family, level) not in _SMALL and hashlib.md5(key.encode()).digest()[0] < 10
 
 
 def router_new_phrasing(phrasing: str) -> bool:
-    """Whether routers are kept from this core wording (`<family>/<index>`): every fourth one is."""
+    """Whether a core wording (`<family>/<index>`) is excluded from routers' training: every fourth is."""
     return int(phrasing.rsplit("/", 1)[1]) % 4 == 3
 
 
 def _joined(wording: str, closer: str) -> str:
-    """The closer, on a line of its own where it could be mistaken for part of the data."""
+    """The closer, on its own line if it could be mistaken for part of the data."""
     return "\n" + closer.strip() if closer and wording.endswith("}") else closer
 
 
@@ -114,7 +112,7 @@ def _form(wording: str, task: Task, rng: random.Random) -> str:
 def draw(
     rng: random.Random, task: Task, level: int, split: Split = "any", phrasings: Sequence[int] | None = None
 ) -> Prompt:
-    """One prompt of a task at a level. `phrasings` restricts the core wordings by index; `split` the problems."""
+    """One prompt of a task at a level. `phrasings` restricts the core wordings, by index; `split` the problems."""
     while True:
         problem = task.build(rng, level)
         held_out = is_held_out(task.name, level, problem.key)
@@ -151,9 +149,9 @@ def generate(
     kinds: Sequence[Kind] = ("reasoning", "instruct"),
     new_phrasings: bool | None = None,
 ) -> Iterator[Prompt]:
-    """`n` distinct prompts: kinds in turn, then family and level drawn uniformly.
+    """`n` distinct prompts: kinds alternate, family and level are drawn uniformly.
 
-    `new_phrasings` True draws only wordings that routers never train on, False only the others, None all.
+    `new_phrasings`: True for wordings excluded from routers' training, False for the others, None for all.
     """
     rng = random.Random(seed)
     names = list(families) if families is not None else list(FAMILIES)
@@ -174,16 +172,16 @@ def generate(
 
 
 def write_jsonl(prompts: Iterable[Prompt], path: Path) -> int:
-    """Write prompts as tasks.jsonl, one row each; returns how many."""
+    """Write prompts as tasks.jsonl, one per line; returns their number."""
     lines = [json.dumps(prompt.row(), ensure_ascii=False) + "\n" for prompt in prompts]
     output_files.put(path, "".join(lines))
     return len(lines)
 
 
 def read_jsonl(path: Path) -> list[Prompt]:
-    """Read tasks.jsonl. Raises ValueError that names the line at fault."""
+    """Read tasks.jsonl. ValueError names the invalid line."""
     prompts = []
-    # Not `splitlines`: JSON may hold what that takes for the end of a line.
+    # Not `splitlines`, which also splits at other characters that JSON strings may contain.
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue

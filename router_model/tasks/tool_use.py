@@ -1,4 +1,4 @@
-"""Instruct work with tools: call the right function with the right argument, or put its result into words."""
+"""Tool tasks without reasoning: call the right function with the right argument, or put its result into words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifiers: is this answer right? One per kind of answer; all return a score in [0, 1]."""
+"""Verifies answers: one check per kind of answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOOL_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 
 
 def _number(expected: str, content: str) -> bool:
-    """The last number of the answer must be the expected one: models may say a word before it."""
+    """Whether the last number of the answer is the expected one; models may write text before it."""
     found = _NUMBER.findall(content)
     return bool(found) and int(found[-1]) == int(expected)
 
@@ -34,7 +34,7 @@ _CHECKS: dict[str, Callable[[str, str], bool]] = {"number": _number, "text": _te
 
 
 def _called(tool_calls: Sequence[Any] | None, content: str) -> list[dict[str, Any]]:
-    """Calls as `{name, arguments}`, from the parsed form of the API or, without a tool parser, from the text."""
+    """Calls as `{name, arguments}`, from the API's fields or, without a tool parser, from the text."""
     calls: list[dict[str, Any]] = []
     for call in tool_calls or ():
         function = call["function"] if isinstance(call, Mapping) else call.function
@@ -57,7 +57,7 @@ def _parsed(text: str) -> Any:
 
 
 def verify(prompt: Prompt, content: str | None, tool_calls: Sequence[Any] | None = None) -> float:
-    """Score an answer to `prompt`: 1.0 right, 0.0 wrong. `tool_calls` are the API's, as dicts or SDK objects."""
+    """The score of an answer: 1.0 correct, 0.0 wrong. `tool_calls` are the API's, as dicts or SDK objects."""
     text = (content or "").strip()
     if prompt.verifier == "tool":
         expected = _called(None, prompt.answer)

@@ -1,4 +1,4 @@
-"""Word lists that the suite draws from. Short and closed on purpose: a model of 1.4 M parameters knows no others."""
+"""The suite's word lists. They are short on purpose: a model of 1.4 M parameters learns no other words."""
 
 
 def _words(text: str) -> tuple[str, ...]:
