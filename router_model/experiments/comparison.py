@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router_model.experiments.columns import UnitTable
-from router_model.experiments.design import Design, Guardrail
+from router_model.experiments.design import Design
 from router_model.experiments.difference import RunningDifference, Units
 from router_model.experiments.mean import Bounds, RunningMean
 from router_model.experiments.metrics import Metric
@@ -63,10 +63,24 @@ class Comparison:
         return "better" if (low > 0) == (self.metric.sign > 0) else "worse"
 
 
-def breaches(found: Difference, metric: Metric, guardrail: Guardrail, alpha: float) -> bool:
-    """Whether the arm is sure, at level `alpha` at any time, to be worse than the guardrail's margin."""
-    best = metric.sign * found.one_sided(alpha, metric.sign)
-    return best < -guardrail.margin
+class Breach(NamedTuple):
+    """An arm that is to be stopped, and the guardrail that says so."""
+
+    arm: str
+    metric: str
+    margin: float
+
+
+def breached(found: Mapping[tuple[str, str], Difference], design: Design) -> list[Breach]:
+    """The arms that are sure to be worse than a guardrail's margin, at any time; `found` by metric and arm."""
+    breaches = []
+    for guardrail in design.guardrails:
+        sign = design.metric(guardrail.metric).sign
+        for arm in design.others:
+            best = sign * found[guardrail.metric, arm].one_sided(design.guardrail_level, sign)
+            if best < -guardrail.margin:
+                breaches.append(Breach(arm, guardrail.metric, guardrail.margin))
+    return breaches
 
 
 def compared(table: UnitTable, pairs: Pairs, design: Design, metric: Metric, arm: str, looks: int = 0) -> Comparison:

@@ -9,7 +9,7 @@ import numpy as np
 
 from router_model.experiments import sample_ratio
 from router_model.experiments.columns import Columns, UnitTable, by_unit
-from router_model.experiments.comparison import Comparison, Difference, Pairs, breaches, compared
+from router_model.experiments.comparison import Comparison, Difference, Pairs, breached, compared
 from router_model.experiments.design import Design
 from router_model.experiments.mean import Bounds, RunningMean
 from router_model.experiments.metrics import Metric
@@ -25,8 +25,9 @@ def report(name: str, design: Design, columns: Columns, pairs: Pairs = _NO_PAIRS
 
     `arms`: mean and interval of each metric, at `design.level` each, over units; `differences` with intervals that hold
     together at all times (`Design`), null where there are too few units for one; `srm_p` for one look and
-    `srm_p_always`; `guardrails` that are breached; `stop`: whether enough was seen; `verdicts` in plain words; with
-    `looks` the path of every difference. ValueError: a metric without values or out of bounds, or an unknown arm.
+    `srm_p_always`; `known_p` by metric: of its being known of the same share of units in every arm; `guardrails` that
+    are breached; `stop`: whether enough was seen; `verdicts` in plain words; with `looks` the path of every difference.
+    ValueError: a metric without values or out of bounds, or an unknown arm.
     """
     missing = {metric.name for metric in design.metrics} - columns.values.keys()
     if missing:
@@ -41,6 +42,7 @@ def report(name: str, design: Design, columns: Columns, pairs: Pairs = _NO_PAIRS
         "differences": [_difference(one, table, design) for one in found],
         "srm_p": sample_ratio.chi_squared_p(phases),
         "srm_p_always": always_p,
+        "known_p": {metric.name: _known_p(table, design, metric.name) for metric in design.metrics},
         "level": design.level,
         "requests_switched": table.switched,
         "guardrails": _breached(found, design),
@@ -54,6 +56,18 @@ def _phase(table: UnitTable, design: Design, phase: int) -> tuple[list[int], lis
     counts: list[int] = np.bincount(table.arm[table.phase == phase], minlength=len(design.arms)).tolist()
     drawn = [(count, weight) for count, weight in zip(counts, design.phases[phase].values(), strict=True) if weight]
     return [count for count, _ in drawn], [weight for _, weight in drawn]
+
+
+def _known_p(table: UnitTable, design: Design, metric: str) -> float:
+    """The p of a metric being known of the same share of units in every arm."""
+    known = ~np.isnan(table.values[metric])
+    units = np.bincount(table.arm, minlength=len(design.arms))
+    share = float(known.mean()) if len(known) else 1.0
+    if share in (0.0, 1.0):
+        return 1.0
+    off = np.bincount(table.arm[known], minlength=len(design.arms)) - units * share
+    statistic = float((off[units > 0] ** 2 / (units[units > 0] * share * (1 - share))).sum())
+    return sample_ratio.chi_squared_tail(statistic, int((units > 0).sum()) - 1)
 
 
 def _arm(table: UnitTable, design: Design, arm: str) -> dict[str, Any]:
@@ -105,12 +119,8 @@ def _estimate(found: Difference, level: float) -> dict[str, Any]:
 
 
 def _breached(found: list[Comparison], design: Design) -> list[dict[str, Any]]:
-    return [
-        {"arm": one.arm, "metric": guardrail.metric, "margin": guardrail.margin}
-        for guardrail in design.guardrails
-        for one in found
-        if one.metric.name == guardrail.metric and breaches(one.found, one.metric, guardrail, design.guardrail_level)
-    ]
+    by = {(one.metric.name, one.arm): one.found for one in found}
+    return [breach._asdict() for breach in breached(by, design)]
 
 
 def _stop(found: list[Comparison], design: Design) -> dict[str, Any]:
@@ -132,6 +142,8 @@ def _verdicts(found: list[Comparison], table: UnitTable, design: Design, always_
     theirs = design.arms.index(design.against)
     by = {(one.arm, one.metric.name): one for one in found}
     told = []
+    if _known_p(table, design, design.primary) < SRM_ALARM:
+        told.append(f"The {design.primary} is known of different shares of the arms' units, which may differ in kind.")
     for arm in design.others:
         primary, tokens = by[arm, design.primary], by.get((arm, "total_tokens"))
         means = [_mean(table, theirs, one.metric).estimate if one else 0.0 for one in (primary, tokens)]

@@ -11,6 +11,7 @@ import pytest
 from router_model.experiments.columns import Columns, by_unit
 from router_model.experiments.comparison import Pairs, differences
 from router_model.experiments.design import Design, Guardrail
+from router_model.experiments.guard import Guard
 from router_model.experiments.metrics import METRICS
 from router_model.experiments.report import report
 
@@ -88,6 +89,33 @@ def test_a_worse_arm_breaches_its_guardrail_and_an_equal_one_does_not() -> None:
     ]
     dear = report("m", design, traffic(8, 6000, cheaper=1.5))["guardrails"]
     assert dear == [{"arm": "split", "metric": "total_tokens", "margin": 50}]
+
+
+def test_a_guard_is_fed_in_batches_and_survives_json() -> None:
+    design = replace(DESIGN, guardrails=(Guardrail("outcome", 0.02), Guardrail("total_tokens")))
+    for effect, arms in ((-0.1, {"split"}), (0.0, set[str]())):
+        whole = traffic(11, 6000, effect=effect)
+        first = np.sort(np.unique(np.array(whole.unit), return_index=True)[1])
+        guard = Guard.of(design)
+        for batch in np.array_split(first, 7):
+            part = Columns(
+                [whole.unit[i] for i in batch],
+                [whole.arm[i] for i in batch],
+                {name: column[batch] for name, column in whole.values.items()},
+                {name: column[batch] for name, column in whole.forecasts.items()},
+            )
+            guard = Guard.of_state(design, json.loads(json.dumps(guard.extended(part).state())))
+        assert {one.arm for one in guard.breached()} == arms and len(guard.state()) == 2
+
+
+def test_outcomes_that_are_known_of_one_arm_more_often_are_pointed_out() -> None:
+    columns, rng = traffic(13, 4000), np.random.default_rng(1)
+    hidden = np.array([arm == "split" for arm in columns.arm]) & (rng.random(len(columns.arm)) < 0.3)
+    values = {**columns.values, "outcome": np.where(hidden, np.nan, columns.values["outcome"])}
+    found = report("m", DESIGN, replace(columns, values=values))
+    assert found["known_p"]["outcome"] < 1e-6 and found["known_p"]["total_tokens"] == 1
+    assert "known of different shares" in found["verdicts"][0] and len(found["verdicts"]) == 2
+    assert report("m", DESIGN, columns)["known_p"]["outcome"] == 1
 
 
 def stopped(runs: int, units: int, looks: int, seed: int) -> float:
