@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import orjson
 
-from gateway.api import asgi, json_object, stops
+from gateway.api import asgi, json_object, model_name, stops
 from gateway.api.dialect import Dialect, ParsedRequest
-from gateway.api.fields import Fields
 from gateway.api.off_loop import OffLoop
 from gateway.auth.authenticator import Authenticator
 from gateway.config.server import ServerSettings
@@ -70,9 +70,13 @@ class Decide:
         await asgi.send_json(send, 200, decided, dialect.headers(answered))
 
     async def _decide(self, dialect: Dialect, parsed: ParsedRequest) -> bytes:
-        parsed.principal.check_model(Fields(parsed.body).needed("model"))
-        stops.check(parsed.body, self._limits)
-        explanation = await explain(self._decider, parsed.principal, await dialect.read(parsed))
+        catalogue = self._decider.catalogue
+        body, effort = model_name.split(parsed.body, catalogue)
+        parsed.principal.check_model(body["model"])
+        stops.check(body, self._limits)
+        call = await dialect.read(replace(parsed, body=body))
+        call = model_name.refined(call, effort, parsed.headers, catalogue)
+        explanation = await explain(self._decider, parsed.principal, call)
         return orjson.dumps(explanation.as_json())
 
     def _dialect(self, body: dict[str, Any], headers: Headers) -> Dialect:

@@ -6,9 +6,8 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from gateway.api import asgi, json_object, stops
+from gateway.api import asgi, json_object, model_name, stops
 from gateway.api.dialect import Dialect, ParsedRequest
-from gateway.api.fields import Fields
 from gateway.api.hang_ups import HangUps, Watch
 from gateway.api.off_loop import OffLoop
 from gateway.auth.authenticator import Authenticator
@@ -99,10 +98,12 @@ class Endpoint:
             body, size = await self._body(scope, receive, recorder, watch)
             model = body.get("model")
             recorder.names(model[:MOST_CHARACTERS] if isinstance(model, str) else None)
-            principal.check_model(Fields(body).needed("model"))
+            catalogue = self._pipeline.decider.catalogue
+            body, effort = model_name.split(body, catalogue)
+            principal.check_model(body["model"])
             stops.check(body, self._limits)
             parsed = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
-            call = await self._dialect.read(parsed)
+            call = model_name.refined(await self._dialect.read(parsed), effort, headers, catalogue)
             del parsed, body  # the call has everything; free the memory
             answer = await self._pipeline.answer(recorder, call, partial(self._dialect.encoder, facts, call))
             await asgi.send_answer(send, self._dialect.headers(report_headers(recorder)), answer)

@@ -24,6 +24,7 @@ from gateway.routing.catalogue import Catalogue, PublicModel, levels_with
 from gateway.routing.effort_router.protocol import EffortRouter
 from gateway.routing.effort_router.registry import make_router
 from gateway.routing.policies.protocol import Policy, Resolve
+from gateway.routing.prices.work_class import WorkClasses
 
 # Size of the cache of level names: policies choose few efforts, clients may request any budget.
 EFFORTS = 1024
@@ -57,6 +58,7 @@ def catalogue(
         promises = {}
         if policy.contract is not None:
             promises = {arm.name: prepared[arm.name].guarantee(policy.contract, _allowed(arm, policy)) for arm in arms}
+        sampling = {True: model.sampling.think.given, False: model.sampling.none.given}
         return PublicModel(
             name=name,
             arms=arms,
@@ -64,8 +66,11 @@ def catalogue(
             policy=policy,
             router=router,
             prepared=prepared,
-            terms=ModelLimits(AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict),
+            terms=ModelLimits(
+                AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict, sampling
+            ),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
+            classes=WorkClasses(model.classes),
             setters=price_setters(name, model, policy, arms, admission, kept.get(name, ())),
         )
 

@@ -198,6 +198,8 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield f"  An effort that a model does not support is {_STRICT[model.terms.strict]}."
     described = model.policy_description
     yield f"  Policy {given.policy.kind_name}: {described.summary}"
+    for name, work in given.classes.items():
+        yield f"  Class {name}: {work.describe()}"
     for setter, one in zip(model.setters, given.prices, strict=True):
         yield f"  Price {setter.name} ({one.kind_name}): {setter.describe()}"
     for name, promised in model.promises.items():
@@ -205,6 +207,11 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     yield f"  Router: {model.router.describe([name for arm in model.unknown_arms for name in arm.models])}"
     if described.probes is not None:
         yield f"  Probes: {_probes(model, described)}"
+    for thinks, parameters in model.terms.sampling.items():
+        if parameters:
+            what = ", ".join(f"{name} = {value:g}" for name, value in parameters.items())
+            mode = "with" if thinks else "without"
+            yield f"  Answers {mode} thinking are sampled with {what}, where the client sets none."
     answer = model.terms.answer
     yield f"  A client's token limit covers reasoning and answer; {answer.allowance} of it are reserved for the answer."
     if answer.maximum is not None:

@@ -8,12 +8,13 @@ from pydantic import Field, model_validator
 
 from gateway.config.one_of import OneOf
 from gateway.config.types import RouterName
-from gateway.core.strict import StrictSettings, Tokens
+from gateway.core.strict import StrictSettings, Tokens, Unit
 from gateway.routing.policies.client import ClientSettings
 from gateway.routing.policies.protocol import PolicySettings
 from gateway.routing.policies.registry import POLICIES
 from gateway.routing.prices.protocol import PriceSettings
 from gateway.routing.prices.registry import SETTERS
+from gateway.routing.prices.work_class import WorkClass
 
 
 class BackendNames(StrictSettings):
@@ -34,6 +35,29 @@ class ArmSettings(BackendNames):
     weight: Annotated[float, Field(gt=0)] = 1.0
 
 
+class SamplingSettings(StrictSettings):
+    """Parameters that are sent where the client sets none of the same name; left to the backend if left out."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    min_p: Unit | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        return self.model_dump(exclude_none=True)
+
+
+class SamplingByMode(StrictSettings):
+    """A client cannot know which mode it gets, so that its answers are sampled as suits the one that they have."""
+
+    think: SamplingSettings = SamplingSettings()
+    none: SamplingSettings = SamplingSettings()
+
+
 class ModelSettings(StrictSettings):
     """A public model: its backends and its policy. Several models may share deployments under different policies."""
 
@@ -48,6 +72,10 @@ class ModelSettings(StrictSettings):
     prices: list[Annotated[PriceSettings, OneOf(SETTERS)]] = []
     """What sets prices beside the policy: tables of kind `pace`, `slo`, `load` or `sticky`. All of them add up."""
     levels: dict[str, Tokens | Literal["unlimited"]] = {}
+    sampling: SamplingByMode = SamplingByMode()
+    """Sampling parameters of answers with thinking, and of those without."""
+    classes: dict[str, WorkClass] = {}
+    """Kinds of work with prices of their own, by their names."""
     answer_allowance: Annotated[int, Field(ge=0)] = 256
     """Tokens of the client's limit that are reserved for the answer."""
     strict: bool | Literal["off"] = "off"
@@ -63,6 +91,13 @@ class ModelSettings(StrictSettings):
             raise ValueError("set `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
         if named:
             BackendNames(deployment=self.deployment, none=self.none, think=self.think)
+        return self
+
+    @model_validator(mode="after")
+    def _dials_of_classes(self) -> ModelSettings:
+        dials = [name for name, work in self.classes.items() if work.dial is not None]
+        if dials and "dial" not in type(self.policy).model_fields:
+            raise ValueError(f"class {dials[0]} sets a dial, and a {self.policy.kind_name} policy has none")
         return self
 
     @model_validator(mode="after")

@@ -38,7 +38,8 @@ class Call:
     completion tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user`
     the client's name for the end user, `client_retries` how often the client has retried, `batch` whether it can wait,
     `wants_effort_report` whether the answer's body reports on the effort, `stops_answer` whether stop sequences apply
-    to the answer only and not to reasoning, `unread` the fields that the client sent and the dialect does not forward.
+    to the answer only and not to reasoning, `workload` the client's name for the class of its request, `unread` the
+    fields that the client sent and the dialect does not forward.
     """
 
     request_id: str
@@ -67,6 +68,7 @@ class Call:
     wants_effort_report: bool = False
     stops_answer: bool = False
     passthrough: PassthroughRoute | None = None
+    workload: str = ""
     unread: Collection[str] = ()
     forwarded: Headers = field(default_factory=dict)
 

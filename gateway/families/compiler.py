@@ -103,6 +103,9 @@ def _compile(
     if thoughts:
         fields.merge(body, family.history_with, instead=False)
     answer_limits.write(body, encoded.effort, call.limit, terms.answer, family.limit_field)
+    for name, value in terms.sampling.get(encoded.effort.think, {}).items() if encoded.effort is not None else ():
+        if body.get(name) is None:
+            body[name] = value
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     applied, level, enforced = encoded

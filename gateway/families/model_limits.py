@@ -18,8 +18,10 @@ class ModelLimits:
 
     `strict` says which requested efforts are refused if the family does not support them: all (True), only no thinking
     (`off`), or none (False); others are rounded to the nearest supported one.
+    `sampling` has the parameters of answers with thinking (True) and without, for clients that set none.
     """
 
     answer: AnswerLimits = field(default_factory=lambda: AnswerLimits(0))
     levels: Mapping[str, Effort] = field(default_factory=lambda: LEVELS)
     strict: Strict = "off"
+    sampling: Mapping[bool, Mapping[str, float]] = field(default_factory=dict)

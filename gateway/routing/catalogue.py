@@ -22,14 +22,16 @@ from gateway.routing.effort_router.protocol import EffortRouter, PreparedArm
 from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.policies.protocol import Policy, PolicyDescription
 from gateway.routing.prices.protocol import PriceContext, PriceSetter
+from gateway.routing.prices.work_class import NO_CLASSES, WorkClasses
 
 
 @dataclass(frozen=True, slots=True)
 class PublicModel:
     """A public name. `level_of` names an effort by the model's levels; `promises` are those of a contract, by arm.
 
-    `prepared` is the router made ready for each arm, by the arm's name. `setters` add to the prices of
-    the policy. `experiment` shares units out among several arms; each has the policy and the router of its variant.
+    `prepared` is the router made ready for each arm, by the arm's name. `setters` add to the prices of the policy, and
+    so does the class of a request among `classes`. `experiment` shares units out among several arms; each has the
+    policy and the router of its variant.
     """
 
     name: str
@@ -41,6 +43,7 @@ class PublicModel:
     level_of: Callable[[Effort], str]
     promises: Mapping[str, Guarantee] = field(default_factory=dict)
     setters: tuple[PriceSetter, ...] = ()
+    classes: WorkClasses = NO_CLASSES
     experiment: Experiment | None = None
     variants: Mapping[str, PublicModel] = field(default_factory=dict)
 
@@ -91,6 +94,9 @@ class PublicModel:
         prices = FREE
         if not self.policy.wants_forecast(context.call):
             return prices
+        work = self.classes.find(context.call)
+        if work is not None:
+            prices += Prices.of(work[0], work[1].price_of_token, work[1].price_of_waiting)
         for setter in self.setters:
             prices += setter.price(context)
         if self.policy.explore:
@@ -120,6 +126,9 @@ def levels_with(overrides: Mapping[str, Effort]) -> dict[str, Effort]:
 class Catalogue:
     def __init__(self, models: Mapping[str, PublicModel]) -> None:
         self._models = dict(models)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._models
 
     def find(self, name: str) -> PublicModel:
         """UnknownModel names the nearest one that exists."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gateway.auth.principal import Principal
@@ -56,7 +56,7 @@ class Decider:
         model, arm, experiment = self.experiments.assign(self.catalogue.find(call.model), unit)
         user = unit_hash(among_keys(call.user, key)) if call.user else None
         assignment = Assignment(arm, unit_hash(unit), user, experiment)
-        routed = Routed(call, model, assignment, id)
+        routed = Routed(_in_class(call, model), model, assignment, id)
         return routed if call.passthrough is not None else routed._replace(prices=model.price(routed.context))
 
     async def forecast(self, routed: Routed, always: bool = False) -> Forecast | None:
@@ -81,3 +81,11 @@ class Decider:
         """What would be sent. InvalidRequest: the model is strict about what the client named."""
         plan = compile_plan(bounded, decision.effort, routed.arm, routed.model.terms, forecast, self.enforce)
         return Planned(bounded, plan, decision)
+
+
+def _in_class(call: Call, model: PublicModel) -> Call:
+    """With the dial of its class, where the client names none. InvalidRequest: it names a class that is not there."""
+    work = model.classes.find(call)
+    if work is None or work[1].dial is None or call.dial is not None or not model.policy.has_dial:
+        return call
+    return replace(call, dial=work[1].dial)

@@ -13,9 +13,8 @@ from typing import Any
 
 import orjson
 
-from gateway.api import asgi, json_object, stops
+from gateway.api import asgi, json_object, model_name, stops
 from gateway.api.dialect import ParsedRequest
-from gateway.api.fields import Fields
 from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
 from gateway.api.off_loop import OffLoop
@@ -102,11 +101,12 @@ class CountTokens:
         self, scope: asgi.Scope, receive: asgi.Receive, headers: Headers, id: str, principal: Principal
     ) -> tuple[int, str]:
         body, size = await self._body(scope, receive, principal)
-        principal.check_model(Fields(body).needed("model"))
+        body, effort = model_name.split(body, self._catalogue)
+        principal.check_model(body["model"])
         stops.check(body, self._limits)
         parsed = ParsedRequest(body, size, headers, id, principal)
         read = partial(read_request, parsed, self._catalogue, self._limits.max_messages, self._seal, counting=True)
-        call = await self._off_loop.run(size, read)
+        call = model_name.refined(await self._off_loop.run(size, read), effort, headers, self._catalogue)
         del parsed, read, body  # the call has everything; free the memory
         plan = self._plan(call, principal.key)
         exact = await self._exact(plan)
