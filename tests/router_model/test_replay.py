@@ -13,7 +13,9 @@ from router_model.offpolicy import price_sets, propensity
 from router_model.offpolicy.estimators import ESTIMATORS, Sample, interval
 from router_model.offpolicy.floors import effective_size, refusal
 from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.page import frontier, page
 from router_model.offpolicy.replay import dials, replay
+from router_model.offpolicy.shadow import constant_policies
 from router_model.offpolicy.target import DistributionTarget, Modelled, Options, PricedTarget
 from tests.router_model.simulated_log import SECOND, decisions, log, requests, truths
 
@@ -251,3 +253,34 @@ def test_a_hundred_thousand_rows_take_seconds() -> None:
     seconds = process_time() - start
     print(f"11 dials by 2 metrics over 100,000 rows: {seconds:.1f} s of CPU")
     assert len(found["policies"]) == 22 and seconds < 30
+
+
+def test_without_exploration_shadow_answers_show_constant_policies() -> None:
+    rng = np.random.default_rng(13)
+    right = (rng.random((900, 3)) < np.array([0.6, 0.7, 0.8])).astype(float)
+    right[:, 1] = np.nan
+    right[300:600, 2] = np.nan
+    right[600:, 0] = np.where(rng.random(300) < 0.1, right[600:, 0], np.nan)
+    found = constant_policies(("none", "low", "high"), {"outcome": right})
+    assert [one["name"] for one in found] == ["always-none", "always-high"]
+    both = ~np.isnan(right[:, [0, 2]]).any(axis=1)
+    for one, place, truth in zip(found, (0, 2), (0.6, 0.8), strict=True):
+        assert one["n"] == both.sum() and one["estimate"] == pytest.approx(right[both, place].mean())
+        assert one["ci"][0] < truth < one["ci"][1] and one["method"] == "shadow"
+    few = constant_policies(("none", "low", "high"), {"outcome": right[:50]})
+    assert "50 requests" in few[0]["refused"] and few[0]["ci"] is None
+    with pytest.raises(ValueError, match="one column"):
+        constant_policies(("none",), {"outcome": right})
+
+
+def test_the_page_draws_the_frontier_and_says_what_was_refused() -> None:
+    rng = np.random.default_rng(14)
+    logged = log(rng, requests(rng, 2000), BASE, EXPLORE)
+    targets = dials(logged, (0.4, 0.6, 0.999), lambda x: 2e-4 * (1 - x))
+    found = replay(logged, targets)
+    drawn = frontier(found)
+    assert drawn is not None and [point.name for point in drawn.points] == ["dial-0.4", "dial-0.6"]
+    assert drawn.points[0].y > drawn.points[1].y, "more tokens bring more right answers, and up is less on a screen"
+    text = page(found)
+    assert "dial-0.999" in text and "has no example in the log" in text and text.count("<circle") == 2
+    assert frontier({"policies": []}) is None and "<svg" not in page(found | {"policies": []})
