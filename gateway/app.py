@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from gateway import __version__, assembly
-from gateway.api import asgi, health, models
+from gateway.api import asgi, feedback, health, models
 from gateway.api.chat.request import ChatDialect
 from gateway.api.decide import Decide
 from gateway.api.dialect import Dialect
@@ -228,7 +228,7 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
     capabilities, hang_ups = parts.capabilities, HangUps()
     prober = Prober(parts.dispatch, capabilities)
     decider = Decider(catalogue, parts.experiments, prober, capabilities.enforcement, server.router_deadline_s)
-    accounting = Accounting(parts.records, parts.metrics, capabilities, catalogue.observe)
+    accounting = Accounting(parts.records, parts.metrics, capabilities, catalogue.observe, parts.version)
     pipeline = Pipeline(decider, parts.dispatch, prober, accounting, ids)
 
     def endpoint(dialect: Dialect) -> asgi.App:
@@ -267,7 +267,10 @@ def _api_routers(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
     yield health.health_router(), []
     yield health.router(authenticator, parts.deployments, parts.transport, parts.stopping), []
     metrics, described = settings.metrics_on_clients_port, settings.server.openapi
-    document = documents.clients(__version__, settings.access.required, metrics)
+    document = documents.clients(__version__, settings.access.required, metrics, settings.feedback.accept)
+    if settings.feedback.accept:
+        limiter = feedback.FeedbackLimiter(settings.feedback.max_per_minute)
+        yield feedback.router(authenticator, parts.records, settings.server, limiter), []
     for shown, router in (
         (metrics, health.metrics_router(parts.metrics)),
         (described, health.document_router(document)),

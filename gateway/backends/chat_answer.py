@@ -40,13 +40,23 @@ def dumped(body: dict[str, Any]) -> bytes:
         raise BackendFailed("The backend's answer is nested too deeply.") from error
 
 
+def read_id(answer: dict[str, Any]) -> str | None:
+    """The id of an answer, or of the one that a chunk belongs to."""
+    id = answer.get("id")
+    return id[:MOST_CHARACTERS] if isinstance(id, str) else None
+
+
 def read_usage(usage: Any) -> Usage:
     """Token counts of a `usage` object; None for a count that is missing or invalid."""
     if not isinstance(usage, dict):
         return Usage()
     details = usage.get("completion_tokens_details")
     reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(reasoning))
+    of_prompt = usage.get("prompt_tokens_details")
+    cached = of_prompt.get("cached_tokens") if isinstance(of_prompt, dict) else None
+    return Usage(
+        _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(reasoning), _count(cached)
+    )
 
 
 def _count(value: Any) -> int | None:

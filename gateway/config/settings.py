@@ -16,7 +16,7 @@ from gateway.config.model import ModelSettings
 from gateway.config.problems import faults
 from gateway.config.renamed import with_new_names
 from gateway.config.server import AdminSettings, ServerSettings
-from gateway.config.storage import AccessSettings, RecordSettings, ResponseSettings, SigningSettings
+from gateway.config.storage import AccessSettings, FeedbackSettings, RecordSettings, ResponseSettings, SigningSettings
 from gateway.config.types import ConfigPath, folder_of
 from gateway.core.errors import ConfigError
 from gateway.core.strict import StrictSettings
@@ -34,6 +34,7 @@ class Settings(StrictSettings):
     access: AccessSettings = AccessSettings()
     admin: AdminSettings | None = None
     responses: ResponseSettings = ResponseSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     signing: SigningSettings = SigningSettings()
     families: dict[str, FamilyRow] = {}
     """Family rows in addition to the shipped table; a row with the same name overrides single cells."""

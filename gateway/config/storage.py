@@ -38,6 +38,16 @@ class RecordSettings(StrictSettings, validate_default=True):
         return Path(f"{self.path}.spool")
 
 
+class FeedbackSettings(StrictSettings):
+    """Outcomes that clients report for their requests, at `/v1/feedback`."""
+
+    accept: bool = True
+    """Whether there is such a route."""
+    max_per_minute: Annotated[int, Field(ge=1)] = 600
+    """How many outcomes a key may report in a minute, for each worker; beside its limit on requests, which counts them
+    as well."""
+
+
 class AccessSettings(StrictSettings, validate_default=True):
     """API keys. Clients need none unless they are `required`."""
 

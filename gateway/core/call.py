@@ -39,7 +39,8 @@ class Call:
     the client's name for the end user, `client_retries` how often the client has retried, `batch` whether it can wait,
     `wants_effort_report` whether the answer's body reports on the effort, `stops_answer` whether stop sequences apply
     to the answer only and not to reasoning, `workload` the client's name for the class of its request, `unread` the
-    fields that the client sent and the dialect does not forward.
+    fields that the client sent and the dialect does not forward. `answer_id` is the id of the answer, where the gateway
+    gives it one.
     """
 
     request_id: str
@@ -69,6 +70,7 @@ class Call:
     stops_answer: bool = False
     passthrough: PassthroughRoute | None = None
     workload: str = ""
+    answer_id: str | None = None
     unread: Collection[str] = ()
     forwarded: Headers = field(default_factory=dict)
 

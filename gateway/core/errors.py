@@ -10,6 +10,7 @@ GatewayError
 │   ├── InvalidKey          401  no valid API key
 │   ├── NotAllowed          403  a model or an effort that the key may not use
 │   ├── UnknownKey          404  to operators: no key has this id
+│   ├── RequestNotFound     404  feedback for a request that this key has not made
 │   ├── KeyNotLive          409  to operators: the key is expired or revoked
 │   └── ReloadRefused       409  to operators: the new configuration is invalid
 ├── QuotaExceeded           429  the key's own limit, with the time until it resets
@@ -25,6 +26,7 @@ GatewayError
 ├── ShuttingDown            503  the gateway stopped before the answer was complete
 ├── TooManyConnections  503  the connection limit is reached, in total or for one address
 ├── AccessUnavailable       503  keys cannot be checked
+├── RecordsUnavailable      503  feedback cannot be stored now
 ├── ErasureFailed           503  to operators: a database is unavailable
 └── InternalError           500
 ConfigError                      start-up only: one line per problem
@@ -189,15 +191,29 @@ class AccessUnavailable(GatewayError):
     code = "access_unavailable"
 
 
-class ErasureFailed(GatewayError):
-    status = 503
-    code = "erasure_failed"
-    message = "Some stored data could not be erased: the log says why. Try again."
+class RequestNotFound(InvalidRequest):
+    """It never was, is too old, or is somebody else's: nobody learns which."""
+
+    status = 404
+    code = "request_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"There is no request with the id {id[:100]!r}.", param="id")
 
 
 class RecordsUnavailable(GatewayError):
     status = 503
     code = "records_unavailable"
+
+    def __init__(self, message: str = "The gateway cannot reach its records right now: try again.") -> None:
+        super().__init__(message)
+        self.headers = _come_back(5)
+
+
+class ErasureFailed(GatewayError):
+    status = 503
+    code = "erasure_failed"
+    message = "Some stored data could not be erased: the log says why. Try again."
 
 
 class InternalError(GatewayError):

@@ -26,13 +26,14 @@ log = logging.getLogger("thinkgate")
 class Accounting:
     """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record.
 
-    `observe` also gets each record: price setters learn by it.
+    `observe` also gets each record: price setters learn by it. `config` is the version of the configuration.
     """
 
     records: RecordStore
     metrics: Metrics
     capabilities: Capabilities
     observe: Callable[[Record], None]
+    config: str | None = None
     refusals: Refusals = field(default_factory=Refusals)
 
     def fail(self, recorder: Recorder, error: Exception | asyncio.CancelledError) -> GatewayError:
@@ -57,7 +58,7 @@ class Accounting:
         if not recorder.close():
             return
         checked = budget_check(recorder)
-        record = make_record(recorder, checked, settle(recorder, checked))
+        record = make_record(recorder, checked, settle(recorder, checked), self.config)
         if self.refusals.kept(record):
             self.records.write(record)
         self.metrics.finished(record)

@@ -32,6 +32,10 @@ class AnswerCounts(Protocol):
     def usage(self) -> Usage: ...
     @property
     def first_token(self) -> float | None: ...
+    @property
+    def answer_id(self) -> str | None:
+        """The backend's id for its answer."""
+        ...
 
 
 class WholeAnswer(NamedTuple):
@@ -39,6 +43,7 @@ class WholeAnswer(NamedTuple):
 
     usage: Usage = Usage()
     first_token: float | None = None
+    answer_id: str | None = None
 
 
 NO_COUNTS: AnswerCounts = WholeAnswer()
@@ -163,7 +168,7 @@ class Recorder:
         first, self.closed = not self.closed, True
         # What hears the answer tells it to an encoder, which has a view of this: the cycle is broken here.
         if type(self.counts) is not WholeAnswer:
-            self.counts = WholeAnswer(self.counts.usage, self.counts.first_token)
+            self.counts = WholeAnswer(*(getattr(self.counts, name) for name in WholeAnswer._fields))
         return first
 
     @property

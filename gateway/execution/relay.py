@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import closing
 
-from gateway.backends.chat_answer import dumped, read_answer, read_usage
+from gateway.backends.chat_answer import dumped, read_answer, read_id, read_usage
 from gateway.execution.accounting import Accounting
 from gateway.execution.outcome import Outcome
 from gateway.execution.place import Place
@@ -32,7 +32,7 @@ async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, 
             usage, changed = read_usage(reported), True
         if outcome.cut(body):
             finish_reason, changed = "length", True
-    recorder.reading(WholeAnswer(usage))
+    recorder.reading(WholeAnswer(usage, answer_id=read_id(body)))
     recorder.finished(finish_reason)
     if discarded:
         changed = add_probe_usage(body, discarded) or changed

@@ -83,7 +83,7 @@ class AnswerReport:
 def headers(recorder: Recorder) -> Headers:
     """The headers of every answer; those whose values are not known yet are left out."""
     facts, plan, decision = recorder.facts, recorder.plan, recorder.decision
-    values = {"x-request-id": facts.request_id, **facts.principal.headers()}
+    values = {"x-request-id": facts.request_id, "x-thinkgate-id": facts.id, **facts.principal.headers()}
     if plan is not None and decision is not None:
         applied = plan.applied
         values["x-thinkgate-effort"] = plan.level or (recorder.level_of(applied) if applied else "unknown")

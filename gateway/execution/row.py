@@ -13,19 +13,19 @@ from gateway.core.prices import PRICES, Prices
 from gateway.core.record import Record
 from gateway.core.usage import Usage
 from gateway.execution.outcome import enforced
+from gateway.execution.probe.result import ProbeResult
 from gateway.execution.recorder import Recorder
 from gateway.execution.report import notes
 from gateway.execution.settlement import cost
 from gateway.execution.streaming.budget_check import BudgetCheck
 
 
-def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Record:
+def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config: str | None = None) -> Record:
     """`counted` are the tokens that it was charged for."""
     now = time.perf_counter()
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
     assignment, place, error = recorder.assignment, recorder.place, recorder.error
-    result, first_token = recorder.probe, recorder.counts.first_token
-    applied, probe, said = plan.applied if plan else None, result.probe if result else None, notes(recorder)
+    applied, said, first_token = plan.applied if plan else None, notes(recorder), recorder.counts.first_token
     return Record(
         id=facts.id,
         request_id=facts.request_id,
@@ -68,16 +68,29 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage) -> Rec
         verdict=checked.verdict,
         used_from=checked.used_from,
         exceeded=checked.over or None,
-        probe=result.outcome if result else None,
-        probe_tokens=result.tokens if result else None,
-        probe_mean=probe.mean if probe else None,
-        probe_min=probe.least if probe else None,
-        probe_first_margin=probe.first_margin if probe else None,
-        probe_truncated=probe.truncated if probe else None,
-        probe_ms=result.seconds * 1000 if result else None,
-        forecast_before=_rows(result.before) if result else None,
+        **_probe(recorder.probe),
         user=assignment.user if assignment else None,
+        answer_id=(call.answer_id if call else None) or recorder.counts.answer_id,
+        config=config,
+        cached_tokens=recorder.counts.usage.cached_tokens,
     )
+
+
+def _probe(result: ProbeResult | None) -> dict[str, Any]:
+    """The columns of a probe; none where there was none."""
+    if result is None:
+        return {}
+    probe = result.probe
+    return {
+        "probe": result.outcome,
+        "probe_tokens": result.tokens,
+        "probe_mean": probe.mean if probe else None,
+        "probe_min": probe.least if probe else None,
+        "probe_first_margin": probe.first_margin if probe else None,
+        "probe_truncated": probe.truncated if probe else None,
+        "probe_ms": result.seconds * 1000,
+        "forecast_before": _rows(result.before),
+    }
 
 
 def _rows(forecast: Forecast | None) -> str | None:

@@ -18,7 +18,7 @@ AT_ONCE = 5000
 def experiment_rows(database: Database, name: str, since: float) -> Iterator[ExperimentRow]:
     """In the order of time. Raises one of UNAVAILABLE."""
     with closing(database.connect()) as connection:
-        found = connection.execution_options(yield_per=AT_ONCE).execute(_query(name, since))
+        found = connection.execution_options(reads=True, yield_per=AT_ONCE).execute(_query(name, since))
         for rows in found.partitions():
             yield from map(ExperimentRow._make, rows)
 
@@ -26,12 +26,14 @@ def experiment_rows(database: Database, name: str, since: float) -> Iterator[Exp
 def _query(name: str, since: float) -> Select[tuple[object, ...]]:
     total = func.sum(outcomes.c.weight)
     score = func.sum(outcomes.c.score * outcomes.c.weight) / func.nullif(total, 0)
-    scores = select(outcomes.c.id, score.label("outcome")).where(outcomes.c.metric == "outcome").group_by(outcomes.c.id)
-    scored = scores.subquery()
+    of = outcomes.c.id, outcomes.c.key
+    scored = select(*of, score.label("outcome")).where(outcomes.c.metric == "outcome").group_by(*of).subquery()
+    # What another key says of a request does not count.
+    same = (records.c.id == scored.c.id) & records.c.key.is_not_distinct_from(scored.c.key)
     columns = [records.c[field] for field in ExperimentRow._fields if field != "outcome"]
     return (
         select(*columns, scored.c.outcome)
-        .select_from(records.outerjoin(scored, records.c.id == scored.c.id))
+        .select_from(records.outerjoin(scored, same))
         .where(records.c.experiment == name, records.c.time >= since)
         .order_by(records.c.time, records.c.id)
     )

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.core.experiment_row import ExperimentRow
+from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
 from gateway.storage.subject import Subject
+
+
+class RecordIdentity(NamedTuple):
+    """Which record an outcome is about, and whose it is: the fields of `Record` of these names."""
+
+    id: str
+    key: str | None
+    user: str | None
+    unit: str | None
+    time: float
 
 
 class RecordStore(Protocol):
@@ -24,8 +35,22 @@ class RecordStore(Protocol):
         """Called on the event loop, once per request, before its last byte is sent: return at once, never raise."""
         ...
 
+    def find(self, id: str, key: str | None) -> RecordIdentity | None:
+        """The latest record of this key by the gateway's id for it, the client's, or the answer's own; also while it is
+        on its way to the database. May block. RecordsUnavailable: nobody can tell.
+        """
+        ...
+
+    def score(self, id: str, metric: str, source: str) -> float | None:
+        """The score of an outcome that was rated before, as far as can be told. May block."""
+        ...
+
+    def rate(self, outcome: OutcomeRow) -> bool:
+        """Keep an outcome; one that is there already stands. Whether it will be stored. May block, never raises."""
+        ...
+
     def stop(self) -> None:
-        """Returns when every record is stored."""
+        """Returns when every record and outcome is stored."""
         ...
 
 

@@ -14,6 +14,8 @@ from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
 from gateway.storage import rows
 from gateway.storage.database import UNAVAILABLE, Database
+from gateway.storage.lookup import RecordLookup
+from gateway.storage.protocol import RecordIdentity
 from gateway.storage.retention import Retention, RetentionLimits
 from gateway.storage.rows import Row
 from gateway.storage.spool import Spool
@@ -47,6 +49,7 @@ class Records:
         self._besides = besides
         self._retention = Retention(keep or RetentionLimits(), database)
         self._spool = Spool(spool, spool_bytes)
+        self._lookup = RecordLookup(database, spool)
         self._not_before = self._pause_s = 0.0
         # Segments that could not be imported yet. If this process dies first, the next one finds them.
         self._kept: list[Path] = []
@@ -66,8 +69,13 @@ class Records:
         self._spool.append(rows.dump(record), record)
 
     def rate(self, outcome: OutcomeRow) -> bool:
-        """Persist an outcome; whether that worked."""
         return self._spool.append(rows.dump(outcome), outcome)
+
+    def find(self, id: str, key: str | None) -> RecordIdentity | None:
+        return self._lookup.find(id, key)
+
+    def score(self, id: str, metric: str, source: str) -> float | None:
+        return self._lookup.score(id, metric, source)
 
     def stop(self) -> None:
         """Import what is left and close the files."""
@@ -75,6 +83,7 @@ class Records:
         if self._thread.ident is not None:
             self._thread.join()
         self._spool.close()
+        self._lookup.close()
 
     def _run(self) -> None:
         """Import the rows of dead processes, then our own as they arrive.

@@ -55,6 +55,7 @@ def test_every_answer_carries_the_headers(scripted_gateway: RunningGateway) -> N
             )
             raw.parse()
             told = {name: raw.headers[name] for name in raw.headers if name.startswith("x-")}
+            assert len(told.pop("x-thinkgate-id")) == 28
             assert told.pop("x-content-type-options") == "nosniff" and raw.headers["cache-control"] == "no-store"
             assert told == {
                 "x-request-id": "my-own.id:7",

@@ -14,6 +14,7 @@ from gateway.auth.principal import ANONYMOUS, Principal
 from gateway.config.settings import parse
 from gateway.core.aliases import Headers
 from gateway.core.errors import InvalidKey
+from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
 from tests.gateway.conftest import Start
 from tests.gateway.running import RunningGateway
@@ -83,6 +84,15 @@ class ListStore:
 
     def write(self, record: Record) -> None:
         self.rows.append(record)
+
+    def find(self, id: str, key: str | None) -> None:
+        return None
+
+    def score(self, id: str, metric: str, source: str) -> None:
+        return None
+
+    def rate(self, outcome: OutcomeRow) -> bool:
+        return False
 
     def stop(self) -> None:
         self.calls.append("stop")

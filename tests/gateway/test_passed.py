@@ -35,7 +35,8 @@ def test_a_completion_passes_untouched_but_for_the_model(gateway: RunningGateway
     assert backend.requests[-1].path == "/v1/completions"
     assert backend.last == {**sent, "model": MODEL}
     # Nothing was decided, and nothing else is said.
-    assert {name for name in answer.headers if name.startswith("x-thinkgate")} == {"x-thinkgate-arm"}
+    own = {name for name in answer.headers if name.startswith("x-thinkgate")}
+    assert own == {"x-thinkgate-arm", "x-thinkgate-id"}
 
 
 def test_the_sdk_completes_plain_and_streamed(gateway: RunningGateway, backend: ScriptedBackend) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from gateway.api import checks, known_fields, models, passthrough
+from gateway.api import checks, feedback, known_fields, models, passthrough
 from gateway.api.messages import parts, thinking
 from gateway.api.openapi import template
 from gateway.api.responses import input_items, options, routes
@@ -18,12 +18,16 @@ Json = dict[str, Any]
 _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", list: "array", dict: "object"}
 
 
-def clients(version: str, keyed: bool, metrics: bool | Literal["open"]) -> Json:
-    """`keyed`: clients need a key; `metrics`: `/metrics` is served on this port, `open`: without a key."""
+def clients(version: str, keyed: bool, metrics: bool | Literal["open"], feedback: bool = True) -> Json:
+    """`keyed`: clients need a key; `metrics`: `/metrics` is served on this port, `open`: without a key; `feedback`: so
+    is `/v1/feedback`.
+    """
     document = template.read(
-        ("clients", "error", "chat", "decide", "messages", "responses", "passthrough"),
+        ("clients", "error", "chat", "decide", "messages", "responses", "passthrough", "feedback"),
         {"version": version, **_values()},
     )
+    if not feedback:
+        del document["paths"]["/v1/feedback"]
     if metrics == "open":
         document["paths"]["/metrics"]["get"]["security"] = []
     elif not metrics:
@@ -45,6 +49,8 @@ def _values() -> Mapping[str, Any]:
         **{name: getattr(checks, name) for name in ("MOST_CHOICES", "MOST_THINKING", "MOST_TOKENS")},
         "MOST_ON_A_PAGE": models.MOST_ON_A_PAGE,
         "MOST_LISTED": routes.MOST_LISTED,
+        **{name: getattr(feedback, name) for name in ("MOST_ID", "MOST_LABEL", "MOST_COMMENT")},
+        "METRIC_PATTERN": f"^{feedback.METRIC}$",
         "LEVELS": [*LEVELS],
         "ACCOUNT": ACCOUNT,
         "MEDIA_TYPES": [*parts.MEDIA_TYPES],

@@ -167,6 +167,7 @@ def _call(
         dial=read_dial(chat, model.name, model.policy.has_dial),
         limit=chat.get("max_completion_tokens"),
         size=size,
+        answer_id=spec.id,
         unit=spec.unit,
         user=user_of(parsed.body),
         client_retries=asgi.client_retries(parsed.headers),

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_usage
+from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_id, read_usage
 from gateway.core.backend_errors import AnswerTooLarge, BackendFailed, error_from_backend, fields_of
 from gateway.core.errors import GatewayError
 from gateway.core.reasoning import REASONING_FIELDS
@@ -49,6 +49,7 @@ class ChatStream:
         self.usage = Usage()
         self.finish_reason: str | None = None
         self.first_token: float | None = None
+        self.answer_id: str | None = None
         self.done = False
         self.error: GatewayError | None = None
 
@@ -136,6 +137,8 @@ class ChatStream:
             status = code if isinstance(code, int) and 400 <= code < 600 else 502
             self.error = error_from_backend(status, {}, fields)
             return b""
+        if self.answer_id is None:
+            self.answer_id = read_id(chunk)
         choices = chunk.get("choices")
         if isinstance(choices, list):
             for choice in choices:
