@@ -269,8 +269,7 @@ def _api_routers(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
     metrics, described = settings.metrics_on_clients_port, settings.server.openapi
     document = documents.clients(__version__, settings.access.required, metrics, settings.feedback.accept)
     if settings.feedback.accept:
-        limiter = feedback.FeedbackLimiter(settings.feedback.max_per_minute)
-        yield feedback.router(authenticator, parts.records, settings.server, limiter), []
+        yield feedback.router(authenticator, parts.records, settings.server, settings.feedback.max_per_minute), []
     for shown, router in (
         (metrics, health.metrics_router(parts.metrics)),
         (described, health.document_router(document)),

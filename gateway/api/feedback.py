@@ -51,10 +51,9 @@ class FeedbackLimiter:
         self._counts[key] += 1
 
 
-def router(
-    authenticator: Authenticator, store: RecordStore, limits: ServerSettings, limiter: FeedbackLimiter
-) -> APIRouter:
-    routes = APIRouter()
+def router(authenticator: Authenticator, store: RecordStore, limits: ServerSettings, max_per_minute: int) -> APIRouter:
+    """`max_per_minute`: how many outcomes each key may report."""
+    routes, limiter = APIRouter(), FeedbackLimiter(max_per_minute)
 
     @routes.post("/v1/feedback")
     async def report(request: Request) -> Response:
