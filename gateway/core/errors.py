@@ -207,7 +207,7 @@ class RecordsUnavailable(GatewayError):
 
     def __init__(self, message: str = "The gateway cannot reach its records right now: try again.") -> None:
         super().__init__(message)
-        self.headers = _come_back(5)
+        self.headers = _retry_headers(5)
 
 
 class ErasureFailed(GatewayError):
