@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -69,6 +69,13 @@ class Forecast:
     reading: Any = field(default=None, compare=False, repr=False)
     promised: Guarantee | None = field(default=None, compare=False, repr=False)
     path: ProbePath = field(default=DIRECT, compare=False, repr=False)
+
+    def with_reread(self, tokens: Mapping[Effort, float]) -> Forecast:
+        """The same where some efforts make a backend read so many tokens of the prompt again."""
+        if not tokens:
+            return self
+        efforts = tuple(one._replace(reread_tokens=tokens.get(one.effort, 0.0)) for one in self.efforts)
+        return replace(self, efforts=efforts)
 
     def without_probe(self) -> Forecast:
         """The same forecast where no probe is possible."""

@@ -21,7 +21,7 @@ from gateway.routing.effort_router import forecasting
 from gateway.routing.effort_router.protocol import EffortRouter, PreparedArm
 from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.policies.protocol import Policy, PolicyDescription
-from gateway.routing.prices.protocol import PriceContext, PriceSetter
+from gateway.routing.prices.protocol import PriceContext, PriceSetter, Recalled
 from gateway.routing.prices.work_class import NO_CLASSES, WorkClasses
 
 
@@ -87,6 +87,9 @@ class PublicModel:
     ) -> Forecast:
         """The forecast after a probe; None: it failed. `path` is what led to the probe."""
         forecast = forecasting.reconsider(self.prepared[arm.name], call, before, probe)
+        # The answer without thinking is there: whatever had to be read again for it has been.
+        thinking = [one for one in before.efforts if one.effort.think and one.reread_tokens]
+        forecast = forecast.with_reread({one.effort: one.reread_tokens for one in thinking})
         return replace(forecast, path=path) if self.policy.explore else forecast
 
     def price(self, context: PriceContext) -> Prices:
@@ -102,6 +105,11 @@ class PublicModel:
         if self.policy.explore:
             prices = replace(prices, z=normal(f"{self.name}\0{context.unit}\0{context.id}"))
         return prices
+
+    def recall(self, context: PriceContext) -> Recalled | None:
+        """What a setter remembers of the request's conversation."""
+        found = (setter.recall(context) for setter in self.setters)
+        return next((one for one in found if one is not None), None)
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
         """The price setters learn what is about to be sent."""

@@ -10,6 +10,7 @@ from gateway.core.arm import Arm
 from gateway.core.assignment import Assignment
 from gateway.core.call import Call
 from gateway.core.decision import Decision
+from gateway.core.efforts import Effort, size
 from gateway.core.forecast import Forecast
 from gateway.core.planned import Planned
 from gateway.core.prices import FREE, Prices
@@ -18,7 +19,7 @@ from gateway.execution.probe.prober import Prober
 from gateway.families.compiler import Enforce, compile_plan
 from gateway.routing.catalogue import Catalogue, PublicModel
 from gateway.routing.experiments.running import Experiments
-from gateway.routing.prices.protocol import PriceContext
+from gateway.routing.prices.protocol import PriceContext, Recalled
 
 
 class Routed(NamedTuple):
@@ -29,6 +30,12 @@ class Routed(NamedTuple):
     assignment: Assignment
     id: str
     prices: Prices = FREE
+    recalled: Recalled | None = None
+
+    @property
+    def held(self) -> Effort | None:
+        """The effort that its conversation keeps."""
+        return None if self.recalled is None else self.recalled.effort
 
     @property
     def arm(self) -> Arm:
@@ -57,7 +64,10 @@ class Decider:
         user = unit_hash(among_keys(call.user, key)) if call.user else None
         assignment = Assignment(arm, unit_hash(unit), user, experiment)
         routed = Routed(_in_class(call, model), model, assignment, id)
-        return routed if call.passthrough is not None else routed._replace(prices=model.price(routed.context))
+        if call.passthrough is not None:
+            return routed
+        recalled = model.recall(routed.context) if model.policy.wants_forecast(call) else None
+        return routed._replace(prices=model.price(routed.context), recalled=recalled)
 
     async def forecast(self, routed: Routed, always: bool = False) -> Forecast | None:
         """What each effort would bring; without a probe, where none is possible.
@@ -65,9 +75,11 @@ class Decider:
         None where the policy wants none, unless `always`, and where the router knows nothing, fails, or is late.
         """
         call, model, arm = routed.call, routed.model, routed.arm
-        if not always and not model.policy.wants_forecast(call):
+        if not always and (routed.held is not None or not model.policy.wants_forecast(call)):
             return None
         forecast = await model.forecast(call, arm, self.router_deadline_s)
+        if forecast is not None and routed.recalled is not None:
+            forecast = forecast.with_reread(_reread(routed.recalled, arm, forecast))
         if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
             return forecast.without_probe()
         return forecast
@@ -75,6 +87,9 @@ class Decider:
     def decide(self, principal: Principal, routed: Routed, forecast: Forecast | None) -> tuple[Call, Decision]:
         """The call within what the sender may use now, and the decision for it. NotAllowed."""
         bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
+        if routed.held is not None:
+            effort = routed.held if bounded.ceiling is None else min(routed.held, bounded.ceiling, key=size)
+            return bounded, Decision(effort, "sticky", 1.0, routed.prices)
         return bounded, routed.model.policy.decide(bounded, forecast, routed.prices)
 
     def plan(self, routed: Routed, bounded: Call, decision: Decision, forecast: Forecast | None) -> Planned:
@@ -89,3 +104,9 @@ def _in_class(call: Call, model: PublicModel) -> Call:
     if work is None or work[1].dial is None or call.dial is not None or not model.policy.has_dial:
         return call
     return replace(call, dial=work[1].dial)
+
+
+def _reread(recalled: Recalled, arm: Arm, forecast: Forecast) -> dict[Effort, float]:
+    """What each effort makes a backend read again: the cached prompt, where it goes to another deployment."""
+    efforts = [one.effort for one in forecast.efforts]
+    return {e: float(recalled.tokens) for e in efforts if arm.deployment_for(e).name != recalled.deployment}

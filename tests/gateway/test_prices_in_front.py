@@ -119,4 +119,4 @@ def test_a_kind_is_registered_once() -> None:
 
     with pytest.raises(ValueError, match="a price setter 'pace' is registered already"):
         register(Other)
-    assert [*SETTERS] == ["pace", "slo", "load"]
+    assert [*SETTERS] == ["pace", "slo", "load", "sticky"]

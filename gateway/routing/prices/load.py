@@ -13,7 +13,7 @@ from gateway.core.load import Load
 from gateway.core.prices import Prices
 from gateway.core.record import Record
 from gateway.core.strict import Unit
-from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Surroundings
+from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Recalled, Surroundings
 
 
 class LoadSettings(PriceSettings):
@@ -49,6 +49,9 @@ class LoadPrice:
         """A token holds its place for `tpot_s`, and everyone who waits gets one of the places that much later."""
         waiting = load.queued + max(load.in_flight - self.settings.busy_from * load.places, 0.0)
         return self.settings.price_of_waiting * load.tpot_s * waiting / load.places if waiting else 0.0
+
+    def recall(self, context: PriceContext) -> Recalled | None:
+        return None
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
         pass

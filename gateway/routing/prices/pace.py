@@ -14,7 +14,7 @@ from gateway.core.errors import ConfigError
 from gateway.core.forecast import EffortForecast
 from gateway.core.prices import Prices
 from gateway.core.record import Record
-from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Surroundings
+from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Recalled, Surroundings
 from gateway.routing.prices.spending import FIRST, Expected, Spending
 
 SECONDS = {"hour": 3600.0, "day": 86_400.0}
@@ -85,6 +85,9 @@ class Pace:
 
     def price(self, context: PriceContext) -> Prices:
         return Prices.of(self.name, self.spending(context.call.key).price(self.surroundings.clock()))
+
+    def recall(self, context: PriceContext) -> Recalled | None:
+        return None
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
         forecast, now = decision.forecast, self.surroundings.clock()

@@ -27,6 +27,16 @@ class PriceContext(NamedTuple):
     unit: str
 
 
+class Recalled(NamedTuple):
+    """What is remembered of a request's conversation: the effort to keep (None: decide anew), and which deployment has
+    how many tokens of the prompt in its cache.
+    """
+
+    effort: Effort | None
+    deployment: str
+    tokens: int
+
+
 class PriceSetter(Protocol):
     """Adds to the prices of a model's requests. Its state is its own, and that of one process; nothing here raises.
 
@@ -45,6 +55,10 @@ class PriceSetter(Protocol):
 
     def price(self, context: PriceContext) -> Prices:
         """What it adds for this request, whose effort the policy is about to choose."""
+        ...
+
+    def recall(self, context: PriceContext) -> Recalled | None:
+        """What it remembers of the request's conversation; None: nothing."""
         ...
 
     def decided(self, context: PriceContext, decision: Decision) -> None:

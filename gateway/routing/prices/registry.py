@@ -7,11 +7,13 @@ from gateway.routing.prices.load import LoadSettings
 from gateway.routing.prices.pace import PaceSettings
 from gateway.routing.prices.protocol import PriceSettings
 from gateway.routing.prices.slo import SloSettings
+from gateway.routing.prices.sticky import StickySettings
 
 SETTERS: dict[str, type[PriceSettings]] = {
     "pace": PaceSettings,
     "slo": SloSettings,
     "load": LoadSettings,
+    "sticky": StickySettings,
 }
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from gateway.core.decision import Decision
 from gateway.core.prices import Prices
 from gateway.core.record import Record
-from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Surroundings
+from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Recalled, Surroundings
 
 # The share of answers that may be slower than the target.
 SLOWER = 0.05
@@ -60,6 +60,9 @@ class Slo:
 
     def price(self, context: PriceContext) -> Prices:
         return Prices.of(self.name, second=exp(self._log_price) if self._log_price > log(LOWEST) else 0.0)
+
+    def recall(self, context: PriceContext) -> Recalled | None:
+        return None
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
         pass
