@@ -60,8 +60,8 @@ def decisions(seen: Requests, price: F64) -> tuple[NDArray[np.bool_], NDArray[np
     return asked, np.where(asked, after.argmax(axis=1), without)
 
 
-def log(rng: np.random.Generator, seen: Requests, base: float, s: float) -> Logged:
-    """What a policy at a base price with exploration s logs."""
+def log(rng: np.random.Generator, seen: Requests, base: float | F64, s: float) -> Logged:
+    """What a policy at a base price, or one for each row, with exploration s logs."""
     n = len(seen.possible)
     asked, chosen = decisions(seen, base * np.exp(s * rng.standard_normal(n)))
     rows = np.arange(n)
