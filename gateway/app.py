@@ -52,7 +52,6 @@ from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.decider import Decider
-from gateway.routing.experiments.journal import Journal
 from gateway.routing.experiments.running import Experiments
 from gateway.storage.protocol import RecordStore
 
@@ -107,7 +106,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
         settings=settings,
         version=settings.version,
         catalogue=models,
-        experiments=Experiments(models, Journal(settings.experiments_path)),
+        experiments=assembly.experiments(settings, models),
         authenticator=_authenticator(settings, before.metrics, before),
     )
 
@@ -140,7 +139,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         deployments=deployments,
         latencies=speeds,
         catalogue=models,
-        experiments=Experiments(models, Journal(settings.experiments_path)),
+        experiments=assembly.experiments(settings, models),
         transport=transport,
         admission=admission,
         dispatch=Dispatch(transport, admission, fallbacks, capabilities, fell_back, seal.salt),
@@ -293,7 +292,7 @@ def _services(parts: Parts, off_loop: OffLoop) -> list[Service]:
         Service(off_loop, stop=off_loop.close),
         Service(parts.authenticator, stop=parts.authenticator.close),
         Service(parts.responses, parts.responses.open, parts.responses.close),
-        Service(parts.experiments, parts.experiments.open),
+        Service(parts.experiments, parts.experiments.open, parts.experiments.close),
         Service(parts.records, parts.records.start, parts.records.stop),
         Service(parts.transport, parts.transport.open, parts.transport.close),
         Service(parts.discovery, parts.discovery.start, parts.discovery.stop),

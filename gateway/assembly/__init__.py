@@ -2,6 +2,7 @@
 
 from gateway.assembly.access import authenticator, keys, seal, usual_limits
 from gateway.assembly.deployment import deployments, fallbacks
+from gateway.assembly.experiments import experiments, idle_experiments
 from gateway.assembly.model import catalogue
 from gateway.assembly.storage import archive, records
 
@@ -10,7 +11,9 @@ __all__ = [
     "authenticator",
     "catalogue",
     "deployments",
+    "experiments",
     "fallbacks",
+    "idle_experiments",
     "keys",
     "records",
     "seal",

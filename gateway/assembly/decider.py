@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.assembly.deployment import deployments
+from gateway.assembly.experiments import experiments
 from gateway.assembly.model import catalogue
 from gateway.backends.admission import AdmissionController
 from gateway.backends.capabilities import Capabilities
@@ -13,8 +14,6 @@ from gateway.core.queue_observer import QueueObserver
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.probe.prober import Prober
 from gateway.routing.decider import Decider
-from gateway.routing.experiments.journal import Journal
-from gateway.routing.experiments.running import Experiments
 
 
 def idle_decider(settings: Settings) -> Decider:
@@ -27,7 +26,7 @@ def idle_decider(settings: Settings) -> Decider:
     models = catalogue(settings, known, speeds, admission)
     return Decider(
         models,
-        Experiments(models, Journal(settings.experiments_path)),
+        experiments(settings, models),
         prober,
         capabilities.enforcement,
         settings.server.router_deadline_s,

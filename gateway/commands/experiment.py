@@ -82,13 +82,8 @@ def report(name: str, config: Path, since: float, json_file: Path | None, html_f
 
 def _of(chosen: Settings) -> Experiments:
     from gateway import assembly
-    from gateway.backends.latency import latency_models_of
-    from gateway.routing.experiments.journal import Journal
-    from gateway.routing.experiments.running import Experiments
 
-    deployments = assembly.deployments(chosen)
-    catalogue = assembly.catalogue(chosen, deployments, latency_models_of(deployments.values()))
-    return Experiments(catalogue, Journal(chosen.experiments_path))
+    return assembly.idle_experiments(chosen)
 
 
 def _named(name: str, experiments: Experiments) -> Experiment:

@@ -201,6 +201,14 @@ class RequestNotFound(InvalidRequest):
         super().__init__(f"There is no request with the id {id[:100]!r}.", param="id")
 
 
+class UnknownExperiment(GatewayError):
+    status = 404
+    code = "experiment_not_found"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no experiment {name[:100]!r}.{suggestion(name, known)}")
+
+
 class RecordsUnavailable(GatewayError):
     status = 503
     code = "records_unavailable"

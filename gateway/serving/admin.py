@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from gateway import __version__
 from gateway.api import data, health
+from gateway.api import experiments as experiment_routes
 from gateway.api import keys as key_routes
 from gateway.api import reload as router_reload
 from gateway.api.data import Erase
@@ -26,6 +27,7 @@ from gateway.core.stopping import Stopping
 from gateway.execution.ids import Ids
 from gateway.observability import logs
 from gateway.observability.metrics import Metrics
+from gateway.routing.experiments.running import Experiments
 from gateway.serving.server import GatewayServer
 
 # Operator requests are short.
@@ -46,7 +48,14 @@ def admin_key(admin: AdminSettings) -> str:
     return key
 
 
-def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_reload.Reload, erase: Erase) -> FastAPI:
+def create_admin_app(
+    keys: Keys,
+    metrics: Metrics,
+    key: str,
+    reload: router_reload.Reload,
+    erase: Erase,
+    experiments: Callable[[], Experiments],
+) -> FastAPI:
     """`/health` is public; all other routes require `key`."""
     app = FastAPI(title="Thinkgate admin", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SafeHeaders)
@@ -61,6 +70,13 @@ def create_admin_app(keys: Keys, metrics: Metrics, key: str, reload: router_relo
         reload, lambda request: key_routes.operator(keys, request).note("routers.reload")
     )
     app.include_router(audited_reload, dependencies=guard)
+
+    def note(request: Request, action: str, name: str) -> str:
+        operator = key_routes.operator(keys, request)
+        operator.note(action, name)
+        return operator.who
+
+    app.include_router(experiment_routes.router(experiments, note), dependencies=guard)
     app.include_router(health.document_router(documents.operators(__version__)), dependencies=guard)
     add_error_handlers(app, Ids())
     return app

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from gateway.app import Parts, announce, changed_parts
 from gateway.config.settings import Settings
 from gateway.core.errors import ConfigError
+from gateway.routing.experiments.running import Experiments
 from gateway.serving.live_application import LiveApplication
 
 log = logging.getLogger("thinkgate")
@@ -48,6 +49,11 @@ class ConfigReload:
                 if changed.version != before.version:
                     log.warning("configuration %s, after %s", changed.version, before.version)
             return routers_of(self._parts)
+
+    @property
+    def experiments(self) -> Experiments:
+        """Those of the configuration that is served."""
+        return self._parts.experiments
 
     def _changed(self) -> Parts | None:
         """None: there is nothing new. ConfigError: what is new cannot be served, or not without a restart."""

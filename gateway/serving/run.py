@@ -28,6 +28,7 @@ from gateway.config.settings import Settings, share
 from gateway.core.errors import ConfigError
 from gateway.core.memory import give_back_large_blocks
 from gateway.observability.metrics import Metrics, reloaded_by_supervisor
+from gateway.routing.experiments.running import Experiments
 from gateway.serving import admin, stored_files
 from gateway.serving.artifact_copies import kept_routers
 from gateway.serving.config_reload import ConfigReload, refuse_restart
@@ -70,9 +71,9 @@ def serve(load: Load, workers: int = 1) -> None:
 def _serve_alone(load: Load, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     parts = make_parts(settings)
     live = LiveApplication(parts)
-    reload = ConfigReload(load, parts, live).reload
-    _reload_on_signal(reload)
-    with _operators(settings, parts.metrics, reload):
+    config = ConfigReload(load, parts, live)
+    _reload_on_signal(config.reload)
+    with _operators(settings, parts.metrics, config.reload, lambda: config.experiments):
         _run(live, parts, listener, ready, hand_over=settings.server.reuse_port)
 
 
@@ -85,6 +86,7 @@ def _serve_with_workers(
     workers: int,
 ) -> None:
     served = (settings.version, versions)
+    current = settings
 
     def changed_settings() -> tuple[Settings, dict[str, str]]:
         changed = load()
@@ -100,10 +102,13 @@ def _serve_with_workers(
         os.kill(os.getpid(), signal.SIGHUP)
         return found
 
-    with kept_routers(settings.records.path) as copy, _operators(settings, Metrics(), request_reload):
+    def experiments() -> Experiments:
+        return assembly.idle_experiments(current)
+
+    with kept_routers(settings.records.path) as copy, _operators(settings, Metrics(), request_reload, experiments):
 
         def again() -> str:
-            nonlocal served
+            nonlocal served, current
             try:
                 changed, found = changed_settings()
                 copied = copy(changed)
@@ -112,7 +117,7 @@ def _serve_with_workers(
                 reloaded_by_supervisor("refused")
                 raise
             reloaded_by_supervisor("unchanged" if (changed.version, found) == served else "loaded")
-            served = (changed.version, found)
+            served, current = (changed.version, found), changed
             return _for_worker(changed, copied, workers)
 
         first = _for_worker(settings, copy(settings), workers)
@@ -225,7 +230,9 @@ def _run(
 
 
 @contextmanager
-def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator[None]:
+def _operators(
+    settings: Settings, metrics: Metrics, reload: Reload, experiments: Callable[[], Experiments]
+) -> Iterator[None]:
     """Serves the operator port, if configured. ConfigError: the port is not available, or the key is invalid."""
     if settings.admin is None:
         yield
@@ -235,7 +242,7 @@ def _operators(settings: Settings, metrics: Metrics, reload: Reload) -> Iterator
     with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
         host, port = listener.getsockname()[:2]
         with admin.running(
-            admin.create_admin_app(assembly.keys(settings.access), metrics, key, reload, erase),
+            admin.create_admin_app(assembly.keys(settings.access), metrics, key, reload, erase, experiments),
             settings.server,
             listener,
         ):

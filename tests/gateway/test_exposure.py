@@ -92,8 +92,14 @@ def test_no_route_of_the_clients_port_answers_strangers(keyed: KeyedGateway) -> 
 def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> None:
     reload: Reload = dict
     keys = assembly.keys(AccessSettings(path=tmp_path / "keys.db"))
+    settings = parse({**table("http://127.0.0.1:9"), "data_dir": str(tmp_path)})
     app = create_admin_app(
-        keys, Metrics(), "an operators' key of some length", reload, lambda whose, anonymise: Erased(0, 0)
+        keys,
+        Metrics(),
+        "an operators' key of some length",
+        reload,
+        lambda whose, anonymise: Erased(0, 0),
+        lambda: assembly.idle_experiments(settings),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

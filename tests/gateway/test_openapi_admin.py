@@ -16,11 +16,14 @@ from gateway import assembly
 from gateway.api.data import Erased
 from gateway.api.openapi import documents
 from gateway.config.server import ServerSettings
+from gateway.config.settings import parse
 from gateway.config.storage import AccessSettings
 from gateway.observability.metrics import Metrics
+from gateway.routing.experiments.running import Experiments
 from gateway.serving.admin import create_admin_app, running
 from tests import plain_http
 from tests.gateway.bounded import thorough, whole
+from tests.gateway.conftest import table
 from tests.patience import PATIENCE_S
 
 KEY = "an operators' key of some length"
@@ -32,8 +35,14 @@ WITH_BODY = [OPERATIONS["POST /keys"], OPERATIONS["POST /keys/{id}/rotate"]]
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    keys = assembly.keys(AccessSettings(path=tmp_path_factory.mktemp("keys") / "keys.db"))
-    app = create_admin_app(keys, Metrics(), KEY, dict, lambda whose, anonymise: Erased(0, 0))
+    folder = tmp_path_factory.mktemp("keys")
+    keys = assembly.keys(AccessSettings(path=folder / "keys.db"))
+    settings = parse({**table("http://127.0.0.1:9"), "data_dir": str(folder)})
+
+    def experiments() -> Experiments:
+        return assembly.idle_experiments(settings)
+
+    app = create_admin_app(keys, Metrics(), KEY, dict, lambda whose, anonymise: Erased(0, 0), experiments)
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with plain_http.client(base_url=url, headers=HEADERS) as client:

@@ -12,7 +12,8 @@ from gateway.routing.catalogue import Catalogue, PublicModel
 from gateway.routing.experiments.assignment import Weights, assign, moved_share
 from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.experiments.journal import Journal
-from gateway.routing.experiments.state import Event, State, configured, state_of
+from gateway.routing.experiments.state import Action, Event, State, configured, state_of
+from gateway.routing.experiments.watch import ExperimentWatch
 
 log = logging.getLogger("thinkgate")
 BY_CONFIGURATION = "configuration"
@@ -36,11 +37,12 @@ class _Sharing(NamedTuple):
 
 
 class Experiments:
-    """Those of this process. `open` comes before the first request."""
+    """Those of this process. `open` comes before the first request, `close` after the last."""
 
-    def __init__(self, catalogue: Catalogue, journal: Journal) -> None:
+    def __init__(self, catalogue: Catalogue, journal: Journal, watch: ExperimentWatch) -> None:
         self._catalogue = catalogue
         self._journal = journal
+        self._watch = watch
         self._sharing: dict[str, _Sharing] = {}
 
     @property
@@ -52,6 +54,24 @@ class Experiments:
         for experiment in self:
             if _stated(experiment, self._journal.events()) != _statement(experiment):
                 self._configure(experiment)
+        self._watch.start(self)
+
+    def close(self) -> None:
+        self._watch.stop()
+
+    def change(
+        self,
+        experiment: Experiment,
+        action: Action,
+        who: str,
+        weights: Mapping[str, float] | None = None,
+        running: bool | None = None,
+    ) -> None:
+        """From now on, for all workers and after a restart, until it is changed again or the configuration is."""
+        with self._journal.writing() as write:
+            before = self.state(experiment)
+            write(Event(time.time(), experiment.name, action, who, weights, running))
+        _log_shares(experiment, action, before, self.state(experiment), who)
 
     def assign(self, model: PublicModel, unit: str) -> Assigned:
         """The arm of a unit, which is named with its key."""
@@ -114,10 +134,16 @@ def _log_change(experiment: Experiment, state: State, before: _Configured) -> No
     if before.salt != experiment.salt:
         log.warning("experiment %s: its salt has changed, so every unit is drawn anew", experiment.name)
         return
-    old, new = (each.shares(experiment.default) for each in (state, configured(experiment)))
+    _log_shares(experiment, "configured", state, configured(experiment), BY_CONFIGURATION)
+
+
+def _log_shares(experiment: Experiment, action: Action, before: State, after: State, who: str) -> None:
+    old, new = (each.shares(experiment.default) for each in (before, after))
     log.warning(
-        "experiment %s: units are now shared %s, before %s; %.0f %% of them change their arm, the others keep theirs",
+        "experiment %s, %s by %s: units are now shared %s, before %s; %.0f %% of them change their arm",
         experiment.name,
+        action,
+        who,
         _words(new),
         _words(old),
         100 * moved_share(experiment.salt, old, new),
