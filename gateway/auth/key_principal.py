@@ -180,7 +180,7 @@ class KeyPrincipal:
     def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
         now = self._clock()
         prompt, completion, thought = self._used(usage, unseen)
-        dollars = plan.deployment.pricing.cost(prompt, completion) + spent.dollars
+        dollars = plan.deployment.pricing.cost(prompt, completion, usage.cached_tokens or 0) + spent.dollars
         tokens, thoughts = completion + spent.tokens, thought + spent.tokens
         with self._counters.change(self._key.slot, now) as counts:
             self._counts = counts
@@ -199,7 +199,7 @@ class KeyPrincipal:
             counts.all_completion += tokens
             counts.all_thinking += thoughts
             counts.all_dollars += dollars
-        return Usage(prompt, completion, usage.reasoning_tokens)
+        return Usage(prompt, completion, usage.reasoning_tokens, usage.cached_tokens)
 
     def _reservation(self, call: Call, plan: Plan, thought: int) -> Holding:
         """The reservation for a plan that may think `thought` tokens, on top of its place."""

@@ -19,19 +19,25 @@ UNITS = {"token": "a token", "second": "a second of waiting", "reread": "a promp
 
 
 @click.command()
-@click.argument("request", type=click.Path(path_type=Path))
+@click.argument("request")
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="The gateway's TOML file.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def explain(request: Path, config: Path, as_json: bool) -> None:
-    """Explain the decision for REQUEST, a JSON file with the body of a chat completion.
+def explain(request: str, config: Path, as_json: bool) -> None:
+    """Explain the decision for REQUEST: a JSON file with the body of a chat completion, or the id of a request that was
+    answered (x-thinkgate-id, x-request-id, or the answer's own), out of the records.
 
-    Prices that follow traffic are those of a gateway that has just started; POST /v1/decide has those of a running one.
+    For a file, prices that follow traffic are those of a gateway that has just started; POST /v1/decide has those of a
+    running one.
     """
     from gateway.config import settings
     from gateway.core.errors import GatewayError
 
+    chosen, path = settings.load(config), Path(request)
     try:
-        explained = asyncio.run(_explained(settings.load(config), _read(request)))
+        if path.suffix == ".json" or path.exists():
+            explained = asyncio.run(_explained(chosen, _read(path)))
+        else:
+            explained = _recorded(chosen, request)
     except GatewayError as error:
         raise ConfigError([f"{request}: {error.message}"]) from error
     if as_json:
@@ -46,6 +52,20 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or error}"]) from error
+
+
+def _recorded(chosen: Any, id: str) -> Json:
+    """ConfigError: there is no such request, or nothing was decided for it."""
+    from gateway import assembly
+    from gateway.routing.recorded_decision import explain_record
+
+    archive = assembly.archive(chosen)
+    record = archive.record(id)
+    if record is None:
+        raise ConfigError([f"{id}: no request of this id is among the records ({archive}), and no file has this name"])
+    if record.decided is None:
+        raise ConfigError([f"{id}: no effort was decided for this request (status {record.status})"])
+    return explain_record(record)
 
 
 async def _explained(chosen: Any, raw: bytes) -> Json:
@@ -68,9 +88,13 @@ async def _explained(chosen: Any, raw: bytes) -> Json:
 def lines(explained: Json) -> Iterator[str]:
     """For people."""
     decision = explained["decision"]
-    first = "a probe without thinking first" if decision["probe"] else f"effort {_named(decision)}"
+    recorded = "id" in explained
+    first = "a probe without thinking first" if decision["probe"] and not recorded else f"effort {_named(decision)}"
     yield f"{explained['model']}: {first}, by {decision['reason']}, at {decision['deployment']}."
     yield f"Arm {explained['arm']}, router {explained['router']}, propensity {decision['propensity']:.4g}."
+    if "id" in explained:
+        used = "an unknown number of" if decision["used"] is None else decision["used"]
+        yield f"Request {explained['id']}: applied {decision['applied']}, used {used} thinking tokens."
     for note in decision["notes"]:
         yield f"Note: {note}."
     yield ""

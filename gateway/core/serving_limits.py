@@ -57,7 +57,13 @@ class Pricing(StrictSettings):
 
     input_price: Annotated[float, Field(ge=0)] = 0.0
     output_price: Annotated[float, Field(ge=0)] = 0.0
+    cached_input_price: Annotated[float, Field(ge=0)] | None = None
+    """Of prompt tokens that the backend reports as read from its prefix cache; `input_price` if left out."""
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Dollars."""
-        return prompt_tokens * (self.input_price * PER_MILLION) + completion_tokens * (self.output_price * PER_MILLION)
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """Dollars; `cached_tokens` are those of the prompt that came from a cache."""
+        cost = prompt_tokens * (self.input_price * PER_MILLION) + completion_tokens * (self.output_price * PER_MILLION)
+        if self.cached_input_price is None or not cached_tokens:
+            return cost
+        cheaper = (self.input_price - self.cached_input_price) * PER_MILLION
+        return cost - min(cached_tokens, prompt_tokens) * cheaper

@@ -43,7 +43,8 @@ def cost(recorder: Recorder, counted: Usage) -> float | None:
     if plan is None or counted.completion_tokens is None:
         return None
     prompt = counted.prompt_tokens or 0
-    return plan.deployment.pricing.cost(prompt, counted.completion_tokens) + (probe.cost(prompt) if probe else 0.0)
+    answered = plan.deployment.pricing.cost(prompt, counted.completion_tokens, counted.cached_tokens or 0)
+    return answered + (probe.cost(prompt) if probe else 0.0)
 
 
 def timing(recorder: Recorder) -> Timing | None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from gateway.core import private_file
 from gateway.core.errors import ConfigError, ErasureFailed, RecordsUnavailable
 from gateway.core.experiment_row import ExperimentRow
+from gateway.core.record import Record
 from gateway.storage.database import UNAVAILABLE, Database
 from gateway.storage.erasure import erase_records
 from gateway.storage.experiment_rows import experiment_rows
+from gateway.storage.stored_record import stored_record
 from gateway.storage.subject import Subject
 
 log = logging.getLogger("thinkgate")
@@ -56,6 +58,14 @@ class DatabaseArchive:
         except UNAVAILABLE as error:
             log.error("stored data cannot be erased: %s", error)
             raise ErasureFailed from error
+
+    def record(self, id: str) -> Record | None:
+        if not self.database.exists():
+            return None
+        try:
+            return stored_record(self.database, id)
+        except UNAVAILABLE as error:
+            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
 
     def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
         if not self.database.exists():

@@ -71,6 +71,13 @@ class RecordArchive(Protocol):
         """
         ...
 
+    def record(self, id: str) -> Record | None:
+        """The latest record with this id: the gateway's own for the request, the client's, or the answer's.
+
+        RecordsUnavailable: they are out of reach.
+        """
+        ...
+
     def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
         """The requests of an experiment from a time on, in seconds since 1970, in the order in which they began.
 

@@ -167,6 +167,28 @@ def test_the_command_says_the_same_without_a_gateway(tmp_path: Path) -> None:
     assert missing.exit_code == 1 and "No such file" in missing.output
 
 
+def test_a_decision_is_explained_from_its_record(backend: ScriptedBackend, tmp_path: Path) -> None:
+    config = tmp_path / "thinkgate.toml"
+    records = f'[records]\npath = "{tmp_path / "records.db"}"\n'
+    config.write_text(records + CONFIG.replace("http://127.0.0.1:9/v1", backend.url), "utf-8")
+    with RunningGateway(tomllib.loads(config.read_text("utf-8")), tmp_path) as running:
+        decided = running.post(body("pub", TEXTS[0]), DECIDE).json()
+        answer = running.post(body("pub", TEXTS[0]), headers={"x-request-id": "mine"})
+        assert answer.status_code == 200
+        (row,) = running.records()
+    for id in ("mine", row["id"]):
+        told = json.loads(_said("explain", id, "--config", config, "--json"))
+        assert told["id"] == row["id"] and told["decision"]["reason"] == decided["decision"]["reason"]
+        assert told["decision"]["effort"] == decided["decision"]["effort"]
+        worths = [one["worth"] for one in decided["efforts"]]
+        assert [one["worth"] for one in told["efforts"]] == pytest.approx(worths)
+        assert told["prices"]["setters"]["dial"]["token"] == decided["prices"]["token"]
+        assert len(told["alternatives"]) == len(told["efforts"]) - 1
+    assert "used" in _said("explain", "mine", "--config", config)
+    failed = CliRunner().invoke(main, ["explain", "nobodys", "--config", str(config)])
+    assert failed.exit_code == 1 and "no request of this id" in failed.output
+
+
 def _said(*arguments: str | Path) -> str:
     done = CliRunner().invoke(main, [*map(str, arguments)])
     assert done.exit_code == 0, done.output

@@ -37,7 +37,7 @@ def count(
     prompt = usage.prompt_tokens or so_far.prompt_tokens or call.prompt_tokens
     unobserved = call.echoes or (not call.stream and checked is None)
     if unobserved and not so_far.completion_tokens and usage.completion_tokens is None:
-        return Counted(Usage(prompt))
+        return Counted(Usage(prompt, cached_tokens=usage.cached_tokens))
     completion = max(seen.completion(usage.completion_tokens), so_far.completion_tokens or 0)
     if checked is None and call.stream:
         # One token of each choice may have been in transit.
@@ -45,7 +45,8 @@ def count(
     thought = _thought(plan, usage, seen, so_far, checked)
     if seen.tagged.pieces:
         thought = min((usage.reasoning_tokens or seen.thought.tokens) + tagged_tokens(completion, seen), completion)
-    return Counted(Usage(prompt, completion, thought), checked is None and thought is None and _hidden(plan))
+    charged = Usage(prompt, completion, thought, usage.cached_tokens)
+    return Counted(charged, checked is None and thought is None and _hidden(plan))
 
 
 def _thought(plan: Plan, usage: Usage, seen: OutputStats, so_far: Usage, checked: BudgetCheck | None) -> int | None:
