@@ -72,7 +72,7 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
 def test_one_file_is_not_for_two_things(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "all.db")
     chosen = _settings(tmp_path, records={"path": "all.db"}, access={"required": True, "path": "link.db"})
-    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is what records.path uses, too")
+    assert _fault(chosen).startswith(f"access.path: {tmp_path / 'link.db'} is also used by records.path")
 
 
 def test_what_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
