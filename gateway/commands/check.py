@@ -225,8 +225,6 @@ def _experiment(experiment: Experiment) -> Iterator[str]:
     if given.guardrails:
         margins = ", ".join(f"{name} by more than {margin:g}" for name, margin in given.guardrails.items())
         yield f"    An arm gets no more units once it is surely worse in {margins}."
-    if given.paired:
-        yield f"    Every arm answers {given.paired:.1%} of requests, after the client has the answer of its own arm."
 
 
 def _backend(arm: Arm, experiment: bool, total: float) -> str:

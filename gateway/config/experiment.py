@@ -94,14 +94,6 @@ class ExperimentSettings(StrictSettings):
     """An arm gets no more units once it is surely worse than the default arm by more than this, in the unit of the
     metric: a share, tokens, dollars or seconds a request."""
     stop: StopSettings | None = None
-    paired: Unit = 0.0
-    """The share of requests that every arm answers, for a comparison of like with like. The client gets the answer of
-    the assigned arm; the others answer after that, at the operator's expense."""
-    paired_max_parallel: Annotated[int, Field(ge=1)] = 4
-    """How many such answers may be under way at once, in each worker."""
-    paired_tokens_per_hour: Annotated[int, Field(ge=1)] = 1_000_000
-    paired_dollars_per_hour: Annotated[float, Field(gt=0)] | None = None
-    """How much such answers may take in an hour, in each worker; None: any."""
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,6 @@ class ExperimentRow(NamedTuple):
     applied: str | None
     used: int | None
     reasoning_tokens: int | None
-    prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None
     ttft: float | None

@@ -107,8 +107,8 @@ MEASURED: list[tuple[Metric, dict[str, Any], float | None]] = [
     ("error", {"status": 499}, None),
     ("error", {}, 0.0),
     ("latency_s", {"status": 503, "latency": 0.1}, None),
-    ("total_tokens", {"prompt_tokens": 5, "completion_tokens": 7, "probe": "thrown_away", "probe_tokens": 4}, 16.0),
-    ("total_tokens", {"prompt_tokens": 5, "completion_tokens": 7, "probe": "kept", "probe_tokens": 4}, 12.0),
+    ("total_tokens", {"completion_tokens": 7, "probe": "thrown_away", "probe_tokens": 4}, 11.0),
+    ("total_tokens", {"completion_tokens": 7, "probe": "kept", "probe_tokens": 4}, 7.0),
 ]
 
 

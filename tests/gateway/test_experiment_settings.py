@@ -76,8 +76,6 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
         tried(guardrails={"latency_s": -1}),
         "experiments.tried.guardrails.latency_s: input should be greater than or equal",
     ),
-    (tried(paired=1.5), "experiments.tried.paired: input should be less than or equal to 1"),
-    (tried(paired=-0.1), "experiments.tried.paired: input should be greater than or equal to 0"),
     (tried(level=1.0), "experiments.tried.level: input should be less than 1"),
     (tried(salt=""), "experiments.tried.salt: string should have at least 1 character"),
     (tried(wieghts=1), "experiments.tried.wieghts: unknown key."),
@@ -100,12 +98,11 @@ def test_all_faults_of_arms_are_told_at_once() -> None:
 
 
 def test_arms_of_a_model_are_an_experiment_without_more() -> None:
-    chosen = settings(named={"model": "tried", "guardrails": {"error": 0.05}, "paired": 0.02})
+    chosen = settings(named={"model": "tried", "guardrails": {"error": 0.05}})
     chosen["models"]["tried"] = {"arms": ARMS}
     said = "\n".join(explain(parse(chosen)))
     assert "Experiment named shares units out; every arm is compared with merged." in said
     assert "An arm gets no more units once it is surely worse in error by more than 0.05." in said
-    assert "Every arm answers 2.0% of requests" in said
     assert "Arm merged (25% of units): merged" in said and "Arm split (75% of units): split" in said
     del chosen["experiments"]
     assert "Experiment tried shares units out" in "\n".join(explain(parse(chosen)))

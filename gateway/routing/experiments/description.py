@@ -28,5 +28,4 @@ def described(experiment: Experiment, state: State) -> JsonObject:
             for arm in experiment.arms
         ],
         "guardrails": dict(experiment.settings.guardrails),
-        "paired": experiment.settings.paired,
     }

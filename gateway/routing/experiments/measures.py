@@ -17,9 +17,8 @@ def _known(value: float | None) -> float:
 
 
 def _total_tokens(row: ExperimentRow) -> float:
-    """Prompt and completion, and what of a probe was thrown away."""
-    probe = row.probe_tokens or 0 if row.probe == "thrown_away" else 0
-    return _known(row.completion_tokens) + (row.prompt_tokens or 0) + probe
+    """What was generated: thought, answer, and what of a probe was thrown away."""
+    return _known(row.completion_tokens) + (row.probe_tokens or 0 if row.probe == "thrown_away" else 0)
 
 
 def _error(row: ExperimentRow) -> float:
