@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gateway.auth.principal import Principal
 from gateway.backends.reply import Reply
 from gateway.core.call import Call
+from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast, ProbePath
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
@@ -72,9 +73,7 @@ class Pipeline:
 
     async def _execute(self, recorder: Recorder, place: Place, call: Call) -> Outcome:
         routed = self._assign(recorder, call)
-        planned = (
-            self._pass_on(recorder, routed) if call.passthrough is not None else await self._decide(recorder, routed)
-        )
+        planned = await (self._pass_on if call.passthrough is not None else self._decide)(recorder, routed)
         decision, reply = planned.decision, None
         if decision is not None and decision.probe_options is not None and decision.forecast is not None:
             probe = self.prober.ask(place, planned.call, planned.plan, decision.probe_options, decision.forecast)
@@ -83,7 +82,7 @@ class Pipeline:
         plan = planned.plan
         if reply is None:
             # As it is bounded: who stands in may do no more for the key.
-            replanned = partial(self._replan, recorder, planned.call)
+            replanned = partial(self._replan, recorder, planned)
             plan, reply = await self.dispatch.send(place, planned.call, plan, routed.model.terms, replanned)
         return Outcome(planned.call, plan, reply, recorder.probe, stats_for(planned.call, plan))
 
@@ -92,12 +91,15 @@ class Pipeline:
         recorder.assigned(routed.assignment, routed.model.level_of)
         return routed
 
-    def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:
+    async def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:
         """Nothing is decided, yet it is bounded and paid for."""
         principal = recorder.facts.principal
-        bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
-        planned = Planned(bounded, pass_on(bounded, routed.arm))
-        principal.reserve(bounded, planned.plan)
+
+        def choose(within: Effort | None) -> Planned:
+            bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
+            return Planned(bounded, pass_on(bounded, routed.arm))
+
+        planned = await principal.reserve(choose)
         recorder.will_send(planned)
         return planned
 
@@ -105,9 +107,7 @@ class Pipeline:
         begun = time.perf_counter()
         recorder.routed(routed.model.router.version)
         forecast = await self.decider.forecast(routed)
-        planned = self._reserve(recorder, routed, forecast)
-        recorder.took(time.perf_counter() - begun)
-        return planned
+        return await self._reserve(recorder, routed, forecast, begun)
 
     async def _hear(
         self, recorder: Recorder, routed: Routed, probe: PendingProbe, path: ProbePath
@@ -118,28 +118,27 @@ class Pipeline:
             heard = await probe.listen()
             begun = time.perf_counter()
             forecast = routed.model.reconsider(routed.call, routed.arm, probe.result.before, heard, path)
-            planned = self._reserve(recorder, routed, forecast)
-            recorder.took(time.perf_counter() - begun)
+            planned = await self._reserve(recorder, routed, forecast, begun)
             reply = await probe.conclude(planned.plan)
         return (planned if reply is not None else planned._replace(call=second(planned.call))), reply
 
-    def _reserve(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:
-        """What to send, within what the sender may and still has: that is set aside before anything is sent."""
+    async def _reserve(self, recorder: Recorder, routed: Routed, forecast: Forecast | None, begun: float) -> Planned:
+        """What to send, within what the sender's quotas leave, reserved before anything is sent."""
         principal = recorder.facts.principal
-        planned = self._choose(recorder, routed, forecast)
-        if not principal.reserve(planned.call, planned.plan):
-            planned = self._choose(recorder, routed, forecast)  # by what is set aside now
-            principal.reserve(planned.call, planned.plan)
+        waited_s = principal.waited_s
+        planned = await principal.reserve(partial(self._choose, recorder, routed, forecast))
         recorder.will_send(planned)
         if planned.decision is not None and planned.decision.probe_options is None:
             routed.model.decided(routed.context, planned.decision)
+        recorder.took(time.perf_counter() - begun - (principal.waited_s - waited_s))
         return planned
 
-    def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None) -> Planned:
+    def _choose(self, recorder: Recorder, routed: Routed, forecast: Forecast | None, within: Effort | None) -> Planned:
         bounded, decision = self.decider.decide(recorder.facts.principal, routed, forecast)
         recorder.decided(decision)
-        return self.decider.plan(routed, bounded, decision, forecast)
+        return self.decider.plan(routed, bounded, decision, forecast, within)
 
-    def _replan(self, recorder: Recorder, call: Call, plan: Plan) -> None:
-        recorder.will_send(Planned(call, plan))
-        recorder.facts.principal.reserve(call, plan)
+    def _replan(self, recorder: Recorder, before: Planned, plan: Plan) -> None:
+        planned = before._replace(plan=plan)
+        recorder.will_send(planned)
+        recorder.facts.principal.exchange(planned)

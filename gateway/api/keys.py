@@ -1,4 +1,4 @@
-"""`/keys`, for operators: create, list, show, rotate and revoke API keys, with the usage of each."""
+"""`/keys` and `/teams`, for operators: create, list, show, update, rotate and revoke keys, with usage."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from fastapi import APIRouter, Request, Response
 from gateway.api import asgi, json_object
 from gateway.auth.api_key_format import digest, shown
 from gateway.auth.keys import Keys
-from gateway.auth.limits import LimitsTable, NewKey, Rotation
+from gateway.auth.limits import KeyChange, LimitsTable, NewKey, NewTeam, Rotation, TeamChange
 from gateway.auth.quota import RATE
+from gateway.auth.teams import Teams
 from gateway.auth.throttle import Throttle
 from gateway.core.errors import ConfigError, InvalidKey, InvalidRequest, QuotaExceeded
 
@@ -73,6 +74,10 @@ def router(keys: Keys) -> APIRouter:
     async def show(id: str) -> Response:
         return _json(keys.describe(keys.get(id)))
 
+    @routes.patch("/{id}")
+    async def update(id: str, request: Request) -> Response:
+        return _json(keys.describe(operator(keys, request).update(id, await _read(KeyChange, request))))
+
     @routes.post("/{id}/rotate")
     async def rotate(id: str, request: Request) -> Response:
         key, secret = operator(keys, request).rotate(id, (await _read(Rotation, request)).overlap_s)
@@ -81,6 +86,36 @@ def router(keys: Keys) -> APIRouter:
     @routes.post("/{id}/revoke")
     async def revoke(id: str, request: Request) -> Response:
         return _json(keys.describe(operator(keys, request).revoke(id)))
+
+    return routes
+
+
+def teams_router(keys: Keys) -> APIRouter:
+    routes, teams = APIRouter(prefix="/teams"), Teams(keys)
+
+    def by(request: Request) -> Teams:
+        return Teams(operator(keys, request))
+
+    @routes.get("")
+    async def list_teams() -> Response:
+        return _json({"object": "list", "data": [teams.describe(team) for team in teams.all()]})
+
+    @routes.post("")
+    async def create(request: Request) -> Response:
+        return _json(teams.describe(by(request).create(await _read(NewTeam, request))), 201)
+
+    @routes.get("/{name}")
+    async def show(name: str) -> Response:
+        return _json(teams.describe(teams.get(name)))
+
+    @routes.patch("/{name}")
+    async def update(name: str, request: Request) -> Response:
+        return _json(teams.describe(by(request).update(name, await _read(TeamChange, request))))
+
+    @routes.delete("/{name}")
+    async def remove(name: str, request: Request) -> Response:
+        by(request).remove(name)
+        return Response(status_code=204)
 
     return routes
 

@@ -1,6 +1,6 @@
 """Builds deployments, arms, policies and routers from the settings, and reports all errors at once."""
 
-from gateway.assembly.access import authenticator, keys, seal, usual_limits
+from gateway.assembly.access import authenticator, keys, metering, seal, usual_limits
 from gateway.assembly.deployment import deployments, fallbacks
 from gateway.assembly.experiments import experiments, idle_experiments
 from gateway.assembly.model import catalogue
@@ -15,6 +15,7 @@ __all__ = [
     "fallbacks",
     "idle_experiments",
     "keys",
+    "metering",
     "records",
     "seal",
     "usual_limits",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.auth.authenticator import Authenticator, KeyAuthenticator, OpenAuthenticator
 from gateway.auth.keys import Keys
 from gateway.auth.limits import Limits
+from gateway.auth.metering import Metering
 from gateway.auth.seal import Seal
 from gateway.auth.seal_secret import stored_secret
 from gateway.auth.usage_store import UsageStore
@@ -23,12 +24,23 @@ def authenticator(access: AccessSettings, refused: Callable[[str], None]) -> Aut
     """`refused` is called with the reason, one word, for each rejected request. ConfigError: as for `keys`."""
     if not access.required:
         return OpenAuthenticator()
-    return KeyAuthenticator(keys(access), access.longest_thought, refused, usual_limits(access), access.longest_answer)
+    stored = keys(access)
+    return KeyAuthenticator(stored, metering(access, stored), refused, usual_limits(access))
+
+
+def metering(access: AccessSettings, stored: Keys) -> Metering:
+    """What the requests of one process share, for these keys."""
+    return Metering(stored.counters, stored.clock, access.longest_thought, access.longest_answer, access.quota_wait_s)
 
 
 def usual_limits(access: AccessSettings) -> Limits:
     """The default limits of keys."""
-    return Limits(max_parallel_requests=access.max_parallel_requests, max_bytes_in_flight=access.max_bytes_in_flight)
+    return Limits(
+        max_parallel_requests=access.max_parallel_requests,
+        max_bytes_in_flight=access.max_bytes_in_flight,
+        overspend=access.overspend,
+        overspend_dollars=access.overspend_dollars,
+    )
 
 
 def seal(chosen: settings.Settings) -> Seal:

@@ -9,19 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.auth import keys
+from gateway.auth import key_database
 from gateway.auth.api_key_format import digest, key_id, shown
 from gateway.auth.key import Key
 from gateway.auth.key_principal import KeyPrincipal
 from gateway.auth.keys import Keys
-from gateway.auth.limits import Limits
+from gateway.auth.limits import Budget, Limits
+from gateway.auth.metering import Metering
 from gateway.auth.principal import ANONYMOUS, Principal
 from gateway.core.aliases import Headers
 from gateway.core.errors import AccessUnavailable, GatewayError, InvalidKey
 
 log = logging.getLogger("thinkgate")
 CACHED_S = 1.0
-LONGEST_ANSWER = 4096
 NO_LIMITS = Limits()
 
 
@@ -54,20 +54,20 @@ class KeyAuthenticator:
     def __init__(
         self,
         keys: Keys,
-        longest_thought: int,
+        metering: Metering,
         refused: Callable[[str], None] = lambda why: None,
         usual: Limits = NO_LIMITS,
-        longest_answer: int = LONGEST_ANSWER,
     ) -> None:
         """`refused` is called with the reason, one word, for each rejected request; `usual` are the default limits of
-        keys. ConfigError: the keys cannot be read.
+        keys, of which teams have those on overspending. ConfigError: the keys cannot be read.
         """
         self._database = keys.open()
-        self._counters = keys.counters
-        self._longest_thought, self._longest_answer = longest_thought, longest_answer
+        self._counters = metering.counters
+        self._metering = metering
         self._usual = usual
+        self._usual_of_teams = Budget(overspend=usual.overspend, overspend_dollars=usual.overspend_dollars)
         self._refused = refused
-        self._clock = keys.clock
+        self._clock = metering.clock
         self._known: dict[str, Key] = {}
         self._version = -1
         self._until = 0.0
@@ -90,7 +90,7 @@ class KeyAuthenticator:
         state = key.state(now)
         if state != "live":
             raise self._refusal(state, f"The API key is {state}.")
-        return KeyPrincipal(key, self._counters, self._clock, self._longest_thought, self._longest_answer)
+        return KeyPrincipal(key, self._metering)
 
     def is_known(self, headers: Headers) -> bool:
         try:
@@ -112,13 +112,19 @@ class KeyAuthenticator:
         key = self._known.get(id)
         if key is None:
             try:
-                key = keys.find(self._database, id)
+                key = key_database.find(self._database, id)
             except (sqlite3.Error, ValueError) as error:
                 log.error("the key %s cannot be read: %s", id, error)
                 raise AccessUnavailable("The gateway cannot check API keys right now.") from error
             if key is not None:
-                key = self._known[id] = replace(key, limits=key.limits.or_else(self._usual))
+                key = self._known[id] = self._with_usual(key)
         return key
+
+    def _with_usual(self, key: Key) -> Key:
+        team = key.team
+        if team is not None:
+            team = replace(team, limits=team.limits.or_else(self._usual_of_teams))
+        return replace(key, limits=key.limits.or_else(self._usual), team=team)
 
     def _refusal(self, why: str, message: str) -> InvalidKey:
         self._refused(why)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
+from gateway.auth.account import Account
 from gateway.auth.limits import Limits
+from gateway.auth.team import Team
 
 Clock = Callable[[], float]
 
@@ -31,6 +33,17 @@ class Key:
     revoked: float | None
     limits: Limits
     secrets: tuple[Secret, ...] = ()
+    team: Team | None = None
+
+    @property
+    def team_name(self) -> str | None:
+        return None if self.team is None else self.team.name
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """Its own limits first, then those of its team."""
+        own = Account(self.slot, self.limits)
+        return (own,) if self.team is None else (own, self.team.account)
 
     def opened_by(self, digest: bytes, now: float) -> bool:
         """Whether this is one of its live secrets. All are compared, in constant time."""

@@ -1,17 +1,17 @@
-"""The principal of one request with an API key: enforces the key's limits and counts usage."""
+"""The principal of one request with an API key: what the key may use, within its own limits and its team's."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
-from gateway.auth import quota
-from gateway.auth.key import Clock, Key
-from gateway.auth.lane import NONE, Holding
-from gateway.auth.principal import NO_COST, ProbeCost
-from gateway.auth.reservation import reserve
-from gateway.auth.usage_row import UsageRow
-from gateway.auth.usage_store import UsageStore
+from gateway.auth.key import Key
+from gateway.auth.ledger import Ledger, Spent
+from gateway.auth.metering import Metering, is_flexible
+from gateway.auth.principal import NO_COST, Choose, ProbeCost
+from gateway.auth.quota import HeldByRunning, NoThinkingLeft, no_thinking_left
 from gateway.core import efforts
 from gateway.core.aliases import Headers
 from gateway.core.arm import Arm
@@ -19,87 +19,71 @@ from gateway.core.call import Call
 from gateway.core.efforts import NO_THINKING, UNLIMITED, Effort
 from gateway.core.errors import NotAllowed
 from gateway.core.plan import Plan
+from gateway.core.planned import Planned
 from gateway.core.usage import Usage
 
 # How a client can need less thinking than is left.
 _LESS, _LESS_TEXT = "Use a smaller effort, or none.", "Use a smaller max_tokens."
-# A body of unknown length reserves bytes in steps of this size.
-STEP_BYTES = 1024 * 1024
+
+# How often other processes may use some of a quota just between a decision and its reservation.
+RACES = 5
+
+
+class _Allowance(NamedTuple):
+    """The most thinking that quotas leave now, a note for the client, and the most where they lower nothing."""
+
+    most: Effort
+    note: str
+    unlowered: Effort | None
 
 
 class KeyPrincipal:
-    """A request counts in the minute in which it arrives, its spending in the windows in which it ends."""
-
     __slots__ = (
-        "_clock",
-        "_counters",
-        "_counts",
-        "_key",
+        "_ledger",
         "_limits",
-        "_longest",
-        "_longest_answer",
-        "_prompt",
-        "_quota_left",
-        "_reserved",
+        "_metering",
+        "_of_spending",
+        "_of_thinking",
+        "_planned",
         "_secured",
-        "_sent",
+        "_slot",
         "key",
+        "team",
+        "waited_s",
     )
 
-    def __init__(self, key: Key, counters: UsageStore, clock: Clock, longest_thought: int, longest_answer: int) -> None:
-        """`longest_thought` and `longest_answer`: tokens that unlimited thinking and an unlimited answer count as."""
-        self.key = key.id
-        self._key = key
-        self._limits = key.limits
-        self._counters = counters
-        self._clock = clock
-        self._longest, self._longest_answer = longest_thought, longest_answer
-        self._counts: UsageRow | None = None
-        self._quota_left = -1
-        # Thinking tokens reserved for a call that has to be bounded again: no other worker can take them.
+    def __init__(self, key: Key, metering: Metering) -> None:
+        self.key: str | None = key.id
+        self.team = key.team_name
+        self.waited_s = 0.0
+        self._limits, self._slot = key.limits, key.slot
+        accounts = key.accounts
+        self._of_spending = any(account.limits.of_spending for account in accounts)
+        self._of_thinking = any(account.limits.of_thinking for account in accounts)
+        self._metering = metering
+        self._ledger = Ledger(accounts, metering.counters, metering.clock)
+        # Thinking tokens reserved for a call that has to be bounded again: no other request can take them.
         self._secured: int | None = None
-        self._reserved = NONE
-        self._prompt = 0
-        # The call and plan if nothing was reserved: the reservation is computed only if settling needs it.
-        self._sent: tuple[Call, Plan] | None = None
+        self._planned: Planned | None = None
 
     def admit(self, size: int = 0) -> None:
-        if not self._limits.counted:
-            return
-        now = self._clock()
-        with self._counters.change(self._key.slot, now) as counts:
-            self._counts = counts
-            quota.check_requests(self._limits, counts, now, size)
-            self._count_in(counts, Holding(1, size))
+        self._ledger.admit(size)
 
     def arrived(self, size: int) -> None:
-        limit = self._limits.max_bytes_in_flight
-        if limit is None or size <= self._reserved.bytes:
-            return
-        with self._counters.change(self._key.slot, self._clock()) as counts:
-            others = counts.bytes - self._reserved.bytes
-            quota.check_bytes(limit, others, size)
-            wanted = min(-(-size // STEP_BYTES) * STEP_BYTES, limit - others)
-            counts.bytes += wanted - self._reserved.bytes
-            self._reserved = self._reserved._replace(bytes=wanted)
-
-    def _count_in(self, counts: UsageRow, reservation: Holding) -> None:
-        counts.requests += 1
-        counts.running += reservation.running
-        counts.bytes += reservation.bytes
-        self._reserved = reservation
+        self._ledger.arrived(size)
 
     def leave(self) -> None:
-        if self._reserved.running:
-            with self._counters.change(self._key.slot, self._clock()) as counts:
-                self._release(counts)
-                self._counts = counts
+        if self._ledger.leave():
+            self._metering.queues.freed(self._ledger.slots)
 
     def __enter__(self) -> KeyPrincipal:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.leave()
+
+    def headers(self) -> Headers:
+        return self._ledger.headers()
 
     def may_use(self, model: str) -> bool:
         return self._limits.models is None or model in self._limits.models
@@ -128,101 +112,125 @@ class KeyPrincipal:
                 param=call.effort_param,
                 code="effort_not_allowed",
             )
-        note = ""
-        if call.requested is None or call.requested == UNLIMITED:
-            left, note = self._left(call, arm)
-            if left is not None:
-                most = left if most is None else min(most, left, key=efforts.size)
-        ever = self.ceiling(levels)
+        note, ever, unlowered = "", most, None
+        if self._of_thinking and is_flexible(call):
+            allowed = self._allowance(call, arm)
+            note, unlowered = allowed.note, allowed.unlowered and _lower(allowed.unlowered, ever)
+            most = _lower(allowed.most, ever)
         if most is None:
-            return replace(call, guarded=True) if self._has_thinking_quota else call
+            return replace(call, guarded=True) if self._of_thinking else call
         return replace(
             call,
-            ceiling=most if call.ceiling is None else min(most, call.ceiling, key=efforts.size),
+            ceiling=_lower(most, call.ceiling),
             most=most,
-            guarded=self._has_thinking_quota or ever not in (None, UNLIMITED),
+            guarded=self._of_thinking or ever not in (None, UNLIMITED),
             key_ceiling=ever,
             note="; ".join(filter(None, (call.note, note))),
+            unlowered=unlowered,
         )
 
-    def reserve(self, call: Call, plan: Plan) -> bool:
-        if not self._limits.of_spending:
-            self._sent = call, plan
-            return True
-        need, flexible = self._thinking_need(call, plan)
-        now = self._clock()
-        with self._counters.change(self._key.slot, now) as counts:
-            self._counts = counts
-            if not self._reserved.running:
-                quota.check_requests(self._limits, counts, now, 0)
-                self._count_in(counts, Holding(1))
-            _add(counts, self._reserved, -1)  # the reservation for an earlier plan of the same request
-            if not self._reserved.tokens:
-                quota.check_tokens(self._limits, counts, now)
-            window = quota.thinking(self._limits, counts, now)
-            if window is not None and need > window.left:
-                left = int(window.left)
-                if flexible and left:
-                    need = left
-                elif need <= self._quota_left and self._secured is None:
-                    self._secured = left
-                    self._reserved = Holding(*self._reserved[:2], thinking=left)
-                    _add(counts, self._reserved, 1)
-                    return False
-                else:
-                    raise quota.no_thinking_left(window, need, _LESS if call.passthrough is None else _LESS_TEXT)
-            wanted = self._reservation(call, plan, need)
-            quota.check_dollars(self._limits, counts, now, wanted.dollars)
-            _add(counts, wanted, 1)
-            self._reserved, self._secured = wanted, None
-        return True
+    async def reserve(self, choose: Choose) -> Planned:
+        planned = self._planned = choose(None)
+        if not self._of_spending:
+            return planned
+        if not self._metering.queues.length(self._slot) or not planned.plan.effort.think:
+            try:
+                return self._hold(planned)
+            except HeldByRunning:
+                pass
+            except NoThinkingLeft:
+                if not is_flexible(planned.call):
+                    raise
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await self._wait(choose, planned, began)
+        finally:
+            self.waited_s += loop.time() - began
 
-    def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
-        now = self._clock()
+    def exchange(self, planned: Planned) -> None:
+        if self._of_spending:
+            self._hold(planned)
+        self._planned = planned
+
+    async def _wait(self, choose: Choose, planned: Planned, began: float) -> Planned:
+        """The plan that is reserved once what running requests hold is free, or a lower one at the end."""
+        metering, raced = self._metering, 0
+        due = began + min(metering.wait_s, planned.plan.deployment.timeouts.total_timeout_s)
+        async with metering.queues.turn(self._slot, due) as waits:
+            while True:
+                planned = choose(None)  # some of the quota may have been used since the last time
+                try:
+                    return self._hold(planned)
+                except HeldByRunning as error:
+                    held = error
+                except NoThinkingLeft:
+                    raced += 1
+                    if raced == RACES or not is_flexible(planned.call):
+                        raise
+                    continue
+                ample = self._with_ample_budget(choose, planned)
+                if ample is not None:
+                    return ample
+                waits = waits and await metering.queues.look_again(self._ledger.slots, due)
+                if not waits:
+                    return self._with_what_is_left(choose, planned, held)
+
+    def _with_ample_budget(self, choose: Choose, planned: Planned) -> Planned | None:
+        """The same effort with a lower budget that such answers hardly ever reach; None: there is none, or no room."""
+        call, ample = planned.call, self._metering.ample(planned)
+        if ample is None or not is_flexible(call):
+            return None
+        room = min([window.room for window in self._ledger.windows()], default=0) // call.choices
+        if room < ample:
+            return None
+        budget = max(ample, room // (1 + self._ledger.running))
+        if self._ledger.secure(budget * call.choices) < budget * call.choices:
+            return None
+        try:
+            return self._hold(choose(efforts.from_budget(budget)))
+        except HeldByRunning:  # it is not thinking that is short
+            return None
+
+    def _with_what_is_left(self, choose: Choose, planned: Planned, held: HeldByRunning) -> Planned:
+        """A plan within what running requests leave. HeldByRunning: that is not for the gateway to lower."""
+        call = planned.call
+        if not self._of_thinking or not is_flexible(call):
+            raise held
+        self._secured = self._ledger.secure(self._metering.longest_thought * call.choices)
+        try:
+            if self._secured < call.choices and call.requested is not None:
+                raise held
+            return self._hold(choose(None))
+        finally:
+            self._secured = None
+
+    def _hold(self, planned: Planned) -> Planned:
+        self._ledger.hold(self._metering.need(planned), _LESS if planned.call.passthrough is None else _LESS_TEXT)
+        self._planned = planned
+        return planned
+
+    def settle(
+        self,
+        plan: Plan,
+        usage: Usage,
+        unseen: bool = False,
+        spent: ProbeCost = NO_COST,
+        complete: bool = False,
+        degraded: bool = False,
+    ) -> Usage:
         prompt, completion, thought = self._used(usage, unseen)
+        if complete and self._of_spending and self._planned is not None:
+            self._metering.observe(self._planned.call, plan, thought, completion)
         dollars = plan.deployment.pricing.cost(prompt, completion, usage.cached_tokens or 0) + spent.dollars
-        tokens, thoughts = completion + spent.tokens, thought + spent.tokens
-        with self._counters.change(self._key.slot, now) as counts:
-            self._counts = counts
-            if self._reserved.running:
-                self._release(counts)
-            else:  # nothing limits the key
-                counts.requests += 1
-            counts.tokens += prompt + tokens
-            counts.hour_used += thoughts
-            counts.day_used += thoughts
-            counts.day_dollars += dollars
-            counts.month_dollars += dollars
-            counts.last_used = now
-            counts.all_requests += 1
-            counts.all_prompt += prompt
-            counts.all_completion += tokens
-            counts.all_thinking += thoughts
-            counts.all_dollars += dollars
+        tokens = completion + spent.tokens
+        self._ledger.settle(Spent(prompt, tokens, thought + spent.tokens, dollars, degraded))
+        self._metering.queues.freed(self._ledger.slots)
         return Usage(prompt, completion, usage.reasoning_tokens, usage.cached_tokens)
-
-    def _reservation(self, call: Call, plan: Plan, thought: int) -> Holding:
-        """The reservation for a plan that may think `thought` tokens, on top of its place."""
-        prompt, completion = reserve(call, plan, thought, self._longest_answer)
-        self._prompt = prompt
-        return Holding(
-            self._reserved.running,
-            self._reserved.bytes,
-            prompt + completion,
-            thought,
-            plan.deployment.pricing.cost(prompt, completion),
-        )
-
-    def _release(self, counts: UsageRow) -> None:
-        counts.give_back(self._reserved)
-        self._reserved = NONE
-
-    def headers(self) -> Headers:
-        return {} if self._counts is None else quota.headers(self._limits, self._counts, self._clock())
 
     def _bound_passthrough(self, call: Call, most: Effort | None, arm: Arm) -> Call:
         """A raw completion may be all reasoning where the model can think, so its token limit bounds its thinking."""
-        guarded = self._has_thinking_quota or most not in (None, UNLIMITED)
+        guarded = self._of_thinking or most not in (None, UNLIMITED)
         if not arm.passthrough_may_think:
             return replace(call, most=NO_THINKING, guarded=guarded)
         longest = efforts.from_budget(call.limit)
@@ -231,60 +239,43 @@ class KeyPrincipal:
             raise NotAllowed(
                 f"{reason}: lower max_tokens, or use a chat endpoint.", param="max_tokens", code="effort_not_allowed"
             )
-        if call.limit is None and self._has_thinking_quota:
+        if call.limit is None and self._of_thinking:
             message = "A raw completion may be all reasoning, for which this key has a quota: max_tokens must be set."
             raise NotAllowed(message, param="max_tokens", code="effort_not_allowed")
         return replace(call, most=longest, guarded=guarded)
 
-    @property
-    def _has_thinking_quota(self) -> bool:
-        return self._limits.thinking_per_hour is not None or self._limits.thinking_per_day is not None
-
-    def _left(self, call: Call, arm: Arm) -> tuple[Effort | None, str]:
-        """The most thinking that the quota leaves for an effort that is not a number, and a note for the client."""
-        if not self._has_thinking_quota:
-            return None, ""
-        now = self._clock()
-        self._counts = counts = self._counters.read(self._key.slot, now)
-        window = quota.thinking(self._limits, counts, now)
-        if window is None:
-            return None, ""
-        self._quota_left = int(window.left) if self._secured is None else self._secured
+    def _allowance(self, call: Call, arm: Arm) -> _Allowance:
+        """How much an effort that is not a number may think: as much as was not used yet, whoever holds it now."""
+        windows, longest = self._ledger.windows(), self._metering.longest_thought
+        window = min(windows, key=lambda window: window.unused)
+        total = window.unused if self._secured is None else self._secured
         # Each choice thinks separately.
-        left = self._quota_left // call.choices
+        left, ever = total // call.choices, min(longest, *[window.limit // call.choices for window in windows])
         if call.requested is not None and not left:
-            raise quota.no_thinking_left(window, call.choices, _LESS)
+            raise no_thinking_left(window, call.choices, _LESS)
         wanted = arm.efforts[-1] if call.requested is None else call.requested
-        note = ""
-        if left < min(efforts.size(wanted), self._longest):
-            note = f"the key has {self._quota_left} thinking tokens left for this {window.name}"
+        most, note, unlowered = efforts.from_budget(min(left, longest)), "", None
+        if left < min(efforts.size(wanted), ever):
+            note = f"the {window.whose} has {total} thinking tokens left for this {window.name}"
+            note += "" if self._secured is None else ", beside running requests"
+            unlowered = efforts.from_budget(ever)
         elif call.requested is not None:
-            note = f"for this key, unlimited is {self._longest} thinking tokens"
-        return efforts.from_budget(min(left, self._longest)), note
-
-    def _thinking_need(self, call: Call, plan: Plan) -> tuple[int, bool]:
-        """How many tokens thinking may take, and whether that is an estimate: then any smaller amount will do."""
-        applied = plan.applied if call.passthrough is None else call.most
-        budget = applied.budget if applied is not None else None
-        need = self._longest if budget is None else budget
-        return (need if call.limit is None else min(need, call.limit)) * call.choices, budget is None
+            note = f"for this {window.whose}, unlimited is {ever} thinking tokens"
+        return _Allowance(most, note, unlowered)
 
     def _used(self, usage: Usage, unseen: bool) -> tuple[int, int, int]:
         """Prompt, completion and thinking tokens to be charged."""
-        if self._sent is not None and None in (usage.prompt_tokens, usage.completion_tokens, usage.reasoning_tokens):
-            call, plan = self._sent
-            self._reserved = self._reservation(call, plan, self._thinking_need(call, plan)[0])
-        reservation = self._reserved
-        prompt = usage.prompt_tokens if usage.prompt_tokens is not None else self._prompt
+        need = self._ledger.need
+        known = None not in (usage.prompt_tokens, usage.completion_tokens, usage.reasoning_tokens)
+        if not known and not self._of_spending and self._planned is not None:
+            need = self._metering.need(self._planned)
+        prompt = usage.prompt_tokens if usage.prompt_tokens is not None else need.prompt
         if usage.completion_tokens is None:
-            return prompt, reservation.tokens - self._prompt, reservation.thinking
-        completion = usage.completion_tokens + (reservation.thinking if unseen else 0)
+            return prompt, need.completion, need.thinking
+        completion = usage.completion_tokens + (need.thinking if unseen else 0)
         thought = usage.reasoning_tokens
-        return prompt, completion, min(completion, reservation.thinking) if thought is None else thought
+        return prompt, completion, min(completion, need.thinking) if thought is None else thought
 
 
-def _add(counts: UsageRow, reservation: Holding, sign: int) -> None:
-    """Reserve tokens and dollars (`sign` 1), or release them (-1)."""
-    counts.held_tokens = max(counts.held_tokens + sign * reservation.tokens, 0)
-    counts.held_thinking = max(counts.held_thinking + sign * reservation.thinking, 0)
-    counts.held_dollars = max(counts.held_dollars + sign * reservation.dollars, 0.0)
+def _lower(one: Effort, other: Effort | None) -> Effort:
+    return one if other is None else min(one, other, key=efforts.size)

@@ -12,23 +12,13 @@ from typing import Any
 
 import orjson
 
-from gateway.auth import audit
+from gateway.auth import audit, key_database
 from gateway.auth.api_key_format import digest, new_id, new_secret
-from gateway.auth.key import Clock, Key, Secret
-from gateway.auth.limits import Limits, NewKey
+from gateway.auth.key import Clock, Key
+from gateway.auth.limits import Budget, KeyChange, NewKey
 from gateway.auth.usage_store import UsageStore
-from gateway.core import private_file
-from gateway.core.errors import ConfigError, KeyNotLive, UnknownKey
+from gateway.core.errors import KeyNotLive, UnknownKey, UnknownTeam
 
-# A key's slot is its row id, never reused: keys are revoked, not deleted.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS keys (
-    slot INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, name TEXT NOT NULL, created REAL NOT NULL,
-    expires REAL, revoked REAL, limits TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS secrets (
-    key_id TEXT NOT NULL REFERENCES keys (id), digest BLOB NOT NULL, created REAL NOT NULL, expires REAL);
-CREATE INDEX IF NOT EXISTS secrets_key_id ON secrets (key_id);
-"""
 MOST_SECRETS = 8
 
 
@@ -48,7 +38,7 @@ class Keys:
 
     def note(self, action: str, id: str | None = None) -> None:
         """Audit an operator action that changes no key; `id` is the key it concerned."""
-        with self._changing(action, id):
+        with self.changing(action, id):
             pass
 
     def audit(self) -> list[dict[str, Any]]:
@@ -57,20 +47,43 @@ class Keys:
             return audit.latest(database)
 
     def create(self, new: NewKey) -> tuple[Key, str]:
-        """A new key and its secret, which cannot be retrieved later."""
+        """A new key and its secret, which cannot be retrieved later. UnknownTeam."""
         id, now = new_id(), self.clock()
         secret = new_secret(id)
         expires = None if new.expires_in_s is None else now + new.expires_in_s
-        row = (id, new.name, now, expires, orjson.dumps(new.limits.given()).decode())
-        with self._changing("keys.create", id) as database:
-            database.execute("INSERT INTO keys (id, name, created, expires, limits) VALUES (?, ?, ?, ?, ?)", row)
+        row = (id, new.name, now, expires, stored(new.limits), new.team)
+        with self.changing("keys.create", id) as database:
+            _check_team(database, new.team)
+            database.execute(
+                "INSERT INTO keys (id, name, created, expires, limits, team) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
             database.execute("INSERT INTO secrets VALUES (?, ?, ?, NULL)", (id, digest(secret), now))
             return _read(database, id), secret
+
+    def update(self, id: str, change: KeyChange) -> Key:
+        """Change what the request names, at once. UnknownKey; UnknownTeam; KeyNotLive: it is revoked."""
+        with self.changing("keys.update", id) as database:
+            key, now, given = _read(database, id), self.clock(), change.model_fields_set
+            if key.revoked is not None:
+                raise KeyNotLive(f"The key {id} is revoked: create a new one.")
+            _check_team(database, change.team)
+            expires = None if change.expires_in_s is None else now + change.expires_in_s
+            values = {
+                "name": change.name if "name" in given else key.name,
+                "expires": expires if "expires_in_s" in given else key.expires,
+                "team": change.team if "team" in given else key.team_name,
+                "limits": stored(key.limits.changed(change.limits)),
+            }
+            database.execute(
+                "UPDATE keys SET name = :name, expires = :expires, team = :team, limits = :limits WHERE id = :id",
+                {**values, "id": id},
+            )
+            return _read(database, id)
 
     def rotate(self, id: str, overlap_s: float) -> tuple[Key, str]:
         """A new secret; older ones stay valid for `overlap_s` seconds. UnknownKey; KeyNotLive: expired or revoked."""
         now, secret = self.clock(), new_secret(id)
-        with self._changing("keys.rotate", id) as database:
+        with self.changing("keys.rotate", id) as database:
             key = _read(database, id)
             if key.state(now) != "live":
                 raise KeyNotLive(f"The key {id} is {key.state(now)}: create a new one.")
@@ -86,7 +99,7 @@ class Keys:
 
     def revoke(self, id: str) -> Key:
         """Invalidate a key, idempotently. UnknownKey: there is none of this id."""
-        with self._changing("keys.revoke", id) as database:
+        with self.changing("keys.revoke", id) as database:
             database.execute("UPDATE keys SET revoked = ifnull(revoked, ?) WHERE id = ?", (self.clock(), id))
             return _read(database, id)
 
@@ -112,23 +125,18 @@ class Keys:
             "expires": key.expires,
             "revoked": key.revoked,
             "secrets": sum(secret.expires is None or now < secret.expires for secret in key.secrets),
+            "team": key.team_name,
             "limits": key.limits.given(),
             "usage": counts.report(),
         }
 
     def open(self) -> sqlite3.Connection:
-        """Open the database, created with owner-only permissions if missing. ConfigError: it cannot be opened."""
-        try:
-            private_file.make(self.path)
-            database = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.executescript(_SCHEMA + audit.SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError([f"access.path: {self.path} cannot be used: {error}"]) from error
-        return database
+        """Open the database. ConfigError: it cannot be opened."""
+        return key_database.connect(self.path)
 
     @contextlib.contextmanager
-    def _changing(self, action: str, id: str | None) -> Iterator[sqlite3.Connection]:
+    def changing(self, action: str, id: str | None) -> Iterator[sqlite3.Connection]:
+        """A transaction that is audited, and that running gateways notice. Unless it raises; then nothing changes."""
         with contextlib.closing(self.open()) as database:
             database.execute("BEGIN IMMEDIATE")
             try:
@@ -141,20 +149,18 @@ class Keys:
         self.counters.changed()
 
 
-def find(database: sqlite3.Connection, id: str) -> Key | None:
-    row = database.execute(
-        "SELECT slot, id, name, created, expires, revoked, limits FROM keys WHERE id = ?", (id,)
-    ).fetchone()
-    if row is None:
-        return None
-    slot, id, name, created, expires, revoked, limits = row
-    secrets = database.execute("SELECT digest, expires FROM secrets WHERE key_id = ? ORDER BY rowid DESC", (id,))
-    given = tuple(Secret(*secret) for secret in secrets)
-    return Key(slot, id, name, created, expires, revoked, Limits.model_validate_json(limits), given)
+def stored(limits: Budget) -> str:
+    """Limits as JSON, as they are in the database."""
+    return orjson.dumps(limits.given()).decode()
+
+
+def _check_team(database: sqlite3.Connection, name: str | None) -> None:
+    if name is not None and key_database.find_team(database, name) is None:
+        raise UnknownTeam(name)
 
 
 def _read(database: sqlite3.Connection, id: str) -> Key:
-    key = find(database, id)
+    key = key_database.find(database, id)
     if key is None:
         raise UnknownKey(id)
     return key

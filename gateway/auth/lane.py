@@ -14,23 +14,31 @@ import secrets
 import struct
 import time
 from collections.abc import Iterator
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
-_ROW = struct.Struct("<5qd")
+# Rows of the release before have neither of the last two numbers, and zeros in their place.
+_ROW = struct.Struct("<5qdqd")
 _SLOT = 64
+assert _ROW.size <= _SLOT
 _GROWTH = 64 * _SLOT
 SUFFIX = ".lane"
 
 
 class Holding(NamedTuple):
-    """Requests, bytes of their bodies, and the tokens, thinking tokens and dollars that they may still spend."""
+    """Requests, bytes of their bodies, and the tokens, thinking tokens and dollars that they may still spend.
+
+    Thinking tokens and dollars are the worst case; the `slack` of each is the part that is not expected to be spent.
+    """
 
     running: int = 0
     bytes: int = 0
     tokens: int = 0
     thinking: int = 0
     dollars: float = 0.0
+    slack_thinking: int = 0
+    slack_dollars: float = 0.0
 
 
 NONE = Holding()
@@ -57,9 +65,8 @@ class HoldingsFile:
             if at + _SLOT > len(self._map):
                 self._map.close()
                 self._map = _mapped(self._fd, at + _SLOT)
-        _, running, size, tokens, thinking, dollars = _ROW.unpack_from(self._map, at)
-        counts = (running + more.running, size + more.bytes, tokens + more.tokens, thinking + more.thinking)
-        _ROW.pack_into(self._map, at, slot, *counts, dollars + more.dollars)
+        _, *present = _ROW.unpack_from(self._map, at)
+        _ROW.pack_into(self._map, at, slot, *map(add, present, more))
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Schemas of key limits and of operators' requests about keys, validated with clear errors."""
+"""Schemas of limits and of operators' requests about keys and teams, validated with clear errors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from gateway.core.errors import ConfigError, suggestion
 # Upper bounds: counters are 64 bits wide, and no key lives for a century.
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=100 * 365 * 86_400, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-
+TeamName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 _OF_REQUESTS = {"requests_per_minute", "max_parallel_requests", "max_bytes_in_flight"}
+# Fields that need no counters.
+_NOT_COUNTED = {"models", "ceiling", "overspend", "overspend_dollars"}
 
 
 class LimitsTable(BaseModel):
@@ -33,14 +36,9 @@ class LimitsTable(BaseModel):
             raise ConfigError(faults(error, cls)) from error
 
 
-class Limits(LimitsTable):
-    """None means no limit. Minutes, hours, days and months are those of the clock, in UTC."""
+class Budget(LimitsTable):
+    """Limits that are counted. None means no limit. Minutes, hours, days and months are those of the clock, in UTC."""
 
-    models: Annotated[list[Name], Field(min_length=1)] | None = None
-    ceiling: (
-        Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated[int, Field(ge=0, le=1_000_000)] | None
-    ) = None
-    """The strongest effort: a named level, or a budget in thinking tokens."""
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
     thinking_per_hour: Count | None = None
@@ -51,6 +49,47 @@ class Limits(LimitsTable):
     """How many of its requests may run at once, over all workers of a host."""
     max_bytes_in_flight: Count | None = None
     """Total size of their bodies in bytes."""
+    overspend: Share | None = None
+    """By which fraction the limits on thinking tokens may be exceeded at worst."""
+    overspend_dollars: Share | None = None
+    """The same for the limits on dollars."""
+
+    @cached_property
+    def counted(self) -> bool:
+        """Whether any limit needs counters."""
+        return len(self.given().keys() - _NOT_COUNTED) > 0
+
+    @cached_property
+    def of_spending(self) -> bool:
+        """Whether any limit is on spending, which is reserved before a request is sent."""
+        return len(self.given().keys() - _OF_REQUESTS - _NOT_COUNTED) > 0
+
+    @property
+    def of_thinking(self) -> bool:
+        """Whether thinking tokens are limited."""
+        return self.thinking_per_hour is not None or self.thinking_per_day is not None
+
+    def or_else(self, usual: Budget) -> Self:
+        """These limits, with `usual` as defaults."""
+        return type(self)(**{**usual.given(), **self.given()})
+
+    def changed(self, by: Budget) -> Self:
+        """These limits with those that `by` sets, None included, in their place."""
+        return type(self)(**{**self.given(), **{name: getattr(by, name) for name in by.model_fields_set}})
+
+    def given(self) -> dict[str, Any]:
+        """Only the limits that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+class Limits(Budget):
+    """The limits of a key."""
+
+    models: Annotated[list[Name], Field(min_length=1)] | None = None
+    ceiling: (
+        Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated[int, Field(ge=0, le=1_000_000)] | None
+    ) = None
+    """The strongest effort: a named level, or a budget in thinking tokens."""
 
     @field_validator("ceiling")
     @classmethod
@@ -59,31 +98,36 @@ class Limits(LimitsTable):
             raise ValueError(f"{ceiling!r} is not an effort.{suggestion(ceiling, LEVELS)}")
         return ceiling
 
-    @cached_property
-    def counted(self) -> bool:
-        """Whether any limit needs counters."""
-        return len(self.given().keys() - {"models", "ceiling"}) > 0
-
-    @cached_property
-    def of_spending(self) -> bool:
-        """Whether any limit is on spending, which is reserved before a request is sent."""
-        return len(self.given().keys() - _OF_REQUESTS - {"models", "ceiling"}) > 0
-
-    def or_else(self, usual: Limits) -> Limits:
-        """These limits, with `usual` as defaults."""
-        return Limits(**{**usual.given(), **self.given()})
-
-    def given(self) -> dict[str, Any]:
-        """Only the limits that are set."""
-        return self.model_dump(exclude_none=True)
-
 
 class NewKey(LimitsTable):
     """An operator's request for a new key."""
 
     name: Name
     expires_in_s: Seconds | None = None
+    team: TeamName | None = None
     limits: Limits = Limits()
+
+
+class KeyChange(LimitsTable):
+    """An operator's change of a key: what is left out stays. A limit, team or expiry of null is removed."""
+
+    name: Name = ""
+    expires_in_s: Seconds | None = None
+    team: TeamName | None = None
+    limits: Limits = Limits()
+
+
+class NewTeam(LimitsTable):
+    """An operator's request for a budget that several keys share."""
+
+    name: TeamName
+    limits: Budget = Budget()
+
+
+class TeamChange(LimitsTable):
+    """An operator's change of a team: limits that are left out stay, null removes one."""
+
+    limits: Budget = Budget()
 
 
 class Rotation(LimitsTable):

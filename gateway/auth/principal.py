@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.efforts import Effort
 from gateway.core.plan import Plan
+from gateway.core.planned import Planned
 from gateway.core.usage import Usage
 
 
@@ -24,12 +25,26 @@ class ProbeCost(NamedTuple):
 NO_COST = ProbeCost()
 
 
+# Bounds a call, decides, and compiles a plan: within this budget, if there is one.
+Choose = Callable[[Effort | None], Planned]
+
+
 class Principal(Protocol):
     """One per request; leaving the `with` block releases its reservation unless `settle` has."""
 
     @property
     def key(self) -> str | None:
         """The key's id, for the record."""
+        ...
+
+    @property
+    def team(self) -> str | None:
+        """The name of the key's team."""
+        ...
+
+    @property
+    def waited_s(self) -> float:
+        """How long the request waited for what other requests of its key or team held, in seconds."""
         ...
 
     def may_use(self, model: str) -> bool:
@@ -58,20 +73,32 @@ class Principal(Protocol):
         """The call, bounded by the thinking allowed now. NotAllowed: it requests more than the key's ceiling."""
         ...
 
-    def reserve(self, call: Call, plan: Plan) -> bool:
-        """Reserve what a bounded call may cost, replacing its earlier reservation. QuotaExceeded: that much is not
-        left.
+    async def reserve(self, choose: Choose) -> Planned:
+        """Reserve what a plan may use, replacing an earlier reservation, and return that plan.
 
-        False: it was left when the call was bounded, but another worker has since taken some. What remains is
-        reserved instead: bound the call again, and the reservation will suffice.
+        `choose` is called again where less is left, after a short wait for what running requests hold. QuotaExceeded:
+        there is not enough.
         """
         ...
 
-    def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
+    def exchange(self, planned: Planned) -> None:
+        """Reserve for this plan in place of the one before, without waiting. QuotaExceeded: there is not enough."""
+        ...
+
+    def settle(
+        self,
+        plan: Plan,
+        usage: Usage,
+        unseen: bool = False,
+        spent: ProbeCost = NO_COST,
+        complete: bool = False,
+        degraded: bool = False,
+    ) -> Usage:
         """Once, at the end: replace the reservation by actual usage, in the current windows. `plan` is the one that
         was sent; `spent` is added. Returns what was charged without `spent`.
 
-        Counts missing in `usage` are charged as reserved; `unseen`: reserved thinking is charged on top.
+        Counts missing in `usage` are charged as reserved; `unseen`: reserved thinking is charged on top. `complete`:
+        these are the counts of a whole answer; `degraded`: a quota made it think less.
         """
         ...
 
@@ -92,7 +119,9 @@ class Principal(Protocol):
 class Anonymous:
     """The principal where no API keys are required: no limits."""
 
-    key = None
+    key: str | None = None
+    team: str | None = None
+    waited_s = 0.0
 
     def may_use(self, model: str) -> bool:
         return True
@@ -112,10 +141,21 @@ class Anonymous:
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         return call
 
-    def reserve(self, call: Call, plan: Plan) -> bool:
-        return True
+    async def reserve(self, choose: Choose) -> Planned:
+        return choose(None)
 
-    def settle(self, plan: Plan, usage: Usage, unseen: bool = False, spent: ProbeCost = NO_COST) -> Usage:
+    def exchange(self, planned: Planned) -> None:
+        pass
+
+    def settle(
+        self,
+        plan: Plan,
+        usage: Usage,
+        unseen: bool = False,
+        spent: ProbeCost = NO_COST,
+        complete: bool = False,
+        degraded: bool = False,
+    ) -> Usage:
         return usage
 
     def leave(self) -> None:

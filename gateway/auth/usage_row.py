@@ -11,7 +11,7 @@ from typing import Any
 from gateway.auth import windows
 from gateway.auth.lane import Holding
 
-_ROW = struct.Struct("<14q5d2q")
+_ROW = struct.Struct("<14q5d2qqdq")
 
 
 @dataclass(slots=True)
@@ -19,7 +19,8 @@ class UsageRow:
     """Windows are numbered by the clock; tokens in tokens, money in dollars, `last_used` in seconds since 1970.
 
     `used` is what finished requests spent, in the windows in which they ended; `held` what the `running` ones, with
-    `bytes` of bodies, may still spend, whenever they began.
+    `bytes` of bodies, may still spend at worst, whenever they began. `slack` is the part of that which they are not
+    expected to spend. Releases that do not know it leave it alone, and count on the worst.
     """
 
     minute: int = 0
@@ -43,10 +44,32 @@ class UsageRow:
     last_used: float = 0.0
     running: int = 0
     bytes: int = 0
+    slack_thinking: int = 0
+    slack_dollars: float = 0.0
+    all_degraded: int = 0
 
     @property
     def held(self) -> Holding:
-        return Holding(self.running, self.bytes, self.held_tokens, self.held_thinking, self.held_dollars)
+        return Holding(*held(self))
+
+    @property
+    def expected_thinking(self) -> int:
+        """Thinking tokens that running requests are expected to spend."""
+        return self.held_thinking - self.slack_thinking
+
+    @property
+    def expected_dollars(self) -> float:
+        return self.held_dollars - self.slack_dollars
+
+    def take(self, more: Holding) -> None:
+        """Add a reservation."""
+        self.running += more.running
+        self.bytes += more.bytes
+        self.held_tokens += more.tokens
+        self.held_thinking += more.thinking
+        self.held_dollars += more.dollars
+        self.slack_thinking += more.slack_thinking
+        self.slack_dollars += more.slack_dollars
 
     def give_back(self, held: Holding) -> None:
         """Release a reservation. The row may hold less if a process died in the middle of a change."""
@@ -55,6 +78,14 @@ class UsageRow:
         self.held_tokens = max(self.held_tokens - held.tokens, 0)
         self.held_thinking = max(self.held_thinking - held.thinking, 0)
         self.held_dollars = max(self.held_dollars - held.dollars, 0.0) if self.running else 0.0
+        self.slack_thinking -= held.slack_thinking
+        self.slack_dollars -= held.slack_dollars
+        self.check_slack()
+
+    def check_slack(self) -> None:
+        """Never more than is held, also after a release that does not know it has given something back."""
+        self.slack_thinking = min(max(self.slack_thinking, 0), self.held_thinking) if self.running else 0
+        self.slack_dollars = min(max(self.slack_dollars, 0.0), self.held_dollars) if self.running else 0.0
 
     def roll(self, now: float) -> None:
         """Reset the windows that are not current.
@@ -76,6 +107,10 @@ class UsageRow:
 
     def report(self) -> dict[str, Any]:
         """Usage in the current windows and in total, as JSON fields."""
+        thinking_held = {
+            "thinking_tokens_held": self.held_thinking,
+            "thinking_tokens_expected": self.expected_thinking,
+        }
         return {
             "last_used": self.last_used or None,
             "now": {
@@ -85,15 +120,12 @@ class UsageRow:
                 "dollars_held": self.held_dollars,
             },
             "minute": {"requests": self.requests, "tokens": self.tokens},
-            "hour": {"thinking_tokens": self.hour_used, "thinking_tokens_held": self.held_thinking},
-            "day": {
-                "thinking_tokens": self.day_used,
-                "thinking_tokens_held": self.held_thinking,
-                "dollars": self.day_dollars,
-            },
+            "hour": {"thinking_tokens": self.hour_used, **thinking_held},
+            "day": {"thinking_tokens": self.day_used, **thinking_held, "dollars": self.day_dollars},
             "month": {"dollars": self.month_dollars},
             "all": {
                 "requests": self.all_requests,
+                "degraded": self.all_degraded,
                 "prompt_tokens": self.all_prompt,
                 "completion_tokens": self.all_completion,
                 "thinking_tokens": self.all_thinking,
@@ -104,12 +136,14 @@ class UsageRow:
 
 SIZE = _ROW.size
 # The fields of a `UsageRow` that form a `Holding`.
-held = attrgetter("running", "bytes", "held_tokens", "held_thinking", "held_dollars")
+held = attrgetter("running", "bytes", "held_tokens", "held_thinking", "held_dollars", "slack_thinking", "slack_dollars")
 _values = attrgetter(*(field.name for field in fields(UsageRow)))
 
 
 def read(buffer: mmap, at: int) -> UsageRow:
-    return UsageRow(*_ROW.unpack_from(buffer, at))
+    counts = UsageRow(*_ROW.unpack_from(buffer, at))
+    counts.check_slack()
+    return counts
 
 
 def write(buffer: mmap, at: int, counts: UsageRow) -> None:

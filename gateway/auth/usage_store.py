@@ -16,6 +16,7 @@ import logging
 import mmap
 import os
 import struct
+from collections.abc import Sequence
 from operator import sub
 from pathlib import Path
 
@@ -32,8 +33,10 @@ _MAGIC = b"TGUSAGE1"
 _SLOT = 256
 _VERSION = struct.Struct("<q")
 _VERSION_AT = len(_MAGIC)
-# Unset in files of a release without lanes: reservations found there would never be released.
-_HAS_LANES_AT = _VERSION_AT + _VERSION.size
+# The format of the rows. 0: of a release without lanes, whose reservations would never be released; 1: rows end before
+# the slack of reservations; 2: today's. Each reads and keeps what the others write.
+_FORMAT_AT = _VERSION_AT + _VERSION.size
+_FORMAT = 2
 _GROWTH = 64 * _SLOT
 assert SIZE <= _SLOT
 
@@ -61,8 +64,8 @@ class UsageStore:
                 self._map = self._mapped(_GROWTH)
                 if self._map[:_VERSION_AT] == bytes(_VERSION_AT):
                     self._map[:_VERSION_AT] = _MAGIC
-                if self._map[:_VERSION_AT] == _MAGIC and not self._map[_HAS_LANES_AT]:
-                    self._forget_held()
+                if self._map[:_VERSION_AT] == _MAGIC and self._map[_FORMAT_AT] < _FORMAT:
+                    self._renew_format()
             finally:
                 self.unlock()
         except (OSError, ValueError) as error:
@@ -84,21 +87,21 @@ class UsageStore:
             self.unlock()
 
     def read(self, slot: int, now: float) -> UsageRow:
-        """A key's row, rolled to the current windows. A concurrent change may be half applied."""
+        """The row of a key or team, rolled to the current windows. A concurrent change may be half applied."""
         if (slot + 1) * _SLOT > len(self._map):
-            with UsageChange(self, slot, now) as counts:
+            with UsageChange(self, (slot,), now) as (counts,):
                 return counts
         return self.row(slot, now)
 
-    def change(self, slot: int, now: float) -> UsageChange:
-        """`with counters.change(slot, now) as counts:` locks a key's row for changing it."""
-        return UsageChange(self, slot, now)
+    def change(self, slots: Sequence[int], now: float) -> UsageChange:
+        """`with counters.change(slots, now) as rows:` locks these rows for changing them, all or none."""
+        return UsageChange(self, slots, now)
 
     def release_dead(self) -> None:
         """Release the reservations of dead processes."""
         for each in lane.dead(self._path, self._lane.name if self._lane else ""):
             for slot, held in each.rows():
-                with UsageChange(self, slot, None) as counts:
+                with UsageChange(self, (slot,), None) as (counts,):
                     counts.give_back(held)
             each.remove()
 
@@ -140,12 +143,12 @@ class UsageStore:
             self._map.close()
             self._map = self._mapped((slot + 1) * _SLOT)
 
-    def _forget_held(self) -> None:
-        for slot in range(1, len(self._map) // _SLOT):
+    def _renew_format(self) -> None:
+        for slot in range(1, len(self._map) // _SLOT) if not self._map[_FORMAT_AT] else ():
             counts = rows.read(self._map, slot * _SLOT)
             counts.give_back(counts.held)
             rows.write(self._map, slot * _SLOT, counts)
-        self._map[_HAS_LANES_AT] = 1
+        self._map[_FORMAT_AT] = _FORMAT
 
     def _mapped(self, wanted: int) -> mmap.mmap:
         present = os.fstat(self._fd).st_size
@@ -157,47 +160,50 @@ class UsageStore:
 
 
 class UsageChange:
-    """A locked row, written back unless the block raises. Without a `now` the windows are not rolled, and the change
+    """Locked rows, written back unless the block raises. Without a `now` the windows are not rolled, and the change
     is to another process's reservation.
     """
 
-    __slots__ = ("_counters", "_counts", "_held", "_now", "_slot")
+    __slots__ = ("_counters", "_held", "_now", "_rows", "_slots")
 
-    def __init__(self, counters: UsageStore, slot: int, now: float | None) -> None:
+    def __init__(self, counters: UsageStore, slots: Sequence[int], now: float | None) -> None:
         self._counters = counters
-        self._slot = slot
+        self._slots = slots
         self._now = now
 
-    def __enter__(self) -> UsageRow:
-        self._counters.lock()
+    def __enter__(self) -> tuple[UsageRow, ...]:
+        counters, now = self._counters, self._now
+        counters.lock()
         try:
-            self._counters.grow(self._slot)
-            self._counts = self._counters.row(self._slot, self._now)
-            self._held = rows.held(self._counts)
+            for slot in self._slots:
+                counters.grow(slot)
+            self._rows = tuple([counters.row(slot, now) for slot in self._slots])
+            self._held = [rows.held(each) for each in self._rows]
         except BaseException:
-            self._counters.unlock()
+            counters.unlock()
             raise
-        return self._counts
+        return self._rows
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if kind is None:
-                self._write()
+                for slot, counts, before in zip(self._slots, self._rows, self._held, strict=True):
+                    self._write(slot, counts, before)
         finally:
             self._counters.unlock()
 
-    def _write(self) -> None:
+    def _write(self, slot: int, counts: UsageRow, before: tuple[float, ...]) -> None:
         """Ordered so that a process killed in between leaves a lane that holds too much, never too little: releasing
         twice errs until the key is idle, never releasing would err for ever.
         """
-        held = rows.held(self._counts)
-        if held == self._held or self._now is None:
-            self._counters.write(self._slot, self._counts)
+        held = rows.held(counts)
+        if held == before or self._now is None:
+            self._counters.write(slot, counts)
             return
-        more = Holding(*map(sub, held, self._held))
+        more = Holding(*map(sub, held, before))
         grows = more.running > 0 or more.bytes > 0 or more.tokens > 0
         if grows:
-            self._counters.holds(self._slot, more)
-        self._counters.write(self._slot, self._counts)
+            self._counters.holds(slot, more)
+        self._counters.write(slot, counts)
         if not grows:
-            self._counters.holds(self._slot, more)
+            self._counters.holds(slot, more)

@@ -104,6 +104,10 @@ def _access(chosen: Settings) -> Iterator[str]:
     if access.required:
         where = access.path.absolute()
         yield f"Clients need an API key; {_live_keys(access)} in {where}, made by `thinkgate keys create`."
+        yield (
+            f"  Limits on thinking tokens may be exceeded by {access.overspend:.0%} at worst, those on dollars by "
+            f"{access.overspend_dollars:.0%}; requests wait up to {access.quota_wait_s:g} s for what running ones hold."
+        )
     else:
         yield "Clients need no API key: anyone who reaches the port may use it ([access] required = true asks for one)."
     if admin is not None:
@@ -146,6 +150,10 @@ def _deployment(deployment: Deployment, fallbacks: tuple[Deployment, ...], sourc
     for line in family_words.describe_family(family, sources):
         yield f"    {line}"
     yield f"  Time limits: {_limits(deployment)}."
+    pricing = deployment.pricing
+    if pricing.input_price or pricing.output_price:
+        prices = f"${pricing.input_price:g} for a million prompt tokens, ${pricing.output_price:g} for a million others"
+        yield f"  Prices: {prices}."
     if deployment.verify:
         yield "  It is verified against its family, on start and on change; `check --verify` does that now."
     replicas = len(deployment.urls)

@@ -1,38 +1,25 @@
-"""`thinkgate keys`: create, list, show, rotate and revoke API keys. Running gateways apply changes at once."""
+"""`thinkgate keys`: create, update, list, show, rotate and revoke API keys. Running gateways apply changes at once."""
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.commands.duration import Duration
+from gateway.commands.limit_options import NO_LIMITS, check_models, given, key_limits, written
 from gateway.commands.lines import COLUMNS, say, say_json, stored
 from gateway.commands.options import CONFIG, JSON
-from gateway.core.errors import ConfigError, GatewayError, suggestion
+from gateway.core.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
     from gateway.auth.keys import Keys
 
 _DAY = len("2026-01-01")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NAME = 1
 _COLUMNS = ("id", "name", "state", "expires", "requests", "thinking", "dollars")
-
-
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds out of `90s`, `30m`, `24h` or `7d`."""
-        if isinstance(value, float):
-            return value
-        shape = re.fullmatch(r"(\d{1,9})([smhd]?)", value)
-        if shape is None or (not shape[2] and shape[1] != "0"):
-            self.fail(f"{value!r} is not a duration: use 90s, 30m, 24h or 7d", param, ctx)
-        return float(int(shape[1]) * _UNITS.get(shape[2], 0))
 
 
 ID = click.argument("id")
@@ -54,44 +41,60 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @CONFIG
-@click.option("--model", "models", multiple=True, help="A model that the key may use; repeatable. Default: all.")
-@click.option("--ceiling", metavar="EFFORT|TOKENS", help="The strongest effort: a level or a budget.")
-@click.option("--requests-per-minute", type=int)
-@click.option("--tokens-per-minute", type=int)
-@click.option("--thinking-per-hour", type=int, help="Thinking tokens.")
-@click.option("--thinking-per-day", type=int, help="Thinking tokens.")
-@click.option("--dollars-per-day", type=float)
-@click.option("--dollars-per-month", type=float)
-@click.option("--max-parallel-requests", type=int, help="Parallel requests; overrides [access].")
-@click.option("--max-bytes-in-flight", type=int, help="Total size of parallel bodies; overrides [access].")
-@click.option("--expires", type=_Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Default: never.")
+@click.option("--team", help="The team whose limits hold besides its own.")
+@key_limits
+@click.option("--expires", type=Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d. Default: never.")
 @JSON
-def create(
-    name: str,
-    config: Path,
-    models: tuple[str, ...],
-    ceiling: str | None,
-    expires: float | None,
-    as_json: bool,
-    **limits: Any,
-) -> None:
+def create(name: str, config: Path, team: str | None, expires: float | None, as_json: bool, **limits: Any) -> None:
     """Create a key and print its secret, which is not shown again."""
     from gateway.auth.limits import NewKey
     from gateway.config import settings
 
-    known = settings.load(config).models
-    unknown = [model for model in models if model not in known]
-    if unknown:
-        raise ConfigError([f"--model: {each!r} is not among [models].{suggestion(each, known)}" for each in unknown])
-    given: dict[str, Any] = {
-        "models": list(models) or None,
-        "ceiling": int(ceiling) if ceiling is not None and ceiling.isdecimal() else ceiling,
-        **limits,
-    }
-    store = _store(config)
-    key, secret = store.create(NewKey.read({"name": name, "expires_in_s": expires, "limits": given}))
+    check_models(limits["models"], settings.load(config).models)
+    store = store_of(config)
+    new = {"name": name, "expires_in_s": expires, "team": team, "limits": given(limits)}
+    key, secret = store.create(NewKey.read(new))
     _say_secret(store.describe(key), secret, as_json)
-    _say_where(store)
+    say_where(store)
+
+
+@keys.command()
+@ID
+@CONFIG
+@click.option("--name", help="A new name.")
+@click.option("--team", help="The team to move it to.")
+@click.option("--no-team", is_flag=True, help="Take it out of its team.")
+@key_limits
+@NO_LIMITS
+@click.option("--expires", type=Duration(), metavar="DURATION", help="From now: 90s, 30m, 24h, 7d.")
+@click.option("--never-expires", is_flag=True)
+@JSON
+def update(
+    id: str,
+    config: Path,
+    name: str | None,
+    team: str | None,
+    no_team: bool,
+    removed: tuple[str, ...],
+    expires: float | None,
+    never_expires: bool,
+    as_json: bool,
+    **limits: Any,
+) -> None:
+    """Change a live key at once: its name, team, limits or expiry. The rest stays."""
+    from gateway.auth.limits import KeyChange
+    from gateway.config import settings
+
+    check_models(limits["models"], settings.load(config).models)
+    change: dict[str, Any] = {"limits": given(limits, removed)}
+    change |= {"name": name} if name is not None else {}
+    change |= {"team": team} if team is not None or no_team else {}
+    change |= {"expires_in_s": expires} if expires is not None or never_expires else {}
+    if (team is not None and no_team) or (expires is not None and never_expires):
+        raise ConfigError(["--no-team and --never-expires cannot be combined with --team and --expires"])
+    store = store_of(config)
+    _say(store.describe(store.update(id, KeyChange.read(change))), as_json)
+    say_where(store)
 
 
 @keys.command("list")
@@ -99,7 +102,7 @@ def create(
 @JSON
 def list_keys(config: Path, as_json: bool) -> None:
     """List all keys and their usage."""
-    store = _store(config)
+    store = store_of(config)
     described = [store.describe(key) for key in store.all()]
     if as_json:
         say_json({"object": "list", "data": described})
@@ -120,21 +123,21 @@ def list_keys(config: Path, as_json: bool) -> None:
 @JSON
 def show(id: str, config: Path, as_json: bool) -> None:
     """Show one key: its state, limits and usage."""
-    store = _store(config)
+    store = store_of(config)
     _say(store.describe(store.get(id)), as_json)
 
 
 @keys.command()
 @ID
 @CONFIG
-@click.option("--overlap", type=_Duration(), default="24h", show_default=True, help="How long old secrets still work.")
+@click.option("--overlap", type=Duration(), default="24h", show_default=True, help="How long old secrets still work.")
 @JSON
 def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
     """Give a key a new secret and print it; it is not shown again."""
-    store = _store(config)
+    store = store_of(config)
     key, secret = store.rotate(id, overlap)
     _say_secret(store.describe(key), secret, as_json)
-    _say_where(store)
+    say_where(store)
 
 
 @keys.command()
@@ -143,9 +146,9 @@ def rotate(id: str, config: Path, overlap: float, as_json: bool) -> None:
 @JSON
 def revoke(id: str, config: Path, as_json: bool) -> None:
     """Revoke a key immediately and permanently."""
-    store = _store(config)
+    store = store_of(config)
     _say(store.describe(store.revoke(id)), as_json)
-    _say_where(store)
+    say_where(store)
 
 
 @keys.command("audit")
@@ -153,7 +156,7 @@ def revoke(id: str, config: Path, as_json: bool) -> None:
 @JSON
 def audit_log(config: Path, as_json: bool) -> None:
     """List operators' actions, by command or admin port, the latest first."""
-    actions = _store(config).audit()
+    actions = store_of(config).audit()
     if as_json:
         say_json({"object": "list", "data": actions})
         return
@@ -161,7 +164,7 @@ def audit_log(config: Path, as_json: bool) -> None:
         click.echo(f"{_moment(each['time'])}  {each['action']:<14}  {each['key'] or '-':<16}  {each['who']}")
 
 
-def _store(config: Path) -> Keys:
+def store_of(config: Path) -> Keys:
     from gateway import assembly
     from gateway.auth import audit
     from gateway.config import settings
@@ -169,7 +172,7 @@ def _store(config: Path) -> Keys:
     return assembly.keys(settings.load(config).access).of(audit.by_command())
 
 
-def _say_where(store: Keys) -> None:
+def say_where(store: Keys) -> None:
     stored("Stored", store.path)
 
 
@@ -191,8 +194,13 @@ def _say(described: dict[str, Any], as_json: bool) -> None:
     for name in ("created", "expires", "revoked"):
         click.echo(f"{name}: {_moment(described[name])}")
     click.echo(f"secrets that work: {described['secrets']}")
-    say("limits: " + (", ".join(f"{name} {value}" for name, value in described["limits"].items()) or "none"))
-    for window, used in described["usage"].items():
+    click.echo(f"team: {described['team'] or 'none'}")
+    say("limits: " + (", ".join(written(name, value) for name, value in described["limits"].items()) or "none"))
+    say_usage(described["usage"])
+
+
+def say_usage(usage: dict[str, Any]) -> None:
+    for window, used in usage.items():
         if isinstance(used, dict):
             say(f"used, {window}: " + ", ".join(f"{name} {value}" for name, value in used.items()))
 

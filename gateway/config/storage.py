@@ -59,6 +59,14 @@ class AccessSettings(StrictSettings, validate_default=True):
     longest_answer: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     """The tokens reserved for an answer without a limit of the request or the model, if its key has a limit on tokens
     or dollars."""
+    overspend: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """By which fraction a key's or team's limit on thinking tokens may be exceeded at worst, unless it has its own.
+    Running requests reserve what they are expected to think (the P90); their worst cases together stay within this."""
+    overspend_dollars: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The same for limits on dollars: with 0, requests reserve the most that they may cost."""
+    quota_wait_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """How long a request waits, in the order of arrival, for what running requests of its key or team hold, before it
+    is refused or thinks less."""
     max_parallel_requests: Annotated[int, Field(ge=0)] = 1000
     max_bytes_in_flight: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
     """The default limits of keys on concurrent requests and on the total size of their bodies, over all workers of a

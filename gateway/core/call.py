@@ -34,7 +34,8 @@ class Call:
     effort the client named (None: automatic), `effort_word` the client's word for it, `effort_param` its field,
     `ceiling` the most the client allows, `dial` its price in [0,1] if given. `most` is the most that its key allows
     now, whatever the policy, `key_ceiling` the most the key ever allows, `guarded` whether the key limits thinking,
-    `key` the key's id, and `note` a note for the client about these limits. `limit` is the client's limit on all
+    `key` the key's id, and `note` a note for the client about these limits. `unlowered` is the most that its key would
+    allow if none of its quota were used; None: the quota lowers nothing. `limit` is the client's limit on all
     completion tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user`
     the client's name for the end user, `client_retries` how often the client has retried, `batch` whether it can wait,
     `wants_effort_report` whether the answer's body reports on the effort, `stops_answer` whether stop sequences apply
@@ -56,6 +57,7 @@ class Call:
     most: Effort | None = None
     guarded: bool = False
     key_ceiling: Effort | None = None
+    unlowered: Effort | None = None
     key: str | None = None
     note: str = ""
     dial: float | None = None

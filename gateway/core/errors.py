@@ -11,6 +11,8 @@ GatewayError
 │   ├── NotAllowed          403  a model or an effort that the key may not use
 │   ├── UnknownKey          404  to operators: no key has this id
 │   ├── RequestNotFound     404  feedback for a request that this key has not made
+│   ├── UnknownTeam         404  to operators: no team has this name
+│   ├── TeamConflict        409  to operators: the team exists already, or has keys
 │   ├── KeyNotLive          409  to operators: the key is expired or revoked
 │   └── ReloadRefused       409  to operators: the new configuration is invalid
 ├── QuotaExceeded           429  the key's own limit, with the time until it resets
@@ -129,6 +131,19 @@ class UnknownKey(InvalidRequest):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"There is no key {id[:40]!r}.", param="id")
+
+
+class UnknownTeam(InvalidRequest):
+    status = 404
+    code = "team_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no team {name[:64]!r}.", param="team")
+
+
+class TeamConflict(InvalidRequest):
+    status = 409
+    code = "team_conflict"
 
 
 class KeyNotLive(InvalidRequest):

@@ -54,7 +54,8 @@ class Forecast:
 
     `price_at` converts a dial position in [0,1] to the price of a token, given the policy's use of probes: it depends
     on the router's typical forecasts. `is_ood`: the request is out of distribution, so the forecast from its text is
-    unreliable. `probe_value` tells whether a probe is worth its cost; None: no probe is possible. `probed`: this is the
+    unreliable. `thinking_p90` is the number of thinking tokens that an effort exceeds in one request of ten, if it is
+    known. `probe_value` tells whether a probe is worth its cost; None: no probe is possible. `probed`: this is the
     forecast after a probe, whose answer is kept at no further cost. `reading` is the router's own encoding of the
     request. `promised` is the guarantee under the policy's contract; None: it has no contract. `path` is what led to
     the probe, if there was one.
@@ -69,6 +70,7 @@ class Forecast:
     reading: Any = field(default=None, compare=False, repr=False)
     promised: Guarantee | None = field(default=None, compare=False, repr=False)
     path: ProbePath = field(default=DIRECT, compare=False, repr=False)
+    thinking_p90: Callable[[Effort], int | None] = field(default=lambda effort: None, compare=False, repr=False)
 
     def with_reread(self, tokens: Mapping[Effort, float]) -> Forecast:
         """The same where some efforts make a backend read so many tokens of the prompt again."""

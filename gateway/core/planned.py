@@ -10,8 +10,12 @@ from gateway.core.plan import Plan
 
 
 class Planned(NamedTuple):
-    """`call` is the client's, bounded by its key's limits; `decision` is None for passed-through requests."""
+    """`call` is the client's, bounded by its key's limits; `decision` is None for passed-through requests.
+
+    `lowered`: a quota made this effort lower than the policy would have it.
+    """
 
     call: Call
     plan: Plan
     decision: Decision | None = None
+    lowered: bool = False

@@ -122,6 +122,6 @@ def budget_check(recorder: Recorder) -> BudgetCheck:
     if planned is None or planned.call.passthrough is not None or recorder.broke_off:
         used = usage.reasoning_tokens
         return BudgetCheck(used, None if used is None else "reported")
-    call, plan, _ = planned
+    call, plan = planned.call, planned.plan
     hidden = plan.body.get("include_reasoning") is False
     return check_budget(plan.applied, call.choices, usage, recorder.seen, recorder.enforced, hidden)

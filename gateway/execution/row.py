@@ -12,6 +12,7 @@ from gateway.core.forecast import Forecast
 from gateway.core.prices import PRICES, Prices
 from gateway.core.record import Record
 from gateway.core.usage import Usage
+from gateway.execution.degraded import degraded
 from gateway.execution.outcome import enforced
 from gateway.execution.probe.result import ProbeResult
 from gateway.execution.recorder import Recorder
@@ -26,6 +27,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
     assignment, place, error = recorder.assignment, recorder.place, recorder.error
     applied, said, first_token = plan.applied if plan else None, notes(recorder), recorder.counts.first_token
+    queued_s = facts.principal.waited_s + (place.queued_s if place else 0.0)
     return Record(
         id=facts.id,
         request_id=facts.request_id,
@@ -63,7 +65,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         client_gone=recorder.client_gone,
         key=facts.principal.key,
         cost=cost(recorder, counted),
-        queued_ms=place.queued_s * 1000 if place and place.queued_s else None,
+        queued_ms=queued_s * 1000 if queued_s else None,
         enforced=enforced(plan),
         verdict=checked.verdict,
         used_from=checked.used_from,
@@ -73,6 +75,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         answer_id=(call.answer_id if call else None) or recorder.counts.answer_id,
         config=config,
         cached_tokens=recorder.counts.usage.cached_tokens,
+        degraded=degraded(recorder, checked),
     )
 
 

@@ -7,6 +7,7 @@ import time
 from gateway.auth.principal import NO_COST, ProbeCost
 from gateway.backends.latency import Timing
 from gateway.core.usage import Usage
+from gateway.execution.degraded import degraded
 from gateway.execution.recorder import Recorder
 from gateway.execution.streaming.budget_check import BudgetCheck
 from gateway.execution.streaming.counted import count
@@ -24,7 +25,7 @@ def settle(recorder: Recorder, checked: BudgetCheck) -> Usage:
     if planned is None:
         principal.leave()
         return UNKNOWN
-    call, plan, _ = planned
+    call, plan = planned.call, planned.plan
     usage = recorder.counts.usage
     spent = NO_COST
     if probe is not None:
@@ -34,7 +35,8 @@ def settle(recorder: Recorder, checked: BudgetCheck) -> Usage:
         return UNKNOWN
     whole = None if recorder.broke_off else checked
     counted, unseen = count(call, plan, usage, recorder.seen, recorder.enforced, whole)
-    return principal.settle(plan, counted, unseen, spent)
+    complete = whole is not None and not unseen
+    return principal.settle(plan, counted, unseen, spent, complete, bool(degraded(recorder, checked)))
 
 
 def cost(recorder: Recorder, counted: Usage) -> float | None:

@@ -65,6 +65,7 @@ class Instruments:
         self.budgets = counter(
             "budget_answers", "Answers with a budget; verdict is within, over or unknown.", ("deployment", "verdict")
         )
+        self.degraded = counter("degraded", "Answers that thought less because of a quota of their key or team.", MODEL)
         self.exceeded = counter("budget_exceeded_tokens", "Thinking tokens beyond the granted budgets.", DEPLOYMENT)
         self.probes = counter(
             "probes", "Probes by outcome: kept, thrown_away, failed or unfinished.", ("model", "outcome")

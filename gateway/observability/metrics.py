@@ -107,6 +107,8 @@ class Metrics(Instruments):
             self._probed(name, record)
         if record.verdict is not None:
             self._verdict(record.deployment, record.verdict).inc()
+        if record.degraded:
+            self.degraded.labels(name).inc()
         if record.exceeded is not None:
             self.exceeded.labels(record.deployment).inc(record.exceeded)
 

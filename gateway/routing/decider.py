@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gateway.auth.principal import Principal
+from gateway.core import efforts
 from gateway.core.arm import Arm
 from gateway.core.assignment import Assignment
 from gateway.core.call import Call
 from gateway.core.decision import Decision
-from gateway.core.efforts import Effort, size
+from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
 from gateway.core.planned import Planned
 from gateway.core.prices import FREE, Prices
@@ -87,15 +88,41 @@ class Decider:
     def decide(self, principal: Principal, routed: Routed, forecast: Forecast | None) -> tuple[Call, Decision]:
         """The call within what the sender may use now, and the decision for it. NotAllowed."""
         bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
-        if routed.held is not None:
-            effort = routed.held if bounded.ceiling is None else min(routed.held, bounded.ceiling, key=size)
-            return bounded, Decision(effort, "sticky", 1.0, routed.prices)
-        return bounded, routed.model.policy.decide(bounded, forecast, routed.prices)
+        return bounded, _decided(routed, bounded, forecast)
 
-    def plan(self, routed: Routed, bounded: Call, decision: Decision, forecast: Forecast | None) -> Planned:
-        """What would be sent. InvalidRequest: the model is strict about what the client named."""
-        plan = compile_plan(bounded, decision.effort, routed.arm, routed.model.terms, forecast, self.enforce)
-        return Planned(bounded, plan, decision)
+    def plan(
+        self,
+        routed: Routed,
+        bounded: Call,
+        decision: Decision,
+        forecast: Forecast | None,
+        within: Effort | None = None,
+    ) -> Planned:
+        """What would be sent, within this effort. InvalidRequest: the model is strict about what the client named."""
+        lowered = self._is_lowered(routed, bounded, decision, forecast)
+        call = bounded
+        if within is not None and efforts.size(within) < efforts.size(decision.effort):
+            most = within if bounded.most is None else min(within, bounded.most, key=efforts.size)
+            call, lowered = replace(bounded, most=most), True
+        plan = compile_plan(call, decision.effort, routed.arm, routed.model.terms, forecast, self.enforce)
+        return Planned(call, plan, decision, lowered)
+
+    def _is_lowered(self, routed: Routed, bounded: Call, decision: Decision, forecast: Forecast | None) -> bool:
+        """Whether the policy would choose a stronger effort if none of the key's quota were used."""
+        if bounded.unlowered is None:
+            return False
+        own = routed.call.ceiling
+        ceiling = bounded.unlowered if own is None else min(own, bounded.unlowered, key=efforts.size)
+        free = replace(bounded, most=bounded.unlowered, ceiling=ceiling)
+        return efforts.size(_decided(routed, free, forecast).effort) > efforts.size(decision.effort)
+
+
+def _decided(routed: Routed, bounded: Call, forecast: Forecast | None) -> Decision:
+    """By the policy, unless an earlier decision of the conversation holds."""
+    if routed.held is None:
+        return routed.model.policy.decide(bounded, forecast, routed.prices)
+    effort = routed.held if bounded.ceiling is None else min(routed.held, bounded.ceiling, key=efforts.size)
+    return Decision(effort, "sticky", 1.0, routed.prices)
 
 
 def _in_class(call: Call, model: PublicModel) -> Call:

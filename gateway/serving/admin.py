@@ -64,6 +64,7 @@ def create_admin_app(
     app.include_router(health.health_router())
     app.include_router(health.metrics_router(metrics), dependencies=guard)
     app.include_router(key_routes.router(keys), dependencies=guard)
+    app.include_router(key_routes.teams_router(keys), dependencies=guard)
     app.include_router(data.router(keys, erase), dependencies=guard)
     app.include_router(key_routes.audit_router(keys), dependencies=guard)
     audited_reload = router_reload.router(

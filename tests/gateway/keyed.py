@@ -34,12 +34,18 @@ class KeyedGateway(RunningGateway):
     keys: Keys
 
     def __init__(self, table: dict[str, Any], folder: Path, clock: Clock, **access: Any) -> None:
-        """`access` are keys of the [access] table."""
+        """`access` are keys of the [access] table; unless they say so, nothing waits for quotas."""
         settings = parse(
             {
                 "records": {"path": folder / "records.db"},
                 **table,
-                "access": {"required": True, "path": folder / "keys.db", "longest_thought": 1000, **access},
+                "access": {
+                    "required": True,
+                    "path": folder / "keys.db",
+                    "longest_thought": 1000,
+                    "quota_wait_s": 0,
+                    **access,
+                },
             }
         )
         self.keys, theirs = (replace(assembly.keys(settings.access), clock=clock) for _ in range(2))
@@ -48,10 +54,9 @@ class KeyedGateway(RunningGateway):
         chosen = settings.access
         authenticator = KeyAuthenticator(
             theirs,
-            chosen.longest_thought,
+            assembly.metering(chosen, theirs),
             lambda why: parts.metrics.refused.labels(why).inc(),
             assembly.usual_limits(chosen),
-            chosen.longest_answer,
         )
         self._set_up(replace(parts, authenticator=authenticator))
 

@@ -198,11 +198,12 @@ from gateway.auth.usage_store import UsageStore
 from gateway.auth.key_principal import KeyPrincipal
 from gateway.auth.key import Key
 from gateway.auth.limits import Limits
+from gateway.auth.metering import Metering
 
 key = Key(3, "k", "k", 0.0, None, None, Limits(max_parallel_requests=10))
 counters = UsageStore(Path(sys.argv[1]))
 for _ in range(4):
-    KeyPrincipal(key, counters, lambda: float(sys.argv[2]), 1000, 1000).admit(700)
+    KeyPrincipal(key, Metering(counters, lambda: float(sys.argv[2]))).admit(700)
 print("holds", flush=True)
 signal.pause()
 """

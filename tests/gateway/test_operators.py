@@ -120,6 +120,7 @@ def test_the_operators_port(operators: tuple[Process, str, httpx.Client]) -> Non
     told = operator.get(f"/keys/{id}").json()
     assert told["usage"]["all"] == {
         "requests": 1,
+        "degraded": 0,
         "prompt_tokens": 7,
         "completion_tokens": 132,
         "thinking_tokens": 128,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,13 +12,15 @@ from hypothesis import strategies as st
 from gateway.auth.key import Key
 from gateway.auth.key_principal import KeyPrincipal
 from gateway.auth.limits import Limits
+from gateway.auth.metering import Metering
 from gateway.auth.usage_store import UsageStore
 from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
-from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, from_budget
+from gateway.core.efforts import LEVELS, NO_THINKING, UNLIMITED, Effort, from_budget, size
 from gateway.core.errors import QuotaExceeded
 from gateway.core.plan import Plan
+from gateway.core.planned import Planned
 from gateway.core.serving_limits import Pricing
 from gateway.core.usage import Usage
 from gateway.families.table import family
@@ -57,7 +60,7 @@ def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignor
         row = counters.read(KEY.slot, clock.now)
         assert min(row.hour_used, row.day_used, row.tokens, *row.held) >= 0
         if steady:
-            assert row.hour_used + row.held_thinking <= LIMIT and row.day_used + row.held_thinking <= 10 * LIMIT
+            assert row.hour_used + row.expected_thinking <= LIMIT and row.day_used + row.expected_thinking <= 10 * LIMIT
     # Tomorrow all of it is there again, whatever has become of the requests: here their process dies.
     clock.now += 2 * 86_400
     counters.close()
@@ -69,18 +72,19 @@ def play(folder: Path, steps: list[tuple], steady: bool) -> None:  # type: ignor
 
 def begin(counters: UsageStore, clock: Clock, asked: int | str | None) -> tuple[KeyPrincipal, Plan] | None:
     """Bounded, decided as a client's own policy would, and taken; None if that was refused."""
-    holder = KeyPrincipal(KEY, counters, clock, LONGEST, 4096)
+    holder = KeyPrincipal(KEY, Metering(counters, clock, LONGEST))
     requested = UNLIMITED if asked == "unlimited" else None if asked is None else from_budget(int(asked))
-    try:
+
+    def choose(within: Effort | None) -> Planned:
         call = holder.bound(Call("r", "chat", "m", {}, requested=requested), LEVELS, ARM)
-        effort = min(
-            filter(None, (requested or UNLIMITED, call.most)), key=lambda e: e.budget or (1e9 if e.think else 0)
-        )
-        plan = Plan(DEPLOYMENT, effort, {}, effort=effort)
-        assert holder.reserve(call, plan), "nobody else takes anything"
+        effort = min(filter(None, (requested or UNLIMITED, call.most, within)), key=size)
+        return Planned(call, Plan(DEPLOYMENT, effort, {}, effort=effort, enforcement="native"))
+
+    try:
+        return holder, asyncio.run(holder.reserve(choose)).plan
     except QuotaExceeded:
+        holder.leave()
         return None
-    return holder, plan
 
 
 @given(st.lists(ASK | END | FORWARD, max_size=60))

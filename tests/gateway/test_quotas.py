@@ -206,7 +206,7 @@ def test_while_others_run_the_wait_is_short(gateway: KeyedGateway, backend: Scri
     assert arrived.wait(PATIENCE_S)
     answer = ask(gateway, secret, reasoning_effort="high")
     assert refusal(answer) == ("tokens", "rate_limit_exceeded", "1", None)
-    assert "while other requests of the key are running" in answer.json()["error"]["message"]
+    assert "the rest is held by running requests of the key" in answer.json()["error"]["message"]
     finish.set()
     running.join()
     # The first has used 5, and given back the rest.

@@ -9,7 +9,7 @@ from gateway.api import checks, feedback, known_fields, models, passthrough
 from gateway.api.messages import parts, thinking
 from gateway.api.openapi import template
 from gateway.api.responses import input_items, options, routes
-from gateway.auth.limits import NewKey, Rotation
+from gateway.auth.limits import KeyChange, NewKey, NewTeam, Rotation, TeamChange
 from gateway.core.efforts import LEVELS
 from gateway.families.compiler import ACCOUNT
 
@@ -36,10 +36,16 @@ def clients(version: str, keyed: bool, metrics: bool | Literal["open"], feedback
 
 
 def operators(version: str) -> Json:
-    new_key, rotation = (
-        kind.model_json_schema(ref_template="#/components/schemas/{model}") for kind in (NewKey, Rotation)
-    )
-    values = {"version": version, "LIMITS": new_key.pop("$defs"), "NEW_KEY": new_key, "ROTATION": rotation}
+    values: Json = {"version": version, "LIMITS": {}}
+    for name, kind in (
+        ("NEW_KEY", NewKey),
+        ("KEY_CHANGE", KeyChange),
+        ("NEW_TEAM", NewTeam),
+        ("TEAM_CHANGE", TeamChange),
+        ("ROTATION", Rotation),
+    ):
+        values[name] = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        values["LIMITS"] |= values[name].pop("$defs", {})
     return template.read(("operators", "error"), values)
 
 

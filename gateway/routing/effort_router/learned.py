@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from gateway.backends.latency import LatencyModel, LatencyModels
 from gateway.core.arm import Arm
 from gateway.core.call import Call
 from gateway.core.contract import Contract, Guarantee
-from gateway.core.efforts import NO_THINKING, Effort
+from gateway.core.efforts import NO_THINKING, Effort, size
 from gateway.core.forecast import EffortForecast, Forecast
 from gateway.core.probe import Probe, ProbeUse
 from gateway.routing.effort_router.none import UnknownArm, describe_unknown, without_outcomes
@@ -115,6 +115,7 @@ class _PredictedArm:
             is_ood=predictor.is_ood(reading),
             probe_value=None if asked is None else _ProbeValue(predictor, reading, scores, asked),
             reading=reading,
+            thinking_p90=partial(self._thinking_p90, scores, reading),
         )
 
     def update(self, forecast: Forecast, probe: Probe) -> Forecast:
@@ -146,6 +147,13 @@ class _PredictedArm:
             shown.saved,
             why,
         )
+
+    def _thinking_p90(self, scores: Scores, reading: Any, effort: Effort) -> int | None:
+        """Of the weakest known effort that may think as much; None: there is none."""
+        stronger = [(size(known), head) for known, head in self.observed.items() if size(known) >= size(effort)]
+        if not effort.think or not stronger:
+            return None
+        return round(self.predictor.quantiles(scores, reading).thinking[-1][min(stronger)[1]])
 
     def _efforts(self, scores: Scores, reading: Any, probed: bool) -> tuple[EffortForecast, ...]:
         """`probed`: the answer without thinking is there already, and costs nothing more."""

@@ -19,6 +19,13 @@ class Scores(Protocol):
     def answer_tokens(self) -> Sequence[float]: ...
 
 
+class Quantiles(Protocol):
+    """Quantiles of token counts, rising: for each the tokens of all heads."""
+
+    @property
+    def thinking(self) -> Sequence[Sequence[float]]: ...
+
+
 class Surface(Protocol):
     """Some efforts on an artifact's response surface."""
 
@@ -54,6 +61,10 @@ class Predictor(Protocol):
 
     def at(self, surface: Any, scores: Any, reading: Any) -> Scores:
         """The forecasts of the efforts of a surface, from those that `scores` made."""
+        ...
+
+    def quantiles(self, scores: Any, reading: Any) -> Quantiles:
+        """The last one is P90."""
         ...
 
     def probe(self, logprobs: Sequence[float], first_margin: float | None, truncated: bool) -> Any:
