@@ -1,15 +1,20 @@
-"""`thinkgate records`: erases stored data of keys and users, also while gateways are running."""
+"""`thinkgate records`: erases and exports stored data, also while gateways are running."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from gateway.commands.options import CONFIG, JSON
+from gateway.commands.options import CONFIG, FORCE, JSON, NEW_FILE
 from gateway.core.errors import ConfigError, GatewayError
+from router_model import extras
+
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group()
@@ -46,3 +51,39 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
         return
     click.echo(f"{gone.records} records {'were anonymised' if anonymise else 'removed'} ({archive})")
     click.echo(f"{gone.responses} responses removed ({chosen.responses_path})")
+
+
+@records.command()
+@CONFIG
+@click.option("--out", type=NEW_FILE, required=True, help="The Parquet file to write.")
+@click.option("--since", type=TIME, help="Only requests from this day or time on (UTC).")
+@click.option("--until", type=TIME, help="Only requests from before this day or time (UTC).")
+@click.option("--key", metavar="ID", help="Only requests of this API key.")
+@click.option("--model", metavar="NAME", help="Only requests for this public model.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many, the oldest first.")
+@FORCE
+def export(config: Path, out: Path, since: datetime | None, until: datetime | None, force: bool, **only: Any) -> None:
+    """Write records with their outcomes to a Parquet file."""
+    extras.need("learn")
+    from gateway import assembly
+    from gateway.commands import records_table
+    from gateway.config import settings
+    from gateway.core.record_query import RecordQuery
+    from router_model.data import output_files
+
+    if out.exists() and not force:
+        raise ConfigError([f"--out: {out} exists: choose another file, or replace it with --force"])
+    chosen = settings.load(config)
+    span: dict[str, Any] = {
+        name: at.replace(tzinfo=UTC).timestamp() for name, at in (("since", since), ("until", until)) if at
+    }
+    output_files.can_put(out)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        count = records_table.write(assembly.archive(chosen).rated(RecordQuery(**span, **only)), part)
+        part.replace(out)
+    except GatewayError as error:
+        raise ConfigError([error.message]) from error
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{count} records written to {out}")

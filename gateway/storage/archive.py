@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,15 @@ from gateway.core import private_file
 from gateway.core.errors import ConfigError, ErasureFailed, RecordsUnavailable
 from gateway.core.experiment_row import ExperimentRow
 from gateway.core.record import Record
+from gateway.core.record_query import RatedRecord, RecordQuery
+from gateway.core.record_totals import Grouping, RecordTotals
 from gateway.storage.database import UNAVAILABLE, Database
 from gateway.storage.erasure import erase_records
 from gateway.storage.experiment_rows import experiment_rows
+from gateway.storage.reader import rated_records
 from gateway.storage.stored_record import stored_record
 from gateway.storage.subject import Subject
+from gateway.storage.totals import record_totals
 
 log = logging.getLogger("thinkgate")
 
@@ -64,6 +68,22 @@ class DatabaseArchive:
             return None
         try:
             return stored_record(self.database, id)
+        except UNAVAILABLE as error:
+            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
+
+    def rated(self, query: RecordQuery) -> Iterator[RatedRecord]:
+        if not self.database.exists():
+            return
+        try:
+            yield from rated_records(self.database, query)
+        except UNAVAILABLE as error:
+            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
+
+    def totals(self, query: RecordQuery, by: Sequence[Grouping]) -> list[RecordTotals]:
+        if not self.database.exists():
+            return []
+        try:
+            return list(record_totals(self.database, query, by))
         except UNAVAILABLE as error:
             raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from gateway.core.errors import RecordsUnavailable
 from gateway.core.outcome_row import OutcomeRow
@@ -126,10 +126,12 @@ class RecordLookup:
 
 
 def identities(id: str, key: str | None) -> Select[tuple[str, str, str, str, float]]:
-    """The records of a key by any of their ids. Not ordered: an index on the time would be a worse way to find them."""
+    """The records of a key by any of their ids. The key is compared in a form that no index has, and there is no order:
+    the indexes on key and time would be worse ways to find them.
+    """
     of = records.c
     named = or_(of.id == _own(id), of.request_id == id, of.answer_id == id)
-    return select(*_IDENTITY).where(named, of.key == key).limit(MOST_OF_ONE_ID)
+    return select(*_IDENTITY).where(named, func.coalesce(of.key, "") == (key or "")).limit(MOST_OF_ONE_ID)
 
 
 def _own(id: str) -> str:

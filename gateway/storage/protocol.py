@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.core.experiment_row import ExperimentRow
 from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
+from gateway.core.record_query import RatedRecord, RecordQuery
+from gateway.core.record_totals import Grouping, RecordTotals
 from gateway.storage.subject import Subject
 
 
@@ -73,6 +75,20 @@ class RecordArchive(Protocol):
 
     def record(self, id: str) -> Record | None:
         """The latest record with this id: the gateway's own for the request, the client's, or the answer's.
+
+        RecordsUnavailable: they are out of reach.
+        """
+        ...
+
+    def rated(self, query: RecordQuery) -> Iterator[RatedRecord]:
+        """The records of a query with their outcomes, in the order in which their requests began.
+
+        RecordsUnavailable: they are out of reach.
+        """
+        ...
+
+    def totals(self, query: RecordQuery, by: Sequence[Grouping]) -> list[RecordTotals]:
+        """What the records of a query come to, for each group; its `limit` does not count here.
 
         RecordsUnavailable: they are out of reach.
         """

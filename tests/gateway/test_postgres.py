@@ -16,6 +16,7 @@ from gateway.assembly.storage import archive
 from gateway.config.settings import parse
 from gateway.core.errors import ConfigError
 from gateway.core.outcome_row import OutcomeRow
+from gateway.core.record_query import RecordQuery
 from gateway.storage import schema
 from gateway.storage.archive import DatabaseArchive
 from gateway.storage.postgres import PostgresDatabase
@@ -77,6 +78,15 @@ def test_rows_come_once_and_what_cannot_be_stored_is_left_out(database: Postgres
 def test_retention_and_erasure(database: PostgresDatabase, tmp_path: Path) -> None:
     rows = [RECORD._replace(id=f"{n:04}", time=float(n), key=f"k{n % 2}", notes="x" * 100) for n in range(900)]
     fill(database, tmp_path / "spool", *rows, *(OutcomeRow(row.id, "m", "s", 1.0, 1.0, row.key) for row in rows))
+    archived = DatabaseArchive(database, tmp_path / "spool", local=False)
+    totals = archived.totals(RecordQuery(), ("key", "day"))
+    assert [(each.group, each.requests, each.outcome.n) for each in totals] == [
+        (("k0", 0), 450, 0),
+        (("k1", 0), 450, 0),
+    ]
+    found = list(archived.rated(RecordQuery(key="k1", since=100.0)))
+    assert [each.record for each in found] == [row for row in rows if row.key == "k1" and row.time >= 100]
+    assert {outcome.metric for each in found for outcome in each.outcomes} == {"m"}
     with closing(database.connect()) as connection:
         retention = Retention(RetentionLimits(age_s=100), database)
         assert [retention.step(connection, 0.0, 800.0) for _ in range(3)] == [500, 200, 0]
@@ -84,7 +94,7 @@ def test_retention_and_erasure(database: PostgresDatabase, tmp_path: Path) -> No
         assert 20_000 < size < 200_000
         assert Retention(RetentionLimits(bytes=size - 1), database).step(connection, 0.0, 0.0) == 200
     fill(database, tmp_path / "spool", *rows)
-    assert DatabaseArchive(database, tmp_path / "spool", local=False).erase(Subject("k0")) == 450
+    assert archived.erase(Subject("k0")) == 450
     fill(database, tmp_path / "spool", *rows)
     assert column(database, schema.records.c.id) == [row.id for row in rows if row.key == "k1"]
     assert column(database, schema.outcomes.c.id) == []
@@ -113,7 +123,8 @@ def test_a_server_that_is_away_under_load_costs_nothing(
 ) -> None:
     """Every record and outcome arrives once, those of answers from before, during and after the outage."""
     url = {"url": server.url, "path": tmp_path / "records.db"}
-    with RunningGateway({**table(backend.url), "records": url}, tmp_path) as gateway:
+    chosen = {**table(backend.url), "records": url, "feedback": {"max_per_minute": 1_000_000}}
+    with RunningGateway(chosen, tmp_path) as gateway:
         rated: list[str] = []
 
         def ask(_: int) -> None:
