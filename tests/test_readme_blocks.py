@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 from tests import plain_install
@@ -34,6 +35,7 @@ STAND_INS: Mapping[str, str] = {
     "Qwen/Qwen3-4B-Instruct-2507": "tiny-instruct",
     "Qwen/Qwen3-4B-Thinking-2507": "tiny-thinking",
     "/run/secrets": "{secrets}",
+    "/var/lib/thinkgate": "{secrets}",
     # A cluster: the chart is made into what would be sent to it.
     "helm install": "helm template",
     # Ports that nobody else has.
@@ -62,6 +64,8 @@ class Reader:
         self._environ = {**os.environ, "PATH": os.pathsep.join([str(environment / "bin"), os.environ["PATH"]])}
         self._environ.pop("PYTHONPATH", None)
         self._key = "none"
+        self._deployments: dict[str, Any] = {}
+        self._routed: dict[str, Any] = {}
         self._git("init", "--quiet")
         self._git("add", "--all")
 
@@ -69,9 +73,9 @@ class Reader:
         for real, stand_in in STAND_INS.items():
             text = text.replace(real, stand_in.format(**self._known))
         if language == "toml":
-            (self.clone / "thinkgate.toml").write_text(text, "utf-8")
+            (self.clone / "thinkgate.toml").write_text(self._whole(text), "utf-8")
             said = self.runs("thinkgate check thinkgate.toml")
-            for name in tomllib.loads(text)["models"]:
+            for name in tomllib.loads(text).get("models", {}):
                 assert f"Model {name}:" in said
             return
         for line in filter(None, text.splitlines()):
@@ -79,6 +83,19 @@ class Reader:
                 self.serves(line)
             elif not line.startswith(NOT_RUN) and (self._has_helm or not line.startswith("helm")):
                 self._key = next(iter(re.findall(r"\btg-[\w-]+", self.runs(line))), self._key)
+
+    def _whole(self, text: str) -> str:
+        """The block, or, if it shows a few tables only, the last whole configuration with a router and these tables
+        added. It has the deployments of all of them.
+        """
+        table = tomllib.loads(text)
+        if "deployments" in table:
+            self._deployments |= table["deployments"]
+            if any("router" in model for model in table["models"].values()):
+                self._routed = table
+            return text
+        whole = merged(self._routed, {"deployments": self._deployments, **table})
+        return "\n".join(f"{name} = {inline(value)}" for name, value in whole.items())
 
     def runs(self, line: str) -> str:
         done = subprocess.run(
@@ -120,6 +137,18 @@ class Reader:
         if shutil.which("git") is None:
             return ""
         return subprocess.run(["git", *arguments], cwd=self.clone, check=True, capture_output=True, text=True).stdout
+
+
+def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    both = {name: merged(base[name], more[name]) for name in base.keys() & more.keys() if isinstance(base[name], dict)}
+    return {**base, **more, **both}
+
+
+def inline(value: Any) -> str:
+    """A TOML value on one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {inline(each)}" for name, each in value.items()) + " }"
+    return "[" + ", ".join(map(inline, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 def test_every_block_does_what_it_says(engine: str, tmp_path: Path) -> None:

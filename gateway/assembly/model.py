@@ -46,7 +46,7 @@ def catalogue(
 
     def build(name: str, model: ModelSettings) -> PublicModel:
         levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
-        resolve = _resolver(levels)
+        resolve = resolver(levels)
         if model.router not in routers:
             routers[model.router] = make_router(model.router, latencies)
         policy = model.policy.policy(resolve)
@@ -85,7 +85,7 @@ def _budget(value: int | str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _resolver(levels: Mapping[str, Effort]) -> Resolve:
+def resolver(levels: Mapping[str, Effort]) -> Resolve:
     def resolve(name: str | int) -> Effort:
         if isinstance(name, int):
             return from_budget(name)

@@ -17,6 +17,7 @@ class Record(NamedTuple):
     a discarded probe are not in `completion_tokens`, but in `cost`. `answer_id` is the id in the answer's body.
     `experiment` is the one that assigned the arm, `config` the version of the configuration, `prices` a JSON object of
     every component of the price and who set it, `session` the hash of an agent's session among those of its key,
+    `probe_value` is what a probe was forecast to reveal, where the policy explored (JSON, see `gateway.execution.row`);
     `cached_tokens` how much of the prompt came from a prefix cache, and `degraded` whether a quota lowered the effort.
     """
 
@@ -75,3 +76,4 @@ class Record(NamedTuple):
     session: str | None = None
     cached_tokens: int | None = None
     degraded: bool | None = None
+    probe_value: str | None = None

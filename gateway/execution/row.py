@@ -23,7 +23,6 @@ from gateway.execution.streaming.budget_check import BudgetCheck
 
 def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config: str | None = None) -> Record:
     """`counted` are the tokens that it was charged for."""
-    now = time.perf_counter()
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
     assignment, place, error = recorder.assignment, recorder.place, recorder.error
     applied, said, first_token = plan.applied if plan else None, notes(recorder), recorder.counts.first_token
@@ -58,7 +57,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         completion_tokens=counted.completion_tokens,
         reasoning_tokens=counted.reasoning_tokens,
         ttft=first_token - facts.started if first_token else None,
-        latency=now - facts.started,
+        latency=time.perf_counter() - facts.started,
         decision_ms=recorder.decision_s * 1000 if recorder.decision_s is not None else None,
         streamed=call.stream if call else False,
         finish_reason=recorder.finish_reason,
@@ -76,6 +75,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         config=config,
         cached_tokens=recorder.counts.usage.cached_tokens,
         degraded=degraded(recorder, checked),
+        probe_value=_probe_value(recorder),
     )
 
 
@@ -105,6 +105,18 @@ def _rows(forecast: Forecast | None) -> str | None:
         return None
     rows = [[words(one.effort), *(one[1:] if one.reread_tokens else one[1:-1])] for one in forecast.efforts]
     return orjson.dumps(rows).decode()
+
+
+def _probe_value(recorder: Recorder) -> str | None:
+    """JSON of what the decision for or against a probe looked at, for estimates of other policies; None where nobody
+    explored, or no probe was possible. `outcomes` are equally likely values of P(correct) after a probe.
+    """
+    decision, probe = recorder.decision, recorder.probe
+    if decision is None or not decision.prices.z:
+        return None
+    forecast = probe.before if probe else decision.forecast
+    value = forecast.probe_value if forecast else None
+    return None if value is None else orjson.dumps({"always": value.always, "outcomes": value.outcomes}).decode()
 
 
 def _prices(prices: Prices) -> str | None:

@@ -6,8 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement
 
 from gateway.core import private_file
+from gateway.core.decision_row import DecisionRow
 from gateway.core.errors import ConfigError, ErasureFailed, RecordsUnavailable
 from gateway.core.experiment_row import ExperimentRow
 from gateway.core.record import Record
@@ -15,13 +19,16 @@ from gateway.core.record_query import RatedRecord, RecordQuery
 from gateway.core.record_totals import Grouping, RecordTotals
 from gateway.storage.database import UNAVAILABLE, Database
 from gateway.storage.erasure import erase_records
-from gateway.storage.experiment_rows import experiment_rows
 from gateway.storage.reader import rated_records
+from gateway.storage.schema import records
+from gateway.storage.scored_rows import scored_rows
 from gateway.storage.stored_record import stored_record
 from gateway.storage.subject import Subject
 from gateway.storage.totals import record_totals
 
 log = logging.getLogger("thinkgate")
+OK = 200
+R = TypeVar("R", bound=NamedTuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +95,21 @@ class DatabaseArchive:
             raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
 
     def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
+        return self._scored(ExperimentRow, records.c.experiment == name, records.c.time >= since)
+
+    def decisions(self, model: str, since: float = 0.0) -> Iterator[DecisionRow]:
+        return self._scored(
+            DecisionRow,
+            records.c.model == model,
+            records.c.time >= since,
+            records.c.decided.is_not(None),
+            records.c.status == OK,
+        )
+
+    def _scored(self, kind: type[R], *conditions: ColumnElement[bool]) -> Iterator[R]:
         if not self.database.exists():
             return
         try:
-            yield from experiment_rows(self.database, name, since)
+            yield from scored_rows(self.database, kind, *conditions)
         except UNAVAILABLE as error:
             raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from gateway.core.decision_row import DecisionRow
 from gateway.core.experiment_row import ExperimentRow
 from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
@@ -98,5 +99,11 @@ class RecordArchive(Protocol):
         """The requests of an experiment from a time on, in seconds since 1970, in the order in which they began.
 
         RecordsUnavailable: they are out of reach.
+        """
+        ...
+
+    def decisions(self, model: str, since: float = 0.0) -> Iterator[DecisionRow]:
+        """The answered requests of a model whose effort was decided, from a time on, in seconds since 1970, in the
+        order in which they began. RecordsUnavailable: they are out of reach.
         """
         ...

@@ -141,7 +141,7 @@ def test_the_curve_says_what_more_prompts_would_bring(artifact_path: Path, tmp_p
     sizes = [row["prompts"] for row in saved["rows"]]
     assert sizes[:3] == [0, 25, 50] and sizes == sorted(sizes) and sizes[-1] + saved["held_out"] == 150
     assert {"apgr", "token_apgr", "token_apgr_probe", "ece", "ece_spread"} <= set(saved["rows"][1])
-    assert "judged on" in said and "more" in said
+    assert "evaluated on" in said and "prompts" in said
 
 
 def _lines(rows: Sequence[dict[str, Any]]) -> str:
