@@ -16,6 +16,7 @@ from gateway.commands.lines import say
 from gateway.commands.options import FILE, FORCE, NEW_FILE
 from gateway.commands.records import records
 from gateway.commands.replay import replay
+from gateway.commands.report import report
 from gateway.commands.teams import team
 from gateway.core.errors import ConfigError
 from gateway.observability import logs
@@ -168,7 +169,7 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
 
 
 keys.add_command(team)
-for command in (experiment, explain, families, keys, records, replay, train, evaluate, calibrate):
+for command in (experiment, explain, families, keys, records, replay, report, train, evaluate, calibrate):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -68,22 +68,12 @@ def replay(
     Only decisions that were explored (`explore` in the policy) tell of other policies. What the log says too little of
     is refused, with the reason.
     """
-    from gateway.assembly import archive
-    from gateway.assembly.decider import idle_decider
-    from gateway.commands import logged_decisions
     from gateway.config import settings
     from router_model.data import output_files
     from router_model.offpolicy.page import page
 
     chosen = settings.override(settings.load(config), records=records)
-    model = _model(chosen, name, list(idle_decider(chosen).catalogue))
-    try:
-        decisions = logged_decisions.read(model, archive(chosen).decisions(model.name, since))
-    except GatewayError as error:
-        raise ConfigError([error.message]) from error
-    if not len(decisions.logged):
-        raise ConfigError([f"no recorded decision of model {model.name} can be replayed{_left_out(decisions)}"])
-    found = estimated(model, decisions, positions or (() if files else DIALS), files)
+    found = replayed(chosen, name, since, positions or (() if files else DIALS), files)
     for line in lines(found):
         say(line)
     if json_file is not None:
@@ -94,11 +84,32 @@ def replay(
         stored("A page with the frontier", html_file)
 
 
+def replayed(
+    chosen: Settings, name: str | None, since: float, positions: tuple[float, ...], files: tuple[Path, ...]
+) -> Json:
+    """The estimates of dials and of the policies in files, on the records of the configured gateway.
+
+    ConfigError: there is no such model, nothing to replay, or a file without a policy.
+    """
+    from gateway.assembly import archive
+    from gateway.assembly.decider import idle_decider
+    from gateway.commands import logged_decisions
+
+    model = _model(chosen, name, list(idle_decider(chosen).catalogue))
+    try:
+        decisions = logged_decisions.read(model, archive(chosen).decisions(model.name, since))
+    except GatewayError as error:
+        raise ConfigError([error.message]) from error
+    if not len(decisions.logged):
+        raise ConfigError([f"no recorded decision of model {model.name} can be replayed{_left_out(decisions)}"])
+    return estimated(model, decisions, positions, files)
+
+
 def estimated(
     model: PublicModel, decisions: LoggedDecisions, positions: tuple[float, ...], files: tuple[Path, ...]
 ) -> Json:
     """The report of `router_model.offpolicy.replay`, with the model and what was left out."""
-    from router_model.offpolicy.replay import replay as replayed
+    from router_model.offpolicy.replay import replay as estimate
 
     targets = {f"dial-{position:g}": _dial(model, decisions, position) for position in positions}
     refused: list[Json] = []
@@ -108,7 +119,7 @@ def estimated(
             refused += [{"name": file.stem, "metric": metric, **_BY_PROBES} for metric in METRICS]
         else:
             targets[file.stem] = target
-    found = replayed(decisions.logged, targets, METRICS)
+    found = estimate(decisions.logged, targets, METRICS)
     found["policies"] += refused
     return {"model": model.name, "decisions": len(decisions.logged), "left_out": dict(decisions.left_out)} | found
 

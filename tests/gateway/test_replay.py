@@ -147,3 +147,25 @@ def test_without_exploration_or_records_the_reason_is_given(folder: Path, tmp_pa
             copy.execute("UPDATE records SET propensity = 1.0, prices = NULL")
     done = replay(folder, "--records", str(plain), "--dial", "0.5")
     assert done.exit_code == 0 and "refused" in done.output
+
+
+def test_a_report_sums_up_by_group_and_says_what_if(folder: Path) -> None:
+    def report(*options: str) -> Result:
+        return CliRunner().invoke(main, ["report", "--config", str(folder / "thinkgate.toml"), *options])
+
+    done = report("--by", "day,model", "--what-if", "dial=0.4")
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 80 and "dial-0.4" in done.stdout
+    found = json.loads(report("--by", "model", "--json").stdout)
+    (group,) = found["groups"]
+    assert group["model"] == "pub" and group["requests"] == REQUESTS + 1 and group["outcome"]["n"] == REQUESTS
+    low, high = group["outcome"]["ci"]
+    assert low < group["outcome"]["mean"] < high and group["latency_s"]["ci"] is not None
+    assert json.loads(report("--model", "other", "--json").stdout)["groups"] == []
+    for options, said in (
+        (("--by", "modle"), "model"),
+        (("--what-if", "dail=1"), "dial=0.4"),
+        (("--what-if", "dial=2"), "0 to 1"),
+    ):
+        done = report(*options)
+        assert done.exit_code != 0 and said in done.output + str(done.exception)
