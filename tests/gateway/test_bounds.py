@@ -48,7 +48,7 @@ def unit() -> float:
     return min(once() for _ in range(3))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sink() -> Iterator[Sink]:
     with Sink() as running:
         yield running
