@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import orjson
 
 from gateway.core.aliases import Headers
+from gateway.core.unit import short
 
 # In this order: the session of an agent before that of one of its sub-agents, so that both have the same arm.
 SESSION_HEADERS = (
@@ -89,7 +90,7 @@ def _inside(user_id: Any) -> Any:
 
 
 def _first(names: Iterable[Any]) -> str | None:
-    return next((name for name in names if isinstance(name, str) and name), None)
+    return next((short(name) for name in names if isinstance(name, str) and name), None)
 
 
 def _table(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
