@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from gateway.api.responses import output_items
@@ -12,7 +13,7 @@ from gateway.auth.seal import BoundSeal
 Logprobs = list[dict[str, Any]]
 
 
-class OpenItem:
+class OpenItem(ABC):
     def __init__(self, events: ResponseEvents, index: int, id: str) -> None:
         self._events = events
         self._index = index
@@ -20,9 +21,9 @@ class OpenItem:
         self._where = {"item_id": id, "output_index": index}
         self._texts: list[str] = []
 
+    @abstractmethod
     def close(self, status: str) -> tuple[Item, bytes]:
         """The complete item, and the events that end it."""
-        raise NotImplementedError
 
     def _added(self, item: Item) -> bytes:
         return self._events("response.output_item.added", output_index=self._index, item=item)
