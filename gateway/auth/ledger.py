@@ -110,11 +110,13 @@ class Ledger:
     def secure(self, most: int) -> int:
         """Reserve up to `most` thinking tokens for a plan that is made within them; returns how many there are.
 
-        Without any, nothing changes.
+        Without any, nothing but its place. QuotaExceeded: it had no place yet, and there is none.
         """
         now = self._clock()
         with self._counters.change(self._slots, now) as counted:
             self._counted = counted
+            if not self._held.running:
+                self._enter(counted, now, 0)
             self._give_back(counted)
             room = min([window.room for window in thinking_window.of(self._accounts, counted, now)], default=most)
             tokens = min(room, most)

@@ -52,6 +52,7 @@ def test_no_window_is_overspent_by_more_than_its_share(run: Run, share: float, s
                 row = processes[0].counters.read(slot, clock.now)
                 assert row.day_used + row.held_thinking <= most * (1 + share)
                 assert 0 <= row.slack_thinking <= row.held_thinking
+                assert row.running == len(running)
         for each in running:
             end(*each, 1.0)
         row = processes[1].counters.read(1, clock.now)
