@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Dialect, Table, bindparam, exc, select
@@ -26,13 +26,6 @@ _TABLES: dict[type[Any], Table] = {Record: schema.records, OutcomeRow: schema.ou
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # The rows that a statement cannot take, in contrast to a database that cannot take any.
 _BAD_ROW = (exc.DataError, exc.IntegrityError, exc.ProgrammingError, exc.InterfaceError)
-
-
-class _Statement(NamedTuple):
-    """An insert of some rows at once. `names` are those of its parameters, row by row, None: they have no names."""
-
-    sql: str
-    names: tuple[str, ...] | None
 
 
 def insert(connection: Connection, rows: Iterable[Row]) -> None:
@@ -61,21 +54,21 @@ def _insert(connection: Connection, table: Table, some: list[Row]) -> None:
 
 
 def _execute(connection: Connection, table: Table, some: list[Row]) -> None:
-    sql, names = _statement(table, len(some), connection.dialect)
-    values = tuple(_clean(value) for row in some for value in row)
-    connection.exec_driver_sql(sql, values if names is None else dict(zip(names, values, strict=True)))
+    sql, names = _statement(table, connection.dialect)
+    values = [tuple(map(_clean, row)) for row in some]
+    given: Any = values if names is None else [dict(zip(names, row, strict=True)) for row in values]
+    connection.exec_driver_sql(sql, given)
 
 
 @cache
-def _statement(table: Table, count: int, dialect: Dialect) -> _Statement:
-    """Compiled once: SQLAlchemy itself keeps no compiled insert of several rows."""
-    names = tuple(f"{column.name}_{n}" for n in range(count) for column in table.c)
-    rows = [
-        {column.name: bindparam(f"{column.name}_{n}", type_=column.type) for column in table.c} for n in range(count)
-    ]
-    statement: Any = _INSERTS[dialect.name](table)
-    compiled = statement.values(rows).on_conflict_do_nothing().compile(dialect=dialect)
-    return _Statement(str(compiled), None if compiled.positional else names)
+def _statement(table: Table, dialect: Dialect) -> tuple[str, list[str] | None]:
+    """The insert of one row, and the names of its parameters, None: they have none. The driver repeats it, for which
+    nothing depends on the number of rows: SQLAlchemy compiles a statement of several rows in milliseconds, for each
+    number of rows anew.
+    """
+    statement: Any = _INSERTS[dialect.name](table).values({column.name: bindparam(column.name) for column in table.c})
+    compiled = statement.on_conflict_do_nothing().compile(dialect=dialect)
+    return str(compiled), None if compiled.positional else table.columns.keys()
 
 
 def _clean(value: Any) -> Any:
