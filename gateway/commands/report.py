@@ -97,7 +97,7 @@ def _what_if(chosen: Settings, name: str | None, since: float, positions: tuple[
 
 def _as_json(by: Sequence[Grouping], found: RecordTotals) -> Json:
     group: Json = {name: _name(name, value) for name, value in zip(by, found.group, strict=True)}
-    outcome, latency = found.outcome, found.latency
+    outcome, latency, first = found.outcome, found.latency, found.first_answer
     return {
         **group,
         "requests": found.requests,
@@ -108,6 +108,7 @@ def _as_json(by: Sequence[Grouping], found: RecordTotals) -> Json:
         "dollars": found.dollars,
         "outcome": {"n": outcome.n, "mean": outcome.mean, "ci": _share(outcome)},
         "latency_s": {"n": latency.n, "mean": latency.mean, "ci": _amount(latency)},
+        "first_answer_s": {"n": first.n, "mean": first.mean, "ci": _amount(first)},
     }
 
 

@@ -20,6 +20,7 @@ Metric = Literal[
     "total_tokens",
     "dollars",
     "ttft_s",
+    "first_answer_s",
     "latency_s",
     "error",
     "over_budget",

@@ -19,6 +19,7 @@ class ExperimentRow(NamedTuple):
     completion_tokens: int | None
     cost: float | None
     ttft: float | None
+    first_answer_ms: float | None
     latency: float | None
     verdict: str | None
     probe: str | None

@@ -19,6 +19,8 @@ class Record(NamedTuple):
     every component of the price and who set it, `session` the hash of an agent's session among those of its key,
     `probe_value` is what a probe was forecast to reveal, where the policy explored (JSON, see `gateway.execution.row`);
     `cached_tokens` how much of the prompt came from a prefix cache, and `degraded` whether a quota lowered the effort.
+    `ttft` is until a stream's first token, which may be reasoning; `first_answer_ms` until the first token after the
+    reasoning, or until all of an answer that is not streamed; None if there was none.
     """
 
     id: str
@@ -77,3 +79,4 @@ class Record(NamedTuple):
     cached_tokens: int | None = None
     degraded: bool | None = None
     probe_value: str | None = None
+    first_answer_ms: float | None = None

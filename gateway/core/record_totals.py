@@ -17,7 +17,8 @@ class Total(NamedTuple):
 
 class RecordTotals(NamedTuple):
     """`group` has a value for each grouping that was asked for, days as whole days since 1970. Tokens and dollars are
-    sums; `latency` is in seconds, `outcome` the mean score of each request, weighed over its sources.
+    sums; `latency` and `first_answer`, the time until the first token of the answer, are in seconds, `outcome` the mean
+    score of each request, weighed over its sources.
     """
 
     group: tuple[str | int | None, ...]
@@ -28,4 +29,5 @@ class RecordTotals(NamedTuple):
     reasoning_tokens: int
     dollars: float
     latency: Total
+    first_answer: Total
     outcome: Total

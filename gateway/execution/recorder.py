@@ -26,12 +26,16 @@ HUNG_UP = 499
 
 
 class AnswerCounts(Protocol):
-    """What has been heard of an answer so far. `first_token` is when that came, of a stream, by the monotonic clock."""
+    """What has been heard of an answer so far. By the monotonic clock, `first_token` is when that came, of a stream,
+    and `first_answer` when the first token after the reasoning did; an answer that is not streamed comes all at once.
+    """
 
     @property
     def usage(self) -> Usage: ...
     @property
     def first_token(self) -> float | None: ...
+    @property
+    def first_answer(self) -> float | None: ...
     @property
     def answer_id(self) -> str | None:
         """The backend's id for its answer."""
@@ -43,6 +47,7 @@ class WholeAnswer(NamedTuple):
 
     usage: Usage = Usage()
     first_token: float | None = None
+    first_answer: float | None = None
     answer_id: str | None = None
 
 

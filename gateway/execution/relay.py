@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import closing
 
@@ -32,7 +33,9 @@ async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, 
             usage, changed = read_usage(reported), True
         if outcome.cut(body):
             finish_reason, changed = "length", True
-    recorder.reading(WholeAnswer(usage, answer_id=read_id(body)))
+    # Clients get all of it at once, also if nothing comes before its answer.
+    first_answer = time.perf_counter() if outcome.seen.answer.size else None
+    recorder.reading(WholeAnswer(usage, first_answer=first_answer, answer_id=read_id(body)))
     recorder.finished(finish_reason)
     if discarded:
         changed = add_probe_usage(body, discarded) or changed

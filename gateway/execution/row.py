@@ -25,7 +25,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
     """`counted` are the tokens that it was charged for."""
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
     assignment, place, error = recorder.assignment, recorder.place, recorder.error
-    applied, said, first_token = plan.applied if plan else None, notes(recorder), recorder.counts.first_token
+    applied, said, counts = plan.applied if plan else None, notes(recorder), recorder.counts
     queued_s = facts.principal.waited_s + (place.queued_s if place else 0.0)
     return Record(
         id=facts.id,
@@ -56,7 +56,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         prompt_tokens=counted.prompt_tokens,
         completion_tokens=counted.completion_tokens,
         reasoning_tokens=counted.reasoning_tokens,
-        ttft=first_token - facts.started if first_token else None,
+        ttft=counts.first_token - facts.started if counts.first_token else None,
         latency=time.perf_counter() - facts.started,
         decision_ms=recorder.decision_s * 1000 if recorder.decision_s is not None else None,
         streamed=call.stream if call else False,
@@ -71,11 +71,12 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         exceeded=checked.over or None,
         **_probe(recorder.probe),
         user=assignment.user if assignment else None,
-        answer_id=(call.answer_id if call else None) or recorder.counts.answer_id,
+        answer_id=(call.answer_id if call else None) or counts.answer_id,
         config=config,
-        cached_tokens=recorder.counts.usage.cached_tokens,
+        cached_tokens=counts.usage.cached_tokens,
         degraded=degraded(recorder, checked),
         probe_value=_probe_value(recorder),
+        first_answer_ms=(counts.first_answer - facts.started) * 1000 if counts.first_answer else None,
     )
 
 

@@ -44,6 +44,7 @@ class Instruments:
         self.thinking = tokens("thinking_tokens", "Thinking tokens per request.", MODEL)
         self.latency = seconds("latency_seconds", "Time to complete a request.", MODEL)
         self.ttft = seconds("ttft_seconds", "Time to first token of streams.", MODEL)
+        self.first_answer = seconds("first_answer_seconds", "Time to the first token after the reasoning.", MODEL)
         self.decision = milliseconds("decision_milliseconds", "Time from parsed request to decision.")
         self.in_flight = live("in_flight", "Requests being processed now.")
         self.retries = counter("upstream_retries", "Requests retried on another replica.", DEPLOYMENT)
@@ -52,9 +53,8 @@ class Instruments:
             "Connections closed or refused by a limit; why is head, idle, full or address.",
             ("why",),
         )
-        self.refused = counter(
-            "refused", "Requests without a valid key; why is missing, malformed, unknown, expired or revoked.", ("why",)
-        )
+        why = "Requests without a valid key; why is missing, malformed, unknown, expired or revoked."
+        self.refused = counter("refused", why, ("why",))
         self.queued = live("queued", "Requests waiting for capacity at a deployment.", DEPLOYMENT)
         self.queue_seconds = seconds("queue_seconds", "Time that queued requests waited.", DEPLOYMENT)
         self.overloaded = counter("overloaded", "Requests rejected because a deployment's queue was full.", DEPLOYMENT)

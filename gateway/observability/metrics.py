@@ -25,6 +25,7 @@ class _OfModel(NamedTuple):
 
     latency: Histogram
     ttft: Histogram
+    first_answer: Histogram
     thinking: Histogram
     prompt: Counter
     reasoning: Counter
@@ -95,6 +96,8 @@ class Metrics(Instruments):
             self.decision.observe(record.decision_ms)
         if record.ttft is not None:
             model.ttft.observe(record.ttft)
+        if record.first_answer_ms is not None:
+            model.first_answer.observe(record.first_answer_ms / 1000)
         if record.prompt_tokens is not None:
             model.prompt.inc(record.prompt_tokens)
         if record.completion_tokens is not None:
@@ -122,6 +125,7 @@ class Metrics(Instruments):
         return _OfModel(
             latency=self.latency.labels(name),
             ttft=self.ttft.labels(name),
+            first_answer=self.first_answer.labels(name),
             thinking=self.thinking.labels(name),
             prompt=self.tokens.labels(name, "prompt"),
             reasoning=self.tokens.labels(name, "reasoning"),

@@ -38,7 +38,7 @@ def totals_of(query: RecordQuery, by: Sequence[Grouping]) -> Select[Any]:
     ]
     sums: list[ColumnElement[Any]] = [func.count(), func.sum(case((of.status >= 400, 1), else_=0))]
     sums += [func.sum(of[name]) for name in ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cost")]
-    for figure in (of.latency, scored.c.score):
+    for figure in (of.latency, of.first_answer_ms / 1000, scored.c.score):
         sums += [func.count(figure), func.avg(figure), func.avg(figure * figure)]
     found = matching(select(*groups, *sums).select_from(records.outerjoin(scored, same)), query)
     return found.group_by(*groups).order_by(*groups).limit(MOST_GROUPS)
@@ -55,7 +55,8 @@ def _totals(row: Row[Any], groups: int) -> RecordTotals:
         reasoning_tokens=int(reasoning or 0),
         dollars=float(dollars or 0.0),
         latency=_total(*moments[:3]),
-        outcome=_total(*moments[3:]),
+        first_answer=_total(*moments[3:6]),
+        outcome=_total(*moments[6:]),
     )
 
 

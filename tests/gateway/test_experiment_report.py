@@ -107,6 +107,8 @@ MEASURED: list[tuple[Metric, dict[str, Any], float | None]] = [
     ("error", {"status": 499}, None),
     ("error", {}, 0.0),
     ("latency_s", {"status": 503, "latency": 0.1}, None),
+    ("first_answer_s", {"first_answer_ms": 250.0}, 0.25),
+    ("first_answer_s", {"ttft": 0.1}, None),
     ("total_tokens", {"completion_tokens": 7, "probe": "thrown_away", "probe_tokens": 4}, 11.0),
     ("total_tokens", {"completion_tokens": 7, "probe": "kept", "probe_tokens": 4}, 7.0),
 ]

@@ -18,7 +18,17 @@ from gateway.storage.migrate import FOLDER
 from tests.gateway.stored import connect, records_in, stored
 from tests.patience import until
 
-NEW = ("answer_id", "experiment", "config", "prices", "session", "cached_tokens", "degraded", "probe_value")
+NEW = (
+    "answer_id",
+    "experiment",
+    "config",
+    "prices",
+    "session",
+    "cached_tokens",
+    "degraded",
+    "probe_value",
+    "first_answer_ms",
+)
 OF_0_1 = [name for name in Record._fields if name not in NEW]
 RECORD = Record(id="new", request_id="r", time=2.0, dialect="chat", status=200, session="s", cached_tokens=3)
 

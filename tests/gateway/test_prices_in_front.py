@@ -69,7 +69,7 @@ def test_check_says_each_price_with_its_unit(tmp_path: Path) -> None:
         ([{"kind": "pase"}], {}, "models.pub.prices[0].kind: 'pase' is unknown. Did you mean 'pace'?"),
         ([{"kind": "pace"}], {}, "set either `thinking_tokens` or `dollars`"),
         ([{**PACE, "thinking_tokens": -5}], {}, "models.pub.prices[0].thinking_tokens"),
-        ([{"kind": "slo"}], {}, "set either `first_token_p95_s` or `latency_p95_s`"),
+        ([{"kind": "slo"}], {}, "set one of `first_token_p95_s`, `first_answer_p95_s`, `latency_p95_s`"),
         ([PACE, PACE], {}, "models.pub.prices: 2 setters are called 'pace': give each a `name`"),
         (
             [{**PACE, "thinking_tokens": 20}],

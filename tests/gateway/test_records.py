@@ -14,6 +14,7 @@ import pytest
 
 from gateway.core.record import Record
 from tests.gateway.running import RunningGateway
+from tests.gateway.scripted import Connection, ScriptedBackend, delta, obedient
 from tests.gateway.stored import records_in
 from tests.patience import until
 
@@ -177,3 +178,37 @@ def test_a_record_says_what_happened(scripted_gateway: RunningGateway) -> None:
     assert row["price_token"] > 0 and row["decided"] == row["applied"]
     assert [effort[0] for effort in orjson.loads(row["forecast"])] == ["none", "16", "32", "64", "256", "unlimited"]
     assert 0 < row["decision_ms"] / 1000 < row["ttft"] < row["latency"]
+    assert row["ttft"] * 1000 <= row["first_answer_ms"] <= row["latency"] * 1000
+
+
+async def thought_to_the_end(connection: Connection) -> None:
+    """A stream whose limit ends it while it thinks."""
+    await connection.begin_stream()
+    await connection.event(delta(reasoning="two and two"))
+    await connection.event(delta("length"))
+    await connection.event("[DONE]")
+    await connection.end_stream()
+
+
+async def thought_in_parts(connection: Connection) -> None:
+    """Reasoning among the parts of the content, and a call of a tool for an answer."""
+    await connection.begin_stream()
+    await connection.event(delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "two"}]}]))
+    called = {"index": 0, "id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    await connection.event(delta(tool_calls=[called]))
+    await connection.event(delta("tool_calls"))
+    await connection.event("[DONE]")
+    await connection.end_stream()
+
+
+def test_the_time_to_the_first_answer_token_is_that_after_the_reasoning(
+    backend: ScriptedBackend, scripted_gateway: RunningGateway
+) -> None:
+    streamed = {**ASK, "stream": True}
+    for script, body in ((obedient, ASK), (thought_to_the_end, streamed), (thought_in_parts, streamed)):
+        backend.script = script
+        assert scripted_gateway.post(body).status_code == 200
+    whole, unanswered, called = scripted_gateway.records()
+    assert whole["ttft"] is None and 0 < whole["first_answer_ms"] <= whole["latency"] * 1000
+    assert unanswered["ttft"] > 0 and unanswered["first_answer_ms"] is None
+    assert 0 < called["ttft"] * 1000 < called["first_answer_ms"] <= called["latency"] * 1000

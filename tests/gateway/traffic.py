@@ -137,7 +137,9 @@ class Simulation:
         ended = begun + TTFT_S + TPOT_S * (thinking + ANSWER)
         if self.places is not None:
             heapq.heappush(self.free, ended)
-        record = Record(id, id, now, "chat", 200, used=round(thinking), latency=ended - now)
+        first_ms = (ended - TPOT_S * ANSWER - now) * 1000
+        used = round(thinking)
+        record = Record(id, id, now, "chat", 200, used=used, latency=ended - now, first_answer_ms=first_ms)
         heapq.heappush(self.running, (ended, Served(now, ended, number, prompt.right[place], thinking), record))
 
 

@@ -1,8 +1,8 @@
 """Reads a stream of completions, parsing every event once.
 
-It is fed with chunks of any size, and returns what its sink makes of the complete events. It notes the time of the
-first token, the finish reason, the usage, an error and the end. A malformed event never reaches the client: it ends the
-stream in an error.
+It is fed with chunks of any size, and returns what its sink makes of the complete events. It notes the times of the
+first token and of the first one after the reasoning, the finish reason, the usage, an error and the end. A malformed
+event never reaches the client: it ends the stream in an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from gateway.backends.chat_answer import MOST_CHARACTERS, dumped, read_id, read_usage
 from gateway.core.backend_errors import AnswerTooLarge, BackendFailed, error_from_backend, fields_of
 from gateway.core.errors import GatewayError
-from gateway.core.reasoning import REASONING_FIELDS
+from gateway.core.reasoning import REASONING, REASONING_FIELDS
 from gateway.core.usage import Usage
 from gateway.execution.streaming.corrected_usage import correct
 from gateway.execution.streaming.encoder import EventSink
@@ -25,7 +25,7 @@ from gateway.execution.streaming.output_stats import OutputStats
 DONE = b"data: [DONE]\n\n"
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
-_TOKEN_FIELDS = ("content", *REASONING_FIELDS, "tool_calls", "refusal")
+_ANSWER_FIELDS = ("content", "tool_calls", "function_call", "refusal")
 
 
 class ChatStream:
@@ -39,7 +39,8 @@ class ChatStream:
     ) -> None:
         """`seen` counts the output. After more than `most` bytes of reasoning, all of the `choices` are ended.
 
-        `first_token` is when it arrived, by the monotonic clock.
+        `first_token` is when it arrived, and `first_answer` when the first one after the reasoning did, by the
+        monotonic clock.
         """
         self._sink = sink
         self._max_event_bytes = max_event_bytes
@@ -49,6 +50,7 @@ class ChatStream:
         self.usage = Usage()
         self.finish_reason: str | None = None
         self.first_token: float | None = None
+        self.first_answer: float | None = None
         self.answer_id: str | None = None
         self.done = False
         self.error: GatewayError | None = None
@@ -177,9 +179,18 @@ class ChatStream:
             else:
                 seen.text(choice.get("text"))
             seen.tokens(choice)
-        if self.first_token is None and (
-            any(map(delta.get, _TOKEN_FIELDS)) if isinstance(delta, dict) else choice.get("text")
-        ):
+        if self.first_answer is None:
+            self._time(delta if isinstance(delta, dict) else {"content": choice.get("text")})
+
+    def _time(self, delta: dict[str, Any]) -> None:
+        """Note when the first token came, and the first one of the answer."""
+        content = delta.get("content")
+        if type(content) is list and all(type(part) is dict and "thinking" in part for part in content):
+            delta = {REASONING: content}  # reasoning in parts, as some hosted APIs send it
+        if any(map(delta.get, _ANSWER_FIELDS)):
+            self.first_answer = time.perf_counter()
+            self.first_token = self.first_token or self.first_answer
+        elif self.first_token is None and any(map(delta.get, REASONING_FIELDS)):
             self.first_token = time.perf_counter()
 
 

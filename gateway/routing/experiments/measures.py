@@ -46,6 +46,7 @@ MEASURES: Mapping[Metric, Callable[[ExperimentRow], float]] = {
     "total_tokens": _total_tokens,
     "dollars": lambda row: _known(row.cost),
     "ttft_s": lambda row: _known(row.ttft),
+    "first_answer_s": lambda row: nan if row.first_answer_ms is None else row.first_answer_ms / 1000,
     "latency_s": _latency,
     "error": _error,
     "over_budget": _over_budget,
