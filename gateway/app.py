@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,18 +43,15 @@ from gateway.backends.transport import Transport
 from gateway.config.settings import Settings, load
 from gateway.core.deployment import Deployment
 from gateway.core.stopping import Stopping
-from gateway.execution.accounting import Accounting
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
-from gateway.execution.probe.prober import Prober
 from gateway.observability.metrics import Metrics
+from gateway.paired.ledger import PairedLedger
+from gateway.paired.runs import PairedRuns
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
-from gateway.routing.decider import Decider
 from gateway.routing.experiments.running import Experiments
 from gateway.storage.protocol import RecordStore
-
-log = logging.getLogger("thinkgate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,7 @@ class Parts:
     authenticator: Authenticator
     seal: Seal
     responses: ResponseStore
+    paired: PairedLedger
 
 
 def make_parts(settings: Settings, version: str | None = None) -> Parts:
@@ -88,7 +85,7 @@ def make_parts(settings: Settings, version: str | None = None) -> Parts:
     """
     parts = _connected(settings, Metrics(), None)
     parts = replace(parts, version=version or settings.version)
-    announce(parts)
+    assembly.announce(parts.metrics, parts.version, parts.catalogue)
     return parts
 
 
@@ -151,6 +148,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         authenticator=_authenticator(settings, metrics, before),
         seal=seal,
         responses=response_store(settings) if before is None else before.responses,
+        paired=PairedLedger() if before is None else before.paired,
     )
 
 
@@ -158,21 +156,6 @@ def _authenticator(settings: Settings, metrics: Metrics, before: Parts | None) -
     if before is not None and before.settings.access == settings.access:
         return before.authenticator
     return assembly.authenticator(settings.access, lambda why: metrics.refused.labels(why).inc())
-
-
-def announce(parts: Parts, before: Parts | None = None) -> None:
-    """Say in metrics and log what is served from now on, in place of what `before` served."""
-    parts.metrics.serves_configuration(parts.version, None if before is None else before.version)
-    old = {} if before is None else {model.name: model.router.version for model in before.catalogue}
-    new = {model.name: model.router.version for model in parts.catalogue}
-    for name in old.keys() - new.keys():
-        parts.metrics.serves(name, None, old[name])
-    for model in parts.catalogue:
-        parts.metrics.serves(model.name, new[model.name], old.get(model.name))
-        if model.name in old and old[model.name] != new[model.name]:
-            log.warning("model %s: router %s, after %s", model.name, new[model.name], old[model.name])
-        for line in model.unpromised:
-            log.error("%s", line)
 
 
 def create(path: str | Path) -> Starlette:
@@ -193,7 +176,19 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
     `shared`: services of other applications in this process that may use some of the same parts.
     """
     ids, off_loop = Ids(), OffLoop()
-    lifetime = Lifetime(_running(parts, off_loop, shared or SharedServices()))
+    pipeline = assembly.pipeline(
+        parts.settings,
+        parts.version,
+        parts.catalogue,
+        parts.experiments,
+        parts.dispatch,
+        parts.capabilities,
+        parts.records,
+        parts.metrics,
+        ids,
+    )
+    paired = PairedRuns(pipeline, parts.experiments, parts.paired, parts.metrics, parts.stopping)
+    lifetime = Lifetime(_running(parts, paired, off_loop, shared or SharedServices()))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -204,7 +199,7 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
             await lifetime.stop()
 
     # Matched in this order. FastAPI gets the traffic's routes, too, to answer requests with the wrong method.
-    traffic = [Route(path, answer, methods=["POST"]) for path, answer in _traffic(parts, ids, off_loop)]
+    traffic = [Route(path, answer, methods=["POST"]) for path, answer in _traffic(parts, pipeline, paired, off_loop)]
     api = FastAPI(title="Thinkgate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     api.router.redirect_slashes = False
     api.router.routes += traffic
@@ -221,17 +216,13 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
     return app
 
 
-def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.App]]:
+def _traffic(parts: Parts, pipeline: Pipeline, paired: PairedRuns, off_loop: OffLoop) -> list[tuple[str, asgi.App]]:
     """The paths of model requests with their ASGI endpoints."""
     server, catalogue, seal, authenticator = parts.settings.server, parts.catalogue, parts.seal, parts.authenticator
-    capabilities, hang_ups = parts.capabilities, HangUps()
-    prober = Prober(parts.dispatch, capabilities)
-    decider = Decider(catalogue, parts.experiments, prober, capabilities.enforcement, server.router_deadline_s)
-    accounting = Accounting(parts.records, parts.metrics, capabilities, catalogue.observe, parts.version)
-    pipeline = Pipeline(decider, parts.dispatch, prober, accounting, ids)
+    capabilities, hang_ups, ids = parts.capabilities, HangUps(), pipeline.ids
 
     def endpoint(dialect: Dialect) -> asgi.App:
-        return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups)
+        return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups, paired.offer)
 
     count = CountTokens(
         catalogue,
@@ -252,7 +243,7 @@ def _traffic(parts: Parts, ids: Ids, off_loop: OffLoop) -> list[tuple[str, asgi.
         ("/v1/chat/completions", endpoint(chat)),
         ("/v1/messages", endpoint(messages)),
         ("/v1/responses", endpoint(responses)),
-        ("/v1/decide", Decide(decider, dialects, authenticator, server, ids, off_loop)),
+        ("/v1/decide", Decide(pipeline.decider, dialects, authenticator, server, ids, off_loop)),
         *((f"/v1/{name}", endpoint(Passthrough(name, catalogue))) for name in READERS),
         ("/v1/messages/count_tokens", count),
     ]
@@ -278,15 +269,15 @@ def _api_routers(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
 
 
 @asynccontextmanager
-async def _running(parts: Parts, off_loop: OffLoop, shared: SharedServices) -> AsyncIterator[None]:
+async def _running(parts: Parts, paired: PairedRuns, off_loop: OffLoop, shared: SharedServices) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for service in _services(parts, off_loop):
+        for service in _services(parts, paired, off_loop):
             await shared.start(service)
             stack.push_async_callback(shared.stop, service)
         yield
 
 
-def _services(parts: Parts, off_loop: OffLoop) -> list[Service]:
+def _services(parts: Parts, paired: PairedRuns, off_loop: OffLoop) -> list[Service]:
     """In the order in which they start; they stop in the reverse order."""
     return [
         Service(off_loop, stop=off_loop.close),
@@ -296,4 +287,5 @@ def _services(parts: Parts, off_loop: OffLoop) -> list[Service]:
         Service(parts.records, parts.records.start, parts.records.stop),
         Service(parts.transport, parts.transport.open, parts.transport.close),
         Service(parts.discovery, parts.discovery.start, parts.discovery.stop),
+        Service(paired, stop=paired.close),
     ]

@@ -48,12 +48,14 @@ class Pipeline:
     accounting: Accounting
     ids: Ids
 
-    def begin(self, dialect: str, given_id: str | None, principal: Principal) -> Recorder:
+    def begin(
+        self, dialect: str, given_id: str | None, principal: Principal, paired_with: str | None = None
+    ) -> Recorder:
         """Every request that begins must be accounted for. `given_id` is the client's own id for it."""
         self.accounting.metrics.began()
         id = self.ids.new()
-        facts = RequestFacts(id, given_id or f"req-{id}", dialect, principal, time.time(), time.perf_counter())
-        return Recorder(facts)
+        named = given_id or f"req-{id}"
+        return Recorder(RequestFacts(id, named, dialect, principal, time.time(), time.perf_counter(), paired_with))
 
     async def answer(self, recorder: Recorder, call: Call, make_encoder: MakeEncoder) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""

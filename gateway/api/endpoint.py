@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,13 +32,16 @@ class Endpoint:
         limits: ServerSettings,
         off_loop: OffLoop,
         hang_ups: HangUps,
+        ended: Callable[[Recorder], None] = lambda _: None,
     ) -> None:
+        """`ended` is called once for each request, when its client has all that it gets."""
         self._dialect = dialect
         self._authenticator = authenticator
         self._pipeline = pipeline
         self._limits = limits
         self._off_loop = off_loop
         self._hang_ups = hang_ups
+        self._ended = ended
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         headers = asgi.read_headers(scope)
@@ -81,6 +85,7 @@ class Endpoint:
             task.uncancel()
         finally:
             watch.end()
+            self._ended(recorder)
 
     async def _answer(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from gateway.config.experiment import ExperimentArmSettings, ExperimentSettings
 from gateway.config.model import ArmSettings, ModelSettings
 from gateway.config.problems import faults
 from gateway.config.settings import Settings
+from gateway.core.arm import Arm
 from gateway.core.errors import ConfigError, suggestion
 from gateway.routing.catalogue import PublicModel
 from gateway.routing.experiments.experiment import Experiment
@@ -81,6 +82,7 @@ def joined(name: str, tried: Tried, build: Build) -> PublicModel:
     variants = each(arms, "arms", lambda arm, settings: build(given.model, settings))
     default = variants[given.default or next(iter(variants))]
     every = tuple(variant.arms[0] for variant in variants.values())
+    _check_dollars(given, every)
     return replace(
         default,
         arms=every,
@@ -94,7 +96,17 @@ def joined(name: str, tried: Tried, build: Build) -> PublicModel:
 def _shared(name: str, given: ExperimentSettings, model: ModelSettings, build: Build) -> PublicModel:
     """Arms that have the policy and the router of their model."""
     built = build(given.model, model)
+    _check_dollars(given, built.arms)
     return replace(built, experiment=Experiment(name, given, built.arms, given.default or built.arms[0].name))
+
+
+def _check_dollars(given: ExperimentSettings, arms: Iterable[Arm]) -> None:
+    """ConfigError: pairs may cost so many dollars, and nothing costs any."""
+    prices = [one.pricing for arm in arms for one in arm.deployments]
+    if given.paired is None or given.paired.max_dollars is None:
+        return
+    if not any(price.input_price or price.output_price for price in prices):
+        raise ConfigError(["paired.max_dollars: no deployment of its arms has a price: set output_price there"])
 
 
 def _with(name: str, arm: ExperimentArmSettings, model: ModelSettings) -> ModelSettings:

@@ -2,13 +2,14 @@
 
 As load rises, batch requests wait first, as a share of the places is closed to them; then all requests wait; then new
 ones are refused with an estimate of the wait. In each of the two queues, API keys take turns, however many requests
-each has.
+each has. Work that no client waits for gets spare places only, and loses them to the first client who needs one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from gateway.backends.fair_queue import FairQueue, Waiter
 from gateway.backends.latency import LatencyModel, Timing
@@ -36,6 +37,7 @@ class AdmissionController:
         "_observer",
         "_places",
         "_promotion_s",
+        "_spare",
         "in_flight",
     )
 
@@ -50,6 +52,8 @@ class AdmissionController:
         self._places = math.inf if most is None else most
         self._batch_places = math.inf if most is None else max(1, int(most * limits.batch_share))
         self._interactive, self._batch = FairQueue(), FairQueue()
+        # How to take back each spare place that is in use; the last one is taken back first.
+        self._spare: dict[object, Callable[[], None]] = {}
         self.in_flight = 0
 
     @property
@@ -59,14 +63,38 @@ class AdmissionController:
     @property
     def load(self) -> Load:
         limits = self._limits
-        return Load(self.in_flight, self.queued, self._places, limits.max_queue, self._latency.tpot_s)
+        in_flight = self.in_flight - len(self._spare)  # whoever has a spare place delays nobody
+        return Load(in_flight, self.queued, self._places, limits.max_queue, self._latency.tpot_s)
 
     def try_enter(self, batch: bool) -> bool:
         """Take a free place, if there is one for this kind of request; then none of its kind waits."""
-        if self.in_flight >= (self._batch_places if batch else self._places):
+        places = self._batch_places if batch else self._places
+        if self.in_flight - len(self._spare) >= places:
             return False
+        while self.in_flight >= places:
+            _, give_way = self._spare.popitem()
+            self.in_flight -= 1
+            give_way()
         self.in_flight += 1
         return True
+
+    def try_enter_spare(self, give_way: Callable[[], None]) -> object | None:
+        """A place that no client needs now, to be given back with `leave_spare`; None: there is none.
+
+        `give_way` is called when a client takes the place: what runs there must stop, and its place is gone.
+        """
+        if self.queued or self.in_flight >= self._batch_places:
+            return None
+        self.in_flight += 1
+        place = object()
+        self._spare[place] = give_way
+        return place
+
+    def leave_spare(self, place: object) -> None:
+        """Give a spare place back, unless it was taken back."""
+        if self._spare.pop(place, None) is not None:
+            self.in_flight -= 1
+            self._let_in()
 
     async def enter(self, batch: bool, limit_s: float, key: str | None = None) -> float:
         """Wait for a place, at most `limit_s` seconds; returns how long it took. Overloaded: no place in time.
@@ -126,7 +154,8 @@ class AdmissionController:
         if interactive is not None and interactive[2] <= promoted_at:
             self._interactive.take(*interactive[:2])
             return interactive[1]
-        if batch is not None and (self.in_flight < self._batch_places or promoted_at <= now):
+        busy = self.in_flight - len(self._spare)
+        if batch is not None and (busy < self._batch_places or promoted_at <= now):
             self._batch.take(*batch[:2])
             return batch[1]
         return None

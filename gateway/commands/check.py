@@ -9,6 +9,7 @@ from gateway import assembly
 from gateway.backends.latency import latency_models_of
 from gateway.config import exposure, secret_values
 from gateway.config.model import ModelSettings
+from gateway.config.paired import PairedSettings
 from gateway.config.settings import Settings
 from gateway.config.storage import AccessSettings, RecordSettings
 from gateway.core.arm import Arm
@@ -233,6 +234,19 @@ def _experiment(experiment: Experiment) -> Iterator[str]:
     if given.guardrails:
         margins = ", ".join(f"{name} by more than {margin:g}" for name, margin in given.guardrails.items())
         yield f"    An arm gets no more units once it is surely worse in {margins}."
+    if given.paired is not None:
+        yield f"    {_pairs(given.paired)}"
+
+
+def _pairs(given: PairedSettings) -> str:
+    limits = {
+        f"{given.max_running} at once": True,
+        f"{given.max_per_minute} a minute": given.max_per_minute is not None,
+        f"{given.max_tokens or 0:g} tokens an {given.every}": given.max_tokens is not None,
+        f"{given.max_dollars or 0:g} dollars an {given.every}": given.max_dollars is not None,
+    }
+    most = ", ".join(text for text, holds in limits.items() if holds).replace("an day", "a day")
+    return f"Every other arm answers {given.share:.0%} of the requests, too, in the background: at most {most}."
 
 
 def _backend(arm: Arm, experiment: bool, total: float) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.model import ArmSettings
 from gateway.config.one_of import OneOf
+from gateway.config.paired import PairedSettings
 from gateway.config.types import RouterName
 from gateway.core.errors import suggestion
 from gateway.core.strict import StrictSettings, Unit
@@ -95,6 +96,8 @@ class ExperimentSettings(StrictSettings):
     """An arm gets no more units once it is surely worse than the default arm by more than this, in the unit of the
     metric: a share, tokens, dollars or seconds a request."""
     stop: StopSettings | None = None
+    paired: PairedSettings | None = None
+    """Which requests every other arm answers, too, for their differences to be known from fewer of them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -109,3 +112,7 @@ class ExperimentSettings(StrictSettings):
         if len(set(self.metrics)) < len(self.metrics):
             raise ValueError("metrics: one is named twice")
         return self
+
+    def share(self, workers: int) -> ExperimentSettings:
+        """One worker's part of what all of them together may do."""
+        return self.model_copy(update={"paired": self.paired and self.paired.of_worker(workers)})

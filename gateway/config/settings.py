@@ -101,13 +101,14 @@ def load(path: Path) -> Settings:
 
 
 def share(settings: Settings, workers: int) -> Settings:
-    """One worker's share of the limits of each deployment (at least one concurrent request) and of paces."""
+    """One worker's share of the limits of each deployment (at least one concurrent request), of paces and of pairs."""
     models = {
         name: one.model_copy(update={"prices": [given.share(workers) for given in one.prices]})
         for name, one in settings.models.items()
     }
     parts = {name: one.model_copy(update=one.share(workers)) for name, one in settings.deployments.items()}
-    return settings.model_copy(update={"deployments": parts, "models": models})
+    tried = {name: one.share(workers) for name, one in settings.experiments.items()}
+    return settings.model_copy(update={"deployments": parts, "models": models, "experiments": tried})
 
 
 def override(

@@ -25,4 +25,5 @@ class ExperimentRow(NamedTuple):
     probe: str | None
     probe_tokens: int | None
     forecast: str | None
+    paired_with: str | None
     outcome: float | None

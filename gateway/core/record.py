@@ -21,6 +21,8 @@ class Record(NamedTuple):
     `cached_tokens` how much of the prompt came from a prefix cache, and `degraded` whether a quota lowered the effort.
     `ttft` is until a stream's first token, which may be reasoning; `first_answer_ms` until the first token after the
     reasoning, or until all of an answer that is not streamed; None if there was none.
+    `paired_with` is the id of the client's request that this one answered again, in the background, by another arm of
+    its experiment: such a row is no traffic of the client's, though it has its key, user and unit.
     """
 
     id: str
@@ -80,3 +82,4 @@ class Record(NamedTuple):
     degraded: bool | None = None
     probe_value: str | None = None
     first_answer_ms: float | None = None
+    paired_with: str | None = None

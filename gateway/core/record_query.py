@@ -12,7 +12,8 @@ from gateway.core.record import Record
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
     """Records of a span of time, in seconds since 1970: from `since` to before `until`, at most `limit`, the oldest
-    first; those of a key, a model, an arm or an experiment where one is named.
+    first; those of a key, a model, an arm or an experiment where one is named. `paired`: also what other arms answered
+    in the background, which no client asked for.
     """
 
     since: float = 0.0
@@ -22,6 +23,7 @@ class RecordQuery:
     arm: str | None = None
     experiment: str | None = None
     limit: int | None = None
+    paired: bool = False
 
 
 class RatedRecord(NamedTuple):

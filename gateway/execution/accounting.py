@@ -6,6 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import Gauge
 
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.failures import OWN_ID
@@ -15,11 +18,23 @@ from gateway.execution.recorder import Recorder
 from gateway.execution.report import budget_check
 from gateway.execution.row import make_record
 from gateway.execution.settlement import settle, timing
-from gateway.observability.metrics import Metrics
 from gateway.storage.protocol import RecordStore
 from gateway.storage.refusals import Refusals
 
 log = logging.getLogger("thinkgate")
+
+
+class RequestCounts(Protocol):
+    """The metrics of requests."""
+
+    @property
+    def lost(self) -> Gauge:
+        """Records that could not be written."""
+        ...
+
+    def began(self) -> None: ...
+
+    def finished(self, record: Record) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,7 @@ class Accounting:
     """
 
     records: RecordStore
-    metrics: Metrics
+    metrics: RequestCounts
     capabilities: Capabilities
     observe: Callable[[Record], None]
     config: str | None = None

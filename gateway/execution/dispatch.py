@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.backends import failures
+from gateway.backends.admission import AdmissionController
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.reply import Reply
 from gateway.backends.transport import Transport
@@ -41,13 +43,14 @@ class Dispatch:
     def __init__(
         self,
         transport: Transport,
-        admission: Controllers,
+        admission: Mapping[str, AdmissionController],
         fallbacks: Fallbacks,
         capabilities: Capabilities,
         fell_back: Callable[[str], None] = lambda _: None,
         salt: Callable[[str], str] = lambda _: "",
     ) -> None:
         self.admission = admission
+        self._places: Controllers = admission
         self._transport = transport
         self._fallbacks = fallbacks
         self._enforce = capabilities.enforcement
@@ -55,9 +58,15 @@ class Dispatch:
         self._fell_back = fell_back
         self._salt = lru_cache(SALTS)(salt)
 
+    def within(self, places: Controllers) -> Dispatch:
+        """The same with other places. Its fallbacks are not counted, as no client is concerned."""
+        other = copy(self)
+        other._places, other._fell_back = places, lambda _: None
+        return other
+
     def place(self, call: Call) -> Place:
         """A place for the call, to be used in a `with`; it is at no deployment yet."""
-        return Place(self.admission, call)
+        return Place(self._places, call)
 
     async def send(
         self, place: Place, call: Call, plan: Plan, terms: ModelLimits, replanned: Callable[[Plan], None]

@@ -6,13 +6,24 @@ import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Protocol
 
-from gateway.backends.admission import AdmissionController
 from gateway.backends.latency import Timing
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 
-Controllers = Mapping[str, AdmissionController]
+
+class Admission(Protocol):
+    """The places of one deployment. After `try_enter` or `enter` succeeds, call `leave` once."""
+
+    def try_enter(self, batch: bool) -> bool: ...
+
+    async def enter(self, batch: bool, limit_s: float, key: str | None = None) -> float: ...
+
+    def leave(self, measured: Timing | None) -> None: ...
+
+
+Controllers = Mapping[str, Admission]
 
 
 class Place:
@@ -29,7 +40,7 @@ class Place:
         self._admission = admission
         self._batch, self._key = call.batch, call.key
         self._begun: float | None = None
-        self.controller: AdmissionController | None = None
+        self.controller: Admission | None = None
         self.queued_s = 0.0
         self.sent: float | None = None
         self.reached = False

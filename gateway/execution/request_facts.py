@@ -9,7 +9,7 @@ from gateway.auth.principal import Principal
 
 class RequestFacts(NamedTuple):
     """`id` is the gateway's own, `request_id` the one that the client sees. `at` is by the wall clock, `started` by the
-    monotonic clock, in seconds.
+    monotonic clock, in seconds. `paired_with` is the id of the client's request that this one answers again.
     """
 
     id: str
@@ -18,6 +18,7 @@ class RequestFacts(NamedTuple):
     principal: Principal
     at: float
     started: float
+    paired_with: str | None = None
 
     @property
     def backend_id(self) -> str:

@@ -19,7 +19,7 @@ from gateway.core.unit import among_keys, unit_hash
 from gateway.execution.probe.prober import Prober
 from gateway.families.compiler import Enforce, compile_plan
 from gateway.routing.catalogue import Catalogue, PublicModel
-from gateway.routing.experiments.running import Experiments
+from gateway.routing.experiments.running import Assigner
 from gateway.routing.prices.protocol import PriceContext, Recalled
 
 
@@ -53,7 +53,7 @@ class Decider:
     """Changes nothing: the pipeline reserves, sends and records what it says."""
 
     catalogue: Catalogue
-    experiments: Experiments
+    experiments: Assigner
     prober: Prober
     enforce: Enforce
     router_deadline_s: float

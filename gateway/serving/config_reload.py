@@ -9,7 +9,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from gateway.app import Parts, announce, changed_parts
+from gateway.app import Parts, changed_parts
+from gateway.assembly import announce
 from gateway.config.settings import Settings
 from gateway.core.errors import ConfigError
 from gateway.routing.experiments.running import Experiments
@@ -45,7 +46,7 @@ class ConfigReload:
             if changed is not None:
                 self._live.replace(changed)
                 before, self._parts = self._parts, changed
-                announce(changed, before)
+                announce(changed.metrics, changed.version, changed.catalogue, before.version, before.catalogue)
                 if changed.version != before.version:
                     log.warning("configuration %s, after %s", changed.version, before.version)
             return routers_of(self._parts)

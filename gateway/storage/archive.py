@@ -100,6 +100,7 @@ class DatabaseArchive:
     def decisions(self, model: str, since: float = 0.0) -> Iterator[DecisionRow]:
         return self._scored(
             DecisionRow,
+            records.c.paired_with.is_(None),
             records.c.model == model,
             records.c.time >= since,
             records.c.decided.is_not(None),

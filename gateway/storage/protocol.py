@@ -96,14 +96,15 @@ class RecordArchive(Protocol):
         ...
 
     def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
-        """The requests of an experiment from a time on, in seconds since 1970, in the order in which they began.
+        """The requests of an experiment from a time on, in seconds since 1970, in the order in which they began, and
+        the answers that other arms gave to them.
 
         RecordsUnavailable: they are out of reach.
         """
         ...
 
     def decisions(self, model: str, since: float = 0.0) -> Iterator[DecisionRow]:
-        """The answered requests of a model whose effort was decided, from a time on, in seconds since 1970, in the
-        order in which they began. RecordsUnavailable: they are out of reach.
+        """The answered requests of clients to a model whose effort was decided, from a time on, in seconds since 1970,
+        in the order in which they began. RecordsUnavailable: they are out of reach.
         """
         ...

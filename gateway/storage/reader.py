@@ -52,6 +52,8 @@ def matching(found: Select[Any], query: RecordQuery) -> Select[Any]:
     found = found.where(of.time >= query.since)
     if query.until != float("inf"):
         found = found.where(of.time < query.until)
+    if not query.paired:
+        found = found.where(of.paired_with.is_(None))
     for name in ("key", "model", "arm", "experiment"):
         wanted = getattr(query, name)
         if wanted is not None:

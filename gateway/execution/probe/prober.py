@@ -30,6 +30,10 @@ class Prober:
         self._dispatch = dispatch
         self._capabilities = capabilities
 
+    def within(self, dispatch: Dispatch) -> Prober:
+        """The same by another way to the deployments."""
+        return Prober(dispatch, self._capabilities)
+
     def possible(self, call: Call, arm: Arm, terms: ModelLimits) -> bool:
         """Whether a probe is informative: a single answer with visible tokens, and room to think in the other case.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway.core.arm import Arm
 from gateway.routing.catalogue import Catalogue, PublicModel
@@ -25,6 +25,12 @@ class Assigned(NamedTuple):
     model: PublicModel
     arm: Arm
     experiment: str | None
+
+
+class Assigner(Protocol):
+    def assign(self, model: PublicModel, unit: str) -> Assigned:
+        """The arm of a unit, which is named with its key."""
+        ...
 
 
 class _Sharing(NamedTuple):
