@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +12,7 @@ from fastapi.responses import JSONResponse
 from gateway.api import asgi, json_object
 from gateway.api.fields import Fields
 from gateway.core.errors import InvalidRequest, UnknownExperiment, suggestion
+from gateway.core.strict import LEAST_WEIGHT, MOST_WEIGHT
 from gateway.routing.experiments.description import described
 from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.experiments.running import Experiments
@@ -76,7 +76,7 @@ def _answer(found: Experiments, experiment: Experiment) -> JSONResponse:
 
 
 def _weights(body: Mapping[str, Any], experiment: Experiment) -> dict[str, float]:
-    """Of some arms or of all. InvalidRequest: an unknown arm, or a weight that is not above 0."""
+    """Of some arms or of all. InvalidRequest: an unknown arm, or what is no weight."""
     given = Fields(dict(body)).required_object("weights").given
     known = [arm.name for arm in experiment.arms]
     for arm, weight in given.items():
@@ -84,6 +84,9 @@ def _weights(body: Mapping[str, Any], experiment: Experiment) -> dict[str, float
         if arm not in known:
             raise InvalidRequest(f"{arm!r} is not an arm.{suggestion(arm, known)}", param=param, code="unknown_arm")
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not number or not isfinite(weight) or weight <= 0:
-            raise InvalidRequest("A weight is a number above 0; to stop all arms but one, stop.", param=param)
+        if not number or not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+            message = (
+                f"A weight is a number from {LEAST_WEIGHT:f} to {MOST_WEIGHT:.0f}; to stop all arms but one, stop."
+            )
+            raise InvalidRequest(message, param=param, code="invalid_value")
     return {arm: float(weight) for arm, weight in given.items()}

@@ -13,6 +13,7 @@ from gateway.backends.latency import LatencyModels
 from gateway.config import settings
 from gateway.config.model import ArmSettings, ModelSettings
 from gateway.core.arm import Arm
+from gateway.core.contract import Contract, Guarantee
 from gateway.core.deployment import Deployment
 from gateway.core.efforts import Effort, from_budget, level_of, size
 from gateway.core.errors import ConfigError, suggestion
@@ -58,6 +59,7 @@ def catalogue(
         promises = {}
         if policy.contract is not None:
             promises = {arm.name: prepared[arm.name].guarantee(policy.contract, _allowed(arm, policy)) for arm in arms}
+            _check_promises(policy.contract, promises)
         sampling = {True: model.sampling.think.given, False: model.sampling.none.given}
         return PublicModel(
             name=name,
@@ -83,6 +85,14 @@ def catalogue(
 
 def _budget(value: int | str) -> int | None:
     return value if isinstance(value, int) else None
+
+
+def _check_promises(contract: Contract, promises: Mapping[str, Guarantee]) -> None:
+    """ConfigError: no price keeps a contract that has to be kept."""
+    broken = [f"no price keeps the contract in arm {arm}: {one.why}" for arm, one in promises.items() if not one.kept]
+    if contract.required and broken:
+        way_out = 'promise less, or set if_impossible = "full_effort"'
+        raise ConfigError([f"policy: {line}; {way_out}" for line in broken])
 
 
 def resolver(levels: Mapping[str, Effort]) -> Resolve:

@@ -9,9 +9,10 @@ from gateway.assembly.each import each
 from gateway.backends.admission import AdmissionController
 from gateway.config.model import ModelSettings
 from gateway.core.arm import Arm
-from gateway.core.efforts import NO_THINKING, size
+from gateway.core.efforts import NO_THINKING, Effort, size
 from gateway.core.errors import ConfigError
 from gateway.core.load import Load
+from gateway.core.serving_limits import PER_MILLION
 from gateway.routing.policies.protocol import Policy
 from gateway.routing.prices.protocol import PriceSetter, PriceSettings, Surroundings
 
@@ -39,11 +40,13 @@ def price_setters(
     arms = tuple(arms)
     allowed = [effort for arm in arms for effort in arm.efforts if policy.allows(effort)]
     deployments = [one for arm in arms for one in arm.deployments]
+    weakest = min(allowed, key=size, default=NO_THINKING)
     surroundings = Surroundings(
         model=name,
-        weakest=min(allowed, key=size, default=NO_THINKING),
+        weakest=weakest,
         gated=all(one.admission.max_in_flight is not None for one in deployments),
         has_dollars=any(one.pricing.output_price > 0 for one in deployments),
+        floor_dollars=min((_dollars(weakest, arm) for arm in arms), default=0.0),
         load_of=lambda deployment: admission[deployment].load if deployment in admission else Load(),
     )
     kept = {setter.name: setter for setter in before}
@@ -54,6 +57,13 @@ def price_setters(
         return old if old is not None and given.has_state and old.settings == given else made
 
     return tuple(each({one.called: one for one in model.prices}, "prices", build).values())
+
+
+def _dollars(effort: Effort, arm: Arm) -> float:
+    """What the thinking of one request may cost there."""
+    deployment = arm.find(effort)
+    price = 0.0 if deployment is None else deployment.pricing.output_price
+    return price * PER_MILLION * size(effort) if price else 0.0
 
 
 def _twice(model: ModelSettings) -> Iterator[tuple[str, int]]:

@@ -11,7 +11,7 @@ from gateway.config.one_of import OneOf
 from gateway.config.paired import PairedSettings
 from gateway.config.types import RouterName
 from gateway.core.errors import suggestion
-from gateway.core.strict import StrictSettings, Unit
+from gateway.core.strict import HeaderName, StrictSettings, Unit, Weight
 from gateway.routing.policies.protocol import PolicySettings
 from gateway.routing.policies.registry import POLICIES
 
@@ -44,7 +44,7 @@ class ExperimentArmSettings(StrictSettings):
     deployment: str | None = None
     none: str | None = None
     think: str | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Weight = 1.0
     """How many of the units it gets, beside the weights of the other arms."""
     policy: Annotated[PolicySettings, OneOf(POLICIES)] | None = None
     dial: Unit | None = None
@@ -78,7 +78,7 @@ class ExperimentSettings(StrictSettings):
 
     model: str
     """The public name of the model. One experiment for each model."""
-    arms: dict[str, ExperimentArmSettings] = {}
+    arms: dict[HeaderName, ExperimentArmSettings] = {}
     """Stands in for `arms` of the model, which are used if there are none here."""
     default: str | None = None
     """The arm that all are compared with, and that gets all units while the experiment is stopped; if left out, the

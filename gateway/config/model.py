@@ -8,13 +8,14 @@ from pydantic import Field, model_validator
 
 from gateway.config.one_of import OneOf
 from gateway.config.types import RouterName
-from gateway.core.strict import StrictSettings, Tokens, Unit
+from gateway.core.prices import EXPLORE
+from gateway.core.strict import HeaderName, Name, StrictSettings, Tokens, Unit, Weight
 from gateway.routing.policies.client import ClientSettings
 from gateway.routing.policies.protocol import PolicySettings
 from gateway.routing.policies.registry import POLICIES
 from gateway.routing.prices.protocol import PriceSettings
 from gateway.routing.prices.registry import SETTERS
-from gateway.routing.prices.work_class import WorkClass
+from gateway.routing.prices.work_class import WorkClass, contradictions
 
 
 class BackendNames(StrictSettings):
@@ -32,7 +33,7 @@ class BackendNames(StrictSettings):
 
 
 class ArmSettings(BackendNames):
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Weight = 1.0
 
 
 class SamplingSettings(StrictSettings):
@@ -64,17 +65,17 @@ class ModelSettings(StrictSettings):
     deployment: str | None = None
     none: str | None = None
     think: str | None = None
-    arms: dict[str, ArmSettings] = {}
+    arms: dict[HeaderName, ArmSettings] = {}
     """An experiment: several backends, chosen by weight. Replaces the three settings above."""
     policy: Annotated[PolicySettings, OneOf(POLICIES)] = ClientSettings()
     router: RouterName = "none"
     """`none`, `constant`, or a router artifact by name or path."""
     prices: list[Annotated[PriceSettings, OneOf(SETTERS)]] = []
     """What sets prices beside the policy: tables of kind `pace`, `slo`, `load` or `sticky`. All of them add up."""
-    levels: dict[str, Tokens | Literal["unlimited"]] = {}
+    levels: dict[Name, Tokens | Literal["unlimited"]] = {}
     sampling: SamplingByMode = SamplingByMode()
     """Sampling parameters of answers with thinking, and of those without."""
-    classes: dict[str, WorkClass] = {}
+    classes: dict[HeaderName, WorkClass] = {}
     """Kinds of work with prices of their own, by their names."""
     answer_allowance: Annotated[int, Field(ge=0)] = 256
     """Tokens of the client's limit that are reserved for the answer."""
@@ -94,10 +95,37 @@ class ModelSettings(StrictSettings):
         return self
 
     @model_validator(mode="after")
-    def _dials_of_classes(self) -> ModelSettings:
+    def _levels_say_what_they_are(self) -> ModelSettings:
+        for name, tokens in self.levels.items():
+            if name in ("auto", "unlimited") or name.isdecimal() or ":" in name:
+                raise ValueError(f"levels: {name!r} means something else wherever clients name an effort")
+            if name == "none" and tokens != 0:
+                raise ValueError("levels: none is no thinking: it has no tokens")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_have_what_they_need(self) -> ModelSettings:
+        kind = self.policy.kind_name
         dials = [name for name, work in self.classes.items() if work.dial is not None]
         if dials and "dial" not in type(self.policy).model_fields:
-            raise ValueError(f"class {dials[0]} sets a dial, and a {self.policy.kind_name} policy has none")
+            raise ValueError(f"class {dials[0]} sets a dial, and a {kind} policy has none")
+        if self.classes and not self.policy.needs_router:
+            raise ValueError(f"classes: a {kind} policy buys at no price: choose a dial or a contract")
+        wrong = [*contradictions(self.classes)]
+        if wrong:
+            raise ValueError(f"classes: {'; '.join(wrong)}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_setter_has_a_name(self) -> ModelSettings:
+        """Records and explanations tell prices by the names of their setters; a class is one, and so is a policy."""
+        called = [one.called for one in self.prices]
+        for name in {*POLICIES, EXPLORE}:
+            if name in called or name in self.classes:
+                raise ValueError(f"prices: {name!r} is the name of the policy's own price: choose another")
+        both = sorted({*called} & {*self.classes})
+        if both:
+            raise ValueError(f"prices: {both[0]!r} is a class as well: give each a name of its own")
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,8 @@ _WRITTEN = {
     list: "a list",
     dict: "a table",
 }
+# How pydantic marks that a key of a table is at fault, not its value.
+_OF_A_KEY = "[key]"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _QUOTED = re.compile(r"\s*([-+]?[0-9_.]+(e[-+]?[0-9]+)?|true|false)\s*", re.IGNORECASE).fullmatch
 
@@ -95,6 +97,8 @@ def _walk(location: Location, root: type[BaseModel]) -> tuple[Any, list[int | st
     here: Any = root
     path: list[int | str] = []
     for part in location:
+        if part == _OF_A_KEY:
+            continue
         here = _table_if_given(here)
         kinds = _kinds(here)
         if _is_table(here):

@@ -19,7 +19,7 @@ from gateway.config.server import AdminSettings, ServerSettings
 from gateway.config.storage import AccessSettings, FeedbackSettings, RecordSettings, ResponseSettings, SigningSettings
 from gateway.config.types import ConfigPath, folder_of
 from gateway.core.errors import ConfigError
-from gateway.core.strict import StrictSettings
+from gateway.core.strict import Name, StrictSettings
 
 # The files in `data_dir`, unless their tables set another path.
 IN_DATA_DIR = (("records", "records.db"), ("access", "keys.db"), ("responses", "responses.db"))
@@ -38,9 +38,9 @@ class Settings(StrictSettings):
     signing: SigningSettings = SigningSettings()
     families: dict[str, FamilyRow] = {}
     """Family rows in addition to the shipped table; a row with the same name overrides single cells."""
-    deployments: Annotated[dict[str, DeploymentSettings], Field(min_length=1)]
-    models: Annotated[dict[str, ModelSettings], Field(min_length=1)]
-    experiments: dict[str, ExperimentSettings] = {}
+    deployments: Annotated[dict[Name, DeploymentSettings], Field(min_length=1)]
+    models: Annotated[dict[Name, ModelSettings], Field(min_length=1)]
+    experiments: dict[Name, ExperimentSettings] = {}
 
     @property
     def version(self) -> str:

@@ -12,7 +12,8 @@ class Contract(NamedTuple):
     """At most `max_regret` less accuracy than the strongest effort allowed, at this confidence.
 
     In the long run or, with a `horizon`, on the next `horizon` requests. `net`: gains offset losses; else each request
-    that the strongest effort would have answered correctly counts as lost. `ask`: whether probes are used.
+    that the strongest effort would have answered correctly counts as lost. `ask`: whether probes are used. `required`:
+    where no price keeps it, its model is refused, and not served with the strongest effort.
     """
 
     max_regret: float
@@ -20,6 +21,7 @@ class Contract(NamedTuple):
     horizon: int | None = None
     net: bool = False
     ask: ProbeUse = "auto"
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

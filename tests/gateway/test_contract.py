@@ -48,7 +48,13 @@ def table(url: str, **policies: dict[str, Any]) -> dict[str, Any]:
             name: {
                 "deployment": policy.pop("deployment", "dep"),
                 "router": policy.pop("router", "tiny"),
-                "policy": {"kind": "contract", "budgets": budgets, "probe": "never", **policy},
+                "policy": {
+                    "kind": "contract",
+                    "budgets": budgets,
+                    "probe": "never",
+                    "if_impossible": "full_effort",
+                    **policy,
+                },
             }
             for name, policy in policies.items()
         },
@@ -123,13 +129,18 @@ REFUSED = {
 def test_what_cannot_be_promised_is_said_at_start_and_by_check(
     policy: dict[str, Any], why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chosen = parse({**table("http://127.0.0.1:9", pub=policy), "records": {"path": tmp_path / "r.db"}})
+    chosen = parse({**table("http://127.0.0.1:9", pub={**policy}), "records": {"path": tmp_path / "r.db"}})
     said = "\n".join(explain(chosen))
     assert "NO GUARANTEE for arm merged: " in said and why in said
     with caplog.at_level(logging.ERROR):
         make_parts(chosen).authenticator.close()
     assert "model pub: no guarantee for arm merged, every request gets full effort" in caplog.text
     assert why in caplog.text
+    strict = table("http://127.0.0.1:9", pub={**policy, "if_impossible": "refuse"})
+    with pytest.raises(ConfigError) as caught:
+        make_parts(parse({**strict, "records": {"path": tmp_path / "strict.db"}}))
+    (fault,) = caught.value.faults
+    assert fault.startswith("models.pub.policy: no price keeps the contract in arm merged: ") and why in fault
 
 
 def test_check_says_what_is_promised(tmp_path: Path) -> None:

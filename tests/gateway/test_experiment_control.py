@@ -79,6 +79,8 @@ def test_operators_start_stop_and_ramp_for_all_workers_and_restarts(
             ("modes/weights", {"weights": {"split": 0}}, 400, None),
             ("modes/weights", {"weights": {"split": -1}}, 400, None),
             ("modes/weights", {"weights": {"split": True}}, 400, None),
+            ("modes/weights", {"weights": {"split": 1e7}}, 400, "invalid_value"),
+            ("modes/weights", {"weights": {"split": 1e-320}}, 400, "invalid_value"),
             ("modes/weights", {"weights": 1}, 400, None),
             ("modes/weights", {}, 400, None),
         ):

@@ -47,10 +47,13 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     (tried(arms={"one": {}}), "experiments.tried.arms: an experiment compares two arms or more, and there is one"),
     (tried(arms={}), "experiments.tried.arms: an experiment compares two arms or more, and there are none"),
     (tried(default="mergd"), "experiments.tried.default: 'mergd' is not one of its arms. Did you mean 'merged'?"),
-    (tried(arms={**ARMS, "none": {"weight": 0}}), "experiments.tried.arms.none.weight: input should be greater than 0"),
+    (
+        tried(arms={**ARMS, "none": {"weight": 0}}),
+        "experiments.tried.arms.none.weight: input should be greater than or equal to 0.000001",
+    ),
     (
         tried(arms={**ARMS, "less": {"weight": -1}}),
-        "experiments.tried.arms.less.weight: input should be greater than 0",
+        "experiments.tried.arms.less.weight: input should be greater than or equal to 0.000001",
     ),
     (
         tried(arms={**ARMS, "away": {"deployment": "hybird"}}),
@@ -79,6 +82,17 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     (tried(level=1.0), "experiments.tried.level: input should be less than 1"),
     (tried(salt=""), "experiments.tried.salt: string should have at least 1 character"),
     (tried(wieghts=1), "experiments.tried.wieghts: unknown key."),
+    (
+        tried(arms={**ARMS, "all": {"weight": 1e7}}),
+        "experiments.tried.arms.all.weight: input should be less than or equal",
+    ),
+    (
+        tried(arms={**ARMS, "ü": {}}),
+        'experiments.tried.arms."\\u00fc": a header has this name, so it consists of printable',
+    ),
+    (tried(arms={**ARMS, "merged ": {}}), 'experiments.tried.arms."merged ": a name has characters that can be seen'),
+    (tried(arms={**ARMS, "": {}}), 'experiments.tried.arms."": a name has characters that can be seen, in one line'),
+    ({"a\nb": TRIED}, 'experiments."a\\nb": a name has characters that can be seen, in one line, without spaces'),
     (tried(stop={"width": 0}), "experiments.tried.stop.width: input should be greater than 0"),
 ]
 

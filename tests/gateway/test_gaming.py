@@ -17,7 +17,7 @@ BUDGETS = [8, 16, 32, 64, 128, 256]
 POLICIES: dict[str, dict[str, Any]] = {
     "dial": {"kind": "dial", "dial": 0.95, "default_effort": "max", "probe": "never"},
     "contract": {"kind": "contract", "max_regret": 0.02, "probe": "never"},
-    "none kept": {"kind": "contract", "max_regret": 0.0001, "probe": "never"},
+    "none kept": {"kind": "contract", "max_regret": 0.0001, "probe": "never", "if_impossible": "full_effort"},
 }
 
 

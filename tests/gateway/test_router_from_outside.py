@@ -82,7 +82,9 @@ def test_its_forecasts_decide(backend: ScriptedBackend, start: Start) -> None:
 
 
 def test_check_asks_it_what_it_is_and_what_it_promises(tmp_path: Path) -> None:
-    said = "\n".join(explain(parse({**table(kind="contract"), "records": {"path": tmp_path / "r.db"}})))
+    said = "\n".join(
+        explain(parse({**table(kind="contract", if_impossible="full_effort"), "records": {"path": tmp_path / "r.db"}}))
+    )
     assert "Router: sums-1, which looks for sums." in said
     assert "NO GUARANTEE for arm merged: it has no trial. Every request gets full effort." in said
 

@@ -180,6 +180,44 @@ def test_a_value_of_another_kind_is_one_clear_fault(tmp_path: Path) -> None:
     assert load(config).models["merged"].policy.kind == "dial", "a whole number is a number"
 
 
+# What each may be by itself, and what cannot be together; all of it is told before anything starts.
+MERGED = "[models.merged]"
+CONTRADICTIONS = [
+    ("dial = 0.3", "dial = 0.3, dial_bounds = [0.5, 1.0]", "merged.policy: dial 0.3 is outside of dial_bounds,"),
+    ('ceiling = "high"', 'floor = "max", ceiling = "high"', "merged.policy: the floor (max) is above the ceiling"),
+    ('floor = "none"', 'floor = "low", default_effort = "none"', "split.policy: default_effort (none) is outside of"),
+    ('floor = "none"', 'default_effort = "max"', "split.policy: default_effort (max) is outside of what the policy"),
+    (MERGED, "{0}\nclasses.a = {{ dial = 0.1, keys = ['k'] }}\nclasses.b = {{ dial = 1, keys = ['k'] }}",
+     "merged: classes: key k is in 2 classes"),
+    (MERGED, "{0}\nclasses.a = {{ dial = 0.1, metadata.x = 'y' }}\nclasses.b = {{ dial = 1, metadata.x = 'y' }}",
+     "merged: classes: 2 classes have the metadata {'x': 'y'}"),
+    ("[models.split]", "{0}\nclasses.a.price_of_token = 0.1", "split: classes: a client policy buys at no price"),
+    (MERGED, "{0}\nclasses.a.price_of_token = 1001", "merged.classes.a.price_of_token: input should be less than"),
+    (MERGED, "{0}\nclasses.\"é\".dial = 0.5", 'merged.classes."\\u00e9": a header has this name'),
+    (MERGED, "{0}\nprices = [{{ kind = 'sticky', name = 'dial' }}]", "merged: prices: 'dial' is the name of the"),
+    (MERGED, "{0}\nclasses.sticky.dial = 0.5\nprices = [{{ kind = 'sticky' }}]", "merged: prices: 'sticky' is a class"),
+    (MERGED, "{0}\nprices = [{{ kind = 'sticky', name = \"a\\nb\" }}]", "merged.prices[0].name: a name has characters"),
+    (MERGED, "{0}\nprices = [{{ kind = 'pace', thinking_tokens = 0.5 }}]", "merged.prices[0].thinking_tokens: input"),
+    (MERGED, "{0}\nlevels.none = 500", "merged: levels: none is no thinking: it has no tokens"),
+    *((MERGED, f'{{0}}\nlevels."{name}" = 5', f"merged: levels: '{name}' means something else")
+      for name in ("auto", "unlimited", "4096", "a:b")),
+    *((MERGED, f'[models."{name}"]', f'{name}": a name has characters') for name in ("", " m", "a\\nb", "a\\u0000b")),
+    ("weight = 3", "weight = 1e7", "tried.arms.two.weight: input should be less than or equal to 1000000"),
+    ("arms.two", 'arms."zwei☃"', 'tried.arms."zwei\\u2603": a header has this name'),
+]  # fmt: skip
+
+
+def test_settings_that_contradict_each_other_are_one_clear_fault(tmp_path: Path) -> None:
+    config = tmp_path / "thinkgate.toml"
+    for right, wrong, fault in CONTRADICTIONS:
+        assert right in CONFIG
+        config.write_text(CONFIG.replace(right, wrong.format(right), 1), "utf-8")
+        with pytest.raises(ConfigError) as caught:
+            list(explain(load(config)))
+        (found,) = caught.value.faults
+        assert fault in found and found.startswith("models.") and "\n" not in found, (fault, found)
+
+
 def test_networks_are_written_as_text(tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     config.write_text('server.trusted_proxies = ["10.0.0.0/8", "fd00::/8", "192.0.2.7"]\n' + CONFIG, "utf-8")

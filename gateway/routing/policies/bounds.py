@@ -60,14 +60,13 @@ class BoundedSettings(PolicySettings):
     def bounds(self, resolve: Resolve, default: EffortName | None) -> EffortBounds:
         """`default`: for requests of which nothing is known; the ceiling if it is None.
 
-        ConfigError: a name is that of no effort, or the floor is above the ceiling.
+        ConfigError: a name is that of no effort, the floor is above the ceiling, or the default outside of both.
         """
         floor, ceiling = resolve(self.floor), resolve(self.ceiling)
+        usual = resolve(self.ceiling if default is None else default)
         if size(floor) > size(ceiling):
             raise ConfigError([f"policy: the floor ({self.floor}) is above the ceiling ({self.ceiling})"])
-        return EffortBounds(
-            floor,
-            ceiling,
-            resolve(self.ceiling if default is None else default),
-            frozenset(map(resolve, self.budgets)),
-        )
+        if "default_effort" in self.model_fields_set and not size(floor) <= size(usual) <= size(ceiling):
+            bounds = f"from {self.floor} to {self.ceiling}"
+            raise ConfigError([f"policy: default_effort ({default}) is outside of what the policy allows, {bounds}"])
+        return EffortBounds(floor, ceiling, usual, frozenset(map(resolve, self.budgets)))

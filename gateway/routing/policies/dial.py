@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 
 from gateway.core.call import Call
 from gateway.core.decision import Decision
+from gateway.core.errors import ConfigError
 from gateway.core.forecast import Forecast
 from gateway.core.prices import FREE, Prices
-from gateway.core.strict import EffortName, Unit
+from gateway.core.strict import EffortName, Price, Unit
 from gateway.routing.policies.priced import PriceBasedPolicy, PricedSettings
 from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription, Resolve
 
@@ -50,7 +51,7 @@ class DialSettings(PricedSettings):
     dial: Unit = 0.5
     dial_bounds: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.0, 1.0)
     """How far a client may move the dial."""
-    price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
+    price_of_waiting: Price = 0.0
     """What a second is worth, in units of P(correct)."""
     default_effort: EffortName = "low"
     """Applied when there is no forecast, and to requests out of distribution that cannot be probed."""
@@ -63,4 +64,7 @@ class DialSettings(PricedSettings):
 
     def policy(self, resolve: Resolve) -> Policy:
         priced = self.priced(resolve, self.default_effort)
+        lowest, highest = self.dial_bounds
+        if not lowest <= self.dial <= highest:
+            raise ConfigError([f"policy: dial {self.dial:g} is outside of dial_bounds, {lowest:g} to {highest:g}"])
         return DialPolicy(priced, self.dial, *self.dial_bounds, self.price_of_waiting)

@@ -75,6 +75,10 @@ class ContractSettings(PricedSettings):
     """For requests out of distribution, and where there is no forecast. Left out: the ceiling, which loses nothing;
     a weaker one leaves these requests out of the guarantee."""
 
+    if_impossible: Literal["refuse", "full_effort"] = "refuse"
+    """What becomes of a promise that no price keeps: it is refused at start-up and by a reload, or every request gets
+    the strongest effort, which breaks no promise."""
+
     @model_validator(mode="after")
     def _one_kind(self) -> ContractSettings:
         if self.counts == "net" and self.horizon is not None:
@@ -82,5 +86,6 @@ class ContractSettings(PricedSettings):
         return self
 
     def policy(self, resolve: Resolve) -> Policy:
-        contract = Contract(self.max_regret, self.confidence, self.horizon, self.counts == "net", self.probe)
+        required = self.if_impossible == "refuse"
+        contract = Contract(self.max_regret, self.confidence, self.horizon, self.counts == "net", self.probe, required)
         return RiskContract(self.priced(resolve, self.default_effort), contract)

@@ -28,7 +28,7 @@ class PaceSettings(PriceSettings):
     """What may be spent. Windows are those of the clock (UTC). Set `thinking_tokens` or `dollars`."""
 
     kind: Literal["pace"]
-    thinking_tokens: Annotated[float, Field(gt=0)] | None = None
+    thinking_tokens: Annotated[float, Field(ge=1)] | None = None
     dollars: Annotated[float, Field(gt=0)] | None = None
     """By the prices of the deployments."""
     every: Literal["hour", "day"] = "hour"
@@ -62,6 +62,9 @@ class PaceSettings(PriceSettings):
             )
         if self.dollars is not None and not surroundings.has_dollars:
             raise ConfigError(["dollars: no deployment of this model has a price: set output_price there"])
+        if self.dollars is not None and surroundings.floor_dollars > self.dollars:
+            least = f"thinking at the floor ({words(weakest)}) may cost in a single request"
+            raise ConfigError([f"dollars: {self.dollars:g} are fewer than {least}: no price keeps to that"])
         return Pace(self, surroundings)
 
     def share(self, workers: int) -> PaceSettings:

@@ -15,7 +15,7 @@ from gateway.core.kind import kind_of
 from gateway.core.load import Load
 from gateway.core.prices import Prices
 from gateway.core.record import Record
-from gateway.core.strict import StrictSettings
+from gateway.core.strict import Name, StrictSettings
 
 
 class PriceContext(NamedTuple):
@@ -78,7 +78,8 @@ class Surroundings(NamedTuple):
     """What the setters of a model are made with.
 
     `weakest` is the weakest effort that its policy may choose, `gated` whether all of its deployments limit their
-    requests at once, `has_dollars` whether one has a price. `load_of` says how busy a deployment is, by its name;
+    requests at once, `has_dollars` whether one has a price, `floor_dollars` what thinking of
+    that effort may cost. `load_of` says how busy a deployment is, by its name;
     `clock` is the wall clock, in seconds.
     """
 
@@ -86,6 +87,7 @@ class Surroundings(NamedTuple):
     weakest: Effort = NO_THINKING
     gated: bool = False
     has_dollars: bool = False
+    floor_dollars: float = 0.0
     load_of: Callable[[str], Load] = lambda name: Load()
     clock: Callable[[], float] = time.time
 
@@ -95,7 +97,7 @@ class PriceSettings(StrictSettings, ABC):
 
     has_state: ClassVar[bool] = True
     """Whether its setter remembers anything between requests, which a reload must keep."""
-    name: str = ""
+    name: Name = ""
     """What records and explanations call it: its kind if left out. Two setters of a model have different names."""
 
     @property

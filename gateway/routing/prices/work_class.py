@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from gateway.core.call import Call
 from gateway.core.errors import InvalidRequest
-from gateway.core.strict import StrictSettings, Unit
+from gateway.core.strict import Price, StrictSettings, Unit
 
 # The header by which a client names the class of its request.
 CLASS_HEADER = "x-thinkgate-class"
@@ -28,8 +29,8 @@ class WorkClass(StrictSettings):
     """What the request's own `metadata` holds, all of it."""
     dial: Unit | None = None
     """The position of the dial, where the client names none."""
-    price_of_token: Annotated[float, Field(ge=0)] = 0.0
-    price_of_waiting: Annotated[float, Field(ge=0)] = 0.0
+    price_of_token: Price = 0.0
+    price_of_waiting: Price = 0.0
     """What is added to the prices of a token and of a second, in units of P(correct)."""
 
     @model_validator(mode="after")
@@ -57,6 +58,17 @@ class WorkClass(StrictSettings):
 
 def _texts(given: Mapping[str, Any]) -> Any:
     return {name: value for name, value in given.items() if isinstance(value, str)}.items()
+
+
+def contradictions(classes: Mapping[str, WorkClass]) -> Iterator[str]:
+    """What two classes both ask for, so that only the first of them would ever have it."""
+    for key, count in Counter(key for one in classes.values() for key in {*one.keys}).items():
+        if count > 1:
+            yield f"key {key} is in {count} classes: name it in one"
+    tables = [tuple(sorted(one.metadata.items())) for one in classes.values() if one.metadata]
+    for table, count in Counter(tables).items():
+        if count > 1:
+            yield f"{count} classes have the metadata {dict(table)}: give each its own"
 
 
 @dataclass(frozen=True, slots=True)
