@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -41,7 +41,9 @@ class _Served:
 class LiveApplication:
     """ASGI. A request is answered to its end by the application that it began with."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, settled: Callable[[], None] = lambda: None) -> None:
+        """`settled` is called each time an application has been replaced and its last request has ended."""
+        self._settled = settled
         self._shared = SharedServices()
         self._served = _Served(parts, self._shared)
         self._retiring: set[asyncio.Task[None]] = set()
@@ -75,7 +77,11 @@ class LiveApplication:
         before, self._served = self._served, served
         retiring = asyncio.create_task(before.retire())
         self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+        retiring.add_done_callback(self._retired)
+
+    def _retired(self, retiring: asyncio.Task[None]) -> None:
+        self._retiring.discard(retiring)
+        self._settled()
 
     @asynccontextmanager
     async def _running(self, app: Starlette) -> AsyncIterator[None]:

@@ -26,7 +26,7 @@ from gateway.config import exposure
 from gateway.config.defaults import embedded_settings
 from gateway.config.settings import Settings, share
 from gateway.core.errors import ConfigError
-from gateway.core.memory import give_back_large_blocks
+from gateway.core.memory import collect_rarely, give_back_large_blocks, hide_loaded
 from gateway.observability.metrics import Metrics, reloaded_by_supervisor
 from gateway.routing.experiments.running import Experiments
 from gateway.serving import admin, stored_files
@@ -70,7 +70,7 @@ def serve(load: Load, workers: int = 1) -> None:
 
 def _serve_alone(load: Load, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     parts = make_parts(settings)
-    live = LiveApplication(parts)
+    live = LiveApplication(parts, hide_loaded)
     config = ConfigReload(load, parts, live)
     _reload_on_signal(config.reload)
     with _operators(settings, parts.metrics, config.reload, lambda: config.experiments):
@@ -219,6 +219,8 @@ def _run(
     app: ASGIApp, parts: Parts, listener: socket.socket, ready: Callable[[], None], hand_over: bool = False
 ) -> None:
     give_back_large_blocks()
+    collect_rarely()
+    hide_loaded()
     GatewayServer(
         app,
         parts.settings.server,

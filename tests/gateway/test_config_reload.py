@@ -37,9 +37,13 @@ class Reloaded:
         self._path, self._url = folder / "thinkgate.toml", url
         self.write("none")
         self.parts = make_parts(load(self._path))
-        self.live = LiveApplication(self.parts)
+        self.settled = 0
+        self.live = LiveApplication(self.parts, self._settle)
         self._reload = ConfigReload(lambda: load(self._path), self.parts, self.live)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.live), base_url="http://gateway")
+
+    def _settle(self) -> None:
+        self.settled += 1
 
     def write(self, effort: str, more: str = "", model: str = MODEL) -> None:
         self._path.write_text(CONFIG.format(url=self._url, model=model, effort=effort, more=more), "utf-8")
@@ -94,6 +98,7 @@ async def test_what_is_new_is_served_and_what_runs_ends_as_it_began(backend: Scr
         assert (await gateway.answered(model="more")).status_code == 200
         listed = (await gateway.client.get("/v1/models")).json()["data"]
         assert {"pub", "more"} <= {one["id"] for one in listed}
+        assert gateway.settled == 0, "a request of the first application still runs"
         go.set()
         answer = await running
         assert answer.status_code == 200 and answer.headers["x-thinkgate-effort"] == "none"
@@ -108,6 +113,7 @@ async def test_what_is_new_is_served_and_what_runs_ends_as_it_began(backend: Scr
         reloads = await gateway.metric("router_reloads_total")
         assert 'thinkgate_router_reloads_total{outcome="unchanged"} 1.0' in reloads
         assert 'thinkgate_router_reloads_total{outcome="loaded"} 2.0' in reloads
+    assert gateway.settled == 2, "applications that were replaced"
     # Every request has its record, whichever application answered it.
     efforts = [decided for (decided,) in stored(tmp_path / "records.db", "decided")]
     assert len(efforts) == 5
