@@ -32,6 +32,7 @@ from gateway.api.responses import routes as responses_routes
 from gateway.api.responses.dialect import ResponsesDialect
 from gateway.api.responses.store import ResponseStore, response_store
 from gateway.api.safe_headers import SafeHeaders
+from gateway.api.traffic import Traffic
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.seal import Seal
 from gateway.backends.admission import AdmissionController
@@ -198,8 +199,9 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
         finally:
             await lifetime.stop()
 
-    # Matched in this order. FastAPI gets the traffic's routes, too, to answer requests with the wrong method.
-    traffic = [Route(path, answer, methods=["POST"]) for path, answer in _traffic(parts, pipeline, paired, off_loop)]
+    endpoints = dict(_traffic(parts, pipeline, paired, off_loop))
+    # FastAPI gets the traffic's routes, too, to answer requests with the wrong method.
+    traffic = [Route(path, answer, methods=["POST"]) for path, answer in endpoints.items()]
     api = FastAPI(title="Thinkgate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     api.router.redirect_slashes = False
     api.router.routes += traffic
@@ -208,7 +210,11 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
     add_error_handlers(api, ids, mounted=True)
     app = Starlette(
         routes=[*traffic, Mount("", api)],
-        middleware=[Middleware(StartOnFirstRequest, lifetime), Middleware(SafeHeaders)],
+        middleware=[
+            Middleware(StartOnFirstRequest, lifetime),
+            Middleware(SafeHeaders),
+            Middleware(Traffic, endpoints),
+        ],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

@@ -91,7 +91,8 @@ class Fields:
 
     def table(self, name: str) -> Fields:
         """An object; an empty one if it is absent."""
-        return self.object(name) or self.inner({}, name)
+        value: dict[str, Any] | None = self._of(name, dict, "an object")
+        return Fields(value or {}, self.param(name), self._dotted)
 
     def object(self, name: str) -> Fields | None:
         value: dict[str, Any] | None = self._of(name, dict, "an object")
@@ -118,7 +119,7 @@ class Fields:
 
     def rows(self, name: str) -> list[Fields]:
         """The objects of a list, all checked to be objects first."""
-        return [*self.each(name)]
+        return [] if self.given.get(name) is None else [*self.each(name)]
 
     def rest(self, *known: str) -> dict[str, Any]:
         """The fields that are neither known nor null."""

@@ -26,6 +26,9 @@ SESSION_HEADERS = (
     "thread-id",
 )
 _SESSION_FIELDS = ("session_id", "thread_id")
+# Most requests have none of these, which one look tells.
+_SESSION_PLACES = frozenset(("prompt_cache_key", "session_id", "client_metadata", "metadata"))
+_SESSION_NAMES = frozenset(SESSION_HEADERS)
 _SAID_BY_THE_MODEL = frozenset({"assistant", "tool", "function"})
 
 
@@ -35,6 +38,8 @@ class _Hash(Protocol):
 
 def conversation_of(body: Mapping[str, Any]) -> str | None:
     """The conversation that the body names outright: `conversation`, or `metadata.conversation_id`."""
+    if "conversation" not in body and "metadata" not in body:
+        return None
     given = body.get("conversation")
     named = given.get("id") if isinstance(given, dict) else given
     return _first((named, _table(body, "metadata").get("conversation_id")))
@@ -42,12 +47,18 @@ def conversation_of(body: Mapping[str, Any]) -> str | None:
 
 def session_of(body: Mapping[str, Any], headers: Headers) -> str | None:
     """The session that the client names: in a header, as a cache key, or in metadata."""
+    if _SESSION_PLACES.isdisjoint(body) and _SESSION_NAMES.isdisjoint(headers):
+        return None
     return _first(_sessions(body, headers))
 
 
 def user_of(body: Mapping[str, Any]) -> str:
     """The end user as the client names him; empty if it does not."""
-    return _first((body.get("safety_identifier"), body.get("user"))) or ""
+    for name in ("safety_identifier", "user"):
+        user = body.get(name)
+        if isinstance(user, str) and user:
+            return short(user)
+    return ""
 
 
 def beginning_of(messages: Iterable[Mapping[str, Any]]) -> str | None:

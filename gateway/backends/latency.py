@@ -78,6 +78,9 @@ class LatencyModel:
         self._forget()
         self._by[measured.client] = own
         among = len(self._by)
+        if among == 1:
+            self.ttft_s, self.tpot_s, self.answer_s = own.ttft_s, own.tpot_s, own.answer_s
+            return
         self.ttft_s = sum(speed.ttft_s for speed in self._by.values()) / among
         self.tpot_s = sum(speed.tpot_s for speed in self._by.values()) / among
         self.answer_s = sum(speed.answer_s for speed in self._by.values()) / among

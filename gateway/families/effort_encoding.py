@@ -18,6 +18,7 @@ from gateway.families import body as fields
 from gateway.families.fields import EFFORT_FIELDS, HIDE_FIELD
 
 _OWN = tuple((name, name.partition(".")[0]) for name in EFFORT_FIELDS)
+_OUTER = frozenset(outer for _, outer in _OWN)
 
 
 class EncodedEffort(NamedTuple):
@@ -110,7 +111,7 @@ def write(encoded: EncodedEffort, family: Family, body: dict[str, Any]) -> None:
         return
     if family.host.hide_field is not None and "reasoning" in body and fields.get(body, HIDE_FIELD) is True:
         fields.put(body, family.host.hide_field, False)
-    for name, outer in _OWN:
+    for name, outer in () if _OUTER.isdisjoint(body) else _OWN:
         if outer in body:
             fields.drop(body, name)
     fields.merge(body, (family.on if encoded.effort.think else family.off) or {})

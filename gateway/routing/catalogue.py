@@ -108,8 +108,11 @@ class PublicModel:
 
     def recall(self, context: PriceContext) -> Recalled | None:
         """What a setter remembers of the request's conversation."""
-        found = (setter.recall(context) for setter in self.setters)
-        return next((one for one in found if one is not None), None)
+        for setter in self.setters:
+            found = setter.recall(context)
+            if found is not None:
+                return found
+        return None
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
         """The price setters learn what is about to be sent."""

@@ -65,10 +65,11 @@ class Decider:
         user = unit_hash(among_keys(call.user, key)) if call.user else None
         assignment = Assignment(arm, unit_hash(unit), user, experiment)
         routed = Routed(_in_class(call, model), model, assignment, id)
-        if call.passthrough is not None:
+        if call.passthrough is not None or not model.policy.wants_forecast(call):
             return routed
-        recalled = model.recall(routed.context) if model.policy.wants_forecast(call) else None
-        return routed._replace(prices=model.price(routed.context), recalled=recalled)
+        context = routed.context
+        recalled = model.recall(context)
+        return Routed(routed.call, model, assignment, id, model.price(context), recalled)
 
     async def forecast(self, routed: Routed, always: bool = False) -> Forecast | None:
         """What each effort would bring; without a probe, where none is possible.

@@ -32,7 +32,7 @@ EXTENSION_FIELDS = ("dial",)
 REPORT_HEADER = "x-thinkgate-include"
 # Fields that must be objects, since they hold effort fields.
 _TABLES = ("reasoning", "thinking", "chat_template_kwargs", "custom_params")
-_WAYS = tuple(dict.fromkeys(name.partition(".")[0] for name in EFFORT_FIELDS))
+_WAYS = frozenset(name.partition(".")[0] for name in EFFORT_FIELDS)
 _LEVELS, _BUDGETS, _SWITCHES = (
     tuple((name, name.partition(".")[0]) for name in names) for names in (LEVEL_FIELDS, BUDGET_FIELDS, SWITCH_FIELDS)
 )
@@ -62,7 +62,7 @@ def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> Requested
     """The effort that all fields together request. InvalidRequest: a value is unknown or invalid, or they contradict
     each other. A budget that leaves no tokens for the answer is an error; one that leaves few is reduced later.
     """
-    if not any(name in body for name in _WAYS):
+    if _WAYS.isdisjoint(body):
         return NO_EFFORT_REQUESTED
     for name in _TABLES:
         if name in body:
@@ -95,6 +95,8 @@ def read_effort(body: dict[str, Any], levels: Mapping[str, Effort]) -> Requested
 
 def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
     """The dial position in the body's `thinkgate` object, in [0,1]; None: the operator's setting applies."""
+    if body.get("thinkgate") is None:
+        return None
     extension = Fields(body).table("thinkgate").given
     for name in extension:
         if name not in EXTENSION_FIELDS:
@@ -117,7 +119,8 @@ def read_dial(body: dict[str, Any], model: str, has_dial: bool) -> float | None:
 
 def wants_effort_report(body: dict[str, Any], headers: Headers) -> bool:
     """Whether the answer's body should have a `thinkgate` object."""
-    return ACCOUNT in Fields(body).array("include") or headers.get(REPORT_HEADER) == ACCOUNT
+    included = "include" in body and ACCOUNT in Fields(body).array("include")
+    return included or headers.get(REPORT_HEADER) == ACCOUNT
 
 
 def _given(body: dict[str, Any], names: Iterable[tuple[str, str]]) -> list[_Field]:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.core.reasoning import REASONING, REASONING_CONTENT
-from gateway.execution.streaming.tally import Tally
+from gateway.execution.streaming.tally import LONGEST_TOKEN, Tally
 
 _OUTSIDE = False, ""
 
@@ -46,10 +46,14 @@ class OutputStats:
 
     def completion(self, reported: int | None) -> int:
         """Tokens of reasoning and answer: the reported number, unless more were observed."""
+        thought, answer = self.thought, self.answer
+        least = max(thought.pieces + answer.pieces, (thought.size + answer.size) // LONGEST_TOKEN)
+        if reported is not None and reported >= least:
+            return reported
         known = self.all
         if reported is None and self._token_count >= known.pieces:
             return self._token_count
-        return max(known.reconciled(reported), known.least)
+        return max(known.reconciled(reported), least)
 
     def look_for(self, start: str, end: str) -> None:
         """Count text between these reasoning tags in the answer."""

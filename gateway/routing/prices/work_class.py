@@ -79,7 +79,9 @@ class WorkClasses:
 
     def find(self, call: Call) -> tuple[str, WorkClass] | None:
         """The class of a request, with its name. InvalidRequest: it names one, and the model has only others."""
-        if call.workload and self.known:
+        if not self.known:
+            return None
+        if call.workload:
             if call.workload not in self.known:
                 known = ", ".join(self.known)
                 message = f"{CLASS_HEADER}: the model has no class {call.workload[:40]!r}. It has {known}."
