@@ -17,6 +17,7 @@ from gateway.core.prices import EXPLORE
 from gateway.routing.catalogue import PublicModel
 from gateway.routing.policies.protocol import Policy
 from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.spread import FIXED, Spread
 
 F64 = NDArray[np.float64]
 # The policy chose by a forecast and its prices; it applied a default that no price would have changed.
@@ -47,7 +48,8 @@ class _Parsed(NamedTuple):
     token: float
     other: float
     reread: float
-    explore: float
+    spread: Spread
+    most_loss: float
     outcomes: list[float] | None
     always: bool
 
@@ -91,14 +93,15 @@ def _parsed(row: DecisionRow) -> _Parsed:
     after = _forecasts(row.forecast)
     before = _forecasts(row.forecast_before) if row.forecast_before else after
     parts: dict[str, Any] = orjson.loads(row.prices) if row.prices else {}
-    z = parts.pop("z", 0.0)
+    parts.pop("z", None)
+    share, steps = parts.pop("spread", FIXED)
+    most_loss = parts.pop("most_loss", math.inf)
     explored = parts.pop(EXPLORE, {}).get("token", 0.0)
     token = (row.price_token or 0.0) - explored
     setters = list(parts.values())
     # The policy's own part is the first.
     other = math.fsum(part.get("token", 0.0) for part in setters[1:])
     reread = math.fsum(part.get("reread", 0.0) for part in setters)
-    explore = math.log(max(row.price_token or 0.0, 1e-300) / token) / z if z and token > 0 else 0.0
     value = orjson.loads(row.probe_value) if row.probe_value else None
     return _Parsed(
         row,
@@ -108,7 +111,8 @@ def _parsed(row: DecisionRow) -> _Parsed:
         token,
         other,
         reread,
-        explore,
+        Spread(share, tuple(steps)),
+        most_loss,
         value["outcomes"] if value else None,
         bool(value and value["always"]),
     )
@@ -144,7 +148,8 @@ def _logged(model: PublicModel, parsed: Sequence[_Parsed], efforts: Sequence[Eff
             rows,
             np.array([one.token for one in parsed]),
             np.array([one.row.price_second or 0.0 for one in parsed]),
-            np.array([max(one.explore, 0.0) for one in parsed]),
+            [one.spread for one in parsed],
+            np.array([one.most_loss for one in parsed], np.float64),
         ),
         chosen=np.array([at[one.chosen] for one in parsed], np.int64),
         fixed=np.array([one.row.reason in BY_DEFAULT for one in parsed], bool),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import exp
+from math import inf
 from typing import NamedTuple
+
+from router_model.offpolicy.spread import FIXED, Spread
 
 PRICES = ("token", "second", "reread")
 # The setter that multiplies the price of a token by chance.
@@ -25,7 +27,8 @@ class Prices:
     """What one token, one second of waiting and one prompt token read again cost, in units of P(correct).
 
     Prices of several setters add up: `parts` has each setter's own, in the order in which they were added. `z` is this
-    request's draw from the standard normal distribution, for policies that explore.
+    request's draw from the standard normal distribution, for policies that explore; `spread` is what that did to the
+    price of a token, and `most_loss` what a choice of it may lose by the forecast, in P(correct).
     """
 
     token: float = 0.0
@@ -33,6 +36,8 @@ class Prices:
     reread: float = 0.0
     parts: tuple[PricePart, ...] = field(default=(), compare=False)
     z: float = 0.0
+    spread: Spread = field(default=FIXED, compare=False)
+    most_loss: float = field(default=inf, compare=False)
 
     @classmethod
     def of(cls, setter: str, token: float = 0.0, second: float = 0.0, reread: float = 0.0) -> Prices:
@@ -48,12 +53,11 @@ class Prices:
             self.z + other.z,
         )
 
-    def explored(self, spread: float) -> Prices:
-        """The same with the price of a token multiplied by exp(spread * z); what that adds is a part of its own."""
-        if not self.z:
-            return self
-        token = self.token * exp(spread * self.z)
-        return replace(self, token=token, parts=(*self.parts, PricePart(EXPLORE, token - self.token)))
+    def explored(self, spread: Spread, most_loss: float) -> Prices:
+        """The same with the price of a token multiplied by chance; what that adds is a part of its own."""
+        token = self.token * spread.factor(self.z)
+        parts = (*self.parts, PricePart(EXPLORE, token - self.token)) if self.z else self.parts
+        return replace(self, token=token, parts=parts, spread=spread, most_loss=most_loss)
 
 
 FREE = Prices()

@@ -122,12 +122,16 @@ def _probe_value(recorder: Recorder) -> str | None:
 
 
 def _prices(prices: Prices) -> str | None:
-    """JSON: what each setter adds to the price of a token, a second and a token read again, in P(correct); and `z`, the
-    draw of exploration, where there was one.
+    """JSON: what each setter adds to the price of a token, a second and a token read again, in P(correct); and where
+    there was a draw of exploration: `z`, its `spread` (share and steps) and `most_loss`.
     """
     if not prices.parts:
         return None
     parts: dict[str, Any] = {
         part.setter: {name: getattr(part, name) for name in PRICES if getattr(part, name)} for part in prices.parts
     }
-    return orjson.dumps(parts | ({"z": prices.z} if prices.z else {})).decode()
+    if prices.z:
+        parts["z"] = prices.z
+    if prices.spread.steps:
+        parts |= {"spread": [*prices.spread], "most_loss": prices.most_loss}
+    return orjson.dumps(parts).decode()

@@ -13,6 +13,7 @@ from gateway.core.prices import PRICES, PricePart, Prices
 from gateway.core.record import Record
 from gateway.routing.policies.price_intervals import choosing, reread_price, second_price, token_price
 from gateway.routing.policies.worth import worth
+from router_model.offpolicy.spread import FIXED, Spread
 
 Json = dict[str, Any]
 AXES = dict(zip(PRICES, (token_price, second_price, reread_price), strict=True))
@@ -69,10 +70,11 @@ def _efforts(forecast: str | None) -> list[EffortForecast]:
 
 def _prices(recorded: str | None) -> Prices:
     given: Json = {} if recorded is None else orjson.loads(recorded)
-    z = given.pop("z", 0.0)
+    z, (share, steps) = given.pop("z", 0.0), given.pop("spread", FIXED)
+    most_loss = given.pop("most_loss", math.inf)
     parts = tuple(PricePart(setter, **part) for setter, part in given.items())
     token, second, reread = (math.fsum(getattr(part, name) for part in parts) for name in PRICES)
-    return Prices(token, second, reread, parts, z)
+    return Prices(token, second, reread, parts, z, Spread(share, tuple(steps)), most_loss)
 
 
 def _effort(one: EffortForecast) -> Json:

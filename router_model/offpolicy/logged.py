@@ -10,12 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.offpolicy import price_sets
-from router_model.offpolicy.price_sets import PriceSets
+from router_model.offpolicy import offers, price_sets
+from router_model.offpolicy.offers import Offered
+from router_model.offpolicy.price_sets import PriceSets, Spreads
+from router_model.offpolicy.spread import FIXED, SIDE, Spread
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+_NO_STEPS = (0.0,) * (2 * SIDE + 1)
 
 
 class Forecasts(NamedTuple):
@@ -62,19 +65,37 @@ class Probes(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Prices of a token and a second in P(correct), and the spread of the first (`explore`): all [rows]."""
+    """Prices of a token and a second in P(correct) [rows]; exploration: the `share` [rows] of draws that change the
+    first, the `steps` [rows, steps] by which they do (`Spread`), and `most_loss` [rows], what it may lose on a row by
+    the forecast."""
 
     token: F64
     second: F64
-    explore: F64
+    share: F64
+    steps: F64
+    most_loss: F64
 
     @classmethod
-    def of(cls, rows: int, token: float | F64, second: float | F64 = 0.0, explore: float | F64 = 0.0) -> Prices:
-        """The same for every row, or one for each. ValueError: one is negative or not finite."""
-        prices = cls._make(np.broadcast_to(np.asarray(each, np.float64), rows) for each in (token, second, explore))
-        if not all(((price >= 0) & (price < np.inf)).all() for price in prices):
-            raise ValueError("prices and their spread are finite and not negative")
-        return prices
+    def of(
+        cls,
+        rows: int,
+        token: float | F64,
+        second: float | F64 = 0.0,
+        spreads: Spread | Sequence[Spread] = FIXED,
+        most_loss: float | F64 = np.inf,
+    ) -> Prices:
+        """The same for every row, or one for each. ValueError: a price is negative or not finite."""
+        every = [spreads] * rows if isinstance(spreads, Spread) else spreads
+        steps = np.array([spread.steps or _NO_STEPS for spread in every], np.float64).reshape(rows, len(_NO_STEPS))
+        share = np.array([spread.share for spread in every], np.float64)
+        token, second, most = (np.broadcast_to(np.asarray(one, np.float64), rows) for one in (token, second, most_loss))
+        if not all(((price >= 0) & (price < np.inf)).all() for price in (token, second)) or not (most >= 0).all():
+            raise ValueError("prices are finite and not negative")
+        return cls(token, second, share, steps, most)
+
+    @property
+    def spreads(self) -> Spreads:
+        return Spreads(self.share, self.steps)
 
 
 class PathMasses(NamedTuple):
@@ -174,25 +195,30 @@ class Logged:
         return np.where(self.fixed, 1.0, found)
 
     def _masses(self, prices: Prices) -> PathMasses:
-        base, second, s = prices
-        asking = self._own_asking if np.array_equal(second, self.prices.second) else self._asking(second)
-        low, high = price_sets.choices(*self.direct_lines(second))
-        direct = price_sets.mass(low, high, base[:, None], s[:, None])
+        offered = offers.before(self, prices)
+        plain = np.array_equal(prices.second, self.prices.second) and not offers.limited(prices).any()
+        asking = self._plain_asking if plain else self._asking(prices, offered)
+        base, spreads = prices.token, prices.spreads
+        low, high = price_sets.choices(offered.values, offered.slopes)
+        direct = np.stack([price_sets.mass(low[:, e], high[:, e], base, spreads) for e in range(self.efforts)], axis=1)
         # Without a probe an effort is taken where it is best and asking does not pay.
-        np.subtract.at(direct, (asking.row, asking.effort), asking.masses(base, s))
-        low, high = price_sets.choices(*self.lines_after(second))
-        committed = [asking.clipped(low[:, e], high[:, e]).row_masses(base, s) for e in range(self.efforts)]
-        return PathMasses(np.maximum(direct, 0.0), asking.row_masses(base, s), np.stack(committed, axis=1))
+        np.subtract.at(direct, (asking.row, asking.effort), asking.masses(base, spreads))
+        low, high = price_sets.choices(*offers.after(self, prices))
+        committed = [asking.clipped(low[:, e], high[:, e]).row_masses(base, spreads) for e in range(self.efforts)]
+        return PathMasses(np.maximum(direct, 0.0), asking.row_masses(base, spreads), np.stack(committed, axis=1))
 
     @cached_property
-    def _own_asking(self) -> PriceSets:
-        return self._asking(self.prices.second)
+    def _plain_asking(self) -> PriceSets:
+        """Where nothing limits what is offered it depends on no price of a token: most targets share it."""
+        prices = self.prices._replace(most_loss=np.full(len(self), np.inf))
+        return self._asking(prices, offers.before(self, prices))
 
-    def _asking(self, second: F64) -> PriceSets:
-        values, slopes = self.forecasts.lines(second)
-        rows = np.flatnonzero(self.probes.possible)
-        cost = second[rows] * self.forecasts.seconds[rows, 0] + self.forecasts.other[rows, 0]
+    def _asking(self, prices: Prices, offered: Offered) -> PriceSets:
+        rows = np.flatnonzero(self.probes.possible & ~offered.never)
+        second = prices.second[rows]
+        cost = second * self.forecasts.seconds[rows, 0] + self.forecasts.other[rows, 0]
         # A probe that is asked for at any price pays whatever it costs.
-        value, slope = np.where(self.probes.always[rows], np.inf, -cost), self.forecasts.tokens[rows, 0]
-        found = price_sets.ask_sets(values[rows, 1:], slopes[rows, 1:], self.probes.outcomes[rows], value, slope)
+        value, slope = np.where(offered.always[rows], np.inf, -cost), self.forecasts.tokens[rows, 0]
+        lines = offered.values[rows, 1:], offered.slopes[rows, 1:]
+        found = price_sets.ask_sets(*lines, self.probes.outcomes[rows], value, slope)
         return found._replace(row=rows[found.row], effort=found.effort + 1)

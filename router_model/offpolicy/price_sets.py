@@ -6,11 +6,30 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+_NARROWEST = 1e-12
+
+
+class Spreads(NamedTuple):
+    """`Spread` of each row: `share` [rows], 0 where nothing is random, and `steps` [rows, steps]."""
+
+    share: F64
+    steps: F64
+
+    def of(self, rows: Ints) -> Spreads:
+        return Spreads(self.share[rows], self.steps[rows])
+
+    def below(self, at: F64) -> F64:
+        """The probability [rows] of a smaller factor, by its logarithm."""
+        low, high = self.steps[:, :-1], self.steps[:, 1:]
+        # Where two steps are the same all of what lies between them is there.
+        inside = (at[:, None] - low) / np.maximum(high - low, _NARROWEST)
+        moved = np.clip(inside, 0.0, 1.0).mean(axis=1)
+        total: F64 = self.share * moved + (1 - self.share) * (at > 0)
+        return total
 
 
 class PriceSets(NamedTuple):
@@ -24,13 +43,13 @@ class PriceSets(NamedTuple):
     low: F64
     high: F64
 
-    def masses(self, base: F64, s: F64) -> F64:
-        """The probability [intervals] of each, at a row's base price and spread: both [rows]."""
-        return mass(self.low, self.high, base[self.row], s[self.row])
+    def masses(self, base: F64, spreads: Spreads) -> F64:
+        """The probability [intervals] of each, at a row's base price [rows] and spread."""
+        return mass(self.low, self.high, base[self.row], spreads.of(self.row))
 
-    def row_masses(self, base: F64, s: F64) -> F64:
+    def row_masses(self, base: F64, spreads: Spreads) -> F64:
         """Their sum over the intervals of each row: [rows]."""
-        total: F64 = np.bincount(self.row, self.masses(base, s), minlength=len(base)).astype(np.float64)
+        total: F64 = np.bincount(self.row, self.masses(base, spreads), minlength=len(base)).astype(np.float64)
         return total
 
     def clipped(self, low: F64, high: F64) -> PriceSets:
@@ -38,16 +57,14 @@ class PriceSets(NamedTuple):
         return self._replace(low=np.maximum(self.low, low[self.row]), high=np.minimum(self.high, high[self.row]))
 
 
-def mass(low: F64, high: F64, base: F64, s: F64) -> F64:
+def mass(low: F64, high: F64, base: F64, spreads: Spreads) -> F64:
     """As `propensity.mass`, element by element."""
-    random = (s > 0) & (base > 0)
+    random = (spreads.share > 0) & (base > 0)
     with np.errstate(divide="ignore"):
-        scale, middle = np.where(random, s, 1.0), np.log(np.where(random, base, 1.0))
-        a, b = ((np.log(np.maximum(at, 0.0)) - middle) / scale for at in (low, high))
-    # By the nearer tail: far from the base price the difference of two numbers close to 1 would be lost.
-    inside = np.where(a > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))
+        middle = np.log(np.where(random, base, 1.0))
+        below_low, below_high = (spreads.below(np.log(np.maximum(at, 0.0)) - middle) for at in (low, high))
     fixed = (low <= base) & (base < high)
-    return np.where(low < high, np.where(random, inside, fixed), 0.0)
+    return np.where(low < high, np.where(random, np.maximum(below_high - below_low, 0.0), fixed), 0.0)
 
 
 def choices(values: F64, slopes: F64) -> tuple[F64, F64]:

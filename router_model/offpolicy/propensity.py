@@ -1,10 +1,10 @@
 """The exact probability of a decision whose token price is random. Plain Python, because the gateway computes it.
 
-A policy explores in the price: a token costs base * exp(s * z), with z standard normal, drawn once for a request. The
+A policy explores in the price: a token costs base * factor, and the factor is drawn once for a request (`Spread`). The
 worth of an effort, its value minus price * tokens, is a line in the price, so the chosen effort is constant on
-intervals of the price, and its probability is the mass that the log-normal price has there. A path of two decisions
-(ask for a probe or not, then commit or keep) is taken at the prices at which both are made: an intersection of
-intervals. At a base price of 0 nothing is random, and whatever the policy chooses has a propensity of 1.
+intervals of the price, and its probability is the mass that the price has there. A path of two decisions (ask for a
+probe or not, then commit or keep) is taken at the prices at which both are made: an intersection of intervals. At a
+base price of 0 nothing is random, and whatever the policy chooses has a propensity of 1.
 
 That the assignment's probability is known exactly is what off-policy estimates rest on: "Counterfactual Reasoning and
 Learning Systems: The Example of Computational Advertising" (Bottou et al., 2013, JMLR 14:3207-3260).
@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from math import erfc, inf, isfinite, log, sqrt
+from math import inf, isfinite
 from typing import NamedTuple
+
+from router_model.offpolicy.spread import FIXED, Spread
 
 
 class Interval(NamedTuple):
@@ -110,38 +112,29 @@ def merged(intervals: Iterable[Interval]) -> list[Interval]:
     return found
 
 
-def mass(low: float, high: float, base: float, s: float) -> float:
-    """P(low <= base * exp(s * z) < high) for a standard normal z.
+def mass(low: float, high: float, base: float, spread: Spread) -> float:
+    """P(low <= price < high) where the price is `base` times a factor of this spread.
 
-    Where nothing is random (`s` or `base` is 0) it is 1 or 0. ValueError: `base` or `s` is negative or not finite.
+    Where nothing is random (no spread, or `base` is 0) it is 1 or 0. ValueError: `base` is negative or not finite.
     """
-    if not (0 <= base < inf and 0 <= s < inf):
-        raise ValueError("a base price and its spread are finite and not negative")
-    if s == 0 or base == 0:
+    if not 0 <= base < inf:
+        raise ValueError("a base price is finite and not negative")
+    if base == 0 or spread == FIXED:
         return float(low <= base < high)
-    if low >= high:
-        return 0.0
-    a = (log(low) - log(base)) / s if low > 0 else -inf
-    b = (log(high) - log(base)) / s if high < inf else inf
-    # By the nearer tail: far from the base price the difference of two numbers close to 1 would be lost.
-    return _below(b) - _below(a) if a <= 0 else _below(-a) - _below(-b)
+    return max(spread.below(high / base) - spread.below(low / base), 0.0)
 
 
-def probability(intervals: Iterable[Interval], base: float, s: float) -> float:
+def probability(intervals: Iterable[Interval], base: float, spread: Spread) -> float:
     """The mass of intervals that do not overlap (`mass`): the propensity of a path that is taken just there."""
-    return min(1.0, sum(mass(low, high, base, s) for low, high in intervals))
+    return min(1.0, sum(mass(low, high, base, spread) for low, high in intervals))
 
 
-def effort_probabilities(values: Sequence[float], slopes: Sequence[float], base: float, s: float) -> list[float]:
-    """The probability [efforts] of each effort where one decision is made at a price of base * exp(s * z)."""
+def effort_probabilities(values: Sequence[float], slopes: Sequence[float], base: float, spread: Spread) -> list[float]:
+    """The probability [efforts] of each effort where one decision is made at a random price."""
     found = [0.0] * len(values)
     for effort, low, high in choice_intervals(values, slopes):
-        found[effort] = mass(low, high, base, s)
+        found[effort] = mass(low, high, base, spread)
     return found
-
-
-def _below(z: float) -> float:
-    return erfc(-z / sqrt(2)) / 2
 
 
 def _not_negative(offset: float, slope: float, low: float, high: float) -> list[Interval]:

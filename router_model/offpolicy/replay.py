@@ -53,14 +53,14 @@ def replay(
 
 
 def dials(
-    logged: Logged, positions: Sequence[float], price_at: Callable[[float], float | F64], explore: float = 0.0
+    logged: Logged, positions: Sequence[float], price_at: Callable[[float], float | F64]
 ) -> dict[str, PricedTarget]:
     """The served rule at positions of the dial, `dial-0.4` and the like: targets of a what-if frontier.
 
     `price_at`: the base token price of a position, or one for each row; seconds cost what they did.
     """
     n, second = len(logged), logged.prices.second
-    return {f"dial-{at:g}": PricedTarget(Prices.of(n, price_at(at), second, explore)) for at in positions}
+    return {f"dial-{at:g}": PricedTarget(Prices.of(n, price_at(at), second)) for at in positions}
 
 
 def _estimated(logged: Logged, judged: Judged, metric: str, method: str, level: float, unit: Ints) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class DistributionTarget:
 
 @dataclass(frozen=True, slots=True)
 class PricedTarget:
-    """The served decision rule at other prices; `Prices.explore` 0: without exploration."""
+    """The served decision rule at other prices, with or without exploration."""
 
     prices: Prices
 

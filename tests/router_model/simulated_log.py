@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.spread import FIXED, Spread
 from router_model.offpolicy.target import PricedTarget
 
 F64 = NDArray[np.float64]
@@ -47,23 +48,53 @@ def requests(rng: np.random.Generator, n: int, probes: bool = True) -> Requests:
     return Requests(forecasts, possible, possible & (rng.random(n) < 0.05), quantiles, p_after, after_truth)
 
 
-def decisions(seen: Requests, price: F64) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which rows are asked and what each ends with, at a token price [rows]: the served rule, written out again."""
+def decisions(
+    seen: Requests, price: F64, base: F64 | None = None, most_loss: float = np.inf
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which rows are asked and what each ends with, at a token price [rows]: the served rule, written out again. Of
+    what is worth more than `most_loss` less than the best at the price `base` [rows] nothing is chosen."""
+    before, pays, after = _worths(seen, price)
+    if base is not None:
+        at_base, asking, then = _worths(seen, base)
+        best = np.maximum(at_base.max(axis=1), np.where(seen.possible & ~seen.always, asking, -np.inf))
+        before = np.where(at_base >= best[:, None] - most_loss, before, -np.inf)
+        after = np.where(then >= then.max(axis=1, keepdims=True) - most_loss, after, -np.inf)
+        nothing = np.isinf(before.max(axis=1))
+        pays = _asking(seen, price, before.max(axis=1))
+        worth_it = ((pays >= before.max(axis=1)) & (asking >= best - most_loss)) | nothing
+    else:
+        worth_it = pays >= before.max(axis=1)
+    asked = seen.possible & (worth_it | seen.always)
+    return asked, np.where(asked, after.argmax(axis=1), before.argmax(axis=1))
+
+
+def _worths(seen: Requests, price: F64) -> tuple[F64, F64, F64]:
+    """Of each effort without a probe, of asking for one, and of each effort after it."""
     costs = price[:, None] * seen.forecasts.tokens + SECOND * seen.forecasts.seconds + seen.forecasts.other
-    worth = seen.forecasts.p_correct - costs
-    direct = worth[:, 1:].max(axis=1)
-    pays = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - costs[:, 0] >= direct
-    asked = seen.possible & (pays | seen.always)
+    before = seen.forecasts.p_correct - costs
+    before[seen.possible, 0] = -np.inf
     after = seen.p_after - costs
     after[:, 0] = seen.p_after[:, 0]
-    without = np.where(seen.possible, 1 + worth[:, 1:].argmax(axis=1), worth.argmax(axis=1))
-    return asked, np.where(asked, after.argmax(axis=1), without)
+    return before, _asking(seen, price, before.max(axis=1)), after
 
 
-def log(rng: np.random.Generator, seen: Requests, base: float | F64, s: float) -> Logged:
-    """What a policy at a base price, or one for each row, with exploration s logs."""
+def _asking(seen: Requests, price: F64, direct: F64) -> F64:
+    cost = price * seen.forecasts.tokens[:, 0] + SECOND * seen.forecasts.seconds[:, 0] + seen.forecasts.other[:, 0]
+    worth: F64 = np.maximum(seen.outcomes, direct[:, None]).mean(axis=1) - cost
+    return worth
+
+
+def factors(spread: Spread, z: F64) -> F64:
+    return np.array([spread.factor(each) for each in z.tolist()])
+
+
+def log(
+    rng: np.random.Generator, seen: Requests, base: float | F64, spread: Spread, most_loss: float = np.inf
+) -> Logged:
+    """What a policy at a base price, or one for each row, logs, with exploration by this spread."""
     n = len(seen.possible)
-    asked, chosen = decisions(seen, base * np.exp(s * rng.standard_normal(n)))
+    middle = np.broadcast_to(np.asarray(base, np.float64), n)
+    asked, chosen = decisions(seen, middle * factors(spread, rng.standard_normal(n)), middle, most_loss)
     rows = np.arange(n)
     outcome = (rng.random(n) < seen.truth[rows, chosen]).astype(float)
     wasted = np.where(asked & (chosen > 0), seen.forecasts.tokens[:, 0], 0.0)
@@ -76,22 +107,27 @@ def log(rng: np.random.Generator, seen: Requests, base: float | F64, s: float) -
         np.where(seen.possible[:, None], seen.outcomes, np.nan),
         np.where(asked[:, None], seen.p_after, np.nan),
     )
-    draft = Logged(
-        seen.forecasts, probes, Prices.of(n, base, SECOND, s), chosen, np.zeros(n, bool), np.ones(n), outcome, tokens,
-        tokens / 90,
-    )  # fmt: skip
-    if s == 0:
+    prices = Prices.of(n, base, SECOND, spread, most_loss)
+    certain = np.zeros(n, bool), np.ones(n)
+    draft = Logged(seen.forecasts, probes, prices, chosen, *certain, outcome, tokens, tokens / 90)
+    if spread == FIXED:
         return draft
     return draft.with_propensity(PricedTarget(draft.prices).judge(draft).probability)
 
 
 def truths(
-    rng: np.random.Generator, seen: Requests, base: float, s: float = 0.0, draws: int = 1
+    rng: np.random.Generator,
+    seen: Requests,
+    base: float | F64,
+    spread: Spread = FIXED,
+    draws: int = 1,
+    most_loss: float = np.inf,
 ) -> tuple[float, float]:
     """The real mean outcome and tokens of a policy on these requests."""
     right, tokens, rows = 0.0, 0.0, np.arange(len(seen.possible))
+    middle = np.broadcast_to(np.asarray(base, np.float64), len(rows))
     for _ in range(draws):
-        asked, chosen = decisions(seen, base * np.exp(s * rng.standard_normal(len(rows))))
+        asked, chosen = decisions(seen, middle * factors(spread, rng.standard_normal(len(rows))), middle, most_loss)
         right += float(seen.truth[rows, chosen].mean()) / draws
         wasted = np.where(asked & (chosen > 0), seen.forecasts.tokens[:, 0], 0.0)
         tokens += float((seen.forecasts.tokens[rows, chosen] + wasted).mean()) / draws

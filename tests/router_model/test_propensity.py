@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from math import exp, inf
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ from gateway.routing.policies.priced import PricedPolicy
 from router_model.model.probe import ProbeValueModel
 from router_model.offpolicy import propensity
 from router_model.offpolicy.propensity import Interval, ask_intervals, choice_intervals, intersection, mass, probability
+from router_model.offpolicy.spread import FIXED, Spread
 
 EFFORTS = (NO_THINKING, Effort(True, 1024), Effort(True, 8192), UNLIMITED)
 CALL = Call("id", "chat", "m", {})
 SECOND = 0.002
+SPREAD = Spread.even(0.6, 1.0)
 
 
 class Request(NamedTuple):
@@ -90,7 +93,7 @@ def test_intervals_are_what_the_policy_chooses_at_every_price() -> None:
             inside = [path for path, parts in found.items() if any(low <= price < high for low, high in parts)]
             assert inside == [taken(request, price)]
             kinds[inside[0][0]] += 1
-        assert sum(probability(parts, 1e-4, 0.5) for parts in found.values()) == pytest.approx(1)
+        assert sum(probability(parts, 1e-4, SPREAD) for parts in found.values()) == pytest.approx(1)
     assert min(kinds.values()) > 300, "both paths are tried"
 
 
@@ -99,9 +102,10 @@ def propensities_of_paths_are_exact(requests: int, draws: int) -> float:
     rng = np.random.default_rng(2)
     worst = 0.0
     for _ in range(requests):
-        request, base, s = Request.drawn(rng), float(10 ** rng.uniform(-4.5, -3)), float(rng.uniform(0.3, 1))
-        drawn = Counter(taken(request, base * exp(s * z)) for z in rng.standard_normal(draws).tolist())
-        exact = {path: probability(parts, base, s) for path, parts in paths(request).items()}
+        request, base = Request.drawn(rng), float(10 ** rng.uniform(-4.5, -3))
+        spread = Spread.even(float(rng.uniform(0.3, 1)), float(rng.uniform(0.5, 2)))
+        drawn = Counter(taken(request, base * spread.factor(z)) for z in rng.standard_normal(draws).tolist())
+        exact = {path: probability(parts, base, spread) for path, parts in paths(request).items()}
         assert {*drawn} <= {path for path, p in exact.items() if p > 0}
         worst = max(worst, *(abs(p - drawn[path] / draws) for path, p in exact.items()))
     return worst
@@ -127,16 +131,24 @@ def test_intervals_cover_every_price_once_and_hold_the_best() -> None:
                 price = (low + min(high, low + 1)) / 2
                 worths = [value - price * slope for value, slope in zip(values, slopes, strict=True)]
                 assert worths[effort] == pytest.approx(max(worths))
-            of_each = propensity.effort_probabilities(values, slopes, 0.2, 0.7)
+            of_each = propensity.effort_probabilities(values, slopes, 0.2, SPREAD)
             assert sum(of_each) == pytest.approx(1) and len(of_each) == n
     assert [one.effort for one in choice_intervals([0.5, 0.5, 0.5], [1, 1, 2])] == [0], "the first of equals"
 
 
-def test_mass_is_exact_in_the_tails_and_at_the_edges() -> None:
-    assert mass(0, inf, 1e-4, 0.5) == 1 and mass(1e-4, inf, 1e-4, 0.5) == pytest.approx(0.5)
-    assert mass(exp(8), exp(9), 1, 1) == pytest.approx(6.219896e-16, rel=1e-5), "of the normal table"
-    assert mass(exp(-9), exp(-8), 1, 1) == pytest.approx(mass(exp(8), exp(9), 1, 1))
-    assert (mass(0, 1, 0.5, 0), mass(0.6, 1, 0.5, 0), mass(0, 1, 0, 0.5), mass(2, 1, 1, 1)) == (1, 0, 1, 0)
+def test_mass_is_exact_at_the_edges_and_where_steps_are_the_same() -> None:
+    uneven = Spread.of(0.5, (-3.0, -1.0, -1.0, -0.5, 0.0, 0.1, 0.2, 0.3, 0.3))
+    for spread in (SPREAD, uneven):
+        assert mass(0, inf, 1e-4, spread) == 1 and mass(1e-4, inf, 1e-4, spread) == pytest.approx(1 - spread.share / 2)
+        draws = [spread.factor(NormalDist().inv_cdf((n + 0.5) / 8000)) for n in range(8000)]
+        assert draws == sorted(draws) and draws.count(1.0) == pytest.approx(8000 * (1 - spread.share), abs=2)
+        for low, high in ((0.0, 0.2), (0.5, 0.9), (0.99, 1.01), (exp(-1.01), 1.0), (exp(0.299), 9.0), (9.0, inf)):
+            share = sum(low <= factor < high for factor in draws) / 8000
+            assert mass(low, high, 1.0, spread) == pytest.approx(share, abs=1e-3)
+    assert (mass(0, 1, 0.5, FIXED), mass(0.6, 1, 0.5, FIXED), mass(0, 1, 0, SPREAD)) == (1, 0, 1)
+    for share, steps in ((0.0, SPREAD.steps), (0.5, SPREAD.steps[:-1]), (0.5, SPREAD.steps[::-1]), (2, SPREAD.steps)):
+        with pytest.raises(ValueError, match="spread"):
+            Spread.of(share, steps)
 
 
 def test_sets_of_prices() -> None:
@@ -151,8 +163,8 @@ def test_what_is_no_line_is_refused() -> None:
     for values, slopes in (([], []), ([1], [1, 2]), ([float("nan")], [1]), ([1], [-1]), ([1], [inf])):
         with pytest.raises(ValueError, match=r"effort|finite|token"):
             choice_intervals(values, slopes)
-    for base, s in ((-1, 1), (inf, 1), (1, -1), (float("nan"), 1)):
+    for base in (-1, inf, float("nan")):
         with pytest.raises(ValueError, match="base price"):
-            mass(0, 1, base, s)
+            mass(0, 1, base, SPREAD)
     with pytest.raises(ValueError, match="outcome"):
         ask_intervals([1], [1], [], 0, 1)

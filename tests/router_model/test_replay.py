@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from statistics import NormalDist
 from time import process_time
 
 import numpy as np
@@ -16,10 +17,12 @@ from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
 from router_model.offpolicy.page import frontier, page
 from router_model.offpolicy.replay import dials, replay
 from router_model.offpolicy.shadow import constant_policies
+from router_model.offpolicy.spread import FIXED, Spread
 from router_model.offpolicy.target import DistributionTarget, Modelled, Options, PricedTarget
 from tests.router_model.simulated_log import SECOND, decisions, log, requests, truths
 
-BASE, EXPLORE = 1e-4, 0.5
+BASE, EXPLORE = 1e-4, Spread.even(0.6, 1.0)
+LIMITED = Spread.of(0.8, (-3.0, -2.0, -2.0, -0.2, 0.0, 0.1, 0.4, 0.5, 0.5))
 PRICES = (5e-5, 7e-5, 1e-4, 1.4e-4, 2e-4)
 
 
@@ -46,25 +49,29 @@ def test_price_sets_are_those_of_single_requests() -> None:
             float(slopes[row, 0]),
         )
         assert asked[row] == pytest.approx(propensity.probability(asking, BASE, EXPLORE), abs=1e-12)
-    edges = np.array([0.0, 1e-5, 1e-4, 3.0, np.inf, 2e-4])
-    for base, s in ((1e-4, 0.5), (1e-4, 0.0), (0.0, 0.5)):
-        found = price_sets.mass(edges[:-1], edges[1:], np.full(5, base), np.full(5, s))
+    edges = np.array([0.0, 1e-5, 1e-4, 3.0, np.inf, 2e-4, 1e-4 * np.exp(-2.0), 1.5e-4])
+    for base, spread in ((1e-4, EXPLORE), (1e-4, FIXED), (0.0, EXPLORE), (1e-4, LIMITED)):
+        prices = Prices.of(7, base, 0.0, spread)
+        found = price_sets.mass(edges[:-1], edges[1:], prices.token, prices.spreads)
         expected = [
-            propensity.mass(a, b, base, s) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+            propensity.mass(a, b, base, spread) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         ]
-        assert found == pytest.approx(expected)
+        assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_propensities_are_the_frequencies_of_the_decisions() -> None:
-    rng, n, draws = np.random.default_rng(2), 400, 2000
+@pytest.mark.parametrize(("spread", "most_loss"), [(EXPLORE, np.inf), (LIMITED, 0.05), (EXPLORE, 0.01)])
+def test_propensities_are_the_frequencies_of_the_decisions(spread: Spread, most_loss: float) -> None:
+    """At draws that are spread evenly over the distribution."""
+    rng, n, draws = np.random.default_rng(2), 400, 500
     seen = requests(rng, n)
-    logged = log(rng, seen, BASE, EXPLORE)
-    same = np.zeros(n)
-    for _ in range(draws):
-        asked, chosen = decisions(seen, BASE * np.exp(EXPLORE * rng.standard_normal(n)))
+    logged = log(rng, seen, BASE, spread, most_loss)
+    same, base = np.zeros(n), np.full(n, BASE)
+    for draw in range(draws):
+        factor = spread.factor(NormalDist().inv_cdf((draw + 0.5) / draws))
+        asked, chosen = decisions(seen, base * factor, base, most_loss)
         same += (asked == logged.probes.asked) & (chosen == logged.chosen)
-    assert np.abs(same / draws - logged.propensity).max() < 0.05
-    assert 0.3 < logged.probes.asked.mean() < 0.9 and (logged.propensity < 0.99).mean() > 0.4
+    assert np.abs(same / draws - logged.propensity).max() < 0.01
+    assert 0.3 < logged.probes.asked.mean() < 0.9 and 0.05 < (logged.propensity < 0.99).mean() < 0.9
     exact = PricedTarget(Prices.of(n, 5e-5, SECOND)).judge(logged).probability
     asked, chosen = decisions(seen, np.full(n, 5e-5))
     assert (exact == ((asked == logged.probes.asked) & (chosen == logged.chosen))).all(), "without chance: 0 or 1"
@@ -137,7 +144,7 @@ def test_replay_is_stable_json_and_the_served_policy_is_its_own_mean() -> None:
 def test_what_the_log_cannot_show_is_refused_with_the_reason() -> None:
     rng = np.random.default_rng(6)
     seen = requests(rng, 1000)
-    never = log(rng, seen, BASE, 0.0)
+    never = log(rng, seen, BASE, FIXED)
     found = replay(never, {"served": PricedTarget(never.prices)} | dials(never, (5e-5,), float))["policies"]
     assert found[0]["refused"] is None and found[0]["estimate"] is not None
     assert found[2]["estimate"] is None and "every propensity is 1" in found[2]["refused"]

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.core.efforts import Effort
-from gateway.core.forecast import ANY_FACTOR, EffortForecast, Intervals
+from gateway.core.forecast import EffortForecast, Intervals
 from gateway.core.prices import Prices
 from gateway.core.probe import ProbeValue
 from gateway.routing.policies.worth import cost, worth
 from router_model.offpolicy import propensity
 from router_model.offpolicy.propensity import Interval
+from router_model.offpolicy.spread import FIXED, Spread
 
 # The probability of a decision made on the very edge of two intervals, where rounding leaves it none.
 LEAST_PROPENSITY = 1e-9
@@ -54,8 +55,6 @@ def choosing(effort: Effort, allowed: Sequence[EffortForecast], axis: Axis) -> I
 
 def probing(none: EffortForecast, others: Sequence[EffortForecast], value: ProbeValue, axis: Axis) -> Intervals:
     """Where a probe is worth asking for."""
-    if value.always:
-        return ANY_FACTOR
     values, slopes = _lines(others, axis)
     found = propensity.ask_intervals(values, slopes, value.outcomes, -cost(none, axis.others), axis.amount(none))
     return _plain(found)
@@ -70,9 +69,9 @@ def neither(prices: Intervals) -> Intervals:
     return _plain(propensity.complement(_intervals(prices)))
 
 
-def probability(factors: Intervals, spread: float) -> float:
-    """That exp(spread * z) is one of these factors; 1 without a spread."""
-    if not spread:
+def probability(factors: Intervals, spread: Spread) -> float:
+    """That exploration multiplies the price of a token by one of these factors; 1 where nothing is random."""
+    if spread == FIXED:
         return 1.0
     return max(propensity.probability(_intervals(factors), 1.0, spread), LEAST_PROPENSITY)
 

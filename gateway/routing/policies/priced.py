@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -11,15 +11,16 @@ from pydantic import Field
 from gateway.core.call import Call
 from gateway.core.decision import Alternative, Decision, Reason
 from gateway.core.efforts import Effort
-from gateway.core.forecast import ANY_FACTOR, EffortForecast, Forecast, Intervals
+from gateway.core.forecast import EffortForecast, Forecast
 from gateway.core.prices import FREE, Prices
 from gateway.core.probe import ProbeOptions, ProbeUse
 from gateway.core.strict import EffortName
 from gateway.routing.policies import price_intervals
 from gateway.routing.policies.bounds import BoundedSettings, EffortBounds
-from gateway.routing.policies.price_intervals import Axis
+from gateway.routing.policies.choices import Choices
+from gateway.routing.policies.exploration import MOST_LOSS, NO_EXPLORATION, Exploration
 from gateway.routing.policies.protocol import NameOf, PolicyDescription, Resolve
-from gateway.routing.policies.worth import best, cost, worth
+from router_model.offpolicy.spread import FIXED, Spread
 
 PROBE_OPTIONS = ProbeOptions()
 # The factor of exploration, and the three prices.
@@ -37,13 +38,13 @@ class PricedPolicy:
 
     Where a probe is possible and worth its price it comes first. Nobody gets an answer without thinking that no probe
     has confirmed, if there could have been one. A request outside the router's training distribution that cannot be
-    probed gets the operator's default. `explore` is the standard deviation of the logarithm of the token price.
+    probed gets the operator's default. `exploration` draws the token price of each request.
     """
 
     bounds: EffortBounds
     ask: ProbeUse = "auto"
     probe_options: ProbeOptions = PROBE_OPTIONS
-    explore: float = 0.0
+    exploration: Exploration = NO_EXPLORATION
 
     def without_forecast(self, call: Call) -> Decision:
         return Decision(self.bounds.within(self.bounds.default, call), "fallback", 1.0, FREE)
@@ -51,55 +52,70 @@ class PricedPolicy:
     def take(self, effort: Effort, reason: Reason, prices: Prices, forecast: Forecast) -> Decision:
         """An effort that no price would change, as probable as all that led to its forecast."""
         path = forecast.path
-        propensity = price_intervals.probability(path.factors, self.explore)
+        propensity = price_intervals.probability(path.factors, self._spread(forecast, prices))
         why: Reason = "explore" if path.explored else reason
         return Decision(effort, why, propensity, prices, forecast, factors=path.factors)
 
     def buy(self, call: Call, forecast: Forecast, prices: Prices) -> Decision:
-        """The decision at these prices; where the policy explores, at a token price that is multiplied by chance."""
+        """The decision at these prices; where the policy explores, at a token price that is multiplied by chance, and
+        among what loses little by the forecast."""
         allowed = self.bounds.allowed(forecast.efforts, call)
-        plain = self._at(call, forecast, allowed, prices)
-        if not self.explore:
-            return plain
-        chosen = self._at(call, forecast, allowed, prices.explored(self.explore))
         if self._has_default(forecast, allowed):
-            return self.take(chosen.effort, chosen.reason, chosen.prices, forecast)
-        probes = chosen.probe_options is not None
-        factors = self._leading_to(chosen.effort, probes, forecast, allowed, price_intervals.token_factor(prices))
+            reason: Reason = "fallback" if allowed else "policy"
+            return self.take(self.bounds.within(self.bounds.default, call), reason, prices, forecast)
+        choices = self._choices(forecast, allowed)
+        plain = choices.at(prices)
+        reason = "probe" if plain[1] or forecast.probed else "router"
+        if not self.exploration.strength:
+            return Decision(plain[0].effort, reason, 1.0, prices, forecast, self.probe_options if plain[1] else None)
+        return self._explored(choices, forecast, prices)
+
+    def _explored(self, choices: Choices, forecast: Forecast, prices: Prices) -> Decision:
+        drawn = self._drawn(forecast, prices)
+        near = choices.within(drawn.most_loss, prices)
+        plain, (chosen, probes) = choices.at(prices), near.at(drawn)
+        factors = near.leading_to(chosen.effort, probes, price_intervals.token_factor(prices))
         factors = price_intervals.both(forecast.path.factors, factors)
-        changed = (chosen.effort, chosen.probe_options) != (plain.effort, plain.probe_options)
-        reason: Reason = "explore" if changed or forecast.path.explored else chosen.reason
-        propensity = price_intervals.probability(factors, self.explore)
-        return replace(chosen, reason=reason, propensity=propensity, factors=factors)
+        reason: Reason = "probe" if probes or forecast.probed else "router"
+        if forecast.path.explored or (chosen.effort, probes) != (plain[0].effort, plain[1]):
+            reason = "explore"
+        propensity = price_intervals.probability(factors, drawn.spread)
+        options = self.probe_options if probes else None
+        return Decision(chosen.effort, reason, propensity, drawn, forecast, options, factors)
 
     def alternatives(self, call: Call, forecast: Forecast, prices: Prices) -> list[Alternative]:
         """All that could be decided at other prices; `prices` are those of the decision, without exploration."""
         allowed = self.bounds.allowed(forecast.efforts, call)
         if self._has_default(forecast, allowed):
             return []
-        may_probe = self._may_probe(forecast, allowed)
-        choices = [(one.effort, False) for one in (allowed[1:] if may_probe else allowed)]
+        choices = self._choices(forecast, allowed)
+        near = choices.within(self.exploration.most_loss, prices)
+        spread = self._spread(forecast, prices)
+        possible = [(one.effort, False) for one in choices.efforts]
+        if choices.none is not None:
+            possible.insert(0, (choices.none.effort, True))
         factor, *axes = (make(prices) for make in AXES)
         found = []
-        for effort, probes in [(allowed[0].effort, True), *choices] if may_probe else choices:
-            token, second, reread = (self._leading_to(effort, probes, forecast, allowed, axis) for axis in axes)
-            factors = self._leading_to(effort, probes, forecast, allowed, factor)
-            likely = price_intervals.probability(factors, self.explore) if self.explore and factors else 0.0
+        for effort, probes in possible:
+            token, second, reread = (choices.leading_to(effort, probes, axis) for axis in axes)
+            factors = near.leading_to(effort, probes, factor) if spread != FIXED else ()
+            likely = price_intervals.probability(factors, spread) if factors else 0.0
             found.append(Alternative(effort, probes, token, second, reread, likely))
         return found
 
-    def _at(self, call: Call, forecast: Forecast, allowed: list[EffortForecast], prices: Prices) -> Decision:
-        """The decision at exactly these prices."""
-        if self._has_default(forecast, allowed):
-            reason: Reason = "fallback" if allowed else "policy"
-            return Decision(self.bounds.within(self.bounds.default, call), reason, 1.0, prices, forecast)
-        if self._may_probe(forecast, allowed):
-            none, *others = allowed
-            direct = best(others, prices)
-            if self._probes(forecast, worth(direct, prices), cost(none, prices)):
-                return Decision(none.effort, "probe", 1.0, prices, forecast, self.probe_options)
-            return Decision(direct.effort, "router", 1.0, prices, forecast)
-        return Decision(best(allowed, prices).effort, "probe" if forecast.probed else "router", 1.0, prices, forecast)
+    def _choices(self, forecast: Forecast, allowed: list[EffortForecast]) -> Choices:
+        if not self._may_probe(forecast, allowed):
+            return Choices(allowed)
+        value = forecast.probe_value
+        always = self.ask == "always" or (value is not None and value.always)
+        return Choices(allowed[1:], allowed[0], value, True if always else None)
+
+    def _drawn(self, forecast: Forecast, prices: Prices) -> Prices:
+        return prices.explored(self._spread(forecast, prices), self.exploration.most_loss)
+
+    def _spread(self, forecast: Forecast, prices: Prices) -> Spread:
+        """Of prices before the draw."""
+        return self.exploration.spread(prices.token, lambda position: forecast.price_at(position, self.ask))
 
     def _has_default(self, forecast: Forecast, allowed: list[EffortForecast]) -> bool:
         """Whether the default is applied at any price: there is nothing to choose, or no forecast to trust."""
@@ -110,24 +126,6 @@ class PricedPolicy:
         can = forecast.probe_value is not None and not forecast.probed and self.ask != "never"
         return can and len(allowed) > 1 and not allowed[0].effort.think
 
-    def _probes(self, forecast: Forecast, best_direct: float, cost: float) -> bool:
-        value = forecast.probe_value
-        return self.ask == "always" or (value is not None and value.pays(best_direct, cost))
-
-    def _leading_to(
-        self, effort: Effort, probes: bool, forecast: Forecast, allowed: list[EffortForecast], axis: Axis
-    ) -> Intervals:
-        """The prices at which `_at` decides so, where it does not apply the default."""
-        if not self._may_probe(forecast, allowed):
-            return price_intervals.choosing(effort, allowed, axis)
-        none, *others = allowed
-        probed = ANY_FACTOR
-        if self.ask != "always" and forecast.probe_value is not None:
-            probed = price_intervals.probing(none, others, forecast.probe_value, axis)
-        if probes:
-            return probed
-        return price_intervals.both(price_intervals.neither(probed), price_intervals.choosing(effort, others, axis))
-
     def describe(self, name: NameOf, summary: str) -> PolicyDescription:
         when = "wherever one can be" if self.ask == "always" else "where it is worth it"
         probes = (
@@ -135,8 +133,12 @@ class PricedPolicy:
             f"{self.probe_options.tokens} tokens, and after {self.probe_options.wait_s:g} s it goes on without."
         )
         unprobed = f"a request outside the router's training distribution gets {name(self.bounds.default)}."
-        if self.explore:
-            summary += f" It explores: each request's price of a token is multiplied by exp({self.explore:g} z)."
+        if self.exploration.strength:
+            explores = self.exploration
+            summary += (
+                f" It explores ({explores.strength:g}): the price of a token is drawn for each request, and nothing is "
+                f"chosen that loses more than {explores.most_loss:g} by the forecast."
+            )
         return PolicyDescription(summary, probes=probes, unprobed=unprobed)
 
 
@@ -152,7 +154,7 @@ class PriceBasedPolicy:
 
     @property
     def explore(self) -> float:
-        return self.priced.explore
+        return self.priced.exploration.strength
 
     @property
     def offers(self) -> Set[Effort]:
@@ -186,11 +188,15 @@ class PricedSettings(BoundedSettings):
     probe_wait_s: Annotated[float, Field(gt=0)] = 10.0
     """How many seconds that may take, from being sent to the backend; then the request goes on without it."""
     explore: Annotated[float, Field(ge=0, le=3)] = 0.0
-    """Exploration: the price of a token is multiplied by exp(explore * z), with z standard normal, drawn for each
-    request. Decisions that are close are then made both ways, with known probability: off-policy estimates need that.
-    0.5 changes about one decision in twenty; 0 is off."""
+    """Exploration: of a part of the requests the price of a token is that of another position of the dial, drawn
+    evenly from all within 0.4 times this number. Decisions that are close are then made both ways, with known
+    probability: off-policy estimates need that. 0 is off."""
+    explore_loss: Annotated[float, Field(gt=0, le=1)] = MOST_LOSS
+    """What exploration may lose on a request at most, by the forecast and in P(correct): what is worth less than the
+    best choice by more than this is not chosen by chance."""
     budgets: Annotated[list[EffortName], Field(min_length=1)] = [1024, 4096, 16384]
 
     def priced(self, resolve: Resolve, default: EffortName | None) -> PricedPolicy:
         options = ProbeOptions(self.probe_tokens, self.probe_wait_s)
-        return PricedPolicy(self.bounds(resolve, default), self.probe, options, self.explore)
+        exploration = Exploration(self.explore, self.explore_loss)
+        return PricedPolicy(self.bounds(resolve, default), self.probe, options, exploration)

@@ -56,7 +56,7 @@ class Policy(Protocol):
 
     @property
     def explore(self) -> float:
-        """The standard deviation of the logarithm of its token price, which is random; 0: it does not explore."""
+        """How far from its own it draws the price of a token; 0: it does not explore."""
         ...
 
     @property
