@@ -84,10 +84,16 @@ def _held(gateway: RunningGateway, ports: Collection[int | None]) -> Held:
     return Held(
         tasks=len(asyncio.all_tasks()),
         in_use=len(connector._acquired),  # type: ignore[union-attr]
-        objects=sum(_is_of(gateway, found) for found in gc.get_objects() if isinstance(found, OF_A_REQUEST)),
+        objects=sum(_is_of(gateway, found) for found in _of_requests()),
         sockets=len(ends) - 2 * idle,
         ends=ends,
     )
+
+
+def _of_requests() -> list[object]:
+    """Not by `gc.get_objects()`: it lends out tuples that other threads are just making, which breaks them there."""
+    kinds = [kind for one in OF_A_REQUEST for kind in (one, *one.__subclasses__())]
+    return [found for found in gc.get_referrers(*kinds) if isinstance(found, OF_A_REQUEST)]
 
 
 def _is_of(gateway: RunningGateway, found: object) -> bool:
