@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ from gateway.backends.transport import Transport
 from gateway.config.settings import Settings, load
 from gateway.core.deployment import Deployment
 from gateway.core.stopping import Stopping
+from gateway.execution.answer_scoring import AnswerScoring
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
 from gateway.observability.metrics import Metrics
@@ -71,6 +74,7 @@ class Parts:
     capabilities: Capabilities
     discovery: Discovery
     records: RecordStore
+    scoring: AnswerScoring
     metrics: Metrics
     stopping: Stopping
     authenticator: Authenticator
@@ -144,6 +148,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         capabilities=capabilities,
         discovery=Discovery(transport, deployments.values(), capabilities, metrics.disagrees),
         records=assembly.records(settings, metrics.settle) if before is None else before.records,
+        scoring=AnswerScoring(metrics.verified) if before is None else before.scoring,
         metrics=metrics,
         stopping=Stopping() if before is None else before.stopping,
         authenticator=_authenticator(settings, metrics, before),
@@ -185,6 +190,7 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
         parts.dispatch,
         parts.capabilities,
         parts.records,
+        parts.scoring,
         parts.metrics,
         ids,
     )
@@ -230,17 +236,8 @@ def _traffic(parts: Parts, pipeline: Pipeline, paired: PairedRuns, off_loop: Off
     def endpoint(dialect: Dialect) -> asgi.App:
         return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups, paired.offer)
 
-    count = CountTokens(
-        catalogue,
-        parts.experiments,
-        seal,
-        authenticator,
-        parts.transport,
-        capabilities.enforcement,
-        server,
-        ids,
-        off_loop,
-    )
+    models, enforcement = (catalogue, parts.experiments), capabilities.enforcement
+    count = CountTokens(*models, seal, authenticator, parts.transport, enforcement, server, ids, off_loop)
     chat = ChatDialect(catalogue, server.max_messages)
     messages = MessagesDialect(catalogue, server.max_messages, seal)
     responses = ResponsesDialect(catalogue, parts.responses, seal, server.max_messages)
@@ -291,6 +288,7 @@ def _services(parts: Parts, paired: PairedRuns, off_loop: OffLoop) -> list[Servi
         Service(parts.responses, parts.responses.open, parts.responses.close),
         Service(parts.experiments, parts.experiments.open, parts.experiments.close),
         Service(parts.records, parts.records.start, parts.records.stop),
+        Service(parts.scoring, stop=partial(asyncio.to_thread, parts.scoring.stop)),
         Service(parts.transport, parts.transport.open, parts.transport.close),
         Service(parts.discovery, parts.discovery.start, parts.discovery.stop),
         Service(paired, stop=paired.close),

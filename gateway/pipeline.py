@@ -17,6 +17,7 @@ from gateway.core.plan import Plan
 from gateway.core.planned import Planned
 from gateway.execution import relay
 from gateway.execution.accounting import Accounting
+from gateway.execution.answer_collector import AnswerCollector
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
 from gateway.execution.outcome import Outcome, stats_for
@@ -91,6 +92,8 @@ class Pipeline:
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
         routed = self.decider.route(call, recorder.facts.principal.key, recorder.facts.id)
         recorder.assigned(routed.assignment, routed.model.level_of)
+        if routed.model.verifiers and call.passthrough is None:
+            recorder.collects(AnswerCollector(routed.model.verifiers))
         return routed
 
     async def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -18,15 +18,18 @@ from gateway.auth.authenticator import Authenticator
 from gateway.config.server import ServerSettings
 from gateway.core.errors import InvalidRequest, QuotaExceeded, RecordsUnavailable, RequestNotFound
 from gateway.core.outcome_row import OutcomeRow
-from gateway.storage.protocol import RecordStore
+from gateway.core.unit import among_keys, unit_hash
+from gateway.storage.protocol import RecordGroup, RecordStore
 
 # In characters, but for the body.
-MOST_BYTES, MOST_ID, MOST_LABEL, MOST_COMMENT = 65_536, 200, 200, 4000
+MOST_BYTES, MOST_ID, MOST_NAME, MOST_LABEL, MOST_COMMENT = 65_536, 200, 8192, 200, 4000
 METRIC = "[a-z0-9][a-z0-9_.-]{0,63}"
-FIELDS = ("id", "score", "label", "comment", "metric")
+FIELDS = ("id", "conversation", "session", "score", "label", "comment", "metric")
 DEFAULT_METRIC = "outcome"
-# People report through this route; verifiers and other sources of the gateway's own have names of their own.
-SOURCE = "person"
+# People report through this route; verifiers and other sources of the gateway's own have names of their own. A score of
+# a conversation or a session is kept with its latest request, beside what is said of that request alone.
+SOURCES = {"id": "person", "conversation": "person:conversation", "session": "person:session"}
+GROUPS: dict[str, Literal["unit", "session"]] = {"conversation": "unit", "session": "session"}
 MINUTE_S = 60
 _NO_NUMBER = re.compile(rb'"score"\s*:\s*(NaN|-?Infinity)')
 
@@ -78,7 +81,9 @@ def _object(raw: bytes | bytearray, limits: ServerSettings) -> dict[str, Any]:
 
 
 def read_outcome(body: dict[str, Any]) -> OutcomeRow:
-    """The outcome that a request reports, its `id` as the client gave it. InvalidRequest: it is none."""
+    """The outcome that a request reports, its `id` as the client gave it, whatever that names. InvalidRequest: it is
+    none.
+    """
     fields = Fields(body)
     for name in body:
         if name not in FIELDS:
@@ -87,20 +92,30 @@ def read_outcome(body: dict[str, Any]) -> OutcomeRow:
                 param=name[:100],
                 code="unknown_parameter",
             )
-    fields.needed("id")
+    target = read_target(fields)
     metric = fields.text("metric")
     metric = DEFAULT_METRIC if metric is None else metric
     if not re.fullmatch(METRIC, metric):
         raise checks.wrong_value("metric", "must be up to 64 characters of a-z, 0-9, _, . and -, the first no mark.")
     return OutcomeRow(
-        id=fields.text("id", MOST_ID) or "",
+        id=fields.text(target, MOST_ID if target == "id" else MOST_NAME) or "",
         metric=metric,
-        source=SOURCE,
+        source=SOURCES[target],
         score=read_score(body.get("score")),
         time=time.time(),
         label=fields.text("label", MOST_LABEL),
         comment=fields.text("comment", MOST_COMMENT),
     )
+
+
+def read_target(fields: Fields) -> str:
+    """Which field says what was scored. InvalidRequest: none does, or more than one."""
+    given = [name for name in SOURCES if fields.any(name) is not None]
+    if len(given) > 1:
+        raise checks.wrong_value(given[1], f"cannot be given beside {given[0]}: score one of them at a time.")
+    target = given[0] if given else "id"
+    fields.needed(target)
+    return target
 
 
 def read_score(score: Any) -> float:
@@ -116,11 +131,18 @@ def read_score(score: Any) -> float:
 
 def _keep(store: RecordStore, outcome: OutcomeRow) -> dict[str, Any]:
     """Keep it, if it is the first one, and the answer about it. RequestNotFound, RecordsUnavailable."""
-    found = store.find(outcome.id, outcome.key)
+    target = next(name for name, source in SOURCES.items() if source == outcome.source)
+    group = None
+    if target in GROUPS:
+        group = RecordGroup(GROUPS[target], unit_hash(among_keys(outcome.id, outcome.key)))
+        found = store.latest(group, outcome.key)
+    else:
+        found = store.find(outcome.id, outcome.key)
     if found is None:
-        raise RequestNotFound(outcome.id)
+        raise RequestNotFound(outcome.id, target)
     outcome = outcome._replace(id=found.id, user=found.user, unit=found.unit)
-    before = store.score(outcome.id, outcome.metric, outcome.source)
+    before = None if group is None else store.group_score(group, outcome.key, outcome.metric, outcome.source)
+    before = store.score(outcome.id, outcome.metric, outcome.source) if before is None else before
     if before is None and not store.rate(outcome):
         raise RecordsUnavailable
     accepted = before is None or before == outcome.score

@@ -73,6 +73,7 @@ def catalogue(
             ),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
             classes=WorkClasses(model.classes),
+            verifiers=tuple(model.verify),
             setters=price_setters(name, model, policy, arms, admission, kept.get(name, ())),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.backends.capabilities import Capabilities
 from gateway.config.settings import Settings
 from gateway.execution.accounting import Accounting
+from gateway.execution.answer_scoring import AnswerScoring
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
 from gateway.execution.probe.prober import Prober
@@ -24,11 +25,12 @@ def pipeline(
     dispatch: Dispatch,
     capabilities: Capabilities,
     records: RecordStore,
+    scoring: AnswerScoring,
     metrics: Metrics,
     ids: Ids,
 ) -> Pipeline:
     """`version` is that of the configuration."""
     prober = Prober(dispatch, capabilities)
     decider = Decider(catalogue, experiments, prober, capabilities.enforcement, settings.server.router_deadline_s)
-    accounting = Accounting(records, metrics, capabilities, catalogue.observe, version)
+    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, version)
     return Pipeline(decider, dispatch, prober, accounting, ids)

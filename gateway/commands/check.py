@@ -221,6 +221,8 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
             what = ", ".join(f"{name} = {value:g}" for name, value in parameters.items())
             mode = "with" if thinks else "without"
             yield f"  Answers {mode} thinking are sampled with {what}, where the client sets none."
+    for verifier in given.verify:
+        yield f"  Verifier {verifier.called}, metric {verifier.metric}: {verifier.describe()}"
     answer = model.terms.answer
     yield f"  A client's token limit covers reasoning and answer; {answer.allowance} of it are reserved for the answer."
     if answer.maximum is not None:

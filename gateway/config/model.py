@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +17,8 @@ from gateway.routing.policies.registry import POLICIES
 from gateway.routing.prices.protocol import PriceSettings
 from gateway.routing.prices.registry import SETTERS
 from gateway.routing.prices.work_class import WorkClass, contradictions
+from gateway.verification.protocol import VerifierSettings
+from gateway.verification.registry import VERIFIERS
 
 
 class BackendNames(StrictSettings):
@@ -72,6 +75,9 @@ class ModelSettings(StrictSettings):
     """`none`, `constant`, or a router artifact by name or path."""
     prices: list[Annotated[PriceSettings, OneOf(SETTERS)]] = []
     """What sets prices beside the policy: tables of kind `pace`, `slo`, `load` or `sticky`. All of them add up."""
+    verify: list[Annotated[VerifierSettings, OneOf(VERIFIERS)]] = []
+    """What scores complete answers by itself, in the background: tables of kind `exact`, `numeric`, `set`,
+    `json_schema`, `regex`, `tool_calls` or `tests`."""
     levels: dict[Name, Tokens | Literal["unlimited"]] = {}
     sampling: SamplingByMode = SamplingByMode()
     """Sampling parameters of answers with thinking, and of those without."""
@@ -92,6 +98,14 @@ class ModelSettings(StrictSettings):
             raise ValueError("set `deployment` (merged), `none` and `think` (split), or `arms` (an experiment)")
         if named:
             BackendNames(deployment=self.deployment, none=self.none, think=self.think)
+        return self
+
+    @model_validator(mode="after")
+    def _verifiers_of_one_name(self) -> ModelSettings:
+        names = Counter(one.called for one in self.verify)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(f"several verifiers are called {twice[0]!r}: give each a `name`")
         return self
 
     @model_validator(mode="after")

@@ -8,11 +8,12 @@ from gateway.core.arm import Arm
 
 
 class Assignment(NamedTuple):
-    """`unit` and `user` are hashes to group by; `user` is None where the client named none. `experiment` is the one
-    that assigned the arm, None where none runs.
+    """`unit`, `user` and `session` are hashes to group by; the latter two are None where the client named none.
+    `experiment` is the one that assigned the arm, None where none runs.
     """
 
     arm: Arm
     unit: str
     user: str | None
     experiment: str | None = None
+    session: str | None = None

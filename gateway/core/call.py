@@ -37,11 +37,12 @@ class Call:
     `key` the key's id, and `note` a note for the client about these limits. `unlowered` is the most that its key would
     allow if none of its quota were used; None: the quota lowers nothing. `limit` is the client's limit on all
     completion tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user`
-    the client's name for the end user, `client_retries` how often the client has retried, `batch` whether it can wait,
-    `wants_effort_report` whether the answer's body reports on the effort, `stops_answer` whether stop sequences apply
-    to the answer only and not to reasoning, `workload` the client's name for the class of its request, `unread` the
-    fields that the client sent and the dialect does not forward. `answer_id` is the id of the answer, where the gateway
-    gives it one.
+    the client's name for the end user, `session` that of an agent's session, `client_retries` how often the client has
+    retried, `batch` whether it can wait, `wants_effort_report` whether the answer's body reports on the effort,
+    `stops_answer` whether stop sequences apply to the answer only and not to reasoning, `workload` the client's name
+    for the class of its request, `expected` and `tests` what verifiers compare the answer with, `unread` the fields
+    that the client sent and the dialect does not forward. `answer_id` is the id of the answer, where the gateway gives
+    it one.
     """
 
     request_id: str
@@ -66,12 +67,15 @@ class Call:
     size: int = 0
     unit: str = ""
     user: str = ""
+    session: str = ""
     client_retries: int = 0
     batch: bool = False
     wants_effort_report: bool = False
     stops_answer: bool = False
     passthrough: PassthroughRoute | None = None
     workload: str = ""
+    expected: Any = None
+    tests: str | None = None
     answer_id: str | None = None
     unread: Collection[str] = ()
     forwarded: Headers = field(default_factory=dict)

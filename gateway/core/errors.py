@@ -212,8 +212,9 @@ class RequestNotFound(InvalidRequest):
     status = 404
     code = "request_not_found"
 
-    def __init__(self, id: str) -> None:
-        super().__init__(f"There is no request with the id {id[:100]!r}.", param="id")
+    def __init__(self, name: str, param: str = "id") -> None:
+        of = "with the id" if param == "id" else f"of the {param}"
+        super().__init__(f"There is no request {of} {name[:100]!r}.", param=param)
 
 
 class UnknownExperiment(GatewayError):

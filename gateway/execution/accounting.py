@@ -14,13 +14,17 @@ from gateway.backends.capabilities import Capabilities
 from gateway.backends.failures import OWN_ID
 from gateway.core.errors import GatewayError, InternalError, ShuttingDown
 from gateway.core.record import Record
+from gateway.execution.answer_collector import AnswerCollector
+from gateway.execution.answer_scoring import AnswerScoring
+from gateway.execution.answer_task import task_of
 from gateway.execution.recorder import Recorder
 from gateway.execution.report import budget_check
 from gateway.execution.row import make_record
 from gateway.execution.settlement import settle, timing
-from gateway.storage.protocol import RecordStore
+from gateway.storage.protocol import RecordIdentity, RecordStore
 from gateway.storage.refusals import Refusals
 
+OK = 200
 log = logging.getLogger("thinkgate")
 
 
@@ -48,6 +52,7 @@ class Accounting:
     metrics: RequestCounts
     capabilities: Capabilities
     observe: Callable[[Record], None]
+    scoring: AnswerScoring
     config: str | None = None
     refusals: Refusals = field(default_factory=Refusals)
 
@@ -78,6 +83,8 @@ class Accounting:
             self.records.write(record)
         self.metrics.finished(record)
         self.observe(record)
+        if recorder.collector is not None:
+            self._verify(recorder, recorder.collector, record)
         enforced_here = recorder.enforced is not None and recorder.enforced.thought is not None
         if record.deployment is not None and record.verdict is not None and not enforced_here:
             self.capabilities.answered(record.deployment, record.exceeded or 0)
@@ -85,6 +92,20 @@ class Accounting:
             self.metrics.lost.set(self.records.lost)
         if recorder.place is not None:
             recorder.place.leave(timing(recorder))
+
+    def _verify(self, recorder: Recorder, collector: AnswerCollector, record: Record) -> None:
+        """Have a complete answer scored. One that broke off is nobody's answer, and what a filter withheld is not the
+        model's; one that was cut at its limit of tokens counts as it is.
+        """
+        call = recorder.call
+        if call is None or recorder.broke_off or record.status != OK or record.finish_reason == "content_filter":
+            return
+        if collector.is_too_long:
+            self.scoring.skip(collector.verifiers, "too_long")
+            return
+        of = RecordIdentity(record.id, record.key, record.user, record.unit, record.time)
+        answer = collector.answer(record.finish_reason)
+        self.scoring.submit(self.records, of, collector.verifiers, task_of(call), answer, call.size)
 
 
 def _forget_frames(error: BaseException | None) -> None:

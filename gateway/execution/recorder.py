@@ -15,6 +15,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
 from gateway.core.usage import Usage
+from gateway.execution.answer_collector import AnswerCollector
 from gateway.execution.outcome import Outcome
 from gateway.execution.place import Place
 from gateway.execution.probe.pending import PendingProbe
@@ -72,6 +73,7 @@ class Recorder:
         "client_gone",
         "client_may_cancel",
         "closed",
+        "collector",
         "counts",
         "decision",
         "decision_s",
@@ -107,6 +109,7 @@ class Recorder:
         self.seen = NOTHING_SEEN
         self.enforced: EnforcedBudget | None = None
         self.counts = NO_COUNTS
+        self.collector: AnswerCollector | None = None
         self.finish_reason: str | None = None
         self.error: GatewayError | None = None
         self.answering = self.broke_off = self.client_gone = self.closed = False
@@ -122,6 +125,10 @@ class Recorder:
     def assigned(self, assignment: Assignment, level_of: Callable[[Effort], str]) -> None:
         """`level_of` names an effort by the levels of the model."""
         self.assignment, self.level_of = assignment, level_of
+
+    def collects(self, collector: AnswerCollector) -> None:
+        """Verifiers will read the answer."""
+        self.collector = collector
 
     def routed(self, version: str) -> None:
         """A forecast is asked for of the effort router of this version."""

@@ -9,12 +9,13 @@ from contextlib import closing
 
 from gateway.backends.chat_answer import dumped, read_answer, read_id, read_usage
 from gateway.execution.accounting import Accounting
+from gateway.execution.answer_collector import CollectingSink
 from gateway.execution.outcome import Outcome
 from gateway.execution.place import Place
 from gateway.execution.recorder import Recorder, WholeAnswer
 from gateway.execution.streaming.chat_stream import ChatStream
 from gateway.execution.streaming.corrected_usage import correct
-from gateway.execution.streaming.encoder import ResponseEncoder
+from gateway.execution.streaming.encoder import EventSink, ResponseEncoder
 from gateway.execution.streaming.probe_usage import WithProbeUsage, add_probe_usage
 
 
@@ -37,6 +38,8 @@ async def whole(outcome: Outcome, encoder: ResponseEncoder, recorder: Recorder, 
     first_answer = time.perf_counter() if outcome.seen.answer.size else None
     recorder.reading(WholeAnswer(usage, first_answer=first_answer, answer_id=read_id(body)))
     recorder.finished(finish_reason)
+    if recorder.collector is not None:
+        recorder.collector.whole(body)
     if discarded:
         changed = add_probe_usage(body, discarded) or changed
     answer = await encoder.whole(body, dumped(body) if changed else raw)
@@ -56,7 +59,9 @@ async def streamed(
     The place is released when the stream ends in any way.
     """
     call, reply, discarded = outcome.call, outcome.reply, outcome.discarded_tokens
-    sink = WithProbeUsage(encoder, discarded) if discarded else encoder
+    sink: EventSink = WithProbeUsage(encoder, discarded) if discarded else encoder
+    if recorder.collector is not None:
+        sink = CollectingSink(sink, recorder.collector)
     seen = outcome.seen if outcome.written else None
     most_bytes = outcome.plan.deployment.response_limits.max_event_bytes
     stream = ChatStream(sink, most_bytes, seen, outcome.unrequested_limit, call.choices)

@@ -71,6 +71,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         exceeded=checked.over or None,
         **_probe(recorder.probe),
         user=assignment.user if assignment else None,
+        session=assignment.session if assignment else None,
         answer_id=(call.answer_id if call else None) or counts.answer_id,
         config=config,
         cached_tokens=counts.usage.cached_tokens,

@@ -17,6 +17,13 @@ RELOADS = (
     ("outcome",),
 )
 
+SIGN_IN = ("upstream_sign_in_refused", "Responses that rejected the gateway's own credentials.", DEPLOYMENT)
+VERIFICATIONS = (
+    "verifications",
+    "Answers by what a verifier made of them: scored, undecided, failed, too_long or dropped.",
+    ("source", "result"),
+)
+
 
 class Instruments:
     """Each set has a registry of its own, so that one process can hold several gateways."""
@@ -59,9 +66,7 @@ class Instruments:
         self.queue_seconds = seconds("queue_seconds", "Time that queued requests waited.", DEPLOYMENT)
         self.overloaded = counter("overloaded", "Requests rejected because a deployment's queue was full.", DEPLOYMENT)
         self.fallbacks = counter("fallbacks", "Requests sent to a fallback deployment.", DEPLOYMENT)
-        self.sign_in = counter(
-            "upstream_sign_in_refused", "Responses that rejected the gateway's own credentials.", DEPLOYMENT
-        )
+        self.sign_in = counter(*SIGN_IN)
         self.budgets = counter(
             "budget_answers", "Answers with a budget; verdict is within, over or unknown.", ("deployment", "verdict")
         )
@@ -77,6 +82,7 @@ class Instruments:
             ("deployment", "what"),
             multiprocess_mode="livemax",
         )
+        self.verifications = counter(*VERIFICATIONS)
         self.reloads = counter(*RELOADS)
         self.routers = live("router_serving", "Processes serving this router version.", ("model", "router"))
         self.configurations = live("configuration_serving", "Processes serving this configuration.", ("version",))

@@ -71,6 +71,10 @@ class Metrics(Instruments):
             self.configurations.labels(before).set(0)
         self.configurations.labels(version).set(1)
 
+    def verified(self, source: str, result: str) -> None:
+        """Count what became of an answer at a verifier. Thread-safe."""
+        self.verifications.labels(source, result).inc()
+
     def began(self) -> None:
         self.active += 1
 

@@ -23,6 +23,7 @@ from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.policies.protocol import Policy, PolicyDescription
 from gateway.routing.prices.protocol import PriceContext, PriceSetter, Recalled
 from gateway.routing.prices.work_class import NO_CLASSES, WorkClasses
+from gateway.verification.protocol import VerifierSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class PublicModel:
     """A public name. `level_of` names an effort by the model's levels; `promises` are those of a contract, by arm.
 
     `prepared` is the router made ready for each arm, by the arm's name. `setters` add to the prices of the policy, and
-    so does the class of a request among `classes`. `experiment` shares units out among several arms; each has the
-    policy and the router of its variant.
+    so does the class of a request among `classes`. `verifiers` score complete answers. `experiment` shares units out
+    among several arms; each has the policy and the router of its variant.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PublicModel:
     promises: Mapping[str, Guarantee] = field(default_factory=dict)
     setters: tuple[PriceSetter, ...] = ()
     classes: WorkClasses = NO_CLASSES
+    verifiers: tuple[VerifierSettings, ...] = ()
     experiment: Experiment | None = None
     variants: Mapping[str, PublicModel] = field(default_factory=dict)
 

@@ -63,7 +63,8 @@ class Decider:
         unit = among_keys(call.unit, key)
         model, arm, experiment = self.experiments.assign(self.catalogue.find(call.model), unit)
         user = unit_hash(among_keys(call.user, key)) if call.user else None
-        assignment = Assignment(arm, unit_hash(unit), user, experiment)
+        session = unit_hash(among_keys(call.session, key)) if call.session else None
+        assignment = Assignment(arm, unit_hash(unit), user, experiment, session)
         routed = Routed(_in_class(call, model), model, assignment, id)
         if call.passthrough is not None or not model.policy.wants_forecast(call):
             return routed

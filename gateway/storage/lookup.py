@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Select, func, or_, select
@@ -17,7 +18,7 @@ from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
 from gateway.storage import rows
 from gateway.storage.database import UNAVAILABLE, Database
-from gateway.storage.protocol import RecordIdentity
+from gateway.storage.protocol import RecordGroup, RecordIdentity
 from gateway.storage.schema import outcomes, records
 
 log = logging.getLogger("thinkgate")
@@ -46,7 +47,8 @@ class RecordLookup:
         """
         try:
             # A record may reach the table between the first look at it and the one at the spool.
-            return self._in_table(id, key) or self._in_spool(id, key) or self._in_table(id, key)
+            look = identities(id, key)
+            return self._in_table(look) or self._in_spool(id, key) or self._in_table(look)
         except UNAVAILABLE as error:
             found = self._in_spool(id, key)
             if found is None and _OWN_ID.fullmatch(_own(id)):
@@ -64,33 +66,79 @@ class RecordLookup:
         columns = outcomes.c
         stored = select(columns.score).where(columns.id == id, columns.metric == metric, columns.source == source)
         try:
-            with self._lock:
-                found = self._connected().scalars(stored).first()
-                self._end()
+            found: float | None = self._first(stored)
             return found
         except UNAVAILABLE:
             return None
+
+    def latest(self, group: RecordGroup, key: str | None) -> RecordIdentity | None:
+        """The latest record of this key in the group. RecordsUnavailable: the database is out of reach."""
+        try:
+            # As above: whatever leaves the spool meanwhile is in the table afterwards.
+            look = latest_of(group, key)
+            places = self._in_table(look), self._newest(group, key), self._in_table(look)
+        except UNAVAILABLE as error:
+            log.error("records are out of reach: %s", error)
+            raise RecordsUnavailable from error
+        return max((one for one in places if one is not None), key=_age, default=None)
+
+    def group_score(self, group: RecordGroup, key: str | None, metric: str, source: str) -> float | None:
+        """The score that a record of the group has from this source, stored or on its way there."""
+        of, rated = records.c, outcomes.c
+        member = (of[group.column] == group.hash) & (func.coalesce(of.key, "") == (key or ""))
+        joined = outcomes.join(records, of.id == rated.id)
+        this = (rated.metric == metric) & (rated.source == source)
+        waiting = {
+            row.id: row.score
+            for row in self._spooled(source)
+            if type(row) is OutcomeRow and (row.metric, row.source, row.key) == (metric, source, key)
+        }
+        try:
+            stored: float | None = self._first(select(rated.score).select_from(joined).where(member, this))
+            if stored is not None or not waiting:
+                return stored
+            here = [row.id for row in self._members(group, key) if row.id in waiting]
+            known = here[0] if here else self._first(select(of.id).where(member, of.id.in_(waiting)))
+        except UNAVAILABLE:
+            return None
+        return None if known is None else waiting[known]
 
     def close(self) -> None:
         with self._lock:
             self._disconnect()
 
-    def _in_table(self, id: str, key: str | None) -> RecordIdentity | None:
+    def _in_table(self, look: Select[tuple[str, str, str, str, float]]) -> RecordIdentity | None:
+        """The latest of those that a query finds. Raises one of UNAVAILABLE."""
         with self._lock:
             if not self._database.exists():
                 return None
             try:
-                found = self._connected().execute(identities(id, key)).all()
+                found = self._connected().execute(look).all()
                 self._end()
             except UNAVAILABLE:
                 self._disconnect()
                 raise
         return max((RecordIdentity._make(row) for row in found), key=_age, default=None)
 
+    def _first(self, look: Select[Any]) -> Any:
+        """The first value that a query finds. Raises one of UNAVAILABLE."""
+        with self._lock:
+            found = self._connected().scalars(look).first()
+            self._end()
+        return found
+
+    def _members(self, group: RecordGroup, key: str | None) -> list[Record]:
+        """The records of the group on their way to the table."""
+        found = (row for row in self._spooled(group.hash) if type(row) is Record and row.key == key)
+        return [row for row in found if getattr(row, group.column) == group.hash]
+
+    def _newest(self, group: RecordGroup, key: str | None) -> RecordIdentity | None:
+        return max(map(_identity, self._members(group, key)), key=_age, default=None)
+
     def _in_spool(self, id: str, key: str | None) -> RecordIdentity | None:
         names = {id, _own(id)}
         found = [
-            RecordIdentity(row.id, row.key, row.user, row.unit, row.time)
+            _identity(row)
             for row in self._spooled(_own(id))
             if type(row) is Record and row.key == key and names & {row.id, row.request_id, row.answer_id}
         ]
@@ -132,6 +180,17 @@ def identities(id: str, key: str | None) -> Select[tuple[str, str, str, str, flo
     of = records.c
     named = or_(of.id == _own(id), of.request_id == id, of.answer_id == id)
     return select(*_IDENTITY).where(named, func.coalesce(of.key, "") == (key or "")).limit(MOST_OF_ONE_ID)
+
+
+def latest_of(group: RecordGroup, key: str | None) -> Select[tuple[str, str, str, str, float]]:
+    """The latest record of a key in a group. The group's index is the one to use: it is ordered by what it finds."""
+    of = records.c
+    member = (of[group.column] == group.hash) & (func.coalesce(of.key, "") == (key or ""))
+    return select(*_IDENTITY).where(member).order_by(of.time.desc(), of.id.desc()).limit(1)
+
+
+def _identity(row: Record) -> RecordIdentity:
+    return RecordIdentity(row.id, row.key, row.user, row.unit, row.time)
 
 
 def _own(id: str) -> str:

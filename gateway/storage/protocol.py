@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.core.decision_row import DecisionRow
 from gateway.core.experiment_row import ExperimentRow
@@ -24,6 +24,13 @@ class RecordIdentity(NamedTuple):
     time: float
 
 
+class RecordGroup(NamedTuple):
+    """The records of a conversation (`unit`) or of an agent's session: `column` of theirs holds this `hash`."""
+
+    column: Literal["unit", "session"]
+    hash: str
+
+
 class RecordStore(Protocol):
     """One for each process. `start` before the first write, `stop` after the last."""
 
@@ -42,6 +49,14 @@ class RecordStore(Protocol):
         """The latest record of this key by the gateway's id for it, the client's, or the answer's own; also while it is
         on its way to the database. May block. RecordsUnavailable: nobody can tell.
         """
+        ...
+
+    def latest(self, group: RecordGroup, key: str | None) -> RecordIdentity | None:
+        """The latest record of this key in a group; as `find` otherwise."""
+        ...
+
+    def group_score(self, group: RecordGroup, key: str | None, metric: str, source: str) -> float | None:
+        """The score of an outcome that a record of the group has from this source, as far as can be told. May block."""
         ...
 
     def score(self, id: str, metric: str, source: str) -> float | None:

@@ -15,7 +15,7 @@ from gateway.core.record import Record
 from gateway.storage import rows
 from gateway.storage.database import UNAVAILABLE, Database
 from gateway.storage.lookup import RecordLookup
-from gateway.storage.protocol import RecordIdentity
+from gateway.storage.protocol import RecordGroup, RecordIdentity
 from gateway.storage.retention import Retention, RetentionLimits
 from gateway.storage.rows import Row
 from gateway.storage.spool import Spool
@@ -73,6 +73,12 @@ class Records:
 
     def find(self, id: str, key: str | None) -> RecordIdentity | None:
         return self._lookup.find(id, key)
+
+    def latest(self, group: RecordGroup, key: str | None) -> RecordIdentity | None:
+        return self._lookup.latest(group, key)
+
+    def group_score(self, group: RecordGroup, key: str | None, metric: str, source: str) -> float | None:
+        return self._lookup.group_score(group, key, metric, source)
 
     def score(self, id: str, metric: str, source: str) -> float | None:
         return self._lookup.score(id, metric, source)

@@ -16,6 +16,7 @@ from gateway.core.aliases import Headers
 from gateway.core.errors import InvalidKey
 from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record import Record
+from gateway.storage.protocol import RecordGroup
 from tests.gateway.conftest import Start
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
@@ -86,6 +87,12 @@ class ListStore:
         self.rows.append(record)
 
     def find(self, id: str, key: str | None) -> None:
+        return None
+
+    def latest(self, group: RecordGroup, key: str | None) -> None:
+        return None
+
+    def group_score(self, group: RecordGroup, key: str | None, metric: str, source: str) -> None:
         return None
 
     def score(self, id: str, metric: str, source: str) -> None:

@@ -15,6 +15,8 @@ import openai
 import orjson
 import pytest
 
+from gateway.core.outcome_row import OutcomeRow
+from gateway.storage.protocol import RecordGroup
 from tests.gateway.anthropics import HI, MESSAGES
 from tests.gateway.conftest import table
 from tests.gateway.keyed import Clock, KeyedGateway
@@ -115,6 +117,14 @@ BAD: tuple[tuple[Any, str | None, str], ...] = (
     ({"id": "x", "score": 1, "label": 7}, "label", "invalid_type"),
     ({"id": "x", "score": 1, "comment": "c" * 4001}, "comment", "string_above_max_length"),
     ({"id": "x", "score": 1, "scores": 1}, "scores", "unknown_parameter"),
+    ({"id": "x", "score": "true"}, "score", "invalid_type"),
+    ({"id": "x", "session": "y", "score": 1}, "session", "invalid_value"),
+    ({"session": "x", "conversation": "y", "score": 1}, "session", "invalid_value"),
+    ({"conversation": ["x"], "score": 1}, "conversation", "invalid_type"),
+    ({"session": "", "score": 1}, "session", "missing_required_parameter"),
+    ({"conversation": "c" * 9000, "score": 1}, "conversation", "string_above_max_length"),
+    ({"conversation": "c", "score": "0.5"}, "score", "invalid_type"),
+    ({"conversation": "c", "score": math.inf}, "score", "invalid_value"),
 )
 
 
@@ -142,6 +152,88 @@ def test_nobody_rates_another_key_s_requests(keyed: KeyedGateway) -> None:
     keyed.stop()
     first = keyed.keys.all()[0].id
     assert outcomes(keyed.database, "id, key, score") == [(answer.headers["x-thinkgate-id"], first, 1.0)]
+
+
+SESSION = {"x-session-id": "run 7"}
+
+
+def turns(gateway: RunningGateway, **headers: str) -> list[str]:
+    """A request in each dialect of one conversation in one session; the gateway's ids for them."""
+    named: dict[str, Any] = {"metadata": {"conversation_id": "trip"}}
+    asked = (
+        ("/v1/chat/completions", {**ASK, **named}),
+        (MESSAGES, {**ASK, **named, "max_tokens": 100}),
+        ("/v1/responses", {"model": "plain", "input": "hi", **named}),
+    )
+    answers = [gateway.post(body, path, headers={**SESSION, **headers}) for path, body in asked]
+    assert [answer.status_code for answer in answers] == [200] * 3, [answer.text for answer in answers]
+    return [answer.headers["x-thinkgate-id"] for answer in answers]
+
+
+def test_a_conversation_and_a_session_have_outcomes(scripted_gateway: RunningGateway) -> None:
+    """Kept with the latest request, and once, however many requests come after it."""
+    gateway = scripted_gateway
+
+    def report(**body: Any) -> tuple[str, bool, bool]:
+        done = gateway.post({"score": 0.5, **body}, FEEDBACK)
+        assert done.status_code == 200, done.text
+        return done.json()["id"], done.json()["accepted"], done.json()["duplicate"]
+
+    last = turns(gateway)[-1]
+    assert report(conversation="trip") == (last, True, False)
+    assert report(session="run 7", score=True) == (last, True, False)
+    assert report(id=last, score=0) == (last, True, False)
+    newer = turns(gateway)[-1]
+    assert report(conversation="trip") == (newer, True, True)
+    assert report(conversation="trip", score=1) == (newer, False, True)
+    assert report(session="run 7", score=1) == (newer, True, True)
+    assert report(session="run 7", metric="tone") == (newer, True, False)
+    assert told(gateway.post({"session": "trip", "score": 1}, FEEDBACK)) == (404, "session", "request_not_found")
+    rows = gateway.records()
+    assert len({row["session"] for row in rows} | {row["unit"] for row in rows}) == 2
+    expected = [("outcome", "person", 0.0), ("outcome", "person:conversation", 0.5), ("outcome", "person:session", 1.0)]
+    assert outcomes(gateway.database, "id, metric, source, score") == [
+        *((last, *each) for each in expected),
+        (newer, "tone", "person:session", 0.5),
+    ]
+
+
+def test_nobody_rates_another_key_s_conversations(keyed: KeyedGateway) -> None:
+    mine, theirs = ({"authorization": f"Bearer {keyed.key()}"} for _ in range(2))
+    turns(keyed, **mine)
+    for name in ({"conversation": "trip"}, {"session": "run 7"}):
+        assert told(keyed.post({**name, "score": 1}, FEEDBACK, headers=theirs))[2] == "request_not_found"
+        assert keyed.post({**name, "score": 1}, FEEDBACK, headers=mine).status_code == 200
+
+
+def test_what_is_on_its_way_counts_as_what_is_stored(tmp_path: Path) -> None:
+    """Records and outcomes that no import has reached yet, then the same ones from the table."""
+    records, late = records_in(tmp_path / "records.db"), RecordGroup("session", "5e55")
+    rows = [RECORD._replace(id=f"r{n}", key="k", time=float(n), session="5e55", unit=f"u{n % 2}") for n in range(4)]
+    for row in rows:
+        records.write(row)
+    records.rate(OutcomeRow("r1", "outcome", "person:session", 0.25, 9.0, "k"))
+    records.rate(OutcomeRow("r1", "outcome", "person:conversation", 0.75, 9.0, "k", unit="u1"))
+
+    def check() -> None:
+        for group, id in ((late, "r3"), (RecordGroup("unit", "u0"), "r2"), (RecordGroup("unit", "u1"), "r3")):
+            found = records.latest(group, "k")
+            assert found is not None and found.id == id
+            assert records.latest(group, "other") is None and records.latest(group, None) is None
+        assert records.group_score(late, "k", "outcome", "person:session") == 0.25
+        assert records.group_score(RecordGroup("unit", "u1"), "k", "outcome", "person:conversation") == 0.75
+        for group, key, metric, source in (
+            (RecordGroup("unit", "u0"), "k", "outcome", "person:conversation"),
+            (late, "other", "outcome", "person:session"),
+            (late, "k", "tone", "person:session"),
+            (late, "k", "outcome", "person"),
+        ):
+            assert records.group_score(group, key, metric, source) is None
+
+    check()
+    records.start()
+    records.stop()
+    check()
 
 
 def test_a_key_may_report_so_much(backend: ScriptedBackend, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from gateway.api import checks
 from gateway.api.fields import Fields
+from gateway.api.references import REFERENCE_FIELDS
 from gateway.core import efforts
 from gateway.core.aliases import Headers
 from gateway.core.call import LIMIT_FIELDS
@@ -27,7 +28,7 @@ from gateway.families.fields import (
     SWITCH_WORD_FIELDS,
 )
 
-EXTENSION_FIELDS = ("dial",)
+EXTENSION_FIELDS = ("dial", *REFERENCE_FIELDS)
 # How a client whose SDK has no `include` requests the effort report in the answer's body.
 REPORT_HEADER = "x-thinkgate-include"
 # Fields that must be objects, since they hold effort fields.

@@ -9,6 +9,7 @@ from gateway.api.chat.effort_fields import read_dial, read_effort, wants_effort_
 from gateway.api.chat.encoder import ChatEncoder
 from gateway.api.dialect import ParsedRequest
 from gateway.api.fields import Fields
+from gateway.api.references import read_references
 from gateway.api.units import beginning_of, conversation_of, session_of, user_of
 from gateway.core.aliases import Headers
 from gateway.core.call import LIMIT_FIELDS, Call
@@ -68,6 +69,8 @@ def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) ->
         size=parsed.size,
         unit=unit_of(body, headers) or beginning_of(body["messages"]) or parsed.request_id,
         user=user_of(body),
+        session=session_of(body, headers) or "",
+        **read_references(body)._asdict(),
         client_retries=asgi.client_retries(headers),
         batch=is_batch(body.get("service_tier"), headers),
         wants_effort_report=wants_effort_report(body, headers),

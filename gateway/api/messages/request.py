@@ -15,6 +15,7 @@ from gateway.api.messages.conversation import read_conversation
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
+from gateway.api.references import read_references
 from gateway.api.units import beginning_of, conversation_of, session_of
 from gateway.auth.seal import Seal
 from gateway.core.aliases import Headers
@@ -89,6 +90,8 @@ def read_request(
         size=parsed.size,
         unit=_unit(body, headers) or beginning_of(chat["messages"]) or parsed.request_id,
         user=_user(body),
+        session=session_of(body.given, headers) or "",
+        **read_references(parsed.body)._asdict(),
         client_retries=asgi.client_retries(headers),
         batch=is_batch(None, headers),
         wants_effort_report=wants_effort_report(body.given, headers),

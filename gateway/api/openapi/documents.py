@@ -55,7 +55,7 @@ def _values() -> Mapping[str, Any]:
         **{name: getattr(checks, name) for name in ("MOST_CHOICES", "MOST_THINKING", "MOST_TOKENS")},
         "MOST_ON_A_PAGE": models.MOST_ON_A_PAGE,
         "MOST_LISTED": routes.MOST_LISTED,
-        **{name: getattr(feedback, name) for name in ("MOST_ID", "MOST_LABEL", "MOST_COMMENT")},
+        **{name: getattr(feedback, name) for name in ("MOST_ID", "MOST_NAME", "MOST_LABEL", "MOST_COMMENT")},
         "METRIC_PATTERN": f"^{feedback.METRIC}$",
         "LEVELS": [*LEVELS],
         "ACCOUNT": ACCOUNT,

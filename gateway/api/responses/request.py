@@ -14,6 +14,7 @@ from gateway.api.dialect import ParsedRequest
 from gateway.api.dropped_thoughts import DroppedThoughts
 from gateway.api.fields import Fields
 from gateway.api.json_object import LARGE
+from gateway.api.references import read_references
 from gateway.api.responses.call import ResponsesCall, ResponseSpec
 from gateway.api.responses.conversation import messages_of, without_old_reasoning
 from gateway.api.responses.errors import UnknownPrevious
@@ -23,7 +24,7 @@ from gateway.api.responses.options import SEALED, Options, read_format, read_opt
 from gateway.api.responses.store import ResponseStore
 from gateway.api.responses.tools import ResponseTools, read_tools
 from gateway.api.responses.turn import Item, Turn
-from gateway.api.units import beginning_of, conversation_of, user_of
+from gateway.api.units import beginning_of, conversation_of, session_of, user_of
 from gateway.auth.seal import Seal
 from gateway.core import large_json
 from gateway.routing.catalogue import Catalogue, PublicModel
@@ -170,6 +171,8 @@ def _call(
         answer_id=spec.id,
         unit=spec.unit,
         user=user_of(parsed.body),
+        session=session_of(parsed.body, parsed.headers) or "",
+        **read_references(parsed.body)._asdict(),
         client_retries=asgi.client_retries(parsed.headers),
         batch=is_batch(chat.get("service_tier"), parsed.headers),
         wants_effort_report=wants_effort_report(parsed.body, parsed.headers),

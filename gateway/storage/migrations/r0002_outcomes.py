@@ -19,7 +19,7 @@ def upgrade() -> None:
     for name in ("key", "model", "arm", "experiment"):
         op.create_index(f"records_{name}_time", "records", [name, "time"])
     for name in ("unit", "session"):
-        op.create_index(f"records_{name}", "records", [name])
+        op.create_index(f"records_{name}", "records", [name, "time"])
     op.create_table(
         "outcomes",
         sa.Column("id", sa.Text, primary_key=True),
