@@ -49,6 +49,7 @@ from gateway.core.stopping import Stopping
 from gateway.execution.answer_scoring import AnswerScoring
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
+from gateway.execution.implicit_signals import ImplicitSignals
 from gateway.observability.metrics import Metrics
 from gateway.paired.ledger import PairedLedger
 from gateway.paired.runs import PairedRuns
@@ -75,6 +76,7 @@ class Parts:
     discovery: Discovery
     records: RecordStore
     scoring: AnswerScoring
+    signals: ImplicitSignals
     metrics: Metrics
     stopping: Stopping
     authenticator: Authenticator
@@ -149,6 +151,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         discovery=Discovery(transport, deployments.values(), capabilities, metrics.disagrees),
         records=assembly.records(settings, metrics.settle) if before is None else before.records,
         scoring=AnswerScoring(metrics.verified) if before is None else before.scoring,
+        signals=ImplicitSignals() if before is None else before.signals,
         metrics=metrics,
         stopping=Stopping() if before is None else before.stopping,
         authenticator=_authenticator(settings, metrics, before),
@@ -191,6 +194,7 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
         parts.capabilities,
         parts.records,
         parts.scoring,
+        parts.signals,
         parts.metrics,
         ids,
     )

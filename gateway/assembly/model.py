@@ -26,6 +26,7 @@ from gateway.routing.effort_router.protocol import EffortRouter
 from gateway.routing.effort_router.registry import make_router
 from gateway.routing.policies.protocol import Policy, Resolve
 from gateway.routing.prices.work_class import WorkClasses
+from gateway.verification.implicit import implicit_verifiers
 
 # Size of the cache of level names: policies choose few efforts, clients may request any budget.
 EFFORTS = 1024
@@ -43,6 +44,7 @@ def catalogue(
     `admission` tells how busy deployments are; price setters of the models of `before` keep their state.
     """
     routers: dict[str, EffortRouter] = {}
+    implicit = implicit_verifiers() if chosen.feedback.implicit else ()
     kept = {model.name: model.setters for model in before}
 
     def build(name: str, model: ModelSettings) -> PublicModel:
@@ -73,7 +75,7 @@ def catalogue(
             ),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
             classes=WorkClasses(model.classes),
-            verifiers=tuple(model.verify),
+            verifiers=(*model.verify, *implicit),
             setters=price_setters(name, model, policy, arms, admission, kept.get(name, ())),
         )
 

@@ -8,6 +8,7 @@ from gateway.execution.accounting import Accounting
 from gateway.execution.answer_scoring import AnswerScoring
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
+from gateway.execution.implicit_signals import ImplicitSignals
 from gateway.execution.probe.prober import Prober
 from gateway.observability.metrics import Metrics
 from gateway.pipeline import Pipeline
@@ -26,11 +27,13 @@ def pipeline(
     capabilities: Capabilities,
     records: RecordStore,
     scoring: AnswerScoring,
+    signals: ImplicitSignals,
     metrics: Metrics,
     ids: Ids,
 ) -> Pipeline:
     """`version` is that of the configuration."""
     prober = Prober(dispatch, capabilities)
     decider = Decider(catalogue, experiments, prober, capabilities.enforcement, settings.server.router_deadline_s)
-    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, version)
+    implicit = signals if settings.feedback.implicit else None
+    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version)
     return Pipeline(decider, dispatch, prober, accounting, ids)

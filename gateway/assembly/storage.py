@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 def records(chosen: Settings, besides: Callable[[], None]) -> RecordStore:
     """The store of a serving process; it calls `besides` in the background each time that it collects records."""
     from gateway.storage.records import Records
+    from gateway.storage.redaction import Redaction
     from gateway.storage.retention import RetentionLimits
 
     given = chosen.records
-    keep = RetentionLimits(given.max_age_s, given.max_rows, given.max_bytes)
-    return Records(_database(given), given.spool, besides, keep, given.max_spool_bytes)
+    keep = RetentionLimits(given.max_age_s, given.max_rows, given.max_bytes, given.max_outcome_age_s)
+    return Records(_database(given), given.spool, besides, keep, given.max_spool_bytes, Redaction(given.redact))
 
 
 def archive(chosen: Settings) -> RecordArchive:

@@ -7,11 +7,12 @@ from typing import Any
 
 from gateway import assembly
 from gateway.backends.latency import latency_models_of
+from gateway.commands.retention import retention
 from gateway.config import exposure, secret_values
 from gateway.config.model import ModelSettings
 from gateway.config.paired import PairedSettings
 from gateway.config.settings import Settings
-from gateway.config.storage import AccessSettings, RecordSettings
+from gateway.config.storage import AccessSettings
 from gateway.core.arm import Arm
 from gateway.core.contract import Guarantee
 from gateway.core.deployment import Deployment
@@ -52,7 +53,7 @@ def explain(chosen: Settings, sources: bool = False) -> Iterator[str]:
     yield f"Listens on {chosen.server.host} port {chosen.server.port}; records go to {kept_in}."
     if chosen.data_dir is not None:
         yield f"Files without a path of their own are in {chosen.data_dir.absolute()}."
-    yield _retention(chosen.records)
+    yield retention(chosen.records)
     yield from _access(chosen)
     yield _signing(chosen)
     yield _responses(chosen)
@@ -88,16 +89,6 @@ def _warnings(chosen: Settings, catalogue: Catalogue) -> Iterator[str]:
         if needed and model.unknown_arms:
             yield f"models.{model.name}.router: it has no data about some deployment, see below."
         yield from model.unpromised
-
-
-def _retention(given: RecordSettings) -> str:
-    limits = (
-        (given.max_age_s, f"{given.max_age_s / 86_400:g} days"),
-        (given.max_rows, f"{given.max_rows} rows"),
-        (given.max_bytes, f"{given.max_bytes} bytes"),
-    )
-    limited = " or ".join(words for limit, words in limits if limit)
-    return f"Records are deleted after {limited}, refused requests first." if limited else "Records are never deleted."
 
 
 def _access(chosen: Settings) -> Iterator[str]:

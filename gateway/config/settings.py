@@ -64,6 +64,12 @@ class Settings(StrictSettings):
                 table = {**table, key: {**given, "path": Path(folder, file)}}
         return table
 
+    @model_validator(mode="after")
+    def _keeps_what_experiments_need(self) -> Settings:
+        if "unit" in self.records.redact and (self.experiments or any(one.arms for one in self.models.values())):
+            raise ValueError("records.redact: experiments compare units, so that records must keep them")
+        return self
+
     def routers_of(self, model: str) -> set[str]:
         """What it and the arms of its experiment name as their router."""
         arms = [arm for given in self.experiments.values() if given.model == model for arm in given.arms.values()]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from gateway.config.types import ConfigPath
 from gateway.core.strict import StrictSettings
+
+Redacted = Literal["user", "unit", "session", "request_id", "answer_id", "notes", "label", "comment"]
 
 
 class RecordSettings(StrictSettings, validate_default=True):
@@ -21,10 +23,15 @@ class RecordSettings(StrictSettings, validate_default=True):
     url_file: ConfigPath | None = None
     """The environment variable or the file that holds the URL, so that the configuration holds no password."""
     max_age_s: Annotated[float, Field(ge=0)] = 90 * 24 * 3600.0
+    max_outcome_age_s: Annotated[float, Field(ge=0)] = 0.0
+    """The maximum age of outcomes, beside that of their records, with which they go; 0: no other."""
     max_rows: Annotated[int, Field(ge=0)] = 0
     max_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024
     """The maximum age, number and disk space of records; 0: unlimited. Records of refused requests are deleted first,
     then the oldest."""
+    redact: list[Redacted] = []
+    """What records and outcomes are kept without: `user`, `unit` and `session` (hashes), `request_id`, `answer_id`,
+    `notes`; of outcomes also `label` and `comment`."""
     max_spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
     """The maximum size of the spool while the database cannot be written; further records are lost, and counted."""
 
@@ -43,6 +50,9 @@ class FeedbackSettings(StrictSettings):
 
     accept: bool = True
     """Whether there is such a route."""
+    implicit: bool = False
+    """Whether signs that an answer was no use are outcomes of the metric `implicit`: an invalid schema or tool call,
+    nothing before the limit of tokens, the same question again, a tool that failed."""
     max_per_minute: Annotated[int, Field(ge=1)] = 600
     """How many outcomes a key may report in a minute, for each worker; beside its limit on requests, which counts them
     as well."""

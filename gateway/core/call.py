@@ -40,9 +40,9 @@ class Call:
     the client's name for the end user, `session` that of an agent's session, `client_retries` how often the client has
     retried, `batch` whether it can wait, `wants_effort_report` whether the answer's body reports on the effort,
     `stops_answer` whether stop sequences apply to the answer only and not to reasoning, `workload` the client's name
-    for the class of its request, `expected` and `tests` what verifiers compare the answer with, `unread` the fields
-    that the client sent and the dialect does not forward. `answer_id` is the id of the answer, where the gateway gives
-    it one.
+    for the class of its request, `expected` and `tests` what verifiers compare the answer with, `failed_tools` the
+    calls whose results the client marks as errors, `unread` the fields that the client sent and the dialect does not
+    forward. `answer_id` is the id of the answer, where the gateway gives it one.
     """
 
     request_id: str
@@ -76,6 +76,7 @@ class Call:
     workload: str = ""
     expected: Any = None
     tests: str | None = None
+    failed_tools: tuple[str, ...] = ()
     answer_id: str | None = None
     unread: Collection[str] = ()
     forwarded: Headers = field(default_factory=dict)

@@ -15,8 +15,9 @@ from gateway.backends.failures import OWN_ID
 from gateway.core.errors import GatewayError, InternalError, ShuttingDown
 from gateway.core.record import Record
 from gateway.execution.answer_collector import AnswerCollector
-from gateway.execution.answer_scoring import AnswerScoring
+from gateway.execution.answer_scoring import AnswerScoring, outcome_of
 from gateway.execution.answer_task import task_of
+from gateway.execution.implicit_signals import METRIC, ImplicitSignals
 from gateway.execution.recorder import Recorder
 from gateway.execution.report import budget_check
 from gateway.execution.row import make_record
@@ -45,7 +46,8 @@ class RequestCounts(Protocol):
 class Accounting:
     """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record.
 
-    `observe` also gets each record: price setters learn by it. `config` is the version of the configuration.
+    `observe` also gets each record: price setters learn by it. `config` is the version of the configuration, `signals`
+    sees complete answers where implicit outcomes are wanted.
     """
 
     records: RecordStore
@@ -53,6 +55,7 @@ class Accounting:
     capabilities: Capabilities
     observe: Callable[[Record], None]
     scoring: AnswerScoring
+    signals: ImplicitSignals | None = None
     config: str | None = None
     refusals: Refusals = field(default_factory=Refusals)
 
@@ -105,6 +108,8 @@ class Accounting:
             return
         of = RecordIdentity(record.id, record.key, record.user, record.unit, record.time)
         answer = collector.answer(record.finish_reason)
+        for sign in self.signals.observe(of, call, answer) if self.signals is not None else ():
+            self.records.rate(outcome_of(sign.of, METRIC, sign.source, 0.0))
         self.scoring.submit(self.records, of, collector.verifiers, task_of(call), answer, call.size)
 
 

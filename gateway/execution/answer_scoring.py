@@ -133,7 +133,7 @@ class AnswerScoring:
         self._count(verifier.source, "scored" if kept else "failed")
 
 
-def outcome_of(of: RecordIdentity, metric: str, source: str, score: float, weight: float) -> OutcomeRow:
+def outcome_of(of: RecordIdentity, metric: str, source: str, score: float, weight: float = 1.0) -> OutcomeRow:
     """An outcome of the gateway's own. Its time is that of its request, so that what erases the one erases the other,
     also where the score comes later.
     """

@@ -62,7 +62,11 @@ class PairedRuns:
         self._metrics = metrics.paired
         self._stopping = stopping
         self._accounting = replace(
-            pipeline.accounting, metrics=PairedCounts(metrics), observe=ledger.observe, refusals=Refusals()
+            pipeline.accounting,
+            metrics=PairedCounts(metrics),
+            observe=ledger.observe,
+            signals=None,  # the client's own answer is what its conversation goes on from
+            refusals=Refusals(),
         )
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -16,6 +16,7 @@ from gateway.storage import rows
 from gateway.storage.database import UNAVAILABLE, Database
 from gateway.storage.lookup import RecordLookup
 from gateway.storage.protocol import RecordGroup, RecordIdentity
+from gateway.storage.redaction import Redaction
 from gateway.storage.retention import Retention, RetentionLimits
 from gateway.storage.rows import Row
 from gateway.storage.spool import Spool
@@ -26,6 +27,7 @@ IMPORT_EVERY_S = 0.2
 # Seconds between retries after the database or the disk refused.
 LONGEST_PAUSE_S = 5.0
 SPOOL_BYTES = 64 * 1024 * 1024
+REDACT_NOTHING = Redaction()
 
 
 class Records:
@@ -41,12 +43,15 @@ class Records:
         besides: Callable[[], None] = lambda: None,
         keep: RetentionLimits | None = None,
         spool_bytes: int = SPOOL_BYTES,
+        redaction: Redaction = REDACT_NOTHING,
     ) -> None:
         """`spool` is a folder of this host. `besides` runs in the background each time rows are imported. `keep` limits
-        the records' number and age; `spool_bytes` is how much may wait for import: further rows are lost.
+        the records' number and age; `spool_bytes` is how much may wait for import: further rows are lost. `redaction`
+        leaves things out of every row.
         """
         self._database = database
         self._besides = besides
+        self._redaction = redaction
         self._retention = Retention(keep or RetentionLimits(), database)
         self._spool = Spool(spool, spool_bytes)
         self._lookup = RecordLookup(database, spool)
@@ -66,9 +71,11 @@ class Records:
         self._thread.start()
 
     def write(self, record: Record) -> None:
+        record = self._redaction.record(record)
         self._spool.append(rows.dump(record), record)
 
     def rate(self, outcome: OutcomeRow) -> bool:
+        outcome = self._redaction.outcome(outcome)
         return self._spool.append(rows.dump(outcome), outcome)
 
     def find(self, id: str, key: str | None) -> RecordIdentity | None:

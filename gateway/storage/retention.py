@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select, tuple_
 
 from gateway.storage.database import Database
 from gateway.storage.schema import outcomes, records
@@ -27,6 +27,7 @@ class RetentionLimits:
     age_s: float = 0.0
     rows: int = 0
     bytes: int = 0
+    outcome_age_s: float = 0.0
 
 
 class Retention:
@@ -45,8 +46,8 @@ class Retention:
         return now >= self._next
 
     def step(self, connection: Connection, now: float, time: float) -> int:
-        """Delete a few records, with their outcomes, in one transaction; returns how many. `time` is in seconds since
-        1970. Raises one of UNAVAILABLE.
+        """Delete a few records, with their outcomes, or a few outcomes, in one transaction; returns how many. `time` is
+        in seconds since 1970. Raises one of UNAVAILABLE.
         """
         gone = self._delete(connection, now, time)
         connection.commit()
@@ -59,6 +60,10 @@ class Retention:
         keep = self._keep
         if keep.age_s:
             gone = _delete(connection, _OLDEST.where(records.c.time < time - keep.age_s), ROWS)
+            if gone:
+                return gone
+        if keep.outcome_age_s:
+            gone = _expire(connection, time - keep.outcome_age_s)
             if gone:
                 return gone
         if keep.rows and not self._excess and self._count_at <= now:
@@ -77,6 +82,16 @@ class Retention:
 def _oldest(connection: Connection, most: int) -> int:
     gone = _delete(connection, _REFUSED, most)
     return gone + (_delete(connection, _OLDEST, most - gone) if gone < most else 0)
+
+
+def _expire(connection: Connection, until: float) -> int:
+    """Delete outcomes that are older than `until`."""
+    key = outcomes.primary_key.columns
+    old = select(*key).where(outcomes.c.time < until).order_by(outcomes.c.time).limit(ROWS)
+    found = connection.execute(old.with_for_update(skip_locked=True)).all()
+    if found:
+        connection.execute(delete(outcomes).where(tuple_(*key).in_([tuple(row) for row in found])))
+    return len(found)
 
 
 def _delete(connection: Connection, which: Select[tuple[str]], most: int) -> int:

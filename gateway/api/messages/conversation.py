@@ -46,6 +46,14 @@ def read_conversation(body: Fields, most: int, thoughts: ThoughtReader) -> list[
     return messages
 
 
+def failed_tools(body: Fields) -> tuple[str, ...]:
+    """The ids of the calls whose results, in the last message, are marked as errors. The body has been read."""
+    content = body.rows("messages")[-1].any("content")
+    if not isinstance(content, list):
+        return ()
+    return tuple(block["tool_use_id"] for block in content if block.get("is_error") is True)
+
+
 def _turns(body: Fields, most: int) -> Iterator[tuple[str, list[Fields]]]:
     """Each turn's role and blocks."""
     if body.any("messages") is None:

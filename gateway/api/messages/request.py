@@ -11,7 +11,7 @@ from gateway.api.chat.effort_fields import read_dial, wants_effort_report
 from gateway.api.chat.request import is_batch
 from gateway.api.dialect import ParsedRequest
 from gateway.api.fields import Fields
-from gateway.api.messages.conversation import read_conversation
+from gateway.api.messages.conversation import failed_tools, read_conversation
 from gateway.api.messages.thinking import read_thinking
 from gateway.api.messages.thoughts import ThoughtReader
 from gateway.api.messages.tools import read_format, read_tools
@@ -92,6 +92,7 @@ def read_request(
         user=_user(body),
         session=session_of(body.given, headers) or "",
         **read_references(parsed.body)._asdict(),
+        failed_tools=failed_tools(body),
         client_retries=asgi.client_retries(headers),
         batch=is_batch(None, headers),
         wants_effort_report=wants_effort_report(body.given, headers),
