@@ -22,7 +22,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _VALID_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _VALID_TRACE = re.compile(r"[\x20-\x7e]{1,1024}")
-_JOINED = {b"tracestate": ",", b"authorization": "\n", b"x-api-key": "\n"}
+_JOINED = {b"tracestate": ",", b"authorization": "\n", b"x-api-key": "\n", b"x-thinkgate-class": ", "}
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
 
@@ -32,7 +32,7 @@ class HungUp(Exception):
 
 def read_headers(scope: Scope) -> dict[str, str]:
     """The headers by lower-case name; the last value of a repeated header wins. Repeated `tracestate` headers are
-    joined; repeated credentials are joined by line feeds, so that authentication can refuse them.
+    joined; repeated credentials are joined by line feeds and classes of work by commas, so that both are refused.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     if len(headers) < len(scope["headers"]):

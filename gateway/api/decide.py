@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import orjson
 
-from gateway.api import asgi, json_object, model_name, stops
+from gateway.api import asgi
 from gateway.api.dialect import Dialect, ParsedRequest
 from gateway.api.off_loop import OffLoop
+from gateway.api.reading import read_body, read_call
 from gateway.auth.authenticator import Authenticator
 from gateway.config.server import ServerSettings
 from gateway.core.aliases import Headers
@@ -70,12 +69,7 @@ class Decide:
         await asgi.send_json(send, 200, decided, dialect.headers(answered))
 
     async def _decide(self, dialect: Dialect, parsed: ParsedRequest) -> bytes:
-        catalogue = self._decider.catalogue
-        body, effort = model_name.split(parsed.body, catalogue)
-        parsed.principal.check_model(body["model"])
-        stops.check(body, self._limits)
-        call = await dialect.read(replace(parsed, body=body))
-        call = model_name.refined(call, effort, parsed.headers, catalogue)
+        call = await read_call(parsed, dialect.read, self._decider.catalogue, self._limits)
         explanation = await explain(self._decider, parsed.principal, call)
         return orjson.dumps(explanation.as_json())
 
@@ -85,9 +79,5 @@ class Decide:
         return self._dialects["responses" if "input" in body else "chat"]
 
     async def _body(self, scope: asgi.Scope, receive: asgi.Receive) -> tuple[dict[str, Any], int]:
-        """The body, and how many bytes it had."""
-        limits = self._limits
-        raw = await asgi.read_body(scope, receive, limits.max_body_bytes, lambda size: None)
-        return await self._off_loop.run(
-            len(raw), partial(json_object.read, raw, limits.max_depth, limits.max_values)
-        ), len(raw)
+        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, lambda size: None)
+        return await read_body(raw, self._limits, self._off_loop)

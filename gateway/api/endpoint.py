@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gateway.api import asgi, json_object, model_name, stops
+from gateway.api import asgi
 from gateway.api.dialect import Dialect, ParsedRequest
 from gateway.api.hang_ups import HangUps, Watch
 from gateway.api.off_loop import OffLoop
+from gateway.api.reading import read_body, read_call
 from gateway.auth.authenticator import Authenticator
 from gateway.backends.chat_answer import MOST_CHARACTERS
 from gateway.config.server import ServerSettings
@@ -103,12 +104,8 @@ class Endpoint:
             body, size = await self._body(scope, receive, recorder, watch)
             model = body.get("model")
             recorder.names(model[:MOST_CHARACTERS] if isinstance(model, str) else None)
-            catalogue = self._pipeline.decider.catalogue
-            body, effort = model_name.split(body, catalogue)
-            principal.check_model(body["model"])
-            stops.check(body, self._limits)
             parsed = ParsedRequest(body, size, headers, facts.request_id, principal, self._off_loop, facts.backend_id)
-            call = model_name.refined(await self._dialect.read(parsed), effort, headers, catalogue)
+            call = await read_call(parsed, self._dialect.read, self._pipeline.decider.catalogue, self._limits)
             del parsed, body  # the call has everything; free the memory
             answer = await self._pipeline.answer(recorder, call, partial(self._dialect.encoder, facts, call))
             await asgi.send_answer(send, self._dialect.headers(report_headers(recorder)), answer)
@@ -122,11 +119,9 @@ class Endpoint:
         self, scope: asgi.Scope, receive: asgi.Receive, recorder: Recorder, watch: Watch
     ) -> tuple[dict[str, Any], int]:
         """The parsed body, and its size in bytes; the raw bytes are freed."""
-        limits = self._limits
-        raw = await asgi.read_body(scope, receive, limits.max_body_bytes, recorder.facts.principal.arrived)
+        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, recorder.facts.principal.arrived)
         watch.begin()
-        read = partial(json_object.read, raw, limits.max_depth, limits.max_values)
-        return await self._off_loop.run(len(raw), read), len(raw)
+        return await read_body(raw, self._limits, self._off_loop)
 
     async def _send_error(
         self, scope: asgi.Scope, send: asgi.Send, error: GatewayError, request_id: str, headers: Headers

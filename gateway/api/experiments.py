@@ -33,24 +33,24 @@ def router(experiments: Callable[[], Experiments], note: Note) -> APIRouter:
         found = await asyncio.to_thread(experiments)
         return JSONResponse({"object": "list", "data": [described(one, found.state(one)) for one in found]})
 
-    @routes.get("/{name}")
+    @routes.get("/{name:path}")
     async def show(name: str) -> JSONResponse:
         found, experiment = await _find(name, experiments)
         return _answer(found, experiment)
 
-    @routes.post("/{name}/start")
+    @routes.post("/{name:path}/start")
     async def start(name: str, request: Request) -> JSONResponse:
         found, experiment = await _find(name, experiments)
         found.change(experiment, "started", note(request, "experiments.start", name), running=True)
         return _answer(found, experiment)
 
-    @routes.post("/{name}/stop")
+    @routes.post("/{name:path}/stop")
     async def stop(name: str, request: Request) -> JSONResponse:
         found, experiment = await _find(name, experiments)
         found.change(experiment, "stopped", note(request, "experiments.stop", name), running=False)
         return _answer(found, experiment)
 
-    @routes.post("/{name}/weights")
+    @routes.post("/{name:path}/weights")
     async def ramp(name: str, request: Request) -> JSONResponse:
         found, experiment = await _find(name, experiments)
         raw = await asgi.read_body(request.scope, request.receive, MAX_BODY_BYTES)

@@ -31,7 +31,7 @@ DEFAULT_METRIC = "outcome"
 SOURCES = {"id": "person", "conversation": "person:conversation", "session": "person:session"}
 GROUPS: dict[str, Literal["unit", "session"]] = {"conversation": "unit", "session": "session"}
 MINUTE_S = 60
-_NO_NUMBER = re.compile(rb'"score"\s*:\s*(NaN|-?Infinity)')
+_NO_NUMBER = re.compile(rb'"score"\s*:\s*(NaN|-?Infinity|-?[0-9.]+[eE]\+?[0-9]{3,}|-?[0-9]{19,})')
 
 
 class FeedbackLimiter:
@@ -76,7 +76,7 @@ def _object(raw: bytes | bytearray, limits: ServerSettings) -> dict[str, Any]:
         return json_object.read(raw, limits.max_depth, limits.max_values)
     except InvalidRequest:
         if _NO_NUMBER.search(raw):
-            raise checks.wrong_value("score", "must be from 0 to 1, and is no finite number.") from None
+            raise checks.wrong_value("score", "must be from 0 to 1, and is no such number.") from None
         raise
 
 

@@ -29,6 +29,7 @@ _SESSION_FIELDS = ("session_id", "thread_id")
 # Most requests have none of these, which one look tells.
 _SESSION_PLACES = frozenset(("prompt_cache_key", "session_id", "client_metadata", "metadata"))
 _SESSION_NAMES = frozenset(SESSION_HEADERS)
+DIGITS = b"0123456789"
 _SAID_BY_THE_MODEL = frozenset({"assistant", "tool", "function"})
 
 
@@ -65,7 +66,8 @@ def beginning_of(messages: Iterable[Mapping[str, Any]]) -> str | None:
     """A hash of all that comes before the model's first word: system prompts and the user's first message.
 
     `messages` are those of a chat completion. None: no user has said anything. Tools do not count: agents load more of
-    them as a conversation goes on; nor do marks for the cache, which move to the latest message.
+    them as a conversation goes on; nor do marks for the cache, which move to the latest message, nor the digits of
+    system prompts, as many say what time it is.
     """
     digest = blake2b(digest_size=16)
     for message in messages:
@@ -73,7 +75,7 @@ def beginning_of(messages: Iterable[Mapping[str, Any]]) -> str | None:
         if role in _SAID_BY_THE_MODEL:
             continue
         digest.update(f"\0{role}\0".encode("utf-8", "surrogatepass"))
-        _add(digest, message.get("content"))
+        _add(digest, message.get("content"), b"" if role == "user" else DIGITS)
         if role == "user":
             return f"beginning:{digest.hexdigest()}"
     return None
@@ -109,13 +111,13 @@ def _table(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _add(digest: _Hash, content: Any) -> None:
-    """A text is the same whether it is sent as a string or as a list with one part."""
+def _add(digest: _Hash, content: Any, without: bytes) -> None:
+    """A text is the same whether it is sent as a string or as a list with one part, and `without` some characters."""
     for part in content if isinstance(content, list) else [content]:
         digest.update(b"\0")
         text = part.get("text") if isinstance(part, dict) else part
         if isinstance(text, str):
-            digest.update(text.encode("utf-8", "surrogatepass"))
+            digest.update(text.encode("utf-8", "surrogatepass").translate(None, without))
         elif isinstance(part, dict):
             rest = {name: value for name, value in part.items() if name != "cache_control"}
             digest.update(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS))

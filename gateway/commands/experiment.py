@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands.lines import say, stored
+from gateway.commands.moment import SINCE
 from gateway.commands.options import NEW_FILE
 from gateway.core.errors import ConfigError, GatewayError, suggestion
 
@@ -51,7 +52,7 @@ def list_experiments(config: Path, as_json: bool) -> None:
 @experiment.command()
 @click.argument("name")
 @CONFIG
-@click.option("--since", type=float, default=0.0, help="Only requests from this time on, in seconds since 1970.")
+@SINCE
 @click.option("--json", "json_file", type=NEW_FILE, help="Write all figures as JSON.")
 @click.option("--html", "html_file", type=NEW_FILE, help="Write a page with plots.")
 def report(name: str, config: Path, since: float, json_file: Path | None, html_file: Path | None) -> None:
@@ -109,12 +110,12 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         those = [one for one in found["differences"] if one["arm"] == name]
         against = those[0]["against"]
         yield f"{name[:24]} against {against[:24]}"
-        yield f"{'':<16}{against[:11]:>12}{name[:11]:>12}{'difference':>12}  {'interval':<17}"
+        yield f"{'':<16}{against[:11]:>12}{name[:11]:>12}{'difference':>12}  {'interval':<16}"
         for one in those:
             ours, theirs = (_number(means[arm][one["metric"]]["mean"]) for arm in (name, against))
             yield (
                 f"{one['metric']:<16}{theirs:>12}{ours:>12}{_number(one['estimate'], '+'):>12}  "
-                f"{_interval(one['ci']):<17} {one['verdict']}"
+                f"{_interval(one['ci']):<16} {one['verdict']}"
             )
     yield ""
     yield f"Units fell into the arms as the weights say with p = {found['srm_p']:.3g}."

@@ -57,6 +57,7 @@ def _read(path: Path) -> bytes:
 def _recorded(chosen: Any, id: str) -> Json:
     """ConfigError: there is no such request, or nothing was decided for it."""
     from gateway import assembly
+    from gateway.assembly.decider import idle_decider
     from gateway.routing.recorded_decision import explain_record
 
     archive = assembly.archive(chosen)
@@ -65,23 +66,30 @@ def _recorded(chosen: Any, id: str) -> Json:
         raise ConfigError([f"{id}: no request of this id is among the records ({archive}), and no file has this name"])
     if record.decided is None:
         raise ConfigError([f"{id}: no effort was decided for this request (status {record.status})"])
-    return explain_record(record)
+    models = idle_decider(chosen).catalogue
+    if record.model is None or record.model not in models:
+        return explain_record(record)  # it has left the configuration since
+    return explain_record(record, models.find(record.model).level_of)
 
 
 async def _explained(chosen: Any, raw: bytes) -> Json:
     from gateway.api import json_object
     from gateway.api.chat.request import ChatDialect
     from gateway.api.dialect import ParsedRequest
+    from gateway.api.reading import read_call
     from gateway.assembly.decider import idle_decider
     from gateway.auth.principal import ANONYMOUS
     from gateway.routing import explanation
 
     server = chosen.server
     body = json_object.read(raw, server.max_depth, server.max_values)
+    other = next((name for name in ("input", "system") if name in body), None)
+    if other is not None:
+        raise ConfigError([f"`{other}` is of another dialect: send it to POST /v1/decide, or write a chat completion"])
     decider = idle_decider(chosen)
-    call = await ChatDialect(decider.catalogue, server.max_messages).read(
-        ParsedRequest(body, len(raw), {}, "explain", ANONYMOUS)
-    )
+    dialect = ChatDialect(decider.catalogue, server.max_messages)
+    parsed = ParsedRequest(body, len(raw), {}, "explain", ANONYMOUS)
+    call = await read_call(parsed, dialect.read, decider.catalogue, server)
     return (await explanation.explain(decider, ANONYMOUS, call)).as_json()
 
 

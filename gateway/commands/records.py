@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.commands.moment import SINCE, UNTIL, check_span
 from gateway.commands.options import CONFIG, FORCE, JSON, NEW_FILE
 from gateway.core.errors import ConfigError, GatewayError
 from router_model import extras
-
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group()
@@ -56,13 +54,13 @@ def erase(config: Path, key: str | None, user: str | None, anonymise: bool, as_j
 @records.command()
 @CONFIG
 @click.option("--out", type=NEW_FILE, required=True, help="The Parquet file to write.")
-@click.option("--since", type=TIME, help="Only requests from this day or time on (UTC).")
-@click.option("--until", type=TIME, help="Only requests from before this day or time (UTC).")
+@SINCE
+@UNTIL
 @click.option("--key", metavar="ID", help="Only requests of this API key.")
 @click.option("--model", metavar="NAME", help="Only requests for this public model.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many, the oldest first.")
 @FORCE
-def export(config: Path, out: Path, since: datetime | None, until: datetime | None, force: bool, **only: Any) -> None:
+def export(config: Path, out: Path, since: float, until: float, force: bool, **only: Any) -> None:
     """Write records with their outcomes to a Parquet file."""
     extras.need("learn")
     from gateway import assembly
@@ -74,13 +72,11 @@ def export(config: Path, out: Path, since: datetime | None, until: datetime | No
     if out.exists() and not force:
         raise ConfigError([f"--out: {out} exists: choose another file, or replace it with --force"])
     chosen = settings.load(config)
-    span: dict[str, Any] = {
-        name: at.replace(tzinfo=UTC).timestamp() for name, at in (("since", since), ("until", until)) if at
-    }
+    check_span(since, until)
     output_files.can_put(out)
     part = out.with_name(f".{out.name}.part")
     try:
-        count = records_table.write(assembly.archive(chosen).rated(RecordQuery(**span, **only)), part)
+        count = records_table.write(assembly.archive(chosen).rated(RecordQuery(since, until, **only)), part)
         part.replace(out)
     except GatewayError as error:
         raise ConfigError([error.message]) from error

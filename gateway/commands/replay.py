@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ import click
 from pydantic import ValidationError
 
 from gateway.commands.lines import say, stored
+from gateway.commands.moment import SINCE
 from gateway.commands.options import CONFIG, NEW_FILE
 from gateway.config.problems import faults
 from gateway.core.efforts import words
@@ -50,7 +52,7 @@ _BY_PROBES: Json = {
 @click.option(
     "--policy", "files", type=click.Path(path_type=Path), multiple=True, help="A TOML file with a table `policy`."
 )
-@click.option("--since", type=float, default=0.0, help="Only requests from this time on, in seconds since 1970.")
+@SINCE
 @click.option("--json", "json_file", type=NEW_FILE, help="Write all figures as JSON.")
 @click.option("--html", "html_file", type=NEW_FILE, help="Write a page with the frontier.")
 def replay(
@@ -96,6 +98,10 @@ def replayed(
     from gateway.commands import logged_decisions
 
     model = _model(chosen, name, list(idle_decider(chosen).catalogue))
+    if any(math.isnan(position) for position in positions):
+        raise ConfigError(["--dial: nan is no position from 0 to 1"])
+    for file in files:
+        _read_policy(model, file)
     try:
         decisions = logged_decisions.read(model, archive(chosen).decisions(model.name, since))
     except GatewayError as error:

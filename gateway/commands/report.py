@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from gateway.commands.lines import say, say_json
+from gateway.commands.moment import SINCE, UNTIL, check_span
 from gateway.commands.options import CONFIG, JSON
 from gateway.core.errors import ConfigError, GatewayError, suggestion
 from gateway.core.record_query import RecordQuery
@@ -29,8 +30,8 @@ Z = 1.96
 @click.command()
 @CONFIG
 @click.option("--by", default="model", show_default=True, help=f"One or more of {', '.join(GROUPINGS)}: `key,day`.")
-@click.option("--since", type=float, default=0.0, help="Only requests from this time on, in seconds since 1970.")
-@click.option("--until", type=float, default=math.inf, help="Only requests before this time.")
+@SINCE
+@UNTIL
 @click.option("--key", help="Only requests of this key.")
 @click.option("--model", help="Only requests of this public model.")
 @click.option("--arm", help="Only requests of this arm.")
@@ -53,6 +54,7 @@ def report(
 
     chosen = settings.load(config)
     groupings = _groupings(by)
+    check_span(since, until)
     positions = tuple(map(_position, what_if))
     try:
         found = archive(chosen).totals(RecordQuery(since, until, key, model, arm), groupings)

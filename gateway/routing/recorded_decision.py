@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -21,8 +22,8 @@ AXES = dict(zip(PRICES, (token_price, second_price, reread_price), strict=True))
 PRICED = ("router", "probe", "explore")
 
 
-def explain_record(record: Record) -> Json:
-    """In the form of `Explanation.as_json`, with what is not recorded left out. Levels are the usual ones."""
+def explain_record(record: Record, level: Callable[[Effort], str] = level_of) -> Json:
+    """In the form of `Explanation.as_json`, with what is not recorded left out. `level`: what an effort is called."""
     efforts, prices = _efforts(record.forecast), _prices(record.prices)
     others = [one for one in efforts if words(one.effort) != record.decided] if record.reason in PRICED else []
     decided = None if record.decided is None else effort_of(record.decided)
@@ -34,7 +35,7 @@ def explain_record(record: Record) -> Json:
         "arm": record.arm,
         "router": record.router,
         "config": record.config,
-        "efforts": [{**_effort(one), "worth": worth(one, prices)} for one in efforts],
+        "efforts": [{**_effort(one, level), "worth": worth(one, prices)} for one in efforts],
         "prices": {
             **{name: getattr(prices, name) for name in PRICES},
             "setters": {part.setter: {name: getattr(part, name) for name in PRICES} for part in prices.parts},
@@ -42,7 +43,7 @@ def explain_record(record: Record) -> Json:
         },
         "decision": {
             "effort": record.decided,
-            "level": None if decided is None else level_of(decided),
+            "level": None if decided is None else level(decided),
             "budget": None if decided is None else decided.budget,
             "reason": record.reason,
             "propensity": record.propensity,
@@ -52,7 +53,7 @@ def explain_record(record: Record) -> Json:
             "used": record.used,
             "notes": [] if record.notes is None else record.notes.split("; "),
         },
-        "alternatives": [_alternative(one.effort, efforts, prices) for one in others],
+        "alternatives": [_alternative(one.effort, efforts, prices, level) for one in others],
     }
 
 
@@ -77,11 +78,11 @@ def _prices(recorded: str | None) -> Prices:
     return Prices(token, second, reread, parts, z, Spread(share, tuple(steps)), most_loss)
 
 
-def _effort(one: EffortForecast) -> Json:
-    return {**one._asdict(), "effort": words(one.effort), "level": level_of(one.effort)}
+def _effort(one: EffortForecast, level: Callable[[Effort], str]) -> Json:
+    return {**one._asdict(), "effort": words(one.effort), "level": level(one.effort)}
 
 
-def _alternative(effort: Effort, efforts: list[EffortForecast], prices: Prices) -> Json:
+def _alternative(effort: Effort, efforts: list[EffortForecast], prices: Prices, level: Callable[[Effort], str]) -> Json:
     """At which prices the effort would have been the best of those that were forecast."""
     found = {name: choosing(effort, efforts, axis(prices)) for name, axis in AXES.items()}
     setters: Json = {}
@@ -93,7 +94,7 @@ def _alternative(effort: Effort, efforts: list[EffortForecast], prices: Prices) 
                 setters.setdefault(part.setter, {})[name] = needed
     return {
         "effort": words(effort),
-        "level": level_of(effort),
+        "level": level(effort),
         "probe": False,
         "prices": {name: [[low, _end(high)] for low, high in intervals] for name, intervals in found.items()},
         "setters": setters,

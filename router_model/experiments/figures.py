@@ -42,10 +42,10 @@ class Path(NamedTuple):
 
 
 def forests(report: dict[str, Any]) -> list[Forest]:
-    """One for each metric of which some difference has an interval."""
+    """One for each metric of which some difference has an estimate and an interval."""
     found: dict[str, list[dict[str, Any]]] = {}
     for one in report["differences"]:
-        if one["ci"] is not None:
+        if one["ci"] is not None and one["estimate"] is not None:
             found.setdefault(one["metric"], []).append(one)
     return [_forest(metric, those) for metric, those in found.items()]
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 # PostgreSQL refuses to run as root: there it runs as `nobody`.
 NOBODY = 65534
 
 
 class PostgresServer:
-    """Runs from entering to leaving. `url` is that of an empty database. On a port of its own, as a proxy would have:
-    it stays the same over restarts.
+    """Runs from entering to leaving. `url` is that of an empty database. It listens at a socket in its own folder,
+    which nobody else can take while it is stopped.
     """
 
     def __init__(self) -> None:
@@ -38,10 +39,7 @@ class PostgresServer:
         self._data.mkdir(0o700)
         if self._as:
             os.chown(self._data, NOBODY, NOBODY)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/postgres"
+        self.url = f"postgresql+psycopg://postgres@/postgres?host={quote(str(self._data))}"
 
     def __enter__(self) -> Self:
         self._run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "--no-sync")
@@ -54,7 +52,7 @@ class PostgresServer:
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
-        settings = f"-h 127.0.0.1 -p {self._port} -c unix_socket_directories= -c fsync=off -c shared_buffers=16MB"
+        settings = f"-h '' -k {shlex.quote(str(self._data))} -c fsync=off -c shared_buffers=16MB"
         self._run("pg_ctl", "-w", "-t", "600", "-l", str(self._data / "log"), "-o", settings, "start")
 
     def stop(self) -> None:

@@ -160,6 +160,13 @@ def test_the_command_says_the_same_without_a_gateway(tmp_path: Path) -> None:
         assert json.loads(shown) == running.post(body("pub", TEXTS[0]), DECIDE).json()
     text = _said("explain", request, "--config", config)
     assert text.startswith("pub: effort 256") and "dial: 0.004403 a token" in text and "Otherwise" in text
+    request.write_text(json.dumps(body("pub:32", TEXTS[0])), "utf-8")
+    named = json.loads(_said("explain", request, "--config", config, "--json"))
+    assert (named["decision"]["effort"], named["decision"]["reason"]) == ("32", "client")
+    for other in ({"model": "pub", "input": "hi"}, {**body("pub", "hi"), "system": "Be brief.", "max_tokens": 9}):
+        request.write_text(json.dumps(other), "utf-8")
+        failed = CliRunner().invoke(main, ["explain", str(request), "--config", str(config)])
+        assert failed.exit_code == 1 and "is of another dialect" in failed.output
     request.write_text("{}", "utf-8")
     failed = CliRunner().invoke(main, ["explain", str(request), "--config", str(config)])
     assert failed.exit_code == 1 and "model is required" in failed.output
@@ -170,7 +177,8 @@ def test_the_command_says_the_same_without_a_gateway(tmp_path: Path) -> None:
 def test_a_decision_is_explained_from_its_record(backend: ScriptedBackend, tmp_path: Path) -> None:
     config = tmp_path / "thinkgate.toml"
     records = f'[records]\npath = "{tmp_path / "records.db"}"\n'
-    config.write_text(records + CONFIG.replace("http://127.0.0.1:9/v1", backend.url), "utf-8")
+    levels = "levels = { low = 8, high = 300 }\n"
+    config.write_text(records + CONFIG.replace("http://127.0.0.1:9/v1", backend.url) + levels, "utf-8")
     with RunningGateway(tomllib.loads(config.read_text("utf-8")), tmp_path) as running:
         decided = running.post(body("pub", TEXTS[0]), DECIDE).json()
         answer = running.post(body("pub", TEXTS[0]), headers={"x-request-id": "mine"})
@@ -180,6 +188,8 @@ def test_a_decision_is_explained_from_its_record(backend: ScriptedBackend, tmp_p
         told = json.loads(_said("explain", id, "--config", config, "--json"))
         assert told["id"] == row["id"] and told["decision"]["reason"] == decided["decision"]["reason"]
         assert told["decision"]["effort"] == decided["decision"]["effort"]
+        assert [one["level"] for one in told["efforts"]] == [one["level"] for one in decided["efforts"]]
+        assert told["decision"]["level"] == decided["decision"]["level"] == answer.headers["x-thinkgate-effort"]
         worths = [one["worth"] for one in decided["efforts"]]
         assert [one["worth"] for one in told["efforts"]] == pytest.approx(worths)
         assert told["prices"]["setters"]["dial"]["token"] == decided["prices"]["token"]

@@ -45,7 +45,9 @@ def written(settings: dict[str, Any], folder: Path) -> Path:
 def test_a_report_from_requests_to_json_table_and_page(backend: ScriptedBackend, start: Start, tmp_path: Path) -> None:
     settings = {**table(backend.url), "experiments": {"modes": TRIED}}
     config = written(settings, tmp_path)
-    assert "Too few units of split and merged" in said("report", "modes", "--config", config)
+    empty = tmp_path / "empty.html"
+    assert "Too few units of split and merged" in said("report", "modes", "--config", config, "--html", empty)
+    assert "Too few units of split and merged" in empty.read_text("utf-8")
     gateway = start(settings)
     arms = ask(gateway, "unrouted", [f"u{number}" for number in range(160)], reasoning_effort="none")
     rows, rng = gateway.records(), random.Random(1)

@@ -133,6 +133,9 @@ def test_what_is_wrong_is_named(scripted_gateway: RunningGateway) -> None:
         assert told(scripted_gateway.post(json.dumps(body).encode(), FEEDBACK)) == (400, param, code), body
     for raw in (b"", b"[]", b"{", b'{"id":"a","id":"b","score":1}', b'{"id":NaN,"score":1}'):
         assert scripted_gateway.post(raw, FEEDBACK).status_code == 400, raw
+    for number in (b"1e999", b"-1e400", b"1" * 30):
+        raw = b'{"id": "x", "score": ' + number + b"}"
+        assert told(scripted_gateway.post(raw, FEEDBACK)) == (400, "score", "invalid_value"), raw
     assert scripted_gateway.post(b" " * 70_000, FEEDBACK).status_code == 413
     assert scripted_gateway.request("PUT", FEEDBACK).status_code == 405
     for unknown in ("x", "0" * 28, "msg_" + "0" * 28, "resp_" + "0" * 48, "chatcmpl-x", "\0", "é" * 100):

@@ -136,6 +136,8 @@ def test_a_class_has_its_own_prices(gateway: RunningGateway) -> None:
     refused = gateway.post(body("pub", "hi"), headers={"x-thinkgate-class": "chatt"})
     assert refused.status_code == 400 and refused.json()["error"]["code"] == "unknown_class"
     assert "nightly, chat" in refused.json()["error"]["message"]
+    two = [("x-thinkgate-class", "chat"), ("x-thinkgate-class", "nightly")]
+    assert gateway.post(body("pub", "hi"), headers=two).json()["error"]["code"] == "unknown_class"
     answered = gateway.post(body("pub", TEXTS[0]), headers={"x-thinkgate-class": "chat"})
     assert answered.status_code == 200
 

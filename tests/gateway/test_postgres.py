@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +24,11 @@ from gateway.storage.postgres import PostgresDatabase
 from gateway.storage.records import Records
 from gateway.storage.retention import Retention, RetentionLimits
 from gateway.storage.subject import Subject
+from tests import plain_http
 from tests.gateway.anthropics import HI
 from tests.gateway.conftest import table
 from tests.gateway.postgres_server import PostgresServer
+from tests.gateway.processes import Process
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ScriptedBackend
 from tests.gateway.test_feedback import FEEDBACK
@@ -155,3 +158,40 @@ def test_a_server_that_is_away_under_load_costs_nothing(
         assert gateway.parts.records.lost == 0
     assert column(database, schema.records.c.id) == sorted([*rated, early])
     assert column(database, schema.outcomes.c.id) == sorted([*rated, early])
+
+
+def test_a_gateway_that_is_killed_while_the_server_is_away_loses_nothing(
+    server: PostgresServer, database: PostgresDatabase, config: Path
+) -> None:
+    """Answers and outcomes from before, of the killed gateway, and of the next one, which starts without a database."""
+    config.write_text(f'records.url = "{server.url}"\n{config.read_text("utf-8")}', "utf-8")
+    arguments = ("--config", config, "--port", "0")
+
+    def answered(url: str) -> str:
+        answer = plain_http.post(f"{url}/v1/chat/completions", json={"model": "pub", "messages": HI})
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-thinkgate-id"]
+
+    def rated(url: str, id: str) -> str:
+        done = plain_http.post(f"{url}{FEEDBACK}", json={"id": id, "score": 1})
+        assert (done.status_code, done.json()["accepted"]) == (200, True), done.text
+        return id
+
+    with Process(*arguments, cwd=config.parent) as gateway:
+        url = gateway.url()
+        early = rated(url, answered(url))
+        until(lambda: column(database, schema.outcomes.c.id) == [early])
+        server.stop()
+        ids = [early, *(rated(url, answered(url)) for _ in range(5)), answered(url)]
+        gateway.stop(signal.SIGKILL)
+    with Process(*arguments, cwd=config.parent) as gateway:
+        url = gateway.url()
+        # The last answer of the killed gateway is rated at this one, and another one's outcome is sent again.
+        for id in ids[-2:]:
+            rated(url, id)
+        ids += [rated(url, answered(url)) for _ in range(5)]
+        server.start()
+        until(lambda: column(database, schema.records.c.id) == sorted(ids))
+        until(lambda: column(database, schema.outcomes.c.id) == sorted(ids))
+        assert gateway.stop() == 0
+    assert column(database, schema.records.c.id) == column(database, schema.outcomes.c.id) == sorted(ids)

@@ -137,6 +137,14 @@ def test_bad_policies_are_refused(folder: Path, tmp_path: Path, policy: str, sai
 
 
 def test_without_exploration_or_records_the_reason_is_given(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("x = 1", "utf-8")
+    for options, said in (
+        (("--dial", "nan"), "--dial: nan"),
+        (("--policy", str(tmp_path / "bad.toml")), "nothing else"),
+    ):
+        done = replay(folder, "--records", str(tmp_path / "none.db"), *options)
+        assert done.exit_code != 0 and said in done.output + str(done.exception), "said before records are looked for"
+    assert "none is recorded" in replay(folder, "--since", "2999-01-01").output
     done = replay(folder, "--records", str(tmp_path / "none.db"))
     assert done.exit_code != 0 and "none is recorded" in str(done.exception) + done.output
     plain = tmp_path / "records.db"
@@ -166,6 +174,11 @@ def test_a_report_sums_up_by_group_and_says_what_if(folder: Path) -> None:
         (("--by", "modle"), "model"),
         (("--what-if", "dail=1"), "dial=0.4"),
         (("--what-if", "dial=2"), "0 to 1"),
+        (("--what-if", "dial=nan"), "0 to 1"),
+        (("--since", "yesterday"), "no time such as 2026-11-30"),
+        (("--since", "nan"), "no time such as"),
+        (("--until", "inf"), "no time such as"),
+        (("--since", "2026-11-30", "--until", "2026-11-29T23:59:59"), "--until: it is not after --since"),
     ):
         done = report(*options)
         assert done.exit_code != 0 and said in done.output + str(done.exception)

@@ -33,10 +33,17 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 
 
 def chat(sdk: openai.OpenAI, beginning: str) -> Iterator[str]:
-    """Grows a chat; its tools grow, too, and the mark for the cache moves to the latest message."""
-    messages: list[Any] = [{"role": "system", "content": PROMPT}, {"role": "user", "content": beginning}]
+    """Grows a chat; its tools grow, too, the mark for the cache moves to the latest message, and the system prompt says
+    what time it is.
+    """
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    first = [image, {"type": "text", "text": beginning}] if beginning.startswith("Question 1") else beginning
+    messages: list[Any] = [{"role": "system", "content": PROMPT}, {"role": "user", "content": first}]
     for turn in range(TURNS):
-        marked = [{"type": "text", "text": messages[-1]["content"], "cache_control": {"type": "ephemeral"}}]
+        messages[0] = {"role": "system", "content": f"{PROMPT} It is 2026-11-{10 + turn:02}, 12:{turn:02}."}
+        last = messages[-1]["content"]
+        parts = last if isinstance(last, list) else [{"type": "text", "text": last}]
+        marked = [*parts[:-1], {**parts[-1], "cache_control": {"type": "ephemeral"}}]
         sent = [*messages[:-1], {"role": "user", "content": marked}]
         tools: Any = [{"type": "function", "function": {**TOOL, "name": f"tool_{n}"}} for n in range(turn)]
         raw = sdk.chat.completions.with_raw_response.create(
@@ -158,3 +165,5 @@ def test_the_whole_beginning_counts() -> None:
     assert None not in different and len(set(different)) == len(different)
     assert beginning("s", "hi", "later") == beginning("s", "hi") == beginning("s", [{"type": "text", "text": "hi"}])
     assert beginning("s") is None, "nobody has said anything"
+    assert beginning("It is 9:59.", "hi") == beginning("It is 10:00.", "hi") != beginning("It is late.", "hi")
+    assert beginning("s", "1 + 2") != beginning("s", "1 + 3"), "the user's own digits count"

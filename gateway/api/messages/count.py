@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 
-from gateway.api import asgi, json_object, model_name, stops
+from gateway.api import asgi
 from gateway.api.dialect import ParsedRequest
 from gateway.api.messages import errors
 from gateway.api.messages.request import read_request
 from gateway.api.off_loop import OffLoop
+from gateway.api.reading import read_body, read_call
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.principal import ANONYMOUS, Principal
 from gateway.auth.seal import Seal
@@ -100,25 +101,20 @@ class CountTokens:
     async def _count(
         self, scope: asgi.Scope, receive: asgi.Receive, headers: Headers, id: str, principal: Principal
     ) -> tuple[int, str]:
-        body, size = await self._body(scope, receive, principal)
-        body, effort = model_name.split(body, self._catalogue)
-        principal.check_model(body["model"])
-        stops.check(body, self._limits)
-        parsed = ParsedRequest(body, size, headers, id, principal)
-        read = partial(read_request, parsed, self._catalogue, self._limits.max_messages, self._seal, counting=True)
-        call = model_name.refined(await self._off_loop.run(size, read), effort, headers, self._catalogue)
-        del parsed, read, body  # the call has everything; free the memory
+        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, principal.arrived)
+        body, size = await read_body(raw, self._limits, self._off_loop)
+        parsed = ParsedRequest(body, size, headers, id, principal, self._off_loop)
+        call = await read_call(parsed, self._read, self._catalogue, self._limits)
+        del raw, parsed, body  # the call has everything; free the memory
         plan = self._plan(call, principal.key)
         exact = await self._exact(plan)
         if exact is not None:
             return exact, EXACT
         return await self._off_loop.run(size, partial(_estimate, plan.body)), ESTIMATE
 
-    async def _body(self, scope: asgi.Scope, receive: asgi.Receive, principal: Principal) -> tuple[dict[str, Any], int]:
-        """The parsed body, and its size in bytes; the raw bytes are freed."""
-        raw = await asgi.read_body(scope, receive, self._limits.max_body_bytes, principal.arrived)
-        read = partial(json_object.read, raw, self._limits.max_depth, self._limits.max_values)
-        return await self._off_loop.run(len(raw), read), len(raw)
+    async def _read(self, parsed: ParsedRequest) -> Call:
+        read = partial(read_request, parsed, self._catalogue, self._limits.max_messages, self._seal, counting=True)
+        return await self._off_loop.run(parsed.size, read)
 
     def _plan(self, call: Call, key: str | None) -> Plan:
         """What would be sent without a router. Its effort may differ, by the few tokens of a switch in the template."""
