@@ -101,8 +101,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
 
     ConfigError: as for `make_parts`, and `before` is unchanged. It stays unchanged until the new parts are served.
     """
-    old = before.settings
-    if (settings.deployments, settings.families) != (old.deployments, old.families):
+    if assembly.deployments(settings, before.deployments) != before.deployments:
         return _connected(settings, before.metrics, before)
     models = assembly.catalogue(settings, before.deployments, before.latencies, before.admission, before.catalogue)
     return replace(
@@ -117,7 +116,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
 
 def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Parts:
     """Parts with their own connections to all deployments."""
-    deployments = assembly.deployments(settings)
+    deployments = assembly.deployments(settings, {} if before is None else before.deployments)
     fallbacks = assembly.fallbacks(settings, deployments)
     speeds = latency_models_of(deployments.values())
     capabilities = Capabilities()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -20,12 +21,16 @@ from gateway.families import table
 _ROUTES = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
 
 
-def deployments(chosen: settings.Settings) -> dict[str, Deployment]:
-    """ConfigError: a family is unknown or inconsistent, a URL is invalid, or an API key is missing."""
+def deployments(chosen: settings.Settings, before: Mapping[str, Deployment] = {}) -> dict[str, Deployment]:
+    """Those of `before` of which nothing has changed, not even the secret in a file, stay the same objects.
+
+    ConfigError: a family is unknown or inconsistent, a URL is invalid, or an API key is missing.
+    """
     families = table.shipped().with_rows(chosen.families)
     each(chosen.families, "families", lambda name, given: families.family(name))
     build = partial(_deployment, families=families, keyed=chosen.access.required)
-    return each(chosen.deployments, "deployments", build)
+    built = each(chosen.deployments, "deployments", build)
+    return {name: before[name] if _is_same(one, before.get(name)) else one for name, one in built.items()}
 
 
 def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dict[str, tuple[Deployment, ...]]:
@@ -40,6 +45,10 @@ def fallbacks(chosen: settings.Settings, known: Mapping[str, Deployment]) -> dic
         return tuple(found.values())
 
     return each(chosen.deployments, "deployments", build)
+
+
+def _is_same(one: Deployment, other: Deployment | None) -> bool:
+    return other is not None and all(getattr(one, field.name) == getattr(other, field.name) for field in fields(one))
 
 
 def _follow(

@@ -11,9 +11,12 @@ from collections.abc import Callable
 
 from gateway.app import Parts, changed_parts
 from gateway.assembly import announce
+from gateway.auth.api_key_format import digest
+from gateway.config.secret_values import signing_secrets
 from gateway.config.settings import Settings
 from gateway.core.errors import ConfigError
 from gateway.routing.experiments.running import Experiments
+from gateway.serving.admin import admin_key
 from gateway.serving.live_application import LiveApplication
 
 log = logging.getLogger("thinkgate")
@@ -28,6 +31,7 @@ class ConfigReload:
         self._load = load
         self._parts = parts
         self._live = live
+        self._secrets = FixedSecrets(parts.settings)
         self._lock = threading.Lock()
 
     def reload(self) -> dict[str, str]:
@@ -43,12 +47,16 @@ class ConfigReload:
                 log.error("the previous configuration and routers stay in use")
                 raise
             reloads.labels("unchanged" if changed is None else "loaded").inc()
-            if changed is not None:
+            if changed is None:
+                log.warning("configuration %s: nothing in it has changed", self._parts.version)
+            else:
                 self._live.replace(changed)
                 before, self._parts = self._parts, changed
                 announce(changed.metrics, changed.version, changed.catalogue, before.version, before.catalogue)
                 if changed.version != before.version:
                     log.warning("configuration %s, after %s", changed.version, before.version)
+                elif changed.deployments != before.deployments:
+                    log.warning("configuration %s: secrets of deployments were read anew", changed.version)
             return routers_of(self._parts)
 
     @property
@@ -60,8 +68,33 @@ class ConfigReload:
         """None: there is nothing new. ConfigError: what is new cannot be served, or not without a restart."""
         settings, before = self._load(), self._parts
         refuse_restart(before.settings, settings, FIXED)
+        self._secrets.check(settings)
         parts = changed_parts(settings, before)
-        return None if (parts.version, _of_arms(parts)) == (before.version, _of_arms(before)) else parts
+        same = parts.version == before.version and parts.deployments == before.deployments
+        return None if same and _of_arms(parts) == _of_arms(before) else parts
+
+
+class FixedSecrets:
+    """What a running gateway cannot exchange: the operators' key and, with `signing`, what signs thoughts."""
+
+    def __init__(self, settings: Settings, signing: bool = True) -> None:
+        self._signing = signing
+        self._held = _digests(settings, signing)
+
+    def check(self, settings: Settings) -> None:
+        """ConfigError: one is another now, or cannot be read."""
+        faults = [
+            name for name, found in _digests(settings, self._signing).items() if self._held.get(name, found) != found
+        ]
+        if faults:
+            raise ConfigError([f"{', '.join(faults)}: the secret cannot change while the gateway runs: restart it"])
+
+
+def _digests(settings: Settings, signing: bool) -> dict[str, bytes]:
+    secrets = {"signing.key": "\n".join(signing_secrets(settings.signing))} if signing else {}
+    if settings.admin is not None:
+        secrets["admin.key"] = admin_key(settings.admin)
+    return {name: digest(found) for name, found in secrets.items()}
 
 
 def routers_of(parts: Parts) -> dict[str, str]:

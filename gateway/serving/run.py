@@ -31,7 +31,7 @@ from gateway.observability.metrics import Metrics, reloaded_by_supervisor
 from gateway.routing.experiments.running import Experiments
 from gateway.serving import admin, stored_files
 from gateway.serving.artifact_copies import kept_routers
-from gateway.serving.config_reload import ConfigReload, refuse_restart
+from gateway.serving.config_reload import ConfigReload, FixedSecrets, refuse_restart
 from gateway.serving.engine_process import EngineFailed, EngineProcess
 from gateway.serving.live_application import LiveApplication
 from gateway.serving.open_files import raise_limit
@@ -86,12 +86,13 @@ def _serve_with_workers(
     workers: int,
 ) -> None:
     served = (settings.version, versions)
-    current = settings
+    current, secrets = settings, FixedSecrets(settings, signing=False)
 
     def changed_settings() -> tuple[Settings, dict[str, str]]:
         changed = load()
         found = _validate(changed)
         refuse_restart(settings, changed, ("admin",))
+        secrets.check(changed)
         if (changed.server.host, changed.server.port) != (settings.server.host, settings.server.port):
             raise ConfigError(["server: host and port cannot change while the gateway runs: restart it"])
         return changed, found

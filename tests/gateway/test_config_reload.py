@@ -33,9 +33,9 @@ ASK = {"model": "pub", "messages": [{"role": "user", "content": "What is 17 + 25
 class Reloaded:
     """A gateway in this process whose configuration is written and read again."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, more: str = "") -> None:
         self._path, self._url = folder / "thinkgate.toml", url
-        self.write("none")
+        self.write("none", more)
         self.parts = make_parts(load(self._path))
         self.settled = 0
         self.live = LiveApplication(self.parts, self._settle)
@@ -60,8 +60,8 @@ class Reloaded:
 
 
 @asynccontextmanager
-async def reloaded(folder: Path, url: str) -> AsyncIterator[Reloaded]:
-    gateway = Reloaded(folder, url)
+async def reloaded(folder: Path, url: str, more: str = "") -> AsyncIterator[Reloaded]:
+    gateway = Reloaded(folder, url, more)
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     said: asyncio.Queue[Any] = asyncio.Queue()
     running = asyncio.create_task(gateway.live({"type": "lifespan"}, events.get, said.put))
@@ -140,6 +140,83 @@ async def test_a_bad_one_changes_nothing(
         assert said in json.dumps(error.value.faults)
         assert (await gateway.answered()).headers["x-thinkgate-effort"] == "none"
         assert 'thinkgate_router_reloads_total{outcome="refused"} 1.0' in await gateway.metric("router_reloads_total")
+
+
+async def test_under_load_every_request_is_of_one_configuration(backend: ScriptedBackend, tmp_path: Path) -> None:
+    over = asyncio.Event()
+    async with reloaded(tmp_path, backend.url) as gateway:
+
+        async def load() -> None:
+            while not over.is_set():
+                assert (await gateway.answered()).status_code == 200
+
+        clients = [asyncio.create_task(load()) for _ in range(4)]
+        for effort in ("high", "none") * 4:
+            gateway.write(effort)
+            await gateway.reload()
+            assert (await gateway.answered()).headers["x-thinkgate-effort"] == effort
+        over.set()
+        await asyncio.gather(*clients)
+    efforts: dict[str, set[str]] = {}
+    for config, decided in stored(tmp_path / "records.db", "config, decided"):
+        efforts.setdefault(config, set()).add(decided)
+    assert sorted(map(sorted, efforts.values())) == [["4096"], ["none"]]
+
+
+async def test_a_deployment_that_stays_keeps_its_places(backend: ScriptedBackend, tmp_path: Path) -> None:
+    """What runs there counts on, whatever else has changed."""
+    go, arrived, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    async def waits(connection: Connection) -> None:
+        loop.call_soon_threadsafe(arrived.set)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go.wait(), loop))
+        await obedient(connection)
+
+    backend.script = waits
+    places = "[deployments.small]\nfamily = 'qwen3'\nverify = false\nmax_in_flight = 1\nmax_queue = 0"
+    places += f"\nurl = '{backend.url}'\n[models.small]\ndeployment = 'small'\n"
+    async with reloaded(tmp_path, backend.url) as gateway:
+        gateway.write("none", places)
+        await gateway.reload()
+        running = asyncio.create_task(gateway.answered(model="small"))
+        await arrived.wait()
+        gateway.write("high", places, model="another")
+        await gateway.reload()
+        assert (await gateway.answered(model="small")).status_code == 429, "its only place is taken"
+        go.set()
+        assert (await running).status_code == 200
+        assert (await gateway.answered(model="small")).status_code == 200
+
+
+async def test_a_secret_in_a_file_is_read_anew_or_refused_by_name(
+    backend: ScriptedBackend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("backend", "operator"):
+        (tmp_path / name).write_text(f"the {name} s first secret", "utf-8")
+    more = '[deployments.locked]\napi_key_file = "backend"\nfamily = "qwen3"\nverify = false'
+    more += (
+        f'\nurl = "{backend.url}"\n[models.locked]\ndeployment = "locked"\n[admin]\nport = 0\nkey_file = "operator"\n'
+    )
+    async with reloaded(tmp_path, backend.url, more) as gateway:
+
+        async def shown() -> str:
+            assert (await gateway.answered(model="locked")).status_code == 200
+            return backend.requests[-1].headers["authorization"]
+
+        assert await shown() == "Bearer the backend s first secret"
+        await gateway.reload()
+        assert "nothing in it has changed" in caplog.text
+        (tmp_path / "backend").write_text("the second one", "utf-8")
+        await gateway.reload()
+        assert await shown() == "Bearer the second one" and "secrets of deployments were read anew" in caplog.text
+        (tmp_path / "backend").unlink()
+        with pytest.raises(ConfigError, match=r"deployments\.locked\.api_key_file"):
+            await gateway.reload()
+        (tmp_path / "backend").write_text("the third one", "utf-8")
+        (tmp_path / "operator").write_text("another key of operators", "utf-8")
+        with pytest.raises(ConfigError, match=r"admin\.key: the secret cannot change while the gateway runs"):
+            await gateway.reload()
+        assert await shown() == "Bearer the second one", "refused as a whole"
 
 
 async def test_keys_are_asked_for_from_the_reload_on(backend: ScriptedBackend, tmp_path: Path) -> None:
