@@ -18,6 +18,7 @@ from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.experiments.running import Experiments
 
 MAX_BODY_BYTES, MAX_DEPTH = 64 * 1024, 4
+UNKNOWN = "unknown_parameter"
 # Notes in the audit log that an operator did something to an experiment; returns who it was.
 Note = Callable[[Request, str, str], str]
 
@@ -78,6 +79,11 @@ def _answer(found: Experiments, experiment: Experiment) -> JSONResponse:
 def _weights(body: Mapping[str, Any], experiment: Experiment) -> dict[str, float]:
     """Of some arms or of all. InvalidRequest: an unknown arm, or what is no weight."""
     given = Fields(dict(body)).required_object("weights").given
+    unknown = next((name for name in body if name != "weights"), None)
+    if unknown is not None:
+        raise InvalidRequest(f"{unknown[:100]} is unknown: it takes weights.", param=unknown[:100], code=UNKNOWN)
+    if not given:
+        raise InvalidRequest("weights names no arm: nothing would change.", param="weights", code="invalid_value")
     known = [arm.name for arm in experiment.arms]
     for arm, weight in given.items():
         param = f"weights.{arm}"

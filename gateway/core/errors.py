@@ -217,12 +217,12 @@ class RequestNotFound(InvalidRequest):
         super().__init__(f"There is no request {of} {name[:100]!r}.", param=param)
 
 
-class UnknownExperiment(GatewayError):
+class UnknownExperiment(InvalidRequest):
     status = 404
     code = "experiment_not_found"
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"There is no experiment {name[:100]!r}.{suggestion(name, known)}")
+        super().__init__(f"There is no experiment {name[:100]!r}.{suggestion(name, known)}", param="name")
 
 
 class RecordsUnavailable(GatewayError):

@@ -83,9 +83,12 @@ def test_operators_start_stop_and_ramp_for_all_workers_and_restarts(
             ("modes/weights", {"weights": {"split": 1e-320}}, 400, "invalid_value"),
             ("modes/weights", {"weights": 1}, 400, None),
             ("modes/weights", {}, 400, None),
+            ("modes/weights", {"weights": {}}, 400, "invalid_value"),
+            ("modes/weights", {"weights": {"split": 2}, "wieghts": {}}, 400, "unknown_parameter"),
         ):
             refused = admin.post(f"/experiments/{path}", json=body)
             assert refused.status_code == status and code in (None, refused.json()["error"]["code"]), refused.text
+            assert refused.json()["error"]["type"] == "invalid_request_error"
         assert len(admin.get("/experiments/modes").json()["events"]) == 4, "what was refused has changed nothing"
     lines = [line for line in caplog.messages if line.startswith("experiment modes")]
     assert "weights by operator at 127.0.0.1: units are now shared merged 20%, split 80%" in lines[0]
