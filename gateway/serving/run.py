@@ -118,11 +118,21 @@ def _serve_with_workers(
                 reloaded_by_supervisor("refused")
                 raise
             reloaded_by_supervisor("unchanged" if (changed.version, found) == served else "loaded")
+            _announce((changed.version, found), served)
             served, current = (changed.version, found), changed
             return _for_worker(changed, copied, workers)
 
         first = _for_worker(settings, copy(settings), workers)
         Workers(_worker, first, listener, workers, again, ready).run()
+
+
+def _announce(new: tuple[str, Mapping[str, str]], old: tuple[str, Mapping[str, str]]) -> None:
+    """Say which configuration and which routers workers get from now on; each is a version, and routers by model."""
+    if new[0] != old[0]:
+        log.warning("configuration %s: workers are replaced one by one", new[0])
+    for model, router in new[1].items():
+        if old[1].get(model, router) != router:
+            log.warning("model %s: router %s, after %s", model, router, old[1][model])
 
 
 def stored(settings: Settings) -> Iterator[str]:

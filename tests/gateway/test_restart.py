@@ -19,6 +19,8 @@ import aiohttp
 import httpx
 import pytest
 
+from gateway.config.settings import load as settings_of
+from gateway.config.settings import override
 from gateway.serving.handover import refuse_new_connections
 from tests import plain_http
 from tests.gateway.processes import Process, workers
@@ -135,6 +137,8 @@ def test_a_new_configuration_is_served_and_a_wrong_one_changes_nothing(
         write_config(config, backend.url, "changed")
         gateway.popen.send_signal(signal.SIGHUP)
         until(lambda: models() == {"changed"})
+        version = override(settings_of(config), port=0).version
+        assert f"configuration {version}: workers are replaced one by one" in gateway.errors()
         assert gateway.stop() == 0
 
 
