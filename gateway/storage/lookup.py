@@ -130,7 +130,7 @@ class RecordLookup:
     def _members(self, group: RecordGroup, key: str | None) -> list[Record]:
         """The records of the group on their way to the table."""
         found = (row for row in self._spooled(group.hash) if type(row) is Record and row.key == key)
-        return [row for row in found if getattr(row, group.column) == group.hash]
+        return [row for row in found if getattr(row, group.column) == group.hash and row.paired_with is None]
 
     def _newest(self, group: RecordGroup, key: str | None) -> RecordIdentity | None:
         return max(map(_identity, self._members(group, key)), key=_age, default=None)
@@ -183,9 +183,9 @@ def identities(id: str, key: str | None) -> Select[tuple[str, str, str, str, flo
 
 
 def latest_of(group: RecordGroup, key: str | None) -> Select[tuple[str, str, str, str, float]]:
-    """The latest record of a key in a group. The group's index is the one to use: it is ordered by what it finds."""
+    """The latest record of a key in a group, by the group's index; of answers that a client has got."""
     of = records.c
-    member = (of[group.column] == group.hash) & (func.coalesce(of.key, "") == (key or ""))
+    member = (of[group.column] == group.hash) & (func.coalesce(of.key, "") == (key or "")) & of.paired_with.is_(None)
     return select(*_IDENTITY).where(member).order_by(of.time.desc(), of.id.desc()).limit(1)
 
 

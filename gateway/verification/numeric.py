@@ -16,10 +16,10 @@ from gateway.verification.protocol import AnswerTask, is_final
 # Groups of three digits between separators, or digits alone; then decimals, an exponent, and a percent sign. A number
 # that stands right after a letter, as in `x2`, is part of a name.
 _POINT = re.compile(
-    r"(?<![\w.])([-+\u2212]?)[$€£]?(\d{1,3}(?:[,'_\u00a0\u202f]\d{3})+(?!\d)|\d+)?(\.\d+)?([eE][-+]?\d{1,9})?\s{0,2}(\\?%)?"
+    r"(?<![\w.])([-+\u2212]?)[$€£]?(\d{1,3}(?:[,'_\u00a0\u202f]\d{3})+(?!\d)|\d+|(?=\.\d))(\.\d+)?([eE][-+]?\d{1,9})?\s{0,2}(\\?%)?"
 )
 _COMMA = re.compile(
-    r"(?<![\w,])([-+\u2212]?)[$€£]?(\d{1,3}(?:[.'_\u00a0\u202f]\d{3})+(?!\d)|\d+)?(,\d+)?([eE][-+]?\d{1,9})?\s{0,2}(\\?%)?"
+    r"(?<![\w,])([-+\u2212]?)[$€£]?(\d{1,3}(?:[.'_\u00a0\u202f]\d{3})+(?!\d)|\d+|(?=,\d))(,\d+)?([eE][-+]?\d{1,9})?\s{0,2}(\\?%)?"
 )
 _FRACTION = re.compile(
     r"\\[dt]?frac\{([^{}]{1,100})\}\{([^{}]{1,100})\}|(?<![\w.])([-+\u2212]?\d+)\s?/\s?(\d+)(?![\w/])"
@@ -63,8 +63,7 @@ class NumericSettings(ExtractingSettings):
     def _last(self, text: str) -> Decimal | None:
         found, end = None, -1
         for match in (_COMMA if self.decimal_comma else _POINT).finditer(text):
-            if match[2] or match[3]:
-                found, end = match, match.end()
+            found, end = match, match.end()
         fraction = next(iter(deque(_FRACTION.finditer(text), maxlen=1)), None)
         try:
             if fraction is not None and fraction.end() >= end:

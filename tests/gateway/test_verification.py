@@ -18,7 +18,7 @@ from tests.gateway.anthropics import HI, MESSAGES
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend, delta
-from tests.gateway.test_feedback import outcomes
+from tests.gateway.test_feedback import FEEDBACK, outcomes
 from tests.patience import until
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
@@ -182,6 +182,23 @@ def test_what_is_scored_and_what_is_not(backend: ScriptedBackend, start: Start) 
         "calls": ("verifier:tool_calls", 0.0),
         **dict.fromkeys(("filtered", "giant", "broken")),
     }
+
+
+def test_answers_of_other_arms_are_scored_too(backend: ScriptedBackend, start: Start) -> None:
+    """Each for its own record; what a person says of the conversation is of the client's own answer."""
+    given = table(backend.url)
+    given["models"]["unrouted"]["verify"] = [EXACT]
+    arms = {"merged": {"deployment": "hybrid"}, "split": {"none": "instruct", "think": "thinking"}}
+    given["experiments"] = {"modes": {"model": "unrouted", "arms": arms, "paired": {"share": 1}}}
+    gateway = start(given)
+    asked = {"model": "unrouted", "messages": HI, "reasoning_effort": "low", "metadata": {"conversation_id": "trip"}}
+    answer = gateway.post({**asked, "thinkgate": {"expected": "four"}})
+    until(lambda: len(outcomes(gateway.database)) == 2)
+    done = gateway.post({"conversation": "trip", "score": 0}, FEEDBACK)
+    assert done.json()["id"] == answer.headers["x-thinkgate-id"]
+    pairs = {row["paired_with"]: row["id"] for row in gateway.records()}
+    scored = {row[0] for row in outcomes(gateway.database, "id, source") if row[1] == "verifier:exact"}
+    assert scored == {answer.headers["x-thinkgate-id"], pairs[answer.headers["x-thinkgate-id"]]}
 
 
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
