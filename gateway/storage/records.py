@@ -23,7 +23,8 @@ from gateway.storage.spool import Spool
 
 log = logging.getLogger("thinkgate")
 
-IMPORT_EVERY_S = 0.2
+# A batch costs as much as dozens of its rows: connection, transaction, and a new segment.
+IMPORT_EVERY_S = 0.5
 # Seconds between retries after the database or the disk refused.
 LONGEST_PAUSE_S = 5.0
 SPOOL_BYTES = 64 * 1024 * 1024

@@ -37,6 +37,8 @@ class Retention:
         self._keep = keep
         self._database = database
         self._next = 0.0
+        # When to look for rows that are too old again: they come with time, not with new rows.
+        self._aged_at = 0.0
         # Excess rows at the last count; a count visits all rows, a deletion only a few.
         self._excess = 0
         self._count_at = 0.0
@@ -58,14 +60,11 @@ class Retention:
 
     def _delete(self, connection: Connection, now: float, time: float) -> int:
         keep = self._keep
-        if keep.age_s:
-            gone = _delete(connection, _OLDEST.where(records.c.time < time - keep.age_s), ROWS)
+        if self._aged_at <= now:
+            gone = self._expired(connection, time)
             if gone:
                 return gone
-        if keep.outcome_age_s:
-            gone = _expire(connection, time - keep.outcome_age_s)
-            if gone:
-                return gone
+            self._aged_at = now + min(CHECK_EVERY_S, keep.age_s or CHECK_EVERY_S, keep.outcome_age_s or CHECK_EVERY_S)
         if keep.rows and not self._excess and self._count_at <= now:
             count = connection.execute(select(func.count()).select_from(records)).scalar_one()
             self._excess = max(count - keep.rows, 0)
@@ -77,6 +76,15 @@ class Retention:
         if keep.bytes and self._database.size(connection) > keep.bytes:
             return _oldest(connection, ROWS)
         return 0
+
+    def _expired(self, connection: Connection, time: float) -> int:
+        """Delete what is too old: records first, then outcomes."""
+        keep = self._keep
+        if keep.age_s:
+            gone = _delete(connection, _OLDEST.where(records.c.time < time - keep.age_s), ROWS)
+            if gone:
+                return gone
+        return _expire(connection, time - keep.outcome_age_s) if keep.outcome_age_s else 0
 
 
 def _oldest(connection: Connection, most: int) -> int:

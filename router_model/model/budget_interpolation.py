@@ -83,6 +83,10 @@ class Surface:
         `spread` [heads, 3]: quantiles of the error of thinking tokens, as in `ReasoningLength.of`.
         """
         p, thinking, answer = scores
+        if self.exact:
+            at = self._positions
+            most = [min(thinking[one.low], one.budget) for one in at]
+            return Scores([p[one.low] for one in at], most, [answer[one.low] for one in at])
         found: tuple[list[float], list[float], list[float]] = [], [], []
         for low, high, whole, budget, below, above in self._positions:
             if low == high:

@@ -39,6 +39,7 @@ def term_weight(features: Features) -> float:
 def inputs(features: Features, vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, float]:
     """The feature row (structural counts, then the projected terms) and the novelty."""
     known = term_rows(features, vocabulary)
-    directions = projection.take(known, axis=0).sum(axis=0) * term_weight(features)
+    # What the method `sum` calls in the end.
+    directions = np.add.reduce(projection.take(known, axis=0), axis=0) * term_weight(features)
     novelty = 1 - len(known) / len(features.terms) if features.terms else 0.0
     return np.array([*features.dense, *directions.tolist()], np.float32), novelty

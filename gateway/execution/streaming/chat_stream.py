@@ -111,6 +111,8 @@ class ChatStream:
         return b"".join(forward)
 
     def _event(self, event: bytes) -> bytes:
+        if event.startswith(b"data: {") and b"\n" not in event and b"\r" not in event:
+            return self._json(event[6:], event + b"\n\n")
         payload = b"\n".join(line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:"))
         if payload == b"[DONE]":
             self.done = True
