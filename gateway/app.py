@@ -221,8 +221,8 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
         routes=[*traffic, Mount("", api)],
         middleware=[
             Middleware(StartOnFirstRequest, lifetime),
-            Middleware(SafeHeaders),
             Middleware(Traffic, endpoints),
+            Middleware(SafeHeaders),
         ],
         lifespan=lifespan,
     )

@@ -24,6 +24,9 @@ _VALID_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _VALID_TRACE = re.compile(r"[\x20-\x7e]{1,1024}")
 _JOINED = {b"tracestate": ",", b"authorization": "\n", b"x-api-key": "\n", b"x-thinkgate-class": ", "}
 _TRACE_HEADERS = ("traceparent", "tracestate")
+# Of every response: no content sniffing, and no caching.
+SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+SAFE_HEADERS_ENCODED = [(name.encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
 
 
 class HungUp(Exception):
@@ -124,4 +127,4 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
     if not is_safe("".join(headers.values())):
         headers = {name: safe(value) for name, value in headers.items()}
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+    return [*((name.encode(), value.encode()) for name, value in headers.items()), *SAFE_HEADERS_ENCODED]

@@ -6,9 +6,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.api import asgi
+from gateway.api.asgi import SAFE_HEADERS
 from gateway.api.authentication import limits_of
 from gateway.api.messages import errors
-from gateway.api.safe_headers import SAFE_HEADERS
 from gateway.core.aliases import Headers
 from gateway.core.errors import GatewayError, InternalError, NotFound
 from gateway.core.header_value import safe

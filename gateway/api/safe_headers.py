@@ -1,11 +1,8 @@
-"""Security headers of every response: no content sniffing, and no caching."""
+"""Security headers of the responses that the framework sends; `asgi` adds them to all others."""
 
 from __future__ import annotations
 
-from gateway.api.asgi import App, Message, Receive, Scope, Send
-
-SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
-_ENCODED = [(name.encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
+from gateway.api.asgi import SAFE_HEADERS_ENCODED, App, Message, Receive, Scope, Send
 
 
 class SafeHeaders:
@@ -17,7 +14,8 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_ENCODED]
+                headers = message["headers"]
+                message["headers"] = [*headers, *(safe for safe in SAFE_HEADERS_ENCODED if safe not in headers)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.api.safe_headers import SAFE_HEADERS
+from gateway.api.asgi import SAFE_HEADERS
 from gateway.config.server import ServerSettings
 from gateway.core.errors import BadHttp, GatewayError, HeadTooLarge, TooManyConnections, TooSlow
 from gateway.core.scope_extension import BODY_TOO_SLOW, ON_HANG_UP
