@@ -77,7 +77,8 @@ class Fields:
         return value
 
     def integer(self, name: str, lowest: int, highest: int) -> int | None:
-        return checks.whole(self.given.get(name), self.param(name), lowest, highest)
+        value = self.given.get(name)
+        return None if value is None else checks.whole(value, self.param(name), lowest, highest)
 
     def number(self, name: str, lowest: float, highest: float) -> float | None:
         value: float | None = self.given.get(name)
