@@ -127,4 +127,4 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
     if not is_safe("".join(headers.values())):
         headers = {name: safe(value) for name, value in headers.items()}
-    return [*((name.encode(), value.encode()) for name, value in headers.items()), *SAFE_HEADERS_ENCODED]
+    return [(name.encode(), value.encode()) for name, value in headers.items()] + SAFE_HEADERS_ENCODED

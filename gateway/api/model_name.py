@@ -26,6 +26,9 @@ def split(body: dict[str, Any], catalogue: Catalogue) -> tuple[dict[str, Any], s
 
     InvalidRequest: it names no model.
     """
+    name = body.get("model")
+    if type(name) is str and name and ":" not in name:
+        return body, None
     name = Fields(body).needed("model")
     base, colon, word = name.rpartition(":")
     if not colon or name in catalogue or base not in catalogue:

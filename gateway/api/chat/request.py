@@ -49,7 +49,7 @@ def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) ->
     fields.rows("tools")
     known_fields.check(body, known_fields.CHAT_FIELDS)
     stream = bool(fields.boolean("stream"))
-    options = fields.table("stream_options")
+    options = None if body.get("stream_options") is None else fields.table("stream_options")
     effort = read_effort(body, model.levels)
     limits = [fields.integer(name, 1, checks.MOST_TOKENS) for name in LIMIT_FIELDS]
     return Call(
@@ -58,7 +58,7 @@ def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) ->
         model=model.name,
         body=body,
         stream=stream,
-        wants_usage=bool(options.boolean("include_usage")),
+        wants_usage=options is not None and bool(options.boolean("include_usage")),
         requested=effort.requested,
         effort_word=effort.word,
         effort_param=effort.param,
