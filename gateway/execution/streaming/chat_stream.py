@@ -180,7 +180,8 @@ class ChatStream:
                 seen.delta(delta, choice.get("index", 0))
             else:
                 seen.text(choice.get("text"))
-            seen.tokens(choice)
+            if "token_ids" in choice or choice.get("logprobs"):
+                seen.tokens(choice)
         if self.first_answer is None:
             self._time(delta if isinstance(delta, dict) else {"content": choice.get("text")})
 
