@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.lines import say, stored
+from gateway.commands import report_files
+from gateway.commands.lines import say
 from gateway.commands.moment import SINCE
 from gateway.commands.options import NEW_FILE
 from gateway.core.errors import ConfigError, GatewayError, suggestion
@@ -60,7 +61,6 @@ def report(name: str, config: Path, since: float, json_file: Path | None, html_f
     from gateway import assembly
     from gateway.config import settings
     from gateway.routing.experiments.evidence import LOOKS, evidence
-    from router_model.data import output_files
     from router_model.experiments.page import page
 
     chosen = settings.load(config)
@@ -73,12 +73,7 @@ def report(name: str, config: Path, since: float, json_file: Path | None, html_f
         raise ConfigError([error.message]) from error
     for line in lines(found):
         say(line)
-    if json_file is not None:
-        output_files.put(json_file, json.dumps(found, indent=2))
-        stored("All figures", json_file)
-    if html_file is not None:
-        output_files.put(html_file, page(found))
-        stored("A page with plots", html_file)
+    report_files.put(found, json_file, html_file, page, "plots")
 
 
 def _of(chosen: Settings) -> Experiments:

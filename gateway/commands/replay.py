@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from gateway.commands.lines import say, stored
+from gateway.commands import report_files
+from gateway.commands.lines import say
 from gateway.commands.moment import SINCE
 from gateway.commands.options import CONFIG, NEW_FILE
 from gateway.config.problems import faults
@@ -71,19 +71,13 @@ def replay(
     is refused, with the reason.
     """
     from gateway.config import settings
-    from router_model.data import output_files
     from router_model.offpolicy.page import page
 
     chosen = settings.override(settings.load(config), records=records)
     found = replayed(chosen, name, since, positions or (() if files else DIALS), files)
     for line in lines(found):
         say(line)
-    if json_file is not None:
-        output_files.put(json_file, json.dumps(found, indent=2))
-        stored("All figures", json_file)
-    if html_file is not None:
-        output_files.put(html_file, page(found))
-        stored("A page with the frontier", html_file)
+    report_files.put(found, json_file, html_file, page, "the frontier")
 
 
 def replayed(

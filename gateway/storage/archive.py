@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-from sqlalchemy import ColumnElement
+from typing import TypeVar
 
 from gateway.core import private_file
 from gateway.core.decision_row import DecisionRow
@@ -28,7 +26,7 @@ from gateway.storage.totals import record_totals
 
 log = logging.getLogger("thinkgate")
 OK = 200
-R = TypeVar("R", bound=NamedTuple)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +69,28 @@ class DatabaseArchive:
             raise ErasureFailed from error
 
     def record(self, id: str) -> Record | None:
-        if not self.database.exists():
-            return None
-        try:
-            return stored_record(self.database, id)
-        except UNAVAILABLE as error:
-            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
+        return next(self._read(lambda: iter([stored_record(self.database, id)])), None)
 
     def rated(self, query: RecordQuery) -> Iterator[RatedRecord]:
-        if not self.database.exists():
-            return
-        try:
-            yield from rated_records(self.database, query)
-        except UNAVAILABLE as error:
-            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
+        return self._read(lambda: rated_records(self.database, query))
 
     def totals(self, query: RecordQuery, by: Sequence[Grouping]) -> list[RecordTotals]:
-        if not self.database.exists():
-            return []
-        try:
-            return list(record_totals(self.database, query, by))
-        except UNAVAILABLE as error:
-            raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error
+        return list(self._read(lambda: record_totals(self.database, query, by)))
 
     def of_experiment(self, name: str, since: float = 0.0) -> Iterator[ExperimentRow]:
-        return self._scored(ExperimentRow, records.c.experiment == name, records.c.time >= since)
+        conditions = records.c.experiment == name, records.c.time >= since
+        return self._read(lambda: scored_rows(self.database, ExperimentRow, *conditions))
 
     def decisions(self, model: str, since: float = 0.0) -> Iterator[DecisionRow]:
-        return self._scored(
-            DecisionRow,
-            records.c.paired_with.is_(None),
-            records.c.model == model,
-            records.c.time >= since,
-            records.c.decided.is_not(None),
-            records.c.status == OK,
-        )
+        of = records.c
+        conditions = of.model == model, of.time >= since, of.decided.is_not(None), of.status == OK
+        return self._read(lambda: scored_rows(self.database, DecisionRow, *conditions))
 
-    def _scored(self, kind: type[R], *conditions: ColumnElement[bool]) -> Iterator[R]:
+    def _read(self, rows: Callable[[], Iterator[R]]) -> Iterator[R]:
+        """Nothing where there is no database yet. RecordsUnavailable: it cannot be read."""
         if not self.database.exists():
             return
         try:
-            yield from scored_rows(self.database, kind, *conditions)
+            yield from rows()
         except UNAVAILABLE as error:
             raise RecordsUnavailable(f"{self} cannot be read: {getattr(error, 'orig', None) or error}") from error

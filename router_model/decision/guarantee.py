@@ -46,21 +46,32 @@ def of(trial: HoldoutTrial, contract: Contract, net: bool = False) -> Promise:
     order = np.random.default_rng(0).permutation(n)
     ood = trial.seen.ood_probability[order] > OOD_UNTRUSTED
     reference, dearest = trial.correct[order, -1], trial.tokens[order, -1]
-    best: Promise | None = None
+    best: tuple[float, F64, F64] | None = None
+    before: tuple[F64, F64] | None = None
     for price in PRICES.tolist():
         bought, spent = trial.bought(price)
         correct, tokens = np.where(ood, reference, bought[order]), np.where(ood, dearest, spent[order])
-        harmed = risk.harm(correct, reference)
-        p = risk.regret_p(reference - correct, contract) if net else risk.harm_p(harmed, contract)
-        if p > 1 - contract.confidence:
+        same = before is not None and np.array_equal(correct, before[0]) and np.array_equal(tokens, before[1])
+        if not same and _p_value(correct, reference, contract, net) > 1 - contract.confidence:
             break
-        k = int(harmed.sum())
-        best = Promise(
-            price,
-            n,
-            k,
-            exact_tests.upper_bound(k, n, 1 - contract.confidence),
-            float((reference - correct).mean()),
-            1 - float(tokens.sum() / max(dearest.sum(), 1.0)),
-        )
-    return best or Promise(None, n)
+        best, before = (price, correct, tokens), (correct, tokens)
+    return Promise(None, n) if best is None else _promise(*best, reference, dearest, contract)
+
+
+def _p_value(correct: F64, reference: F64, contract: Contract, net: bool) -> float:
+    if net:
+        return risk.regret_p(reference - correct, contract)
+    return risk.harm_p(risk.harm(correct, reference), contract)
+
+
+def _promise(price: float, correct: F64, tokens: F64, reference: F64, dearest: F64, contract: Contract) -> Promise:
+    """The results of a price on the prompts."""
+    n, k = len(correct), int(risk.harm(correct, reference).sum())
+    return Promise(
+        price,
+        n,
+        k,
+        exact_tests.upper_bound(k, n, 1 - contract.confidence),
+        float((reference - correct).mean()),
+        1 - float(tokens.sum() / max(dearest.sum(), 1.0)),
+    )

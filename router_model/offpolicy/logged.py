@@ -85,9 +85,10 @@ class Prices(NamedTuple):
         most_loss: float | F64 = np.inf,
     ) -> Prices:
         """The same for every row, or one for each. ValueError: a price is negative or not finite."""
-        every = [spreads] * rows if isinstance(spreads, Spread) else spreads
-        steps = np.array([spread.steps or _NO_STEPS for spread in every], np.float64).reshape(rows, len(_NO_STEPS))
-        share = np.array([spread.share for spread in every], np.float64)
+        each = [spreads] if isinstance(spreads, Spread) else spreads
+        steps = np.array([spread.steps or _NO_STEPS for spread in each], np.float64).reshape(-1, len(_NO_STEPS))
+        share = np.array([spread.share for spread in each], np.float64)
+        steps, share = np.broadcast_to(steps, (rows, len(_NO_STEPS))), np.broadcast_to(share, rows)
         token, second, most = (np.broadcast_to(np.asarray(one, np.float64), rows) for one in (token, second, most_loss))
         if not all(((price >= 0) & (price < np.inf)).all() for price in (token, second)) or not (most >= 0).all():
             raise ValueError("prices are finite and not negative")
@@ -200,7 +201,10 @@ class Logged:
         asking = self._plain_asking if plain else self._asking(prices, offered)
         base, spreads = prices.token, prices.spreads
         low, high = price_sets.choices(offered.values, offered.slopes)
-        direct = np.stack([price_sets.mass(low[:, e], high[:, e], base, spreads) for e in range(self.efforts)], axis=1)
+        rows = np.arange(len(self))
+        direct = np.stack(
+            [price_sets.mass(low[:, e], high[:, e], base, spreads, rows) for e in range(self.efforts)], axis=1
+        )
         # Without a probe an effort is taken where it is best and asking does not pay.
         np.subtract.at(direct, (asking.row, asking.effort), asking.masses(base, spreads))
         low, high = price_sets.choices(*offers.after(self, prices))

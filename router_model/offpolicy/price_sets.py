@@ -19,16 +19,16 @@ class Spreads(NamedTuple):
     share: F64
     steps: F64
 
-    def of(self, rows: Ints) -> Spreads:
-        return Spreads(self.share[rows], self.steps[rows])
-
-    def below(self, at: F64) -> F64:
-        """The probability [rows] of a smaller factor, by its logarithm."""
-        low, high = self.steps[:, :-1], self.steps[:, 1:]
-        # Where two steps are the same all of what lies between them is there.
-        inside = (at[:, None] - low) / np.maximum(high - low, _NARROWEST)
-        moved = np.clip(inside, 0.0, 1.0).mean(axis=1)
-        total: F64 = self.share * moved + (1 - self.share) * (at > 0)
+    def below(self, at: F64, row: Ints) -> F64:
+        """The probability of a smaller factor, by its logarithm and its row: both [factors]."""
+        moved, low = np.zeros(len(at)), self.steps[row, 0]
+        for step in range(1, self.steps.shape[1]):
+            high = self.steps[row, step]
+            # Where two steps are the same all of what lies between them is there.
+            moved += np.clip((at - low) / np.maximum(high - low, _NARROWEST), 0.0, 1.0)
+            low = high
+        share = self.share[row]
+        total: F64 = share * moved / (self.steps.shape[1] - 1) + (1 - share) * (at > 0)
         return total
 
 
@@ -45,7 +45,7 @@ class PriceSets(NamedTuple):
 
     def masses(self, base: F64, spreads: Spreads) -> F64:
         """The probability [intervals] of each, at a row's base price [rows] and spread."""
-        return mass(self.low, self.high, base[self.row], spreads.of(self.row))
+        return mass(self.low, self.high, base, spreads, self.row)
 
     def row_masses(self, base: F64, spreads: Spreads) -> F64:
         """Their sum over the intervals of each row: [rows]."""
@@ -57,14 +57,18 @@ class PriceSets(NamedTuple):
         return self._replace(low=np.maximum(self.low, low[self.row]), high=np.minimum(self.high, high[self.row]))
 
 
-def mass(low: F64, high: F64, base: F64, spreads: Spreads) -> F64:
-    """As `propensity.mass`, element by element."""
-    random = (spreads.share > 0) & (base > 0)
-    with np.errstate(divide="ignore"):
-        middle = np.log(np.where(random, base, 1.0))
-        below_low, below_high = (spreads.below(np.log(np.maximum(at, 0.0)) - middle) for at in (low, high))
-    fixed = (low <= base) & (base < high)
-    return np.where(low < high, np.where(random, np.maximum(below_high - below_low, 0.0), fixed), 0.0)
+def mass(low: F64, high: F64, base: F64, spreads: Spreads, row: Ints) -> F64:
+    """As `propensity.mass`, of intervals between `low` and `high` [intervals], at the base price and by the spread of
+    the `row` of each."""
+    found = ((low <= base[row]) & (base[row] < high) & (low < high)).astype(np.float64)
+    random = np.flatnonzero((low < high) & ((spreads.share > 0) & (base > 0))[row])
+    if len(random):
+        of = row[random]
+        with np.errstate(divide="ignore"):
+            ends = (np.log(np.maximum(at[random], 0.0)) - np.log(base[of]) for at in (low, high))
+            below, above = (spreads.below(end, of) for end in ends)
+        found[random] = np.maximum(above - below, 0.0)
+    return found
 
 
 def choices(values: F64, slopes: F64) -> tuple[F64, F64]:

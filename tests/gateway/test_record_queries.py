@@ -16,6 +16,7 @@ from gateway.core.record_query import RecordQuery
 from gateway.storage import reader
 from gateway.storage.lookup import identities
 from gateway.storage.rows import insert
+from gateway.storage.stored_record import named
 from gateway.storage.totals import totals_of
 from tests.gateway.command_line import invoke
 from tests.gateway.stored import archive_of, connect
@@ -69,8 +70,9 @@ def test_queries_use_indexes(tmp_path: Path) -> None:
         for after in (None, (5.0, "00010")):
             told = plan(path, reader.page_of(query, after, 500))
             assert f"USING INDEX {index} " in told and "SCAN records\n" not in f"{told}\n", told
-    told = plan(path, identities("0" * 28, "k1"))
-    assert "MULTI-INDEX OR" in told and "records_request_id" in told and "records_answer_id" in told, told
+    for statement in (identities("0" * 28, "k1"), named("0" * 28)):
+        told = plan(path, statement)
+        assert "MULTI-INDEX OR" in told and "records_request_id" in told and "records_answer_id" in told, told
 
 
 def test_totals_are_those_of_the_rows(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from time import process_time
 from typing import Any
 
 import pytest
@@ -155,6 +156,27 @@ def test_without_exploration_or_records_the_reason_is_given(folder: Path, tmp_pa
             copy.execute("UPDATE records SET propensity = 1.0, prices = NULL")
     done = replay(folder, "--records", str(plain), "--dial", "0.5")
     assert done.exit_code == 0 and "refused" in done.output
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_records_take_seconds(folder: Path, tmp_path: Path) -> None:
+    """Out of the database, parsed, and judged at nine dials by three metrics. How long it takes is printed."""
+    many = tmp_path / "records.db"
+    with closing(sqlite3.connect(folder / "records.db")) as source, closing(sqlite3.connect(many)) as copy:
+        source.backup(copy)
+        for table, others in (("records", "id, unit"), ("outcomes", "id")):
+            names = [row[1] for row in copy.execute(f"PRAGMA table_info({table})")]
+            columns = ", ".join(f"{name} || '-' || n" if name in others.split(", ") else name for name in names)
+            copy.execute(
+                f"WITH RECURSIVE times(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM times WHERE n < 249) "
+                f"INSERT INTO {table} SELECT {columns} FROM {table}, times"
+            )
+        copy.commit()
+    start = process_time()
+    done = replay(folder, "--records", str(many), "--json", str(tmp_path / "r.json"))
+    assert done.exit_code == 0, done.output
+    print(f"{250 * REQUESTS} decisions in {process_time() - start:.1f} s of CPU")
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["decisions"] == 250 * REQUESTS
 
 
 def test_a_report_sums_up_by_group_and_says_what_if(folder: Path) -> None:

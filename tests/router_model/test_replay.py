@@ -52,7 +52,7 @@ def test_price_sets_are_those_of_single_requests() -> None:
     edges = np.array([0.0, 1e-5, 1e-4, 3.0, np.inf, 2e-4, 1e-4 * np.exp(-2.0), 1.5e-4])
     for base, spread in ((1e-4, EXPLORE), (1e-4, FIXED), (0.0, EXPLORE), (1e-4, LIMITED)):
         prices = Prices.of(7, base, 0.0, spread)
-        found = price_sets.mass(edges[:-1], edges[1:], prices.token, prices.spreads)
+        found = price_sets.mass(edges[:-1], edges[1:], prices.token, prices.spreads, np.arange(7))
         expected = [
             propensity.mass(a, b, base, spread) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         ]
