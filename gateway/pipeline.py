@@ -112,6 +112,7 @@ class Pipeline:
         begun = time.perf_counter()
         recorder.routed(routed.model.router.version)
         forecast = await self.decider.forecast(routed)
+        recorder.compares_with(await self.decider.baseline(routed, forecast))
         return await self._reserve(recorder, routed, forecast, begun)
 
     async def _hear(

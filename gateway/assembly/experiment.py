@@ -88,7 +88,7 @@ def joined(name: str, tried: Tried, build: Build) -> PublicModel:
         arms=every,
         prepared={arm: variant.prepared[arm] for arm, variant in variants.items()},
         promises={arm: promised for variant in variants.values() for arm, promised in variant.promises.items()},
-        experiment=Experiment(name, given, every, default.arms[0].name),
+        experiment=Experiment(name, given, every, default.arms[0].name, _adjusts(given, arms[default.arms[0].name])),
         variants={arm: replace(variant, setters=default.setters) for arm, variant in variants.items()},
     )
 
@@ -97,7 +97,15 @@ def _shared(name: str, given: ExperimentSettings, model: ModelSettings, build: B
     """Arms that have the policy and the router of their model."""
     built = build(given.model, model)
     _check_dollars(given, built.arms)
-    return replace(built, experiment=Experiment(name, given, built.arms, given.default or built.arms[0].name))
+    default = given.default or built.arms[0].name
+    return replace(built, experiment=Experiment(name, given, built.arms, default, _adjusts(given, model)))
+
+
+def _adjusts(given: ExperimentSettings, default: ModelSettings) -> bool:
+    """ConfigError: the default arm has nothing that forecasts."""
+    if given.adjust and default.router == "none":
+        raise ConfigError(["adjust: the default arm has no router, and so no forecasts: set one, or leave this out"])
+    return default.policy.needs_router if given.adjust is None else given.adjust
 
 
 def _check_dollars(given: ExperimentSettings, arms: Iterable[Arm]) -> None:

@@ -105,6 +105,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         those = [one for one in found["differences"] if one["arm"] == name]
         against = those[0]["against"]
         yield f"{name[:24]} against {against[:24]}"
+        if "pairs" in those[0]:
+            yield f"{those[0]['pairs']['units']} pairs, {those[0]['apart']['units']} units without one"
         yield f"{'':<16}{against[:11]:>12}{name[:11]:>12}{'difference':>12}  {'interval':<16}"
         for one in those:
             ours, theirs = (_number(means[arm][one["metric"]]["mean"]) for arm in (name, against))
@@ -113,6 +115,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
                 f"{_interval(one['ci']):<16} {one['verdict']}"
             )
     yield ""
+    if (explained := found["differences"][0].get("variance_removed")) is not None:
+        yield f"Forecasts take {explained:.0%} out of the variance of {found['differences'][0]['metric']}."
     yield f"Units fell into the arms as the weights say with p = {found['srm_p']:.3g}."
     if found["requests_switched"]:
         yield f"{found['requests_switched']} requests of units that changed their arm do not count."

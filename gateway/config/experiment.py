@@ -96,6 +96,10 @@ class ExperimentSettings(StrictSettings):
     """An arm gets no more units once it is surely worse than the default arm by more than this, in the unit of the
     metric: a share, tokens, dollars or seconds a request."""
     stop: StopSettings | None = None
+    adjust: bool | None = None
+    """Whether differences are adjusted for what the default arm was forecast to bring for each request, which narrows
+    their intervals; if left out, where its policy decides by forecasts. It costs a forecast for requests of other arms.
+    """
     paired: PairedSettings | None = None
     """Which requests every other arm answers, too, for their differences to be known from fewer of them."""
 

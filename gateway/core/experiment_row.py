@@ -26,4 +26,5 @@ class ExperimentRow(NamedTuple):
     probe_tokens: int | None
     forecast: str | None
     paired_with: str | None
+    baseline: str | None
     outcome: float | None

@@ -22,7 +22,9 @@ class Record(NamedTuple):
     `ttft` is until a stream's first token, which may be reasoning; `first_answer_ms` until the first token after the
     reasoning, or until all of an answer that is not streamed; None if there was none.
     `paired_with` is the id of the client's request that this one answered again, in the background, by another arm of
-    its experiment: such a row is no traffic of the client's, though it has its key, user and unit.
+    its experiment: such a row is no traffic of the client's, though it has its key, user and unit. `baseline` is what
+    the experiment's default arm was forecast to bring, whatever the arm: JSON of P(correct), thinking tokens, answer
+    tokens and seconds.
     """
 
     id: str
@@ -83,3 +85,4 @@ class Record(NamedTuple):
     probe_value: str | None = None
     first_answer_ms: float | None = None
     paired_with: str | None = None
+    baseline: str | None = None

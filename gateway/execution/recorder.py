@@ -12,6 +12,7 @@ from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
 from gateway.core.errors import GatewayError
+from gateway.core.forecast import EffortForecast
 from gateway.core.plan import Plan
 from gateway.core.planned import Planned
 from gateway.core.usage import Usage
@@ -68,6 +69,7 @@ class Recorder:
     __slots__ = (
         "answering",
         "assignment",
+        "baseline",
         "broke_off",
         "call",
         "client_gone",
@@ -99,6 +101,7 @@ class Recorder:
         self.assignment: Assignment | None = None
         self.level_of: Callable[[Effort], str] = efforts.level_of
         self.router: str | None = None
+        self.baseline: EffortForecast | None = None
         self.decision: Decision | None = None
         self.decision_s: float | None = None
         self.planned: Planned | None = None
@@ -133,6 +136,10 @@ class Recorder:
     def routed(self, version: str) -> None:
         """A forecast is asked for of the effort router of this version."""
         self.router = version
+
+    def compares_with(self, baseline: EffortForecast | None) -> None:
+        """What the default arm of its experiment was forecast to bring."""
+        self.baseline = baseline
 
     def decided(self, decision: Decision) -> None:
         self.decision = decision

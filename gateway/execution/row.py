@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.core.efforts import words
-from gateway.core.forecast import Forecast
+from gateway.core.forecast import EffortForecast, Forecast
 from gateway.core.prices import PRICES, Prices
 from gateway.core.record import Record
 from gateway.core.usage import Usage
@@ -79,6 +79,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         probe_value=_probe_value(recorder),
         first_answer_ms=(counts.first_answer - facts.started) * 1000 if counts.first_answer else None,
         paired_with=facts.paired_with,
+        baseline=_baseline(recorder.baseline),
     )
 
 
@@ -120,6 +121,10 @@ def _probe_value(recorder: Recorder) -> str | None:
     forecast = probe.before if probe else decision.forecast
     value = forecast.probe_value if forecast else None
     return None if value is None else orjson.dumps({"always": value.always, "outcomes": value.outcomes}).decode()
+
+
+def _baseline(found: EffortForecast | None) -> str | None:
+    return None if found is None else orjson.dumps(found[1:5]).decode()
 
 
 def _prices(prices: Prices) -> str | None:

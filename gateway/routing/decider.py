@@ -12,7 +12,7 @@ from gateway.core.assignment import Assignment
 from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
-from gateway.core.forecast import Forecast
+from gateway.core.forecast import EffortForecast, Forecast
 from gateway.core.planned import Planned
 from gateway.core.prices import FREE, Prices
 from gateway.core.unit import among_keys, unit_hash
@@ -87,6 +87,24 @@ class Decider:
             return forecast.without_probe()
         return forecast
 
+    async def baseline(self, routed: Routed, forecast: Forecast | None) -> EffortForecast | None:
+        """What the default arm of the request's experiment would bring, by text and policy alone: the same whatever arm
+        the request has, of which `forecast` is. None where the experiment does not adjust for it, or nothing is known.
+        """
+        if routed.assignment.experiment is None:
+            return None
+        model = self.catalogue.find(routed.call.model)
+        if model.experiment is None or not model.experiment.adjusts:
+            return None
+        arm = model.experiment.default_arm
+        default = model.with_arm(arm)
+        if arm is not routed.arm or forecast is None:
+            forecast = await default.forecast(routed.call, arm, self.router_deadline_s)
+        if forecast is None:
+            return None
+        chosen = default.policy.decide(routed.call, forecast.without_probe()).effort
+        return nearest(forecast, chosen)
+
     def decide(self, principal: Principal, routed: Routed, forecast: Forecast | None) -> tuple[Call, Decision]:
         """The call within what the sender may use now, and the decision for it. NotAllowed."""
         bounded = principal.bound(routed.call, routed.model.levels, routed.arm)
@@ -117,6 +135,16 @@ class Decider:
         ceiling = bounded.unlowered if own is None else min(own, bounded.unlowered, key=efforts.size)
         free = replace(bounded, most=bounded.unlowered, ceiling=ceiling)
         return efforts.size(_decided(routed, free, forecast).effort) > efforts.size(decision.effort)
+
+
+def nearest(forecast: Forecast, effort: Effort) -> EffortForecast:
+    """What is forecast of the effort, or of the one whose budget is nearest."""
+
+    def distance(one: EffortForecast) -> tuple[float, float]:
+        size = efforts.size(one.effort)
+        return (0.0 if one.effort == effort else abs(size - efforts.size(effort))), -size
+
+    return min(forecast.efforts, key=distance)
 
 
 def _decided(routed: Routed, bounded: Call, forecast: Forecast | None) -> Decision:

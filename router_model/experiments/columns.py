@@ -46,8 +46,9 @@ class UnitTable:
     """Units in the order of their first request: `arm` (place among the arms) and `phase` [units].
 
     `values` of metrics [units] are means over the unit's requests of which they are known, else NaN; `forecasts` are
-    those of its first request, because what follows depends on the arm already, and would hide its effect.
-    `requests` [arms] that count; `switched`: requests of units under another arm than their first, which do not.
+    those of its first request, because what follows depends on the arm already, and would hide its effect. `place` is
+    that of each unit, and `rows` are its requests [units]. `requests` [arms] that count; `switched`: requests of units
+    under another arm than their first, which do not.
     """
 
     arm: Ints
@@ -56,6 +57,8 @@ class UnitTable:
     forecasts: Mapping[str, F64]
     requests: Ints
     switched: int
+    place: Mapping[Hashable, int]
+    rows: Ints
 
 
 def by_unit(columns: Columns, arms: Sequence[str]) -> UnitTable:
@@ -79,6 +82,8 @@ def by_unit(columns: Columns, arms: Sequence[str]) -> UnitTable:
         {name: np.asarray(column, np.float64)[first] for name, column in columns.forecasts.items()},
         np.bincount(of_request[counts], minlength=len(arms)),
         int((~counts).sum()),
+        codes,
+        np.bincount(unit, minlength=len(codes)),
     )
 
 

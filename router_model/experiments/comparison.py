@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.experiments.columns import UnitTable
+from router_model.experiments.columns import Ints, UnitTable
+from router_model.experiments.combined import CombinedDifference, NarrowerDifference
 from router_model.experiments.design import Design
 from router_model.experiments.difference import RunningDifference, Units
 from router_model.experiments.mean import Bounds, RunningMean
@@ -20,8 +21,10 @@ Verdict = Literal["better", "worse", "undecided"]
 
 
 class Difference(Protocol):
-    """What `RunningDifference` and, of pairs, `RunningMean` have in common."""
+    """What `RunningDifference` has in common with those that pairs have a part in. `method` says which."""
 
+    @property
+    def method(self) -> str: ...
     @property
     def n(self) -> int: ...
     @property
@@ -41,15 +44,17 @@ class Pairs:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """`found` is how far the mean of `arm` lies above that of the arm it is compared with, `level` the level of its
-    interval, and `path` the same after fewer units.
+    interval, and `path` the same after fewer units. `beside`: what pairs say, and what units without a pair say, where
+    there are pairs. `explained`: the share of the variance of units' scores that forecasts took out; None: none were.
     """
 
     metric: Metric
     arm: str
     found: Difference
     level: float
-    paired: bool
+    beside: tuple[RunningMean, RunningDifference] | None = None
     path: tuple[Difference, ...] = ()
+    explained: float | None = None
 
     @property
     def interval(self) -> Bounds:
@@ -84,44 +89,91 @@ def breached(found: Mapping[tuple[str, str], Difference], design: Design) -> lis
 
 
 def compared(table: UnitTable, pairs: Pairs, design: Design, metric: Metric, arm: str, looks: int = 0) -> Comparison:
-    """An arm beside `design.against`: by pairs, if the metric has any, else by the units of the two arms.
+    """An arm beside `design.against`, by the pairs of the two and by the units of either that have none.
 
     `looks`: how many points of the path to keep. ValueError: a value is out of bounds.
     """
+    found = paired_units(table, pairs, design, metric, arm)
+    here = drawn_units(table, design, metric, arm)
+    here = here[~np.isin(here, found.place)]
+    units, at = units_at(table, design, metric, arm, here), np.sort(np.concatenate([found.place, here]))
+    join = _joined(table, np.concatenate([found.place, here]), len(found.place))
+    mean, apart, states, begin = RunningMean.of_differences(metric.bounds), RunningDifference(metric.bounds), [], (0, 0)
+    for count in [*_looks(len(at), looks), len(at)]:
+        last = at[count - 1] if count else -1
+        end = int(np.searchsorted(found.place, last, "right")), int(np.searchsorted(here, last, "right"))
+        mean = mean.extended(found.value[begin[0] : end[0]])
+        apart = apart.extended(units.part(begin[1], end[1]))
+        states.append(join(mean, apart))
+        begin = end
+    beside = (mean, apart) if mean.n else None
+    level, removed = design.level_of(metric.name), explained(units, apart)
+    return Comparison(metric, arm, states[-1], level, beside, tuple(states[:-1]), removed)
+
+
+def explained(units: Units, found: RunningDifference) -> float | None:
+    """How much wider the scores of these units would vary without forecasts, as a share of that variance."""
+    if np.isnan(units.forecast).all():
+        return None
+    plain = RunningDifference.of(units._replace(forecast=np.full(len(units.value), np.nan)), found.bounds)
+    return 1 - found.scaled.squares / plain.scaled.squares if plain.scaled.squares else None
+
+
+Join = Callable[[RunningMean, RunningDifference], Difference]
+
+
+def _joined(table: UnitTable, places: Ints, pairs: int) -> Join:
+    """How what pairs say and what other units say become one: it depends on how units look, not on values."""
+    if not pairs:
+        return lambda mean, apart: apart
+    single = bool((table.rows[places[places < len(table.rows)]] <= 1).all())
+    return CombinedDifference if single else NarrowerDifference
+
+
+class PairedUnits(NamedTuple):
+    """Units with a pair of which both values are known, in the order in which the units came: `place` of the unit,
+    `value` its mean difference [units].
+    """
+
+    place: Ints
+    value: F64
+
+
+def paired_units(table: UnitTable, pairs: Pairs, design: Design, metric: Metric, arm: str) -> PairedUnits:
     of_pairs = pairs.values.get(metric.name, {})
-    if arm in of_pairs and design.against in of_pairs:
-        values = differences(pairs.unit, of_pairs[arm] - of_pairs[design.against])
-        start = RunningMean.of_differences(metric.bounds)
-        path = tuple(start.extended(values[:n]) for n in _looks(len(values), looks))
-        return Comparison(metric, arm, start.extended(values), design.level_of(metric.name), True, path)
-    units = units_of(table, design, metric, arm)
-    ends, states = [*_looks(len(units.value), looks), len(units.value)], [RunningDifference(metric.bounds)]
-    for begin, end in zip([0, *ends], ends, strict=False):
-        states.append(states[-1].extended(units.part(begin, end)))
-    return Comparison(metric, arm, states[-1], design.level_of(metric.name), False, tuple(states[1:-1]))
+    if arm not in of_pairs or design.against not in of_pairs:
+        return PairedUnits(np.zeros(0, np.int64), np.zeros(0))
+    value = of_pairs[arm] - of_pairs[design.against]
+    places = dict(table.place)
+    place = np.array([places.setdefault(unit, len(places)) for unit in pairs.unit], np.int64)
+    known = ~np.isnan(value)
+    units, code = np.unique(place[known], return_inverse=True)
+    return PairedUnits(units, np.bincount(code, weights=value[known]) / np.bincount(code) if len(units) else value[:0])
 
 
-def units_of(table: UnitTable, design: Design, metric: Metric, arm: str) -> Units:
-    """The units of an arm and of the one it is compared with, of which the metric is known.
+def drawn_units(table: UnitTable, design: Design, metric: Metric, arm: str) -> Ints:
+    """The places of the units of an arm and of the one it is compared with, of which the metric is known.
 
     Only of phases in which both got units: of others, who is in which arm is no chance.
     """
     ours, theirs = design.arms.index(arm), design.arms.index(design.against)
-    value = table.values[metric.name]
     shares = np.array([design.share(arm, phase) for phase in range(len(design.phases))])
     drawn = ((shares > 0) & (shares < 1))[table.phase]
-    here = ((table.arm == ours) | (table.arm == theirs)) & drawn & ~np.isnan(value)
+    here = ((table.arm == ours) | (table.arm == theirs)) & drawn & ~np.isnan(table.values[metric.name])
+    return np.flatnonzero(here)
+
+
+def units_of(table: UnitTable, design: Design, metric: Metric, arm: str) -> Units:
+    """All of `drawn_units`."""
+    return units_at(table, design, metric, arm, drawn_units(table, design, metric, arm))
+
+
+def units_at(table: UnitTable, design: Design, metric: Metric, arm: str, here: Ints) -> Units:
+    value = table.values[metric.name]
+    shares = np.array([design.share(arm, phase) for phase in range(len(design.phases))])
     forecast = table.forecasts.get(metric.name, np.full(len(value), np.nan))
-    return Units(table.arm[here] == ours, shares[table.phase[here]], value[here], forecast[here])
-
-
-def differences(unit: Sequence[Any], values: F64) -> F64:
-    """The mean difference of each unit with a known one, in the order of the units' first pairs."""
-    known = ~np.isnan(values)
-    codes: dict[Any, int] = {}
-    code = np.array([codes.setdefault(one, len(codes)) for one, yes in zip(unit, known, strict=True) if yes], np.int64)
-    means: F64 = np.bincount(code, weights=values[known]) / np.bincount(code) if len(code) else np.zeros(0)
-    return means
+    in_arm = table.arm[here] == design.arms.index(arm)
+    return Units(in_arm, shares[table.phase[here]], value[here], forecast[here])
 
 
 def _looks(n: int, looks: int) -> list[int]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from router_model.experiments import asymptotic, mixture
 from router_model.experiments.asymptotic import ScaledSums
 from router_model.experiments.mean import Bounds, check, merged
-from router_model.experiments.mixture import BoundedSums
+from router_model.experiments.mixture import BoundedSums, Capital
 from router_model.experiments.regression import ArmSums, Sums, expected, running
 
 F64 = NDArray[np.float64]
@@ -60,6 +60,8 @@ class RunningDifference:
     parts: tuple[BoundedSums, ...] = ()
     scaled: ScaledSums = field(default_factory=ScaledSums)
 
+    method = "units"
+
     @classmethod
     def of(cls, units: Units, bounds: Bounds | None) -> RunningDifference:
         """The difference over these units. ValueError: as `added`."""
@@ -73,6 +75,11 @@ class RunningDifference:
     @property
     def estimate(self) -> float:
         return self.scaled.mean
+
+    @property
+    def capital(self) -> Capital:
+        """The evidence about the difference of bounded values."""
+        return Capital(self.parts, 2 * self._width)
 
     def added(self, in_arm: bool, share: float, value: float, forecast: float | None = None) -> RunningDifference:
         """One unit more; fields are those of `Units`. ValueError: a value that is not finite or out of
@@ -93,13 +100,13 @@ class RunningDifference:
     def interval(self, alpha: float) -> Bounds:
         """Bounds that hold the difference at all times with probability 1 - `alpha`. Infinite: too few units."""
         if self.bounds is None:
-            return asymptotic.interval(self._enough(), alpha)
+            return asymptotic.interval(self.enough, alpha)
         return mixture.interval(self.parts, -self._width, self._width, alpha, 2 * self._width)
 
     def one_sided(self, alpha: float, sign: float) -> float:
         """The lower bound (`sign` -1) or the upper one (1) alone."""
         if self.bounds is None:
-            return asymptotic.one_sided(self._enough(), alpha, sign)
+            return asymptotic.one_sided(self.enough, alpha, sign)
         bound = mixture.lower if sign < 0 else mixture.upper
         return bound(self.parts, -self._width, self._width, alpha, 2 * self._width)
 
@@ -123,7 +130,8 @@ class RunningDifference:
             ScaledSums(*state["scaled"]),
         )
 
-    def _enough(self) -> ScaledSums:
+    @property
+    def enough(self) -> ScaledSums:
         """The sums, once each arm has enough units to say how much their values vary; before that, none."""
         return self.scaled if min(self.arm.n, self.against.n) >= asymptotic.LEAST_VALUES else ScaledSums()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from router_model.experiments import asymptotic, mixture
 from router_model.experiments.asymptotic import ScaledSums
-from router_model.experiments.mixture import BoundedSums
+from router_model.experiments.mixture import BoundedSums, Capital
 
 F64 = NDArray[np.float64]
 Bounds = tuple[float, float]
@@ -55,6 +55,11 @@ class RunningMean:
     @property
     def estimate(self) -> float:
         return self.scaled.mean
+
+    @property
+    def capital(self) -> Capital:
+        """The evidence about the mean of bounded values."""
+        return Capital([self.bounded], self.bounded.scale)
 
     def added(self, value: float) -> RunningMean:
         """ValueError: the value is not finite or not within the bounds."""

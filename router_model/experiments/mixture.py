@@ -47,21 +47,45 @@ class BoundedSums(NamedTuple):
         return BoundedSums(self.scale, self.n + 1, self.total + value, self.squares + (value - centre) ** 2)
 
 
-def lower(parts: Iterable[BoundedSums], low: float, high: float, alpha: float, unit: float = 1.0) -> float:
+class Capital(NamedTuple):
+    """Evidence about a mean. Each part has its own scale; parts that follow each other in time count together.
+
+    `unit` is the least scale that a part may have, fixed before the first value.
+    """
+
+    parts: Sequence[BoundedSums]
+    unit: float = 1.0
+
+    def mirrored(self) -> Capital:
+        """The same of the values' negatives."""
+        return Capital([part._replace(total=-part.total) for part in self.parts], self.unit)
+
+
+def lower_of(capitals: Iterable[Capital], low: float, high: float, alpha: float) -> float:
     """A bound in [low, high] that the mean is below with probability at most `alpha` at any time.
 
-    Each part has its own scale; parts that follow each other in time count together. `unit` is the least scale that a
-    part may have, fixed before the first value. ValueError: `alpha` is not within 0 and 1.
+    Several capitals are multiplied: each value belongs to one of them, and all have the same mean.
+    ValueError: `alpha` is not within 0 and 1.
     """
     if not 0 < alpha < 1:
         raise ValueError(f"a level lies between 0 and 1: {alpha}")
-    gains, stakes = _lines(parts, 1.0, unit)
-    return _crossing(gains, stakes, low, high, -log(alpha))
+    lines = [_lines(parts, 1.0, unit) for parts, unit in capitals]
+    return _crossing(lines, low, high, -log(alpha))
+
+
+def upper_of(capitals: Iterable[Capital], low: float, high: float, alpha: float) -> float:
+    """The same from above."""
+    return -lower_of([capital.mirrored() for capital in capitals], -high, -low, alpha)
+
+
+def lower(parts: Iterable[BoundedSums], low: float, high: float, alpha: float, unit: float = 1.0) -> float:
+    """`lower_of` one capital."""
+    return lower_of([Capital([*parts], unit)], low, high, alpha)
 
 
 def upper(parts: Iterable[BoundedSums], low: float, high: float, alpha: float, unit: float = 1.0) -> float:
     """The same from above."""
-    return -lower([part._replace(total=-part.total) for part in parts], -high, -low, alpha, unit)
+    return upper_of([Capital([*parts], unit)], low, high, alpha)
 
 
 def interval(
@@ -100,12 +124,15 @@ def _log_capital(logs: F64) -> F64:
     return capital
 
 
-def _crossing(gains: F64, stakes: F64, low: float, high: float, threshold: float) -> float:
-    """The highest mean at which the capital, which falls in the mean, still reaches the threshold; `low` if none."""
+def _crossing(lines: Sequence[tuple[F64, F64]], low: float, high: float, threshold: float) -> float:
+    """The highest mean at which the product of the capitals, which falls in the mean, still reaches the threshold;
+    `low` if none.
+    """
     for _ in range(_SECTIONS):
         means = low + (high - low) * _STEPS
         # How many of the first means reach it: with none the bound is where it was.
-        reached = int(np.count_nonzero(_log_capital(gains - stakes * means[:, None]) >= threshold))
+        logs = sum((_log_capital(gains - stakes * means[:, None]) for gains, stakes in lines), np.zeros(len(means)))
+        reached = int(np.count_nonzero(logs >= threshold))
         if reached == 0:
             return low
         if reached == len(means):

@@ -103,14 +103,19 @@ def _difference(one: Comparison, table: UnitTable, design: Design) -> dict[str, 
         "against": design.against,
         **_estimate(one.found, one.level),
         "verdict": one.verdict,
-        "method": "paired" if one.paired else "units",
+        "method": one.found.method,
         "level": one.level,
         "relative": _number(one.found.estimate / mean if mean and one.found.n else np.nan),
     }
+    if one.explained is not None:
+        told["variance_removed"] = one.explained
+    if one.beside is not None:
+        pairs, apart = one.beside
+        told |= {"pairs": _estimate(pairs, one.level), "apart": _estimate(apart, one.level)}
     return told | ({"path": [_estimate(state, one.level) for state in one.path]} if one.path else {})
 
 
-def _estimate(found: Difference, level: float) -> dict[str, Any]:
+def _estimate(found: Difference | RunningMean, level: float) -> dict[str, Any]:
     return {
         "estimate": _number(found.estimate if found.n else np.nan),
         "ci": _bounds(found.interval(level)),

@@ -15,12 +15,21 @@ def sentence(primary: Comparison, tokens: Comparison | None, against: str, means
     if not primary.found.n or not all(map(isfinite, primary.interval)):
         return f"Too few units of {primary.arm} and {against} are settled to say anything."
     start = "" if primary.verdict != "undecided" else "Undecided so far: "
-    told = f"{start}{primary.arm} {primary.metric.verb} {amount(primary, means[0])} than {against}"
+    told = f"{start}{primary.arm} {primary.metric.verb} {amount(primary, means[0])} than {against}{_pairs(primary)}"
     if tokens is None or not all(map(isfinite, tokens.interval)):
         return f"{told}."
     if tokens.verdict == "undecided":
         return f"{told}; whether it {tokens.metric.verb} more or fewer tokens is undecided."
     return f"{told}, at {amount(tokens, means[1], with_interval=False)}."
+
+
+def _pairs(found: Comparison) -> str:
+    """What the difference rests on, where pairs have a part in it."""
+    if found.beside is None or found.found.method == "units":
+        return ""
+    pairs, apart = found.beside
+    others = f" and {apart.n} other units" if found.found.method == "combined" else ""
+    return f" (by {pairs.n} pairs{others})"
 
 
 def amount(found: Comparison, mean: float, with_interval: bool = True) -> str:

@@ -145,6 +145,35 @@ def test_units_count_by_the_weights_that_held_when_they_came(experiment: Experim
     assert {one["units"] for one in told["differences"] if one["metric"] == "error"} == {2}
 
 
+def test_answers_of_other_arms_are_pairs_and_no_requests(experiment: Experiment) -> None:
+    """They count in no arm, and what was cut short says nothing. Each request has what the default arm would bring."""
+    arms, rows, rng = ("merged", "split"), [], random.Random(7)
+    for number in range(400):
+        arm, p = rng.choice(arms), rng.random()
+        right = {"merged": float(rng.random() < 0.1 + 0.8 * p)}
+        right["split"] = 1.0 if rng.random() < 0.2 else right["merged"]
+        common: dict[str, Any] = {"unit": f"u{number}", "time": float(number), "baseline": f"[{p},9.0,5.0,1.0]"}
+        rows.append(row(**common, id=f"c{number}", arm=arm, outcome=right[arm]))
+        if number % 2 == 0:
+            other = arms[arm == "merged"]
+            status = 499 if number % 40 == 0 else 200
+            rows.append(
+                row(**common, id=f"p{number}", arm=other, outcome=right[other], status=status, paired_with=f"c{number}")
+            )
+    rows.append(row(id="p", arm="split", paired_with="of another time", unit="u", outcome=0.0))
+    found = evidence(experiment, [], rows)
+    alone = evidence(experiment, [], [one for one in rows if one.paired_with is None])
+    told, apart = found.report("modes"), alone.report("modes")
+    assert told["arms"] == apart["arms"] and told["srm_p"] == apart["srm_p"]
+    outcome, before = told["differences"][0], apart["differences"][0]
+    assert (outcome["metric"], outcome["method"], before["method"]) == ("outcome", "combined", "units")
+    assert (outcome["pairs"]["units"], outcome["apart"]["units"], outcome["units"]) == (190, 210, 400)
+    assert outcome["ci"][0] < 0.1 < outcome["ci"][1]
+    assert outcome["ci"][1] - outcome["ci"][0] < before["ci"][1] - before["ci"][0]
+    assert 0.02 < outcome["variance_removed"] < 1
+    assert " (by 190 pairs and 210 other units)" in told["verdicts"][0]
+
+
 @pytest.fixture
 def experiment() -> Experiment:
     from gateway import assembly

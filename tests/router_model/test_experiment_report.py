@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from router_model.experiments.columns import Columns, by_unit
-from router_model.experiments.comparison import Pairs, differences
+from router_model.experiments.comparison import Pairs, paired_units
 from router_model.experiments.design import Design, Guardrail
 from router_model.experiments.guard import Guard
 from router_model.experiments.metrics import METRICS
@@ -188,7 +188,10 @@ def test_pairs_are_compared_as_pairs() -> None:
     paired, unpaired = (report("m", DESIGN, columns, each)["differences"][0] for each in (pairs, Pairs()))
     assert (paired["method"], unpaired["method"], paired["units"]) == ("paired", "units", 750)
     assert np.diff(paired["ci"])[0] < 0.6 * np.diff(unpaired["ci"])[0]
-    assert differences(["a", "b", "a"], np.array([1.0, np.nan, 0.0])).tolist() == [0.5]
+    table = by_unit(columns, DESIGN.arms)
+    few = {"merged": np.zeros(3), "split": np.array([1.0, np.nan, 0.0])}
+    units = paired_units(table, Pairs(["u7", "u8", "u7"], {"outcome": few}), DESIGN, METRICS["outcome"], "split")
+    assert (units.place.tolist(), units.value.tolist()) == ([table.place["u7"]], [0.5])
 
 
 def test_units_of_a_phase_in_which_an_arm_got_none_say_nothing_about_it() -> None:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from gateway.config.experiment import Metric
 from gateway.core.experiment_row import ExperimentRow
+from gateway.routing.experiments.covariates import covariates
 from gateway.routing.experiments.experiment import Experiment
 from gateway.routing.experiments.measures import MEASURES
+from gateway.routing.experiments.pairs import pairs_of
 from gateway.routing.experiments.state import Event, Phase, phases_of
 from router_model.experiments.columns import Columns
 from router_model.experiments.comparison import Pairs
@@ -40,15 +42,14 @@ class ExperimentEvidence(NamedTuple):
 def evidence(experiment: Experiment, events: Sequence[Event], rows: Iterable[ExperimentRow]) -> ExperimentEvidence:
     """`rows` in the order of time."""
     phases = _distinct(phases_of(experiment, events))
-    design = _design(experiment, phases)
-    kept = [*_kept(rows, design.arms, [phase.begin for phase in phases[1:]])]
-    values: dict[str, F64] = {
-        name: np.fromiter(map(MEASURES[name], kept), np.float64, len(kept)) for name in measured(experiment)
-    }
+    design, metrics, others = _design(experiment, phases), measured(experiment), list[ExperimentRow]()
+    kept = [*_kept(_sent(rows, others), design.arms, [phase.begin for phase in phases[1:]])]
+    values: dict[str, F64] = {name: np.fromiter(map(MEASURES[name], kept), np.float64, len(kept)) for name in metrics}
     begins = [phase.begin for phase in phases]
     phase: I64 = np.searchsorted(begins, [row.time for row in kept], side="right").astype(np.int64) - 1
-    columns = Columns([row.unit for row in kept], [row.arm or "" for row in kept], values, {}, phase)
-    return ExperimentEvidence(design, columns)
+    forecasts = covariates(kept, metrics)
+    columns = Columns([row.unit for row in kept], [row.arm or "" for row in kept], values, forecasts, phase)
+    return ExperimentEvidence(design, columns, pairs_of(kept, others, design.arms, metrics))
 
 
 def measured(experiment: Experiment) -> tuple[Metric, ...]:
@@ -70,6 +71,15 @@ def _design(experiment: Experiment, phases: Sequence[Phase]) -> Design:
         guardrails=tuple(Guardrail(name, margin) for name, margin in given.guardrails.items()),
         stop_width=None if given.stop is None else given.stop.width,
     )
+
+
+def _sent(rows: Iterable[ExperimentRow], others: list[ExperimentRow]) -> Iterator[ExperimentRow]:
+    """What clients sent; what other arms answered goes to `others`."""
+    for row in rows:
+        if row.paired_with is None:
+            yield row
+        else:
+            others.append(row)
 
 
 def _distinct(phases: Iterable[Phase]) -> list[Phase]:

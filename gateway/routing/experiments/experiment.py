@@ -13,17 +13,23 @@ from gateway.core.arm import Arm
 class Experiment:
     """As it is configured. Whether it runs, and with what weights, is its `State`.
 
-    `default` is the name of the arm that all others are compared with, and that has all units while it is stopped.
+    `default` is the name of the arm that all others are compared with, and that has all units while it is stopped;
+    `adjusts`: what it was forecast to bring is recorded with each request, and taken out of what its arm has brought.
     """
 
     name: str
     settings: ExperimentSettings
     arms: tuple[Arm, ...]
     default: str
+    adjusts: bool = False
 
     @property
     def salt(self) -> str:
         return self.settings.salt or self.name
+
+    @property
+    def default_arm(self) -> Arm:
+        return next(arm for arm in self.arms if arm.name == self.default)
 
     @property
     def weights(self) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    for name in ("answer_id", "experiment", "config", "prices", "session", "probe_value", "paired_with"):
+    for name in ("answer_id", "experiment", "config", "prices", "session", "probe_value", "paired_with", "baseline"):
         op.add_column("records", sa.Column(name, sa.Text))
     op.add_column("records", sa.Column("cached_tokens", sa.BigInteger))
     op.add_column("records", sa.Column("degraded", sa.Boolean))
