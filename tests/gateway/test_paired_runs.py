@@ -274,3 +274,14 @@ def test_settings_that_cannot_be_are_refused_with_the_reason() -> None:
         "Every other arm answers 25% of the requests, too, in the background: at most 4 at once, 60 a minute, "
         "50000 tokens a day."
     )
+
+
+def test_feedback_on_a_conversation_is_about_what_the_client_got(backend: ScriptedBackend, start: Start) -> None:
+    """The other arm's answer came later, and has an id of its own to be scored by."""
+    gateway = start(settings(backend.url, arms=TWO))
+    answer = gateway.post({**ASK, "metadata": {"conversation_id": "c"}})
+    until(lambda: len(paired(gateway)) == 1)
+    (again,) = paired(gateway)
+    whole = gateway.post({"conversation": "c", "score": 1}, path="/v1/feedback")
+    assert whole.json()["id"] == answer.headers["x-thinkgate-id"] == again["paired_with"]
+    assert gateway.post({"id": again["id"], "score": 0}, path="/v1/feedback").json()["id"] == again["id"]
