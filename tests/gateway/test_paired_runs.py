@@ -285,3 +285,15 @@ def test_feedback_on_a_conversation_is_about_what_the_client_got(backend: Script
     whole = gateway.post({"conversation": "c", "score": 1}, path="/v1/feedback")
     assert whole.json()["id"] == answer.headers["x-thinkgate-id"] == again["paired_with"]
     assert gateway.post({"id": again["id"], "score": 0}, path="/v1/feedback").json()["id"] == again["id"]
+
+
+def test_verifiers_score_the_answers_of_all_arms(backend: ScriptedBackend, start: Start) -> None:
+    chosen = settings(backend.url)
+    chosen["models"]["unrouted"]["verify"] = [{"kind": "exact"}]
+    gateway = start(chosen)
+    assert gateway.post({**ASK, "user": "u", "thinkgate": {"expected": "four"}}).status_code == 200
+    until(lambda: len(paired(gateway)) == 2)
+    ids = [row["id"] for row in gateway.records()]
+    with closing(sqlite3.connect(gateway.database)) as database:
+        found = dict(database.execute("SELECT id, score FROM outcomes WHERE source = 'verifier:exact'").fetchall())
+    assert found == dict.fromkeys(ids, 1.0) and len(ids) == 3
