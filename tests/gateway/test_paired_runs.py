@@ -87,12 +87,11 @@ class Hanging:
             await obedient(connection)
 
 
-def test_every_other_arm_answers_and_no_client_notices(backend: ScriptedBackend, start: Start) -> None:
+def test_every_other_arm_answers_and_no_client_notices(backend: ScriptedBackend, start: Start, tmp_path: Path) -> None:
     units = [f"u{number}" for number in range(12)]
-    alone = start(settings(backend.url, paired=None))
+    alone = start({**settings(backend.url, paired=None), "records": {"path": tmp_path / "alone.db"}})
     arms = ask(alone, "unrouted", units, reasoning_effort="low")
     alone.stop()
-    alone.database.unlink()
     gateway = start(settings(backend.url, paired={"share": 1, "max_running": 100}))
     assert ask(gateway, "unrouted", units, reasoning_effort="low") == arms, "who gets which arm is as without pairs"
     streamed = gateway.post({"model": "unrouted", "messages": HI, "user": "s", "stream": True})
