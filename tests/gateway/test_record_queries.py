@@ -14,7 +14,8 @@ import pytest
 from gateway.core.outcome_row import OutcomeRow
 from gateway.core.record_query import RecordQuery
 from gateway.storage import reader
-from gateway.storage.lookup import identities
+from gateway.storage.lookup import identities, latest_of
+from gateway.storage.protocol import RecordGroup
 from gateway.storage.rows import insert
 from gateway.storage.stored_record import named
 from gateway.storage.totals import totals_of
@@ -59,6 +60,10 @@ def test_pages_are_whole_and_in_order(tmp_path: Path) -> None:
 def test_queries_use_indexes(tmp_path: Path) -> None:
     path = tmp_path / "thinkgate.db"
     fill(path)
+    for group in (RecordGroup("unit", "u"), RecordGroup("session", "s")):
+        shown = plan(path, latest_of(group, "k1"))
+        # By time the rows come from the index; only those of one time are sorted.
+        assert f"USING INDEX records_{group.column} " in shown and "TEMP B-TREE FOR ORDER BY" not in shown, shown
     for query, index in (
         (RecordQuery(), "records_time"),
         (RecordQuery(since=5.0, until=9.0), "records_time"),

@@ -116,6 +116,7 @@ def test_every_dialect_whole_and_streamed(backend: ScriptedBackend, start: Start
             ids.append(answer.headers["x-thinkgate-id"])
     assert gateway.post({"model": "plain", "messages": HI}).status_code == 200
     assert gateway.post({"model": "fixed", "messages": HI, **reference}).status_code == 200
+    until(lambda: len(outcomes(gateway.database)) == 2 * len(ids) + 1)
     gateway.stop()
     found = outcomes(gateway.database, "id, source, score, weight")
     assert [row for row in found if row[1] == "verifier:exact"] == [(id, "verifier:exact", 1.0, 1.0) for id in ids]
