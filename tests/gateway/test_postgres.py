@@ -21,6 +21,7 @@ from gateway.core.record_query import RecordQuery
 from gateway.storage import schema
 from gateway.storage.archive import DatabaseArchive
 from gateway.storage.postgres import PostgresDatabase
+from gateway.storage.protocol import RecordGroup
 from gateway.storage.records import Records
 from gateway.storage.retention import Retention, RetentionLimits
 from gateway.storage.subject import Subject
@@ -195,3 +196,25 @@ def test_a_gateway_that_is_killed_while_the_server_is_away_loses_nothing(
         until(lambda: column(database, schema.outcomes.c.id) == sorted(ids))
         assert gateway.stop() == 0
     assert column(database, schema.records.c.id) == column(database, schema.outcomes.c.id) == sorted(ids)
+
+
+def test_groups_are_found_and_outcomes_expire(database: PostgresDatabase, tmp_path: Path) -> None:
+    """What is said of conversations and sessions, and outcomes that go before their records."""
+    rows = [RECORD._replace(id=f"r{n}", key="k", time=100.0 + n, unit=f"u{n % 2}", session="s") for n in range(4)]
+    records = Records(database, tmp_path / "spool")
+    records.start()
+    for row in rows:
+        records.write(row)
+    records.rate(OutcomeRow("r1", "outcome", "person:session", 0.25, 150.0, "k"))
+    records.rate(OutcomeRow("r3", "outcome", "verifier:exact", 1.0, 103.0, "k"))
+    until(lambda: len(column(database, schema.outcomes.c.id)) == 2)
+    for group, id in ((RecordGroup("session", "s"), "r3"), (RecordGroup("unit", "u0"), "r2")):
+        found = records.latest(group, "k")
+        assert found is not None and found.id == id and records.latest(group, None) is None
+    assert records.group_score(RecordGroup("session", "s"), "k", "outcome", "person:session") == 0.25
+    assert records.group_score(RecordGroup("unit", "u0"), "k", "outcome", "person:session") is None
+    records.stop()
+    with closing(database.connect()) as connection:
+        retention = Retention(RetentionLimits(outcome_age_s=10.0), database)
+        assert [retention.step(connection, now, 120.0) for now in (1.0, 2.0)] == [1, 0]
+    assert column(database, schema.outcomes.c.id) == ["r1"] and len(column(database, schema.records.c.id)) == 4
