@@ -123,6 +123,11 @@ class ModelSettings(StrictSettings):
         dials = [name for name, work in self.classes.items() if work.dial is not None]
         if dials and "dial" not in type(self.policy).model_fields:
             raise ValueError(f"class {dials[0]} sets a dial, and a {kind} policy has none")
+        lowest, highest = getattr(self.policy, "dial_bounds", (0.0, 1.0))
+        for name, work in self.classes.items():
+            if work.dial is not None and not lowest <= work.dial <= highest:
+                bounds = f"{lowest:g} to {highest:g}"
+                raise ValueError(f"class {name}: dial {work.dial:g} is outside of dial_bounds of the policy, {bounds}")
         if self.classes and not self.policy.needs_router:
             raise ValueError(f"classes: a {kind} policy buys at no price: choose a dial or a contract")
         wrong = [*contradictions(self.classes)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
+from pydantic import Field
 
 from gateway.verification.protocol import VerifierSettings
 
@@ -16,7 +17,7 @@ class ExtractingSettings(VerifierSettings):
 
     compare: Literal["whole", "last_line", "boxed"] = "whole"
     """`whole`: all of the text; `last_line`: its last line that is not empty; `boxed`: the last \\boxed{...} in it."""
-    field: str | None = None
+    field: Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")] | None = None
     """The answer is a JSON object, and this field of it is compared; `a.b` is the field b of the object a."""
 
     def extract(self, text: str) -> Any:

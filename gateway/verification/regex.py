@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from gateway.core.answer import AnswerContent
@@ -15,7 +15,7 @@ class RegexSettings(VerifierSettings):
     """The engine is Rust's: no look-around and no back-references, and so no pattern that takes exponential time."""
 
     kind: Literal["regex"]
-    pattern: str
+    pattern: Annotated[str, Field(min_length=1)]
     """Found anywhere in the text of the answer, unless it is anchored by `^` and `$`; `(?i)` in front ignores case."""
     forbidden: bool = False
     """Whether the answer must not match."""

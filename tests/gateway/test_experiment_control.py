@@ -94,6 +94,19 @@ def test_operators_start_stop_and_ramp_for_all_workers_and_restarts(
     assert "weights by operator at 127.0.0.1: units are now shared merged 20%, split 80%" in lines[0]
 
 
+def test_an_experiment_has_the_name_of_its_model_also_with_slashes(
+    backend: ScriptedBackend, start: Start, tmp_path: Path
+) -> None:
+    chosen = table(backend.url)
+    chosen["models"]["org/model"] = {"arms": ARMS}
+    with operator(start(chosen), tmp_path) as admin:
+        assert admin.get("/experiments/org/model").json()["name"] == "org/model"
+        assert admin.post("/experiments/org/model/stop").json()["running"] is False
+        ramped = admin.post("/experiments/org/model/weights", json={"weights": {"split": 3}}).json()
+        assert [arm["weight"] for arm in ramped["arms"]] == [1.0, 3.0]
+        assert admin.get("/experiments/org").status_code == 404
+
+
 def test_a_guardrail_stops_an_arm_that_does_harm(
     backend: ScriptedBackend, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -191,6 +191,9 @@ CONTRADICTIONS = [
      "merged: classes: key k is in 2 classes"),
     (MERGED, "{0}\nclasses.a = {{ dial = 0.1, metadata.x = 'y' }}\nclasses.b = {{ dial = 1, metadata.x = 'y' }}",
      "merged: classes: 2 classes have the metadata {'x': 'y'}"),
+    ('policy = { kind = "dial", dial = 0.3,',
+     'classes.a.dial = 0.9\npolicy = {{ kind = "dial", dial = 0.3, dial_bounds = [0.1, 0.5],',
+     "merged: class a: dial 0.9 is outside of dial_bounds of the policy, 0.1 to 0.5"),
     ("[models.split]", "{0}\nclasses.a.price_of_token = 0.1", "split: classes: a client policy buys at no price"),
     (MERGED, "{0}\nclasses.a.price_of_token = 1001", "merged.classes.a.price_of_token: input should be less than"),
     (MERGED, "{0}\nclasses.\"é\".dial = 0.5", 'merged.classes."\\u00e9": a header has this name'),
@@ -198,6 +201,8 @@ CONTRADICTIONS = [
     (MERGED, "{0}\nclasses.sticky.dial = 0.5\nprices = [{{ kind = 'sticky' }}]", "merged: prices: 'sticky' is a class"),
     (MERGED, "{0}\nprices = [{{ kind = 'sticky', name = \"a\\nb\" }}]", "merged.prices[0].name: a name has characters"),
     (MERGED, "{0}\nprices = [{{ kind = 'pace', thinking_tokens = 0.5 }}]", "merged.prices[0].thinking_tokens: input"),
+    (MERGED, "{0}\nverify = [{{ kind = 'regex', pattern = '' }}]", "merged.verify[0].pattern: string should"),
+    (MERGED, "{0}\nverify = [{{ kind = 'exact', field = 'a..b' }}]", "merged.verify[0].field: string should"),
     (MERGED, "{0}\nlevels.none = 500", "merged: levels: none is no thinking: it has no tokens"),
     *((MERGED, f'{{0}}\nlevels."{name}" = 5', f"merged: levels: '{name}' means something else")
       for name in ("auto", "unlimited", "4096", "a:b")),
