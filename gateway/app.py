@@ -35,6 +35,7 @@ from gateway.api.responses.dialect import ResponsesDialect
 from gateway.api.responses.store import ResponseStore, response_store
 from gateway.api.safe_headers import SafeHeaders
 from gateway.api.traffic import Traffic
+from gateway.assembly.live import Live
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.seal import Seal
 from gateway.backends.admission import AdmissionController
@@ -83,12 +84,12 @@ class Parts:
     seal: Seal
     responses: ResponseStore
     paired: PairedLedger
+    live: Live
 
 
 def make_parts(settings: Settings, version: str | None = None) -> Parts:
-    """Build and connect the parts. ConfigError: the settings cannot be satisfied.
-
-    `version` names the configuration; by default it is the settings' hash.
+    """Build and connect the parts. ConfigError: the settings cannot be satisfied. `version` names the configuration;
+    by default it is the settings' hash.
     """
     parts = _connected(settings, Metrics(), None)
     parts = replace(parts, version=version or settings.version)
@@ -103,7 +104,8 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
     """
     if assembly.deployments(settings, before.deployments) != before.deployments:
         return _connected(settings, before.metrics, before)
-    models = assembly.catalogue(settings, before.deployments, before.latencies, before.admission, before.catalogue)
+    live = assembly.live(settings, before.transport, before.admission, before.live.spending, before.catalogue)
+    models = assembly.catalogue(settings, before.deployments, before.latencies, live)
     return replace(
         before,
         settings=settings,
@@ -111,6 +113,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
         catalogue=models,
         experiments=assembly.experiments(settings, models),
         authenticator=_authenticator(settings, before.metrics, before),
+        live=live,
     )
 
 
@@ -128,13 +131,11 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         capabilities.adopt(before.capabilities, same)
     for name in deployments.keys() - admission.keys():
         admission[name] = AdmissionController(deployments[name], speeds[name], metrics.watch(name))
-    models = assembly.catalogue(settings, deployments, speeds, admission, before.catalogue if before else ())
     transport = Transport(deployments, lambda name: metrics.retries.labels(name).inc())
+    spending, models_before = (before.live.spending, before.catalogue) if before else (None, ())
+    live = assembly.live(settings, transport, admission, spending, models_before)
+    models = assembly.catalogue(settings, deployments, speeds, live)
     seal = assembly.seal(settings) if before is None else before.seal
-
-    def fell_back(name: str) -> None:
-        metrics.fallbacks.labels(name).inc()
-
     transport.sign_in = SignIn(lambda name: metrics.sign_in.labels(name).inc())
     return Parts(
         settings=settings,
@@ -145,7 +146,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         experiments=assembly.experiments(settings, models),
         transport=transport,
         admission=admission,
-        dispatch=Dispatch(transport, admission, fallbacks, capabilities, fell_back, seal.salt),
+        dispatch=Dispatch(transport, admission, fallbacks, capabilities, metrics.fell_back, seal.salt),
         capabilities=capabilities,
         discovery=Discovery(transport, deployments.values(), capabilities, metrics.disagrees),
         records=assembly.records(settings, metrics.settle) if before is None else before.records,
@@ -157,6 +158,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         seal=seal,
         responses=response_store(settings) if before is None else before.responses,
         paired=PairedLedger() if before is None else before.paired,
+        live=live,
     )
 
 
@@ -266,10 +268,8 @@ def _api_routers(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
     document = documents.clients(__version__, settings.access.required, metrics, settings.feedback.accept)
     if settings.feedback.accept:
         yield feedback.router(authenticator, parts.records, settings.server, settings.feedback.max_per_minute), []
-    for shown, router in (
-        (metrics, health.metrics_router(parts.metrics)),
-        (described, health.document_router(document)),
-    ):
+    pages = (metrics, health.metrics_router(parts.metrics)), (described, health.document_router(document))
+    for shown, router in pages:
         if shown:
             yield router, [] if shown == "open" else [Depends(health.authenticated_only(authenticator))]
 
@@ -285,7 +285,9 @@ async def _running(parts: Parts, paired: PairedRuns, off_loop: OffLoop, shared: 
 
 def _services(parts: Parts, paired: PairedRuns, off_loop: OffLoop) -> list[Service]:
     """In the order in which they start; they stop in the reverse order."""
+    engines, spending = parts.live.engines, parts.live.spending
     return [
+        *([] if spending is None else [Service(spending, stop=spending.close)]),
         Service(off_loop, stop=off_loop.close),
         Service(parts.authenticator, stop=parts.authenticator.close),
         Service(parts.responses, parts.responses.open, parts.responses.close),
@@ -293,6 +295,7 @@ def _services(parts: Parts, paired: PairedRuns, off_loop: OffLoop) -> list[Servi
         Service(parts.records, parts.records.start, parts.records.stop),
         Service(parts.scoring, stop=partial(asyncio.to_thread, parts.scoring.stop)),
         Service(parts.transport, parts.transport.open, parts.transport.close),
+        *([] if engines is None else [Service(engines, engines.start, engines.stop)]),
         Service(parts.discovery, parts.discovery.start, parts.discovery.stop),
         Service(paired, stop=paired.close),
     ]

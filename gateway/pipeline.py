@@ -76,7 +76,8 @@ class Pipeline:
 
     async def _execute(self, recorder: Recorder, place: Place, call: Call) -> Outcome:
         routed = self._assign(recorder, call)
-        planned = await (self._pass_on if call.passthrough is not None else self._decide)(recorder, routed)
+        decide = self._pass_on if call.passthrough is not None else self._decide
+        routed, planned = await decide(recorder, routed)
         decision, reply = planned.decision, None
         if decision is not None and decision.probe_options is not None and decision.forecast is not None:
             probe = self.prober.ask(place, planned.call, planned.plan, decision.probe_options, decision.forecast)
@@ -90,13 +91,13 @@ class Pipeline:
         return Outcome(planned.call, plan, reply, recorder.probe, stats_for(planned.call, plan))
 
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
-        routed = self.decider.route(call, recorder.facts.principal.key, recorder.facts.id)
+        routed = self.decider.route(call, recorder.facts.principal, recorder.facts.id)
         recorder.assigned(routed.assignment, routed.model.level_of)
         if routed.model.verifiers and call.passthrough is None:
             recorder.collects(AnswerCollector(routed.model.verifiers))
         return routed
 
-    async def _pass_on(self, recorder: Recorder, routed: Routed) -> Planned:
+    async def _pass_on(self, recorder: Recorder, routed: Routed) -> tuple[Routed, Planned]:
         """Nothing is decided, yet it is bounded and paid for."""
         principal = recorder.facts.principal
 
@@ -106,14 +107,15 @@ class Pipeline:
 
         planned = await principal.reserve(choose)
         recorder.will_send(planned)
-        return planned
+        return routed, planned
 
-    async def _decide(self, recorder: Recorder, routed: Routed) -> Planned:
+    async def _decide(self, recorder: Recorder, routed: Routed) -> tuple[Routed, Planned]:
         begun = time.perf_counter()
         recorder.routed(routed.model.router.version)
         forecast = await self.decider.forecast(routed)
         recorder.compares_with(await self.decider.baseline(routed, forecast))
-        return await self._reserve(recorder, routed, forecast, begun)
+        routed = self.decider.priced(routed)
+        return routed, await self._reserve(recorder, routed, forecast, begun)
 
     async def _hear(
         self, recorder: Recorder, routed: Routed, probe: PendingProbe, path: ProbePath
@@ -134,7 +136,7 @@ class Pipeline:
         waited_s = principal.waited_s
         planned = await principal.reserve(partial(self._choose, recorder, routed, forecast))
         recorder.will_send(planned)
-        if planned.decision is not None and planned.decision.probe_options is None:
+        if planned.decision is not None:
             routed.model.decided(routed.context, planned.decision)
         recorder.took(time.perf_counter() - begun - (principal.waited_s - waited_s))
         return planned

@@ -4,6 +4,7 @@ from gateway.assembly.access import authenticator, keys, metering, seal, usual_l
 from gateway.assembly.announcement import announce
 from gateway.assembly.deployment import deployments, fallbacks
 from gateway.assembly.experiments import experiments, idle_experiments
+from gateway.assembly.live import live
 from gateway.assembly.model import catalogue
 from gateway.assembly.pipeline import pipeline
 from gateway.assembly.storage import archive, records
@@ -18,6 +19,7 @@ __all__ = [
     "fallbacks",
     "idle_experiments",
     "keys",
+    "live",
     "metering",
     "pipeline",
     "records",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.assembly.deployment import deployments
 from gateway.assembly.experiments import experiments
+from gateway.assembly.live import Live
 from gateway.assembly.model import catalogue
 from gateway.backends.admission import AdmissionController
 from gateway.backends.capabilities import Capabilities
@@ -23,7 +24,7 @@ def idle_decider(settings: Settings) -> Decider:
     capabilities = Capabilities()
     admission = {name: AdmissionController(each, speeds[name], QueueObserver()) for name, each in known.items()}
     prober = Prober(Dispatch(Transport(known), admission, {}, capabilities), capabilities)
-    models = catalogue(settings, known, speeds, admission)
+    models = catalogue(settings, known, speeds, Live(admission))
     return Decider(
         models,
         experiments(settings, models),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 
 from gateway.assembly import experiment
 from gateway.assembly.each import each, named
-from gateway.assembly.price_setters import NOBODY, Admission, price_setters
+from gateway.assembly.live import NOTHING_RUNS, Live
+from gateway.assembly.price_setters import price_setters
 from gateway.backends.latency import LatencyModels
 from gateway.config import settings
 from gateway.config.model import ArmSettings, ModelSettings
@@ -36,16 +37,14 @@ def catalogue(
     chosen: settings.Settings,
     known: Mapping[str, Deployment],
     latencies: LatencyModels,
-    admission: Admission = NOBODY,
-    before: Iterable[PublicModel] = (),
+    live: Live = NOTHING_RUNS,
 ) -> Catalogue:
     """ConfigError: a deployment or effort is unknown or not supported, or an artifact is invalid.
 
-    `admission` tells how busy deployments are; price setters of the models of `before` keep their state.
+    `live` is what runs already.
     """
     routers: dict[str, EffortRouter] = {}
     implicit = implicit_verifiers() if chosen.feedback.implicit else ()
-    kept = {model.name: model.setters for model in before}
 
     def build(name: str, model: ModelSettings) -> PublicModel:
         levels = levels_with({level: from_budget(_budget(value)) for level, value in model.levels.items()})
@@ -76,14 +75,16 @@ def catalogue(
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
             classes=WorkClasses(model.classes),
             verifiers=(*model.verify, *implicit),
-            setters=price_setters(name, model, policy, arms, admission, kept.get(name, ())),
+            setters=price_setters(name, model, policy, arms, live),
         )
 
     alone, tried = experiment.split(chosen)
     built = each(alone, "models", lambda name, model: experiment.with_arms(name, model, build))
     for model in each(tried, "experiments", lambda name, given: experiment.joined(name, given, build)).values():
         built[model.name] = model
-    return Catalogue({name: built[name] for name in chosen.models})
+    found = Catalogue({name: built[name] for name in chosen.models})
+    live.watch(found)
+    return found
 
 
 def _budget(value: int | str) -> int | None:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from gateway.assembly.each import each
-from gateway.backends.admission import AdmissionController
+from gateway.assembly.live import Live
 from gateway.config.model import ModelSettings
 from gateway.core.arm import Arm
 from gateway.core.efforts import NO_THINKING, Effort, size
 from gateway.core.errors import ConfigError
-from gateway.core.load import Load
 from gateway.core.serving_limits import PER_MILLION
 from gateway.routing.policies.protocol import Policy
 from gateway.routing.prices.protocol import PriceSetter, PriceSettings, Surroundings
-
-Admission = Mapping[str, AdmissionController]
-# Where nothing runs: every deployment is idle.
-NOBODY: Admission = {}
 
 
 def price_setters(
@@ -26,30 +21,36 @@ def price_setters(
     model: ModelSettings,
     policy: Policy,
     arms: Iterable[Arm],
-    admission: Admission,
-    before: Iterable[PriceSetter],
+    live: Live,
 ) -> tuple[PriceSetter, ...]:
     """ConfigError: two of one name, a policy that buys at no price, or a setter that asks for what cannot be."""
     if not model.prices:
         return ()
     if not model.policy.needs_router:
         raise ConfigError([f"prices: a {model.policy.kind_name} policy buys at no price: choose a dial or a contract"])
-    wrong = [f"prices: {count} setters are called {called!r}: give each a `name`" for called, count in _twice(model)]
+    names, accounts = (
+        _twice(given) for given in zip(*((one.called, one.account) for one in model.prices), strict=True)
+    )
+    wrong = [f"prices: {count} setters are called {called!r}: give each a `name`" for called, count in names]
+    wrong += [f"prices: {count} budgets are of {account}: keep one of them" for account, count in accounts if account]
     if wrong:
         raise ConfigError(wrong)
     arms = tuple(arms)
     allowed = [effort for arm in arms for effort in arm.efforts if policy.allows(effort)]
     deployments = [one for arm in arms for one in arm.deployments]
+    ungated = [one for one in deployments if one.admission.max_in_flight is None]
     weakest = min(allowed, key=size, default=NO_THINKING)
     surroundings = Surroundings(
         model=name,
         weakest=weakest,
-        gated=all(one.admission.max_in_flight is not None for one in deployments),
+        gated=not ungated,
+        engines_say=all(one.family.host.load_metrics for one in ungated),
         has_dollars=any(one.pricing.output_price > 0 for one in deployments),
         floor_dollars=min((_dollars(weakest, arm) for arm in arms), default=0.0),
-        load_of=lambda deployment: admission[deployment].load if deployment in admission else Load(),
+        load_of=live.load_of,
+        book=live.book,
     )
-    kept = {setter.name: setter for setter in before}
+    kept = {setter.name: setter for setter in live.setters_of(name)}
 
     def build(called: str, given: PriceSettings) -> PriceSetter:
         made = given.setter(surroundings)
@@ -66,6 +67,5 @@ def _dollars(effort: Effort, arm: Arm) -> float:
     return price * PER_MILLION * size(effort) if price else 0.0
 
 
-def _twice(model: ModelSettings) -> Iterator[tuple[str, int]]:
-    names = Counter(one.called for one in model.prices)
-    return ((called, count) for called, count in names.items() if count > 1)
+def _twice(given: Iterable[str]) -> Iterator[tuple[str, int]]:
+    return ((one, count) for one, count in Counter(given).items() if count > 1)

@@ -162,6 +162,8 @@ class EngineRow(Cells):
     """The field that hides reasoning from the answer when false."""
     stops_in_thoughts: bool = False
     """Whether stop sequences also end reasoning."""
+    load_metrics: dict[Literal["running", "waiting", "cache"], Text] = {}
+    """The metrics at `/metrics` that say how many requests run and wait, and which share of the cache is in use."""
     budget_known_issues: list[KnownIssueRow] = []
     """Known issues of its own budget enforcement, which do not affect families with another budget field."""
 

@@ -87,6 +87,11 @@ class Settings(StrictSettings):
         )
 
     @property
+    def spending_path(self) -> Path:
+        """Where it is written down what price setters have spent."""
+        return Path(f"{self.records.path}.spending") if self.data_dir is None else self.data_dir / "spending.db"
+
+    @property
     def own_secret_path(self) -> Path:
         """The file of the signing secret that the gateway generates if none is configured."""
         return Path(f"{self.records.path}.key") if self.data_dir is None else self.data_dir / "signing.key"
@@ -107,14 +112,10 @@ def load(path: Path) -> Settings:
 
 
 def share(settings: Settings, workers: int) -> Settings:
-    """One worker's share of the limits of each deployment (at least one concurrent request), of paces and of pairs."""
-    models = {
-        name: one.model_copy(update={"prices": [given.share(workers) for given in one.prices]})
-        for name, one in settings.models.items()
-    }
+    """One worker's share of the limits of each deployment (at least one concurrent request), and of pairs."""
     parts = {name: one.model_copy(update=one.share(workers)) for name, one in settings.deployments.items()}
     tried = {name: one.share(workers) for name, one in settings.experiments.items()}
-    return settings.model_copy(update={"deployments": parts, "models": models, "experiments": tried})
+    return settings.model_copy(update={"deployments": parts, "experiments": tried})
 
 
 def override(

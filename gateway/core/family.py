@@ -26,6 +26,7 @@ class EngineTraits:
     `is_open`: it serves any model with public weights; else it is the API of a family's maker, where requests cost
     money. `counts_prompts`: `/tokenize` counts a conversation; `counts_with_effort`: it accepts an effort as requests
     do. `hide_field` hides reasoning from the answer when false. `stops_in_thoughts`: stop sequences end reasoning, too.
+    `load_metrics` are the names of the metrics that say how busy it is: `running`, `waiting` and `cache`.
     """
 
     is_open: bool = True
@@ -33,6 +34,7 @@ class EngineTraits:
     counts_with_effort: bool = False
     hide_field: str | None = None
     stops_in_thoughts: bool = False
+    load_metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,25 @@
-"""How busy a deployment is, as this process sees it."""
+"""How busy a deployment is: as this process sees it, and as its engines say."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
+class EngineLoad(NamedTuple):
+    """What all replicas of a deployment together say of themselves: requests that they process and that wait inside
+    them, whoever sent them, and the largest share of a key-value cache in use, 0 to 1; None: that is not known.
+    """
+
+    running: float = 0.0
+    waiting: float = 0.0
+    cache: float | None = None
+
+
 class Load(NamedTuple):
     """Requests at a deployment and waiting for it, and how many may be: `places` at once, `most_queued` waiting.
 
-    `tpot_s` is what each further token of an answer takes, in seconds.
+    `tpot_s` is what each further token of an answer takes, in seconds. `engine` is what its engines have said of late;
+    None: nothing.
     """
 
     in_flight: int = 0
@@ -16,3 +27,4 @@ class Load(NamedTuple):
     places: float = float("inf")
     most_queued: int = 0
     tpot_s: float = 0.02
+    engine: EngineLoad | None = None

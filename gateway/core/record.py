@@ -10,17 +10,17 @@ class Record(NamedTuple):
 
     `requested`, `decided` and `applied` are budgets as text (`auto`, `none`, a number, `unlimited`); times in seconds
     unless the name says otherwise; `id` is the gateway's own, `request_id` the one the client sees, `key` the id of the
-    client's API key; `cost` is in dollars. `enforced` is how the budget was enforced; `used_from` whether usage was
-    `reported` by the backend or `counted` here; `verdict` whether it was `within` the budget, `over` it or is
-    `unknown`; `exceeded` by how many tokens. `probe` is the outcome of a probe (`kept`, `thrown_away`, `failed`,
-    `unfinished`), with its features (log-probabilities in nats), its duration, and the `forecast_before` it. Tokens of
-    a discarded probe are not in `completion_tokens`, but in `cost`. `answer_id` is the id in the answer's body.
-    `experiment` is the one that assigned the arm, `config` the version of the configuration, `prices` a JSON object of
-    every component of the price and who set it, `session` the hash of an agent's session among those of its key,
-    `probe_value` is what a probe was forecast to reveal, where the policy explored (JSON, see `gateway.execution.row`);
-    `cached_tokens` how much of the prompt came from a prefix cache, and `degraded` whether a quota lowered the effort.
-    `ttft` is until a stream's first token, which may be reasoning; `first_answer_ms` until the first token after the
-    reasoning, or until all of an answer that is not streamed; None if there was none.
+    client's API key, `team` the name of its team; `cost` is in dollars. `enforced` is how the budget was enforced;
+    `used_from` whether usage was `reported` by the backend or `counted` here; `verdict` whether it was `within` the
+    budget, `over` it or is `unknown`; `exceeded` by how many tokens. `probe` is the outcome of a probe (`kept`,
+    `thrown_away`, `failed`, `unfinished`), with its features (log-probabilities in nats), its duration, and the
+    `forecast_before` it. Tokens of a discarded probe are not in `completion_tokens`, but in `cost`. `answer_id` is the
+    id in the answer's body. `experiment` is the one that assigned the arm, `config` the version of the configuration,
+    `prices` a JSON object of every component of the price and who set it, `session` the hash of an agent's session
+    among those of its key, `probe_value` is what a probe was forecast to reveal, where the policy explored (JSON, see
+    `gateway.execution.row`); `cached_tokens` how much of the prompt came from a prefix cache, and `degraded` whether a
+    quota lowered the effort. `ttft` is until a stream's first token, which may be reasoning; `first_answer_ms` until
+    the first token after the reasoning, or until all of an answer that is not streamed; None if there was none.
     `paired_with` is the id of the client's request that this one answered again, in the background, by another arm of
     its experiment: such a row is no traffic of the client's, though it has its key, user and unit. `baseline` is what
     the experiment's default arm was forecast to bring, whatever the arm: JSON of P(correct), thinking tokens, answer
@@ -86,3 +86,4 @@ class Record(NamedTuple):
     first_answer_ms: float | None = None
     paired_with: str | None = None
     baseline: str | None = None
+    team: str | None = None

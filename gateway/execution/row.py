@@ -77,6 +77,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         cached_tokens=counts.usage.cached_tokens,
         degraded=degraded(recorder, checked),
         probe_value=_probe_value(recorder),
+        team=facts.principal.team,
         first_answer_ms=(counts.first_answer - facts.started) * 1000 if counts.first_answer else None,
         paired_with=facts.paired_with,
         baseline=_baseline(recorder.baseline),

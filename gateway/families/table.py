@@ -17,7 +17,7 @@ from gateway.core.family import EngineTraits, Family, KnownIssue
 from gateway.families.nearest import replacements
 
 CELLS = ("about", "passes_through", *(cell for cells in PARTS.values() for cell in cells))
-_TRAITS = ("counts_prompts", "counts_with_effort", "hide_field", "stops_in_thoughts")
+_TRAITS = ("counts_prompts", "counts_with_effort", "hide_field", "stops_in_thoughts", "load_metrics")
 # The source of replacement levels where the maker documents none.
 BY_RULE = "the rule of nearest.py"
 

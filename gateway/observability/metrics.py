@@ -52,6 +52,9 @@ class Metrics(Instruments):
             self.overloaded.labels(deployment).inc,
         )
 
+    def fell_back(self, deployment: str) -> None:
+        self.fallbacks.labels(deployment).inc()
+
     def disagrees(self, deployment: str, what: str, does: bool) -> None:
         """Note whether a deployment contradicts its family row in one respect."""
         self.disagreements.labels(deployment, what).set(does)

@@ -30,6 +30,7 @@ class Routed(NamedTuple):
     model: PublicModel
     assignment: Assignment
     id: str
+    team: str | None = None
     prices: Prices = FREE
     recalled: Recalled | None = None
 
@@ -45,7 +46,7 @@ class Routed(NamedTuple):
     @property
     def context(self) -> PriceContext:
         """What price setters see of it."""
-        return PriceContext(self.id, self.call, self.assignment.arm, self.assignment.unit)
+        return PriceContext(self.id, self.call, self.assignment.arm, self.assignment.unit, self.team)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,25 @@ class Decider:
     enforce: Enforce
     router_deadline_s: float
 
-    def route(self, call: Call, key: str | None, id: str) -> Routed:
-        """`key` is the id of the sender's API key, `id` the gateway's own for the request. UnknownModel."""
+    def route(self, call: Call, principal: Principal, id: str) -> Routed:
+        """Where the call goes, not priced yet; `id` is the gateway's own for the request. UnknownModel."""
+        key = principal.key
         unit = among_keys(call.unit, key)
         model, arm, experiment = self.experiments.assign(self.catalogue.find(call.model), unit)
         user = unit_hash(among_keys(call.user, key)) if call.user else None
         session = unit_hash(among_keys(call.session, key)) if call.session else None
         assignment = Assignment(arm, unit_hash(unit), user, experiment, session)
-        routed = Routed(_in_class(call, model), model, assignment, id)
+        routed = Routed(_in_class(call, model), model, assignment, id, principal.team)
         if call.passthrough is not None or not model.policy.wants_forecast(call):
             return routed
-        context = routed.context
-        recalled = model.recall(context)
-        return Routed(routed.call, model, assignment, id, model.price(context), recalled)
+        recalled = model.recall(routed.context)
+        return routed if recalled is None else routed._replace(recalled=recalled)
+
+    def priced(self, routed: Routed) -> Routed:
+        """At the prices of this moment: ask for them right before the decision, which the setters then learn of."""
+        if not routed.model.policy.wants_forecast(routed.call):
+            return routed
+        return routed._replace(prices=routed.model.price(routed.context))
 
     async def forecast(self, routed: Routed, always: bool = False) -> Forecast | None:
         """What each effort would bring; without a probe, where none is possible.

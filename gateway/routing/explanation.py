@@ -107,9 +107,10 @@ class Explanation(NamedTuple):
 
 async def explain(decider: Decider, principal: Principal, call: Call) -> Explanation:
     """The decision for a call, made without exploration and without effect. GatewayError: it would be refused."""
-    routed = decider.route(call, principal.key, "")
-    routed = routed._replace(prices=replace(routed.prices, z=0.0))
+    routed = decider.route(call, principal, "")
     forecast = await decider.forecast(routed)
+    routed = decider.priced(routed)
+    routed = routed._replace(prices=replace(routed.prices, z=0.0))
     bounded, decision = decider.decide(principal, routed, forecast)
     planned = decider.plan(routed, bounded, decision, forecast)
     shown = forecast if forecast is not None else await decider.forecast(routed, always=True)

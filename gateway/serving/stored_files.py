@@ -47,6 +47,8 @@ def _databases(chosen: Settings) -> Iterator[_Database]:
         yield _Database("records.path", chosen.records.path, "records")
     if _has_keys(chosen):
         yield _Database("access.path", chosen.access.path, "keys")
+    if any(one.account for model in chosen.models.values() for one in model.prices):
+        yield _Database("models.prices", chosen.spending_path, "spending")
     if chosen.responses.store:
         yield _Database("responses.path", chosen.responses_path, "responses")
 

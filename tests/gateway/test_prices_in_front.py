@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import changed_parts, make_parts
 from gateway.commands.check import explain
-from gateway.config.settings import parse, share
+from gateway.config.settings import parse
 from gateway.core.errors import ConfigError
 from gateway.routing.prices.pace import PaceSettings
 from gateway.routing.prices.registry import SETTERS, register
@@ -77,6 +77,7 @@ def test_check_says_each_price_with_its_unit(tmp_path: Path) -> None:
             "models.pub.prices.pace.thinking_tokens: 20 are fewer",
         ),
         ([{"kind": "pace", "dollars": 1.0}], {}, "no deployment of this model has a price"),
+        ([PACE, {**PACE, "name": "again"}], {}, "2 budgets are of thinking tokens per day of the model: keep one"),
         ([], {"floor": 64, "ceiling": 32}, "models.pub.policy: the floor (64) is above the ceiling (32)"),
         ([PACE], {"kind": "client"}, "models.pub.prices: a client policy buys at no price"),
     ],
@@ -93,22 +94,24 @@ def test_what_cannot_be_is_refused_at_start_up(
     assert any(fault in line for line in caught.value.faults), caught.value.faults
 
 
-def test_load_needs_a_limit_on_the_requests_at_once() -> None:
+def test_load_needs_a_limit_on_the_requests_at_once_or_an_engine_that_says_how_busy_it_is() -> None:
     given = priced("http://127.0.0.1:9/v1", {"kind": "load"})
     del given["deployments"]["merged"]["max_in_flight"]
+    assert "engines are asked every 1 s" in "\n".join(explain(parse(given)))
+    given["models"]["pub"]["prices"][0]["engine_metrics"] = False
     with pytest.raises(ConfigError, match=r"models\.pub\.prices\.load\.kind: a deployment .* no max_in_flight"):
         [*explain(parse(given))]
 
 
-def test_a_reload_keeps_what_was_spent_and_workers_share_it(tmp_path: Path) -> None:
+def test_a_reload_keeps_what_setters_have_learned(tmp_path: Path) -> None:
     settings = parse({**priced("http://127.0.0.1:9/v1", *ALL), "records": {"path": tmp_path / "r.db"}})
     parts = make_parts(settings)
     other = settings.model_copy(update={"server": settings.server.model_copy(update={"drain_s": 7.0})})
     after = changed_parts(other, parts)
     before, now = (one.catalogue.find("pub").setters for one in (parts, after))
     assert [old is new for old, new in zip(before, now, strict=True)] == [True, True, False, True]
-    (pace, *_) = share(settings, 4).models["pub"].prices
-    assert isinstance(pace, PaceSettings) and pace.thinking_tokens == 2500
+    assert parts.live.spending is not None and after.live.spending is parts.live.spending
+    parts.live.spending.close()
     for each in (parts.authenticator, after.authenticator):
         each.close()
 

@@ -17,6 +17,7 @@ from gateway.core.prices import FREE
 from gateway.core.record import Record
 from gateway.routing.prices.protocol import PriceContext, Surroundings
 from gateway.routing.prices.sticky import MOST_CONVERSATIONS, Sticky, StickySettings
+from gateway.routing.prices.tool_results import has_failed, latest_results
 from tests.gateway.conftest import Start
 from tests.gateway.scripted import ScriptedBackend
 from tests.gateway.test_decisions_stay import COMMON, DIAL
@@ -84,6 +85,101 @@ def test_an_agents_loop_keeps_the_effort_of_its_turn(backend: ScriptedBackend, s
     turn = [{"role": "user", "content": TASKS[0]}, answered, {"role": "user", "content": "hi"}]
     asked = {"model": "agent", "messages": turn, "metadata": {"conversation_id": "loop"}}
     assert gateway.post(asked).headers["x-thinkgate-reason"] != "sticky", "a new turn is decided anew"
+
+
+FAILED = (
+    "Error: no such file",
+    "Error",
+    "Traceback (most recent call last):\n  File ...",
+    "bash: foo: command not found",
+    "Exit code: 1\nWall time: 2 s",
+    "some output\nexit status 2",
+    "collected 4 items\n=== 1 failed, 3 passed in 2s ===",
+    "a.py\nValueError: bad",
+    "<tool_use_error>File has not been read</tool_use_error>",
+    '{"output": "x", "metadata": {"exit_code": 1}}',
+    '{"error": "not found"}',
+    '{"ok": false}',
+)
+WENT_WELL = (
+    "Error handling in Go is explicit",
+    "errors are documented here\nsee below",
+    "Exit code: 0\nfine",
+    "=== 3 passed in 1s ===",
+    "def f():\n    raise ValueError('x')",
+    '{"error": null, "ok": true, "exit_code": 0}',
+    '{"broken": ',
+    "",
+)
+
+
+def test_only_plain_signs_of_failure_count() -> None:
+    assert [text for text in FAILED if not has_failed(text)] == []
+    assert [text for text in WENT_WELL if has_failed(text)] == []
+
+
+def test_what_agents_add_to_results_is_no_new_turn() -> None:
+    reminder = {"type": "text", "text": "<system-reminder>Be brief.</system-reminder>\n"}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    tool = {"role": "tool", "content": "5"}
+
+    def results(*messages: dict[str, Any]) -> list[str]:
+        said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": None}]
+        return latest_results(Call("id", "chat", "m", {"messages": [*said, *messages]}))
+
+    assert results(tool, {**tool, "content": [{"type": "text", "text": "6"}]}) == ["6", "5"]
+    assert results(tool, {"role": "user", "content": [reminder, image]}) == ["5"]
+    assert results(tool, {"role": "system", "content": "now plan"}) == ["5"]
+    assert results(tool, {"role": "user", "content": [reminder, {"type": "text", "text": "stop"}]}) == []
+    assert results({"role": "user", "content": "hi"}) == []
+
+
+def chat_loop(number: int, failed: bool) -> tuple[str, dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": TASKS[0]}]
+    for one in range(number):
+        call = {"id": f"c{one}", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        text = "Error: no such file" if failed and one == number - 1 else "5"
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        messages.append({"role": "tool", "tool_call_id": f"c{one}", "content": text})
+    return "/v1/chat/completions", {"messages": messages}
+
+
+def messages_loop(number: int, failed: bool) -> tuple[str, dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": TASKS[0]}]
+    for one in range(number):
+        use = {"type": "tool_use", "id": f"c{one}", "name": "look", "input": {}}
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": f"c{one}", "content": "5"}
+        if failed and one == number - 1:
+            result["is_error"] = True
+        messages.append({"role": "assistant", "content": [use]})
+        messages.append({"role": "user", "content": [result]})
+    return "/v1/messages", {"messages": messages, "max_tokens": 4096}
+
+
+def responses_loop(number: int, failed: bool) -> tuple[str, dict[str, Any]]:
+    items: list[dict[str, Any]] = [{"role": "user", "content": TASKS[0]}]
+    for one in range(number):
+        text = "Exit code: 1\nno such file" if failed and one == number - 1 else "Exit code: 0\n5"
+        items.append({"type": "function_call", "call_id": f"c{one}", "name": "look", "arguments": "{}"})
+        items.append({"type": "function_call_output", "call_id": f"c{one}", "output": text})
+    return "/v1/responses", {"input": items, "store": False}
+
+
+def test_a_failed_tool_lets_the_effort_be_decided_anew_in_every_dialect(backend: ScriptedBackend, start: Start) -> None:
+    gateway = start(table(backend.url, {"kind": "sticky"}))
+    for loop in (chat_loop, messages_loop, responses_loop):
+        reasons, efforts = [], []
+        for number in range(STEPS):
+            path, body = loop(number, failed=number == 10)
+            named = {"model": "agent", "metadata": {"user_id": loop.__name__, "conversation_id": loop.__name__}}
+            named["metadata"].pop("conversation_id" if loop is messages_loop else "user_id")
+            answer = gateway.post({**body, **named}, path)
+            assert answer.status_code == 200, answer.text
+            reasons.append(answer.headers["x-thinkgate-reason"])
+            efforts.append(answer.headers["x-thinkgate-effort"])
+        decided = [number for number, reason in enumerate(reasons) if reason != "sticky"]
+        assert decided == [0, 10], (loop.__name__, reasons)
+        assert {*efforts[:10]} == {efforts[0]} and {*efforts[10:]} == {efforts[10]}
 
 
 def test_tokens_read_again_are_priced_and_shown(backend: ScriptedBackend, start: Start) -> None:

@@ -80,6 +80,9 @@ class Simulation:
         self.clock, self.base = clock, base
         self.places, self.most_queued = places, most_queued
         self.setters: tuple[PriceSetter, ...] = ()
+        self.arm, self.tpot_s = ARM, TPOT_S
+        # How many times what was forecast an answer really costs.
+        self.dearer = 1.0
         self.running: list[tuple[float, Served, Record]] = []
         self.refused: list[float] = []
         self.free = [0.0] * (places or 0)
@@ -120,7 +123,7 @@ class Simulation:
         if self.places is not None and self.queued >= self.most_queued:
             self.refused.append(now)
             return
-        context = PriceContext(id, Call(id, "chat", "m", {}), ARM, id)
+        context = PriceContext(id, Call(id, "chat", "m", {}), self.arm, id)
         prices = self.base
         for setter in self.setters:
             prices += setter.price(context)
@@ -134,12 +137,14 @@ class Simulation:
             begun = max(now, heapq.heappop(self.free))
             if begun > now:
                 heapq.heappush(self.starts, begun)
-        ended = begun + TTFT_S + TPOT_S * (thinking + ANSWER)
+        ended = begun + TTFT_S + self.tpot_s * (thinking + ANSWER)
         if self.places is not None:
             heapq.heappush(self.free, ended)
-        first_ms = (ended - TPOT_S * ANSWER - now) * 1000
+        first_ms = (ended - self.tpot_s * ANSWER - now) * 1000
         used = round(thinking)
         record = Record(id, id, now, "chat", 200, used=used, latency=ended - now, first_answer_ms=first_ms)
+        price = self.arm.deployment_for(chosen.effort).pricing.cost(0, round(thinking + ANSWER))
+        record = record._replace(cost=price * self.dearer)
         heapq.heappush(self.running, (ended, Served(now, ended, number, prompt.right[place], thinking), record))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
 from gateway.core.arm import Arm
@@ -16,15 +17,19 @@ from gateway.core.load import Load
 from gateway.core.prices import Prices
 from gateway.core.record import Record
 from gateway.core.strict import Name, StrictSettings
+from gateway.routing.prices.spending_book import MemoryBook, SpendingBook
 
 
 class PriceContext(NamedTuple):
-    """What setters know of a request. `id` is the gateway's own for it, `unit` the hash of what experiments assign."""
+    """What setters know of a request. `id` is the gateway's own for it, `unit` the hash of what experiments assign, and
+    `team` the team of its API key.
+    """
 
     id: str
     call: Call
     arm: Arm
     unit: str
+    team: str | None = None
 
 
 class Recalled(NamedTuple):
@@ -62,7 +67,10 @@ class PriceSetter(Protocol):
         ...
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
-        """The request is about to be sent, under this decision; again, if the decision was changed."""
+        """The request is about to be sent, under this decision; again, if the decision was changed.
+
+        If that is to send a probe first (`probe_options`), its effort is decided later, and told then.
+        """
         ...
 
     def observe(self, record: Record) -> None:
@@ -74,21 +82,30 @@ class PriceSetter(Protocol):
         ...
 
 
-class Surroundings(NamedTuple):
+def idle(deployment: str) -> Load:
+    """How busy a deployment is where nothing runs."""
+    return Load()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
     """What the setters of a model are made with.
 
     `weakest` is the weakest effort that its policy may choose, `gated` whether all of its deployments limit their
-    requests at once, `has_dollars` whether one has a price, `floor_dollars` what thinking of
-    that effort may cost. `load_of` says how busy a deployment is, by its name;
-    `clock` is the wall clock, in seconds.
+    requests at once, `engines_say` whether engines of all others can say how busy they are, `has_dollars` whether one
+    has a price, `floor_dollars` what the thinking of a request may cost at the weakest effort. `load_of` says how busy
+    a deployment is, by its name; `book` is where spending is written down, and outlives the setters; `clock` is the
+    wall clock, in seconds.
     """
 
     model: str
     weakest: Effort = NO_THINKING
     gated: bool = False
+    engines_say: bool = False
     has_dollars: bool = False
     floor_dollars: float = 0.0
-    load_of: Callable[[str], Load] = lambda name: Load()
+    load_of: Callable[[str], Load] = idle
+    book: SpendingBook = field(default_factory=MemoryBook)
     clock: Callable[[], float] = time.time
 
 
@@ -108,10 +125,16 @@ class PriceSettings(StrictSettings, ABC):
     def called(self) -> str:
         return self.name or self.kind_name
 
+    @property
+    def account(self) -> str:
+        """What its setter writes down, in words: workers share it, and a restart finds it again. Empty: nothing."""
+        return ""
+
+    @property
+    def engines_every_s(self) -> float | None:
+        """How often its setter wants to hear how busy the model's engines are, in seconds; None: it does not."""
+        return None
+
     @abstractmethod
     def setter(self, surroundings: Surroundings) -> PriceSetter:
         """ConfigError: what it asks for cannot be."""
-
-    def share(self, workers: int) -> PriceSettings:
-        """One worker's part of it, where what it asks for is to hold for all of them together."""
-        return self

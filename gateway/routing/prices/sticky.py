@@ -13,11 +13,10 @@ from gateway.core.efforts import Effort
 from gateway.core.prices import Prices
 from gateway.core.record import Record
 from gateway.routing.prices.protocol import PriceContext, PriceSetter, PriceSettings, Recalled, Surroundings
+from gateway.routing.prices.tool_results import has_failed, latest_results
 
 # Conversations that are remembered at once: the one that has been quiet longest goes first.
 MOST_CONVERSATIONS = 16_384
-# Who speaks in a message that answers a model's own tool call.
-TOOL_ROLES = ("tool", "function")
 
 
 class StickySettings(PriceSettings):
@@ -28,7 +27,7 @@ class StickySettings(PriceSettings):
     """What it costs if another deployment has to read a token of the prompt again, in units of P(correct)."""
     hold: bool = True
     """Whether the effort is decided once for each turn of the user, and kept while tools answer; not after an answer
-    that failed or was cut at its limit."""
+    that failed or was cut at its limit, nor after a tool that failed."""
     forget_after_s: Annotated[float, Field(gt=0)] = 3600.0
     """How long a conversation is remembered after its last request: about as long as its prompt stays in a cache."""
 
@@ -65,12 +64,13 @@ class Sticky:
         if self.surroundings.clock() - memory.at > self.settings.forget_after_s:
             del self._memories[context.unit]
             return None
-        holds = self.settings.hold and context.call.body["messages"][-1].get("role") in TOOL_ROLES
+        results = latest_results(context.call)
+        holds = self.settings.hold and bool(results) and not any(map(has_failed, results))
         return Recalled(memory.effort if holds else None, memory.deployment, memory.tokens)
 
     def decided(self, context: PriceContext, decision: Decision) -> None:
         deployment = context.arm.find(decision.effort)
-        if deployment is None:
+        if deployment is None or decision.probe_options is not None:
             return
         self._memories.pop(context.unit, None)
         if len(self._memories) >= MOST_CONVERSATIONS:
