@@ -88,11 +88,8 @@ class Parts:
 
 
 def make_parts(settings: Settings, version: str | None = None) -> Parts:
-    """Build and connect the parts. ConfigError: the settings cannot be satisfied. `version` names the configuration;
-    by default it is the settings' hash.
-    """
-    parts = _connected(settings, Metrics(), None)
-    parts = replace(parts, version=version or settings.version)
+    """The parts, connected. `version` is the settings' hash by default. ConfigError: they cannot be satisfied."""
+    parts = replace(_connected(settings, Metrics(), None), version=version or settings.version)
     assembly.announce(parts.metrics, parts.version, parts.catalogue)
     return parts
 

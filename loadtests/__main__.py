@@ -2,8 +2,8 @@
 
 Scenarios spend real thinking tokens, and their answers are judged. Reported: right answers per second (goodput),
 thinking tokens, time to the first token, between tokens and in all. With `--steps` users are added until it stops
-paying, with `--soak` memory, open files and records are watched meanwhile. Beside the scenarios: `streams`, `million`
-and `peers`, against a scripted backend that costs next to nothing.
+paying, with `--soak` memory, open files and records are watched meanwhile. Beside the scenarios: `saturation`, what the
+price of load buys, and `streams`, `million` and `peers`, against a scripted backend that costs next to nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from loadtests import million, streams
+from loadtests import million, saturation, streams
 from loadtests.gateway import Embedded
 from loadtests.peers import __main__ as peers
 from loadtests.processes import need_proc
@@ -125,6 +125,7 @@ for _name, (_user, _about) in SCENARIOS.items():
 main.add_command(streams.main, "streams")
 main.add_command(million.main, "million")
 main.add_command(peers.main, "peers")
+main.add_command(saturation.main, "saturation")
 
 if __name__ == "__main__":
     main()

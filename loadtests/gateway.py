@@ -42,8 +42,13 @@ _READY = re.compile(r"thinkgate ready on http://[^ ]*:(\d+)")
 
 def thinkgate(backend: str, folder: Path, workers: int = 1) -> tuple[Process, int]:
     """The process, and the port that it answers on. NotStarted if it does not."""
+    return serve(CONFIG.format(backend=backend), folder, workers)
+
+
+def serve(text: str, folder: Path, workers: int = 1) -> tuple[Process, int]:
+    """The same with this configuration."""
     config = folder / "thinkgate.toml"
-    config.write_text(CONFIG.format(backend=backend), "utf-8")
+    config.write_text(text, "utf-8")
     options = ["--config", config, "--port", "0", "--workers", str(workers)]
     process = Process([sys.executable, "-m", "gateway.cli", "serve", *options], folder, name="thinkgate")
     try:

@@ -76,7 +76,11 @@ def router(keys: Keys) -> APIRouter:
 
     @routes.patch("/{id}")
     async def update(id: str, request: Request) -> Response:
-        return _json(keys.describe(operator(keys, request).update(id, await _read(KeyChange, request))))
+        change = await _read(KeyChange, request)
+        try:
+            return _json(keys.describe(operator(keys, request).update(id, change)))
+        except ConfigError as error:
+            raise InvalidRequest("; ".join(error.faults)) from error
 
     @routes.post("/{id}/rotate")
     async def rotate(id: str, request: Request) -> Response:

@@ -8,6 +8,7 @@ from gateway.auth.authenticator import Authenticator, KeyAuthenticator, OpenAuth
 from gateway.auth.keys import Keys
 from gateway.auth.limits import Limits
 from gateway.auth.metering import Metering
+from gateway.auth.recent_tokens import RecentTokens
 from gateway.auth.seal import Seal
 from gateway.auth.seal_secret import stored_secret
 from gateway.auth.usage_store import UsageStore
@@ -30,7 +31,9 @@ def authenticator(access: AccessSettings, refused: Callable[[str], None]) -> Aut
 
 def metering(access: AccessSettings, stored: Keys) -> Metering:
     """What the requests of one process share, for these keys."""
-    return Metering(stored.counters, stored.clock, access.longest_thought, access.longest_answer, access.quota_wait_s)
+    longest = access.longest_thought, access.longest_answer
+    recent = RecentTokens(access.recent_path)
+    return Metering(stored.counters, stored.clock, *longest, access.quota_wait_s, recent)
 
 
 def usual_limits(access: AccessSettings) -> Limits:

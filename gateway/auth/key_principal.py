@@ -95,10 +95,7 @@ class KeyPrincipal:
             raise NotAllowed(message, param="model", code="model_not_allowed")
 
     def ceiling(self, levels: Mapping[str, Effort]) -> Effort | None:
-        ceiling = self._limits.ceiling
-        if ceiling is None:
-            return None
-        return levels[ceiling] if isinstance(ceiling, str) else efforts.from_budget(ceiling)
+        return _effort(self._limits.ceiling, levels)
 
     def bound(self, call: Call, levels: Mapping[str, Effort], arm: Arm) -> Call:
         most = self.ceiling(levels)
@@ -112,6 +109,9 @@ class KeyPrincipal:
                 param=call.effort_param,
                 code="effort_not_allowed",
             )
+        floor = _effort(self._limits.floor, levels)
+        if floor is not None:
+            call = replace(call, floor=floor)
         note, ever, unlowered = "", most, None
         if self._of_thinking and is_flexible(call):
             allowed = self._allowance(call, arm)
@@ -275,6 +275,13 @@ class KeyPrincipal:
         completion = usage.completion_tokens + (need.thinking if unseen else 0)
         thought = usage.reasoning_tokens
         return prompt, completion, min(completion, need.thinking) if thought is None else thought
+
+
+def _effort(given: str | int | None, levels: Mapping[str, Effort]) -> Effort | None:
+    """By the levels of a model."""
+    if given is None:
+        return None
+    return levels[given] if isinstance(given, str) else efforts.from_budget(given)
 
 
 def _lower(one: Effort, other: Effort | None) -> Effort:

@@ -61,7 +61,10 @@ class Keys:
             return _read(database, id), secret
 
     def update(self, id: str, change: KeyChange) -> Key:
-        """Change what the request names, at once. UnknownKey; UnknownTeam; KeyNotLive: it is revoked."""
+        """Change what the request names, at once. UnknownKey; UnknownTeam; KeyNotLive: it is revoked.
+
+        ConfigError: its limits would contradict each other.
+        """
         with self.changing("keys.update", id) as database:
             key, now, given = _read(database, id), self.clock(), change.model_fields_set
             if key.revoked is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway.config.problems import faults
-from gateway.core.efforts import LEVELS
+from gateway.core.efforts import LEVELS, size
 from gateway.core.errors import ConfigError, suggestion
 
 # Upper bounds: counters are 64 bits wide, and no key lives for a century.
@@ -19,9 +19,12 @@ Seconds = Annotated[float, Field(ge=0, le=100 * 365 * 86_400, allow_inf_nan=Fals
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TeamName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
+# A named level, or a budget in tokens.
+Level = Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated[int, Field(ge=0, le=1_000_000)]
+
 _OF_REQUESTS = {"requests_per_minute", "max_parallel_requests", "max_bytes_in_flight"}
 # Fields that need no counters.
-_NOT_COUNTED = {"models", "ceiling", "overspend", "overspend_dollars"}
+_NOT_COUNTED = {"models", "ceiling", "floor", "overspend", "overspend_dollars"}
 
 
 class LimitsTable(BaseModel):
@@ -74,29 +77,41 @@ class Budget(LimitsTable):
         return type(self)(**{**usual.given(), **self.given()})
 
     def changed(self, by: Budget) -> Self:
-        """These limits with those that `by` sets, None included, in their place."""
-        return type(self)(**{**self.given(), **{name: getattr(by, name) for name in by.model_fields_set}})
+        """These limits with those that `by` sets, None included, in their place. ConfigError: they contradict."""
+        table = {**self.given(), **{name: getattr(by, name) for name in by.model_fields_set}}
+        return type(self).read({name: value for name, value in table.items() if value is not None})
 
     def given(self) -> dict[str, Any]:
         """Only the limits that are set."""
         return self.model_dump(exclude_none=True)
 
 
+def _size(effort: str | int) -> float:
+    """Of an effort, by the usual levels."""
+    return size(LEVELS[effort]) if isinstance(effort, str) else effort
+
+
 class Limits(Budget):
     """The limits of a key."""
 
     models: Annotated[list[Name], Field(min_length=1)] | None = None
-    ceiling: (
-        Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated[int, Field(ge=0, le=1_000_000)] | None
-    ) = None
+    ceiling: Level | None = None
     """The strongest effort: a named level, or a budget in thinking tokens."""
+    floor: Level | None = None
+    """The weakest effort, where a model's policy and its own ceiling leave that."""
 
-    @field_validator("ceiling")
+    @field_validator("ceiling", "floor")
     @classmethod
-    def _known(cls, ceiling: str | int | None) -> str | int | None:
-        if isinstance(ceiling, str) and ceiling not in LEVELS:
-            raise ValueError(f"{ceiling!r} is not an effort.{suggestion(ceiling, LEVELS)}")
-        return ceiling
+    def _known(cls, effort: str | int | None) -> str | int | None:
+        if isinstance(effort, str) and effort not in LEVELS:
+            raise ValueError(f"{effort!r} is not an effort.{suggestion(effort, LEVELS)}")
+        return effort
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.floor is not None and self.ceiling is not None and _size(self.floor) > _size(self.ceiling):
+            raise ValueError(f"the floor ({self.floor}) is above the ceiling ({self.ceiling})")
+        return self
 
 
 class NewKey(LimitsTable):

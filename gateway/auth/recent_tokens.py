@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
+import orjson
+
+from gateway.core import private_file
 from gateway.core.efforts import Effort
 
+log = logging.getLogger("thinkgate")
 # Answers that are remembered of each kind, and from how many on they say anything.
 REMEMBERED, FEWEST = 128, 10
 # Kinds that are remembered: operators have few deployments, clients may name any budget.
@@ -16,6 +23,8 @@ MOST_KINDS = 1024
 # Far more than any recent answer took: in multiples of the largest.
 AMPLE = 2
 P90 = 0.9
+# Answers after which they are written down again, or as many as there are kinds.
+EVERY = 16
 
 
 class Kind(NamedTuple):
@@ -31,10 +40,18 @@ class Kind(NamedTuple):
 
 
 class RecentTokens:
-    """The thinking and completion tokens of each choice of recent, complete answers, in this process."""
+    """The thinking and completion tokens of each choice of recent, complete answers, in this process.
 
-    def __init__(self) -> None:
+    With a `path` they are written down every now and then, and read by the next process that starts.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
         self._kinds: OrderedDict[Kind, tuple[_Sample, _Sample]] = OrderedDict()
+        self._path: Path | None = None
+        self._unsaved = 0
+        if path is not None and path.exists():
+            self._read(path)
+        self._path, self._unsaved = path, 0
 
     def add(self, kind: Kind, thinking: int, completion: int) -> None:
         samples = self._kinds.get(kind)
@@ -45,6 +62,9 @@ class RecentTokens:
         self._kinds.move_to_end(kind)
         samples[0].add(thinking)
         samples[1].add(completion)
+        self._unsaved += 1
+        if self._path is not None and self._unsaved >= max(EVERY, len(self._kinds)):
+            self._save(self._path)
 
     def thinking(self, kind: Kind) -> int | None:
         """The P90 of thinking tokens; None: too few are known."""
@@ -57,6 +77,23 @@ class RecentTokens:
     def ample(self, kind: Kind) -> int | None:
         """A thinking budget that cuts hardly any of these answers; None: too few are known."""
         return self._kinds[kind][0].ample if kind in self._kinds else None
+
+    def _read(self, path: Path) -> None:
+        """A file that cannot be read says nothing: what it holds are estimates."""
+        try:
+            for deployment, size, *samples in orjson.loads(path.read_bytes()):
+                for thinking, completion in zip(*samples, strict=True):
+                    self.add(Kind(str(deployment), int(size)), int(thinking), int(completion))
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("%s: what recent answers took is not known: %s", path, error)
+
+    def _save(self, path: Path) -> None:
+        self._unsaved = 0
+        rows = [[*kind, list(one.values), list(other.values)] for kind, (one, other) in self._kinds.items()]
+        try:
+            private_file.replace(path, orjson.dumps(rows))
+        except OSError as error:
+            log.warning("%s cannot be written: a restart will not know what recent answers took: %s", path, error)
 
 
 class _Sample:
@@ -73,6 +110,11 @@ class _Sample:
             del self._rising[bisect_left(self._rising, self._by_age.popleft())]
         self._by_age.append(value)
         insort(self._rising, value)
+
+    @property
+    def values(self) -> Iterable[int]:
+        """Oldest first."""
+        return self._by_age
 
     @property
     def p90(self) -> int | None:

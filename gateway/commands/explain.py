@@ -119,11 +119,14 @@ def _efforts(efforts: list[Json]) -> Iterator[str]:
     if not efforts:
         yield "There is no forecast."
         return
-    yield f"{'effort':>9}  {'P(correct)':>10}  {'thinking':>8}  {'answer':>7}  {'seconds':>8}  {'worth':>8}"
+    rereads = any(one["reread_tokens"] for one in efforts)
+    more = f"  {'read again':>10}" if rereads else ""
+    yield f"{'effort':>9}  {'P(correct)':>10}  {'thinking':>8}  {'answer':>7}  {'seconds':>8}{more}  {'worth':>8}"
     for one in efforts:
+        more = f"  {one['reread_tokens']:>10.0f}" if rereads else ""
         yield (
             f"{one['effort']:>9}  {one['p_correct']:>10.3f}  {one['thinking_tokens']:>8.0f}  "
-            f"{one['answer_tokens']:>7.0f}  {one['seconds']:>8.2f}  {one['worth']:>8.3f}"
+            f"{one['answer_tokens']:>7.0f}  {one['seconds']:>8.2f}{more}  {one['worth']:>8.3f}"
         )
 
 

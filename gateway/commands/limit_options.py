@@ -39,6 +39,7 @@ _COUNTED = (
 _OF_KEYS = (
     click.option("--model", "models", multiple=True, help="A model that the key may use; repeatable. Default: all."),
     click.option("--ceiling", metavar="EFFORT|TOKENS", help="The strongest effort: a level or a budget."),
+    click.option("--floor", metavar="EFFORT|TOKENS", help="The weakest effort: a level or a budget."),
 )
 NO_LIMITS = click.option("--no-limit", "removed", multiple=True, metavar="NAME", help="Remove a limit; repeatable.")
 
@@ -58,8 +59,9 @@ def given(options: dict[str, Any], removed: Iterable[str] = ()) -> dict[str, Any
     table = {name: value for name, value in options.items() if value is not None and value != ()}
     if "models" in table:
         table["models"] = list(table["models"])
-    if str(table.get("ceiling", "")).isdecimal():
-        table["ceiling"] = int(table["ceiling"])
+    for name in ("ceiling", "floor"):
+        if str(table.get(name, "")).isdecimal():
+            table[name] = int(table[name])
     for name in (each.replace("-", "_") for each in removed):
         if name in table:
             raise ConfigError([f"--no-limit: {name} is also set"])

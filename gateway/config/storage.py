@@ -86,6 +86,11 @@ class AccessSettings(StrictSettings, validate_default=True):
     def usage_path(self) -> Path:
         return Path(f"{self.path}.usage")
 
+    @property
+    def recent_path(self) -> Path:
+        """What recent answers took, for what quotas reserve after a restart."""
+        return Path(f"{self.path}.recent")
+
 
 class ResponseSettings(StrictSettings):
     """The store of /v1/responses, by which later requests continue conversations. It contains them in full.

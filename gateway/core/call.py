@@ -32,17 +32,17 @@ class Call:
 
     `body` is in Chat Completions form, unless the call is a `passthrough`, and is never modified. `requested` is the
     effort the client named (None: automatic), `effort_word` the client's word for it, `effort_param` its field,
-    `ceiling` the most the client allows, `dial` its price in [0,1] if given. `most` is the most that its key allows
-    now, whatever the policy, `key_ceiling` the most the key ever allows, `guarded` whether the key limits thinking,
-    `key` the key's id, and `note` a note for the client about these limits. `unlowered` is the most that its key would
-    allow if none of its quota were used; None: the quota lowers nothing. `limit` is the client's limit on all
-    completion tokens of each of its `choices`, `size` the request's bytes, `unit` what an experiment assigns, `user`
-    the client's name for the end user, `session` that of an agent's session, `client_retries` how often the client has
-    retried, `batch` whether it can wait, `wants_effort_report` whether the answer's body reports on the effort,
-    `stops_answer` whether stop sequences apply to the answer only and not to reasoning, `workload` the client's name
-    for the class of its request, `expected` and `tests` what verifiers compare the answer with, `failed_tools` the
-    calls whose results the client marks as errors, `unread` the fields that the client sent and the dialect does not
-    forward. `answer_id` is the id of the answer, where the gateway gives it one.
+    `ceiling` the most the client allows, `dial` its price in [0,1] if given. `floor` is the least that its key gets,
+    `most` the most that its key allows now, whatever the policy, `key_ceiling` the most the key ever allows, `guarded`
+    whether the key limits thinking, `key` the key's id, and `note` a note for the client about these limits.
+    `unlowered` is the most that its key would allow if none of its quota were used; None: the quota lowers nothing.
+    `limit` is the client's limit on all completion tokens of each of its `choices`, `size` the request's bytes, `unit`
+    what an experiment assigns, `user` the client's name for the end user, `session` that of an agent's session,
+    `client_retries` how often the client has retried, `batch` whether it can wait, `wants_effort_report` whether the
+    answer's body reports on the effort, `stops_answer` whether stop sequences apply to the answer only and not to
+    reasoning, `workload` the client's name for the class of its request, `expected` and `tests` what verifiers compare
+    the answer with, `failed_tools` the calls whose results the client marks as errors, `unread` the fields that the
+    client sent and the dialect does not forward. `answer_id` is the id of the answer, where the gateway gives it one.
     """
 
     request_id: str
@@ -55,6 +55,7 @@ class Call:
     effort_word: str = "auto"
     effort_param: str = "reasoning_effort"
     ceiling: Effort | None = None
+    floor: Effort | None = None
     most: Effort | None = None
     guarded: bool = False
     key_ceiling: Effort | None = None

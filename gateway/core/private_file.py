@@ -34,6 +34,18 @@ def make(path: Path) -> None:
         Path(unnamed).unlink()
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 whole, in place of what was there. OSError: it cannot be written, and stays so."""
+    descriptor, unnamed = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(unnamed).replace(path)
+    except BaseException:
+        Path(unnamed).unlink()
+        raise
+
+
 def make_folder(path: Path) -> None:
     """Create the folder and its missing parents with mode 0700. OSError: it cannot be created."""
     missing = [path]

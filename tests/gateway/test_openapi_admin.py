@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -49,6 +50,13 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
             yield client
 
 
+def _without_contradiction(body: dict[str, Any]) -> None:
+    """No schema says that a floor is not to be above the ceiling, which an earlier request may have set."""
+    limits = body.get("limits")
+    if isinstance(limits, dict):
+        limits.pop("floor", None)
+
+
 def answered(operator: httpx.Client, operation: APIOperation, mode: GenerationMode, examples: settings) -> None:
     positive = mode is GenerationMode.POSITIVE
     id = operator.post("/keys", json={"name": "one"}).json()["id"]
@@ -60,6 +68,7 @@ def answered(operator: httpx.Client, operation: APIOperation, mode: GenerationMo
             case.path_parameters["id"] = id
         if positive and isinstance(case.body, dict):
             case.body = whole(case.body)
+            _without_contradiction(case.body)
         url = str(operator.base_url).rstrip("/")
         # It would take the key away only where it had put it in itself; see the last test.
         case.call_and_validate(base_url=url, headers=HEADERS, timeout=PATIENCE_S, excluded_checks=[ignored_auth])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.commands.explain import lines
 from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
@@ -18,6 +19,7 @@ from gateway.core.record import Record
 from gateway.routing.prices.protocol import PriceContext, Surroundings
 from gateway.routing.prices.sticky import MOST_CONVERSATIONS, Sticky, StickySettings
 from gateway.routing.prices.tool_results import has_failed, latest_results
+from gateway.routing.recorded_decision import explain_record
 from tests.gateway.conftest import Start
 from tests.gateway.scripted import ScriptedBackend
 from tests.gateway.test_decisions_stay import COMMON, DIAL
@@ -198,6 +200,9 @@ def test_tokens_read_again_are_priced_and_shown(backend: ScriptedBackend, start:
     row = gateway.records()[-1]
     assert json.loads(row["prices"])["sticky"] == {"reread": 0.5}
     assert {len(one) for one in json.loads(row["forecast"])} == {5, 6}
+    told = [*lines(explain_record(Record(**{name: row[name] for name in Record._fields})))]
+    (head,) = (line for line in told if "P(correct)  " in line)
+    assert "read again" in head and any("sticky: 0.5 a prompt token read again" in line for line in told)
 
 
 @pytest.mark.parametrize(

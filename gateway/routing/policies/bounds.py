@@ -32,15 +32,19 @@ class EffortBounds:
         return size(self.floor) <= size(effort) <= size(self.ceiling)
 
     def within(self, effort: Effort, call: Call) -> Effort:
-        """The nearest effort that operator and client both allow."""
-        bounded = clamp(effort, self.floor, self.ceiling)
+        """The nearest effort that operator, key and client allow: a ceiling before a floor."""
+        bounded = clamp(effort, self._floor(call), self.ceiling)
         return bounded if call.ceiling is None else min(bounded, call.ceiling, key=size)
 
     def allowed(self, forecasts: Iterable[EffortForecast], call: Call) -> list[EffortForecast]:
         """Those whose effort is the nearest to itself that operator and client both allow."""
         most = size(self.ceiling) if call.ceiling is None else min(size(self.ceiling), size(call.ceiling))
-        least = min(size(self.floor), most)
+        least = min(size(self._floor(call)), most)
         return [forecast for forecast in forecasts if least <= size(forecast.effort) <= most]
+
+    def _floor(self, call: Call) -> Effort:
+        """The operator's, or that of the key where it is higher."""
+        return self.floor if call.floor is None else max(self.floor, call.floor, key=size)
 
     def clamp_requested(self, requested: Effort, call: Call) -> Decision:
         """What the client named, within the bounds."""

@@ -44,7 +44,8 @@ def latest_results(call: Call) -> list[str]:
     for message in reversed(call.body["messages"]):
         role = message.get("role")
         if role in TOOL_ROLES:
-            found.append("\n".join(_texts(message)))
+            failed = message.get("tool_call_id") in call.failed_tools
+            found.append("Error" if failed else "\n".join(_texts(message)))
         elif found or not (role in OPERATORS or (role == "user" and _is_added(message))):
             break
     return found
