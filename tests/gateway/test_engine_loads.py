@@ -143,7 +143,7 @@ def test_requests_that_wait_inside_an_engine_have_a_price_whoever_sent_them(
             await obedient(connection)
 
     backend.script = script
-    given = priced(backend.url, {"kind": "load", "engine_every_s": 0.1}, dial=0.95)
+    given = priced(backend.url, {"kind": "load", "engine_every_s": 0.5}, dial=0.95)
     del given["deployments"]["merged"]["max_in_flight"]
     gateway = start(given)
 

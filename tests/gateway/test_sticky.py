@@ -173,8 +173,8 @@ def test_a_failed_tool_lets_the_effort_be_decided_anew_in_every_dialect(backend:
         reasons, efforts = [], []
         for number in range(STEPS):
             path, body = loop(number, failed=number == 10)
-            named = {"model": "agent", "metadata": {"user_id": loop.__name__, "conversation_id": loop.__name__}}
-            named["metadata"].pop("conversation_id" if loop is messages_loop else "user_id")
+            name = "user_id" if loop is messages_loop else "conversation_id"
+            named = {"model": "agent", "metadata": {name: loop.__name__}}
             answer = gateway.post({**body, **named}, path)
             assert answer.status_code == 200, answer.text
             reasons.append(answer.headers["x-thinkgate-reason"])
