@@ -24,9 +24,8 @@ from gateway.execution.streaming.budget_check import BudgetCheck
 def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config: str | None = None) -> Record:
     """`counted` are the tokens that it was charged for."""
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
-    assignment, place, error = recorder.assignment, recorder.place, recorder.error
+    assignment, error = recorder.assignment, recorder.error
     applied, said, counts = plan.applied if plan else None, notes(recorder), recorder.counts
-    queued_s = facts.principal.waited_s + (place.queued_s if place else 0.0)
     return Record(
         id=facts.id,
         request_id=facts.request_id,
@@ -64,7 +63,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         client_gone=recorder.client_gone,
         key=facts.principal.key,
         cost=cost(recorder, counted),
-        queued_ms=queued_s * 1000 if queued_s else None,
+        queued_ms=_queued_ms(recorder),
         enforced=enforced(plan),
         verdict=checked.verdict,
         used_from=checked.used_from,
@@ -82,6 +81,13 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         paired_with=facts.paired_with,
         baseline=_baseline(recorder.baseline),
     )
+
+
+def _queued_ms(recorder: Recorder) -> float | None:
+    """What it waited for its key's quota and for a place; None if it did not wait."""
+    place = recorder.place
+    queued_s = recorder.facts.principal.waited_s + (place.queued_s if place else 0.0)
+    return queued_s * 1000 if queued_s else None
 
 
 def _probe(result: ProbeResult | None) -> dict[str, Any]:
