@@ -19,7 +19,7 @@ from router_model.experiments import asymptotic, mixture
 from router_model.experiments.asymptotic import ScaledSums
 from router_model.experiments.mean import Bounds, check, merged
 from router_model.experiments.mixture import BoundedSums, Capital
-from router_model.experiments.regression import ArmSums, Sums, expected, running
+from router_model.experiments.regression import ArmSums, Sums, difference_of_means, expected, running
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -74,7 +74,13 @@ class RunningDifference:
 
     @property
     def estimate(self) -> float:
-        return self.scaled.mean
+        """The difference of the arms' means, adjusted by forecasts.
+
+        The mean score where shares have changed, as the arms' units are then of different times, or without bounds.
+        """
+        if len(self.parts) != 1 or not min(self.arm.n, self.against.n):
+            return self.scaled.mean
+        return difference_of_means(self.arm, self.against)
 
     @property
     def capital(self) -> Capital:

@@ -86,3 +86,10 @@ def expected(one: Sums, other: Sums, x: F64, bounds: tuple[float, float] | None)
     if bounds is not None:
         shift = np.clip(shift, bounds[0] - np.minimum(first, second), bounds[1] - np.maximum(first, second))
     return first + shift, second + shift
+
+
+def difference_of_means(one: ArmSums, other: ArmSums) -> float:
+    """Of two arms with units, less what their forecasts' difference explains."""
+    slope, mean = slope_and_mean(*(Sums(*(np.array(each) for each in arm)) for arm in (one, other)))
+    first, second = ((arm.y - slope * (arm.x - arm.known * mean)) / arm.n for arm in (one, other))
+    return float(first - second)

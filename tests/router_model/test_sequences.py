@@ -99,6 +99,23 @@ def test_one_by_one_is_what_columns_give_and_a_state_survives_json() -> None:
         assert RunningMean.of_state(json.loads(json.dumps(mean.state()))) == mean
 
 
+def test_an_estimate_is_the_difference_of_the_means_less_what_forecasts_explain() -> None:
+    rng = np.random.default_rng(9)
+    seen = units(rng, 200, 0.05, 0.4, "right")
+    plain = seen._replace(forecast=np.full(200, np.nan))
+    means = [seen.value[here].mean() for here in (seen.in_arm, ~seen.in_arm)]
+    assert RunningDifference.of(plain, SHARE).estimate == pytest.approx(means[0] - means[1])
+    assert RunningDifference.of(plain._replace(value=np.zeros(200)), SHARE).estimate == 0.0
+    forecast = rng.random(200)
+    explained = seen._replace(value=forecast, forecast=forecast)
+    assert abs(RunningDifference.of(explained, SHARE).estimate) < 0.3 * abs(
+        forecast[seen.in_arm].mean() - forecast[~seen.in_arm].mean()
+    )
+    ramped = seen._replace(share=np.where(np.arange(200) < 100, 0.4, 0.3))
+    found = RunningDifference.of(ramped, SHARE)
+    assert found.estimate == found.scaled.mean
+
+
 def test_the_mixture_is_its_definition() -> None:
     """Against the supermartingale written out value by value, and the interval against a root finder of SciPy."""
     rng = np.random.default_rng(8)
