@@ -83,7 +83,8 @@ class DatabaseArchive:
 
     def decisions(self, model: str, since: float = 0.0) -> Iterator[DecisionRow]:
         of = records.c
-        conditions = of.model == model, of.time >= since, of.decided.is_not(None), of.status == OK
+        answered = of.decided.is_not(None), of.status == OK, of.paired_with.is_(None)
+        conditions = of.model == model, of.time >= since, *answered
         return self._read(lambda: scored_rows(self.database, DecisionRow, *conditions))
 
     def _read(self, rows: Callable[[], Iterator[R]]) -> Iterator[R]:
