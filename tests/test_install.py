@@ -9,8 +9,8 @@ from tests import plain_install
 from tests.plain_install import ROOT
 
 PACKAGES = ("gateway", "router_model")
-# Half of it is NumPy and onnxruntime, a tenth the database toolkit with its migrations.
-LIMIT = 345_000_000
+# Half of it is NumPy and onnxruntime, a tenth the database toolkit with its migrations, a twentieth jsonschema-rs.
+LIMIT = 355_000_000
 
 
 def _size(name: str) -> int:
@@ -20,7 +20,8 @@ def _size(name: str) -> int:
 
 
 def test_the_base_install_is_small() -> None:
-    own = sum(file.stat().st_size for package in PACKAGES for file in (ROOT / package).rglob("*") if file.is_file())
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*") if "__pycache__" not in file.parts]
+    own = sum(file.stat().st_size for file in files if file.is_file())
     sizes = {name: _size(name) for name in plain_install.requirements()}
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
     assert own + sum(sizes.values()) <= LIMIT, largest
