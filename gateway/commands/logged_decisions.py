@@ -16,7 +16,8 @@ from gateway.core.efforts import NO_THINKING, Effort, from_budget, size, words
 from gateway.core.prices import EXPLORE
 from gateway.routing.catalogue import PublicModel
 from gateway.routing.policies.protocol import Policy
-from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.log_columns import Forecasts, Prices, Probes
+from router_model.offpolicy.logged import Logged
 from router_model.offpolicy.spread import FIXED, Spread
 
 F64 = NDArray[np.float64]

@@ -150,7 +150,7 @@ def _priced(decisions: LoggedDecisions, own: Mapping[str, float]) -> Target:
     """The policy that asks these token prices, by arm; what other setters added to the price stays."""
     import numpy as np
 
-    from router_model.offpolicy.logged import Prices
+    from router_model.offpolicy.log_columns import Prices
     from router_model.offpolicy.target import PricedTarget
 
     token = np.array([own[arm] for arm in decisions.arms]) + decisions.others

@@ -11,92 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.offpolicy import offers, price_sets
+from router_model.offpolicy.log_columns import Forecasts, Prices, Probes
 from router_model.offpolicy.offers import Offered
-from router_model.offpolicy.price_sets import PriceSets, Spreads
-from router_model.offpolicy.spread import FIXED, SIDE, Spread
+from router_model.offpolicy.price_sets import PriceSets
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-_NO_STEPS = (0.0,) * (2 * SIDE + 1)
-
-
-class Forecasts(NamedTuple):
-    """Forecasts of every effort [rows, efforts]: P(correct), tokens (thinking and answer) and seconds.
-
-    `other`: what it costs besides, in P(correct), under every policy: reading a prompt again, say. NaN in `p_correct`:
-    the effort was not offered, or must not be chosen.
-    """
-
-    p_correct: F64
-    tokens: F64
-    seconds: F64
-    other: F64
-
-    @classmethod
-    def of(cls, p_correct: F64, tokens: F64, seconds: F64 | None = None, other: F64 | None = None) -> Forecasts:
-        """What is left out costs nothing."""
-        zero = np.zeros_like(p_correct)
-        return cls(p_correct, tokens, zero if seconds is None else seconds, zero if other is None else other)
-
-    def lines(self, second: F64) -> tuple[F64, F64]:
-        """Values and slopes of the worth in the token price, at a price per second [rows]."""
-        return self.p_correct - second[:, None] * self.seconds - self.other, self.tokens
-
-
-class Probes(NamedTuple):
-    """What is known of probes. Where one is possible the first effort is only taken as a probe's answer.
-
-    `possible`, `always` (asked for at any price) and `asked` [rows]; `outcomes` [rows, quantiles]: equally likely
-    values of P(correct) after the probe, NaN where none is possible; `p_after` [rows, efforts]: the forecast after it,
-    NaN where none was asked for.
-    """
-
-    possible: Bools
-    always: Bools
-    asked: Bools
-    outcomes: F64
-    p_after: F64
-
-    @classmethod
-    def none(cls, rows: int, efforts: int) -> Probes:
-        no = np.zeros(rows, bool)
-        return cls(no, no, no, np.full((rows, 1), np.nan), np.full((rows, efforts), np.nan))
-
-
-class Prices(NamedTuple):
-    """Prices of a token and a second in P(correct) [rows]; exploration: the `share` [rows] of draws that change the
-    first, the `steps` [rows, steps] by which they do (`Spread`), and `most_loss` [rows], what it may lose on a row by
-    the forecast."""
-
-    token: F64
-    second: F64
-    share: F64
-    steps: F64
-    most_loss: F64
-
-    @classmethod
-    def of(
-        cls,
-        rows: int,
-        token: float | F64,
-        second: float | F64 = 0.0,
-        spreads: Spread | Sequence[Spread] = FIXED,
-        most_loss: float | F64 = np.inf,
-    ) -> Prices:
-        """The same for every row, or one for each. ValueError: a price is negative or not finite."""
-        each = [spreads] if isinstance(spreads, Spread) else spreads
-        steps = np.array([spread.steps or _NO_STEPS for spread in each], np.float64).reshape(-1, len(_NO_STEPS))
-        share = np.array([spread.share for spread in each], np.float64)
-        steps, share = np.broadcast_to(steps, (rows, len(_NO_STEPS))), np.broadcast_to(share, rows)
-        token, second, most = (np.broadcast_to(np.asarray(one, np.float64), rows) for one in (token, second, most_loss))
-        if not all(((price >= 0) & (price < np.inf)).all() for price in (token, second)) or not (most >= 0).all():
-            raise ValueError("prices are finite and not negative")
-        return cls(token, second, share, steps, most)
-
-    @property
-    def spreads(self) -> Spreads:
-        return Spreads(self.share, self.steps)
 
 
 class PathMasses(NamedTuple):
@@ -166,20 +87,6 @@ class Logged:
         """The same with other propensities [rows]."""
         return replace(self, propensity=propensity)
 
-    def direct_lines(self, second: F64) -> tuple[F64, F64]:
-        """The lines of what can be chosen without a probe, at a price per second [rows]."""
-        values, slopes = self.forecasts.lines(second)
-        values = values.copy()
-        values[self.probes.possible, 0] = np.nan
-        return values, slopes
-
-    def lines_after(self, second: F64) -> tuple[F64, F64]:
-        """The lines after a probe: its answer is there already, and costs nothing more."""
-        rest = self.forecasts._replace(p_correct=self.probes.p_after)
-        there = np.arange(self.efforts) == 0
-        values, slopes = rest.lines(second)
-        return np.where(there, self.probes.p_after, values), np.where(there, 0.0, slopes)
-
     def masses(self, prices: Prices) -> PathMasses:
         """How likely each path is at these prices."""
         same = all(np.array_equal(mine, theirs) for mine, theirs in zip(self.prices, prices, strict=True))
@@ -196,7 +103,7 @@ class Logged:
         return np.where(self.fixed, 1.0, found)
 
     def _masses(self, prices: Prices) -> PathMasses:
-        offered = offers.before(self, prices)
+        offered = offers.before(self.forecasts, self.probes, prices)
         plain = np.array_equal(prices.second, self.prices.second) and not offers.limited(prices).any()
         asking = self._plain_asking if plain else self._asking(prices, offered)
         base, spreads = prices.token, prices.spreads
@@ -207,7 +114,7 @@ class Logged:
         )
         # Without a probe an effort is taken where it is best and asking does not pay.
         np.subtract.at(direct, (asking.row, asking.effort), asking.masses(base, spreads))
-        low, high = price_sets.choices(*offers.after(self, prices))
+        low, high = price_sets.choices(*offers.after(self.forecasts, self.probes, prices))
         committed = [asking.clipped(low[:, e], high[:, e]).row_masses(base, spreads) for e in range(self.efforts)]
         return PathMasses(np.maximum(direct, 0.0), asking.row_masses(base, spreads), np.stack(committed, axis=1))
 
@@ -215,7 +122,7 @@ class Logged:
     def _plain_asking(self) -> PriceSets:
         """Where nothing limits what is offered it depends on no price of a token: most targets share it."""
         prices = self.prices._replace(most_loss=np.full(len(self), np.inf))
-        return self._asking(prices, offers.before(self, prices))
+        return self._asking(prices, offers.before(self.forecasts, self.probes, prices))
 
     def _asking(self, prices: Prices, offered: Offered) -> PriceSets:
         rows = np.flatnonzero(self.probes.possible & ~offered.never)

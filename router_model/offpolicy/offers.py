@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from router_model.offpolicy.logged import Logged, Prices
+from router_model.offpolicy.log_columns import Forecasts, Prices, Probes, direct_lines, lines_after
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,27 +30,27 @@ def limited(prices: Prices) -> Bools:
     return rows
 
 
-def before(logged: Logged, prices: Prices) -> Offered:
+def before(forecasts: Forecasts, probes: Probes, prices: Prices) -> Offered:
     """Before a probe."""
-    values, slopes = logged.direct_lines(prices.second)
-    always, never = logged.probes.always, np.zeros(len(logged), bool)
+    values, slopes = direct_lines(forecasts, probes, prices.second)
+    always, never = probes.always, np.zeros(len(values), bool)
     some = limited(prices)
     if not some.any():
         return Offered(values, slopes, always, never)
     worth = _worth(values, slopes, prices)
     direct = worth.max(axis=1)
-    asking = np.where(logged.probes.possible, _asking(logged, prices, direct), -np.inf)
+    asking = np.where(probes.possible, _asking(forecasts, probes, prices, direct), -np.inf)
     best = np.where(always, direct, np.maximum(direct, asking))
     least = np.where(some, best - prices.most_loss, -np.inf)
     near = worth >= least[:, None]
-    none = ~near.any(axis=1) & logged.probes.possible
+    none = ~near.any(axis=1) & probes.possible
     values = np.where(near | none[:, None], values, np.nan)
     return Offered(values, slopes, always | none, (asking < least) & ~always & ~none)
 
 
-def after(logged: Logged, prices: Prices) -> tuple[F64, F64]:
+def after(forecasts: Forecasts, probes: Probes, prices: Prices) -> tuple[F64, F64]:
     """After a probe: values and slopes."""
-    values, slopes = logged.lines_after(prices.second)
+    values, slopes = lines_after(forecasts, probes, prices.second)
     some = limited(prices)
     if some.any():
         worth = _worth(values, slopes, prices)
@@ -66,9 +65,9 @@ def _worth(values: F64, slopes: F64, prices: Prices) -> F64:
     return np.where(np.isnan(worth), -np.inf, worth)
 
 
-def _asking(logged: Logged, prices: Prices, direct: F64) -> F64:
+def _asking(forecasts: Forecasts, probes: Probes, prices: Prices, direct: F64) -> F64:
     """What asking for a probe is worth [rows]."""
-    forecasts, outcomes = logged.forecasts, np.nan_to_num(logged.probes.outcomes)
+    outcomes = np.nan_to_num(probes.outcomes)
     cost = prices.token * forecasts.tokens[:, 0] + prices.second * forecasts.seconds[:, 0] + forecasts.other[:, 0]
     worth: F64 = np.maximum(outcomes, direct[:, None]).mean(axis=1) - np.nan_to_num(cost)
     return worth

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from router_model.offpolicy.estimators import ESTIMATORS, Estimate, Sample, interval
 from router_model.offpolicy.floors import UNSEEN, effective_size, inconsistent, refusal
-from router_model.offpolicy.logged import Logged, Prices
+from router_model.offpolicy.log_columns import Prices
+from router_model.offpolicy.logged import Logged
 from router_model.offpolicy.target import METRICS, Judged, Modelled, Options, PricedTarget, Target
 
 F64 = NDArray[np.float64]

@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.offpolicy.logged import Logged, PathMasses, Prices
+from router_model.offpolicy.log_columns import Prices, direct_lines
+from router_model.offpolicy.logged import Logged, PathMasses
 
 F64 = NDArray[np.float64]
 # Below any probability of a path that was ever taken.
@@ -141,7 +142,7 @@ def _paths_after(logged: Logged, metric: str, before: F64) -> F64:
 
 def _expected_after(logged: Logged, metric: str, prices: Prices, before: F64) -> F64:
     """What asking brings [rows], by what a probe may reveal; a guess that needs to be the same for every outcome."""
-    values, slopes = logged.direct_lines(prices.second)
+    values, slopes = direct_lines(logged.forecasts, logged.probes, prices.second)
     worth = values - prices.token[:, None] * slopes
     nothing = np.isnan(worth).all(axis=1)
     worth[nothing, 0] = 0.0

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.log_columns import Forecasts, Prices, Probes
+from router_model.offpolicy.logged import Logged
 from router_model.offpolicy.spread import FIXED, Spread
 from router_model.offpolicy.target import PricedTarget
 

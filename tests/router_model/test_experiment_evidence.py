@@ -17,7 +17,8 @@ from router_model.experiments.mean import RunningMean
 from router_model.model import predict
 from router_model.model.probe import OOD_ALWAYS_PROBE
 from router_model.offpolicy.floors import MOST_UNSEEN, UNSEEN
-from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.log_columns import Forecasts, Prices, Probes
+from router_model.offpolicy.logged import Logged
 
 F64 = NDArray[np.float64]
 COLLECTED = Path(__file__).resolve().parents[3] / "shared" / "data" / "real_effort_ladder.parquet"

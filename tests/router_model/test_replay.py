@@ -13,7 +13,8 @@ import pytest
 from router_model.offpolicy import price_sets, propensity
 from router_model.offpolicy.estimators import ESTIMATORS, Sample, interval
 from router_model.offpolicy.floors import effective_size, refusal
-from router_model.offpolicy.logged import Forecasts, Logged, Prices, Probes
+from router_model.offpolicy.log_columns import Forecasts, Prices, Probes
+from router_model.offpolicy.logged import Logged
 from router_model.offpolicy.page import frontier, page
 from router_model.offpolicy.replay import dials, replay
 from router_model.offpolicy.shadow import constant_policies
