@@ -64,7 +64,8 @@ class AdmissionController:
     def load(self) -> Load:
         limits = self._limits
         in_flight = self.in_flight - len(self._spare)  # whoever has a spare place delays nobody
-        return Load(in_flight, self.queued, self._places, limits.max_queue, self._latency.tpot_s)
+        usual = self._latency
+        return Load(in_flight, self.queued, self._places, limits.max_queue, usual.answer_s, usual.answer_tokens)
 
     def try_enter(self, batch: bool) -> bool:
         """Take a free place, if there is one for this kind of request; then none of its kind waits."""

@@ -30,15 +30,17 @@ class Timing:
 class _RunningLatency:
     """One client's averages; `at` is the index of its latest answer among all answers."""
 
-    __slots__ = ("answer_s", "at", "tpot_s", "ttft_s")
+    __slots__ = ("answer_s", "answer_tokens", "at", "tpot_s", "ttft_s")
 
-    def __init__(self, ttft_s: float, tpot_s: float, answer_s: float) -> None:
-        self.ttft_s, self.tpot_s, self.answer_s = ttft_s, tpot_s, answer_s
+    def __init__(self, ttft_s: float, tpot_s: float, answer_s: float, answer_tokens: float) -> None:
+        self.ttft_s, self.tpot_s = ttft_s, tpot_s
+        self.answer_s, self.answer_tokens = answer_s, answer_tokens
         self.at = 0
 
     def learn(self, measured: Timing) -> None:
         """Update the averages; only a stream has a time to the first token."""
         self.answer_s += NEWEST * (measured.latency_s - self.answer_s)
+        self.answer_tokens += NEWEST * (measured.tokens - self.answer_tokens)
         if measured.ttft_s is not None:
             self.ttft_s += NEWEST * (measured.ttft_s - self.ttft_s)
         if measured.tokens > 1:
@@ -48,18 +50,19 @@ class _RunningLatency:
 
 
 class LatencyModel:
-    """One deployment's seconds to the first token, per further token, and per whole answer.
+    """One deployment's seconds to the first token, per further token, and per whole answer, with its tokens.
 
     Each client has its own average, and all clients weigh the same, so that one with many long prompts does not
     dominate.
     """
 
-    __slots__ = ("_by", "_count", "answer_s", "tpot_s", "ttft_s")
+    __slots__ = ("_by", "_count", "answer_s", "answer_tokens", "tpot_s", "ttft_s")
 
     def __init__(self, ttft_s: float, tpot_s: float) -> None:
         self.ttft_s = ttft_s
         self.tpot_s = tpot_s
         self.answer_s = self.seconds(TYPICAL_TOKENS)
+        self.answer_tokens = float(TYPICAL_TOKENS)
         self._by: dict[str | None, _RunningLatency] = {}
         self._count = 0
 
@@ -71,7 +74,7 @@ class LatencyModel:
         """Update from a request, unless it failed (None)."""
         if measured is None:
             return
-        own = self._by.pop(measured.client, None) or _RunningLatency(self.ttft_s, self.tpot_s, self.answer_s)
+        own = self._by.pop(measured.client, None) or self._fresh()
         own.learn(measured)
         self._count += 1
         own.at = self._count
@@ -80,10 +83,15 @@ class LatencyModel:
         among = len(self._by)
         if among == 1:
             self.ttft_s, self.tpot_s, self.answer_s = own.ttft_s, own.tpot_s, own.answer_s
+            self.answer_tokens = own.answer_tokens
             return
         self.ttft_s = sum(speed.ttft_s for speed in self._by.values()) / among
         self.tpot_s = sum(speed.tpot_s for speed in self._by.values()) / among
         self.answer_s = sum(speed.answer_s for speed in self._by.values()) / among
+        self.answer_tokens = sum(speed.answer_tokens for speed in self._by.values()) / among
+
+    def _fresh(self) -> _RunningLatency:
+        return _RunningLatency(self.ttft_s, self.tpot_s, self.answer_s, self.answer_tokens)
 
     def _forget(self) -> None:
         """Drop inactive clients; the least recent comes first."""

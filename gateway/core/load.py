@@ -18,13 +18,14 @@ class EngineLoad(NamedTuple):
 class Load(NamedTuple):
     """Requests at a deployment and waiting for it, and how many may be: `places` at once, `most_queued` waiting.
 
-    `tpot_s` is what each further token of an answer takes, in seconds. `engine` is what its engines have said of late;
-    None: nothing.
+    `answer_s` and `answer_tokens` are those of a usual answer, the time in seconds. `engine` is what its engines have
+    said of late; None: nothing.
     """
 
     in_flight: int = 0
     queued: int = 0
     places: float = float("inf")
     most_queued: int = 0
-    tpot_s: float = 0.02
+    answer_s: float = 5.0
+    answer_tokens: float = 256.0
     engine: EngineLoad | None = None

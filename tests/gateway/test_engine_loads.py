@@ -65,12 +65,15 @@ def token_price(load: Load, **settings: Any) -> float:
 
 
 def test_the_price_is_that_of_whoever_has_more_to_say() -> None:
-    gate = Load(in_flight=8, queued=8, places=8, tpot_s=0.1)
+    gate = Load(in_flight=8, queued=8, places=8, answer_s=10.0, answer_tokens=100.0)
     assert token_price(gate) == pytest.approx(0.1 * 0.1 * 9.6 / 8)
     assert token_price(gate._replace(queued=0, in_flight=6)) == 0
     idle = EngineLoad(running=3, waiting=0, cache=0.4)
     assert token_price(gate._replace(engine=idle)) == token_price(gate), "the engine adds nothing"
-    free = Load(in_flight=10, tpot_s=0.1)
+    filling = gate._replace(queued=15, most_queued=60)
+    assert token_price(filling) == pytest.approx(0.1 * 0.1 * 16.6 / 8 + 0.8 * 15 / 60 / 100), "refusals are to follow"
+    assert token_price(filling, price_of_refusal=0.0) == pytest.approx(0.1 * 0.1 * 16.6 / 8)
+    free = Load(in_flight=10, answer_s=10.0, answer_tokens=100.0)
     assert token_price(free) == token_price(free._replace(engine=idle)) == 0
     full = free._replace(engine=EngineLoad(running=4, waiting=6, cache=0.7))
     assert token_price(full) == pytest.approx(0.1 * 0.1 * 6 / 4)

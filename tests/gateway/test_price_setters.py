@@ -184,6 +184,6 @@ def test_under_load_thinking_shrinks_before_anything_is_refused() -> None:
 
 def loaded(clock: Clock, simulation: Simulation, places: int, most_queued: int) -> Surroundings:
     def load_of(name: str) -> Load:
-        return Load(simulation.in_flight, simulation.queued, places, most_queued)
+        return Load(simulation.in_flight, simulation.queued, places, most_queued, answer_s=1.1, answer_tokens=45.0)
 
     return Surroundings("m", gated=True, load_of=load_of, clock=clock)

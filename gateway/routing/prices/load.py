@@ -27,6 +27,8 @@ class LoadSettings(PriceSettings):
     kind: Literal["load"]
     price_of_waiting: Annotated[float, Field(gt=0)] = 0.1
     """What a second of waiting is worth to each request that waits, in units of P(correct)."""
+    price_of_refusal: Unit = 0.8
+    """What a request is worth that is refused as the queue is full, in units of P(correct)."""
     busy_from: Unit = 0.8
     """The share of a deployment's places, or of an engine's key-value cache, from which on requests count as waiting:
     they slow each other down."""
@@ -63,12 +65,19 @@ class LoadPrice:
         return Prices.of(self.name, max(map(self._of, loads), default=0.0))
 
     def _of(self, load: Load) -> float:
-        """A token holds its place for `tpot_s`, and everyone who waits gets one of the places that much later."""
+        """A token holds its place for its part of an answer, and everyone who waits gets a place that much later.
+
+        A full queue refuses one request for every `answer_s` that a place is held; the fuller it is, the likelier that
+        is to follow. At its worst that is the price at which most right answers are given in the places there are
+        ("On Nonlinear Fractional Programming", Dinkelbach, 1967, Management Science 13:492-498).
+        """
+        second = load.answer_s / max(load.answer_tokens, 1.0)
         waiting, places = self._at_engine(load)
         if isfinite(load.places):
             beyond = max(load.in_flight - self.settings.busy_from * load.places, 0.0)
             waiting, places = max(waiting, load.queued + beyond), min(places, load.places)
-        return self.settings.price_of_waiting * load.tpot_s * waiting / places if waiting else 0.0
+        refusal = self.settings.price_of_refusal * _fullness(load) / max(load.answer_tokens, 1.0)
+        return refusal + (self.settings.price_of_waiting * second * waiting / places if waiting else 0.0)
 
     def _at_engine(self, load: Load) -> tuple[float, float]:
         """How many wait as the engines say, with those that wait here for their turn, and for how many places."""
@@ -98,3 +107,8 @@ class LoadPrice:
             f"from {given.busy_from:.0%} of the places on, a token costs what it makes those wait who wait, at "
             f"{given.price_of_waiting:g} of P(correct) a second; {asked}."
         )
+
+
+def _fullness(load: Load) -> float:
+    """Of the gateway's own queue, from 0 to 1."""
+    return min(load.queued / load.most_queued, 1.0) if load.most_queued else 0.0
