@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from tests.patience import PATIENCE_S
 ROOT = Path(__file__).parents[2]
 READY = "thinkgate ready on "
 OPERATORS = "thinkgate for operators on "
+_numbers = itertools.count()
 
 
 class Process:
@@ -28,15 +30,18 @@ class Process:
     def __init__(self, *arguments: str | Path, cwd: Path, program: Sequence[str] = ("-m", "gateway.cli")) -> None:
         """`program` is what Python runs."""
         command = [sys.executable, "-W", "error", *program, "serve", *map(str, arguments)]
-        self._errors = (cwd / "stderr.txt").open("w+", encoding="utf-8")
-        self.popen = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
+        self.errors_file = cwd / f"stderr-{next(_numbers)}.txt"
+        # Appended to, and read through another file: one that is shared has one position, and reading would move
+        # it under the writers, whose next lines then fall on top of earlier ones.
+        with self.errors_file.open("ab") as errors:
+            self.popen = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
 
     def __enter__(self) -> Process:
         return self
@@ -57,9 +62,7 @@ class Process:
 
     def errors(self) -> str:
         """Its error output so far."""
-        self._errors.flush()
-        self._errors.seek(0)
-        return self._errors.read()
+        return self.errors_file.read_text("utf-8")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; returns the exit status."""
@@ -71,7 +74,6 @@ class Process:
         self.popen.wait()
         assert self.popen.stdout is not None
         self.popen.stdout.close()
-        self._errors.close()
 
 
 def recorded(config: Path) -> list[str]:
