@@ -12,13 +12,14 @@ from pydantic import Field, ValidationError, model_validator
 from gateway.config.deployment import DeploymentSettings
 from gateway.config.experiment import ExperimentSettings
 from gateway.config.family_row import FamilyRow
+from gateway.config.learn import LearnSettings
 from gateway.config.model import ModelSettings
 from gateway.config.problems import faults
 from gateway.config.renamed import with_new_names
 from gateway.config.server import AdminSettings, ServerSettings
 from gateway.config.storage import AccessSettings, FeedbackSettings, RecordSettings, ResponseSettings, SigningSettings
 from gateway.config.types import ConfigPath, folder_of
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, suggestion
 from gateway.core.strict import Name, StrictSettings
 
 # The files in `data_dir`, unless their tables set another path.
@@ -35,6 +36,7 @@ class Settings(StrictSettings):
     admin: AdminSettings | None = None
     responses: ResponseSettings = ResponseSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+    learn: LearnSettings = LearnSettings()
     signing: SigningSettings = SigningSettings()
     families: dict[str, FamilyRow] = {}
     """Family rows in addition to the shipped table; a row with the same name overrides single cells."""
@@ -68,6 +70,14 @@ class Settings(StrictSettings):
     def _keeps_what_experiments_need(self) -> Settings:
         if "unit" in self.records.redact and (self.experiments or any(one.arms for one in self.models.values())):
             raise ValueError("records.redact: experiments compare units, so that records must keep them")
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_known(self) -> Settings:
+        judge = self.learn.judge
+        if judge is not None and judge not in self.deployments and judge not in self.models:
+            known = [*self.deployments, *self.models]
+            raise ValueError(f"learn.judge: {judge!r} is no deployment or model.{suggestion(judge, known)}")
         return self
 
     def routers_of(self, model: str) -> set[str]:
@@ -112,10 +122,11 @@ def load(path: Path) -> Settings:
 
 
 def share(settings: Settings, workers: int) -> Settings:
-    """One worker's share of the limits of each deployment (at least one concurrent request), and of pairs."""
+    """One worker's share of the limits of each deployment (at least one concurrent request), of pairs and shadows."""
     parts = {name: one.model_copy(update=one.share(workers)) for name, one in settings.deployments.items()}
     tried = {name: one.share(workers) for name, one in settings.experiments.items()}
-    return settings.model_copy(update={"deployments": parts, "experiments": tried})
+    learn = settings.learn.of_worker(workers)
+    return settings.model_copy(update={"deployments": parts, "experiments": tried, "learn": learn})
 
 
 def override(
