@@ -75,15 +75,24 @@ _REQUEST_NAMES = (
     *("tools", "tool results", "tool calls", "ends with tool", "parts"),
 )
 _NOTHING = [0.0] * len(_TEXT_NAMES)
+# The prefixes of terms: the last user message has none, then the rest of the conversation, the system text, the tools.
+VIEWS = (b"", b"\x01", b"\x02", b"\x03")
 DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`dense`: log(1 + count) of each of DENSE_NAMES; `terms`: the distinct terms, prefixed by their view."""
+    """`dense`: log(1 + count) of each of DENSE_NAMES; `by_view`: the distinct terms of each of VIEWS, which begin with
+    the view's prefix.
+    """
 
     dense: list[float]
-    terms: set[bytes]
+    by_view: tuple[set[bytes], ...]
+
+    @property
+    def terms(self) -> set[bytes]:
+        """The distinct terms of all views."""
+        return set().union(*self.by_view)
 
 
 def featurize(
@@ -97,16 +106,10 @@ def featurize(
     """
     last, rest, system, request = _views(messages, tools or ())
     dense, terms = _read(last if question is None else question)
-    if rest:
-        more, others = _read(rest)
-        terms.update(b"\x01" + term for term in others)
-    else:
-        more = _NOTHING
-    if system:
-        terms.update(b"\x02" + term for term in _tokens(system))
-    if tools:
-        terms.update(b"\x03" + term for term in _tokens(_tool_text(tools)))
-    return Features([*dense, *more, *map(log1p, request)], terms)
+    more, others = _read(rest) if rest else (_NOTHING, set[bytes]())
+    tokens: tuple[Iterable[bytes], ...] = (others, _tokens(system), _tokens(_tool_text(tools)) if tools else ())
+    views = ({prefix + term for term in found} for prefix, found in zip(VIEWS[1:], tokens, strict=True))
+    return Features([*dense, *more, *map(log1p, request)], (terms, *views))
 
 
 def question_of(messages: Sequence[Mapping[str, Any]]) -> bytes:

@@ -22,7 +22,7 @@ from router_model.model.artifact import Artifact, ArtifactError, Head
 from router_model.model.budget_interpolation import Surface
 from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, ladders_of, most_thinking
 from router_model.model.probe import OOD_ALWAYS_PROBE, OOD_UNTRUSTED, Probe
-from router_model.model.request_encoding import EncodedRequest, inputs
+from router_model.model.request_encoding import EncodedRequest, inputs, views_read
 from router_model.model.scores import Quantiles, Scores
 
 __all__ = [
@@ -54,6 +54,7 @@ class Predictor:
         self.artifact = artifact
         self.version = artifact.version
         self.heads = artifact.heads
+        self._views = views_read(artifact.vocabulary)
         self._ladders = ladders_of(artifact.heads)
         self._text_stage = CalibratedOutput(artifact.heads, artifact.text_stage, self._ladders)
         self._probed = {
@@ -85,12 +86,12 @@ class Predictor:
         """Encode a request for `scores`, once for the forecasts before and after a probe."""
         known, projection = self.artifact.vocabulary, self.artifact.projection
         features = featurize(messages, tools)
-        row, novelty = inputs(features, known, projection)
-        if novelty > SUSPECT:
-            question = filtered(question_of(messages), known, len(features.terms))
+        row, found = inputs(features, known, projection, self._views)
+        if found.novelty > SUSPECT:
+            question = filtered(question_of(messages), known, found.counted)
             if question is not None:
-                row, _ = inputs(featurize(messages, tools, question), known, projection)
-        return EncodedRequest(row, novelty, self.ood_probability(novelty))
+                row, _ = inputs(featurize(messages, tools, question), known, projection, self._views)
+        return EncodedRequest(row, found.novelty, self.ood_probability(found.novelty))
 
     def ood_probability(self, novelty: float) -> float:
         """The probability that a request of this novelty is out of distribution, at even prior odds."""

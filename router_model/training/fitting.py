@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from router_model.data.outcomes import Arm, Outcomes
 from router_model.evaluation import adversarial
 from router_model.features.request import Features, featurize
-from router_model.model.request_encoding import inputs
+from router_model.model.request_encoding import inputs, views_read
 from router_model.model.trees import F32, Trees
 from router_model.training import text_projection
 from router_model.training.boosting import grow
@@ -93,8 +93,9 @@ def probed_arms(table: Outcomes, settings: Settings) -> list[Arm]:
 
 def rows_of(features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, Matrix]:
     """The feature rows [prompts, inputs], and the novelty of each prompt [prompts]."""
-    rows, novelty = zip(*(inputs(f, vocabulary, projection) for f in features), strict=True)
-    return np.stack(rows), np.array(novelty)
+    views = views_read(vocabulary)
+    rows, known = zip(*(inputs(f, vocabulary, projection, views) for f in features), strict=True)
+    return np.stack(rows), np.array([one.novelty for one in known])
 
 
 def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:

@@ -19,7 +19,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from router_model.features.request import Features, vocabulary
-from router_model.model.request_encoding import inputs, term_rows, term_weight
+from router_model.model.request_encoding import inputs, known_terms, views_read
 from router_model.model.trees import F32
 
 Matrix = NDArray[np.float64]
@@ -57,8 +57,9 @@ def rows(
 
     The fitted directions come from regressions on requests of other groups.
     """
-    read = [inputs(f, found.vocabulary, found.projection) for view in views for f in view]
-    x, novelty = np.stack([row for row, _ in read]), np.array([new for _, new in read])
+    in_views = views_read(found.vocabulary)
+    read = [inputs(f, found.vocabulary, found.projection, in_views) for view in views for f in view]
+    x, novelty = np.stack([row for row, _ in read]), np.array([known.novelty for _, known in read])
     kinds = np.unique(groups, return_inverse=True)[1]
     folds = min(FOLDS, int(kinds.max()) + 1)
     if not found.fitted or folds < 2:
@@ -74,10 +75,12 @@ def rows(
 
 def matrix(features: Sequence[Features], known: Mapping[bytes, int]) -> sp.csr_matrix:
     """The weights of known terms [requests, terms]."""
-    found = [term_rows(f, known) for f in features]
-    values = np.repeat([term_weight(f) for f in features], [len(row) for row in found])
-    ends = np.cumsum([0, *map(len, found)])
-    return sp.csr_matrix((values, np.concatenate(found).astype(np.intp), ends), shape=(len(features), len(known)))
+    views = views_read(known)
+    found = [known_terms(f, known, views) for f in features]
+    lengths = [len(one.rows) for one in found]
+    values = np.repeat([one.weight for one in found], lengths)
+    rows = np.concatenate([one.rows for one in found]).astype(np.intp)
+    return sp.csr_matrix((values, rows, np.cumsum([0, *lengths])), shape=(len(features), len(known)))
 
 
 def _of_most_variance(counts: sp.csr_matrix, directions: int, seed: int) -> Matrix:
