@@ -81,12 +81,12 @@ PUBLIC ?= ../shared/data/public_outcomes.parquet
 reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and measure them (about 75 minutes of one core)
 	$(RUN) -m router_model.reasoner --out $(REASONER) $(ARGS)
 	$(RUN) -m router_model.tasks --for all --n $(HELD_OUT) --seed 9 --out $(REASONER)/held-out.jsonl
-	$(VENV)/bin/thinkgate collect --weights $(REASONER) --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/outcomes.parquet --force
+	$(VENV)/bin/thinkgate collect --weights $(REASONER) --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/outcomes.parquet --hold-out 0 --force
 	$(RUN) -m router_model.reasoner.card --data $(REASONER)/outcomes.parquet --weights $(REASONER)
 
 second-seed: $(VENV)/.train ## After `make reasoner`: a second seed of its branches, and the card that compares both
 	$(RUN) -m router_model.reasoner --out $(REASONER)/seed-1 --seed 1 --base $(REASONER)/base $(ARGS)
-	$(VENV)/bin/thinkgate collect --weights $(REASONER)/seed-1 --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/seed-1.parquet --force
+	$(VENV)/bin/thinkgate collect --weights $(REASONER)/seed-1 --tasks $(REASONER)/held-out.jsonl --out $(REASONER)/seed-1.parquet --hold-out 0 --force
 	$(RUN) -m router_model.reasoner.card --data $(REASONER)/outcomes.parquet --data $(REASONER)/seed-1.parquet --weights $(REASONER)
 
 router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router, judge it on new phrasings and new families
@@ -95,7 +95,7 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 	$(RUN) -m router_model.tasks --for new-phrasings --n $(JUDGED_PROMPTS) --seed 2 --out $(ROUTER)/new-phrasings.jsonl
 	$(RUN) -m router_model.tasks --for new-families --n $(JUDGED_PROMPTS) --seed 3 --out $(ROUTER)/new-families.jsonl
 	for name in train new-phrasings new-families; do \
-	    $(VENV)/bin/thinkgate collect --tasks $(ROUTER)/$$name.jsonl --out $(ROUTER)/$$name.parquet --force || exit 1; done
+	    $(VENV)/bin/thinkgate collect --tasks $(ROUTER)/$$name.jsonl --out $(ROUTER)/$$name.parquet --hold-out 0 --force || exit 1; done
 	$(VENV)/bin/thinkgate train --data $(ROUTER)/train.parquet --out $(ROUTER)/tiny --force
 	for name in new-phrasings new-families; do for pair in "tiny tiny" "tiny-instruct tiny-thinking"; do set -- $$pair; \
 	    $(VENV)/bin/thinkgate evaluate --router $(ROUTER)/tiny --data $(ROUTER)/$$name.parquet \

@@ -148,8 +148,24 @@ def engine(
 @click.option("--out", type=NEW_FILE, required=True, help="The outcome table, Parquet.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of the embedded engine's model folders.")
+@click.option(
+    "--hold-out",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    metavar="SHARE",
+    help="The share of prompts that routers are judged on and never trained on.",
+)
 @FORCE
-def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weights: Path | None, force: bool) -> None:
+def collect(
+    config: Path | None,
+    tasks: Path,
+    out: Path,
+    concurrency: int,
+    weights: Path | None,
+    hold_out: float,
+    force: bool,
+) -> None:
     """Run tasks over every effort of every deployment and verify the answers.
 
     Finished answers are appended to OUT.partial: after an interruption, the same command resumes from there.
@@ -161,10 +177,10 @@ def collect(config: Path | None, tasks: Path, out: Path, concurrency: int, weigh
     if config is not None:
         if weights is not None:
             raise ConfigError(["--weights is for the embedded engine: it cannot be used with --config"])
-        rows = collector.run(config, tasks, out, concurrency, force=force)
+        rows = collector.run(config, tasks, out, concurrency, force=force, hold_out=hold_out)
     else:
         with EngineProcess(weights=weights) as embedded:
-            rows = collector.run(None, tasks, out, concurrency, embedded.url(), force)
+            rows = collector.run(None, tasks, out, concurrency, embedded.url(), force, hold_out)
     say(f"{rows} outcomes in {out.absolute()}")
 
 

@@ -78,13 +78,19 @@ def run(
     concurrency: int = 16,
     engine_url: str | None = None,
     force: bool = False,
+    hold_out: float = 0.0,
 ) -> int:
     """Collect and write `out`; returns the number of rows. `force` replaces existing files, also those of other tasks.
+
+    About the share `hold_out` of the prompts is marked `test` in the column `router_split`: routers are judged on
+    those, and never trained on them.
 
     ConfigError: the configuration or the tasks cannot be read, `out` exists or was started with other tasks, or some
     requests failed three times; these are left out, and tried again by the next run. OSError: the files cannot be
     written.
     """
+    from router_model.data import hold_out as holding
+    from router_model.data import table_file
     from router_model.tasks import read_jsonl
 
     chosen = settings.load(config) if config is not None else _embedded(engine_url, out)
@@ -113,7 +119,15 @@ def run(
         say(f"Finished answers are in {_partial(out).absolute()}: the same command resumes from there", err=True)
         raise
     rows = list(_rows(_partial(out)))
-    _write_table(rows, out)
+    held_out = holding.ids(prompts, hold_out)
+    for row in rows:
+        del row["key"]
+        row["router_split"] = "test" if row["prompt_id"] in held_out else "train"
+    table_file.write(rows, out)
+    if held_out:
+        say(
+            f"{len(held_out)} of {len(prompts)} prompts are held out: routers are judged on them, not trained", err=True
+        )
     if failed:
         raise ConfigError(
             [f"{failed} of {len(jobs)} requests failed and are missing in {out}: run again to retry them"]
@@ -283,11 +297,3 @@ def _probe(choice: dict[str, Any]) -> dict[str, Any]:
         return dict.fromkeys(names)
     values = (len(probe.logprobs), probe.mean, probe.least, probe.first_margin, probe.truncated)
     return dict(zip(names, values, strict=True))
-
-
-def _write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pylist([{k: v for k, v in row.items() if k != "key"} for row in rows])
-    output_files.put_by(out, lambda new: pq.write_table(table, new))

@@ -74,6 +74,9 @@ def train(data: tuple[Path, ...], out: Path, recipe: Any, expects: Any, force: b
 @click.option("--dataset", "datasets", multiple=True, metavar="PATTERN", help="Only these data sets: `medagents/*`.")
 @click.option("--no-think", metavar="MODEL/MODE[,…]", help="The cheap arm: the first of these that is in the table.")
 @click.option("--think", metavar="MODEL/MODE[,…]", help="The expensive arm: the first of these that is in the table.")
+@click.option(
+    "--include-seen", is_flag=True, help="Also use prompts that the router was trained on; there is no verdict then."
+)
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the figures here too.")
 @click.option("--html", "html_file", type=NEW_FILE, help="Write a page with all figures, and a PNG beside it.")
 def evaluate(router: str | None, data: tuple[Path, ...], **chosen: Any) -> None:

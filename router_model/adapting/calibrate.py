@@ -89,6 +89,7 @@ def usable(table: Outcomes, models: Sequence[str], say: Callable[[str], None]) -
             there = ", ".join(sorted({arm.model for arm in table.arms})[:12])
             raise OutcomeError(f"no outcomes of {', '.join(unknown)} in the data; there are: {there}")
         table = table.columns([arm for arm in table.arms if arm.model in models])
+    table = selection.without_test_prompts(table, say)
     if len(table) < LEAST_PROMPTS:
         raise OutcomeError(f"{len(table)} prompts are too few to calibrate on: it takes {LEAST_PROMPTS}, better 100")
     return selection.trainable(table, say, LEAST_PROMPTS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from router_model.data import output_files
 from router_model.data.outcomes import OutcomeError
 from router_model.model.probe import PROBE_COLUMNS
 
@@ -57,6 +58,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
         reason = str(error).strip() or type(error).__name__
         raise OutcomeError(f"{path}: not a readable Parquet file ({reason.splitlines()[0]})") from None
     return found
+
+
+def write(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as a table; an existing file stays until the new one is complete. OSError: it cannot be written."""
+    table = pa.Table.from_pylist(list(found))
+    output_files.put_by(path, lambda new: pq.write_table(table, new))
 
 
 def _check(path: Path, schema: pa.Schema) -> None:

@@ -25,11 +25,12 @@ from router_model.evaluation import (
     promises,
     report,
     token_ranges,
+    unseen,
+    verdict,
 )
 from router_model.evaluation.crossval import Fold, Unit
 from router_model.evaluation.forecasting import Heads
 from router_model.model import predict
-from router_model.model.artifact import fingerprint
 from router_model.model.predict import OOD_UNTRUSTED, Predictor
 from router_model.training import recipes
 from router_model.training.settings import Choose
@@ -48,6 +49,7 @@ def run(
     recipe: recipes.Recipe = "auto",
     datasets: Sequence[str] = (),
     settings: Choose | None = None,
+    include_seen: bool = False,
     json_file: Path | None = None,
     html_file: Path | None = None,
     say: Callable[[str], None] = print,
@@ -56,7 +58,8 @@ def run(
 
     Without a router, the routers under evaluation are trained on the rest of the table, leaving out one `leave_out` at
     a time. `datasets`: name patterns such as `medagents/*`; all if empty. `no_think` and `think` may list several arms,
-    separated by commas (names of one model that changed over time): each prompt uses the first arm that ran it.
+    separated by commas (names of one model that changed over time): each prompt uses the first arm that ran it. A
+    router is judged on the prompts that it was not trained on; `include_seen`: on all of them, without a verdict.
     """
     if (router is None) == (leave_out is None):
         raise OutcomeError("give either a router to evaluate, or what to leave out of training on these data")
@@ -67,7 +70,7 @@ def run(
         table = table.of_datasets(datasets)
     table, weak, strong = _pair(table, no_think, think)
     if router is not None:
-        result = evaluate(predict.load(router), table, weak, strong)
+        result = evaluate(predict.load(router), table, weak, strong, include_seen)
     else:
         assert leave_out is not None
         expects: recipes.Expects = "phrasings" if leave_out == "prompt" else "tasks"
@@ -94,20 +97,18 @@ def _pair(table: Outcomes, no_think: str | None, think: str | None) -> tuple[Out
     return table, *table.pair(*found)
 
 
-def evaluate(predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm) -> dict[str, Any]:
+def evaluate(
+    predictor: Predictor, table: Outcomes, weak: Arm, strong: Arm, include_seen: bool = False
+) -> dict[str, Any]:
     """All figures of a router that chooses between two arms and the thinking budgets between them."""
-    table, efforts, notes = _of_pair(table, weak, strong)
+    table, seen, set_aside = unseen.judged(predictor, _of_pair(table, weak, strong), include_seen)
+    efforts, notes = _efforts(table, weak, strong)
     heads, warnings = matching.match_heads(predictor.heads, efforts)
-    seen = _seen(predictor, table)
-    if seen:
-        warnings.append(
-            f"{seen} of {len(table)} prompts were in the router's training data: their figures are optimistic"
-        )
     about = {
         "router": predictor.version,
         "left_out": None,
         "seen_in_training": seen,
-        "notes": [*notes, *warnings, *table.unlike([weak, strong])],
+        "notes": [*set_aside, *notes, *warnings, *table.unlike([weak, strong])],
     }
     evaluated = [(Fold(predictor, np.arange(len(table))), heads)]
     return _figures(table, efforts, evaluated, about)
@@ -117,7 +118,8 @@ def cross_validate(
     table: Outcomes, weak: Arm, strong: Arm, leave_out: Unit, settings: Choose, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The same for routers trained on the rest of the table, each evaluated on the prompts left out."""
-    table, efforts, notes = _of_pair(table, weak, strong)
+    table = _of_pair(table, weak, strong)
+    efforts, notes = _efforts(table, weak, strong)
     folds = crossval.trained(table, efforts, leave_out, settings, say=say)
     evaluated = [(fold, matching.match_heads(fold.predictor.heads, efforts)[0]) for fold in folds]
     about = {
@@ -129,13 +131,13 @@ def cross_validate(
     return _figures(table, efforts, evaluated, about)
 
 
-def _of_pair(table: Outcomes, weak: Arm, strong: Arm) -> tuple[Outcomes, list[Arm], list[str]]:
+def _of_pair(table: Outcomes, weak: Arm, strong: Arm) -> Outcomes:
+    """The prompts that were run with both arms. OutcomeError: none."""
     w, s = table.arms.index(weak), table.arms.index(strong)
     both = ~np.isnan(table.correct[:, w]) & ~np.isnan(table.correct[:, s])
     if not both.any():
         raise OutcomeError(f"no prompt was run with both {weak.name} and {strong.name}")
-    table = table.rows(both)
-    return table, *_efforts(table, weak, strong)
+    return table.rows(both)
 
 
 def _figures(
@@ -167,6 +169,7 @@ def _figures(
     result["token_ranges"] = token_ranges.figures(evaluated, chosen)
     result["gaming"] = adversarial_figures.figures(evaluated, table) if about["left_out"] is None else None
     result["risk"] = promises.figures(chosen, forecasts)
+    result["verdict"] = verdict.of(result)
     return result
 
 
@@ -182,11 +185,6 @@ def _efforts(table: Outcomes, weak: Arm, strong: Arm) -> tuple[list[Arm], list[s
         if arm not in full
     ]
     return [weak, *full, strong], notes
-
-
-def _seen(predictor: Predictor, table: Outcomes) -> int:
-    stems = np.array([fingerprint(prompt.stem) for prompt in table.prompts], np.uint64)
-    return int(np.isin(stems, predictor.artifact.seen).sum())
 
 
 def _plain(value: Any) -> Any:

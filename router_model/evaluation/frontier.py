@@ -15,7 +15,7 @@ from router_model.evaluation import metrics
 F64 = NDArray[np.float64]
 DIALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PRICES = np.concatenate([[np.inf], np.geomspace(1.0, 1e-7, 141), [0.0]])
-LEAST_WITH_TOKENS = 50
+LEAST_WITH_TOKENS = 20
 
 
 @dataclass(frozen=True, slots=True)

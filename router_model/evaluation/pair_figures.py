@@ -41,6 +41,7 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
             drawn["token " + name] = metrics.resampled(tokens, low[priced], high[priced], cost[priced])
             rows[name] |= _tokens(tokens, low[priced], high[priced], cost[priced], drawn["token " + name])
     _add_recovered(rows, drawn)
+    over = _over(rows, drawn)
     best = max((low.mean(), weak.name), (high.mean(), strong.name))
     rows |= {
         "random": {"apgr": 0.5, "token_apgr": 0.5 if by_token else None, "cpt50": 0.5, "cpt80": 0.8}
@@ -55,6 +56,7 @@ def figures(table: Outcomes, weak: Arm, strong: Arm, forecasts: Forecasts) -> Ro
         **_from_text_alone(forecasts, low, high),
         **rows.pop("router"),
         "baselines": {name: rows[name] | {"about": about} for name, about in baselines.ABOUT.items()},
+        "over": over,
         "regret": _regret(high - low, cost, ranked, forecasts, bool(priced.all())),
     }
 
@@ -103,6 +105,24 @@ def _tokens(score: F64, low: F64, high: F64, cost: F64, drawn: dict[str, F64]) -
         "token_aiq": metrics.aiq(x, quality),
         "token_curve": _thin(x, quality),
     }
+
+
+def _over(rows: dict[str, Row], drawn: dict[str, dict[str, F64]]) -> Row:
+    """How much larger the router's area is than that of baselines that know less, with 95 % intervals.
+
+    Both are drawn on the same prompts, so the interval is that of a paired difference.
+    """
+    found: Row = {}
+    for name in ("random", "length", "dataset"):
+        found[name] = {}
+        for axis, prefix in (("apgr", ""), ("token_apgr", "token ")):
+            if prefix + "router" not in drawn:
+                continue
+            other = drawn[prefix + name]["area"] if prefix + name in drawn else 0.5
+            area = rows[name][axis] if name in rows else 0.5
+            spread = metrics.interval(drawn[prefix + "router"]["area"] - other)
+            found[name][axis] = {"difference": rows["router"][axis] - area, "ci": spread}
+    return found
 
 
 def _thin(x: F64, quality: F64, most: int = 60) -> list[list[float]]:

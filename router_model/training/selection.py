@@ -15,7 +15,7 @@ def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PR
 
     OutcomeError: there are fewer than two usable efforts.
     """
-    table = _without_test_prompts(table, say)
+    table = without_test_prompts(table, say)
     counts = dict(zip(table.arms, (~np.isnan(table.correct)).sum(axis=0).tolist(), strict=True))
     named = [arm for arm in table.arms if arm.mode.startswith("effort-")]
     few = [arm for arm in table.arms if arm not in named and counts[arm] < least]
@@ -35,12 +35,12 @@ def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PR
     return table.rows(np.asarray((~np.isnan(table.correct)).any(axis=1)))
 
 
-def _without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
+def without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
     """The table without prompts marked as test, and without any prompt that asks the same question as one of those."""
     test = np.array([prompt.test for prompt in table.prompts])
     if not test.any():
         return table
-    say(f"Left out {int(test.sum())} prompts marked router_split=test")
+    say(f"Held out {int(test.sum())} of {len(table)} prompts, marked router_split=test, for judging the router")
     test_stems = {prompt.stem for prompt in table.prompts if prompt.test}
     duplicates = np.array([not prompt.test and prompt.stem in test_stems for prompt in table.prompts])
     if duplicates.any():

@@ -80,6 +80,7 @@ def test_every_effort_is_collected_once_even_after_an_interruption(engine: str, 
     again = pq.read_table(out).to_pylist()
     assert len(again) == PROMPTS * len(TARGETS)
     assert sum(row["model"] == "kept" for row in again) == 1
+    assert {row["router_split"] for row in again} <= {"train", "test"}
     assert not partial.exists()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.commands.lines import fit
 from router_model.data.outcomes import Arm
-from router_model.evaluation import evaluate, frontier, matching
+from router_model.evaluation import evaluate, frontier, matching, verdict
 from router_model.model.artifact import Head
 from tests.router_model import tables
 
@@ -77,10 +77,33 @@ def test_no_other_models_no_ceiling(artifact_path: Path, tmp_path: Path) -> None
     assert found["dial"] is None and any("token counts are unknown" in note for note in found["notes"])
 
 
-def test_training_prompts_are_noticed(artifact_path: Path, table_path: Path) -> None:
-    found = evaluate.run(artifact_path, [table_path], say=lambda line: None)
-    assert found["seen_in_training"] == found["prompts"]
+def test_no_verdict_on_training_prompts(artifact_path: Path, table_path: Path) -> None:
+    said: list[str] = []
+    found = evaluate.run(artifact_path, [table_path], say=said.append)
+    assert found["seen_in_training"] == found["prompts"] and found["verdict"]["unseen_prompts"] == 0
     assert any("in the router's training data" in note for note in found["notes"])
+    assert said[0].startswith("NO VERDICT") and "beats" not in "".join(found["verdict"]["words"])
+    assert not found["verdict"]["beats"] + found["verdict"]["loses_to"] + found["verdict"]["not_shown"]
+
+
+def test_a_router_is_judged_on_unseen_prompts_of_a_table(artifact_path: Path, table_path: Path, tmp_path: Path) -> None:
+    fresh = tables.write(tables.rows(n=90, seed=5, wordings=(4, 5)), tmp_path / "fresh.parquet")
+    found = evaluate.run(artifact_path, [table_path, fresh], say=lambda line: None)
+    assert found["prompts"] == 90 and found["seen_in_training"] == 0
+    assert any("240 of 330 prompts set aside" in note for note in found["notes"])
+    everything = evaluate.run(artifact_path, [table_path, fresh], include_seen=True, say=lambda line: None)
+    assert everything["prompts"] == 330 and everything["verdict"]["trained_on"] == 240
+
+
+def test_the_verdict_names_what_it_beats_and_what_beats_it(result: dict[str, Any]) -> None:
+    found = result["verdict"]
+    assert found["unseen_prompts"] == result["prompts"] and set(found["beats"]) >= {"random", "dataset"}
+    assert f"on {result['prompts']} unseen prompts" in found["words"][0]
+    beaten = {"token_apgr": {"difference": -0.1, "ci": [-0.2, -0.05]}}
+    worse = verdict.of(result | {"over": {"random": beaten, "dataset": beaten}, "accuracy_think": 0.1})
+    assert worse["loses_to"] == ["random", "dataset"] and "is worse than choosing at random" in worse["words"][0]
+    assert any("loses to data set's name only (by -0.100 [-0.200, -0.050])" in line for line in worse["words"])
+    assert any("never thinking is as good" in line for line in worse["words"])
 
 
 def test_an_effort_without_a_head_is_said() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from router_model.data import outcome_reader, outcomes
+from router_model.data import hold_out, outcome_reader, outcomes
 from router_model.data.outcomes import OutcomeError
+from router_model.tasks import generate
 from router_model.training import selection
 from tests.router_model import tables
 
@@ -69,6 +71,18 @@ def test_test_rows_and_small_arms_are_left_out_of_training() -> None:
     assert not any(prompt.test for prompt in table.prompts)
     assert "m/budget-8" not in {arm.name for arm in table.arms}
     assert any("router_split=test" in line for line in said) and any("m/budget-8" in line for line in said)
+
+
+def test_whole_groups_are_held_out_and_collections_agree() -> None:
+    many, few = list(generate(31, 400)), list(generate(31, 100))
+    held_out = hold_out.ids(many, 0.2)
+    phrasings = {prompt.phrasing for prompt in many if prompt.id in held_out}
+    assert held_out == {prompt.id for prompt in many if prompt.phrasing in phrasings}
+    assert 0.1 < len(held_out) / len(many) < 0.35
+    assert hold_out.ids(few, 0.2) == held_out & {prompt.id for prompt in few}
+    assert hold_out.ids(many, 0.0) == set() and hold_out.ids(many, 0.1) < held_out
+    alike = [replace(prompt, phrasing="support/0") for prompt in many]
+    assert 0.1 < len(hold_out.ids(alike, 0.2)) / len(alike) < 0.3
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
