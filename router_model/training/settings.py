@@ -9,8 +9,8 @@ from typing import Literal
 from router_model.data.outcomes import Outcomes
 from router_model.training.boosting import Boosting
 
-# A head needs at least this many prompts to generalise.
-LEAST_PROMPTS = 50
+# A head needs at least this many prompts to generalise: 50 collected ones, of which some are held out.
+LEAST_PROMPTS = 30
 
 
 @dataclass(frozen=True, slots=True)
