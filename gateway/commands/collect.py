@@ -89,6 +89,8 @@ def run(
     requests failed three times; these are left out, and tried again by the next run. OSError: the files cannot be
     written.
     """
+    from router_model.data import hold_out as holding
+    from router_model.data import table_file
     from router_model.tasks import read_jsonl
 
     chosen = settings.load(config) if config is not None else _embedded(engine_url, out)
@@ -116,8 +118,9 @@ def run(
     except KeyboardInterrupt:
         say(f"Finished answers are in {_partial(out).absolute()}: the same command resumes from there", err=True)
         raise
-    rows = list(_rows(_partial(out)))
-    _write_table(rows, prompts, hold_out, out)
+    rows = [{name: value for name, value in row.items() if name != "key"} for row in _rows(_partial(out))]
+    say(holding.mark(rows, prompts, hold_out), err=True)
+    table_file.write(rows, out)
     if failed:
         raise ConfigError(
             [f"{failed} of {len(jobs)} requests failed and are missing in {out}: run again to retry them"]
@@ -287,18 +290,3 @@ def _probe(choice: dict[str, Any]) -> dict[str, Any]:
         return dict.fromkeys(names)
     values = (len(probe.logprobs), probe.mean, probe.least, probe.first_margin, probe.truncated)
     return dict(zip(names, values, strict=True))
-
-
-def _write_table(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt], hold_out: float, out: Path) -> None:
-    from router_model.data import hold_out as holding
-    from router_model.data import table_file
-
-    held_out = holding.ids(prompts, hold_out)
-    for row in rows:
-        del row["key"]
-        row["router_split"] = "test" if row["prompt_id"] in held_out else "train"
-    table_file.write(rows, out)
-    if held_out:
-        say(
-            f"{len(held_out)} of {len(prompts)} prompts are held out to judge routers on, never to train them", err=True
-        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from router_model.data.outcomes import stem_of
 from router_model.tasks import Prompt
@@ -21,6 +22,14 @@ def ids(prompts: Sequence[Prompt], share: float) -> set[str]:
     phrasings = {prompt.phrasing for prompt in prompts if prompt.phrasing}
     by_phrasing = len(phrasings) >= LEAST_PHRASINGS
     return {p.id for p in prompts if is_held_out((by_phrasing and p.phrasing) or stem_of(p.messages), share)}
+
+
+def mark(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt], share: float) -> str:
+    """Set `router_split` of the rows of a table, and return a line that says how many prompts are held out."""
+    held_out = ids(prompts, share)
+    for row in rows:
+        row["router_split"] = "test" if row["prompt_id"] in held_out else "train"
+    return f"{len(held_out)} of {len(prompts)} prompts are held out to judge routers on, never to train them"
 
 
 def is_held_out(group: str, share: float) -> bool:
