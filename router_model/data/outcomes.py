@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 GENERIC = "*"
+# What named levels are in thinking tokens, as the gateway has them by default; None: unlimited.
+LEVELS: Mapping[str, int | None] = {
+    "minimal": 128, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": None,
+}  # fmt: skip
 
 Matrix = NDArray[np.float64]
 
@@ -35,7 +39,20 @@ class Arm:
 
     @property
     def think(self) -> bool:
-        return self.mode != "nothink"
+        return self.mode not in ("nothink", "effort-none")
+
+    @property
+    def as_budget(self) -> Arm | None:
+        """A named level as the budget that it stands for in the gateway; None: no level that is known."""
+        level = self.mode.removeprefix("effort-")
+        if level == self.mode:
+            return self
+        if level == "none":
+            return Arm(self.model, "nothink")
+        if level not in LEVELS:
+            return None
+        budget = LEVELS[level]
+        return Arm(self.model, "think") if budget is None else Arm(self.model, "budget", budget)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def match_heads(heads: Sequence[Head], efforts: Sequence[Arm]) -> tuple[list[lis
 
 
 def _nearest(heads: Sequence[Head], arm: Arm) -> tuple[list[int], str]:
+    arm = arm.as_budget or arm
     budget = float("inf") if arm.budget is None else float(arm.budget)
     # A head with budget 0 is only an anchor of interpolation, and matches no other effort.
     candidates = [i for i, h in enumerate(heads) if h.think == arm.think and (h.budget != 0 or arm.budget == 0)]

@@ -82,7 +82,10 @@ class Artifact:
     `vocabulary` maps each term to its row of `projection` [terms, k]. `text_stage` forecasts from the request alone;
     `probed` by the index of the head that was probed, for heads with enough probes in the data. `ood_calibration` is
     slope and offset of logit P(out of distribution | novelty), at even prior odds. `seen` are the sorted hashes of the
-    prompts it was trained on. `held_out` are some of those prompts, with out-of-fold forecasts.
+    prompts it was trained on. `held_out` are some of those prompts, with out-of-fold forecasts. `ordered` are the
+    models whose forecasts do not decrease with the budget, because that was measured to forecast better. None: all,
+    as was taken for granted before it was measured. `over_budget` are the heads whose thoughts were measured to exceed
+    their budgets, as those of levels do: forecasts of their thinking tokens may, too.
     """
 
     version: str
@@ -95,6 +98,8 @@ class Artifact:
     held_out: HeldOut
     seen: NDArray[np.uint64]
     about: Mapping[str, Any]
+    ordered: frozenset[str] | None = None
+    over_budget: frozenset[Head] = frozenset()
 
     def restricted(self, heads: Sequence[int]) -> Artifact:
         """Only these heads. ValueError: none."""

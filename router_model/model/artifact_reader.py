@@ -127,7 +127,15 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
         held_out=_held_out(header, weights, len(heads)),
         seen=weights["seen"],
         about=header["about"],
+        ordered=_ordered(header.get("ordered")),
+        over_budget=frozenset(heads[i] for i in _indices("over_budget", header.get("over_budget", []), len(heads))),
     )
+
+
+def _ordered(models: Any) -> frozenset[str] | None:
+    if models is not None and not (isinstance(models, list) and all(isinstance(model, str) for model in models)):
+        raise ValueError("ordered is no list of models")
+    return None if models is None else frozenset(models)
 
 
 def _held_out(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], heads: int) -> HeldOut:
@@ -152,9 +160,12 @@ def _head(row: Mapping[str, Any]) -> Head:
 
 
 def _probed(header: Mapping[str, Any], heads: int) -> list[int]:
-    found = header["probed"]
+    return _indices("probed", header["probed"], heads)
+
+
+def _indices(name: str, found: Any, heads: int) -> list[int]:
     if not isinstance(found, list) or not all(type(head) is int and 0 <= head < heads for head in found):
-        raise ValueError("probed names heads that do not exist")
+        raise ValueError(f"{name} names heads that do not exist")
     return found
 
 

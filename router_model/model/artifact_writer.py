@@ -30,6 +30,8 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
+        **({} if artifact.ordered is None else {"ordered": sorted(artifact.ordered)}),
+        **({"over_budget": _over_budget(artifact)} if artifact.over_budget else {}),
     }
     # Files are replaced atomically, and the header with the checksum last, since a gateway may be reading.
     output_files.put_together(
@@ -59,7 +61,15 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
 def numbers(artifact: Artifact) -> dict[str, NDArray[Any]]:
     """The arrays that determine the version: all that forecasts depend on."""
     arrays = _arrays(artifact)
+    if artifact.ordered is not None:
+        arrays["ordered"] = np.frombuffer("\n".join(sorted(artifact.ordered)).encode(), np.uint8)
+    if artifact.over_budget:
+        arrays["over_budget"] = np.array(_over_budget(artifact), np.int32)
     return {name: arrays[name] for name in arrays if name not in ("vocabulary", "seen")}
+
+
+def _over_budget(artifact: Artifact) -> list[int]:
+    return [i for i, head in enumerate(artifact.heads) if head in artifact.over_budget]
 
 
 def _stage_arrays(prefix: str, stage: Stage) -> dict[str, NDArray[Any]]:

@@ -2,8 +2,8 @@
 
 A budget either covers the reasoning or truncates it, so the effect of a budget between two heads follows from the
 probability that the reasoning ends between theirs. Its length is log-normal around the forecast of the unlimited head,
-with the width of its calibrated quantiles. Accuracy does not decrease with the budget; harm from thinking at all shows
-in the head without thinking, which is not interpolated. The module does not need NumPy.
+with the width of its calibrated quantiles. Between two heads accuracy goes from the one's to the other's, up or down:
+nothing is assumed of its course. The head without thinking is not interpolated. The module does not need NumPy.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class ReasoningLength(NamedTuple):
 class _Between(NamedTuple):
     """An effort between heads: those with the next lower and higher budgets, the unlimited one, and the budgets.
 
-    `low` and `high` are equal if a head has exactly this budget, or all are on one side.
+    `low` and `high` are equal if a head has exactly this budget, or all are on one side. `most` limits the thinking
+    tokens, unless a head has the budget: then they are what was measured.
     """
 
     low: int
@@ -61,6 +62,7 @@ class _Between(NamedTuple):
     budget: float
     below: float
     above: float
+    most: float
 
 
 class Surface:
@@ -85,19 +87,19 @@ class Surface:
         p, thinking, answer = scores
         if self.exact:
             at = self._positions
-            most = [min(thinking[one.low], one.budget) for one in at]
-            return Scores([p[one.low] for one in at], most, [answer[one.low] for one in at])
+            thoughts = [min(thinking[one.low], one.most) for one in at]
+            return Scores([p[one.low] for one in at], thoughts, [answer[one.low] for one in at])
         found: tuple[list[float], list[float], list[float]] = [], [], []
-        for low, high, whole, budget, below, above in self._positions:
+        for low, high, whole, budget, below, above, most in self._positions:
             if low == high:
-                values = p[low], min(thinking[low], budget), answer[low]
+                values = p[low], min(thinking[low], most), answer[low]
             else:
-                thoughts = ReasoningLength.of(thinking[whole], spread[whole])
-                covered = _share(thoughts.within(below), thoughts.within(budget), thoughts.within(above))
-                spent = _share(thoughts.mean(below), thoughts.mean(budget), thoughts.mean(above))
+                length = ReasoningLength.of(thinking[whole], spread[whole])
+                covered = _share(length.within(below), length.within(budget), length.within(above))
+                spent = _share(length.mean(below), length.mean(budget), length.mean(above))
                 values = (
                     p[low] + covered * (p[high] - p[low]),
-                    min(thinking[low] + spent * (thinking[high] - thinking[low]), budget),
+                    min(thinking[low] + spent * (thinking[high] - thinking[low]), most),
                     answer[low] + covered * (answer[high] - answer[low]),
                 )
             for column, value in zip(found, values, strict=True):
@@ -114,7 +116,8 @@ def _between(heads: Sequence[Head], effort: Head) -> _Between:
     below = [i for i in alike if budget_of(heads[i]) <= wanted]
     above = [i for i in alike if budget_of(heads[i]) >= wanted]
     low, high = (below or above)[-1 if below else 0], (above or below)[0 if above else -1]
-    return _Between(low, high, alike[-1], wanted, budget_of(heads[low]), budget_of(heads[high]))
+    lower, upper = budget_of(heads[low]), budget_of(heads[high])
+    return _Between(low, high, alike[-1], wanted, lower, upper, float("inf") if lower == wanted else wanted)
 
 
 def budget_of(head: Head) -> float:

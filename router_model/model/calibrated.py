@@ -1,8 +1,8 @@
-"""Converts raw outputs of trees to forecasts: calibrated, scaled, and monotone in the thinking budget."""
+"""Converts raw outputs of trees to forecasts: calibrated, scaled, and in order of budgets where that was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from math import exp, expm1
 
@@ -21,10 +21,13 @@ class CalibratedOutput:
     In plain Python, which is faster than NumPy for so few numbers.
     """
 
-    def __init__(self, heads: Sequence[Head], stage: Stage, ladders: Sequence[Sequence[int]]) -> None:
-        self._ladders = ladders
+    def __init__(
+        self, heads: Sequence[Head], stage: Stage, ordered: Collection[str] | None, over: Collection[Head] = ()
+    ) -> None:
+        """`ordered` and `over` (budget) as in `Artifact`."""
+        self._ladders = ladders_of(heads, ordered)
         self._lines = [
-            (*map(float, line), *map(float, scale), most_thinking(head))
+            (*map(float, line), *map(float, scale), most_thinking(head, over))
             for head, line, scale in zip(heads, stage.calibration, stage.token_scale, strict=True)
         ]
 
@@ -48,16 +51,19 @@ class CalibratedOutput:
         return Scores(p, thinking, answer)
 
 
-def most_thinking(head: Head) -> float:
+def most_thinking(head: Head, over: Collection[Head]) -> float:
+    """The limit of forecasts of thinking tokens; heads that were measured to think `over` their budgets have none."""
     if not head.think:
         return 0.0
-    return MOST_TOKENS if head.budget is None else float(head.budget)
+    return MOST_TOKENS if head.budget is None or head in over else float(head.budget)
 
 
-def ladders_of(heads: Sequence[Head]) -> list[list[int]]:
-    """The thinking heads of each model, smallest budget first: accuracy and tokens must not decrease along them."""
+def ladders_of(heads: Sequence[Head], ordered: Collection[str] | None) -> list[list[int]]:
+    """The thinking heads of each `ordered` model (None: of all), smallest budget first: accuracy and tokens do not
+    decrease along them. Those of other models are free, since more thinking may lose, and a level may change nothing.
+    """
     ladders = []
-    for model in dict.fromkeys(head.model for head in heads):
+    for model in dict.fromkeys(head.model for head in heads if ordered is None or head.model in ordered):
         members = [i for i, head in enumerate(heads) if head.model == model and head.think]
         if len(members) > 1:
             ladders.append(

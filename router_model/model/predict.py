@@ -20,7 +20,7 @@ from router_model.features.request import featurize, question_of
 from router_model.model import artifact_reader
 from router_model.model.artifact import Artifact, ArtifactError, Head
 from router_model.model.budget_interpolation import Surface
-from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, ladders_of, most_thinking
+from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, most_thinking
 from router_model.model.probe import OOD_ALWAYS_PROBE, OOD_UNTRUSTED, Probe
 from router_model.model.request_encoding import EncodedRequest, inputs, views_read
 from router_model.model.scores import Quantiles, Scores
@@ -55,10 +55,10 @@ class Predictor:
         self.version = artifact.version
         self.heads = artifact.heads
         self._views = views_read(artifact.vocabulary)
-        self._ladders = ladders_of(artifact.heads)
-        self._text_stage = CalibratedOutput(artifact.heads, artifact.text_stage, self._ladders)
+        ordered, over = artifact.ordered, artifact.over_budget
+        self._text_stage = CalibratedOutput(artifact.heads, artifact.text_stage, ordered, over)
         self._probed = {
-            head: (probed, CalibratedOutput(artifact.heads, probed.stage, self._ladders))
+            head: (probed, CalibratedOutput(artifact.heads, probed.stage, ordered, over))
             for head, probed in artifact.probed.items()
         }
         self._dials: dict[Ask, dial.DialTable] = {}
@@ -127,10 +127,10 @@ class Predictor:
 
     def quantiles(self, scores: Scores, reading: EncodedRequest) -> Quantiles:
         """P10, P50 and P90 of thinking and answer tokens."""
-        spread = self._spread(reading)
+        spread, over = self._spread(reading), self.artifact.over_budget
         counts = []
         for kind, tokens in enumerate((scores.thinking_tokens, scores.answer_tokens)):
-            most = [most_thinking(head) if kind == 0 else MOST_TOKENS for head in self.heads]
+            most = [most_thinking(head, over) if kind == 0 else MOST_TOKENS for head in self.heads]
             rows = [
                 [min(max(expm1(log1p(t) + off), 0.0), top) for t, off, top in zip(tokens, level, most, strict=True)]
                 for level in spread[:, kind].T.tolist()

@@ -37,5 +37,6 @@ def text(artifact: Artifact, files: Sequence[str], notes: str = "") -> str:
         files=files,
         notes=notes,
         directions=artifact.projection.shape[1],
+        ordered=sorted(artifact.ordered or ()),
         summary=summary(artifact),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,12 +16,12 @@ def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PR
 
     OutcomeError: there are fewer than two usable efforts.
     """
-    table = without_test_prompts(table, say)
+    table = _with_levels_as_budgets(without_test_prompts(table, say), say)
     counts = dict(zip(table.arms, (~np.isnan(table.correct)).sum(axis=0).tolist(), strict=True))
     named = [arm for arm in table.arms if arm.mode.startswith("effort-")]
     few = [arm for arm in table.arms if arm not in named and counts[arm] < least]
     if named:
-        say(f"Left out {len(named)} arms with a named effort: they have no budget in tokens")
+        say(f"Left out {len(named)} arms with a named effort that stands for no budget of its own")
     if few:
         names = ", ".join(arm.name for arm in few[:8])
         say(f"Left out {len(few)} arms with fewer than {least} prompts: {names}")
@@ -33,6 +34,23 @@ def trainable(table: Outcomes, say: Callable[[str], None], least: int = LEAST_PR
     for line in table.unlike(arms):
         say(f"Careful: {line}")
     return table.rows(np.asarray((~np.isnan(table.correct)).any(axis=1)))
+
+
+def _with_levels_as_budgets(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
+    """The table with named levels as the budgets that they stand for, where their model has no arm of that budget."""
+    arms = list(table.arms)
+    for at, arm in enumerate(table.arms):
+        budget = arm.as_budget
+        if budget is not None and budget not in arms:
+            arms[at] = budget
+    renamed = dict(zip(table.arms, arms, strict=True))
+    levels = sorted(arm.name for arm, new in renamed.items() if arm != new)
+    if not levels:
+        return table
+    say(f"Took {len(levels)} named efforts for the budgets they stand for: {', '.join(levels[:8])}")
+    probes = {renamed[arm]: rows for arm, rows in table.probes.items()}
+    counted = {(dataset, renamed[arm]): source for (dataset, arm), source in table.counted.items()}
+    return replace(table, arms=tuple(arms), probes=probes, counted=counted)
 
 
 def without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcomes:

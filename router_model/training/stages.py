@@ -9,6 +9,7 @@ import numpy as np
 
 from router_model.decision.holdout import HeldOutForecasts
 from router_model.model.artifact import Artifact, Head, Probed, Stage
+from router_model.model.calibrated import ladders_of
 from router_model.model.probe import ProbeValueModel, probe_value_model
 from router_model.model.trees import F32, Trees
 from router_model.training import calibration
@@ -16,6 +17,8 @@ from router_model.training.fitting import Fit, Matrix, TrainingSet
 from router_model.training.out_of_fold import OutOfFold, forecasts
 from router_model.training.settings import Settings
 
+# A thought may end this many tokens late, or one in a hundred much later, and its budget still counts as enforced.
+_LATE, _MOST_OVER = 8, 0.01
 # The share of familiar requests that counts as out of distribution where no probe can follow.
 _OOD_SHARE_WITHOUT_PROBES = 0.05
 # With fewer prompts than this, the probe value model has a single parameter.
@@ -45,6 +48,43 @@ def probed_stages(
         after[head] = HeldOutForecasts(p, np.where(np.isnan(p), np.nan, before.tokens))
         probed[head] = Probed(stage, _probe_value(before, after[head], head))
     return probed, after
+
+
+def ordered(draft: Artifact, view: OutOfFold, data: TrainingSet) -> frozenset[str]:
+    """The models whose forecasts are held to not decrease with the budget: no step up was measured to lose accuracy,
+    and out-of-fold forecasts so held have a lower Brier score.
+
+    `draft` holds none of them to it.
+    """
+    heads, correct = draft.heads, data.table.correct
+    ladders = [ladder for ladder in ladders_of(heads, None) if _never_loses(correct[:, ladder])]
+    if not ladders:
+        return frozenset()
+    models = frozenset(heads[ladder[0]].model for ladder in ladders)
+    free, held = (forecasts(replace(draft, ordered=of), view.text_stage, view.novelty) for of in (frozenset(), models))
+
+    def error(found: HeldOutForecasts, ladder: Sequence[int]) -> float:
+        return float(np.nansum(np.square(found.p_correct[:, ladder] - correct[:, ladder])))
+
+    return frozenset(heads[ladder[0]].model for ladder in ladders if error(held, ladder) < error(free, ladder))
+
+
+def over_budget(draft: Artifact, data: TrainingSet) -> frozenset[Head]:
+    """The heads of which more than one thought in a hundred was longer than the budget, as far as that is known."""
+    found = set()
+    for j, head in enumerate(draft.heads):
+        thoughts = np.expm1(data.tokens[:, j])
+        thoughts = thoughts[~np.isnan(thoughts)]
+        if head.budget is not None and (thoughts > head.budget + _LATE).sum() > len(thoughts) * _MOST_OVER:
+            found.add(head)
+    return frozenset(found)
+
+
+def _never_loses(correct: Matrix) -> bool:
+    """Whether no step up a ladder [prompts, budgets] has a lower mean, over the prompts that were run at both."""
+    steps = np.diff(correct, axis=1)
+    known = ~np.isnan(steps)
+    return bool(known.any(axis=0).all() and (np.where(known, steps, 0.0).sum(axis=0) >= 0).all())
 
 
 def pooled(final: Fit, views: Sequence[OutOfFold], data: TrainingSet) -> tuple[Fit, list[OutOfFold]]:

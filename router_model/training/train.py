@@ -74,6 +74,8 @@ def train(
     if settings.pooled:
         final, views = stages.pooled(final, views, data)
     draft = _draft(final, views, data, settings)
+    draft = replace(draft, over_budget=stages.over_budget(draft, data))
+    draft = replace(draft, ordered=stages.ordered(draft, views[0], data))
     novelty = views[0].novelty
     before = forecasts(draft, views[0].text_stage, novelty)
     if transfer and _transfers(before, table):
@@ -103,6 +105,7 @@ def _draft(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: 
         held_out=HeldOut.none(len(heads)),
         seen=np.unique(np.array([fingerprint(prompt.stem) for prompt in data.table.prompts], np.uint64)),
         about={},
+        ordered=frozenset(),
     )
 
 
