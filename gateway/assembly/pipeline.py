@@ -35,5 +35,6 @@ def pipeline(
     prober = Prober(dispatch, capabilities)
     decider = Decider(catalogue, experiments, prober, capabilities.enforcement, settings.server.router_deadline_s)
     implicit = signals if settings.feedback.implicit else None
-    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version)
+    keeps = settings.learn.keeps_features
+    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version, keeps)
     return Pipeline(decider, dispatch, prober, accounting, ids)

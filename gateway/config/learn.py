@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gateway.config.experiment import Metric
 from gateway.core.strict import Name, StrictSettings, Unit
 
 
@@ -31,7 +32,40 @@ class LearnSettings(StrictSettings):
     """The deployment or model that compares free texts; without one, only what can be compared exactly counts."""
     text: bool = False
     """Whether prompts and both answers may be kept as text; if not, only features, effort and agreement are."""
+    features: bool | None = None
+    """Whether records keep what the router read of a request: counts and sums, no words. `thinkgate learn` needs it.
+    If left out, wherever `shadow` is above 0."""
+    forget: Annotated[str, Field(pattern=r"^\d{1,5}[hd]$")] = "30d"
+    """After this time, in hours or days, an outcome counts half as much."""
+    canary: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """The share of units that a new version of the router decides for until it has proved to be better."""
+    guardrails: dict[Metric, Annotated[float, Field(ge=0)]] = {"outcome": 0.05, "error": 0.02}
+    """A new version gets no more units once it is surely worse than the served one by more than this."""
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """How sure it must be that a new version is better, at any time at which it is looked at, for it to serve."""
+    give_up: Annotated[str, Field(pattern=r"^\d{1,5}[hd]$")] = "30d"
+    """A version that has not proved to be better by then is retired."""
+    most_of_key: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """The share of all that is learned that the outcomes of one key may make up, where several keys report any."""
+    drift_explore: Annotated[float, Field(ge=1, le=4)] = 2.0
+    """While traffic drifts, exploration and shadows are this many times as frequent; the caps of shadows hold."""
+
+    @property
+    def keeps_features(self) -> bool:
+        return self.shadow > 0 if self.features is None else self.features
+
+    @property
+    def forget_s(self) -> float:
+        return _seconds(self.forget)
+
+    @property
+    def give_up_s(self) -> float:
+        return _seconds(self.give_up)
 
     def of_worker(self, workers: int) -> LearnSettings:
         """One worker's part: the caps are shared, how many run at once is not."""
         return self.model_copy(update={"shadow_running": math.ceil(self.shadow_running / workers)})
+
+
+def _seconds(given: str) -> float:
+    return float(given[:-1]) * {"h": 3600.0, "d": 86_400.0}[given[-1]]

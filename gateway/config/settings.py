@@ -97,6 +97,11 @@ class Settings(StrictSettings):
         )
 
     @property
+    def versions_path(self) -> Path:
+        """The folder of what was learned: versions of routers, and which of them serve."""
+        return Path(f"{self.records.path}.routers") if self.data_dir is None else self.data_dir / "routers"
+
+    @property
     def spending_path(self) -> Path:
         """Where it is written down what price setters have spent."""
         return Path(f"{self.records.path}.spending") if self.data_dir is None else self.data_dir / "spending.db"

@@ -10,7 +10,7 @@ from pydantic import Field
 from gateway.config.types import ConfigPath
 from gateway.core.strict import StrictSettings
 
-Redacted = Literal["user", "unit", "session", "request_id", "answer_id", "notes", "label", "comment"]
+Redacted = Literal["user", "unit", "session", "request_id", "answer_id", "notes", "features", "label", "comment"]
 
 
 class RecordSettings(StrictSettings, validate_default=True):
@@ -31,7 +31,7 @@ class RecordSettings(StrictSettings, validate_default=True):
     then the oldest."""
     redact: list[Redacted] = []
     """What records and outcomes are kept without: `user`, `unit` and `session` (hashes), `request_id`, `answer_id`,
-    `notes`; of outcomes also `label` and `comment`."""
+    `notes`, `features`; of outcomes also `label` and `comment`."""
     max_spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
     """The maximum size of the spool while the database cannot be written; further records are lost, and counted."""
 

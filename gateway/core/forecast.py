@@ -57,8 +57,8 @@ class Forecast:
     unreliable. `thinking_p90` is the number of thinking tokens that an effort exceeds in one request of ten, if it is
     known. `probe_value` tells whether a probe is worth its cost; None: no probe is possible. `probed`: this is the
     forecast after a probe, whose answer is kept at no further cost. `reading` is the router's own encoding of the
-    request. `promised` is the guarantee under the policy's contract; None: it has no contract. `path` is what led to
-    the probe, if there was one.
+    request, `features` makes a text of it for the record. `promised` is the guarantee under the policy's contract;
+    None: it has no contract. `path` is what led to the probe, if there was one.
     """
 
     router: str
@@ -68,6 +68,7 @@ class Forecast:
     probed: bool = False
     probe_value: ProbeValue | None = field(default=None, compare=False, repr=False)
     reading: Any = field(default=None, compare=False, repr=False)
+    features: Callable[[], str] | None = field(default=None, compare=False, repr=False)
     promised: Guarantee | None = field(default=None, compare=False, repr=False)
     path: ProbePath = field(default=DIRECT, compare=False, repr=False)
     thinking_p90: Callable[[Effort], int | None] = field(default=lambda effort: None, compare=False, repr=False)

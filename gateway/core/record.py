@@ -24,7 +24,8 @@ class Record(NamedTuple):
     `paired_with` is the id of the client's request that this one answered again, in the background, by another arm of
     its experiment: such a row is no traffic of the client's, though it has its key, user and unit. `baseline` is what
     the experiment's default arm was forecast to bring, whatever the arm: JSON of P(correct), thinking tokens, answer
-    tokens and seconds.
+    tokens and seconds. `features` are what the router read of the request, for learning: counts and sums, no words (see
+    `router_model.model.kept_features`).
     """
 
     id: str
@@ -87,3 +88,4 @@ class Record(NamedTuple):
     paired_with: str | None = None
     baseline: str | None = None
     team: str | None = None
+    features: str | None = None

@@ -47,7 +47,7 @@ class Accounting:
     """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record.
 
     `observe` also gets each record: price setters learn by it. `config` is the version of the configuration, `signals`
-    sees complete answers where implicit outcomes are wanted.
+    sees complete answers where implicit outcomes are wanted; `keeps_features`: records can be learned from.
     """
 
     records: RecordStore
@@ -57,6 +57,7 @@ class Accounting:
     scoring: AnswerScoring
     signals: ImplicitSignals | None = None
     config: str | None = None
+    keeps_features: bool = False
     refusals: Refusals = field(default_factory=Refusals)
 
     def fail(self, recorder: Recorder, error: Exception | asyncio.CancelledError) -> GatewayError:
@@ -81,7 +82,7 @@ class Accounting:
         if not recorder.close():
             return
         checked = budget_check(recorder)
-        record = make_record(recorder, checked, settle(recorder, checked), self.config)
+        record = make_record(recorder, checked, settle(recorder, checked), self.config, self.keeps_features)
         if self.refusals.kept(record):
             self.records.write(record)
         self.metrics.finished(record)

@@ -19,7 +19,10 @@ from gateway.storage.subject import Subject
 ROWS = 1000
 # What says whose a row is, or may say it.
 _NOBODYS: dict[Table, dict[str, str | None]] = {
-    records: {"key": None, "user": None, "unit": None, "session": None, "answer_id": None, "request_id": ""},
+    records: {
+        **dict.fromkeys(("key", "user", "unit", "session", "answer_id", "features")),
+        "request_id": "",
+    },
     outcomes: {"key": None, "user": None, "unit": None, "label": None, "comment": None},
 }
 

@@ -29,7 +29,7 @@ from router_model.model.trees import F32, Trees
 from router_model.training import card, selection, text_projection, train
 from router_model.training.boosting import Boosting, grow
 from router_model.training.calibration import likeliest
-from router_model.training.fitting import Fit, Fitter, TrainingSet, probed_arms, rows_of
+from router_model.training.fitting import Fit, Fitter, TrainingSet, probed_arms
 from router_model.training.settings import Settings as TrainSettings
 
 Matrix = NDArray[np.float64]
@@ -100,7 +100,7 @@ def fingerprints(table: Outcomes) -> NDArray[np.uint64]:
     return np.array([fingerprint(prompt.stem) for prompt in table.prompts], np.uint64)
 
 
-def _candidates() -> list[Settings]:
+def candidates() -> list[Settings]:
     """The candidates: nearly the unchanged base, mixtures with few trees, and mixtures with many."""
 
     def trees(rounds: int) -> TrainSettings:
@@ -117,9 +117,9 @@ def calibrate(
 
     Without `settings`, the amount of adaptation is chosen by cross-validation.
     """
-    candidates = [settings] if settings else _candidates()
+    candidates = [settings] if settings else candidates()
     adapted = [train.train(table, name, how.train, say, fitter(base, how)) for how in candidates]
-    artifact = min(adapted, key=_error)
+    artifact = min(adapted, key=error_of)
     return replace(
         artifact,
         seen=np.union1d(artifact.seen, base.seen),
@@ -127,19 +127,23 @@ def calibrate(
     )
 
 
-def _error(artifact: Artifact) -> float:
+def error_of(artifact: Artifact) -> float:
     """The error of its out-of-fold forecasts: the mean Brier score of its heads."""
     scores = [row["brier"] for row in artifact.about["cross_validated"] if row["brier"] is not None]
     return float(np.mean(scores)) if scores else 0.0
 
 
-def fitter(base: Artifact, how: Settings) -> Fitter:
-    """The fitter for `train.train`: mixtures of the base's forecasts, with additional trees."""
+def fitter(base: Artifact, how: Settings, extend: bool = True) -> Fitter:
+    """The fitter for `train.train`: mixtures of the base's forecasts, with additional trees.
+
+    `extend`: the vocabulary gets terms of these prompts, whose texts must be there.
+    """
 
     def fit(data: TrainingSet, rows: NDArray[np.intp], settings: TrainSettings) -> Fit:
         table, views = data.table, data.views(rows)
-        known, projection = _extended(base, views[0], settings)
-        x, _ = rows_of([*chain(*views)], known, projection)
+        own = (base.vocabulary, base.projection)
+        known, projection = _extended(base, views[0], settings) if extend else own
+        x, _ = data.encode([*chain(*views)], known, projection)
         copies = len(views)
         rows = np.tile(rows, copies)
         targets = _Targets(table.arms, table.correct[rows], data.tokens[rows], np.full(len(rows), 1 / copies))

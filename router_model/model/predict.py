@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from math import exp, expm1, log1p
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from router_model.decision.probe_policy import Ask
 from router_model.decision.risk import Contract
 from router_model.features.noise_filter import SUSPECT, filtered
 from router_model.features.request import featurize, question_of
-from router_model.model import artifact_reader
+from router_model.model import artifact_reader, kept_features
 from router_model.model.artifact import Artifact, ArtifactError, Head
 from router_model.model.budget_interpolation import Surface
 from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, most_thinking
 from router_model.model.probe import OOD_ALWAYS_PROBE, OOD_UNTRUSTED, Probe
 from router_model.model.request_encoding import EncodedRequest, inputs, views_read
 from router_model.model.scores import Quantiles, Scores
+from router_model.model.trees import F32
 
 __all__ = [
     "OOD_UNTRUSTED",
@@ -92,6 +94,19 @@ class Predictor:
             if question is not None:
                 row, _ = inputs(featurize(messages, tools, question), known, projection, self._views)
         return EncodedRequest(row, found.novelty, self.ood_probability(found.novelty))
+
+    @cached_property
+    def encoding(self) -> str:
+        """Names what it reads requests by; equal ones give equal readings."""
+        return kept_features.encoding_of(self.artifact.vocabulary, self.artifact.projection)
+
+    def kept(self, reading: EncodedRequest) -> str:
+        """The features of a request for its record, as text."""
+        return kept_features.dump(self.encoding, reading)
+
+    def again(self, row: F32, novelty: float) -> EncodedRequest:
+        """A request as it was read before, from features that were kept."""
+        return EncodedRequest(row, novelty, self.ood_probability(novelty))
 
     def ood_probability(self, novelty: float) -> float:
         """The probability that a request of this novelty is out of distribution, at even prior odds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from router_model.training.folds import LEAST_TASKS
 from router_model.training.settings import Settings
 
 Matrix = NDArray[np.float64]
+# Features of prompts, a vocabulary and its directions to rows [prompts, inputs] and novelty [prompts].
+Encode = Callable[[Sequence[Any], Mapping[bytes, int], F32], tuple[F32, Matrix]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,15 @@ class TrainingSet:
     """An outcome table with features and targets.
 
     `features` of every prompt; `augmented`: features of each copy with meaningless words around the question; `tokens`
-    [prompts, 2 x heads]: log(1 + tokens), thinking before answer, NaN where unknown.
+    [prompts, 2 x heads]: log(1 + tokens), thinking before answer, NaN where unknown. `encode` makes rows of features:
+    of texts, unless prompts are known by what a router read of them.
     """
 
     table: Outcomes
-    features: Sequence[Features]
-    augmented: Sequence[Sequence[Features]]
+    features: Sequence[Any]
+    augmented: Sequence[Sequence[Any]]
     tokens: Matrix
+    encode: Encode
 
     @classmethod
     def of(cls, table: Outcomes, settings: Settings) -> TrainingSet:
@@ -44,9 +49,9 @@ class TrainingSet:
             for _ in range(settings.attacked)
         ]
         features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
-        return cls(table, features, augmented, _token_targets(table))
+        return cls(table, features, augmented, token_targets(table), rows_of)
 
-    def views(self, rows: NDArray[np.intp]) -> list[list[Features]]:
+    def views(self, rows: NDArray[np.intp]) -> list[list[Any]]:
         """Features of these prompts, and of each of their augmented copies."""
         return [[view[i] for i in rows.tolist()] for view in (self.features, *self.augmented)]
 
@@ -104,7 +109,7 @@ def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:
     return has, np.hstack([x[has], probes[has].astype(np.float32)])
 
 
-def _token_targets(table: Outcomes) -> Matrix:
+def token_targets(table: Outcomes) -> Matrix:
     """Token targets [prompts, 2 x heads]. Where the split is unknown, all of a thinking row's completion counts as
     thinking and its answer is unknown."""
     thinking, completion = table.thinking.copy(), table.completion

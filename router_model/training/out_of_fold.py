@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from router_model.decision.holdout import HeldOutForecasts
 from router_model.model.artifact import Artifact
 from router_model.model.predict import Predictor
-from router_model.training.fitting import Fitter, Matrix, TrainingSet, probed_arms, rows_of, with_probes
+from router_model.training.fitting import Fitter, Matrix, TrainingSet, probed_arms, with_probes
 from router_model.training.settings import Settings
 
 
@@ -39,7 +39,7 @@ def cross_validate(
     for k in range(folds):
         fit = fitter(data, np.flatnonzero(fold_of != k), settings)
         rows = np.flatnonzero(fold_of == k)
-        x, found.novelty[rows] = rows_of([data.features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
+        x, found.novelty[rows] = data.encode([data.features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
         found.text_stage[rows] = fit.text_stage.score_all(x)
         for head, trees in fit.probed.items():
             has, more = with_probes(x, table.probes[table.arms[head]][rows])

@@ -56,14 +56,20 @@ def run(
 
 
 def train(
-    table: Outcomes, name: str, settings: Settings, say: Callable[[str], None], fitter: Fitter = fit_trees
+    table: Outcomes,
+    name: str,
+    settings: Settings,
+    say: Callable[[str], None],
+    fitter: Fitter = fit_trees,
+    data: TrainingSet | None = None,
 ) -> Artifact:
     """Train on a table; everything but the final trees comes from cross-validation.
 
     There are two cross-validations: grouped by phrasing, for new wordings, and grouped by task, for new tasks. The
-    first gives the forecasts; both together give the effect of novelty.
+    first gives the forecasts; both together give the effect of novelty. `data`: the table's training set, unless it is to
+    be made of the prompts' texts.
     """
-    data = TrainingSet.of(table, settings)
+    data = TrainingSet.of(table, settings) if data is None else data
     say(f"Training on {len(table)} prompts, {len(table.arms)} efforts")
     tasks = folds.by_task(table, settings)
     transfer = settings.expects == "tasks" and tasks is not None

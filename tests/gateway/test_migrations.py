@@ -31,6 +31,7 @@ NEW = (
     "paired_with",
     "baseline",
     "team",
+    "features",
 )
 OF_0_1 = [name for name in Record._fields if name not in NEW]
 RECORD = Record(id="new", request_id="r", time=2.0, dialect="chat", status=200, session="s", cached_tokens=3)

@@ -31,15 +31,19 @@ class PredictorRouter:
         self._paces = paces
 
     def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
+        return self.prepare_learned(arm, ask) or UnknownArm(self.version)
+
+    def prepare_learned(self, arm: Arm, ask: ProbeUse) -> LearnedArm | None:
+        """None: the artifact knows none of its efforts."""
         models = known_efforts(arm, self._predictor.heads)
         if not models:
-            return UnknownArm(self.version)
+            return None
         own = self._predictor.restricted(set(models.values()))
         surface = own.surface([(model, effort.think, effort.budget) for effort, model in models.items()])
         heads = dict(zip(models, surface.nearest, strict=True))
         none = heads.get(NO_THINKING)
         own.price_for_dial(0.5, ask)  # the first one makes a table
-        return _PredictedArm(
+        return LearnedArm(
             self.version,
             own,
             surface,
@@ -81,7 +85,7 @@ class _ProbeValue:
 
 
 @dataclass(frozen=True, slots=True)
-class _PredictedArm:
+class LearnedArm:
     """What an artifact knows of an arm: the efforts it can forecast, each with the pace of its deployment.
 
     `asked` is the head of the effort without thinking, if probes of it tell something; `observed` are the heads of the
@@ -105,8 +109,11 @@ class _PredictedArm:
         return self.asked is not None
 
     def forecast(self, call: Call) -> Forecast | None:
+        return self.forecast_of(self.predictor.read(call.body["messages"], call.body.get("tools")))
+
+    def forecast_of(self, reading: Any) -> Forecast:
+        """The forecast of a request that was read before."""
         predictor, asked = self.predictor, self.asked
-        reading = predictor.read(call.body["messages"], call.body.get("tools"))
         scores = predictor.scores(reading)
         return Forecast(
             self.version,
@@ -115,6 +122,7 @@ class _PredictedArm:
             is_ood=predictor.is_ood(reading),
             probe_value=None if asked is None else _ProbeValue(predictor, reading, scores, asked),
             reading=reading,
+            features=partial(predictor.kept, reading),
             thinking_p90=partial(self._thinking_p90, scores, reading),
         )
 

@@ -55,6 +55,19 @@ class Predictor(Protocol):
         """The request, read once for forecasts before and after a probe."""
         ...
 
+    def kept(self, reading: Any) -> str:
+        """The reading as text, for records to be learned from."""
+        ...
+
+    def again(self, row: Any, novelty: float) -> Any:
+        """The reading of a request whose features were kept."""
+        ...
+
+    @property
+    def encoding(self) -> str:
+        """Equal for predictors that read requests alike."""
+        ...
+
     def is_ood(self, reading: Any) -> bool: ...
 
     def scores(self, reading: Any, probe: Any = None, probed: int | None = None) -> Scores: ...

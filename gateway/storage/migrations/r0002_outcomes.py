@@ -12,7 +12,7 @@ down_revision = "0001"
 def upgrade() -> None:
     for name in ("answer_id", "experiment", "config", "prices", "session", "probe_value"):
         op.add_column("records", sa.Column(name, sa.Text))
-    for name in ("paired_with", "baseline", "team"):
+    for name in ("paired_with", "baseline", "team", "features"):
         op.add_column("records", sa.Column(name, sa.Text))
     op.add_column("records", sa.Column("cached_tokens", sa.BigInteger))
     op.add_column("records", sa.Column("degraded", sa.Boolean))
