@@ -36,6 +36,7 @@ from gateway.api.responses.store import ResponseStore, response_store
 from gateway.api.safe_headers import SafeHeaders
 from gateway.api.traffic import Traffic
 from gateway.assembly.live import Live
+from gateway.assembly.served_versions import with_versions
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.seal import Seal
 from gateway.backends.admission import AdmissionController
@@ -171,7 +172,7 @@ def create(path: str | Path) -> Starlette:
     It starts with the lifespan protocol or, if the server does not support that, with the first request.
     ConfigError: the file cannot be read, or its settings cannot be satisfied.
     """
-    return create_app(make_parts(load(Path(path))))
+    return create_app(make_parts(with_versions(load(Path(path)))))
 
 
 def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:

@@ -12,11 +12,13 @@ from gateway.commands.explain import explain
 from gateway.commands.families import families
 from gateway.commands.keys import keys
 from gateway.commands.learn import calibrate, evaluate, train
+from gateway.commands.learning import learn
 from gateway.commands.lines import say
 from gateway.commands.options import FILE, FORCE, NEW_FILE
 from gateway.commands.records import records
 from gateway.commands.replay import replay
 from gateway.commands.report import report
+from gateway.commands.routers import routers
 from gateway.commands.teams import team
 from gateway.core.errors import ConfigError
 from gateway.observability import logs
@@ -63,6 +65,7 @@ def main() -> None:
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
     """Run the gateway."""
+    from gateway.assembly.served_versions import with_versions
     from gateway.config import settings
     from gateway.config.server import ServerSettings
     from gateway.config.storage import RecordSettings
@@ -78,7 +81,11 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
         )
         return
     path = config
-    server.serve(lambda: settings.override(settings.load(path), host=host, port=port, records=records), workers)
+
+    def load() -> settings.Settings:
+        return with_versions(settings.override(settings.load(path), host=host, port=port, records=records))
+
+    server.serve(load, workers)
 
 
 @main.command()
@@ -185,7 +192,8 @@ def collect(
 
 
 keys.add_command(team)
-for command in (experiment, explain, families, keys, records, replay, report, train, evaluate, calibrate):
+learned = (learn, routers, train, evaluate, calibrate)
+for command in (experiment, explain, families, keys, records, replay, report, *learned):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from gateway.config.model import ModelSettings
 from gateway.config.settings import Settings
 from gateway.core.router_version import RouterVersion, VersionsOfModel
 from gateway.routing.effort_router.registry import ROUTERS
+from gateway.routing.version_control import VersionControl
 from gateway.storage.router_versions import RouterVersions
 from router_model.model import shipped
 
@@ -61,6 +62,12 @@ def configured_version(router: str) -> str | None:
         return str(orjson.loads((folder / "artifact.json").read_bytes())["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def version_control(chosen: Settings) -> VersionControl:
+    found = {name: configured_version(model.router) for name, model in chosen.models.items()}
+    known = {name: version for name, version in found.items() if version is not None}
+    return VersionControl(RouterVersions(chosen.versions_path), known)
 
 
 def default_arm(model: ModelSettings) -> str:

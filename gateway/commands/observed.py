@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ class _Answer(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Observed:
     """`weights` of sources are measured by how far they agree; `counts` says how often each spoke; `left_out` how many
-    records were, by reason; `features` those of all decided requests, newest last, with their times: for drift.
+    records were, by reason.
     """
 
     observations: tuple[Observation, ...]
@@ -182,5 +182,5 @@ def _skipped(record: Record) -> float | None:
     """P(correct) of an answer without thinking that was thrown away, as forecast once its probe was known."""
     if record.probe != "thrown_away" or record.forecast is None:
         return None
-    by_effort = defaultdict(lambda: None, {row[0]: row[1] for row in orjson.loads(record.forecast)})
-    return by_effort[words(NO_THINKING)]
+    rows: list[list[Any]] = orjson.loads(record.forecast)
+    return next((float(p) for word, p, *_ in rows if word == words(NO_THINKING)), None)

@@ -20,7 +20,7 @@ from gateway.execution.answer_task import task_of
 from gateway.execution.implicit_signals import METRIC, ImplicitSignals
 from gateway.execution.recorder import Recorder
 from gateway.execution.report import budget_check
-from gateway.execution.row import make_record
+from gateway.execution.row import make_record, with_features
 from gateway.execution.settlement import settle, timing
 from gateway.storage.protocol import RecordIdentity, RecordStore
 from gateway.storage.refusals import Refusals
@@ -82,7 +82,9 @@ class Accounting:
         if not recorder.close():
             return
         checked = budget_check(recorder)
-        record = make_record(recorder, checked, settle(recorder, checked), self.config, self.keeps_features)
+        record = make_record(recorder, checked, settle(recorder, checked), self.config)
+        if self.keeps_features:
+            record = with_features(record, recorder)
         if self.refusals.kept(record):
             self.records.write(record)
         self.metrics.finished(record)

@@ -21,9 +21,7 @@ from gateway.execution.settlement import cost
 from gateway.execution.streaming.budget_check import BudgetCheck
 
 
-def make_record(
-    recorder: Recorder, checked: BudgetCheck, counted: Usage, config: str | None = None, keeps_features: bool = False
-) -> Record:
+def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config: str | None = None) -> Record:
     """`counted` are the tokens that it was charged for."""
     facts, call, decision, plan = recorder.facts, recorder.call, recorder.decision, recorder.plan
     assignment, error = recorder.assignment, recorder.error
@@ -82,8 +80,15 @@ def make_record(
         first_answer_ms=(counts.first_answer - facts.started) * 1000 if counts.first_answer else None,
         paired_with=facts.paired_with,
         baseline=_baseline(recorder.baseline),
-        features=_features(decision.forecast) if keeps_features and decision else None,
     )
+
+
+def with_features(record: Record, recorder: Recorder) -> Record:
+    """With what the router read of the request, for learning."""
+    forecast = recorder.decision.forecast if recorder.decision is not None else None
+    if forecast is None or forecast.features is None:
+        return record
+    return record._replace(features=forecast.features())
 
 
 def _queued_ms(recorder: Recorder) -> float | None:
@@ -135,11 +140,6 @@ def _probe_value(recorder: Recorder) -> str | None:
 
 def _baseline(found: EffortForecast | None) -> str | None:
     return None if found is None else orjson.dumps(found[1:5]).decode()
-
-
-def _features(forecast: Forecast | None) -> str | None:
-    """What the router read of the request, for learning."""
-    return None if forecast is None or forecast.features is None else forecast.features()
 
 
 def _prices(prices: Prices) -> str | None:

@@ -117,8 +117,8 @@ def calibrate(
 
     Without `settings`, the amount of adaptation is chosen by cross-validation.
     """
-    candidates = [settings] if settings else candidates()
-    adapted = [train.train(table, name, how.train, say, fitter(base, how)) for how in candidates]
+    tried = [settings] if settings else candidates()
+    adapted = [train.train(table, name, how.train, say, fitter(base, how)) for how in tried]
     artifact = min(adapted, key=error_of)
     return replace(
         artifact,

@@ -47,7 +47,9 @@ def of_keys(history: History, base: Predictor) -> dict[str | None, float]:
     return trust
 
 
-def _differences(x: NDArray[np.float32], forecast: F64, right: F64, owner: NDArray[np.int64], keys: int) -> tuple[F64, F64]:
+def _differences(
+    x: NDArray[np.float32], forecast: F64, right: F64, owner: NDArray[np.int64], keys: int
+) -> tuple[F64, F64]:
     """Of each key, how much better or worse its scores are than others' scores of like requests, and how sure that is:
     a mean and a standard error [keys]; infinite where nothing can be said.
     """

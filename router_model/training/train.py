@@ -66,8 +66,8 @@ def train(
     """Train on a table; everything but the final trees comes from cross-validation.
 
     There are two cross-validations: grouped by phrasing, for new wordings, and grouped by task, for new tasks. The
-    first gives the forecasts; both together give the effect of novelty. `data`: the table's training set, unless it is to
-    be made of the prompts' texts.
+    first gives the forecasts; both together give the effect of novelty. `data`: the table's training set, unless it is
+    to be made of the prompts' texts.
     """
     data = TrainingSet.of(table, settings) if data is None else data
     say(f"Training on {len(table)} prompts, {len(table.arms)} efforts")

@@ -109,10 +109,15 @@ class LearnedArm:
         return self.asked is not None
 
     def forecast(self, call: Call) -> Forecast | None:
-        return self.forecast_of(self.predictor.read(call.body["messages"], call.body.get("tools")))
+        return self._forecast_of(self.predictor.read(call.body["messages"], call.body.get("tools")))
 
-    def forecast_of(self, reading: Any) -> Forecast:
-        """The forecast of a request that was read before."""
+    def reread(self, kept: Any) -> Forecast | None:
+        """The forecast of a request whose features were kept; None: another kind of router has read it."""
+        if kept.encoding != self.predictor.encoding:
+            return None
+        return self._forecast_of(self.predictor.again(kept.row, kept.novelty))
+
+    def _forecast_of(self, reading: Any) -> Forecast:
         predictor, asked = self.predictor, self.asked
         scores = predictor.scores(reading)
         return Forecast(
