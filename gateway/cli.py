@@ -65,7 +65,6 @@ def main() -> None:
 @click.option("--records", type=NEW_FILE, help="The SQLite database; overrides the configuration.")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int, records: Path | None) -> None:
     """Run the gateway."""
-    from gateway.assembly.served_versions import with_versions
     from gateway.config import settings
     from gateway.config.server import ServerSettings
     from gateway.config.storage import RecordSettings
@@ -81,11 +80,7 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int,
         )
         return
     path = config
-
-    def load() -> settings.Settings:
-        return with_versions(settings.override(settings.load(path), host=host, port=port, records=records))
-
-    server.serve(load, workers)
+    server.serve(lambda: settings.override(settings.load(path), host=host, port=port, records=records), workers)
 
 
 @main.command()

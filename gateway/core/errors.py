@@ -156,6 +156,13 @@ class ReloadRefused(InvalidRequest):
     code = "reload_refused"
 
 
+class VersionRefused(InvalidRequest):
+    """There is no such learned version, or nothing to go back to."""
+
+    status = 409
+    code = "version_refused"
+
+
 class QuotaExceeded(GatewayError):
     """`kind` is what ran out, as OpenAI's `type`; it resets in `wait_s` seconds."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fastapi import Depends, FastAPI, Request
 
 from gateway import __version__
-from gateway.api import data, health
+from gateway.api import data, health, router_versions
 from gateway.api import experiments as experiment_routes
 from gateway.api import keys as key_routes
 from gateway.api import reload as router_reload
@@ -28,6 +28,7 @@ from gateway.execution.ids import Ids
 from gateway.observability import logs
 from gateway.observability.metrics import Metrics
 from gateway.routing.experiments.running import Experiments
+from gateway.routing.version_control import VersionControl
 from gateway.serving.server import GatewayServer
 
 # Operator requests are short.
@@ -55,6 +56,7 @@ def create_admin_app(
     reload: router_reload.Reload,
     erase: Erase,
     experiments: Callable[[], Experiments],
+    control: Callable[[], VersionControl],
 ) -> FastAPI:
     """`/health` is public; all other routes require `key`."""
     app = FastAPI(title="Thinkgate admin", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -78,6 +80,7 @@ def create_admin_app(
         return operator.who
 
     app.include_router(experiment_routes.router(experiments, note), dependencies=guard)
+    app.include_router(router_versions.router(control, note), dependencies=guard)
     app.include_router(health.document_router(documents.operators(__version__)), dependencies=guard)
     add_error_handlers(app, Ids())
     return app

@@ -21,6 +21,7 @@ from gateway.api import data
 from gateway.api.reload import Reload
 from gateway.api.responses.store import response_store
 from gateway.app import Parts, create_app, make_parts
+from gateway.assembly.served_versions import version_control, with_versions
 from gateway.backends.latency import latency_models_of
 from gateway.config import exposure
 from gateway.config.defaults import embedded_settings
@@ -29,6 +30,7 @@ from gateway.core.errors import ConfigError
 from gateway.core.memory import collect_rarely, give_back_large_blocks, hide_loaded
 from gateway.observability.metrics import Metrics, reloaded_by_supervisor
 from gateway.routing.experiments.running import Experiments
+from gateway.routing.version_control import VersionControl
 from gateway.serving import admin, stored_files
 from gateway.serving.artifact_copies import kept_routers
 from gateway.serving.config_reload import ConfigReload, FixedSecrets, refuse_restart
@@ -36,18 +38,24 @@ from gateway.serving.engine_process import EngineFailed, EngineProcess
 from gateway.serving.live_application import LiveApplication
 from gateway.serving.open_files import raise_limit
 from gateway.serving.server import BACKLOG, GatewayServer
+from gateway.serving.version_watch import watching
 from gateway.serving.workers import RENEW, Workers
 
 Load = Callable[[], Settings]
+Control = Callable[[], VersionControl]
 log = logging.getLogger("thinkgate")
 
 
-def serve(load: Load, workers: int = 1) -> None:
-    """Serve until SIGTERM or SIGINT. SIGHUP calls `load` again and applies the whole new configuration, or nothing.
+def serve(configured: Load, workers: int = 1) -> None:
+    """Serve until SIGTERM or SIGINT. SIGHUP calls `configured` again and applies all of it, or nothing.
 
     ConfigError: the port is not available, or the settings are invalid.
     """
     _exit_on_signals()
+
+    def load() -> Settings:
+        return with_versions(configured())
+
     settings = load()
     versions = _validate(settings)
     raise_limit(settings.server.max_connections)
@@ -61,19 +69,25 @@ def serve(load: Load, workers: int = 1) -> None:
             print(line)
         print(f"thinkgate ready on http://{host}:{port} (models: {', '.join(settings.models)})", flush=True)
 
+    def control() -> VersionControl:
+        return version_control(configured())
+
     with listener:
         if workers == 1:
-            _serve_alone(load, settings, listener, ready)
+            _serve_alone(load, settings, listener, ready, control)
         else:
-            _serve_with_workers(load, settings, versions, listener, ready, workers)
+            _serve_with_workers(load, settings, versions, listener, ready, control, workers)
 
 
-def _serve_alone(load: Load, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+def _serve_alone(
+    load: Load, settings: Settings, listener: socket.socket, ready: Callable[[], None], control: Control
+) -> None:
     parts = make_parts(settings)
     live = LiveApplication(parts, hide_loaded)
     config = ConfigReload(load, parts, live)
     _reload_on_signal(config.reload)
-    with _operators(settings, parts.metrics, config.reload, lambda: config.experiments):
+    operators = _operators(settings, parts.metrics, config.reload, lambda: config.experiments, control)
+    with operators, watching(settings, config.reload):
         _run(live, parts, listener, ready, hand_over=settings.server.reuse_port)
 
 
@@ -83,6 +97,7 @@ def _serve_with_workers(
     versions: Mapping[str, str],
     listener: socket.socket,
     ready: Callable[[], None],
+    control: Control,
     workers: int,
 ) -> None:
     served = (settings.version, versions)
@@ -106,7 +121,8 @@ def _serve_with_workers(
     def experiments() -> Experiments:
         return assembly.idle_experiments(current)
 
-    with kept_routers(settings.records.path) as copy, _operators(settings, Metrics(), request_reload, experiments):
+    operators = _operators(settings, Metrics(), request_reload, experiments, control)
+    with kept_routers(settings.records.path) as copy, operators, watching(settings, request_reload):
 
         def again() -> str:
             nonlocal served, current
@@ -244,7 +260,7 @@ def _run(
 
 @contextmanager
 def _operators(
-    settings: Settings, metrics: Metrics, reload: Reload, experiments: Callable[[], Experiments]
+    settings: Settings, metrics: Metrics, reload: Reload, experiments: Callable[[], Experiments], control: Control
 ) -> Iterator[None]:
     """Serves the operator port, if configured. ConfigError: the port is not available, or the key is invalid."""
     if settings.admin is None:
@@ -255,7 +271,7 @@ def _operators(
     with _listen(settings.admin.host, settings.admin.port, settings.server.reuse_port, "admin.port") as listener:
         host, port = listener.getsockname()[:2]
         with admin.running(
-            admin.create_admin_app(assembly.keys(settings.access), metrics, key, reload, erase, experiments),
+            admin.create_admin_app(assembly.keys(settings.access), metrics, key, reload, erase, experiments, control),
             settings.server,
             listener,
         ):

@@ -15,6 +15,7 @@ import pytest
 
 from gateway import assembly
 from gateway.api.data import Erased
+from gateway.assembly.served_versions import version_control
 from gateway.config.server import ServerSettings
 from gateway.observability.metrics import Metrics
 from gateway.serving.admin import create_admin_app, running
@@ -38,7 +39,9 @@ def settings(url: str, **changes: Any) -> dict[str, Any]:
 def operator(gateway: RunningGateway, folder: Path) -> Iterator[httpx.Client]:
     keys = assembly.keys(gateway.parts.settings.access.model_copy(update={"path": folder / "keys.db"}))
     erase, experiments = (lambda whose, anonymise: Erased(0, 0)), (lambda: gateway.parts.experiments)
-    app = create_admin_app(keys, Metrics(), KEY, dict, erase, experiments)
+    app = create_admin_app(
+        keys, Metrics(), KEY, dict, erase, experiments, lambda: version_control(gateway.parts.settings)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with plain_http.client(base_url=url, headers={"authorization": f"Bearer {KEY}"}) as client:

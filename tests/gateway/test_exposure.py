@@ -15,6 +15,7 @@ from gateway import assembly
 from gateway.api.data import Erased
 from gateway.api.openapi import documents
 from gateway.api.reload import Reload
+from gateway.assembly.served_versions import version_control
 from gateway.auth.limits import NewKey
 from gateway.commands.check import explain
 from gateway.config import exposure
@@ -100,6 +101,7 @@ def test_no_route_of_the_operators_port_answers_strangers(tmp_path: Path) -> Non
         reload,
         lambda whose, anonymise: Erased(0, 0),
         lambda: assembly.idle_experiments(settings),
+        lambda: version_control(settings),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

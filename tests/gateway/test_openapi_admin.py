@@ -16,11 +16,13 @@ from schemathesis.specs.openapi.checks import ignored_auth
 from gateway import assembly
 from gateway.api.data import Erased
 from gateway.api.openapi import documents
+from gateway.assembly.served_versions import version_control
 from gateway.config.server import ServerSettings
 from gateway.config.settings import parse
 from gateway.config.storage import AccessSettings
 from gateway.observability.metrics import Metrics
 from gateway.routing.experiments.running import Experiments
+from gateway.routing.version_control import VersionControl
 from gateway.serving.admin import create_admin_app, running
 from tests import plain_http
 from tests.gateway.bounded import thorough, whole
@@ -43,7 +45,10 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
     def experiments() -> Experiments:
         return assembly.idle_experiments(settings)
 
-    app = create_admin_app(keys, Metrics(), KEY, dict, lambda whose, anonymise: Erased(0, 0), experiments)
+    def control() -> VersionControl:
+        return version_control(settings)
+
+    app = create_admin_app(keys, Metrics(), KEY, dict, lambda whose, anonymise: Erased(0, 0), experiments, control)
     with socket.create_server(("127.0.0.1", 0)) as listener, running(app, ServerSettings(), listener):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with plain_http.client(base_url=url, headers=HEADERS) as client:
