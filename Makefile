@@ -14,7 +14,7 @@ ARGS ?=
 test test-long test-lowest: export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-lowest lint audit lock format bench fuzz peers reasoner second-seed router prior public clean
+.PHONY: help demo test test-long test-lowest lint audit lock format bench fuzz peers rivals reasoner second-seed router prior public clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -66,6 +66,9 @@ bench: $(VENV)/.dev ## Mixed load (thinking tokens, TTFT, goodput), then cost an
 
 peers: $(VENV)/.dev ## Install other gateways into .peers/ (1.3 GB) and measure all side by side (ARGS="--only litellm --json FILE")
 	@$(RUN) -m loadtests peers --install $(ARGS)
+
+rivals: $(VENV)/.dev ## Install other local routers into .peers/ (7 GB) and judge all on the suite (ARGS="--router DIR --json FILE")
+	@$(RUN) -m tests.suite.rivals --install $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## Every parser, guided by coverage, until one breaks or time is up (ARGS="--seconds 60"; Linux)
 	@$(RUN) -m tests.fuzz $(ARGS)

@@ -10,18 +10,31 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from loadtests.peers import rivals
-from loadtests.peers.rivals import Rival
 
 
 class NotInstalled(Exception):
     """Why a rival is left out."""
 
 
-def install(rival: Rival, folder: Path, say: Callable[[str], None]) -> None:
+class Wanted(Protocol):
+    """What is to be installed: `wheels` by pip, `package` by npm; `program` must be there already."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def wheels(self) -> tuple[str, ...]: ...
+    @property
+    def package(self) -> Mapping[str, object]: ...
+    @property
+    def program(self) -> str: ...
+
+
+def install(rival: Wanted, folder: Path, say: Callable[[str], None]) -> None:
     """Install one that is missing; a failure is written to its folder and reported, not raised."""
     home = folder.resolve() / rival.name
     if rival.program or (home / "installed").exists():
@@ -39,7 +52,7 @@ def install(rival: Rival, folder: Path, say: Callable[[str], None]) -> None:
         say(f"{rival.name} cannot be installed: {why}")
 
 
-def version(rival: Rival, folder: Path) -> str:
+def version(rival: Wanted, folder: Path) -> str:
     """What is installed. NotInstalled: nothing, and why."""
     if rival.program:
         if shutil.which(rival.program) is None:
@@ -55,7 +68,7 @@ def version(rival: Rival, folder: Path) -> str:
     return installed.read_text("utf-8").strip()
 
 
-def _pip(rival: Rival, home: Path) -> str:
+def _pip(rival: Wanted, home: Path) -> str:
     # By the pip of this environment: some distributions ship Python without one for new environments.
     _run([rivals.python(), "-m", "venv", "--without-pip", str(home)], home)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home / "bin/python")]
@@ -65,10 +78,10 @@ def _pip(rival: Rival, home: Path) -> str:
     return ", ".join(row["version"] for row in listed if row["name"] in wanted)
 
 
-def _npm(rival: Rival, home: Path) -> str:
+def _npm(rival: Wanted, home: Path) -> str:
     if shutil.which("npm") is None:
         raise NotInstalled("there is no npm to install it with")
-    (home / "package.json").write_text(rivals.package_json(rival), "utf-8")
+    (home / "package.json").write_text(rivals.package_json(rival.package), "utf-8")
     _run(["npm", "install", "--no-audit", "--no-fund"], home)
     dependencies = rival.package["dependencies"]
     assert isinstance(dependencies, dict)

@@ -204,5 +204,5 @@ def python() -> str:
     return getattr(sys, "_base_executable", sys.executable)
 
 
-def package_json(rival: Rival) -> str:
-    return json.dumps(rival.package, indent=2)
+def package_json(package: Mapping[str, object]) -> str:
+    return json.dumps(package, indent=2)
