@@ -53,10 +53,10 @@ from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
 from gateway.execution.implicit_signals import ImplicitSignals
 from gateway.observability.metrics import Metrics
-from gateway.paired.ledger import PairedLedger
-from gateway.paired.runs import PairedRuns
+from gateway.paired.background import Background
+from gateway.paired.ledgers import Ledgers
 from gateway.pipeline import Pipeline
-from gateway.routing.catalogue import Catalogue
+from gateway.routing.catalogue import Catalogue, PublicModel
 from gateway.routing.experiments.running import Experiments
 from gateway.storage.protocol import RecordStore
 
@@ -84,7 +84,8 @@ class Parts:
     authenticator: Authenticator
     seal: Seal
     responses: ResponseStore
-    paired: PairedLedger
+    ledgers: Ledgers
+    judge: PublicModel | None
     live: Live
 
 
@@ -110,6 +111,7 @@ def changed_parts(settings: Settings, before: Parts) -> Parts:
         version=settings.version,
         catalogue=models,
         experiments=assembly.experiments(settings, models),
+        judge=assembly.judge(settings, before.deployments, before.latencies, models),
         authenticator=_authenticator(settings, before.metrics, before),
         live=live,
     )
@@ -155,7 +157,8 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
         authenticator=_authenticator(settings, metrics, before),
         seal=seal,
         responses=response_store(settings) if before is None else before.responses,
-        paired=PairedLedger() if before is None else before.paired,
+        ledgers=Ledgers() if before is None else before.ledgers,
+        judge=assembly.judge(settings, deployments, speeds, models),
         live=live,
     )
 
@@ -184,21 +187,9 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
     `shared`: services of other applications in this process that may use some of the same parts.
     """
     ids, off_loop = Ids(), OffLoop()
-    pipeline = assembly.pipeline(
-        parts.settings,
-        parts.version,
-        parts.catalogue,
-        parts.experiments,
-        parts.dispatch,
-        parts.capabilities,
-        parts.records,
-        parts.scoring,
-        parts.signals,
-        parts.metrics,
-        ids,
-    )
-    paired = PairedRuns(pipeline, parts.experiments, parts.paired, parts.metrics, parts.stopping)
-    lifetime = Lifetime(_running(parts, paired, off_loop, shared or SharedServices()))
+    pipeline = assembly.pipeline(parts, ids)
+    background = Background(pipeline, parts)
+    lifetime = Lifetime(_running(parts, background, off_loop, shared or SharedServices()))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -208,7 +199,7 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
         finally:
             await lifetime.stop()
 
-    endpoints = dict(_traffic(parts, pipeline, paired, off_loop))
+    endpoints = dict(_traffic(parts, pipeline, background, off_loop))
     # FastAPI gets the traffic's routes, too, to answer requests with the wrong method.
     traffic = [Route(path, answer, methods=["POST"]) for path, answer in endpoints.items()]
     api = FastAPI(title="Thinkgate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -231,13 +222,13 @@ def create_app(parts: Parts, shared: SharedServices | None = None) -> Starlette:
     return app
 
 
-def _traffic(parts: Parts, pipeline: Pipeline, paired: PairedRuns, off_loop: OffLoop) -> list[tuple[str, asgi.App]]:
+def _traffic(parts: Parts, pipeline: Pipeline, background: Background, off_loop: OffLoop) -> list[tuple[str, asgi.App]]:
     """The paths of model requests with their ASGI endpoints."""
     server, catalogue, seal, authenticator = parts.settings.server, parts.catalogue, parts.seal, parts.authenticator
     capabilities, hang_ups, ids = parts.capabilities, HangUps(), pipeline.ids
 
     def endpoint(dialect: Dialect) -> asgi.App:
-        return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups, paired.offer)
+        return Endpoint(dialect, authenticator, pipeline, server, off_loop, hang_ups, background.offer)
 
     models, enforcement = (catalogue, parts.experiments), capabilities.enforcement
     count = CountTokens(*models, seal, authenticator, parts.transport, enforcement, server, ids, off_loop)
@@ -273,15 +264,17 @@ def _api_routers(parts: Parts) -> Iterator[tuple[APIRouter, list[Any]]]:
 
 
 @asynccontextmanager
-async def _running(parts: Parts, paired: PairedRuns, off_loop: OffLoop, shared: SharedServices) -> AsyncIterator[None]:
+async def _running(
+    parts: Parts, background: Background, off_loop: OffLoop, shared: SharedServices
+) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for service in _services(parts, paired, off_loop):
+        for service in _services(parts, background, off_loop):
             await shared.start(service)
             stack.push_async_callback(shared.stop, service)
         yield
 
 
-def _services(parts: Parts, paired: PairedRuns, off_loop: OffLoop) -> list[Service]:
+def _services(parts: Parts, background: Background, off_loop: OffLoop) -> list[Service]:
     """In the order in which they start; they stop in the reverse order."""
     engines, spending = parts.live.engines, parts.live.spending
     return [
@@ -295,5 +288,5 @@ def _services(parts: Parts, paired: PairedRuns, off_loop: OffLoop) -> list[Servi
         Service(parts.transport, parts.transport.open, parts.transport.close),
         *([] if engines is None else [Service(engines, engines.start, engines.stop)]),
         Service(parts.discovery, parts.discovery.start, parts.discovery.stop),
-        Service(paired, stop=paired.close),
+        Service(background, stop=background.close),
     ]

@@ -43,11 +43,14 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """`collects` says of which requests, by the gateway's own ids, the answer's text is wanted, verifiers apart."""
+
     decider: Decider
     dispatch: Dispatch
     prober: Prober
     accounting: Accounting
     ids: Ids
+    collects: Callable[[str], bool] = lambda id: False
 
     def begin(
         self, dialect: str, given_id: str | None, principal: Principal, paired_with: str | None = None
@@ -93,7 +96,7 @@ class Pipeline:
     def _assign(self, recorder: Recorder, call: Call) -> Routed:
         routed = self.decider.route(call, recorder.facts.principal, recorder.facts.id)
         recorder.assigned(routed.assignment, routed.model.level_of)
-        if routed.model.verifiers and call.passthrough is None:
+        if call.passthrough is None and (routed.model.verifiers or self.collects(recorder.facts.id)):
             recorder.collects(AnswerCollector(routed.model.verifiers))
         return routed
 

@@ -4,6 +4,7 @@ from gateway.assembly.access import authenticator, keys, metering, seal, usual_l
 from gateway.assembly.announcement import announce
 from gateway.assembly.deployment import deployments, fallbacks
 from gateway.assembly.experiments import experiments, idle_experiments
+from gateway.assembly.judge import judge
 from gateway.assembly.live import live
 from gateway.assembly.model import catalogue
 from gateway.assembly.pipeline import pipeline
@@ -18,6 +19,7 @@ __all__ = [
     "experiments",
     "fallbacks",
     "idle_experiments",
+    "judge",
     "keys",
     "live",
     "metering",

@@ -63,6 +63,7 @@ def live(
 
     ConfigError: the file for what budgets have spent cannot be used.
     """
-    if spending is None and any(one.account for model in chosen.models.values() for one in model.prices):
+    budgets = any(one.account for model in chosen.models.values() for one in model.prices)
+    if spending is None and (budgets or chosen.learn.shadow > 0):
         spending = SpendingFile(chosen.spending_path, time.time())
     return Live(admission, EngineLoads(transport), spending, before)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Protocol
+
 from gateway.backends.capabilities import Capabilities
 from gateway.config.settings import Settings
 from gateway.execution.accounting import Accounting
@@ -11,6 +14,7 @@ from gateway.execution.ids import Ids
 from gateway.execution.implicit_signals import ImplicitSignals
 from gateway.execution.probe.prober import Prober
 from gateway.observability.metrics import Metrics
+from gateway.paired.shadow_runs import is_drawn
 from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.decider import Decider
@@ -18,23 +22,38 @@ from gateway.routing.experiments.running import Experiments
 from gateway.storage.protocol import RecordStore
 
 
-def pipeline(
-    settings: Settings,
-    version: str,
-    catalogue: Catalogue,
-    experiments: Experiments,
-    dispatch: Dispatch,
-    capabilities: Capabilities,
-    records: RecordStore,
-    scoring: AnswerScoring,
-    signals: ImplicitSignals,
-    metrics: Metrics,
-    ids: Ids,
-) -> Pipeline:
-    """`version` is that of the configuration."""
+class PipelineParts(Protocol):
+    """The parts of an application that this needs. `version` is that of the configuration."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def experiments(self) -> Experiments: ...
+    @property
+    def dispatch(self) -> Dispatch: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+    @property
+    def records(self) -> RecordStore: ...
+    @property
+    def scoring(self) -> AnswerScoring: ...
+    @property
+    def signals(self) -> ImplicitSignals: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
+def pipeline(parts: PipelineParts, ids: Ids) -> Pipeline:
+    settings, version, catalogue, experiments = parts.settings, parts.version, parts.catalogue, parts.experiments
+    dispatch, capabilities, records, metrics = parts.dispatch, parts.capabilities, parts.records, parts.metrics
+    scoring, signals = parts.scoring, parts.signals
     prober = Prober(dispatch, capabilities)
     decider = Decider(catalogue, experiments, prober, capabilities.enforcement, settings.server.router_deadline_s)
     implicit = signals if settings.feedback.implicit else None
     keeps = settings.learn.keeps_features
     accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version, keeps)
-    return Pipeline(decider, dispatch, prober, accounting, ids)
+    return Pipeline(decider, dispatch, prober, accounting, ids, partial(is_drawn, share=settings.learn.shadow))

@@ -34,6 +34,10 @@ class Authenticator(Protocol):
         """Whether the headers hold a valid key; without a key, no refusal is counted."""
         ...
 
+    def learns(self, key: str | None) -> bool:
+        """Whether requests of the key with this id may be answered again to learn from them, as things are now."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -42,6 +46,9 @@ class OpenAuthenticator:
         return ANONYMOUS
 
     def is_known(self, headers: Headers) -> bool:
+        return True
+
+    def learns(self, key: str | None) -> bool:
         return True
 
     def close(self) -> None:
@@ -97,6 +104,16 @@ class KeyAuthenticator:
             return bool(shown(headers)) and self.authenticate(headers) is not None
         except GatewayError:
             return False
+
+    def learns(self, key: str | None) -> bool:
+        """Not of a key that is gone, or that cannot be read."""
+        try:
+            found = None if key is None else self._find(key)
+        except AccessUnavailable:
+            return False
+        if found is None or found.state(self._clock()) != "live":
+            return False
+        return all(account.limits.learn is not False for account in found.accounts)
 
     def close(self) -> None:
         self._database.close()

@@ -24,7 +24,7 @@ Level = Annotated[str, Field(json_schema_extra={"enum": [*LEVELS]})] | Annotated
 
 _OF_REQUESTS = {"requests_per_minute", "max_parallel_requests", "max_bytes_in_flight"}
 # Fields that need no counters.
-_NOT_COUNTED = {"models", "ceiling", "floor", "overspend", "overspend_dollars"}
+_NOT_COUNTED = {"models", "ceiling", "floor", "overspend", "overspend_dollars", "learn"}
 
 
 class LimitsTable(BaseModel):
@@ -56,6 +56,8 @@ class Budget(LimitsTable):
     """By which fraction the limits on thinking tokens may be exceeded at worst."""
     overspend_dollars: Share | None = None
     """The same for the limits on dollars."""
+    learn: bool | None = None
+    """Whether requests may be answered again to learn from them (`[learn]`). A team's false holds for all its keys."""
 
     @cached_property
     def counted(self) -> bool:

@@ -35,6 +35,7 @@ _COUNTED = (
     click.option("--max-bytes-in-flight", type=int, help="Total size of parallel bodies; overrides [access]."),
     click.option("--overspend", type=float, help="Fraction by which thinking limits may be exceeded at worst."),
     click.option("--overspend-dollars", type=float, help="The same for limits on dollars."),
+    click.option("--learn/--no-learn", default=None, help="Whether requests may be answered again to learn from them."),
 )
 _OF_KEYS = (
     click.option("--model", "models", multiple=True, help="A model that the key may use; repeatable. Default: all."),

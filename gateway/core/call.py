@@ -43,6 +43,8 @@ class Call:
     reasoning, `workload` the client's name for the class of its request, `expected` and `tests` what verifiers compare
     the answer with, `failed_tools` the calls whose results the client marks as errors, `unread` the fields that the
     client sent and the dialect does not forward. `answer_id` is the id of the answer, where the gateway gives it one.
+    `learns` is False where the client wants nothing to be learned from it, `stores` whether it asks for the answer to
+    be stored: True, False, or None where it says nothing.
     """
 
     request_id: str
@@ -77,6 +79,8 @@ class Call:
     workload: str = ""
     expected: Any = None
     tests: str | None = None
+    learns: bool = True
+    stores: bool | None = None
     failed_tools: tuple[str, ...] = ()
     answer_id: str | None = None
     unread: Collection[str] = ()

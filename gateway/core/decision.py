@@ -10,7 +10,7 @@ from gateway.core.forecast import ANY_FACTOR, Forecast, Intervals
 from gateway.core.prices import Prices
 from gateway.core.probe import ProbeOptions
 
-Reason = Literal["client", "router", "probe", "policy", "fallback", "explore", "sticky"]
+Reason = Literal["client", "router", "probe", "policy", "fallback", "explore", "sticky", "shadow", "judge"]
 
 
 class Alternative(NamedTuple):

@@ -16,6 +16,7 @@ from gateway.core.queue_observer import QueueObserver
 from gateway.core.record import Record
 from gateway.observability.instruments import NAMESPACE, RELOADS, Instruments
 from gateway.observability.paired_instruments import PairedInstruments
+from gateway.observability.shadow_instruments import ShadowInstruments
 
 # The client library's variable for the folder of shared counters; must be set before a worker imports the library.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -37,6 +38,7 @@ class Metrics(Instruments):
     def __init__(self) -> None:
         super().__init__()
         self.paired = PairedInstruments(self.registry, NAMESPACE)
+        self.shadows = ShadowInstruments(self.registry, NAMESPACE)
         self.active = 0
         # Looking up labelled children is slow.
         self._model = cache(self._of_model)

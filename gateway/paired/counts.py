@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from prometheus_client import Gauge
 
 from gateway.core.record import Record
-from gateway.observability.metrics import Metrics
 
 
+@dataclass(frozen=True, slots=True)
 class PairedCounts:
-    def __init__(self, metrics: Metrics) -> None:
-        self.lost: Gauge = metrics.lost
-        self._paired = metrics.paired
+    """`ended` is told of each answer; `lost` are the records that could not be written."""
+
+    lost: Gauge
+    ended: Callable[[Record], None]
 
     def began(self) -> None:
         pass
 
     def finished(self, record: Record) -> None:
-        self._paired.finished(record)
+        self.ended(record)

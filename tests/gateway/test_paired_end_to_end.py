@@ -95,7 +95,7 @@ def test_pairs_need_a_third_of_the_requests(chosen: dict[str, Any], tmp_path: Pa
     pool = list(generate(5, prompts, families=FAMILIES))
     with RunningGateway(chosen, tmp_path) as gateway:
         asyncio.run(ask_all(gateway, pool, requests))
-        until(lambda: not gateway.parts.paired.running)
+        until(lambda: not gateway.parts.ledgers.paired.running)
         until(lambda: scored(gateway.database) == 2 * (prompts + requests))
         (experiment,) = gateway.parts.experiments
         events = gateway.parts.experiments.journal.events()

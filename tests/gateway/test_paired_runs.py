@@ -135,7 +135,7 @@ def test_a_client_takes_the_place_of_an_answer_that_nobody_waits_for(backend: Sc
     backend.script = obedient
     assert gateway.post({**body, "model": "split"}).status_code == 200, "it neither waits nor is refused"
     until(lambda: answered(gateway) == {("split", "cut_short"): 1.0})
-    until(lambda: not gateway.parts.paired.running)
+    until(lambda: not gateway.parts.ledgers.paired.running)
     assert gate.in_flight == 0
     # Where a client has the place, no other arm answers.
     backend.script = script = Hanging("a-thinking-model")
@@ -154,7 +154,7 @@ def test_a_gateway_that_stops_cuts_them_short(backend: ScriptedBackend, start: S
     script.began.acquire()
     first, again = gateway.records()
     assert (first["status"], again["status"], again["paired_with"]) == (200, 499, first["id"])
-    assert gateway.parts.paired.running == 0
+    assert gateway.parts.ledgers.paired.running == 0
 
 
 def test_what_is_not_answered_again(backend: ScriptedBackend, start: Start) -> None:

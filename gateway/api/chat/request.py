@@ -71,6 +71,7 @@ def read_call(parsed: ParsedRequest, catalogue: Catalogue, max_messages: int) ->
         user=user_of(body),
         session=session_of(body, headers) or "",
         **read_references(body)._asdict(),
+        stores=fields.boolean("store"),
         client_retries=asgi.client_retries(headers),
         batch=is_batch(body.get("service_tier"), headers),
         wants_effort_report=wants_effort_report(body, headers),

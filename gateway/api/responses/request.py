@@ -173,6 +173,7 @@ def _call(
         user=user_of(parsed.body),
         session=session_of(parsed.body, parsed.headers) or "",
         **read_references(parsed.body)._asdict(),
+        stores=Fields(parsed.body).boolean("store"),
         client_retries=asgi.client_retries(parsed.headers),
         batch=is_batch(chat.get("service_tier"), parsed.headers),
         wants_effort_report=wants_effort_report(parsed.body, parsed.headers),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gateway.core.call import Call
-from gateway.core.decision import Alternative, Decision
+from gateway.core.decision import Alternative, Decision, Reason
 from gateway.core.efforts import Effort
 from gateway.core.forecast import Forecast
 from gateway.core.prices import FREE, Prices
@@ -19,6 +19,7 @@ from gateway.routing.policies.protocol import NameOf, Policy, PolicyDescription,
 @dataclass(frozen=True, slots=True)
 class FixedPolicy:
     effort: Effort
+    reason: Reason = "policy"
     has_dial: ClassVar[bool] = False
     probe_use: ClassVar[ProbeUse] = "never"
     contract: ClassVar[None] = None
@@ -35,7 +36,7 @@ class FixedPolicy:
         return False
 
     def decide(self, call: Call, forecast: Forecast | None, prices: Prices = FREE) -> Decision:
-        return Decision(self.effort, "policy", 1.0, FREE)
+        return Decision(self.effort, self.reason, 1.0, FREE)
 
     def alternatives(self, call: Call, decision: Decision) -> list[Alternative]:
         return []
