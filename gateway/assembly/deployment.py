@@ -88,6 +88,7 @@ def _deployment(name: str, given: DeploymentSettings, *, families: table.FamilyT
         model=model,
         family=family,
         max_context=given.max_context,
+        max_output=given.max_output,
         retries=given.retries,
         timeouts=given.part(Timeouts),
         response_limits=given.part(ResponseLimits),

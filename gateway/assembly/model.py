@@ -70,7 +70,10 @@ def catalogue(
             router=router,
             prepared=prepared,
             terms=ModelLimits(
-                AnswerLimits(model.answer_allowance, model.max_answer_tokens), levels, model.strict, sampling
+                AnswerLimits(model.answer_allowance, model.max_answer_tokens, model.longest_thought),
+                levels,
+                model.strict,
+                sampling,
             ),
             level_of=lru_cache(EFFORTS)(partial(level_of, levels=levels)),
             classes=WorkClasses(model.classes),

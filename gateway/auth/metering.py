@@ -69,7 +69,7 @@ class Metering:
         applied = _applied(call, plan)
         budget = applied.budget if applied is not None else None
         need = self.longest_thought if budget is None else budget
-        return (need if call.limit is None else min(need, call.limit)) * call.choices, budget is None
+        return (need if plan.limit is None else min(need, plan.limit)) * call.choices, budget is None
 
     def _expected(self, planned: Planned) -> int | None:
         """The P90 of the thinking tokens of each choice."""

@@ -22,9 +22,10 @@ class Reservation(NamedTuple):
 def reserve(call: Call, plan: Plan, thought: int, longest_answer: int) -> Reservation:
     """`thought` is the thinking of all choices together; an answer without a limit counts as `longest_answer` tokens.
 
-    The limit is the client's or the model's; no answer exceeds the deployment's context.
+    The limit is the client's and what is added to it for thinking, or the model's; no answer exceeds the deployment's
+    context.
     """
-    limit, context = call.limit, plan.deployment.max_context
+    limit, context = plan.limit, plan.deployment.max_context
     if limit is None:
         limits = [given for name in LIMIT_FIELDS if type(given := plan.body.get(name)) is int]
         limit = min(limits, default=None)

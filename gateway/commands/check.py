@@ -215,7 +215,11 @@ def _model(model: PublicModel, given: ModelSettings) -> Iterator[str]:
     for verifier in given.verify:
         yield f"  Verifier {verifier.called}, metric {verifier.metric}: {verifier.describe()}"
     answer = model.terms.answer
-    yield f"  A client's token limit covers reasoning and answer; {answer.allowance} of it are reserved for the answer."
+    yield (
+        f"  A client's token limit is for the answer where the gateway decides on thinking, which comes on top (up to "
+        f"{answer.longest_thought} tokens where nothing bounds it). Where the client requests thinking it covers both, "
+        f"and {answer.allowance} of it are reserved for the answer."
+    )
     if answer.maximum is not None:
         yield f"  Without a limit, an answer may take {answer.maximum} tokens beside its thinking budget."
 

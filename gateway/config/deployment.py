@@ -26,6 +26,9 @@ class DeploymentSettings(Timeouts, ResponseLimits, AdmissionLimits, UsualLatency
     engine: Engine | None = None
     """The engine that serves it; by default the family's usual one."""
     max_context: Annotated[int, Field(ge=1)] | None = None
+    max_output: Annotated[int, Field(ge=1)] | None = None
+    """The most tokens that it generates for one answer, reasoning included; hosted APIs refuse a higher limit. Thinking
+    that the gateway decides on raises a client's limit at most to this."""
     retries: Annotated[int, Field(ge=0, le=8)] = 1
     """How many other replicas are tried when one cannot answer; none if the request is itself a client's retry."""
     fallback: Annotated[list[str], BeforeValidator(_one_or_more)] = []

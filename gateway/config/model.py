@@ -84,7 +84,10 @@ class ModelSettings(StrictSettings):
     classes: dict[HeaderName, WorkClass] = {}
     """Kinds of work with prices of their own, by their names."""
     answer_allowance: Annotated[int, Field(ge=0)] = 256
-    """Tokens of the client's limit that are reserved for the answer."""
+    """Tokens that are reserved for the answer where thinking must fit into the client's limit: the client requests it,
+    or the context has no room for more."""
+    longest_thought: Annotated[int, Field(ge=1)] = 16_384
+    """Tokens that a client's limit is raised by for thinking that the gateway decides on and that nothing bounds."""
     strict: bool | Literal["off"] = "off"
     """Which requested efforts are refused if a family does not support them: all (true), only none (`off`), or none of
     them (false). Others are rounded to the nearest supported effort, with a note in the answer."""

@@ -36,7 +36,8 @@ class Call:
     `most` the most that its key allows now, whatever the policy, `key_ceiling` the most the key ever allows, `guarded`
     whether the key limits thinking, `key` the key's id, and `note` a note for the client about these limits.
     `unlowered` is the most that its key would allow if none of its quota were used; None: the quota lowers nothing.
-    `limit` is the client's limit on all completion tokens of each of its `choices`, `size` the request's bytes, `unit`
+    `limit` is the client's limit on the completion tokens of each of its `choices`, `limit_covers_thinking` whether the
+    client asks for thinking without saying how much, and counts it in; `size` the request's bytes, `unit`
     what an experiment assigns, `user` the client's name for the end user, `session` that of an agent's session,
     `client_retries` how often the client has retried, `batch` whether it can wait, `wants_effort_report` whether the
     answer's body reports on the effort, `stops_answer` whether stop sequences apply to the answer only and not to
@@ -66,6 +67,7 @@ class Call:
     note: str = ""
     dial: float | None = None
     limit: int | None = None
+    limit_covers_thinking: bool = False
     choices: int = 1
     size: int = 0
     unit: str = ""

@@ -11,7 +11,8 @@ from gateway.core.serving_limits import AdmissionLimits, Pricing, ResponseLimits
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deployment:
-    """One served model. Base URLs end in the API version (`/v1`); times in seconds.
+    """One served model. Base URLs end in the API version (`/v1`); times in seconds. `max_output` is the most tokens
+    that the model generates for one answer, None: as many as its context holds.
 
     Compared and hashed by identity.
     """
@@ -21,6 +22,7 @@ class Deployment:
     model: str
     family: Family
     max_context: int | None = None
+    max_output: int | None = None
     retries: int = 1
     timeouts: Timeouts = field(default_factory=Timeouts)
     response_limits: ResponseLimits = field(default_factory=ResponseLimits)

@@ -19,7 +19,8 @@ class Plan:
 
     `applied` is None where the family has no effort control. `tokens` is the estimated work for the backend. `effort`
     is the effort before adapting it to the family, and `bounds` are the notes that hold for any family. `enforcement`
-    is how the budget is enforced, `level` the family's name for the effort.
+    is how the budget is enforced, `level` the family's name for the effort, `limit` the limit on all tokens of each
+    choice, thinking included, where the client sets one.
     """
 
     deployment: Deployment
@@ -31,6 +32,7 @@ class Plan:
     bounds: tuple[str, ...] = ()
     enforcement: Enforcement = "none"
     level: str | None = None
+    limit: int | None = None
 
     @property
     def words(self) -> str | None:

@@ -25,7 +25,8 @@ class Record(NamedTuple):
     its experiment: such a row is no traffic of the client's, though it has its key, user and unit. `baseline` is what
     the experiment's default arm was forecast to bring, whatever the arm: JSON of P(correct), thinking tokens, answer
     tokens and seconds. `features` are what the router read of the request, for learning: counts and sums, no words (see
-    `router_model.model.kept_features`).
+    `router_model.model.kept_features`). `lost_to_length`: the answer ended at its limit of tokens, empty or too short,
+    because its thinking had used them up.
     """
 
     id: str
@@ -89,3 +90,4 @@ class Record(NamedTuple):
     baseline: str | None = None
     team: str | None = None
     features: str | None = None
+    lost_to_length: bool | None = None

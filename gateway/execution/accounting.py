@@ -14,6 +14,7 @@ from gateway.backends.capabilities import Capabilities
 from gateway.backends.failures import OWN_ID
 from gateway.core.errors import GatewayError, InternalError, ShuttingDown
 from gateway.core.record import Record
+from gateway.execution import length_loss
 from gateway.execution.answer_collector import AnswerCollector
 from gateway.execution.answer_scoring import AnswerScoring, outcome_of
 from gateway.execution.answer_task import task_of
@@ -89,6 +90,9 @@ class Accounting:
             self.records.write(record)
         self.metrics.finished(record)
         self.observe(record)
+        if record.lost_to_length:
+            of = RecordIdentity(record.id, record.key, record.user, record.unit, record.time)
+            self.records.rate(outcome_of(of, length_loss.METRIC, length_loss.SOURCE, 0.0))
         if recorder.collector is not None:
             self._verify(recorder, recorder.collector, record)
         enforced_here = recorder.enforced is not None and recorder.enforced.thought is not None

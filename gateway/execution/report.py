@@ -9,6 +9,7 @@ from gateway.core.aliases import Headers, JsonObject
 from gateway.core.efforts import words
 from gateway.core.plan import Plan
 from gateway.core.usage import Usage
+from gateway.execution.length_loss import lost_to_length, note_of
 from gateway.execution.outcome import Outcome, enforced
 from gateway.execution.recorder import Recorder
 from gateway.execution.streaming.budget_check import BudgetCheck, check_budget
@@ -109,10 +110,14 @@ def notes(recorder: Recorder) -> list[str]:
     probe = recorder.pending_probe
     if probe is not None and (note := probe.result.note):
         found.append(note)
-    if recorder.enforced is not None and recorder.enforced.cut:
+    cut = recorder.enforced is not None and recorder.enforced.cut
+    if cut:
         found.append(CUT)
     if recorder.seen.marked:
         found.append(MENDED if recorder.seen.mended else MARKED)
+    checked = budget_check(recorder) if recorder.finish_reason == "length" and not cut else None
+    if checked is not None and lost_to_length(recorder, checked):
+        found.append(note_of(checked))
     return found
 
 

@@ -13,6 +13,7 @@ from gateway.core.prices import PRICES, Prices
 from gateway.core.record import Record
 from gateway.core.usage import Usage
 from gateway.execution.degraded import degraded
+from gateway.execution.length_loss import lost_to_length
 from gateway.execution.outcome import enforced
 from gateway.execution.probe.result import ProbeResult
 from gateway.execution.recorder import Recorder
@@ -38,7 +39,6 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         requested=call.effort_word if call and call.passthrough is None else None,
         decided=words(decision.effort) if decision else None,
         applied=plan.words if plan else None,
-        used=checked.used,
         budget=applied.budget if applied else None,
         reason=decision.reason if decision else None,
         propensity=decision.propensity if decision else None,
@@ -65,9 +65,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         cost=cost(recorder, counted),
         queued_ms=_queued_ms(recorder),
         enforced=enforced(plan),
-        verdict=checked.verdict,
-        used_from=checked.used_from,
-        exceeded=checked.over or None,
+        **_checked(checked),
         **_probe(recorder.probe),
         user=assignment.user if assignment else None,
         session=assignment.session if assignment else None,
@@ -77,6 +75,7 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
         degraded=degraded(recorder, checked),
         probe_value=_probe_value(recorder),
         team=facts.principal.team,
+        lost_to_length=lost_to_length(recorder, checked) or None,
         first_answer_ms=(counts.first_answer - facts.started) * 1000 if counts.first_answer else None,
         paired_with=facts.paired_with,
         baseline=_baseline(recorder.baseline),
@@ -89,6 +88,15 @@ def with_features(record: Record, recorder: Recorder) -> Record:
     if forecast is None or forecast.features is None:
         return record
     return record._replace(features=forecast.features())
+
+
+def _checked(checked: BudgetCheck) -> dict[str, Any]:
+    return {
+        "used": checked.used,
+        "verdict": checked.verdict,
+        "used_from": checked.used_from,
+        "exceeded": checked.over or None,
+    }
 
 
 def _queued_ms(recorder: Recorder) -> float | None:

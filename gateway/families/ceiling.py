@@ -27,7 +27,7 @@ def enforce(
     A limit on all tokens that is within the ceiling enforces it, too.
     """
     most = call.key_ceiling
-    if most is None or _within(encoded, most) or (call.limit is not None and call.limit <= efforts.size(most)):
+    if most is None or within(encoded, most) or (call.limit is not None and call.limit <= efforts.size(most)):
         return encoded
     if encoded.effort is not None and most.think and family.off is not None:
         notes.append(f"family {family.name} cannot be limited to {efforts.words(most)}, the most that the key allows")
@@ -39,8 +39,10 @@ def enforce(
     raise NotAllowed(message, param="max_tokens" if most.think else "model", code="effort_not_allowed")
 
 
-def _within(encoded: EncodedEffort, most: Effort) -> bool:
+def within(encoded: EncodedEffort, most: Effort | None) -> bool:
     """Whether it is within the ceiling; a family's level counts as its budget, though its real length is unknown."""
+    if most is None:
+        return True
     if encoded.effort is None:
         return False
     if efforts.size(encoded.effort) <= efforts.size(most):

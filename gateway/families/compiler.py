@@ -14,6 +14,7 @@ from gateway.core.forecast import Forecast
 from gateway.core.plan import Enforcement, Plan
 from gateway.families import answer_limits, ceiling, effort_encoding, history, system, validation
 from gateway.families import body as fields
+from gateway.families.effort_encoding import EncodedEffort
 from gateway.families.guard import request as guards
 from gateway.families.guard import thinking
 from gateway.families.guard.switches import without_switches
@@ -48,7 +49,10 @@ def compile_plan(
     enforcement = "none" if thinks is None else enforce(thinks, call)
     validation.check(call, decided, arm, terms, enforcement)
     notes: list[str] = [call.note] if call.note else []
-    effort = answer_limits.fit(_bounded(decided, call, notes), call.limit, terms.answer, notes)
+    effort = _bounded(decided, call, notes)
+    if thinks is not None:
+        limit = answer_limits.limit_of(call, effort, enforcement != "none", thinks, terms.answer)
+        effort = answer_limits.fit(effort, limit, call.limit, terms.answer, notes)
     deployment = arm.find(effort)
     if deployment is None:
         effort = _nearest(effort, arm, notes)
@@ -87,12 +91,15 @@ def _compile(
     word = call.effort_word if effort == call.requested else ""
     enforcement = enforce(deployment, call)
     encoded = effort_encoding.nearest(effort, word, family, terms.levels, enforcement, notes)
-    if answer_limits.starves(encoded.effort, call.limit) and family.off is not None:
-        notes.append(f"no room to think: the minimum budget leaves none of {call.limit} tokens for the answer")
+    limit = _limit(call, effort, encoded, deployment, terms)
+    if answer_limits.starves(encoded.effort, limit) and family.off is not None:
+        notes.append(f"no room to think: the minimum budget leaves none of {limit} tokens for the answer")
         encoded = effort_encoding.nearest(NO_THINKING, "", family, terms.levels, enforcement, notes)
     given = body["messages"]
     if call.guarded:
         encoded = ceiling.enforce(encoded, call, family, terms.levels, enforcement, notes)
+        if not ceiling.within(encoded, call.key_ceiling):
+            limit = call.limit  # which is what holds it to the ceiling
         if family.on is not None:
             thinks = encoded.effort is None or encoded.effort.think
             thinking.check(call, family, thinks)
@@ -102,14 +109,28 @@ def _compile(
     effort_encoding.write(encoded, family, body)
     if thoughts:
         fields.merge(body, family.history_with, instead=False)
-    answer_limits.write(body, encoded.effort, call.limit, terms.answer, family.limit_field)
+    if encoded.effort is not None and not encoded.effort.think:
+        limit = call.limit
+    answer_limits.write(body, encoded.effort, limit, terms.answer, family.limit_field)
     for name, value in terms.sampling.get(encoded.effort.think, {}).items() if encoded.effort is not None else ():
         if body.get(name) is None:
             body[name] = value
     if call.stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     applied, level, enforced = encoded
-    return Plan(deployment, applied, body, tuple(notes), tokens, effort, bounds, enforced, level)
+    return Plan(deployment, applied, body, tuple(notes), tokens, effort, bounds, enforced, level, limit)
+
+
+def _limit(
+    call: Call, effort: Effort, encoded: EncodedEffort, deployment: Deployment, terms: ModelLimits
+) -> int | None:
+    """The limit on all tokens for the encoded effort; a level counts as the budget that it was chosen for."""
+    if encoded.effort is None or answer_limits.covers_thinking(call, effort):
+        return call.limit
+    applied = encoded.effort
+    if applied.think and applied.budget is None and effort.budget:
+        applied = effort
+    return answer_limits.limit_of(call, applied, encoded.enforcement != "none", deployment, terms.answer)
 
 
 def _drop_own(body: dict[str, Any]) -> None:

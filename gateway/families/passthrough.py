@@ -23,4 +23,4 @@ def pass_on(call: Call, arm: Arm) -> Plan:
     if call.guarded and call.limit is not None and call.passthrough is not None and call.passthrough.holds == "choices":
         body.setdefault("max_tokens", call.limit)  # engines' defaults differ
     tokens = call.prompt_tokens + (call.limit or 0) * call.choices
-    return Plan(deployment, None, body, tokens=tokens)
+    return Plan(deployment, None, body, tokens=tokens, limit=call.limit)

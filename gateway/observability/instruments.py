@@ -18,6 +18,11 @@ RELOADS = (
 )
 
 SIGN_IN = ("upstream_sign_in_refused", "Responses that rejected the gateway's own credentials.", DEPLOYMENT)
+LOST_TO_LENGTH = (
+    "lost_to_length",
+    "Answers that ended at their limit of tokens because thinking had used them up.",
+    MODEL,
+)
 VERIFICATIONS = (
     "verifications",
     "Answers by what a verifier made of them: scored, undecided, failed, too_long or dropped.",
@@ -71,6 +76,7 @@ class Instruments:
             "budget_answers", "Answers with a budget; verdict is within, over or unknown.", ("deployment", "verdict")
         )
         self.degraded = counter("degraded", "Answers that thought less because of a quota of their key or team.", MODEL)
+        self.lost_to_length = counter(*LOST_TO_LENGTH)
         self.exceeded = counter("budget_exceeded_tokens", "Thinking tokens beyond the granted budgets.", DEPLOYMENT)
         self.probes = counter(
             "probes", "Probes by outcome: kept, thrown_away, failed or unfinished.", ("model", "outcome")

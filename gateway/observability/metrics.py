@@ -123,6 +123,8 @@ class Metrics(Instruments):
             self._verdict(record.deployment, record.verdict).inc()
         if record.degraded:
             self.degraded.labels(name).inc()
+        if record.lost_to_length:
+            self.lost_to_length.labels(name).inc()
         if record.exceeded is not None:
             self.exceeded.labels(record.deployment).inc(record.exceeded)
 

@@ -25,7 +25,7 @@ from gateway.families.compiler import compile_plan
 from gateway.routing.experiments.assignment import assign
 
 REQUESTS = 2_000
-DIGEST = "4301f534f0550ef2c3b2134d1223e74c598a520f741dae11bc8aab695177fdcc"
+DIGEST = "75ca96f4325986d009bd8e509dec141d7196b00efe38f02c90518d07d88f3dc3"
 
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 COMMON = {"levels": LEVELS, "answer_allowance": 64}

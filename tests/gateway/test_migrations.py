@@ -32,6 +32,7 @@ NEW = (
     "baseline",
     "team",
     "features",
+    "lost_to_length",
 )
 OF_0_1 = [name for name in Record._fields if name not in NEW]
 RECORD = Record(id="new", request_id="r", time=2.0, dialect="chat", status=200, session="s", cached_tokens=3)

@@ -248,10 +248,17 @@ def test_where_there_can_be_none_the_text_decides(
     assert gateway.post(ASK).headers["x-thinkgate-reason"] == "probe", "else it is asked for a probe, strange or not"
 
 
+def test_a_small_limit_leaves_room_to_think_after_a_probe(gateway: RunningGateway, backend: ScriptedBackend) -> None:
+    backend.script = Short(UNSURE)
+    budget = gateway.post({**ASK, "max_tokens": 200}).headers["x-thinkgate-budget"]
+    assert [one.body["max_tokens"] for one in backend.requests] == [200, 200 + int(budget)]
+
+
 def test_a_limit_without_room_for_a_thought_leaves_nothing_to_ask(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    gateway.post({**ASK, "max_tokens": 200})
+    """Of a client whose limit covers its thinking."""
+    gateway.post({**ASK, "max_tokens": 200, "thinking": {"type": "adaptive"}}, "/v1/messages")
     assert bodies(backend) == [("backend-model", False, False)]
 
 

@@ -87,6 +87,7 @@ def read_request(
         unread=unread,
         dial=read_dial(body.given, model.name, model.policy.has_dial),
         limit=limit,
+        limit_covers_thinking=thinking.wanted,
         size=parsed.size,
         unit=_unit(body, headers) or beginning_of(chat["messages"]) or parsed.request_id,
         user=_user(body),

@@ -32,11 +32,14 @@ DISPLAYS = ("summarized", "omitted")
 
 @dataclass(frozen=True, slots=True)
 class RequestedThinking:
-    """`omitted`: thinking is returned encrypted. `chat` has the equivalent fields of a chat completion."""
+    """`omitted`: thinking is returned encrypted. `chat` has the equivalent fields of a chat completion. `wanted`: the
+    client asks for thinking, be it as much as is seen fit, and counts it in its `max_tokens`.
+    """
 
     effort: RequestedEffort
     omitted: bool
     chat: Mapping[str, Any]
+    wanted: bool = False
 
 
 def read_thinking(body: Fields, levels: Mapping[str, Effort], decides: bool, limit: int | None) -> RequestedThinking:
@@ -54,10 +57,10 @@ def read_thinking(body: Fields, levels: Mapping[str, Effort], decides: bool, lim
         )
     chat: dict[str, Any] = {} if level is None else {"reasoning_effort": level}
     if kind == "adaptive":
-        return RequestedThinking(_adaptive(level, levels, decides), omitted, chat)
+        return RequestedThinking(_adaptive(level, levels, decides), omitted, chat, wanted=True)
     budget = _budget(thinking, limit)
     chat["thinking_token_budget"] = budget
-    return RequestedThinking(_enabled(budget, level, levels), omitted, chat)
+    return RequestedThinking(_enabled(budget, level, levels), omitted, chat, wanted=True)
 
 
 def _level(body: Fields, levels: Mapping[str, Effort]) -> str | None:

@@ -11,13 +11,14 @@ from gateway.backends.capabilities import Capabilities
 from gateway.core.aliases import JsonObject
 from gateway.core.arm import Arm
 from gateway.core.call import Call
-from gateway.core.efforts import NO_THINKING
+from gateway.core.efforts import NO_THINKING, UNLIMITED
 from gateway.core.forecast import Forecast
 from gateway.core.plan import Plan
 from gateway.core.probe import ProbeOptions
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.place import Place
 from gateway.execution.probe.pending import CANDIDATES, PendingProbe
+from gateway.families import answer_limits
 from gateway.families import body as fields
 from gateway.families.fields import HIDE_FIELD
 from gateway.families.model_limits import ModelLimits
@@ -39,11 +40,11 @@ class Prober:
 
         If the client itself requests log-probabilities, but fewer candidates than a probe needs, there is no probe.
         """
-        none, limit = arm.find(NO_THINKING), call.limit
+        none = arm.find(NO_THINKING)
         return (
             none is not None
             and call.choices == 1
-            and (limit is None or limit > terms.answer.allowance)
+            and _leaves_room(call, arm, terms)
             and _may_ask(call.body)
             and self._capabilities.has_logprobs(none, call)
             and self._dispatch.is_open(none)
@@ -52,6 +53,12 @@ class Prober:
     def ask(self, place: Place, call: Call, plan: Plan, options: ProbeOptions, before: Forecast) -> PendingProbe:
         """The probe, to be used in a `with`; it is not sent yet."""
         return PendingProbe(self._dispatch, self._capabilities, place, call, plan, options, before)
+
+
+def _leaves_room(call: Call, arm: Arm, terms: ModelLimits) -> bool:
+    """Whether there would be room to think, after a probe that does not convince."""
+    limits = [answer_limits.limit_of(call, UNLIMITED, False, one, terms.answer) for one in arm.thinking]
+    return any(limit is None or limit > terms.answer.allowance for limit in limits)
 
 
 def second(call: Call) -> Call:

@@ -16,6 +16,7 @@ def upgrade() -> None:
         op.add_column("records", sa.Column(name, sa.Text))
     op.add_column("records", sa.Column("cached_tokens", sa.BigInteger))
     op.add_column("records", sa.Column("degraded", sa.Boolean))
+    op.add_column("records", sa.Column("lost_to_length", sa.Boolean))
     op.add_column("records", sa.Column("first_answer_ms", sa.Double))
     op.create_index("records_answer_id", "records", ["answer_id"])
     for name in ("key", "model", "arm", "experiment"):
