@@ -117,6 +117,7 @@ class Pipeline:
         recorder.routed(routed.model.router.version)
         forecast = await self.decider.forecast(routed)
         recorder.compares_with(await self.decider.baseline(routed, forecast))
+        self.decider.learn(routed.call)
         routed = self.decider.priced(routed)
         return routed, await self._reserve(recorder, routed, forecast, begun)
 

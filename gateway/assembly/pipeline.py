@@ -19,6 +19,7 @@ from gateway.pipeline import Pipeline
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.decider import Decider
 from gateway.routing.experiments.running import Experiments
+from gateway.routing.templates import Templates
 from gateway.storage.protocol import RecordStore
 
 
@@ -52,7 +53,9 @@ def pipeline(parts: PipelineParts, ids: Ids) -> Pipeline:
     dispatch, capabilities, records, metrics = parts.dispatch, parts.capabilities, parts.records, parts.metrics
     scoring, signals = parts.scoring, parts.signals
     prober = Prober(dispatch, capabilities)
-    decider = Decider(catalogue, experiments, prober, capabilities.enforcement, settings.server.router_deadline_s)
+    templates = Templates() if settings.learn.templates else None
+    deadline_s = settings.server.router_deadline_s
+    decider = Decider(catalogue, experiments, prober, capabilities.enforcement, deadline_s, templates)
     implicit = signals if settings.feedback.implicit else None
     keeps = settings.learn.keeps_features
     accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version, keeps)

@@ -35,6 +35,9 @@ class LearnSettings(StrictSettings):
     features: bool | None = None
     """Whether records keep what the router read of a request: counts and sums, no words. `thinkgate learn` needs it.
     If left out, wherever `shadow` is above 0."""
+    templates: bool = False
+    """Whether the middle of a long text that nearly all of a key's requests to a model have in common is left out of
+    what the router reads, so that the part that changes weighs more. Kept as hashes, in memory, since start-up."""
     forget: Annotated[str, Field(pattern=r"^\d{1,5}[hd]$")] = "30d"
     """After this time, in hours or days, an outcome counts half as much."""
     canary: Annotated[float, Field(gt=0, le=0.5)] = 0.1

@@ -21,6 +21,7 @@ from gateway.families.compiler import Enforce, compile_plan
 from gateway.routing.catalogue import Catalogue, PublicModel
 from gateway.routing.experiments.running import Assigner
 from gateway.routing.prices.protocol import PriceContext, Recalled
+from gateway.routing.templates import Templates
 
 
 class Routed(NamedTuple):
@@ -51,13 +52,17 @@ class Routed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Changes nothing: the pipeline reserves, sends and records what it says."""
+    """Changes nothing but in `learn`: the pipeline reserves, sends and records what it says.
+
+    Promises hold for requests as they were tried, so a model with a contract reads its requests whole.
+    """
 
     catalogue: Catalogue
     experiments: Assigner
     prober: Prober
     enforce: Enforce
     router_deadline_s: float
+    templates: Templates | None = None
 
     def route(self, call: Call, principal: Principal, id: str) -> Routed:
         """Where the call goes, not priced yet; `id` is the gateway's own for the request. UnknownModel."""
@@ -87,12 +92,19 @@ class Decider:
         call, model, arm = routed.call, routed.model, routed.arm
         if not always and (routed.held is not None or not model.policy.wants_forecast(call)):
             return None
+        if self.templates is not None and not model.promises:
+            call = self.templates.judged(call)
         forecast = await model.forecast(call, arm, self.router_deadline_s)
         if forecast is not None and routed.recalled is not None:
             forecast = forecast.with_reread(_reread(routed.recalled, arm, forecast))
         if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
             return forecast.without_probe()
         return forecast
+
+    def learn(self, call: Call) -> None:
+        """What requests have in common, from one that is served and not only explained."""
+        if self.templates is not None:
+            self.templates.learn(call)
 
     async def baseline(self, routed: Routed, forecast: Forecast | None) -> EffortForecast | None:
         """What the default arm of the request's experiment would bring, by text and policy alone: the same whatever arm
