@@ -67,10 +67,19 @@ class BoundedSettings(PolicySettings):
         ConfigError: a name is that of no effort, the floor is above the ceiling, or the default outside of both.
         """
         floor, ceiling = resolve(self.floor), resolve(self.ceiling)
-        usual = resolve(self.ceiling if default is None else default)
+        usual = ceiling if default is None else resolve(default)
         if size(floor) > size(ceiling):
             raise ConfigError([f"policy: the floor ({self.floor}) is above the ceiling ({self.ceiling})"])
         if "default_effort" in self.model_fields_set and not size(floor) <= size(usual) <= size(ceiling):
             bounds = f"from {self.floor} to {self.ceiling}"
             raise ConfigError([f"policy: default_effort ({default}) is outside of what the policy allows, {bounds}"])
         return EffortBounds(floor, ceiling, usual, frozenset(map(resolve, self.budgets)))
+
+    def middle_budget(self, resolve: Resolve) -> EffortName:
+        """The middle one of the budgets within the bounds, the lower of two; the nearest bound where none is within."""
+        floor, ceiling = resolve(self.floor), resolve(self.ceiling)
+        ordered = sorted(self.budgets, key=lambda name: size(resolve(name)))
+        within = [name for name in ordered if size(floor) <= size(resolve(name)) <= size(ceiling)]
+        if within:
+            return within[(len(within) - 1) // 2]
+        return self.floor if size(resolve(ordered[0])) < size(floor) else self.ceiling

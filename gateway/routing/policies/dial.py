@@ -53,8 +53,9 @@ class DialSettings(PricedSettings):
     """How far a client may move the dial."""
     price_of_waiting: Price = 0.0
     """What a second is worth, in units of P(correct)."""
-    default_effort: EffortName = "low"
-    """Applied when there is no forecast, and to requests out of distribution that cannot be probed."""
+    default_effort: EffortName | None = None
+    """Applied when there is no forecast, and to requests out of distribution that cannot be probed. Left out: the
+    middle one of `budgets` within the bounds, the lower of two."""
 
     @model_validator(mode="after")
     def _ordered(self) -> DialSettings:
@@ -63,7 +64,8 @@ class DialSettings(PricedSettings):
         return self
 
     def policy(self, resolve: Resolve) -> Policy:
-        priced = self.priced(resolve, self.default_effort)
+        default = self.middle_budget(resolve) if self.default_effort is None else self.default_effort
+        priced = self.priced(resolve, default)
         lowest, highest = self.dial_bounds
         if not lowest <= self.dial <= highest:
             raise ConfigError([f"policy: dial {self.dial:g} is outside of dial_bounds, {lowest:g} to {highest:g}"])
