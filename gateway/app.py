@@ -43,6 +43,7 @@ from gateway.backends.admission import AdmissionController
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.discovery.discovery import Discovery
 from gateway.backends.latency import LatencyModels, latency_models_of
+from gateway.backends.level_usage.history import LevelHistory
 from gateway.backends.sign_in import SignIn
 from gateway.backends.transport import Transport
 from gateway.config.settings import Settings, load
@@ -123,6 +124,7 @@ def _connected(settings: Settings, metrics: Metrics, before: Parts | None) -> Pa
     fallbacks = assembly.fallbacks(settings, deployments)
     speeds = latency_models_of(deployments.values())
     capabilities = Capabilities()
+    capabilities.levels.report = metrics.disagrees
     admission: dict[str, AdmissionController] = {}
     if before is not None:
         same = [name for name, one in deployments.items() if one == before.deployments.get(name)]
@@ -277,6 +279,7 @@ async def _running(
 def _services(parts: Parts, background: Background, off_loop: OffLoop) -> list[Service]:
     """In the order in which they start; they stop in the reverse order."""
     engines, spending = parts.live.engines, parts.live.spending
+    levels = LevelHistory(parts.capabilities.levels, assembly.archive(parts.settings))
     return [
         *([] if spending is None else [Service(spending, stop=spending.close)]),
         Service(off_loop, stop=off_loop.close),
@@ -284,6 +287,7 @@ def _services(parts: Parts, background: Background, off_loop: OffLoop) -> list[S
         Service(parts.responses, parts.responses.open, parts.responses.close),
         Service(parts.experiments, parts.experiments.open, parts.experiments.close),
         Service(parts.records, parts.records.start, parts.records.stop),
+        Service(levels, levels.open, levels.close),
         Service(parts.scoring, stop=partial(asyncio.to_thread, parts.scoring.stop)),
         Service(parts.transport, parts.transport.open, parts.transport.close),
         *([] if engines is None else [Service(engines, engines.start, engines.stop)]),

@@ -129,7 +129,7 @@ class Pipeline:
         with probe:
             heard = await probe.listen()
             begun = time.perf_counter()
-            forecast = routed.model.reconsider(routed.call, routed.arm, probe.result.before, heard, path)
+            forecast = self.decider.reconsider(routed, probe.result.before, heard, path)
             planned = await self._reserve(recorder, routed, forecast, begun)
             reply = await probe.conclude(planned.plan)
         return (planned if reply is not None else planned._replace(call=second(planned.call))), reply

@@ -31,4 +31,5 @@ def idle_decider(settings: Settings) -> Decider:
         prober,
         capabilities.enforcement,
         settings.server.router_deadline_s,
+        capabilities.levels,
     )

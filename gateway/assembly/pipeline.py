@@ -54,8 +54,8 @@ def pipeline(parts: PipelineParts, ids: Ids) -> Pipeline:
     scoring, signals = parts.scoring, parts.signals
     prober = Prober(dispatch, capabilities)
     templates = Templates() if settings.learn.templates else None
-    deadline_s = settings.server.router_deadline_s
-    decider = Decider(catalogue, experiments, prober, capabilities.enforcement, deadline_s, templates)
+    deadline_s, levels = settings.server.router_deadline_s, capabilities.levels
+    decider = Decider(catalogue, experiments, prober, capabilities.enforcement, deadline_s, levels, templates)
     implicit = signals if settings.feedback.implicit else None
     keeps = settings.learn.keeps_features
     accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version, keeps)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from gateway.backends.evidence import Evidence, client_of
+from gateway.backends.level_usage.usage import LevelUsage
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.plan import Enforcement
@@ -38,7 +39,7 @@ class Capability(NamedTuple):
 
 class Capabilities:
     """Read by each request, written by discovery. `on_violation` is called with a deployment that keeps exceeding
-    budgets.
+    budgets; `levels` says what efforts really take.
     """
 
     def __init__(self) -> None:
@@ -47,10 +48,12 @@ class Capabilities:
         self._without_logprobs: dict[str, Evidence] = {}
         self.on_violation: Callable[[str], None] = lambda deployment: None
         self.clock: Callable[[], float] = time.monotonic
+        self.levels = LevelUsage()
 
     def adopt(self, others: Capabilities, deployments: Collection[str]) -> None:
         """Start with what others have found out about these deployments."""
         self._found = {name: found for name, found in others._found.items() if name in deployments}
+        self.levels.adopt(others.levels, deployments)
 
     def enforcement(self, deployment: Deployment, call: Call) -> Enforcement:
         """How a budget for this call would be enforced."""

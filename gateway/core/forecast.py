@@ -80,6 +80,9 @@ class Forecast:
         efforts = tuple(one._replace(reread_tokens=tokens.get(one.effort, 0.0)) for one in self.efforts)
         return replace(self, efforts=efforts)
 
+    def with_efforts(self, efforts: tuple[EffortForecast, ...]) -> Forecast:
+        return replace(self, efforts=efforts)
+
     def without_probe(self) -> Forecast:
         """The same forecast where no probe is possible."""
         return replace(self, probe_value=None)

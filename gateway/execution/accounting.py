@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.failures import OWN_ID
+from gateway.backends.level_usage import observation as level_observation
 from gateway.core.errors import GatewayError, InternalError, ShuttingDown
 from gateway.core.record import Record
 from gateway.execution import length_loss
@@ -90,6 +91,8 @@ class Accounting:
             self.records.write(record)
         self.metrics.finished(record)
         self.observe(record)
+        if recorder.call is not None and recorder.call.choices == 1:
+            level_observation.observe(self.capabilities.levels, record)
         if record.lost_to_length:
             of = RecordIdentity(record.id, record.key, record.user, record.unit, record.time)
             self.records.rate(outcome_of(of, length_loss.METRIC, length_loss.SOURCE, 0.0))

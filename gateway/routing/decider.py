@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gateway.auth.principal import Principal
+from gateway.backends.level_usage.sample import Stratum, stratum_of
+from gateway.backends.level_usage.usage import LevelUsage
 from gateway.core import efforts
 from gateway.core.arm import Arm
 from gateway.core.assignment import Assignment
 from gateway.core.call import Call
 from gateway.core.decision import Decision
 from gateway.core.efforts import Effort
-from gateway.core.forecast import EffortForecast, Forecast
+from gateway.core.forecast import EffortForecast, Forecast, ProbePath
 from gateway.core.planned import Planned
 from gateway.core.prices import FREE, Prices
+from gateway.core.probe import Probe
 from gateway.core.unit import among_keys, unit_hash
 from gateway.execution.probe.prober import Prober
 from gateway.families.compiler import Enforce, compile_plan
@@ -62,6 +65,7 @@ class Decider:
     prober: Prober
     enforce: Enforce
     router_deadline_s: float
+    levels: LevelUsage
     templates: Templates | None = None
 
     def route(self, call: Call, principal: Principal, id: str) -> Routed:
@@ -95,6 +99,8 @@ class Decider:
         if self.templates is not None and not model.promises:
             call = self.templates.judged(call)
         forecast = await model.forecast(call, arm, self.router_deadline_s)
+        if forecast is not None:
+            forecast = self.levels.priced(arm, forecast, _stratum(routed, forecast))
         if forecast is not None and routed.recalled is not None:
             forecast = forecast.with_reread(_reread(routed.recalled, arm, forecast))
         if forecast is not None and forecast.probe_value and not self.prober.possible(call, arm, model.terms):
@@ -105,6 +111,11 @@ class Decider:
         """What requests have in common, from one that is served and not only explained."""
         if self.templates is not None:
             self.templates.learn(call)
+
+    def reconsider(self, routed: Routed, before: Forecast, heard: Probe | None, path: ProbePath) -> Forecast:
+        """The forecast after a probe."""
+        forecast = routed.model.reconsider(routed.call, routed.arm, before, heard, path)
+        return self.levels.priced(routed.arm, forecast, _stratum(routed, before))
 
     async def baseline(self, routed: Routed, forecast: Forecast | None) -> EffortForecast | None:
         """What the default arm of the request's experiment would bring, by text and policy alone: the same whatever arm
@@ -180,6 +191,11 @@ def _in_class(call: Call, model: PublicModel) -> Call:
     if work is None or work[1].dial is None or call.dial is not None or not model.policy.has_dial:
         return call
     return replace(call, dial=work[1].dial)
+
+
+def _stratum(routed: Routed, forecast: Forecast) -> Stratum:
+    """Those requests that this one is compared with, when levels are verified."""
+    return stratum_of(forecast.efforts[0] if forecast.efforts else None, routed.call.prompt_tokens)
 
 
 def _reread(recalled: Recalled, arm: Arm, forecast: Forecast) -> dict[Effort, float]:
