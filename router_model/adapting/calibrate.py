@@ -194,7 +194,9 @@ def _mixed(base: Artifact, stage: Stage, x: F32, targets: _Targets, how: Setting
     """A stage's trees mixed into outputs for these arms, and calibration lines derived from the base's."""
     old, new, thinks = len(base.heads), len(targets.arms), [arm.think for arm in targets.arms]
     scores = stage.trees.score_all(x).astype(np.float64)
-    slope, level, more_slope, more_level = stage.calibration.astype(np.float64).T
+    # A calibration in probability has no equal on logits: the mixture begins at the trees' own.
+    known = np.tile([1.0, 0.0, 0.0, 0.0], (old, 1)) if stage.by_probability else stage.calibration.astype(np.float64)
+    slope, level, more_slope, more_level = known.T
     groups, _ = matching.match_heads(base.heads, targets.arms)
     nearest = np.zeros((old, new))
     for j, group in enumerate(groups):

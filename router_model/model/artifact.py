@@ -19,7 +19,9 @@ from router_model.features.request import DENSE_NAMES, FEATURES_VERSION
 from router_model.model.probe import PROBE_NAMES, ProbeValueModel
 from router_model.model.trees import F32, Trees
 
-FORMAT = 4
+# 5 has stages that are calibrated in probability; artifacts without are still written as 4.
+FORMAT = 5
+FORMATS = (4, 5)
 TREE_ARRAYS = ("feature", "threshold", "rules_out", "values", "base")
 
 
@@ -48,22 +50,28 @@ class Head:
 class Stage:
     """Trees and the calibration of their outputs.
 
-    `calibration` [heads, 4]: the logit z of a prompt of novelty w becomes a z + b + w (c z + d). `token_scale` [heads,
-    2] corrects mean thinking and answer tokens. `spread` [heads, 2, 2, quantiles] holds quantiles of log(1 + real
-    tokens) - log(1 + forecast), of thinking and answer, for familiar and for out-of-distribution requests, at each of
-    `LEVELS`.
+    `calibration` [heads, 4]: the logit z of a prompt of novelty w becomes a z + b + w (c z + d). With `by_probability`
+    that holds for the probability of z instead, with equal a and c for all heads: prompts keep the order of the trees'
+    differences between efforts, which lines on logits do not. `token_scale` [heads, 2] corrects mean thinking and
+    answer tokens. `spread` [heads, 2, 2, quantiles] holds quantiles of log(1 + real tokens) - log(1 + forecast), of
+    thinking and answer, for familiar and for out-of-distribution requests, at each of `LEVELS`.
     """
 
     trees: Trees
     calibration: F32
     token_scale: F32
     spread: F32
+    by_probability: bool = False
 
     def restricted(self, heads: Sequence[int]) -> Stage:
         """Only these heads."""
         outputs = np.concatenate([np.array(heads) + part * len(self.calibration) for part in range(3)])
         return Stage(
-            self.trees.restricted(outputs), self.calibration[heads], self.token_scale[heads], self.spread[heads]
+            self.trees.restricted(outputs),
+            self.calibration[heads],
+            self.token_scale[heads],
+            self.spread[heads],
+            self.by_probability,
         )
 
 

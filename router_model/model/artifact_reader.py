@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from router_model.decision.holdout import HeldOut
 from router_model.model import artifact_file, shipped
 from router_model.model.artifact import (
     FORMAT,
+    FORMATS,
     TREE_ARRAYS,
     Artifact,
     ArtifactError,
@@ -66,8 +68,8 @@ def _header(folder: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise ArtifactError(f"router artifact {folder}: artifact.json cannot be read ({reason})") from None
     found = header.get("format") if isinstance(header, dict) else None
-    if found != FORMAT:
-        newer = isinstance(found, int | float) and found > FORMAT
+    if found not in FORMATS:
+        newer = isinstance(found, int | float) and found > FORMATS[0]
         advice = "a newer Thinkgate wrote it, upgrade to use it" if newer else "train it again"
         raise ArtifactError(
             f"router artifact {folder} has format {str(found)[:20]}, this version reads format {FORMAT}: {advice}"
@@ -114,7 +116,9 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
     return Artifact(
         version=str(header["version"]),
         heads=heads,
-        text_stage=_stage("", weights, len(heads), inputs),
+        text_stage=replace(
+            _stage("", weights, len(heads), inputs), by_probability=header.get("by_probability", False) is True
+        ),
         probed={
             head: Probed(
                 _stage(f"probed{head}_", weights, len(heads), inputs + len(PROBE_NAMES)), _probe_value(head, weights)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from router_model.data import output_files
 from router_model.model import artifact_file
-from router_model.model.artifact import FORMAT, TREE_ARRAYS, Artifact, Head, Stage, feature_layout
+from router_model.model.artifact import FORMATS, TREE_ARRAYS, Artifact, Head, Stage, feature_layout
 
 
 def save(artifact: Artifact, folder: Path, card: str) -> None:
@@ -22,7 +22,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
     arrays = _arrays(artifact)
     weights = artifact_file.pack(arrays)
     header = {
-        "format": FORMAT,
+        "format": FORMATS[_by_probability(artifact)],
         "version": artifact.version,
         "features": feature_layout(),
         "probed": sorted(artifact.probed),
@@ -30,6 +30,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "about": dict(artifact.about),
+        **({"by_probability": True} if _by_probability(artifact) else {}),
         **({} if artifact.ordered is None else {"ordered": sorted(artifact.ordered)}),
         **({"over_budget": _over_budget(artifact)} if artifact.over_budget else {}),
     }
@@ -63,9 +64,15 @@ def numbers(artifact: Artifact) -> dict[str, NDArray[Any]]:
     arrays = _arrays(artifact)
     if artifact.ordered is not None:
         arrays["ordered"] = np.frombuffer("\n".join(sorted(artifact.ordered)).encode(), np.uint8)
+    if _by_probability(artifact):
+        arrays["by_probability"] = np.ones(1, np.bool_)
     if artifact.over_budget:
         arrays["over_budget"] = np.array(_over_budget(artifact), np.int32)
     return {name: arrays[name] for name in arrays if name not in ("vocabulary", "seen")}
+
+
+def _by_probability(artifact: Artifact) -> bool:
+    return artifact.text_stage.by_probability
 
 
 def _over_budget(artifact: Artifact) -> list[int]:

@@ -26,6 +26,7 @@ class CalibratedOutput:
     ) -> None:
         """`ordered` and `over` (budget) as in `Artifact`."""
         self._ladders = ladders_of(heads, ordered)
+        self._by_probability = stage.by_probability
         self._lines = [
             (*map(float, line), *map(float, scale), most_thinking(head, over))
             for head, line, scale in zip(heads, stage.calibration, stage.token_scale, strict=True)
@@ -36,8 +37,12 @@ class CalibratedOutput:
         p, thinking, answer = [], [], []
         for i, (slope, offset, more_slope, more_offset, scale_thinking, scale_answer, most) in enumerate(self._lines):
             z = outputs[i]
-            z = z * slope + offset + novelty * (z * more_slope + more_offset)
-            p.append(1.0 / (1.0 + exp(-z)) if z > -40.0 else 0.0)
+            if self._by_probability:
+                z = _probability(z)
+                z = z * slope + offset + novelty * (z * more_slope + more_offset)
+                p.append(0.0 if z < 0.0 else z if z < 1.0 else 1.0)
+            else:
+                p.append(_probability(z * slope + offset + novelty * (z * more_slope + more_offset)))
             tokens = expm1(outputs[n + i]) * scale_thinking
             thinking.append(0.0 if tokens < 0.0 else tokens if tokens < most else most)
             tokens = expm1(outputs[2 * n + i]) * scale_answer
@@ -49,6 +54,10 @@ class CalibratedOutput:
             for i in ladder:
                 thinking[i] = reached = max(thinking[i], reached)
         return Scores(p, thinking, answer)
+
+
+def _probability(logit: float) -> float:
+    return 1.0 / (1.0 + exp(-logit)) if logit > -40.0 else 0.0
 
 
 def most_thinking(head: Head, over: Collection[Head]) -> float:

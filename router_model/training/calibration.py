@@ -18,6 +18,8 @@ from router_model.model.trees import F32
 from router_model.training.boosting import sigmoid
 
 Matrix = NDArray[np.float64]
+# The variance of an outcome around its forecast, as far as priors are concerned.
+_VARIANCE = 0.2
 # Fewer rows than this are too few to estimate quantiles of the token error.
 _LEAST_FOR_SPREAD = 20
 # Slope and offset of logit P(OOD | novelty) that make every request out of distribution (OOD), or none.
@@ -46,6 +48,34 @@ def probabilities(
         known = ~np.isnan(correct[:, j])
         lines[j] = _line(outputs[known, j], novelty[known], correct[known, j], has_ood, prior_precision, lines[j])
     return lines
+
+
+def order_keeping(
+    outputs: Matrix, novelty: Matrix, correct: Matrix, has_ood: bool, prior_precision: float = 0.1
+) -> F32:
+    """The `calibration` of a stage in probability, [heads, 4], from logits [rows, heads]; parameters as above.
+
+    All heads share their slopes, so that differences between heads keep the order that they have in the trees. A line
+    of its own on each head's logit gets lost in easy and hard prompts, where gains are small: once both lines are flat,
+    these gain as much as others.
+    """
+    heads, p = correct.shape[1], sigmoid(outputs)
+    width = 2 + 2 * heads
+    gram, moment = np.diag(np.full(width, prior_precision)), np.zeros(width)
+    moment[0] = prior_precision
+    for j in range(heads):
+        known = ~np.isnan(correct[:, j])
+        x = np.zeros((int(known.sum()), width))
+        x[:, 0], x[:, 2 + j] = p[known, j], 1.0
+        if has_ood:
+            x[:, 1], x[:, 2 + heads + j] = novelty[known] * p[known, j], novelty[known]
+        gram += x.T @ x / _VARIANCE
+        moment += x.T @ correct[known, j] / _VARIANCE
+    slope, more_slope, *offsets = np.linalg.solve(gram, moment).tolist()
+    slope = min(max(slope, 0.05), 1.5)
+    more_slope = max(more_slope, 0.02 - slope)
+    rows = zip(offsets[:heads], offsets[heads:], strict=True)
+    return np.array([(slope, offset, more_slope, more) for offset, more in rows], np.float32)
 
 
 def shares(outputs: Matrix, correct: Matrix, heads: Sequence[Head], prior_precision: float = 1.0) -> Matrix:

@@ -26,15 +26,18 @@ RECIPES: Mapping[str, Settings] = {
     ),
 }
 
+# Directions of maximal variance distinguish known kinds of work, and do not help on unknown ones. Forecasts for unknown
+# tasks are shrunk a lot, and on logits that loses which prompts are too easy, or too hard, to gain anything.
+_OF_TASKS: Mapping[str, Any] = {"directions": 0, "by_probability": True}
+
 
 def chosen(recipe: Recipe, expects: Expects, changes: Mapping[str, Any] | None = None) -> Choose:
     """A function that chooses the settings for a table; `auto` takes the recipe with the least error on a held-out
     fold.
 
-    `changes` apply to the settings of any recipe. If new tasks are expected, no directions of maximal variance are
-    used: they distinguish known kinds of work, and do not help on unknown ones.
+    `changes` apply to the settings of any recipe, those of `_OF_TASKS` if new tasks are expected.
     """
-    more = {"expects": expects, **({"directions": 0} if expects == "tasks" else {}), **(changes or {})}
+    more = {"expects": expects, **(_OF_TASKS if expects == "tasks" else {}), **(changes or {})}
     known = {name: replace(found, **more) for name, found in RECIPES.items()}
 
     def choose(table: Outcomes, say: Callable[[str], None]) -> Settings:

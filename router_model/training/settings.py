@@ -23,7 +23,8 @@ class Settings:
     `prior_precision`: the precision of the prior around an identity calibration. `expects`: whether requests will be
     new phrasings of known tasks, or new tasks. `pooled`: before any probe, a head's logit is a weighted sum of its own,
     those of the same model's other efforts, and those of model `*`. `ood_share`: the share of familiar requests, the
-    most novel, that counts as out of distribution (OOD); None: learned from left-out tasks.
+    most novel, that counts as out of distribution (OOD); None: learned from left-out tasks. `by_probability`: before
+    any probe, calibrate probabilities instead of logits, which keeps the order of gains.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
@@ -38,6 +39,7 @@ class Settings:
     expects: Literal["phrasings", "tasks"] = "phrasings"
     pooled: bool = False
     ood_share: float | None = None
+    by_probability: bool = False
 
 
 Choose = Callable[[Outcomes, Callable[[str], None]], Settings]

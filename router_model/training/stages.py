@@ -28,7 +28,14 @@ _LEAST_FOR_PROBE_VALUE = 300
 def text_stage(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: Settings) -> Stage:
     """The stage for the request alone. `views`: out-of-fold outputs, the expected kind of traffic first."""
     outputs = [(view.text_stage, view.novelty) for view in views]
-    return _stage(final.text_stage, outputs, data, settings.prior_precision, final.lines)
+    found = _stage(final.text_stage, outputs, data, settings.prior_precision, final.lines)
+    if not settings.by_probability:
+        return found
+    n = len(data.table.arms)
+    logits, novelty = (np.concatenate(parts) for parts in zip(*((x[:, :n], new) for x, new in outputs), strict=True))
+    correct = np.tile(data.table.correct, (len(outputs), 1))
+    lines = calibration.order_keeping(logits, novelty, correct, len(views) > 1, settings.prior_precision)
+    return replace(found, calibration=lines, by_probability=True)
 
 
 def probed_stages(
