@@ -53,13 +53,18 @@ class Pipeline:
     collects: Callable[[str], bool] = lambda id: False
 
     def begin(
-        self, dialect: str, given_id: str | None, principal: Principal, paired_with: str | None = None
+        self, dialect: str, given_id: str | None, principal: Principal, again: RequestFacts | None = None
     ) -> Recorder:
-        """Every request that begins must be accounted for. `given_id` is the client's own id for it."""
+        """Every request that begins must be accounted for. `given_id` is the client's own id for it.
+
+        `again` are the facts of the client's request that it answers again: its record has the time of that one, so
+        that what erases the one erases the other.
+        """
         self.accounting.metrics.began()
         id = self.ids.new()
         named = given_id or f"req-{id}"
-        return Recorder(RequestFacts(id, named, dialect, principal, time.time(), time.perf_counter(), paired_with))
+        at, paired_with = (time.time(), None) if again is None else (again.at, again.id)
+        return Recorder(RequestFacts(id, named, dialect, principal, at, time.perf_counter(), paired_with))
 
     async def answer(self, recorder: Recorder, call: Call, make_encoder: MakeEncoder) -> Answer:
         """The backend's answer, with its status and first bytes already seen. Raises GatewayError before that."""

@@ -31,7 +31,8 @@ class LearnSettings(StrictSettings):
     judge: Name | None = None
     """The deployment or model that compares free texts; without one, only what can be compared exactly counts."""
     text: bool = False
-    """Whether prompts and both answers may be kept as text; if not, only features, effort and agreement are."""
+    """Whether prompts and both answers may be kept as text, with the outcome of their comparison; if not, only
+    features, efforts and agreement are. Nothing of clients who say `store: false` is kept as text."""
     features: bool | None = None
     """Whether records keep what the router read of a request: counts and sums, no words. `thinkgate learn` needs it.
     If left out, wherever `shadow` is above 0."""

@@ -53,7 +53,7 @@ class Repeats:
         collected. NoSparePlace: there is neither an answer nor a record. CancelledError: a client needed the place.
         """
         pipeline = self._spare(decider, texts)
-        recorder = pipeline.begin(facts.dialect, None, Unmetered(facts.principal), facts.id)
+        recorder = pipeline.begin(facts.dialect, None, Unmetered(facts.principal), facts)
         recorder.client_cancels()
         try:
             answer = await pipeline.answer(recorder, _again(call, recorder.facts), lambda view: UnreadAnswer())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gateway.config.learn import LearnSettings
-from gateway.core.call import Call
+from gateway.core.call import BYTES_PER_TOKEN, Call
 from gateway.core.draw import uniform
 from gateway.core.efforts import Effort
 from gateway.core.outcome_row import OutcomeRow
@@ -47,7 +47,7 @@ def is_drawn(id: str, share: float) -> bool:
 
 class ShadowRuns:
     """Those of one application. `learns` says whether the key with an id allows it now, `judged_by` is the judge's
-    model. Texts are kept in memory until they are compared, and nowhere else.
+    model. Texts are kept in memory until they are compared, and nowhere else unless the settings allow it.
     """
 
     def __init__(
@@ -148,12 +148,13 @@ class ShadowRuns:
         answer = shadow.collector.answer(shadow.finish_reason)
         agreement = await asyncio.to_thread(compare, pair.answer, answer)
         self._metrics.compared(pair.same_effort, agreement.verdict, agreement.by)
-        found = [*shadow_outcomes.of_agreement(pair, agreement)]
+        texts = shadow_outcomes.texts(pair, answer.text) if self._settings.text else None
+        found = [*shadow_outcomes.of_agreement(pair, agreement, texts)]
         if agreement == ("unknown", "text") and self._judge is not None:
             judgement = await self._judge.compare(pair, answer.text)
             if judgement is None:
                 return "undecided"
-            found = self._judge.usable(shadow_outcomes.of_judgement(pair, shadow.facts.id, judgement))
+            found = self._judge.usable(shadow_outcomes.of_judgement(pair, shadow.facts.id, judgement, texts))
         elif not found:
             return "undecided"
         return await self._store(found)
@@ -184,9 +185,9 @@ def _other(recorder: Recorder, model: PublicModel) -> Effort | None:
 def _expected(recorder: Recorder, pair: ShadowPair) -> ShadowCost:
     """What its answer will take at most, as far as that can be known before."""
     budget = pair.effort.budget if pair.effort.budget is not None else LONG_THOUGHT
-    tokens = float(budget + max(LONG_ANSWER, 2 * len(pair.answer.text) // 4))
-    if pair.call.limit is not None:
-        tokens = min(tokens, float(pair.call.limit))
+    answer = max(LONG_ANSWER, 2 * len(pair.answer.text) // BYTES_PER_TOKEN)
+    # The client's limit may be on the answer alone.
+    tokens = float(budget + (answer if pair.call.limit is None else min(answer, pair.call.limit)))
     deployment = pair.arm.find(pair.effort)
     prompt = recorder.counts.usage.prompt_tokens or pair.call.prompt_tokens
     dollars = 0.0 if deployment is None else deployment.pricing.cost(prompt, round(tokens))

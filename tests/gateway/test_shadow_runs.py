@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -167,15 +168,41 @@ def test_clients_are_served_when_all_shadows_fail(backend: ScriptedBackend, star
 
 def test_the_caps_of_the_day_hold(backend: ScriptedBackend, start: Start, tmp_path: Path) -> None:
     backend.script = Thinker()
-    gateway = start(settings(backend.url, prices=True, shadow_usd=1.2))
+    gateway = start(settings(backend.url, prices=True, shadow_usd=1.27))
     gateway.post(ASK)
     assert left_out(gateway, 1) == {"shadow_usd": 1.0}, "it might take more than is left of the day"
     gateway.post({**ASK, "max_tokens": 1000})
     compared(gateway, 1)
     gateway.stop()
-    again = start(settings(backend.url, prices=True, shadow_tokens=1019))
+    again = start(settings(backend.url, prices=True, shadow_tokens=1275))
     again.post({**ASK, "max_tokens": 1000})
     assert left_out(again, 1) == {"shadow_tokens": 1.0}, "a restart begins no new day"
+
+
+def test_texts_are_kept_only_where_operator_and_client_allow_it(backend: ScriptedBackend, start: Start) -> None:
+    backend.script = Thinker()
+    silent = start(settings(backend.url))
+    silent.post(ASK)
+    compared(silent, 1)
+    silent.stop()
+    assert [row["comment"] for row in outcomes(silent)] == [None]
+    gateway = start(settings(backend.url, text=True))
+    for fields in ({}, {"store": False}, {"messages": [{"role": "user", "content": "How many?" * 10_000}]}):
+        gateway.post({**ASK, **fields})
+    compared(gateway, 3)
+    gateway.stop()
+    _, kept, *others = [row["comment"] for row in outcomes(gateway)]
+    assert json.loads(kept) == {"messages": ASK["messages"], "answers": ["41", "42"]} and others == [None, None]
+
+
+def test_an_erasure_takes_the_shadows_along(backend: ScriptedBackend, start: Start) -> None:
+    """Also one that begins after it: its record has the time of the client's request."""
+    backend.script = Thinker()
+    gateway = start(settings(backend.url))
+    gateway.post(ASK)
+    compared(gateway, 1)
+    (client,), (shadow,) = rows_of(gateway)
+    assert shadow["time"] == client["time"] and outcomes(gateway)[0]["time"] == client["time"]
 
 
 def test_a_key_or_team_opts_out_at_any_time(backend: ScriptedBackend, tmp_path: Path) -> None:
