@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
+from gateway.auth.authenticator import Authenticator
 from gateway.backends.capabilities import Capabilities
 from gateway.config.settings import Settings
-from gateway.execution.accounting import Accounting
+from gateway.execution.accounting import Accounting, no_key
 from gateway.execution.answer_scoring import AnswerScoring
 from gateway.execution.dispatch import Dispatch
 from gateway.execution.ids import Ids
@@ -46,6 +47,8 @@ class PipelineParts(Protocol):
     def signals(self) -> ImplicitSignals: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def authenticator(self) -> Authenticator: ...
 
 
 def pipeline(parts: PipelineParts, ids: Ids) -> Pipeline:
@@ -57,6 +60,6 @@ def pipeline(parts: PipelineParts, ids: Ids) -> Pipeline:
     deadline_s, levels = settings.server.router_deadline_s, capabilities.levels
     decider = Decider(catalogue, experiments, prober, capabilities.enforcement, deadline_s, levels, templates)
     implicit = signals if settings.feedback.implicit else None
-    keeps = settings.learn.keeps_features
-    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version, keeps)
+    learns = parts.authenticator.learns if settings.learn.keeps_features else no_key
+    accounting = Accounting(records, metrics, capabilities, catalogue.observe, scoring, implicit, version, learns)
     return Pipeline(decider, dispatch, prober, accounting, ids, partial(is_drawn, share=settings.learn.shadow))

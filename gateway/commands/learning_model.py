@@ -88,7 +88,9 @@ class LearningModel:
 
     def _observed(self) -> Observed:
         encoding = predict.load(self.router).encoding
-        return observed(self.archive.rated(RecordQuery(model=self.name, paired=True)), encoding, self.deployments)
+        learns = assembly.authenticator(self.chosen.access, lambda why: None).learns
+        rated = self.archive.rated(RecordQuery(model=self.name, paired=True))
+        return observed(rated, encoding, self.deployments, learns if self.chosen.access.required else lambda key: True)
 
     def _judged(
         self, store: RouterVersions, found: VersionsOfModel, seen: Observed, now: float, told: Json
@@ -152,9 +154,9 @@ class LearningModel:
         serving = found.serving
         old = self.router if serving is None else str(store.artifact(self.name, serving.version))
         served, tried = self._prepared(old), self._prepared(str(store.artifact(self.name, candidate.version)))
-        rated = self.archive.rated(RecordQuery(model=self.name, since=candidate.made, paired=True))
+        rated = self.archive.rated(RecordQuery(model=self.name, since=candidate.made))
         phases = self._phases(candidate)
-        trial = judged_requests.trial(self.model, served, tried, rated, candidate.experiment, phases, seen.weights)
+        trial = judged_requests.trial(self.model, served, tried, rated, seen.observations, candidate.experiment, phases)
         return promotion.evidence(trial, self.chosen.learn.level)
 
     def _phases(self, candidate: RouterVersion) -> list[Phase]:

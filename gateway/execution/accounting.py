@@ -31,6 +31,10 @@ OK = 200
 log = logging.getLogger("thinkgate")
 
 
+def no_key(key: str | None) -> bool:
+    return False
+
+
 class RequestCounts(Protocol):
     """The metrics of requests."""
 
@@ -49,7 +53,8 @@ class Accounting:
     """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record.
 
     `observe` also gets each record: price setters learn by it. `config` is the version of the configuration, `signals`
-    sees complete answers where implicit outcomes are wanted; `keeps_features`: records can be learned from.
+    sees complete answers where implicit outcomes are wanted; `learns`: whether records of
+    a key, by its id, are to be learned from.
     """
 
     records: RecordStore
@@ -59,7 +64,7 @@ class Accounting:
     scoring: AnswerScoring
     signals: ImplicitSignals | None = None
     config: str | None = None
-    keeps_features: bool = False
+    learns: Callable[[str | None], bool] = no_key
     refusals: Refusals = field(default_factory=Refusals)
 
     def fail(self, recorder: Recorder, error: Exception | asyncio.CancelledError) -> GatewayError:
@@ -85,7 +90,7 @@ class Accounting:
             return
         checked = budget_check(recorder)
         record = make_record(recorder, checked, settle(recorder, checked), self.config)
-        if self.keeps_features:
+        if self.learns(record.key):
             record = with_features(record, recorder)
         if self.refusals.kept(record):
             self.records.write(record)

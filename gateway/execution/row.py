@@ -85,7 +85,8 @@ def make_record(recorder: Recorder, checked: BudgetCheck, counted: Usage, config
 def with_features(record: Record, recorder: Recorder) -> Record:
     """With what the router read of the request, for learning."""
     forecast = recorder.decision.forecast if recorder.decision is not None else None
-    if forecast is None or forecast.features is None:
+    call = recorder.call
+    if forecast is None or forecast.features is None or call is None or not call.learns:
         return record
     return record._replace(features=forecast.features())
 

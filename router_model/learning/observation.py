@@ -8,6 +8,9 @@ from typing import NamedTuple
 from router_model.learning.source_weights import PRIOR, SourceWeight, kind_of
 from router_model.model.kept_features import KeptFeatures
 
+# Signs that leave no doubt.
+CERTAIN = frozenset({"implicit:length"})
+
 
 class Judgement(NamedTuple):
     """A `score` in [0, 1] from a `source`; `weight` is what the source itself gave it, `time` in seconds since 1970."""
@@ -23,7 +26,8 @@ class Observation(NamedTuple):
 
     `model` is the deployment's name for routers, `budget` that of an effort that thinks (None: unlimited), `right` how
     good the answer was, in [0, 1], and `weight` how much that counts. Tokens are None where unknown. `probe` are the
-    inputs of a probe that came first, and `skipped` the forecast of its answer, which was thrown away.
+    inputs of a probe that came first, and `skipped` the forecast of its answer, which was thrown away. `background`: no
+    client has seen the answer.
     """
 
     request: str
@@ -39,6 +43,7 @@ class Observation(NamedTuple):
     thinking: float | None = None
     probe: tuple[float, ...] | None = None
     skipped: float | None = None
+    background: bool = False
 
 
 def combined(judgements: Iterable[Judgement], weights: Mapping[str, SourceWeight]) -> tuple[float, float] | None:
@@ -54,4 +59,6 @@ def combined(judgements: Iterable[Judgement], weights: Mapping[str, SourceWeight
 
 
 def _weight(source: str, weights: Mapping[str, SourceWeight]) -> float:
+    if source in CERTAIN:
+        return 1.0
     return weights[source].weight if source in weights else PRIOR[kind_of(source)]
