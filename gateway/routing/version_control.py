@@ -60,9 +60,7 @@ class VersionControl:
         def change(found: VersionsOfModel | None) -> VersionsOfModel:
             return by(self._known()[name] if found is None else found)
 
-        after = self.store.change(name, change)
-        assert after is not None
-        return _described(name, after)
+        return _described(name, self.store.change(name, change))
 
     def _known(self) -> dict[str, VersionsOfModel]:
         """Of models that are configured with the router that their versions were learned from."""

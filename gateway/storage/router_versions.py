@@ -26,7 +26,7 @@ log = logging.getLogger("thinkgate")
 FILE, LOCK, FORMAT = "versions.json", "versions.lock", 1
 # Versions that have been retired stay this many deep, for whoever wants to go back.
 RETIRED_KEPT = 5
-Change = Callable[[VersionsOfModel | None], VersionsOfModel | None]
+Change = Callable[[VersionsOfModel | None], VersionsOfModel]
 
 
 class RouterVersions:
@@ -48,19 +48,14 @@ class RouterVersions:
         """The folder of a version's artifact. Of public models, names are quoted: they may have slashes."""
         return self.folder / quote(model, safe="") / version
 
-    def change(self, model: str, by: Change) -> VersionsOfModel | None:
+    def change(self, model: str, by: Change) -> VersionsOfModel:
         """The versions of a model after a change, during which nobody else changes any. ConfigError, OSError."""
         with self._locked():
             all_models = dict(self.read())
-            after = by(all_models.get(model))
-            if after is None:
-                all_models.pop(model, None)
-            else:
-                all_models[model] = after = _trimmed(after)
+            all_models[model] = after = _trimmed(by(all_models.get(model)))
             told = {"format": FORMAT, "models": {name: asdict(one) for name, one in all_models.items()}}
             private_file.replace(self.folder / FILE, orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
-            if after is not None:
-                self._remove_others(model, {one.version for one in after.versions})
+            self._remove_others(model, {one.version for one in after.versions})
             return after
 
     def stamp(self) -> tuple[int, int] | None:

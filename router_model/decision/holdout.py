@@ -125,17 +125,20 @@ class HoldoutTrial:
         return self.correct[rows, choice], self.tokens[rows, choice] + discarded
 
 
-def of(held_out: HeldOut, efforts: Sequence[int], outcomes: F64, ask: Ask) -> HoldoutTrial:
+def of(held_out: HeldOut, efforts: Sequence[int], outcomes: F64, ask: Ask, measured: bool = True) -> HoldoutTrial:
     """The trial of these efforts, over the prompts that were run at all of them.
 
     `outcomes` [all prompts, quantiles]: the possible values of P(correct) after a probe of the first effort. Without
-    probes of it in the data, `ask` is `never`. Tokens that were not measured are taken from the forecast.
+    probes of it in the data, `ask` is `never`. Tokens that were not measured are taken from the forecast. Without
+    `measured`, prompts that were not run at all efforts count, too: their correctness is unknown (NaN).
     """
     columns = list(efforts)
     after = held_out.after.get(columns[0])
     asks: Ask = "never" if after is None or len(columns) < 2 else ask
     then = after if after is not None and asks != "never" else held_out.before
-    known = ~np.isnan(held_out.correct[:, columns]).any(axis=1) & ~np.isnan(then.p_correct[:, columns]).any(axis=1)
+    known = ~np.isnan(then.p_correct[:, columns]).any(axis=1)
+    if measured:
+        known &= ~np.isnan(held_out.correct[:, columns]).any(axis=1)
 
     def part(matrix: Floats) -> F64:
         return matrix[known][:, columns].astype(np.float64)

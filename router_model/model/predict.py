@@ -44,6 +44,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+# With fewer prompts that were run at all efforts, the dial also rests on prompts that were not.
+LEAST_MEASURED = 20
+
+
 def load(path_or_name: str | Path) -> Predictor:
     """The predictor of an artifact folder, or of a shipped artifact (`tiny`). Raises ArtifactError."""
     return Predictor(artifact_reader.load(path_or_name))
@@ -203,11 +207,12 @@ class Predictor:
         outcomes: list[float] = self._probed[head][0].reveals.outcomes(scores.p_correct[head]).tolist()
         return outcomes
 
-    def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None) -> HoldoutTrial:
+    def trial(self, ask: Ask = "auto", efforts: Sequence[int] | None = None, measured: bool = True) -> HoldoutTrial:
         """The results of the served policy at any price, on held-out training prompts.
 
         `efforts` are the heads to choose from, of which the first may be probed; by default all heads, those without
-        thinking and with known probes first. There are no probes if the first head has none.
+        thinking and with known probes first. There are no probes if the first head has none. `measured`: see
+        `holdout.of`.
         """
         columns = list(efforts) if efforts is not None else self._in_order()
         held_out = self.artifact.held_out
@@ -217,7 +222,7 @@ class Predictor:
         else:
             reveals = known[0].reveals
             outcomes = np.stack([reveals.outcomes(p) for p in held_out.before.p_correct[:, columns[0]].tolist()])
-        return holdout.of(held_out, columns, outcomes, ask)
+        return holdout.of(held_out, columns, outcomes, ask, measured)
 
     def _in_order(self) -> list[int]:
         """All heads in a policy's order: without thinking first, then those with probes, then by budget."""
@@ -245,5 +250,9 @@ class Predictor:
         """
         known = self._dials.get(ask)
         if known is None:
-            known = self._dials[ask] = dial.table(self.trial(ask))
+            trial = self.trial(ask)
+            # Live traffic has answers at one effort each; what each position spends is then known by forecasts alone.
+            known = self._dials[ask] = dial.table(
+                trial if len(trial) >= LEAST_MEASURED else self.trial(ask, measured=False)
+            )
         return known.price(x)

@@ -18,6 +18,7 @@ from gateway.assembly.served_versions import with_versions
 from gateway.cli import main
 from gateway.config.settings import load
 from gateway.core.errors import ConfigError
+from gateway.core.router_version import VersionsOfModel
 from gateway.serving.version_watch import VersionWatch
 from gateway.storage.router_versions import RouterVersions
 from router_model.model import artifact_reader
@@ -123,14 +124,14 @@ def test_a_running_gateway_looks_at_what_serves(tmp_path: Path) -> None:
     store, loads = RouterVersions(tmp_path / "routers"), []
     watch = VersionWatch(store, lambda: loads.append(1))
     assert not watch.look() and not loads
-    store.change("pub", lambda found: found)
+    store.change("pub", lambda found: VersionsOfModel("base"))
     assert watch.look() and loads == [1] and not watch.look()
 
     def refuse() -> None:
         raise ConfigError(["not now"])
 
     refused = VersionWatch(store, refuse)
-    store.change("pub", lambda found: found)
+    store.change("pub", lambda found: VersionsOfModel("base"))
     assert refused.look() and not refused.look(), "it is not tried again until something changes"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from router_model.learning.observation import Judgement, combined
 from router_model.learning.promotion import Trial
 from router_model.learning.source_weights import SourceWeight
 from router_model.model import kept_features
-from router_model.model.predict import load
+from router_model.model.predict import Predictor, load
 
 
 def test_features_are_kept_without_a_word() -> None:
@@ -25,6 +27,18 @@ def test_features_are_kept_without_a_word() -> None:
     assert "swordfish" not in text
     for damaged in ("", "x", "abc.", "abc.!!!", text[:-3], f"{predictor.encoding}.AAA="):
         assert kept_features.load(damaged) is None
+
+
+def test_what_was_answered_once_each_makes_a_dial_all_the_same() -> None:
+    whole = load("tiny").restricted({"tiny"})
+    held_out = whole.artifact.held_out
+    once = held_out.correct.copy()
+    once[np.arange(len(once)) % 2 == 0, 1:] = np.nan
+    once[np.arange(len(once)) % 2 == 1, 0] = np.nan
+    bandit = Predictor(replace(whole.artifact, held_out=replace(held_out, correct=once)))
+    assert not len(bandit.trial("never"))
+    assert bandit.price_for_dial(0.5, "never") == pytest.approx(whole.price_for_dial(0.5, "never"), rel=0.2)
+    assert not len(bandit.trial("never")), "promises still rest on what was measured"
 
 
 def test_sources_that_contradict_each_other_meet_by_weight() -> None:
