@@ -19,6 +19,8 @@ from router_model.model import shipped
 
 log = logging.getLogger("thinkgate")
 CANARY = "canary"
+# What a policy takes at most.
+MOST_EXPLORATION = 3.0
 
 
 def with_versions(chosen: Settings) -> Settings:
@@ -29,10 +31,15 @@ def with_versions(chosen: Settings) -> Settings:
     """
     store = RouterVersions(chosen.versions_path)
     models, experiments = dict(chosen.models), dict(chosen.experiments)
+    drifts = False
     for name, found in store.read().items():
         model = models.get(name)
         if model is None or not _applies(name, model, found):
             continue
+        if found.drift:
+            log.warning("model %s: traffic drifts: %s", name, "; ".join(found.drift.values()))
+            models[name] = model = _exploring(model, chosen.learn.drift_explore)
+            drifts = True
         usable = {one.version: str(store.artifact(name, one.version)) for one in _usable(store, name, found)}
         serving, candidate = found.serving, found.candidate
         if serving is not None and serving.version in usable:
@@ -43,7 +50,10 @@ def with_versions(chosen: Settings) -> Settings:
                 continue
             tried = _experiment(chosen, name, model, usable[candidate.version])
             experiments[candidate.experiment] = tried
-    return chosen.model_copy(update={"models": models, "experiments": experiments})
+    learn = chosen.learn
+    if drifts:
+        learn = learn.model_copy(update={"shadow": min(1.0, learn.shadow * learn.drift_explore)})
+    return chosen.model_copy(update={"models": models, "experiments": experiments, "learn": learn})
 
 
 def canary_obstacle(chosen: Settings, model: str) -> str | None:
@@ -85,6 +95,15 @@ def _applies(name: str, model: ModelSettings, found: VersionsOfModel) -> bool:
             configured or model.router,
         )
     return configured == found.configured
+
+
+def _exploring(model: ModelSettings, factor: float) -> ModelSettings:
+    """With more exploration, where its policy explores at all."""
+    strength = getattr(model.policy, "explore", 0.0)
+    if not strength:
+        return model
+    policy = model.policy.model_copy(update={"explore": min(MOST_EXPLORATION, strength * factor)})
+    return model.model_copy(update={"policy": policy})
 
 
 def _usable(store: RouterVersions, name: str, found: VersionsOfModel) -> Iterator[RouterVersion]:

@@ -73,6 +73,8 @@ def lines(told: Json, dry_run: bool) -> Iterator[str]:
             yield f"  {one['outcomes']} outcomes of {one['source']}, weight {one['weight']:.2f}{agrees}"
         for why, count in found["left_out"].items():
             yield f"  Left out: {count} records, as {why}."
+        for sign, what in found["drift"].items():
+            yield f"  DRIFT of {sign}: {what}"
         for line in found["notes"]:
             yield f"  {line}"
         for one in found["evidence"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from gateway import assembly
 from gateway.assembly.served_versions import CANARY, canary_obstacle, configured_version
 from gateway.backends.latency import LatencyModels, latency_models_of
 from gateway.commands import judged_requests
-from gateway.commands.observed import Observed, observed
+from gateway.commands.observed import Observed, forecast_of, observed
 from gateway.config.settings import Settings
 from gateway.core.deployment import Deployment
 from gateway.core.errors import ConfigError
@@ -24,13 +25,15 @@ from gateway.routing.experiments.state import Phase
 from gateway.storage.protocol import RecordArchive
 from gateway.storage.router_versions import RouterVersions
 from router_model.data.outcomes import OutcomeError
-from router_model.learning import learner, promotion, version_card
+from router_model.learning import drift, learner, promotion, version_card
 from router_model.learning.promotion import Evidence
-from router_model.model import artifact_reader, artifact_writer, predict
+from router_model.model import artifact_reader, artifact_writer, kept_features, predict
 from router_model.model.artifact import ArtifactError
 
 Json = dict[str, Any]
 BY_GUARDRAIL = "arm_stopped"
+# The newest requests that are looked at for a change.
+MOST_WATCHED = 20_000
 
 
 def learning_models(chosen: Settings) -> Iterator[LearningModel]:
@@ -71,6 +74,8 @@ class LearningModel:
             "evidence": [],
         }
         before = found
+        found = replace(found, drift=self._drift(found, seen))
+        told["drift"] = found.drift
         found = self._judged(store, found, seen, now, told)
         found, made = self._learned(found, seen, now, told)
         if not dry_run:
@@ -91,6 +96,17 @@ class LearningModel:
         learns = assembly.authenticator(self.chosen.access, lambda why: None).learns
         rated = self.archive.rated(RecordQuery(model=self.name, paired=True))
         return observed(rated, encoding, self.deployments, learns if self.chosen.access.required else lambda key: True)
+
+    def _drift(self, found: VersionsOfModel, seen: Observed) -> dict[str, str]:
+        """What of the traffic has changed since the version that serves does so."""
+        since = 0.0 if found.serving is None else found.serving.since
+        right = {one.request: one.right for one in seen.observations if not one.background}
+        watched = deque[drift.Watched](maxlen=MOST_WATCHED)
+        for record, _ in self.archive.rated(RecordQuery(model=self.name, since=since)):
+            kept = kept_features.load(record.features) if record.features else None
+            if kept is not None:
+                watched.append(drift.Watched(kept.novelty, forecast_of(record), right.get(record.id)))
+        return drift.drift(watched)
 
     def _judged(
         self, store: RouterVersions, found: VersionsOfModel, seen: Observed, now: float, told: Json

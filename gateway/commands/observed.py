@@ -269,5 +269,11 @@ def _skipped(record: Record) -> float | None:
     """P(correct) of an answer without thinking that was thrown away, as forecast once its probe was known."""
     if record.probe != "thrown_away" or record.forecast is None:
         return None
-    rows: list[list[Any]] = orjson.loads(record.forecast)
-    return next((float(p) for word, p, *_ in rows if word == words(NO_THINKING)), None)
+    return forecast_of(record, words(NO_THINKING))
+
+
+def forecast_of(record: Record, effort: str | None = None) -> float | None:
+    """P(correct) as forecast of the effort, by its word, or of the decided one; None: there was no forecast."""
+    wanted = effort or record.decided
+    rows: list[list[Any]] = orjson.loads(record.forecast) if record.forecast else []
+    return next((float(p) for word, p, *_ in rows if word == wanted), None)

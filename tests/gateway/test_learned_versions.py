@@ -18,7 +18,7 @@ from gateway.assembly.served_versions import with_versions
 from gateway.cli import main
 from gateway.config.settings import load
 from gateway.core.errors import ConfigError
-from gateway.core.router_version import VersionsOfModel
+from gateway.core.router_version import RouterVersion, VersionsOfModel
 from gateway.serving.version_watch import VersionWatch
 from gateway.storage.router_versions import RouterVersions
 from router_model.model import artifact_reader
@@ -141,3 +141,32 @@ def test_a_damaged_file_of_versions_is_named(tmp_path: Path) -> None:
         (tmp_path / "versions.json").write_text(text, "utf-8")
         with pytest.raises(ConfigError, match=r"versions\.json cannot be read"):
             RouterVersions(tmp_path).read()
+
+
+def test_drift_widens_exploration_and_shadows_within_bounds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = tmp_path / "thinkgate.toml"
+    text = CONFIG.format(url="http://127.0.0.1:9/v1", model=MODEL)
+    text = text.replace("features = true,", "features = true, shadow = 0.6,").replace("[64] }", "[64], explore = 1.8 }")
+    config.write_text(text, "utf-8")
+    chosen = load(config)
+    assert with_versions(chosen) == chosen, "nothing was learned"
+    store, base = RouterVersions(chosen.versions_path), artifact_reader.load("tiny").version
+    store.change("pub", lambda found: VersionsOfModel(base, (), {"inputs": "they are others"}))
+    found = with_versions(chosen)
+    policy: Any = found.models["pub"].policy
+    assert policy.explore == 3.0 and found.learn.shadow == 1.0
+    assert "traffic drifts: they are others" in caplog.text
+    assert "DRIFT of inputs" in said("routers", "list", "--config", str(config))
+
+
+def test_versions_that_cannot_serve_are_left_out_with_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = tmp_path / "thinkgate.toml"
+    config.write_text(CONFIG.format(url="http://127.0.0.1:9/v1", model=MODEL), "utf-8")
+    chosen = load(config)
+    store, base = RouterVersions(chosen.versions_path), artifact_reader.load("tiny").version
+    gone = RouterVersion("pub-1", "serving", 1.0, 1.0, "made")
+    store.change("pub", lambda found: VersionsOfModel(base, (gone,)))
+    assert with_versions(chosen) == chosen and "router pub-1 is missing" in caplog.text
+    store.change("pub", lambda found: VersionsOfModel("another", (gone,)))
+    assert with_versions(chosen) == chosen and "learned from router another is not served" in caplog.text
+    assert run("routers", "promote", "--config", str(config)).exit_code == 1, "nor can they be promoted"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from router_model.learning import promotion, weights
+from router_model.learning.drift import Watched, drift
 from router_model.learning.observation import Judgement, combined
 from router_model.learning.promotion import Trial
 from router_model.learning.source_weights import SourceWeight
@@ -87,3 +88,17 @@ def test_only_what_is_surely_better_is_promoted() -> None:
     assert sum(map(promotion.is_worse, worse)) >= 19 and not any(map(promotion.is_better, worse))
     few = promotion.evidence(trial(1.0, 30, 1), 0.95)
     assert [one.estimate for one in few] == [None, None] and not promotion.is_better(few)
+
+
+def test_changes_of_traffic_are_found_and_chance_is_not() -> None:
+    rng = np.random.default_rng(5)
+
+    def requests(n: int, novelty: float, right: float) -> list[Watched]:
+        return [Watched(float(x), 0.8, float(rng.random() < right)) for x in rng.normal(novelty, 0.05, n)]
+
+    same = requests(2000, 0.3, 0.8)
+    assert drift(same) == {} and drift(same[:50]) == {}
+    changed = drift(same + requests(500, 0.6, 0.4))
+    assert changed.keys() == {"inputs", "outcomes", "calibration"}
+    assert "was 0.30" in changed["inputs"] and "is 0.6" in changed["inputs"]
+    assert drift([one._replace(right=None) for one in same]) == {}
