@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from gateway.commands.level_report import levels_of
+from gateway.commands.level_report import lines as level_lines
 from gateway.commands.lines import say, say_json
 from gateway.commands.moment import SINCE, UNTIL, check_span
 from gateway.commands.options import CONFIG, JSON
@@ -36,6 +38,7 @@ Z = 1.96
 @click.option("--model", help="Only requests of this public model.")
 @click.option("--arm", help="Only requests of this arm.")
 @click.option("--what-if", "what_if", multiple=True, metavar="dial=X", help="Estimate another dial, as replay does.")
+@click.option("--levels", "with_levels", is_flag=True, help="Also what each level took, and which change nothing.")
 @JSON
 def report(
     config: Path,
@@ -46,6 +49,7 @@ def report(
     model: str | None,
     arm: str | None,
     what_if: tuple[str, ...],
+    with_levels: bool,
     as_json: bool,
 ) -> None:
     """Sum up recorded requests: tokens, dollars, outcomes and latency, with 95 % intervals."""
@@ -56,11 +60,15 @@ def report(
     groupings = _groupings(by)
     check_span(since, until)
     positions = tuple(map(_position, what_if))
+    stored, query = archive(chosen), RecordQuery(since, until, key, model, arm)
     try:
-        found = archive(chosen).totals(RecordQuery(since, until, key, model, arm), groupings)
+        found = stored.totals(query, groupings)
+        levels = levels_of(stored, query) if with_levels else None
     except GatewayError as error:
         raise ConfigError([error.message]) from error
     told: Json = {"by": list(groupings), "groups": [_as_json(groupings, each) for each in found]}
+    if levels is not None:
+        told["levels"] = levels
     if positions:
         told["what_if"] = _what_if(chosen, model, since, positions)
     if as_json:
@@ -149,6 +157,9 @@ def lines(told: Json) -> Iterator[str]:
             f"{name[:23]:<24}{one['requests']:>9}{one['errors']:>7}{one['thinking_tokens']:>10}{one['dollars']:>9.4f}"
             f"{shown:>21}"
         )
+    if "levels" in told:
+        yield ""
+        yield from level_lines(told["levels"])
     if "what_if" in told:
         from gateway.commands.replay import lines as replay_lines
 

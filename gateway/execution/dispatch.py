@@ -13,14 +13,15 @@ from gateway.backends.admission import AdmissionController
 from gateway.backends.capabilities import Capabilities
 from gateway.backends.reply import Reply
 from gateway.backends.transport import Transport
-from gateway.core.backend_errors import BackendUnreachable, SignInRefused
+from gateway.core.backend_errors import BackendRefused, BackendUnreachable, SignInRefused
 from gateway.core.call import Call
 from gateway.core.deployment import Deployment
 from gateway.core.errors import GatewayError, InvalidRequest, Overloaded
 from gateway.core.plan import Plan
 from gateway.execution.enforcement.enforcer import BudgetEnforcer
 from gateway.execution.place import Controllers, Place
-from gateway.families.compiler import fallback_plan
+from gateway.execution.refused_limits import RefusedLimits
+from gateway.families.compiler import fallback_plan, unraised_plan
 from gateway.families.model_limits import ModelLimits
 
 # How many keys' salts are cached.
@@ -57,6 +58,7 @@ class Dispatch:
         self._enforcer = BudgetEnforcer(transport, capabilities)
         self._fell_back = fell_back
         self._salt = lru_cache(SALTS)(salt)
+        self._refused_limits = RefusedLimits()
 
     def within(self, places: Controllers) -> Dispatch:
         """The same with other places. Its fallbacks are not counted, as no client is concerned."""
@@ -84,7 +86,7 @@ class Dispatch:
             try:
                 if self._transport.all_circuits_open(plan.deployment.name, call):
                     raise BackendUnreachable(f"The backend {plan.deployment.name} keeps failing.")
-                return Sent(plan, await self._enter_and_post(place, call, plan))
+                return await self._enter_and_post(place, call, plan, terms, replanned)
             except GatewayError as error:
                 fallback = self._next_fallback(call, plan, others, terms, error) if _allows_fallback(error) else None
                 if fallback is None:
@@ -93,7 +95,7 @@ class Dispatch:
                 place.move_on()
                 replanned(fallback)
                 plan = fallback
-        return Sent(plan, await self._enter_and_post(place, call, plan))
+        return await self._enter_and_post(place, call, plan, terms, replanned)
 
     def _next_fallback(
         self, call: Call, plan: Plan, others: list[Deployment], terms: ModelLimits, why: GatewayError
@@ -124,9 +126,20 @@ class Dispatch:
             return plan
         return replace(plan, body={**plan.body, field: self._salt(call.key)})
 
-    async def _enter_and_post(self, place: Place, call: Call, plan: Plan) -> Reply:
+    async def _enter_and_post(
+        self, place: Place, call: Call, plan: Plan, terms: ModelLimits, replanned: Callable[[Plan], None]
+    ) -> Sent:
+        """Once more within the client's own limit, where the deployment cannot generate what was added to it."""
         await place.enter(plan.deployment)
-        return await self.post(place, call, plan)
+        if not self._refused_limits.is_refused(plan, call):
+            try:
+                return Sent(plan, await self.post(place, call, plan))
+            except BackendRefused as error:
+                if not self._refused_limits.note(error, plan, call):
+                    raise
+        plan = unraised_plan(call, plan, terms, self._enforce)
+        replanned(plan)
+        return Sent(plan, await self.post(place, call, plan))
 
 
 def _allows_fallback(error: GatewayError) -> bool:

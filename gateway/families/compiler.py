@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gateway.core import efforts
@@ -71,6 +72,16 @@ def fallback_plan(
     """The same request and effort, compiled for a fallback deployment; `why` is an error's code."""
     note = f"deployment {plan.deployment.name} could not answer ({why}): used the fallback {deployment.name}"
     return _compile(call, plan.effort, deployment, terms, (*plan.bounds, note), plan.tokens, enforce)
+
+
+def unraised_plan(call: Call, plan: Plan, terms: ModelLimits, enforce: Enforce = row_enforcement) -> Plan:
+    """The same for a deployment that cannot generate as much as the plan allows: thinking fits into the client's limit
+    instead of adding to it.
+    """
+    notes = [*plan.bounds, f"deployment {plan.deployment.name} refuses a limit of {plan.limit} tokens"]
+    effort = answer_limits.fit(plan.effort, call.limit, call.limit, terms.answer, notes)
+    held = replace(call, limit_covers_thinking=True)
+    return _compile(held, effort, plan.deployment, terms, tuple(notes), plan.tokens, enforce)
 
 
 def _compile(

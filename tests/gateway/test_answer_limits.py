@@ -10,7 +10,7 @@ import pytest
 from tests.gateway.anthropics import MESSAGES, events
 from tests.gateway.conftest import Start, table
 from tests.gateway.running import RunningGateway
-from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta
+from tests.gateway.scripted import ANSWER, Connection, Script, ScriptedBackend, delta, obedient
 from tests.gateway.test_feedback import outcomes
 from tests.gateway.test_verification import CHAT, RESPONSES
 
@@ -105,3 +105,35 @@ def test_an_answer_lost_to_length_is_said_recorded_and_an_outcome(
     kept = [(id, "outcome", "implicit:length", 0.0) for id, lost in sorted(expected) if lost]
     assert outcomes(gateway.database, "id, metric, source, score") == kept
     assert [(row["id"], bool(row["lost_to_length"])) for row in gateway.records()] == sorted(expected)
+
+
+@pytest.mark.parametrize("path", DIALECTS)
+def test_a_limit_that_the_deployment_refuses_is_not_raised_again(
+    backend: ScriptedBackend, gateway: RunningGateway, path: str
+) -> None:
+    """As an engine with a small context does, of which the configuration says nothing."""
+
+    async def small(connection: Connection) -> None:
+        if connection.request.body.get("max_tokens", connection.request.body.get("max_completion_tokens", 0)) <= LIMIT:
+            await obedient(connection)
+            return
+        message = "max_tokens=400 cannot be greater than max_model_len=350."
+        fields = {"message": message, "type": "BadRequestError", "param": "max_tokens", "code": 400}
+        await connection.answer(400, json.dumps({"error": fields}).encode())
+
+    backend.script = small
+    body, name, _ = DIALECTS[path]
+    for n, stream in enumerate((False, True, False)):
+        answer = gateway.post({"model": "fixed", **body, name: LIMIT, "stream": stream}, path)
+        assert answer.status_code == 200, answer.text
+        assert "refuses a limit of 400 tokens" in answer.headers["x-thinkgate-note"]
+        assert answer.headers["x-thinkgate-budget"] == str(LIMIT - 256)
+        assert limits(backend) == [LIMIT] and len(backend.requests) == 2 + n, "it is asked once only"
+    backend.script = refusing
+    answer = gateway.post({"model": "unrouted", **body, name: LIMIT}, path)
+    assert answer.status_code == 400 and len(backend.requests) == 5, "other refusals go to the client"
+
+
+async def refusing(connection: Connection) -> None:
+    fields = {"message": "no", "type": "BadRequestError", "param": "temperature", "code": 400}
+    await connection.answer(400, json.dumps({"error": fields}).encode())

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from gateway.core.deployment import Deployment
 from gateway.core.efforts import NO_THINKING, Effort
 from gateway.core.forecast import EffortForecast, Forecast
 from gateway.families import table as families
+from tests.gateway.command_line import invoke
 from tests.gateway.conftest import Start
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, ScriptedBackend
@@ -155,6 +157,19 @@ def settings(url: str) -> dict[str, Any]:
     }
 
 
+CONFIG = """
+[records]
+path = "{path}"
+[deployments.hosted]
+url = "{url}"
+family = "openai-gpt-5.2"
+[models.auto]
+deployment = "hosted"
+router = "constant"
+policy = {{ kind = "dial" }}
+"""
+
+
 async def thinks_always(connection: Connection) -> None:
     """As GPT-5 nano does: `none` is accepted, and takes more than `low`."""
     level = connection.request.body.get("reasoning_effort")
@@ -165,7 +180,7 @@ async def thinks_always(connection: Connection) -> None:
 
 
 def test_the_policy_stops_choosing_none_where_it_thinks(
-    backend: ScriptedBackend, start: Start, caplog: pytest.LogCaptureFixture
+    backend: ScriptedBackend, start: Start, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     backend.script = thinks_always
     gateway: RunningGateway = start(settings(backend.url))
@@ -182,6 +197,14 @@ def test_the_policy_stops_choosing_none_where_it_thinks(
     last = gateway.records()[-1]
     rows = json.loads(last["forecast"])
     assert rows[0][0] == "none" and rows[0][2] == pytest.approx(1400), "the record has what was decided by"
+    config = tmp_path / "levels.toml"
+    config.write_text(CONFIG.format(url=backend.url, path=gateway.database))
+    found = json.loads(invoke("report", "--config", config, "--levels", "--json", cwd=tmp_path).stdout)
+    levels = {row["level"]: row for row in found["levels"]}
+    assert (levels["none"]["answers"], levels["none"]["finding"]) == (50, "none still thinks")
+    assert levels["none"]["reasoned"] == 1.0 and levels["low"]["finding"] is None
+    shown = invoke("report", "--config", config, "--levels", cwd=tmp_path).stdout
+    assert "Careful: hosted: none still thinks, by the tokens that its answers take." in shown
     again = start(settings(backend.url))
     until(lambda: told in again.get("/metrics").text)
     assert again.post(asked).headers["x-thinkgate-effort"] == "low", "records say so from the start"

@@ -57,8 +57,12 @@ class LevelUsage:
     At most `MOST_LEVELS` efforts of each deployment are known, each by a sample of constant size.
     """
 
-    def __init__(self, report: Callable[[str, str, bool], None] = lambda deployment, what, does: None) -> None:
+    def __init__(
+        self, report: Callable[[str, str, bool], None] = lambda deployment, what, does: None, warns: bool = True
+    ) -> None:
+        """`warns`: findings are logged."""
         self.report = report
+        self._level = logging.WARNING if warns else logging.DEBUG
         self._of: dict[str, _Deployment] = {}
 
     def adopt(self, others: LevelUsage, deployments: Collection[str]) -> None:
@@ -155,7 +159,7 @@ class LevelUsage:
             self.report(deployment, before.what, False)
         if now is not None:
             self.report(deployment, now.what, True)
-            log.warning("deployment %s: %s, by the tokens that its answers take", deployment, now.what)
+            log.log(self._level, "deployment %s: %s, by the tokens that its answers take", deployment, now.what)
 
 
 def _note(known: _Deployment, finding: Finding, holds: bool) -> None:
