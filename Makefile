@@ -14,7 +14,7 @@ ARGS ?=
 test test-long test-lowest: export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-lowest lint audit lock format bench fuzz peers rivals reasoner second-seed router prior public clean
+.PHONY: help demo test test-long test-lowest lint audit lock format bench fuzz peers rivals reasoner second-seed router prior probe public clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -107,6 +107,18 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 prior: $(VENV)/.dev ## Train the router for deployments without outcomes (PUBLIC=public_outcomes.parquet; two minutes)
 	@test -n "$(PUBLIC)" || { echo "make prior PUBLIC=FILE: a table of public outcomes with sources and licences"; exit 2; }
 	$(RUN) -m router_model.adapting --data $(PUBLIC) --out router_model/artifacts/prior
+
+# PROBED: an OpenAI-compatible server with log-probabilities and the name of its model, of another making than `tiny`.
+PROBES := runs/probe
+probe: $(VENV)/.dev ## Fit the generic probe to the shipped models and another (PROBED="http://127.0.0.1:8000/v1 smollm2")
+	@test -n "$(PROBED)" || { echo 'make probe PROBED="URL MODEL": a chat model that gives log-probabilities'; exit 2; }
+	mkdir -p $(PROBES)
+	$(RUN) -m router_model.tasks --for all --n 500 --seed 12 --out $(PROBES)/tasks.jsonl
+	$(VENV)/bin/thinkgate collect --tasks $(PROBES)/tasks.jsonl --out $(PROBES)/tiny.parquet --force
+	set -- $(PROBED); $(RUN) -m router_model.adapting.probe_collect --url $$1 --model $$2 --n 550 --max-tokens 64 \
+	    --out $(PROBES)/other.parquet
+	$(RUN) -m router_model.adapting.probe_prior --data $(PROBES)/tiny.parquet --data $(PROBES)/other.parquet \
+	    --out router_model/artifacts/generic-probe $(ARGS)
 
 public: $(VENV)/.dev ## Judge the learner on outcomes of real models (PUBLIC=table.parquet), by what is left out
 	mkdir -p $(ROUTER)

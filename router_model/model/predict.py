@@ -130,6 +130,13 @@ class Predictor:
         after = known[1](known[0].stage.trees.score(row).tolist(), reading.novelty)
         return before._replace(p_correct=after.p_correct)
 
+    def usual(self, scores: Scores) -> Scores:
+        """The same with the mean P(correct) of each head on held-out prompts; unchanged where there are none."""
+        held_out = self.artifact.held_out
+        if not len(held_out):
+            return scores
+        return scores._replace(p_correct=held_out.before.p_correct.mean(axis=0, dtype=np.float64).tolist())
+
     def surface(self, efforts: Sequence[tuple[str, bool, int | None]]) -> Surface:
         """Forecasts for efforts, whether or not there are heads with exactly their budgets. KeyError: an effort is
         unknown.

@@ -25,7 +25,7 @@ from gateway.families.compiler import compile_plan
 from gateway.routing.experiments.assignment import assign
 
 REQUESTS = 2_000
-DIGEST = "75ca96f4325986d009bd8e509dec141d7196b00efe38f02c90518d07d88f3dc3"
+DIGEST = "b1cd6035a0931b65fc699298005d0f2d6d859d398ee745af42f13ed3db0c410f"
 
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 COMMON = {"levels": LEVELS, "answer_allowance": 64}

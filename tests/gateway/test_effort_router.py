@@ -62,6 +62,9 @@ class Predictor:
     def read(self, messages: Any, tools: Any = None) -> str:
         return str(messages)
 
+    def kept(self, reading: str) -> None:
+        return None
+
     def is_ood(self, reading: str) -> bool:
         return "strange" in reading
 

@@ -14,6 +14,7 @@ from gateway.core.contract import Contract, Guarantee
 from gateway.core.efforts import NO_THINKING, Effort, size
 from gateway.core.forecast import EffortForecast, Forecast
 from gateway.core.probe import Probe, ProbeUse
+from gateway.routing.effort_router.cold_start import ColdStartArm, GenericProbe
 from gateway.routing.effort_router.none import UnknownArm, describe_unknown, without_outcomes
 from gateway.routing.effort_router.predictor import Predictor, Scores, Surface
 from gateway.routing.effort_router.protocol import PreparedArm
@@ -25,13 +26,21 @@ ANY_MODEL = "*"
 
 
 class PredictorRouter:
-    def __init__(self, predictor: Predictor, paces: LatencyModels) -> None:
+    """`generic` judges probes of deployments of whose probes the artifact has no outcomes; None: there are none."""
+
+    def __init__(self, predictor: Predictor, paces: LatencyModels, generic: GenericProbe | None = None) -> None:
         self.version = predictor.version
+        self._generic = generic
         self._predictor = predictor
         self._paces = paces
 
     def prepare(self, arm: Arm, ask: ProbeUse) -> PreparedArm:
-        return self.prepare_learned(arm, ask) or UnknownArm(self.version)
+        known = self.prepare_learned(arm, ask)
+        if known is None:
+            return UnknownArm(self.version)
+        if self._generic is None or known.asked is not None or ask == "never" or not known.answers_without_thinking:
+            return known
+        return ColdStartArm(known, self._generic)
 
     def prepare_learned(self, arm: Arm, ask: ProbeUse) -> LearnedArm | None:
         """None: the artifact knows none of its efforts."""
@@ -60,7 +69,13 @@ class PredictorRouter:
     def describe(self, unknown: Collection[str]) -> str:
         if unknown:
             return describe_unknown(self.version, unknown)
-        return f"{self.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."
+        said = f"{self.version}, which can be served: SIGHUP and the operators' POST /routers/reload read it again."
+        if self._generic is None:
+            return said
+        return (
+            f"{said} Of deployments of whose probes it has no outcomes, probes are sent only for requests outside its "
+            f"training distribution, and judged by {self._generic.version}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,16 @@ class LearnedArm:
     @property
     def supports_probes(self) -> bool:
         return self.asked is not None
+
+    @property
+    def answers_without_thinking(self) -> bool:
+        return any(not effort.think for effort, _ in self.paced)
+
+    def usually_right(self, reading: Any) -> Sequence[float]:
+        return self.predictor.at(self.surface, self.predictor.usual(self.predictor.scores(reading)), reading).p_correct
+
+    def probe(self, probe: Probe) -> Any:
+        return self.predictor.probe(*probe)
 
     def forecast(self, call: Call) -> Forecast | None:
         return self._forecast_of(self.predictor.read(call.body["messages"], call.body.get("tools")))

@@ -72,6 +72,10 @@ class Predictor(Protocol):
 
     def scores(self, reading: Any, probe: Any = None, probed: int | None = None) -> Scores: ...
 
+    def usual(self, scores: Any) -> Scores:
+        """The same scores with the mean P(correct) of each head on its own held-out prompts, where it has some."""
+        ...
+
     def at(self, surface: Any, scores: Any, reading: Any) -> Scores:
         """The forecasts of the efforts of a surface, from those that `scores` made."""
         ...

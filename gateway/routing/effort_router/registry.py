@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.backends.latency import LatencyModels
 from gateway.config.types import ROUTER_NAMES
 from gateway.core.errors import ConfigError
+from gateway.routing.effort_router.cold_start import GenericProbe
 from gateway.routing.effort_router.constant import ConstantRouter
 from gateway.routing.effort_router.learned import PredictorRouter
 from gateway.routing.effort_router.none import NoRouter
@@ -37,7 +38,7 @@ def unregister(name: str) -> None:
 def make_router(name: str, paces: LatencyModels) -> EffortRouter:
     """ConfigError: an artifact that cannot be used."""
     make = ROUTERS.get(name)
-    return make(paces) if make else PredictorRouter(_predictor(name), paces)
+    return make(paces) if make else PredictorRouter(_predictor(name), paces, _generic())
 
 
 def _predictor(name: str) -> Predictor:
@@ -49,3 +50,9 @@ def _predictor(name: str) -> Predictor:
     except predict.ArtifactError as error:
         raise ConfigError([f"router: {error}"]) from error
     return loaded
+
+
+def _generic() -> GenericProbe:
+    from router_model.model import generic_probe
+
+    return generic_probe.load()

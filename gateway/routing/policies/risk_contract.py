@@ -34,12 +34,14 @@ class RiskContract(PriceBasedPolicy):
         if forecast is None:
             return self.priced.without_forecast(call)
         promised = forecast.promised
-        asks = self.contract.ask != "never" and (forecast.probed or forecast.probe_value is not None)
+        # A request out of distribution is never asked about: what is known of probes is no basis for a promise.
+        strange = forecast.is_ood and not forecast.probed
+        asks = self.contract.ask != "never" and (forecast.probed or (forecast.probe_value is not None and not strange))
         price = None if promised is None else promised.with_probe if asks else promised.without_probe
         if price is None:
             return self.priced.take(bounds.within(bounds.ceiling, call), "policy", FREE, forecast)
         prices = Prices.of("contract", price) + prices
-        if forecast.is_ood and not forecast.probed:
+        if strange:
             return self.priced.take(bounds.within(bounds.default, call), "fallback", prices, forecast)
         return self.priced.buy(call, forecast, prices)
 
