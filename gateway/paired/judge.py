@@ -30,6 +30,8 @@ RULES = (
     "better, TIE if they are equally good."
 )
 
+LAST_WORDS = "Which answer is better? Reply with one word: A, B or TIE."
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -86,7 +88,7 @@ class Judge:
         effort = NO_THINKING if arm.find(NO_THINKING) is not None else min(arm.efforts, key=size)
         given = GivenArm(arm, policy=FixedPolicy(effort, "judge"))
         decider = replace(decider, catalogue=Catalogue({self.model.name: self.model}), experiments=given)
-        call = _call(self.model.name, question, shown_first, shown_second, None if effort.think else REPLY_TOKENS)
+        call = judging(self.model.name, question, shown_first, shown_second, None if effort.think else REPLY_TOKENS)
         call = replace(call, key=pair.call.key)
         recorder: Recorder = await self.repeats.answer(pair.facts, call, decider, texts=True)
         if recorder.collector is None or recorder.broke_off:
@@ -94,9 +96,9 @@ class Judge:
         return judgement.read(recorder.collector.answer(recorder.finish_reason).text)
 
 
-def _call(model: str, question: str, shown_first: str, shown_second: str, limit: int | None) -> Call:
+def judging(model: str, question: str, shown_first: str, shown_second: str, limit: int | None) -> Call:
     """A request to the judge. `limit` is on all that it generates, in tokens."""
-    content = f"Request:\n{question}\n\nAnswer A:\n{shown_first}\n\nAnswer B:\n{shown_second}\n\nA, B or TIE?"
+    content = f"Request:\n{question}\n\nAnswer A:\n{shown_first}\n\nAnswer B:\n{shown_second}\n\n{LAST_WORDS}"
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": content}]
     body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0}
     body |= {} if limit is None else {"max_tokens": limit}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ Judgement = Literal["first", "second", "tie"]
 # What a judge of both orders comes to: `flipped` where the order decides, `invalid` where it did not keep to the form.
 Verdict = Literal["first", "second", "tie", "flipped", "invalid"]
 _WORDS: dict[str, Judgement] = {"a": "first", "b": "second", "tie": "tie"}
+_REPLY = re.compile(r"(?:answer )?(a|b|tie)(?: is better)?").fullmatch
 _SWAPPED: dict[Judgement, Judgement] = {"first": "second", "second": "first", "tie": "tie"}
 # A judge is not used once more than this share of its verdicts surely depends on the order alone, or has another form
 # than it was told to give: 18 of 20 such verdicts are enough to say so, and it takes 20 to know a judge at all.
@@ -22,8 +24,9 @@ _Z = 1.645
 
 
 def read(reply: str) -> Judgement | None:
-    """One of the words that the judge was told to reply with; None: it did not."""
-    return _WORDS.get(normal(reply))
+    """The word that the judge was told to reply with, alone or in the shortest sentence; None: it did not."""
+    found = _REPLY(normal(reply))
+    return None if found is None else _WORDS[found[1]]
 
 
 def both_orders(straight: Judgement | None, swapped: Judgement | None) -> Verdict:

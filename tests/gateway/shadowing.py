@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.paired.judge import RULES
+from gateway.paired.judge import LAST_WORDS, RULES
 from tests.gateway.conftest import table
 from tests.gateway.running import RunningGateway
 from tests.gateway.scripted import ANSWER, Connection, delta, usage_chunk
@@ -27,7 +27,7 @@ def judge_that_says(says: Callable[[str, str], str]) -> Callable[[str], str]:
     """What it says of the answers shown as A and as B."""
 
     def reply(prompt: str) -> str:
-        shown = prompt.partition("\n\nAnswer A:\n")[2].removesuffix("\n\nA, B or TIE?")
+        shown = prompt.partition("\n\nAnswer A:\n")[2].removesuffix(f"\n\n{LAST_WORDS}")
         one, _, other = shown.partition("\n\nAnswer B:\n")
         return says(one, other)
 

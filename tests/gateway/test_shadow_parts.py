@@ -118,7 +118,16 @@ def test_the_other_end_of_the_ladder() -> None:
 
 
 def test_a_judgement_holds_in_both_orders_or_is_a_tie() -> None:
-    words = {"A": "first", " **B**.": "second", "tie": "tie", "TIE\n": "tie", "A is better": None, "": None, "C": None}
+    words = {
+        "A": "first",
+        " **B**.": "second",
+        "tie": "tie",
+        "TIE\n": "tie",
+        "A is better.": "first",
+        "A is better than B": None,
+        "": None,
+        "C": None,
+    }
     assert {text: read(text) for text in words} == words
     assert both_orders("first", "second") == "first" and both_orders("second", "first") == "second"
     assert both_orders("tie", "tie") == both_orders("first", "tie") == both_orders("tie", "first") == "tie"
