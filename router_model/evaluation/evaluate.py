@@ -18,6 +18,7 @@ from router_model.evaluation import (
     crossval,
     forecasting,
     frontier,
+    levels,
     matching,
     page,
     pair_figures,
@@ -32,9 +33,11 @@ from router_model.evaluation.crossval import Fold, Unit
 from router_model.evaluation.forecasting import Heads
 from router_model.model import predict
 from router_model.model.predict import OOD_UNTRUSTED, Predictor
-from router_model.training import recipes
+from router_model.training import recipes, selection
 from router_model.training.settings import Choose
 
+# Budgets that lack more of the pair's prompts than this are left out, instead of those prompts.
+_MOST_MISSING = 0.05
 # Settings for training many routers in a row: no augmented copies, as no prompt here is adversarial.
 QUICK = {"attacked": 0, "folds": 3}
 
@@ -102,7 +105,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """All figures of a router that chooses between two arms and the thinking budgets between them."""
     table, seen, set_aside = unseen.judged(predictor, _of_pair(table, weak, strong), include_seen)
-    efforts, notes = _efforts(table, weak, strong)
+    table, efforts, notes = _complete(table, *_efforts(table, weak, strong))
     heads, warnings = matching.match_heads(predictor.heads, efforts)
     about = {
         "router": predictor.version,
@@ -118,8 +121,10 @@ def cross_validate(
     table: Outcomes, weak: Arm, strong: Arm, leave_out: Unit, settings: Choose, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The same for routers trained on the rest of the table, each evaluated on the prompts left out."""
+    if strong.mode.startswith("effort-"):
+        table, weak, strong = selection.ladder(table, weak, strong)
     table = _of_pair(table, weak, strong)
-    efforts, notes = _efforts(table, weak, strong)
+    table, efforts, notes = _complete(table, *_efforts(table, weak, strong))
     folds = crossval.trained(table, efforts, leave_out, settings, say=say)
     evaluated = [(fold, matching.match_heads(fold.predictor.heads, efforts)[0]) for fold in folds]
     about = {
@@ -169,22 +174,35 @@ def _figures(
     result["token_ranges"] = token_ranges.figures(evaluated, chosen)
     result["gaming"] = adversarial_figures.figures(evaluated, table) if about["left_out"] is None else None
     result["risk"] = promises.figures(chosen, forecasts)
+    left_out = [fold.rows for fold, _ in evaluated] if about["left_out"] is not None else None
+    result["levels"] = levels.figures(chosen, forecasts, left_out) if left_out else None
     result["verdict"] = verdict.of(result)
     return result
 
 
 def _efforts(table: Outcomes, weak: Arm, strong: Arm) -> tuple[list[Arm], list[str]]:
     """The efforts to choose from, weak first and strong last, and a note on budgets left out for lack of data."""
+    most = float("inf") if strong.mode == "think" else float(strong.budget or 0)
     budgets = [
-        arm for arm in table.arms if arm.mode == "budget" and arm.model == strong.model and strong.mode == "think"
+        arm for arm in table.arms if arm.mode == "budget" and arm.model == strong.model and (arm.budget or 0) < most
     ]
-    full = [arm for arm in budgets if not np.isnan(table.correct[:, table.arms.index(arm)]).any()]
+    missing = {arm: float(np.isnan(table.correct[:, table.arms.index(arm)]).mean()) for arm in budgets}
+    full = [arm for arm in budgets if arm != weak and missing[arm] <= _MOST_MISSING]
     notes = [
         f"{arm.name} left out of the frontier: not run on every prompt of the pair"
         for arm in budgets
-        if arm not in full
+        if arm not in full and arm != weak
     ]
     return [weak, *full, strong], notes
+
+
+def _complete(table: Outcomes, efforts: list[Arm], notes: list[str]) -> tuple[Outcomes, list[Arm], list[str]]:
+    """Only the prompts that were run at all of these efforts."""
+    ran = np.asarray(~np.isnan(table.columns(efforts).correct).any(axis=1))
+    if ran.all():
+        return table, efforts, notes
+    note = f"{int((~ran).sum())} prompts left out: not run at every effort"
+    return table.rows(ran), efforts, [*notes, note]
 
 
 def _plain(value: Any) -> Any:

@@ -53,6 +53,13 @@ def _with_levels_as_budgets(table: Outcomes, say: Callable[[str], None]) -> Outc
     return replace(table, arms=tuple(arms), probes=probes, counted=counted)
 
 
+def ladder(table: Outcomes, weak: Arm, strong: Arm) -> tuple[Outcomes, Arm, Arm]:
+    """The table with named levels as the budgets that they stand for, and what two of its arms are then called."""
+    table = _with_levels_as_budgets(table, lambda line: None)
+    weak, strong = (arm.as_budget if arm.as_budget in table.arms else arm for arm in (weak, strong))
+    return table, weak, strong
+
+
 def without_test_prompts(table: Outcomes, say: Callable[[str], None]) -> Outcomes:
     """The table without prompts marked as test, and without any prompt that asks the same question as one of those."""
     test = np.array([prompt.test for prompt in table.prompts])
