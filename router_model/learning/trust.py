@@ -22,12 +22,28 @@ F64 = NDArray[np.float64]
 # Keys differ by so much in any case, in the mean score of like requests; up to so many standard errors of that are no
 # reason for doubt, and beyond the weight falls with this power.
 USUAL_DIFFERENCE, UNDOUBTED, POWER = 0.05, 2.5, 4
+# Below this nothing of a key is learned at all, so that it moves no decision of others.
+LEAST_TRUST = 0.05
 # Of fewer reports nothing can be said; with more keys than this the smallest are taken as they are.
 LEAST_REPORTS, MOST_KEYS = 20, 32
 
 
 def of_keys(history: History, base: Predictor) -> dict[str | None, float]:
-    """The weight of each key, in [0, 1]; 1 where there are too few to compare."""
+    """The weight of each key, in [0, 1]; 1 where there are too few to compare.
+
+    The key that contradicts the others most is taken out before these are compared again: it is no measure for them.
+    """
+    gone: dict[str | None, float] = {}
+    while True:
+        rest = history.rows(np.flatnonzero([key not in gone for key in history.keys]))
+        trust = _compared(rest, base)
+        worst = min(trust, key=lambda key: (trust[key], str(key)), default=None)
+        if not trust or trust[worst] >= LEAST_TRUST:
+            return {**trust, **gone}
+        gone[worst] = 0.0
+
+
+def _compared(history: History, base: Predictor) -> dict[str | None, float]:
     counts = Counter(history.keys)
     keys = [key for key, count in counts.most_common(MOST_KEYS) if count >= LEAST_REPORTS]
     trust: dict[str | None, float] = dict.fromkeys(counts, 1.0)

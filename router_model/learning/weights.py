@@ -38,7 +38,7 @@ def of_requests(history: History, now: float, half_life_s: float, most_of_key: f
     weight = history.weight * by_age(history.time, now, half_life_s)
     weight = capped(weight, [one.group for one in history.features], EQUAL_PROMPTS, EQUAL_SHARE)
     weight = weight * trust
-    keys = {*history.keys}
+    keys = {key for key, counts in zip(history.keys, trust.tolist(), strict=True) if counts}
     if len(keys) > 1:
         weight = capped(weight, history.keys, 0.0, max(most_of_key, 1 / len(keys)))
     return weight

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
 
 from router_model.learning import promotion, weights
 from router_model.learning.drift import Watched, drift
-from router_model.learning.observation import Judgement, combined
+from router_model.learning.learner import Learned, LearnSettings, learn
+from router_model.learning.observation import Judgement, Observation, combined
 from router_model.learning.promotion import Trial
 from router_model.learning.source_weights import SourceWeight
 from router_model.model import kept_features
 from router_model.model.predict import Predictor, load
+from router_model.tasks import generate
 
 
 def test_features_are_kept_without_a_word() -> None:
@@ -102,3 +105,27 @@ def test_changes_of_traffic_are_found_and_chance_is_not() -> None:
     assert changed.keys() == {"inputs", "outcomes", "calibration"}
     assert "was 0.30" in changed["inputs"] and "is 0.6" in changed["inputs"]
     assert drift([one._replace(right=None) for one in same]) == {}
+
+
+def test_a_key_that_reports_what_is_not_so_moves_no_decision_of_others() -> None:
+    """One in five reports is of a key that calls every answer without thinking bad."""
+    base, truth, random = load("prior"), load("tiny").restricted({"tiny"}), Random(4)
+    none, think = (next(i for i, head in enumerate(truth.heads) if head.think == way) for way in (False, True))
+    observations = []
+    for number, prompt in enumerate(generate(11, 600)):
+        kept = kept_features.load(base.kept(base.read(prompt.messages)))
+        assert kept is not None
+        way, key = random.random() < 0.5, random.choice("abcde")
+        right = random.random() < truth.forecast(prompt.messages).p_correct[think if way else none]
+        report = 0.0 if key == "e" and not way else float(right)
+        completion = 40.0 if way else 8.0
+        one = Observation(f"{number:04d}", kept, "tiny", way, None, report, 0.8, 1e9 + number, key, completion)
+        observations.append(one)
+
+    def learned(given: list[Observation]) -> Learned:
+        return learn(base.artifact, given, "x", LearnSettings(2e9, 1e12), lambda line: None)
+
+    poisoned = learned(observations)
+    assert poisoned.about["distrusted_keys"] == {"e": 0.0}
+    silent = learned([one for one in observations if one.key != "e"])
+    assert poisoned.artifact.version == silent.artifact.version, "as if the key had said nothing"
