@@ -33,10 +33,11 @@ def experiment() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def list_experiments(config: Path, as_json: bool) -> None:
     """List experiments with their arms and the shares that these have now."""
+    from gateway.assembly.served_versions import with_versions
     from gateway.config import settings
     from gateway.routing.experiments.description import described
 
-    found = _of(settings.load(config))
+    found = _of(with_versions(settings.load(config)))
     if as_json:
         click.echo(json.dumps([described(one, found.state(one)) for one in found]))
         return
@@ -59,11 +60,12 @@ def list_experiments(config: Path, as_json: bool) -> None:
 def report(name: str, config: Path, since: float, json_file: Path | None, html_file: Path | None) -> None:
     """Compare the arms of experiment NAME by all that is recorded: the verdict first, then every metric."""
     from gateway import assembly
+    from gateway.assembly.served_versions import with_versions
     from gateway.config import settings
     from gateway.routing.experiments.evidence import LOOKS, evidence
     from router_model.experiments.page import page
 
-    chosen = settings.load(config)
+    chosen = with_versions(settings.load(config))
     experiments = _of(chosen)
     tried = _named(name, experiments)
     try:

@@ -29,10 +29,11 @@ def explain(request: str, config: Path, as_json: bool) -> None:
     For a file, prices that follow traffic are those of a gateway that has just started; POST /v1/decide has those of a
     running one.
     """
+    from gateway.assembly.served_versions import with_versions
     from gateway.config import settings
     from gateway.core.errors import GatewayError
 
-    chosen, path = settings.load(config), Path(request)
+    chosen, path = with_versions(settings.load(config)), Path(request)
     try:
         if path.suffix == ".json" or path.exists():
             explained = asyncio.run(_explained(chosen, _read(path)))

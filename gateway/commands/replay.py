@@ -70,10 +70,11 @@ def replay(
     Only decisions that were explored (`explore` in the policy) tell of other policies. What the log says too little of
     is refused, with the reason.
     """
+    from gateway.assembly.served_versions import with_versions
     from gateway.config import settings
     from router_model.offpolicy.page import page
 
-    chosen = settings.override(settings.load(config), records=records)
+    chosen = with_versions(settings.override(settings.load(config), records=records))
     found = replayed(chosen, name, since, positions or (() if files else DIALS), files)
     for line in lines(found):
         say(line)

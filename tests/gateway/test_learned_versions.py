@@ -106,6 +106,7 @@ def test_a_version_is_made_tried_promoted_and_rolled_back(folder: Path) -> None:
     assert "goes from shadow to canary" in said("learn", *where)
     assert answered(config, 40, rng) == {base, made["version"]}, "half of all units"
     assert "proves itself" in said("learn", *where)
+    assert f"canary-{made['version']}: runs, on model pub" in said("experiment", "list", *where)
 
     assert made["version"] in said("routers", "promote", *where)
     assert versions(config)["serving"] == made["version"]
