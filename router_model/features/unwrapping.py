@@ -103,7 +103,7 @@ def _speaks(text: str) -> bool:
 
 
 def _by_lines(text: str, wrapping: tuple[str, ...], material: tuple[str, ...]) -> Unwrapped:
-    changed = bool(wrapping or material)
+    text, changed = _without_mark(text), bool(wrapping or material)
     if "\n" not in text:
         return Unwrapped(text, "rest" if changed else "message", wrapping, material)
     lines = text.split("\n")
@@ -121,6 +121,17 @@ def _by_lines(text: str, wrapping: tuple[str, ...], material: tuple[str, ...]) -
         return Unwrapped(text, "message", wrapping, material)
     edges = [part for part in ("\n".join(lines[:first]), "\n".join(lines[last:])) if part]
     return Unwrapped(left, by, (*wrapping, *edges), (*material, *mail))
+
+
+def _without_mark(text: str) -> str:
+    """Without a label in brackets before the first word: "[user] hello"."""
+    closing = _BRACKETS.get(text[:1])
+    if closing is None:
+        return text
+    label, found, words = text[1:_LABEL].partition(closing)
+    if not found or not words.strip() or label.strip().lower() not in names().labels:
+        return text
+    return text[len(label) + 2 :].strip()
 
 
 def _before_mail(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -151,8 +162,19 @@ def _edges(lines: list[str]) -> tuple[int, int]:
 
 
 def _edge(line: str) -> bool:
-    low = line[:60].strip().lower()
-    return low.startswith(names().stamps) or low == "begin" or _bracketed(line)
+    low = line[:_LABEL].strip().lower()
+    if low.startswith(names().stamps) and len(line) <= 2 * _LABEL and any(map(str.isdigit, line)):
+        return True
+    return low == "begin" or _bracketed(line) or _leads_in(line, low)
+
+
+def _leads_in(line: str, low: str) -> bool:
+    """Whether a short line begins with the noun of a label and announces what follows: "Message by form:"."""
+    return (
+        len(line) <= _LABEL
+        and low.endswith((":", "\uff1a"))
+        and low.split(maxsplit=1)[0].strip(_MARKS) in names().labels
+    )
 
 
 def _closing(line: str, first: int) -> bool:

@@ -30,6 +30,7 @@ WRAPPED = [
     f"Answer from these passages.\n\n[1] {'Visitors park below. ' * 30}\n\nQuestion: {ASK}\n\nAnswer:",
     f"[The user has `a.py` open. Selected text:]\n```python\nx = 1\n```\n\n{ASK}",
     f"[channel: chat] [from: Rosa]\n{ASK}",
+    f"Request typed in the form:\n{ASK}",
     f"{ASK}\n\nToday's date is 2026-05-01.",
     f"{ASK}\n\nOn Tuesday Rosa wrote:\n> It is slow.\n> And it is old.",
 ]
@@ -43,6 +44,9 @@ PLAIN = [
     "<system-reminder>never closed, " + ASK,
     "Translate the message:\nQuestion: where is the station?\n",
     "a < b and c > d, is then a < d?",
+    "Today is my birthday.\nWrite me a poem.",
+    "[red] and [blue] make what?",
+    "Translate the following message:\nGood morning",
 ]
 
 
@@ -75,6 +79,7 @@ def test_a_turn_of_several_messages_and_parts() -> None:
     ]
     for messages in turns:
         assert find_ask(messages).text == ASK
+    assert find_ask(user(f"【用户】{ASK}")).text == ASK
     # Two messages of a person are one ask.
     assert find_ask(user("Give a title to:", ASK)).text == f"Give a title to:\n{ASK}"
     assert find_ask(user(REMINDER)).found_by == "whole"
