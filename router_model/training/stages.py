@@ -94,21 +94,12 @@ def _never_loses(correct: Matrix) -> bool:
     return bool(known.any(axis=0).all() and (np.where(known, steps, 0.0).sum(axis=0) >= 0).all())
 
 
-def pooled(
-    final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: Settings
-) -> tuple[Fit, list[OutOfFold]]:
-    """The same with every head's logit a weighted sum of related heads' logits, by weights fitted out of fold.
-
-    What is to be calibrated in probability takes the weights for means, since shrunk logits would lose the order.
-    """
+def pooled(final: Fit, views: Sequence[OutOfFold], data: TrainingSet) -> tuple[Fit, list[OutOfFold]]:
+    """The same with every head's logit a weighted sum of related heads' logits, by weights fitted out of fold."""
     n = len(data.table.arms)
     heads = [Head(arm.model, arm.think, arm.budget) for arm in data.table.arms]
     weights = np.eye(3 * n)
-    shares = calibration.shares(views[0].text_stage[:, :n], data.table.correct, heads)
-    if settings.by_probability:
-        shares = np.maximum(shares, 0.0) + 1e-6 * np.eye(n)
-        shares /= shares.sum(axis=0)
-    weights[:n, :n] = shares
+    weights[:n, :n] = calibration.shares(views[0].text_stage[:, :n], data.table.correct, heads)
     trees = final.text_stage.mixed(weights, np.zeros(3 * n))
     return replace(final, text_stage=trees), [replace(view, text_stage=view.text_stage @ weights) for view in views]
 

@@ -78,7 +78,7 @@ def train(
     views = [cross_validate(data, split, settings, say, fitter) for split in splits]
     final = fitter(data, np.arange(len(table)), settings)
     if settings.pooled:
-        final, views = stages.pooled(final, views, data, settings)
+        final, views = stages.pooled(final, views, data)
     draft = _draft(final, views, data, settings)
     draft = replace(draft, over_budget=stages.over_budget(draft, data))
     draft = replace(draft, ordered=stages.ordered(draft, views[0], data))
