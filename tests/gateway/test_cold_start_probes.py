@@ -20,6 +20,8 @@ from gateway.routing.policies.bounds import EffortBounds
 from gateway.routing.policies.priced import PricedPolicy
 from router_model.model import generic_probe
 from router_model.model import probe as model_probe
+from tests.gateway.conftest import Start
+from tests.patience import PATIENCE_S
 
 DEPLOYMENT = Deployment("d", ("http://x/v1",), "m", family("qwen3"), router_name="nobody-knows-it")
 ARM = Arm.of("merged", DEPLOYMENT, DEPLOYMENT, (NO_THINKING, Effort(True, 4096), UNLIMITED))
@@ -82,3 +84,29 @@ def test_the_bound_says_less_than_the_curve_and_is_read_back_as_it_was() -> None
     whole = model_probe.Probe.of([log(0.9)] * 4)
     assert generic.p_correct(whole) == generic.bound(generic.logit(whole))
     assert list(generic.outcomes) == sorted(generic.outcomes)
+
+
+def test_the_shipped_models_are_asked_first_through_the_front_door(engine: str, start: Start) -> None:
+    policy = {"kind": "dial", "dial": 0.5, "budgets": [16, 64, 256], "probe_wait_s": 300}
+    with_prior = {"deployment": "tiny", "router": "prior", "answer_allowance": 64}
+    gateway = start(
+        {
+            "deployments": {"tiny": {"url": f"{engine}", "family": "qwen3"}},
+            "models": {
+                "asks": {**with_prior, "policy": policy},
+                "never": {**with_prior, "policy": {**policy, "probe": "never"}},
+                "promises": {
+                    **with_prior,
+                    "policy": {"kind": "contract", "budgets": [16, 64], "if_impossible": "full_effort"},
+                },
+            },
+        }
+    )
+    messages = [{"role": "user", "content": STRANGE * 10}]
+    with gateway.sdk(timeout=PATIENCE_S) as client:
+        for model in ("asks", "never", "promises"):
+            client.chat.completions.create(model=model, messages=messages, temperature=0)  # type: ignore[arg-type]
+    asked, never, promised = gateway.records()
+    assert asked["reason"] == "probe" and asked["probe"] in ("kept", "thrown_away") and asked["probe_mean"] < 0
+    assert (never["reason"], never["decided"], never["probe"]) == ("fallback", "64", None)
+    assert (promised["decided"], promised["probe"]) == ("unlimited", None)
