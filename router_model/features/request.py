@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FEATURES_VERSION = 2
+from router_model.features.ask import find_ask
+
+# Version 2 read the whole last user message; since version 3 what is asked in it is told from what surrounds it.
+FEATURES_VERSION, WHOLE_MESSAGE = 3, 2
 # Of longer texts only the beginning and the end are read, to bound the time of a decision.
 LONGEST = 16_384
 # Characters taken from each end before invisible characters are removed, so that enough visible ones are left. Only for
@@ -75,7 +78,9 @@ _REQUEST_NAMES = (
     *("tools", "tool results", "tool calls", "ends with tool", "parts"),
 )
 _NOTHING = [0.0] * len(_TEXT_NAMES)
-# The prefixes of terms: the last user message has none, then the rest of the conversation, the system text, the tools.
+# How an ask was found that is not the last user message as it is.
+WRAPPED = frozenset({"element", "label", "rest", "approval"})
+# The prefixes of terms: what is asked has none, then the rest of the conversation, the system text, the tools.
 VIEWS = (b"", b"\x01", b"\x02", b"\x03")
 DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
 
@@ -83,11 +88,12 @@ DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n 
 @dataclass(frozen=True, slots=True)
 class Features:
     """`dense`: log(1 + count) of each of DENSE_NAMES; `by_view`: the distinct terms of each of VIEWS, which begin with
-    the view's prefix.
+    the view's prefix; `ask`: the text of the first view.
     """
 
     dense: list[float]
     by_view: tuple[set[bytes], ...]
+    ask: bytes = b""
 
     @property
     def terms(self) -> set[bytes]:
@@ -99,22 +105,24 @@ def featurize(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] | None = None,
     question: bytes | None = None,
+    version: int = FEATURES_VERSION,
 ) -> Features:
-    """Features of a whole request; `question`, if given, replaces its last user message.
+    """Features of a whole request; `question`, if given, replaces what is asked.
 
     Never raises on unusual content: parts that are not text are counted or ignored.
     """
-    last, rest, system, request = _views(messages, tools or ())
-    dense, terms = _read(last if question is None else question)
+    last, rest, system, request = _views(messages, tools or (), version)
+    asked = last if question is None else question
+    dense, terms = _read(asked)
     more, others = _read(rest) if rest else (_NOTHING, set[bytes]())
     tokens: tuple[Iterable[bytes], ...] = (others, _tokens(system), _tokens(_tool_text(tools)) if tools else ())
     views = ({prefix + term for term in found} for prefix, found in zip(VIEWS[1:], tokens, strict=True))
-    return Features([*dense, *more, *map(log1p, request)], (terms, *views))
+    return Features([*dense, *more, *map(log1p, request)], (terms, *views), asked)
 
 
-def question_of(messages: Sequence[Mapping[str, Any]]) -> bytes:
-    """The last user message."""
-    return _views(messages, ())[0]
+def question_of(messages: Sequence[Mapping[str, Any]], version: int = FEATURES_VERSION) -> bytes:
+    """What is asked."""
+    return _views(messages, (), version)[0]
 
 
 def terms_of(text: bytes) -> set[bytes]:
@@ -124,9 +132,13 @@ def terms_of(text: bytes) -> set[bytes]:
 
 
 def _views(
-    messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], version: int
 ) -> tuple[bytes, bytes, bytes, list[float]]:
-    """The last user message, the rest of the conversation, the system text, and the counts of the request."""
+    """What is asked, the rest of the conversation, the system text, and the counts of the request.
+
+    What is asked is the last user message, without what a client put around it: that belongs to the other views.
+    """
+    ask = None if version == WHOLE_MESSAGE else find_ask(messages)
     messages = without_material(messages)
     roles = [str(message.get("role", "")) for message in messages]
     texts = [text_of(message) for message in messages]
@@ -144,7 +156,12 @@ def _views(
         roles[-1:] == ["tool"],
         sum(len(m["content"]) for m in messages if isinstance(m.get("content"), list)),
     ]
-    return _cut(texts[last] if texts else ""), _cut(_joined(rest)), _cut(_joined(system)), counts
+    asked = texts[last] if texts else ""
+    if ask is not None and ask.found_by in WRAPPED:
+        asked = ask.judged
+        rest += filter(None, (ask.material,))
+        system += filter(None, (ask.wrapping,))
+    return _cut(asked), _cut(_joined(rest)), _cut(_joined(system)), counts
 
 
 def without_material(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
