@@ -80,6 +80,7 @@ HELD_OUT ?= 2400
 ROUTER_PROMPTS ?= 4000
 JUDGED_PROMPTS ?= 1000
 PUBLIC ?= ../shared/data/public_outcomes.parquet
+KINDS ?= ../shared/data/kinds
 
 reasoner: $(VENV)/.train ## Retrain the tiny reasoner and its split pair, and measure them (about 75 minutes of one core)
 	$(RUN) -m router_model.reasoner --out $(REASONER) $(ARGS)
@@ -104,9 +105,9 @@ router: $(VENV)/.dev ## Collect outcomes of the shipped models, train the router
 	    $(VENV)/bin/thinkgate evaluate --router $(ROUTER)/tiny --data $(ROUTER)/$$name.parquet \
 	        --no-think $$1/nothink --think $$2/think --html $(ROUTER)/$$name-$$2.html || exit 1; done; done
 
-prior: $(VENV)/.dev ## Train the router for deployments without outcomes (PUBLIC=public_outcomes.parquet; two minutes)
+prior: $(VENV)/.dev ## Train the router for deployments without outcomes (PUBLIC=public_outcomes.parquet KINDS=kinds; six minutes)
 	@test -n "$(PUBLIC)" || { echo "make prior PUBLIC=FILE: a table of public outcomes with sources and licences"; exit 2; }
-	$(RUN) -m router_model.adapting --data $(PUBLIC) --out router_model/artifacts/prior
+	$(RUN) -m router_model.adapting --data $(PUBLIC) --kinds $(KINDS) --out router_model/artifacts/prior
 
 # PROBED: an OpenAI-compatible server with log-probabilities and the name of its model, of another making than `tiny`.
 PROBES := runs/probe

@@ -54,6 +54,10 @@ class Settings:
     train: TrainSettings = _SETTINGS
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
 
+    def of(self, base: Artifact) -> TrainSettings:
+        """The training settings, with the features that `base` reads."""
+        return replace(self.train, features=base.features)
+
 
 def run(
     router: str | Path,
@@ -118,7 +122,7 @@ def calibrate(
     Without `settings`, the amount of adaptation is chosen by cross-validation.
     """
     tried = [settings] if settings else candidates()
-    adapted = [train.train(table, name, how.train, say, fitter(base, how)) for how in tried]
+    adapted = [train.train(table, name, how.of(base), say, fitter(base, how)) for how in tried]
     artifact = min(adapted, key=error_of)
     return replace(
         artifact,
@@ -143,11 +147,11 @@ def fitter(base: Artifact, how: Settings, extend: bool = True) -> Fitter:
         table, views = data.table, data.views(rows)
         own = (base.vocabulary, base.projection)
         known, projection = _extended(base, views[0], settings) if extend else own
-        x, _ = data.encode([*chain(*views)], known, projection)
+        x, _ = data.encode([*chain(*views)], known, projection, base.need)
         copies = len(views)
         rows = np.tile(rows, copies)
         targets = _Targets(table.arms, table.correct[rows], data.tokens[rows], np.full(len(rows), 1 / copies))
-        mixed, lines = _mixed(base, base.text_stage, x[:, : inputs_of(base.projection)], targets, how)
+        mixed, lines = _mixed(base, base.text_stage, x[:, : inputs_of(base.projection, base.need)], targets, how)
         start = mixed.score_all(x).astype(np.float64)
         text_stage = mixed.beside(grow(x, targets.correct, targets.tokens, settings.boosting, start))
         probed, probed_lines = {}, {}
@@ -157,7 +161,7 @@ def fitter(base: Artifact, how: Settings, extend: bool = True) -> Fitter:
             at = table.arms.index(arm)
             probed[at], probed_lines[at] = _after_probe(base, arm, x[has], probe[has], targets.rows(has), how)
         # The effect of novelty is taken from the base, which was trained on more kinds of work than these prompts.
-        return Fit(known, projection, text_stage, probed, lines, probed_lines)
+        return Fit(known, projection, text_stage, probed, lines, probed_lines, base.need)
 
     return fit
 
@@ -220,7 +224,7 @@ def _after_probe(
     """Trees that use the probe of `arm`, and their calibration lines; based on the base's text stage if it has no such
     probe.
     """
-    old = inputs_of(base.projection)
+    old = inputs_of(base.projection, base.need)
     groups, _ = matching.match_heads(base.heads, [arm])
     learned = [i for i in groups[0] if i in base.probed]
     both = np.hstack([x, probe.astype(np.float32)])

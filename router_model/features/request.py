@@ -82,6 +82,8 @@ _NOTHING = [0.0] * len(_TEXT_NAMES)
 WRAPPED = frozenset({"element", "label", "rest", "approval"})
 # The prefixes of terms: what is asked has none, then the rest of the conversation, the system text, the tools.
 VIEWS = (b"", b"\x01", b"\x02", b"\x03")
+# The first of the dense features are those of what is asked.
+TEXT_COUNTS = len(_TEXT_NAMES)
 DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
 
 
@@ -236,9 +238,14 @@ def _ends(value: Any) -> Any:
     return value[:_END] + value[-_END:] if isinstance(value, str) and len(value) > 2 * _END else value
 
 
+def folded(text: bytes) -> bytes:
+    """In lower case, with one symbol for all digits and spaces for all white space."""
+    return text.translate(_FOLDED)
+
+
 def _tokens(text: bytes) -> list[bytes]:
     """Words, numbers and single marks."""
-    return _TOKEN.findall(text.translate(_FOLDED))
+    return _TOKEN.findall(folded(text))
 
 
 def _read(text: bytes) -> tuple[list[float], set[bytes]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from router_model.data.outcomes import Arm, Outcomes, PromptRow
 from router_model.learning.observation import Observation
 from router_model.model.kept_features import KeptFeatures
+from router_model.model.need import Need
 from router_model.model.probe import PROBE_NAMES
 from router_model.model.trees import F32
 from router_model.training.fitting import TrainingSet, token_targets
@@ -56,7 +57,9 @@ class History:
         return TrainingSet(self.table, self.features, [], token_targets(self.table), kept_rows)
 
 
-def kept_rows(features: Sequence[KeptFeatures], vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, F64]:
+def kept_rows(
+    features: Sequence[KeptFeatures], vocabulary: Mapping[bytes, int], projection: F32, need: Need | None = None
+) -> tuple[F32, F64]:
     """What was read is there already, by the same vocabulary and directions."""
     return np.stack([one.row for one in features]), np.array([one.novelty for one in features], np.float64)
 

@@ -73,7 +73,7 @@ def _fitted(base: Artifact, chosen: History, name: str, say: Callable[[str], Non
     rest = chosen.rows(np.flatnonzero(had)).with_table(table)
     data = rest.training_set()
     tried = [
-        train.train(table, name, how.train, say, calibrate.fitter(base, how, extend=False), data)
+        train.train(table, name, how.of(base), say, calibrate.fitter(base, how, extend=False), data)
         for how in calibrate.candidates()
     ]
     artifact = min(tried, key=calibrate.error_of)
@@ -83,7 +83,7 @@ def _fitted(base: Artifact, chosen: History, name: str, say: Callable[[str], Non
 def _inputs(base: Artifact) -> int:
     from router_model.model.artifact import inputs_of
 
-    return inputs_of(base.projection)
+    return inputs_of(base.projection, base.need)
 
 
 def _about(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from router_model.decision.holdout import HeldOut
 from router_model.features.request import DENSE_NAMES, FEATURES_VERSION
+from router_model.model.need import Need
 from router_model.model.probe import PROBE_NAMES, ProbeValueModel
 from router_model.model.trees import F32, Trees
 
@@ -93,7 +94,8 @@ class Artifact:
     prompts it was trained on. `held_out` are some of those prompts, with out-of-fold forecasts. `ordered` are the
     models whose forecasts do not decrease with the budget, because that was measured to forecast better. None: all,
     as was taken for granted before it was measured. `over_budget` are the heads whose thoughts were measured to exceed
-    their budgets, as those of levels do: forecasts of their thinking tokens may, too.
+    their budgets, as those of levels do: forecasts of their thinking tokens may, too. `need`, if there is one, is
+    an input of the trees between the counts and the directions. `features` is the version of the features.
     """
 
     version: str
@@ -108,6 +110,8 @@ class Artifact:
     about: Mapping[str, Any]
     ordered: frozenset[str] | None = None
     over_budget: frozenset[Head] = frozenset()
+    need: Need | None = None
+    features: int = FEATURES_VERSION
 
     def restricted(self, heads: Sequence[int]) -> Artifact:
         """Only these heads. ValueError: none."""
@@ -131,11 +135,11 @@ def fingerprint(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big"))
 
 
-def feature_layout() -> dict[str, int]:
-    """The version and sizes of this release's features, as in the header."""
-    return {"version": FEATURES_VERSION, "dense": len(DENSE_NAMES), "probe": len(PROBE_NAMES)}
+def feature_layout(version: int = FEATURES_VERSION) -> dict[str, int]:
+    """The version and sizes of features, as in the header."""
+    return {"version": version, "dense": len(DENSE_NAMES), "probe": len(PROBE_NAMES)}
 
 
-def inputs_of(projection: NDArray[Any]) -> int:
+def inputs_of(projection: NDArray[Any], need: Need | None) -> int:
     """The number of features of the text stage."""
-    return len(DENSE_NAMES) + int(projection.shape[1])
+    return len(DENSE_NAMES) + int(need is not None) + int(projection.shape[1])

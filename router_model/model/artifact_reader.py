@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.decision.holdout import HeldOut
+from router_model.features.request import FEATURES_VERSION, WHOLE_MESSAGE
 from router_model.model import artifact_file, shipped
+from router_model.model import need as need_model
 from router_model.model.artifact import (
     FORMAT,
     FORMATS,
@@ -74,7 +76,7 @@ def _header(folder: Path) -> dict[str, Any]:
         raise ArtifactError(
             f"router artifact {folder} has format {str(found)[:20]}, this version reads format {FORMAT}: {advice}"
         )
-    if header.get("features") != feature_layout():
+    if header.get("features") not in map(feature_layout, (WHOLE_MESSAGE, FEATURES_VERSION)):
         raise ArtifactError(
             f"router artifact {folder} was trained on other prompt features ({str(header.get('features'))[:80]}): "
             "train it again"
@@ -110,7 +112,8 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
     if weights["projection"].ndim != 2 or weights["seen"].dtype != np.uint64:
         raise ValueError("projection or seen has the wrong shape or type")
     terms = weights["vocabulary"].tobytes().split(b"\n") if weights["vocabulary"].size else []
-    inputs = inputs_of(weights["projection"])
+    need = need_model.of_arrays(weights)
+    inputs = inputs_of(weights["projection"], need)
     if len(terms) != len(weights["projection"]):
         raise ValueError("the vocabulary and the projection differ in length")
     return Artifact(
@@ -131,6 +134,8 @@ def _assemble(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) ->
         held_out=_held_out(header, weights, len(heads)),
         seen=weights["seen"],
         about=header["about"],
+        need=need,
+        features=header["features"]["version"],
         ordered=_ordered(header.get("ordered")),
         over_budget=frozenset(heads[i] for i in _indices("over_budget", header.get("over_budget", []), len(heads))),
     )

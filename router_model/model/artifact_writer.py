@@ -24,7 +24,7 @@ def save(artifact: Artifact, folder: Path, card: str) -> None:
     header = {
         "format": FORMATS[_by_probability(artifact)],
         "version": artifact.version,
-        "features": feature_layout(),
+        "features": feature_layout(artifact.features),
         "probed": sorted(artifact.probed),
         "strangeness": list(artifact.ood_calibration),
         "heads": [{"model": h.model, "think": h.think, "budget": h.budget} for h in artifact.heads],
@@ -53,6 +53,8 @@ def _arrays(artifact: Artifact) -> dict[str, NDArray[Any]]:
         **artifact.held_out.arrays(),
         **_stage_arrays("", artifact.text_stage),
     }
+    if artifact.need is not None:
+        arrays |= artifact.need.arrays()
     for head, probed in sorted(artifact.probed.items()):
         arrays |= _stage_arrays(f"probed{head}_", probed.stage)
         arrays[f"probed{head}_before"], arrays[f"probed{head}_after"] = probed.reveals.before, probed.reveals.after

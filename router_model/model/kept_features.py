@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from router_model.model.need import Need
 from router_model.model.request_encoding import EncodedRequest
 from router_model.model.trees import F32
 
@@ -33,12 +34,14 @@ class KeptFeatures(NamedTuple):
         return blake2b(self.row.tobytes(), digest_size=8).hexdigest()
 
 
-def encoding_of(vocabulary: Mapping[bytes, int], projection: F32) -> str:
+def encoding_of(vocabulary: Mapping[bytes, int], projection: F32, need: Need | None) -> str:
     """Eight hexadecimal digits: the same for artifacts that read requests alike."""
     digest = blake2b(digest_size=4)
     for term in vocabulary:
         digest.update(term + b"\n")
     digest.update(np.ascontiguousarray(projection, np.float32).tobytes())
+    for array in need.arrays().values() if need is not None else ():
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

@@ -17,13 +17,13 @@ from router_model.decision.holdout import HoldoutTrial
 from router_model.decision.probe_policy import Ask
 from router_model.decision.risk import Contract
 from router_model.features.noise_filter import SUSPECT, filtered
-from router_model.features.request import featurize, question_of
+from router_model.features.request import Features, featurize, question_of
 from router_model.model import artifact_reader, kept_features
 from router_model.model.artifact import Artifact, ArtifactError, Head
 from router_model.model.budget_interpolation import Surface
 from router_model.model.calibrated import MOST_TOKENS, CalibratedOutput, most_thinking
 from router_model.model.probe import OOD_ALWAYS_PROBE, OOD_UNTRUSTED, Probe
-from router_model.model.request_encoding import EncodedRequest, inputs, views_read
+from router_model.model.request_encoding import EncodedRequest, KnownTerms, inputs, views_read
 from router_model.model.scores import Quantiles, Scores
 from router_model.model.trees import F32
 
@@ -90,19 +90,22 @@ class Predictor:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
     ) -> EncodedRequest:
         """Encode a request for `scores`, once for the forecasts before and after a probe."""
-        known, projection = self.artifact.vocabulary, self.artifact.projection
-        features = featurize(messages, tools)
-        row, found = inputs(features, known, projection, self._views)
-        if found.novelty > SUSPECT:
-            question = filtered(question_of(messages), known, found.counted)
+        version, known = self.artifact.features, self.artifact.vocabulary
+        row, novelty, found = self._inputs(featurize(messages, tools, version=version))
+        if novelty > SUSPECT and known:
+            question = filtered(question_of(messages, version), known, found.counted)
             if question is not None:
-                row, _ = inputs(featurize(messages, tools, question), known, projection, self._views)
-        return EncodedRequest(row, found.novelty, self.ood_probability(found.novelty))
+                row, *_ = self._inputs(featurize(messages, tools, question, version))
+        return EncodedRequest(row, novelty, self.ood_probability(novelty))
+
+    def _inputs(self, features: Features) -> tuple[F32, float, KnownTerms]:
+        own = self.artifact
+        return inputs(features, own.vocabulary, own.projection, self._views, own.need)
 
     @cached_property
     def encoding(self) -> str:
         """Names what it reads requests by; equal ones give equal readings."""
-        return kept_features.encoding_of(self.artifact.vocabulary, self.artifact.projection)
+        return kept_features.encoding_of(self.artifact.vocabulary, self.artifact.projection, self.artifact.need)
 
     def kept(self, reading: EncodedRequest) -> str:
         """The features of a request for its record, as text."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from router_model.features.request import VIEWS, Features
+from router_model.model.need import Need
 from router_model.model.trees import F32
 
 # Fewer terms of a view than this come from a handful of wordings, which are not what requests are compared with.
@@ -72,10 +73,20 @@ def known_terms(features: Features, vocabulary: Mapping[bytes, int], views: Coll
 
 
 def inputs(
-    features: Features, vocabulary: Mapping[bytes, int], projection: F32, views: Collection[int]
-) -> tuple[F32, KnownTerms]:
-    """The feature row (structural counts, then the projected terms) and the known terms."""
+    features: Features,
+    vocabulary: Mapping[bytes, int],
+    projection: F32,
+    views: Collection[int],
+    need: Need | None = None,
+) -> tuple[F32, float, KnownTerms]:
+    """The feature row (structural counts, the need if any, then the projected terms), the novelty, the known terms.
+
+    With a need, novelty is that of the grams of what is asked.
+    """
     known = known_terms(features, vocabulary, views)
     # What the method `sum` calls in the end.
     directions = np.add.reduce(projection.take(known.rows, axis=0), axis=0) * known.weight
-    return np.array([*features.dense, *directions.tolist()], np.float32), known
+    if need is None:
+        return np.array([*features.dense, *directions.tolist()], np.float32), known.novelty, known
+    score, novelty = need(features.ask, features.dense)
+    return np.array([*features.dense, score, *directions.tolist()], np.float32), novelty, known

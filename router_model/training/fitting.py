@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from router_model.data.outcomes import Arm, Outcomes
 from router_model.evaluation import adversarial
 from router_model.features.request import Features, featurize
+from router_model.model.need import Need
 from router_model.model.request_encoding import inputs, views_read
 from router_model.model.trees import F32, Trees
 from router_model.training import text_projection
@@ -21,8 +23,8 @@ from router_model.training.folds import LEAST_TASKS
 from router_model.training.settings import Settings
 
 Matrix = NDArray[np.float64]
-# Features of prompts, a vocabulary and its directions to rows [prompts, inputs] and novelty [prompts].
-Encode = Callable[[Sequence[Any], Mapping[bytes, int], F32], tuple[F32, Matrix]]
+# Features of prompts, a vocabulary, its directions and a need to rows [prompts, inputs] and novelty [prompts].
+Encode = Callable[[Sequence[Any], Mapping[bytes, int], F32, Need | None], tuple[F32, Matrix]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class TrainingSet:
     @classmethod
     def of(cls, table: Outcomes, settings: Settings) -> TrainingSet:
         """The training set of a table, with `settings.attacked` augmented copies of each prompt."""
-        rng = random.Random(settings.seed)
+        rng, read = random.Random(settings.seed), partial(featurize, version=settings.features)
         augmented = [
-            [featurize(adversarial.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
+            [read(adversarial.attacked(prompt.messages, rng), prompt.tools) for prompt in table.prompts]
             for _ in range(settings.attacked)
         ]
-        features = [featurize(prompt.messages, prompt.tools) for prompt in table.prompts]
+        features = [read(prompt.messages, prompt.tools) for prompt in table.prompts]
         return cls(table, features, augmented, token_targets(table), rows_of)
 
     def views(self, rows: NDArray[np.intp]) -> list[list[Any]]:
@@ -69,6 +71,7 @@ class Fit:
     probed: Mapping[int, Trees]
     lines: F32 | None = None
     probed_lines: Mapping[int, F32] = field(default_factory=dict)
+    need: Need | None = None
 
 
 # Fits on these rows of the training set.
@@ -96,11 +99,13 @@ def probed_arms(table: Outcomes, settings: Settings) -> list[Arm]:
     return [arm for arm, rows in table.probes.items() if (~np.isnan(rows[:, 0])).sum() >= settings.least_prompts]
 
 
-def rows_of(features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32) -> tuple[F32, Matrix]:
+def rows_of(
+    features: Sequence[Features], vocabulary: Mapping[bytes, int], projection: F32, need: Need | None = None
+) -> tuple[F32, Matrix]:
     """The feature rows [prompts, inputs], and the novelty of each prompt [prompts]."""
     views = views_read(vocabulary)
-    rows, known = zip(*(inputs(f, vocabulary, projection, views) for f in features), strict=True)
-    return np.stack(rows), np.array([one.novelty for one in known])
+    rows, novelty, _ = zip(*(inputs(f, vocabulary, projection, views, need) for f in features), strict=True)
+    return np.stack(rows), np.array(novelty)
 
 
 def with_probes(x: F32, probes: Matrix) -> tuple[NDArray[np.intp], F32]:

@@ -39,7 +39,8 @@ def cross_validate(
     for k in range(folds):
         fit = fitter(data, np.flatnonzero(fold_of != k), settings)
         rows = np.flatnonzero(fold_of == k)
-        x, found.novelty[rows] = data.encode([data.features[i] for i in rows.tolist()], fit.vocabulary, fit.projection)
+        own = [data.features[i] for i in rows.tolist()]
+        x, found.novelty[rows] = data.encode(own, fit.vocabulary, fit.projection, fit.need)
         found.text_stage[rows] = fit.text_stage.score_all(x)
         for head, trees in fit.probed.items():
             has, more = with_probes(x, table.probes[table.arms[head]][rows])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from router_model.data.outcomes import Outcomes
+from router_model.features.request import FEATURES_VERSION
 from router_model.training.boosting import Boosting
 
 # A head needs at least this many prompts to generalise: 50 collected ones, of which some are held out.
@@ -24,7 +25,7 @@ class Settings:
     new phrasings of known tasks, or new tasks. `pooled`: before any probe, a head's logit is a weighted sum of its own,
     those of the same model's other efforts, and those of model `*`. `ood_share`: the share of familiar requests, the
     most novel, that counts as out of distribution (OOD); None: learned from left-out tasks. `by_probability`: before
-    any probe, calibrate probabilities instead of logits, which keeps the order of gains.
+    any probe, calibrate probabilities instead of logits, which keeps the order of gains. `features`: their version.
     """
 
     boosting: Boosting = field(default_factory=Boosting)
@@ -40,6 +41,7 @@ class Settings:
     pooled: bool = False
     ood_share: float | None = None
     by_probability: bool = False
+    features: int = FEATURES_VERSION
 
 
 Choose = Callable[[Outcomes, Callable[[str], None]], Settings]

@@ -59,7 +59,7 @@ def rows(
     """
     in_views = views_read(found.vocabulary)
     read = [inputs(f, found.vocabulary, found.projection, in_views) for view in views for f in view]
-    x, novelty = np.stack([row for row, _ in read]), np.array([known.novelty for _, known in read])
+    x, novelty = np.stack([row for row, _, _ in read]), np.array([novelty for _, novelty, _ in read])
     kinds = np.unique(groups, return_inverse=True)[1]
     folds = min(FOLDS, int(kinds.max()) + 1)
     if not found.fitted or folds < 2:

@@ -107,6 +107,8 @@ def _draft(final: Fit, views: Sequence[OutOfFold], data: TrainingSet, settings: 
         probed={},
         vocabulary=final.vocabulary,
         projection=final.projection,
+        need=final.need,
+        features=settings.features,
         ood_calibration=stages.ood_calibration(final, views, settings),
         held_out=HeldOut.none(len(heads)),
         seen=np.unique(np.array([fingerprint(prompt.stem) for prompt in data.table.prompts], np.uint64)),

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.commands.check import explain
 from gateway.config.settings import parse
-from router_model.adapting import public_pretrain
-from router_model.data.outcomes import GENERIC, Arm, OutcomeError
+from router_model.adapting import public_outcomes
+from router_model.data.outcomes import OutcomeError
 from router_model.evaluation import evaluate
 from router_model.model import artifact_reader, predict
 from tests.router_model import tables
@@ -40,13 +40,13 @@ def public(n: int, models: dict[str, float], **more: Any) -> list[dict[str, Any]
 
 def test_rows_without_a_known_licence_are_left_out(tmp_path: Path) -> None:
     rows = public(60, {"good": 1.0}) + [row | {"dataset": "other"} for row in public(60, {"good": 1.0}, licence="none")]
-    table, drawn = public_pretrain.table_of(tables.write(rows, tmp_path / "t.parquet"))
+    table, drawn = public_outcomes.table_of(tables.write(rows, tmp_path / "t.parquet"))
     assert {prompt.dataset for prompt in table.prompts} == {"set"}
     assert drawn["rows_of_other_licences"] == 120
     assert drawn["sources"] == [{"repo": "someone/outcomes", "commit": "0" * 40, "licence": "MIT", "rows": 120}]
     nowhere = [{k: v for k, v in row.items() if k != "licence"} for row in rows]
     with pytest.raises(OutcomeError, match="missing column licence"):
-        public_pretrain.table_of(tables.write(nowhere, tmp_path / "u.parquet"))
+        public_outcomes.table_of(tables.write(nowhere, tmp_path / "u.parquet"))
 
 
 def test_ability_is_told_from_difficulty() -> None:
@@ -56,25 +56,10 @@ def test_ability_is_told_from_difficulty() -> None:
     correct = (rng.random((600, 12)) < 1 / (1 + np.exp(-(ease[:, None] + ability)))).astype(float)
     correct[:300, 8:] = correct[300:, :4] = np.nan
     wanted = 1 / (1 + np.exp(-ease))
-    plain, told = np.nanmean(correct, axis=1), public_pretrain.median_ability(correct)
+    plain, told = np.nanmean(correct, axis=1), public_outcomes.median_ability(correct)
     assert np.corrcoef(told, wanted)[0, 1] > np.corrcoef(plain, wanted)[0, 1] + 0.1
     assert abs(told[:300].mean() - told[300:].mean()) < 0.05 < abs(plain[:300].mean() - plain[300:].mean())
-    assert np.isnan(public_pretrain.median_ability(np.full((2, 2), np.nan))).all()
-
-
-def test_unpublished_tokens_are_those_of_the_generic_model(tmp_path: Path) -> None:
-    rows = public(80, {"open": 0.0, "hidden": 1.0})
-    for row in rows:
-        if row["model"] == "hidden" and row["mode"] == "think":
-            row["completion_tokens"] = row["thinking_tokens"] = None
-    whole = public_pretrain.with_generic(
-        public_pretrain.table_of(tables.write(rows, tmp_path / "t.parquet"))[0], least=50
-    )
-    hidden, generic = (whole.arms.index(Arm(model, "think")) for model in ("hidden", GENERIC))
-    assert np.array_equal(whole.completion[:, hidden], whole.completion[:, generic])
-    assert (whole.completion[:, generic] == 12).all()
-    anchor = whole.arms.index(Arm(GENERIC, "budget", 0))
-    assert (whole.thinking[:, anchor] == 0).all() and (whole.correct[:, anchor] <= whole.correct[:, generic]).all()
+    assert np.isnan(public_outcomes.median_ability(np.full((2, 2), np.nan))).all()
 
 
 def test_the_prior_ships_small_and_says_where_it_is_from() -> None:
@@ -84,7 +69,7 @@ def test_the_prior_ships_small_and_says_where_it_is_from() -> None:
     assert {head.name for head in shipped.heads} >= {"*/nothink", "*/think"}
     card = (folder / "CARD.md").read_text()
     for source in shipped.about["drawn"]["sources"]:
-        assert source["licence"] in public_pretrain.LICENCES
+        assert source["licence"] in public_outcomes.LICENCES
         assert source["repo"] in card and source["commit"][:12] in card
 
 

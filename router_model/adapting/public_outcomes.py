@@ -1,17 +1,12 @@
-"""Trains the prior: a router from public outcomes of many models, for deployments without outcomes of their own.
+"""Public outcomes of many models by prompt, from a table that names the source and the licence of every row.
 
-    python -m router_model.adapting --data public_outcomes.parquet --out router_model/artifacts/prior
-
-The table has the columns of an outcome table and, for every row, its source (`source_repo`, `source_commit`) and its
-`licence`. Rows under licences other than `LICENCES` are left out. Of the texts, the artifact keeps only terms that many
-prompts share, and hashes that recognise training prompts.
+Rows under licences other than `LICENCES` are left out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +16,7 @@ from numpy.typing import NDArray
 
 from router_model.data import outcome_reader
 from router_model.data.outcomes import GENERIC, Arm, OutcomeError, Outcomes, row_means
-from router_model.model.artifact import Artifact
-from router_model.rendering import render
-from router_model.training import card, train
 from router_model.training.boosting import sigmoid
-from router_model.training.settings import LEAST_PROMPTS, Settings
 
 Matrix = NDArray[np.float64]
 # Licences that allow shipping a trained artifact under Apache-2.0.
@@ -57,15 +48,6 @@ NAMES = {
 MOST_OF_A_SOURCE = 4000
 # A lower accuracy mostly means that the source's own grading misread the model's answers.
 LEAST_ACCURACY = 0.03
-# The number of sampled prompts that an effort needs for its own head.
-LEAST_FOR_A_HEAD = 900
-MOST_HEADS = 22
-# Terms of fewer prompts are not stored in the artifact, so that none reveals the text of a single prompt.
-LEAST_USES = 25
-# The share of public prompts, the most novel, that counts as out of distribution. It cannot be calibrated by leaving
-# out tasks, since English questions share most of their words.
-OOD_SHARE = 0.1
-SETTINGS = Settings(least_uses=LEAST_USES, folds=3, ood_share=OOD_SHARE)
 
 
 def table_of(path: Path, seed: int = 0) -> tuple[Outcomes, dict[str, Any]]:
@@ -114,59 +96,20 @@ def _misread(rows: Sequence[Mapping[str, Any]]) -> set[str]:
     return {model for model, scores in right.items() if np.mean(scores) < LEAST_ACCURACY}
 
 
-def with_generic(table: Outcomes, least: int = LEAST_FOR_A_HEAD) -> Outcomes:
-    """The arms with the most outcomes (at least `least`), and a generic model `*` of median ability.
+def generic(table: Outcomes) -> Outcomes:
+    """The outcomes of a model `*` of median ability, with and without thinking.
 
     Sources ran different models. A plain mean over models would make medicine look easy if only strong models were run
     on it, so a Rasch model separates ability from difficulty.
     """
-    arms = _well_covered(table, least)
-    blocks = {name: [getattr(table.columns(arms), name)] for name in ("correct", "completion", "thinking")}
+    arms, blocks = [], []
     for mode in ("nothink", "think"):
         columns = [j for j, arm in enumerate(table.arms) if arm.mode == mode]
         arms.append(Arm(GENERIC, mode))
-        blocks["correct"].append(median_ability(table.correct[:, columns])[:, None])
-        for name in ("completion", "thinking"):
-            blocks[name].append(row_means(getattr(table, name)[:, columns])[:, None])
-    whole = {name: np.hstack(block) for name, block in blocks.items()}
-    for j in _uncounted(arms, whole["completion"]):
-        # A head trained without counts would forecast that thinking is free.
-        like = arms.index(Arm(GENERIC, arms[j].mode))
-        whole["completion"][:, j], whole["thinking"][:, j] = whole["completion"][:, like], whole["thinking"][:, like]
-    if {"nothink", "think"} <= {arm.mode for arm in arms if arm.model == GENERIC}:
-        arms.append(Arm(GENERIC, "budget", 0))
-        for name, anchor in _anchor(whole, arms).items():
-            whole[name] = np.hstack([whole[name], anchor[:, None]])
-    return Outcomes(table.prompts, tuple(arms), whole["correct"], whole["completion"], whole["thinking"])
-
-
-def _anchor(whole: Mapping[str, Matrix], arms: Sequence[Arm]) -> dict[str, Matrix]:
-    """The generic model at budget 0: reasoning that is cut before its first token is as good as none.
-
-    Public outcomes have no budgets. Budgets between this and unlimited thinking are interpolated by the length of
-    reasoning.
-    """
-    none, whole_thought = (arms.index(Arm(GENERIC, mode)) for mode in ("nothink", "think"))
-    correct, completion = whole["correct"], whole["completion"][:, none]
-    return {
-        "correct": np.fmin(correct[:, none], correct[:, whole_thought]),
-        "completion": completion,
-        "thinking": np.where(np.isnan(completion), np.nan, 0.0),
-    }
-
-
-def _uncounted(arms: Sequence[Arm], completion: Matrix) -> list[int]:
-    """The indices of arms with too few token counts to forecast them."""
-    return [j for j in range(len(arms)) if (~np.isnan(completion[:, j])).sum() < LEAST_PROMPTS]
-
-
-def _well_covered(table: Outcomes, least: int) -> list[Arm]:
-    """The arms with outcomes in the most data sets, in the table's order."""
-    known = ~np.isnan(table.correct)
-    sets = np.unique([prompt.dataset for prompt in table.prompts], return_inverse=True)[1]
-    enough = [j for j in range(len(table.arms)) if known[:, j].sum() >= least]
-    enough.sort(key=lambda j: (len(np.unique(sets[known[:, j]])), known[:, j].sum()), reverse=True)
-    return [table.arms[j] for j in sorted(enough[:MOST_HEADS])]
+        tokens = (row_means(getattr(table, name)[:, columns]) for name in ("completion", "thinking"))
+        blocks.append((median_ability(table.correct[:, columns]), *tokens))
+    correct, completion, thinking = (np.column_stack(parts) for parts in zip(*blocks, strict=True))
+    return Outcomes(table.prompts, tuple(arms), correct, completion, thinking)
 
 
 def median_ability(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Matrix:
@@ -185,19 +128,3 @@ def median_ability(correct: Matrix, spread: float = 2.0, rounds: int = 60) -> Ma
         p = sigmoid(ability + ease[:, None]) * known
         ability = ability + ((right - p).sum(axis=0) - 0.01 * ability) / ((p * (known - p)).sum(axis=0) + 1.0)
     return np.where(known.any(axis=1), sigmoid(np.median(ability) + ease), np.nan)
-
-
-def build(path: Path, name: str, say: Callable[[str], None] = print) -> tuple[Artifact, str]:
-    """Train the prior on a table of public outcomes; also its card. Raises OutcomeError."""
-    table, drawn = table_of(path)
-    whole = with_generic(table)
-    artifact = train.train(whole, name, SETTINGS, say)
-    artifact = replace(artifact, about={**artifact.about, "drawn": drawn})
-    return artifact, card.text(artifact, [path.name], _notes(drawn, table, whole))
-
-
-def _notes(drawn: Mapping[str, Any], table: Outcomes, whole: Outcomes) -> str:
-    known = [arm for arm in whole.arms if arm in table.arms]
-    guessed = [known[j].name for j in _uncounted(known, table.columns(known).completion)]
-    given: dict[str, Any] = {"drawn": drawn, "guessed": guessed, "most": MOST_OF_A_SOURCE, "least_uses": LEAST_USES}
-    return render("router_model.adapting", "prior.md.jinja", **given)
