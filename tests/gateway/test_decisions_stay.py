@@ -25,7 +25,7 @@ from gateway.families.compiler import compile_plan
 from gateway.routing.experiments.assignment import assign
 
 REQUESTS = 2_000
-DIGEST = "b1cd6035a0931b65fc699298005d0f2d6d859d398ee745af42f13ed3db0c410f"
+DIGEST = "89535fa8478b330bbd3a96d24c1daa5d74069faa9d2788eff19aa2bc78e2f648"
 
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 COMMON = {"levels": LEVELS, "answer_allowance": 64}
