@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.features.request import folded
+from router_model.features.text_counts import folded
 
 BITS = 18
 BUCKETS = 1 << BITS

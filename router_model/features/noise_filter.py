@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from router_model.features.request import terms_of
+from router_model.features.text_counts import terms_of
 
 # Requests below this novelty are not searched for novel lines.
 SUSPECT = 0.1

@@ -1,19 +1,11 @@
-"""Features of a request: the terms in it, and a row of structural counts.
-
-Digits count as one symbol in terms ("47" and "91" are the same word), so terms identify the *kind of task*, and
-structural counts measure its size. All passes over the text use the interpreter's built-in types: most requests are
-short, and NumPy calls would cost more in overhead than they save.
-"""
+"""Features of a request: the terms in it, and a row of structural counts, of what is asked and of what surrounds it."""
 
 from __future__ import annotations
 
 import json
-import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise, repeat
 from math import log1p
 from typing import Any
 
@@ -21,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.features.ask import find_ask
+from router_model.features.text_counts import ASCII, NOTHING, TEXT_NAMES, read, tokens_of
 
 # Version 2 read the whole last user message; since version 3 what is asked in it is told from what surrounds it.
 FEATURES_VERSION, WHOLE_MESSAGE = 3, 2
@@ -33,25 +26,6 @@ _END = 2 * LONGEST
 F32 = NDArray[np.float32]
 
 
-def _table(*ranges: tuple[int, int, bytes], rest: bytes = b"") -> bytes:
-    """A translation table for bytes: each range (first, last, replacement), all others to `rest` or unchanged."""
-    table = bytearray(rest * 256 or range(256))
-    for first, last, becomes in ranges:
-        size = last + 1 - first
-        table[first : last + 1] = becomes * (size // len(becomes))
-    return bytes(table)
-
-
-_LOWER = bytes(range(97, 123))
-_FOLDED = _table((65, 90, _LOWER), (48, 57, b"0"), (9, 13, b" "))
-_LETTERS = _table((65, 90, _LOWER), (97, 122, _LOWER), (95, 95, b"_"), (128, 255, bytes(range(128, 256))), rest=b" ")
-_CASES = _table((65, 90, b"A"), (97, 122, b"a"), (95, 95, b"a"), (128, 255, b"a"), rest=b" ")
-_DIGITS = _table((48, 57, b"0123456789"), rest=b" ")
-_ASCII = bytes(range(128))
-_TOKEN = re.compile(rb"0+|[a-z_\x80-\xff]+|[^ 0a-z_\x80-\xff]")
-_LISTED = re.compile(rb"^[-*0-9]", re.MULTILINE)
-_BRACKET = re.compile(rb"[()\[\]{}]")
-_NESTING = {bracket: 1 if bracket in b"([{" else -1 for bracket in (b"(", b")", b"[", b"]", b"{", b"}")}
 # Invisible characters are removed, and full-width characters become ordinary ones.
 _PLAIN: dict[int, int | None] = {
     **dict.fromkeys(
@@ -62,29 +36,17 @@ _PLAIN: dict[int, int | None] = {
     **dict.fromkeys((0xA0, 0x2007, 0x202F, 0x3000), 0x20),
 }
 _ODD = frozenset(map(chr, _PLAIN))
-_COUNTED = tuple(bytes([byte]) for byte in b"+-*/=<>%^;,.:?!()[]{}\"'|#_@&$`")
-_TEXT_NAMES = (
-    *("bytes", "words", "non-ascii"),
-    *("lines", "longest line", "blank lines", "list lines"),
-    *("digits", "numbers", "longest number", "second number", "shortest number", "long numbers", "top number"),
-    *("letters", "capitalised", "single capitals", "mean word", "longest word"),
-    *("top word", "second word", "third word"),
-    *("distinct words", "top pair", "repeated pairs"),
-    "bracket depth",
-    *(f"count {mark.decode()!r}" for mark in _COUNTED),
-)
 _REQUEST_NAMES = (
     *("messages", "user turns", "system", "system chars"),
     *("tools", "tool results", "tool calls", "ends with tool", "parts"),
 )
-_NOTHING = [0.0] * len(_TEXT_NAMES)
 # How an ask was found that is not the last user message as it is.
 WRAPPED = frozenset({"element", "label", "rest", "approval"})
 # The prefixes of terms: what is asked has none, then the rest of the conversation, the system text, the tools.
 VIEWS = (b"", b"\x01", b"\x02", b"\x03")
 # The first of the dense features are those of what is asked.
-TEXT_COUNTS = len(_TEXT_NAMES)
-DENSE_NAMES = tuple(f"last {n}" for n in _TEXT_NAMES) + tuple(f"rest {n}" for n in _TEXT_NAMES) + _REQUEST_NAMES
+TEXT_COUNTS = len(TEXT_NAMES)
+DENSE_NAMES = tuple(f"last {n}" for n in TEXT_NAMES) + tuple(f"rest {n}" for n in TEXT_NAMES) + _REQUEST_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +77,9 @@ def featurize(
     """
     last, rest, system, request = _views(messages, tools or (), version)
     asked = last if question is None else question
-    dense, terms = _read(asked)
-    more, others = _read(rest) if rest else (_NOTHING, set[bytes]())
-    tokens: tuple[Iterable[bytes], ...] = (others, _tokens(system), _tokens(_tool_text(tools)) if tools else ())
+    dense, terms = read(asked)
+    more, others = read(rest) if rest else (NOTHING, set[bytes]())
+    tokens: tuple[Iterable[bytes], ...] = (others, tokens_of(system), tokens_of(_tool_text(tools)) if tools else ())
     views = ({prefix + term for term in found} for prefix, found in zip(VIEWS[1:], tokens, strict=True))
     return Features([*dense, *more, *map(log1p, request)], (terms, *views), asked)
 
@@ -125,12 +87,6 @@ def featurize(
 def question_of(messages: Sequence[Mapping[str, Any]], version: int = FEATURES_VERSION) -> bytes:
     """What is asked."""
     return _views(messages, (), version)[0]
-
-
-def terms_of(text: bytes) -> set[bytes]:
-    """The distinct tokens and pairs of adjacent tokens."""
-    tokens = _tokens(text)
-    return {*tokens, *map(b" ".join, pairwise(tokens))}
 
 
 def _views(
@@ -204,7 +160,7 @@ def _cut(text: str) -> bytes:
         text = text[:_END] + "\n" + text[-_END:]
     if not text.isascii():
         # Searching the non-ASCII characters first is much faster than translating, and few texts have such characters.
-        beyond = text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8", "replace")
+        beyond = text.encode("utf-8", "replace").translate(None, ASCII).decode("utf-8", "replace")
         if not _ODD.isdisjoint(beyond):
             text = text.translate(_PLAIN)
     if len(text) > LONGEST:
@@ -236,68 +192,6 @@ def _tool_text(tools: Sequence[Mapping[str, Any]]) -> bytes:
 def _ends(value: Any) -> Any:
     """Both ends of a long text; other values unchanged."""
     return value[:_END] + value[-_END:] if isinstance(value, str) and len(value) > 2 * _END else value
-
-
-def folded(text: bytes) -> bytes:
-    """In lower case, with one symbol for all digits and spaces for all white space."""
-    return text.translate(_FOLDED)
-
-
-def _tokens(text: bytes) -> list[bytes]:
-    """Words, numbers and single marks."""
-    return _TOKEN.findall(folded(text))
-
-
-def _read(text: bytes) -> tuple[list[float], set[bytes]]:
-    """log(1 + count) of a text's properties, in the order of `_TEXT_NAMES`, and its terms."""
-    tokens = _tokens(text)
-    if not tokens:
-        return _NOTHING, set()
-    single = Counter(tokens)
-    pairs = Counter(map(b" ".join, pairwise(tokens)))
-    counts = [
-        *(len(text), len(tokens), len(text.translate(None, _ASCII))),
-        *_lines(text),
-        *_numbers(text),
-        *_words(text),
-        *(len(single), max(pairs.values(), default=0), len(tokens) - 1 - len(pairs)),
-        _depth(text),
-        *map(single.get, _COUNTED, repeat(0)),
-    ]
-    return list(map(log1p, counts)), {*single, *pairs}
-
-
-def _lines(text: bytes) -> tuple[float, ...]:
-    lines = text.split(b"\n")
-    return len(lines), max(map(len, lines)), lines.count(b""), len(_LISTED.findall(text))
-
-
-def _numbers(text: bytes) -> tuple[float, ...]:
-    numbers = text.translate(_DIGITS).split()
-    if not numbers:
-        return 0, 0, 0, 0, 0, 0, 0
-    # The most frequent number, by its actual digits; in terms all digits are alike.
-    most = max(Counter(numbers).values())
-    lengths = sorted(map(len, numbers))
-    second = lengths[-2] if len(lengths) > 1 else 0
-    long = len(lengths) - bisect_right(lengths, 2)
-    return sum(lengths), len(lengths), lengths[-1], second, lengths[0], long, most
-
-
-def _words(text: bytes) -> tuple[float, ...]:
-    words = text.translate(_LETTERS).split()
-    if not words:
-        return 0, 0, 0, 0, 0, 0, 0, 0
-    lengths = list(map(len, words))
-    # Two spaces between words, so that adjacent single letters are both counted.
-    cases = b" " + text.translate(_CASES).replace(b" ", b"  ") + b" "
-    first, second, third, *_ = *sorted(Counter(words).values(), reverse=True), 0, 0
-    capitals = cases.count(b" A"), cases.count(b" A ")
-    return sum(lengths), *capitals, sum(lengths) / len(words), max(lengths), first, second, third
-
-
-def _depth(text: bytes) -> float:
-    return max(0, *accumulate(map(_NESTING.__getitem__, _BRACKET.findall(text))), 0)
 
 
 def vocabulary(all_terms: Iterable[set[bytes]], least_uses: int) -> list[bytes]:

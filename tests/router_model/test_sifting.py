@@ -6,7 +6,8 @@ from pathlib import Path
 
 from router_model.evaluation import adversarial
 from router_model.features.noise_filter import LONGEST, filtered
-from router_model.features.request import question_of, terms_of
+from router_model.features.request import question_of
+from router_model.features.text_counts import terms_of
 from router_model.model import predict
 from router_model.model.predict import Predictor
 from router_model.tasks import FAMILIES, ROUTER_NEW_FAMILIES, generate
