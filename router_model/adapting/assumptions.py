@@ -31,7 +31,7 @@ class Assumptions:
     gain: ByGrade = (0.0, 0.01, 0.15, 0.40)
     thinking: ByGrade = (700.0, 1100.0, 1800.0, 2800.0)
     answer: ByGrade = (80.0, 200.0, 400.0, 600.0)
-    traffic: ByGrade = (0.27, 0.26, 0.24, 0.23)
+    traffic: ByGrade = (0.35, 0.3, 0.2, 0.15)
     spread: float = 0.8
     kinds_weight: float = 1250.0
     published_prior: float = 2.0

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.suite import figures, views
+from tests.suite import decisions, figures, views
+
+# Every third prompt of the suite; `python -m tests.suite` has all.
+SAMPLE = 3
 
 
 def test_the_suite_is_wide_enough() -> None:
@@ -37,3 +42,11 @@ def test_figures() -> None:
     x, y = np.array([3.0, 1, 2, 2]), np.array([9.0, 1, 4, 5])
     assert list(figures.ranks(x)) == [4, 1, 2.5, 2.5]
     assert figures.spearman(x, y) > 0.9 and figures.spearman(x, np.zeros(4)) == 0
+
+
+@pytest.mark.parametrize("view", ["alone", "system", "history", "tools", "harness"])
+def test_the_shipped_router_follows_difficulty_whatever_stands_around_the_ask(view: str, tmp_path: Path) -> None:
+    with decisions.gateway("prior", 0.5, tmp_path) as running:
+        found = decisions.judged(decisions.decide(running, views.cases(view)[::SAMPLE]))
+    assert found.rho >= 0.6 and found.pairs >= 0.87
+    assert found.trivial <= 0.15 and found.hard >= 0.8 and found.fallbacks <= 0.15
