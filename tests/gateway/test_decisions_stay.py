@@ -25,7 +25,7 @@ from gateway.families.compiler import compile_plan
 from gateway.routing.experiments.assignment import assign
 
 REQUESTS = 2_000
-DIGEST = "89535fa8478b330bbd3a96d24c1daa5d74069faa9d2788eff19aa2bc78e2f648"
+DIGEST = "88df29a927c91038d0df4c7bdbd57b80aee69da2370f3db0ccdf774f3f517850"
 
 LEVELS = {"minimal": 16, "low": 32, "medium": 64, "high": 128, "xhigh": 256, "max": "unlimited"}
 COMMON = {"levels": LEVELS, "answer_allowance": 64}
