@@ -58,6 +58,9 @@ class ProxyAuthenticator:
     def is_known(self, headers: Headers) -> bool:
         return "x-proxy-user" in headers
 
+    def learns(self, key: str | None) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 

@@ -156,7 +156,9 @@ def test_logprobs_spell_the_text_and_not_the_thought(
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_limit_holds_for_thought_and_answer_together(gateway: RunningGateway, model: str, stream: bool) -> None:
+    """As the dialect says, where the client requests thinking; where the gateway decides, its thinking comes on top."""
     asked = {"model": model, "input": "Count to one hundred.", "max_output_tokens": 3, "ignore_eos": True}
+    asked |= {"reasoning": LOW}
     answer = gateway.post({**asked, "stream": stream}, "/v1/responses")
     body = response_events.check(response_events.read(answer.content)) if stream else answer.json()
     assert body["status"] == "incomplete" and body["incomplete_details"] == {"reason": "max_output_tokens"}
