@@ -17,7 +17,7 @@ NEEDED = {
         "thinkgate train --data README.md --out new",
         "thinkgate calibrate --router prior --data README.md --out new",
         "thinkgate evaluate --router prior --data README.md",
-        "python -m router_model.adapting --data README.md --out new",
+        "python -m router_model.adapting --data README.md --kinds docs --out new",
         "python -m router_model.reasoner.card --data README.md --weights .",
         "python -m loadtests streams --plot new",
         "python -m loadtests million --plot new",
