@@ -53,8 +53,8 @@ class Accounting:
     """Every request that begins must end in one of `close`, `fail` and `hang_up`, which writes its record.
 
     `observe` also gets each record: price setters learn by it. `config` is the version of the configuration, `signals`
-    sees complete answers where implicit outcomes are wanted; `learns`: whether records of
-    a key, by its id, are to be learned from.
+    sees complete answers where implicit outcomes are wanted; `learns`: whether records of a key, by its id, are to be
+    learned from.
     """
 
     records: RecordStore
